@@ -1,0 +1,67 @@
+"""The networks and the selective scan. Needs torch alone; never imports the suite.
+
+    models.names()                                  every published network and every ablation
+    models.card("mambair-sr-x2.no-conv")            what it is
+    models.create("vmambair-realsr-x4", dim=24)     the network, with fields of its configuration replaced
+    models.set_scan_backend(network, "numba")       which scan it runs
+
+Importing this package imports no torch: `names` and `card` are instant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from models.card import ModelCard
+from models.catalog import MODELS
+from models.config import Config, MambaIRConfig, MambaIRUNetConfig, VmambaIRConfig
+from models.lookup import UnknownName, lookup, suggest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from models.base import RestorationNet
+
+__all__ = ["MODELS", "ModelCard", "UnknownName", "build", "card", "create", "names", "set_scan_backend"]
+
+
+def names(*, tiny: bool = False) -> list[str]:
+    """Names of the catalogue, in its order: the networks as published, or their tiny siblings."""
+    return [name for name, row in MODELS.items() if row.tiny == tiny]
+
+
+def card(name: str) -> ModelCard:
+    """The catalogue's row; raises `UnknownName` with suggestions."""
+    return lookup("model", name, MODELS)
+
+
+def create(name: str, **overrides: object) -> RestorationNet:
+    """The network `name`, freshly initialised from torch's random state; `overrides` replace fields of its configuration."""
+    config = card(name).config
+    fields = {f.name for f in dataclasses.fields(config)}
+    for field in overrides:
+        if field not in fields:
+            raise UnknownName(f"{type(config).__name__} has no field {field!r}.{suggest(field, fields)}")
+    return build(dataclasses.replace(config, **overrides))
+
+
+def build(config: Config) -> RestorationNet:
+    """The network that a configuration describes."""
+    from models.mambair import MambaIR, MambaIRUNet
+    from models.vmambair import VmambaIR
+
+    designs = {VmambaIRConfig: VmambaIR, MambaIRConfig: MambaIR, MambaIRUNetConfig: MambaIRUNet}
+    return designs[type(config)](config)
+
+
+def set_scan_backend(network: nn.Module, name: str) -> None:
+    """Makes every scan of `network` run on the backend `name` (a name of models.scan.BACKENDS, or "auto")."""
+    from models.s6 import DirectionalS6
+    from models.scan import BACKENDS
+
+    if name != "auto":
+        lookup("scan backend", name, BACKENDS)
+    for module in network.modules():
+        if isinstance(module, DirectionalS6):
+            module.backend = name

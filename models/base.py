@@ -1,0 +1,61 @@
+"""What all restoration networks share: checking the input, padding it to the network's multiple, cropping back."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ModelInputError(ValueError):
+    """An input that a network cannot take: says its shape and what is allowed."""
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Reflects `x` (B, C, H, W) at the bottom and the right until H and W are multiples of `multiple`."""
+    bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
+    return F.pad(x, (0, right, 0, bottom), mode="reflect") if bottom or right else x
+
+
+class RestorationNet(nn.Module):
+    """A network from a degraded image (B, C, H, W) to a restored one (B, C, scale*H, scale*W), both in 0..1.
+
+    Subclasses define `restore`, which may rely on H and W being multiples of `size_multiple`.
+    """
+
+    def __init__(self, *, channels: int, scale: int, size_multiple: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.scale = scale
+        self.size_multiple = size_multiple
+
+    def restore(self, x: Tensor) -> Tensor:
+        """The network proper, on an input whose sides are multiples of `size_multiple`."""
+        raise NotImplementedError(f"{type(self).__name__} defines no restore()")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Restores `x` (B, C, H, W) of any size; raises `ModelInputError` for a wrong channel count or a too small image."""
+        shape = tuple(x.shape)
+        if x.dim() != 4 or shape[1] != self.channels:
+            raise ModelInputError(
+                f"the network takes images of {self.channels} channels, (B, {self.channels}, H, W); it was given {shape}."
+            )
+        if min(shape[2:]) < self.size_multiple:
+            raise ModelInputError(
+                f"the network takes images of at least {self.size_multiple} x {self.size_multiple} pixels; it was given {shape[2]} x {shape[3]}."
+            )
+        restored = self.restore(pad_to_multiple(x, self.size_multiple))
+        return restored[..., : shape[2] * self.scale, : shape[3] * self.scale]
+
+
+def count_parameters(net: nn.Module) -> int:
+    """Number of trainable values, each counted once."""
+    return sum(p.numel() for p in net.parameters())
+
+
+def trunc_normal_linears(net: nn.Module) -> None:
+    """Initialises every `nn.Linear` of `net` as the MambaIR family does: truncated normal of 0.02, zero bias."""
+    for module in net.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,0 +1,98 @@
+"""Layers that both designs use: normalisation over channels, stochastic depth, channel attention, feed-forwards, tails.
+
+Images are (B, C, H, W) unless a docstring says (B, H, W, C).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of (B, C, ...), per position (eps 1e-5)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalises `x` (B, C, ...) over C."""
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class StochasticDepth(nn.Module):
+    """Drops a residual branch of a whole sample with probability `rate` while training (arXiv 1603.09382)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, ...), each sample either zero or divided by the probability of being kept."""
+        if self.rate == 0.0 or not self.training:
+            return x
+        keep = 1.0 - self.rate
+        mask = torch.empty(x.shape[0], *(1,) * (x.dim() - 1), device=x.device, dtype=x.dtype).bernoulli_(keep)
+        return x * mask / keep
+
+
+class ChannelAttention(nn.Module):
+    """Channel attention of RCAN (arXiv 1807.02758, section 3.3): a gate in 0..1 per channel from its mean."""
+
+    def __init__(self, dim: int, squeeze: int = 30) -> None:
+        super().__init__()
+        hidden = max(1, dim // squeeze)
+        self.down = nn.Conv2d(dim, hidden, 1)
+        self.up = nn.Conv2d(hidden, dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Gates `x` (B, C, H, W)."""
+        mean = F.adaptive_avg_pool2d(x, 1)
+        return x * torch.sigmoid(self.up(F.relu(self.down(mean))))
+
+
+class GatedFeedForward(nn.Module):
+    """EFFN of VmambaIR (section 4.2), after Restormer's gated depth-wise feed-forward (arXiv 2111.09881, section 3.2)."""
+
+    def __init__(self, dim: int, expansion: float) -> None:
+        super().__init__()
+        hidden = int(dim * expansion)
+        self.project_in = nn.Conv2d(dim, 2 * hidden, 1, bias=False)
+        self.depthwise = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=False)
+        self.project_out = nn.Conv2d(hidden, dim, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, C, H, W) to the same shape."""
+        gate, value = self.depthwise(self.project_in(x)).chunk(2, dim=1)
+        return self.project_out(F.gelu(gate) * value)
+
+
+class Mlp(nn.Module):
+    """Two linear layers with GELU, on the last dimension."""
+
+    def __init__(self, dim: int, ratio: float) -> None:
+        super().__init__()
+        self.expand = nn.Linear(dim, int(dim * ratio))
+        self.project = nn.Linear(int(dim * ratio), dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (..., C) to the same shape."""
+        return self.project(F.gelu(self.expand(x)))
+
+
+class PixelShuffleStages(nn.Module):
+    """Convolution and pixel shuffle until the scale is reached: x2 stages for powers of two, one x3 stage."""
+
+    def __init__(self, dim: int, scale: int) -> None:
+        super().__init__()
+        factors = [3] if scale == 3 else [2] * int(math.log2(scale))
+        if math.prod(factors) != scale:
+            raise ValueError(f"pixel shuffle stages exist for the scales 1, 2, 3, 4 and 8, not for {scale}.")
+        self.factors = factors
+        self.convs = nn.ModuleList(nn.Conv2d(dim, dim * factor**2, 3, padding=1) for factor in factors)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, scale*H, scale*W)."""
+        for conv, factor in zip(self.convs, self.factors, strict=True):
+            x = F.pixel_shuffle(conv(x), factor)
+        return x

@@ -1,0 +1,31 @@
+"""Finding a name in a table, with an answer that helps when it is not there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+class UnknownName(KeyError):
+    """A name that no row of a table carries; the message lists near misses and all the names."""
+
+    def __str__(self) -> str:  # KeyError would print the quoted repr
+        return str(self.args[0])
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`Did you mean "x"?` and the sorted names, as one sentence."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    return f"{hint} Known: {', '.join(names)}."
+
+
+def lookup(kind: str, name: str, table: Mapping[str, Value]) -> Value:
+    """The row `name` of `table`; raises `UnknownName` with suggestions if there is none."""
+    if name not in table:
+        raise UnknownName(f"no {kind} is called {name!r}.{suggest(name, table)}")
+    return table[name]

@@ -1,0 +1,96 @@
+"""The table of scan backends, and the choice among them. Imports none of them.
+
+A backend is a module with three functions:
+    unavailable() -> None | (reason, remedy)
+    forward(u, delta, A, B, C, D, delta_bias, delta_softplus) -> y
+    backward(grad_y, u, delta, A, B, C, D, delta_bias, delta_softplus) -> (du, ddelta, dA, dB, dC, dD, ddelta_bias)
+It may assume what `models.scan.contract` guarantees, and holds no input checks.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType, ModuleType
+
+from models.lookup import lookup
+
+
+class BackendUnavailable(RuntimeError):
+    """A backend that this machine cannot run: why, and what would make it run."""
+
+    def __init__(self, name: str, reason: str, remedy: str) -> None:
+        super().__init__(f"the scan backend {name!r} is not available: {reason} To mend it: {remedy}")
+        self.name, self.reason, self.remedy = name, reason, remedy
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A row of the table."""
+
+    name: str
+    module: str
+    devices: tuple[str, ...]
+    dtypes: tuple[str, ...]  # in which it computes
+    summary: str
+
+
+BACKENDS: Mapping[str, Backend] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            Backend(
+                "reference",
+                "models.scan.reference",
+                ("cpu", "cuda"),
+                ("float32", "float64"),
+                "the recurrence in plain PyTorch; the definition",
+            ),
+            Backend("numba", "models.scan.numba", ("cpu",), ("float32",), "parallel, vectorised CPU kernels; needs pip alone"),
+        )
+    }
+)
+
+AUTO_ORDER: Mapping[str, tuple[str, ...]] = MappingProxyType({"cpu": ("numba", "reference"), "cuda": ("reference",)})
+
+
+@cache
+def module_of(name: str) -> ModuleType:
+    """The backend's module; raises `UnknownName`, or `BackendUnavailable` where this machine cannot run it."""
+    row = lookup("scan backend", name, BACKENDS)
+    module = importlib.import_module(row.module)
+    problem = module.unavailable()
+    if problem is not None:
+        raise BackendUnavailable(name, *problem)
+    return module
+
+
+@cache
+def resolve_backend(name: str, device: str) -> tuple[str, str]:
+    """A concrete backend for `device` ("cpu" or "cuda"), and the sentence why.
+
+    A name is itself or `BackendUnavailable`; "auto" takes the first of `AUTO_ORDER` that runs here, and says which
+    faster ones do not.
+    """
+    if name != "auto":
+        row = lookup("scan backend", name, BACKENDS)
+        if device not in row.devices:
+            raise BackendUnavailable(
+                name, f"it runs on {' and '.join(row.devices)}, not on {device}.", f"choose a backend for {device}, or 'auto'."
+            )
+        module_of(name)
+        return name, "asked for by name"
+    passed_over = []
+    for candidate in AUTO_ORDER[device]:
+        try:
+            module_of(candidate)
+        except BackendUnavailable as error:
+            passed_over.append(f"{candidate} is not available ({error.reason})")
+            continue
+        why = f"the fastest that runs on this machine's {device}"
+        return candidate, "; ".join(["auto: " + why, *passed_over])
+    raise BackendUnavailable(
+        "auto", f"no backend runs on {device}: {'; '.join(passed_over)}.", "install numba, or see `python -m suite list backends`."
+    )

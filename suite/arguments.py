@@ -1,0 +1,123 @@
+"""What the command line accepts: verbs, options and their help. Imports nothing heavy, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+LAUNCHERS = ("ray", "inline")
+RECORDS = "records"
+KINDS = ("models", "grids", "tasks", "budgets", "backends", "protocols", "datasets", RECORDS)
+
+EPILOG = """\
+examples:
+  python -m suite run --grid ablations                   train, measure and report both papers' ablations
+  python -m suite run --grid ablations --dry-run         what that would do, and how long it would take
+  python -m suite list models                            what there is
+  python -m suite evaluate bicubic --task sr-x2          a baseline on the embedded photographs
+  python -m suite profile vmambair-realsr-x4             parameters and multiply-adds
+
+exit codes: 0 done; 1 unexpected; 2 usage; 3 drift; 4 some cells failed or are missing; 5 nothing selected;
+            6 data, a package or the machine is not ready; 130, 143 interrupted (the same command continues)
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser; the chosen verb's name is `verb` of its result."""
+    top = argparse.ArgumentParser(
+        prog="python -m suite",
+        description="Benchmark and reproducibility suite for state-space (Mamba) image restoration.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_run(_verb(verbs, "run", "train and measure the cells of a grid that are not done yet, then write the report"))
+    _add_list(_verb(verbs, "list", "print what there is: models, grids, tasks, ... or the ledger's records"))
+    _add_report(_verb(verbs, "report", "write the HTML report of a ledger"))
+    _add_evaluate(_verb(verbs, "evaluate", "measure a model with given weights, or a baseline, on a test set"))
+    _add_profile(_verb(verbs, "profile", "count parameters and multiply-adds of networks as published"))
+    return top
+
+
+def size(text: str) -> tuple[int, int]:
+    """`HxW` as (height, width) in pixels."""
+    height, cross, width = text.lower().partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH in pixels, e.g. 64x64")
+    return int(height), int(width)
+
+
+def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str) -> argparse.ArgumentParser:
+    return verbs.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False)
+
+
+def _add_run(verb: argparse.ArgumentParser) -> None:
+    what = verb.add_argument_group("what to run")
+    what.add_argument("--grid", required=True, metavar="NAME", help="a name of `list grids`, e.g. ablations")
+    what.add_argument("--budget", metavar="NAME", help="a name of `list budgets` (default: quick without a GPU, standard with one)")
+    what.add_argument("--seeds", type=int, default=1, metavar="N", help="repeat every model with seeds 0 ... N-1 (default: %(default)s)")
+    what.add_argument("--only", action="append", default=[], metavar="PATTERN", help="part of a model's name, or a shell pattern; may be repeated")
+    what.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of every cell, e.g. iterations=100; may be repeated")
+    _add_backend(what)
+    what.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run (default: a GPU, if this machine has one)")
+    how = verb.add_argument_group("how to run it")
+    how.add_argument("--launcher", choices=LAUNCHERS, default=LAUNCHERS[0], help="spread cells by Ray, or one after another in this process (default: %(default)s)")
+    how.add_argument("--address", metavar="HOST:PORT", help="join this Ray cluster (default: $RAY_ADDRESS, else a Ray of its own)")
+    how.add_argument("--cpus-per-cell", type=int, metavar="N", help="threads of a cell (default: this machine's cores shared among the selected cells; 1 on a cluster)")
+    how.add_argument("--dry-run", action="store_true", help="print the cells, what is done, and an estimate; run nothing")
+    out = verb.add_argument_group("what comes out")
+    _add_ledger(out)
+    out.add_argument("--report", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
+    _add_json(out)
+
+
+def _add_list(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+    _add_ledger(verb)
+    _add_json(verb)
+
+
+def _add_report(verb: argparse.ArgumentParser) -> None:
+    _add_ledger(verb)
+    verb.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
+
+
+def _add_evaluate(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("model", help="a name of `list models`, or bicubic")
+    verb.add_argument("--task", required=True, metavar="NAME", help="a name of `list tasks`")
+    verb.add_argument("--data", default="photos", metavar="NAME_OR_FOLDER", help="a name of `list datasets`, or a folder with HR/ and perhaps LR/ (default: %(default)s)")
+    verb.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint: the authors', or of these networks")
+    verb.add_argument("--protocol", metavar="NAME[@VERSION]", help="a name of `list protocols` (default: the task's)")
+    _add_backend(verb)
+    _add_json(verb)
+
+
+def _add_profile(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("model", nargs="+", help="names of `list models`")
+    verb.add_argument("--size", type=size, metavar="HxW", help="low-quality input in pixels (default: 64x64)")
+    _add_json(verb)
+
+
+def _add_backend(verb: argparse._ActionsContainer) -> None:
+    verb.add_argument("--backend", default="auto", metavar="NAME", help="scan backend, a name of `list backends` (default: the fastest that runs here)")
+
+
+def _add_ledger(verb: argparse._ActionsContainer) -> None:
+    verb.add_argument("--ledger", type=Path, metavar="DIR", help="folder of the records (default: results/runs)")
+
+
+def _add_json(verb: argparse._ActionsContainer) -> None:
+    verb.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+
+
+def changes(pairs: Sequence[str]) -> dict[str, str]:
+    """`--set` options as a mapping; ArgumentTypeError for what is not `field=value`."""
+    found = {}
+    for pair in pairs:
+        field, equals, value = pair.partition("=")
+        if not equals or not field:
+            raise argparse.ArgumentTypeError(f"{pair!r} is not FIELD=VALUE, e.g. iterations=100")
+        found[field] = value
+    return found

@@ -1,0 +1,103 @@
+"""One attempt at a cell, in whatever process it runs: threads, the cell itself, and what becomes of an error.
+
+`attempt` always ends in a Record: the cell's own, or a failed one with the error. Both launchers run it, so that the
+threads, the messages and the records are the same with Ray and without.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from suite import machine
+from suite.cell import CellContext, Progress
+from suite.errors import SuiteError
+from suite.paths import ROOT
+from suite.record import Provenance, Record
+from suite.spec import RunSpec
+
+CELL = "suite.cell:run_cell"
+SECONDS_BETWEEN_PROGRESS = 0.5  # a line on a screen; more would cost a message an iteration
+
+Cell = Callable[[RunSpec, CellContext], Iterator[Progress | Record]]
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """The variables by which OpenMP, MKL, OpenBLAS and numba are told, before they load, how many threads to use."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    return dict.fromkeys(names, str(threads))
+
+
+def attempt(spec: RunSpec, context: CellContext, cell: str = CELL) -> Iterator[Progress | Record]:
+    """Progress of the cell, thinned out, and last its Record, whatever happens short of the death of the process.
+
+    `cell` names the generator function as `module:attribute`.
+    """
+    started = datetime.now(UTC)
+    yield Progress(spec.fingerprint, "starting", 0, spec.iterations)
+    try:
+        context.work.mkdir(parents=True, exist_ok=True)
+        limit_threads(context.threads)
+        module, _, attribute = cell.partition(":")
+        run: Cell = getattr(importlib.import_module(module), attribute)
+        shown, shown_at = "starting", 0.0
+        for event in run(spec, context):
+            if isinstance(event, Record):
+                yield event
+                return
+            if event.state != shown or time.monotonic() - shown_at >= SECONDS_BETWEEN_PROGRESS:
+                shown, shown_at = event.state, time.monotonic()
+                yield event
+        raise RuntimeError(f"{cell} ended without a record")
+    except Exception as error:
+        yield failed_record(spec, context, started, error_text(error))
+
+
+def limit_threads(threads: int) -> None:
+    """Holds torch and numba to `threads` in this process, whether or not they are loaded already."""
+    if "numba" in sys.modules:
+        import numba
+
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    else:  # once numba is loaded, a change of its variable is an error
+        os.environ["NUMBA_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def error_text(error: BaseException) -> str:
+    """Type, message and traceback without anybody's folders; for what a user can mend, the message alone."""
+    if isinstance(error, SuiteError):
+        return f"SuiteError: {error}"
+    text = "".join(traceback.format_exception(error)).strip()
+    return text.replace(f"{ROOT}{os.sep}", "").replace(str(Path.home()), "~")
+
+
+def failed_record(spec: RunSpec, context: CellContext, started: datetime, error: str) -> Record:
+    """The record of an attempt that failed, with the machine it failed on."""
+    commit, dirty = machine.commit()
+    return Record(
+        fingerprint=spec.fingerprint,
+        spec=spec,
+        status="failed",
+        attempt=context.attempt,
+        provenance=Provenance(
+            started=started.isoformat(timespec="seconds"),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            commit=commit,
+            dirty=dirty,
+            packages=machine.packages(),
+            machine=machine.machine(),
+            threads=context.threads,
+            launcher=context.launcher,
+            backend_reason=context.backend_reason,
+        ),
+        error=error,
+    )

@@ -1,0 +1,123 @@
+"""One cell, from spec to record: the pure function that launchers run.
+
+`run_cell(spec, context)` is a generator: it yields `Progress` while it works and, last, a `Record`. It knows nothing of
+Ray, the ledger or the terminal, so that the inline and the Ray launcher give equal records.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from suite import machine
+from suite.data.degradations import degradation
+from suite.data.sets import check_disjoint, checksum, load_images, load_pairs, pair_images
+from suite.record import ProtocolUsed, Provenance, Record
+from suite.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one line of the live view shows of a running cell."""
+
+    fingerprint: str
+    state: Literal["starting", "profiling", "training", "evaluating"]
+    iteration: int = 0
+    iterations: int = 0
+    loss: float | None = None
+    psnr: float | None = None  # dB, on the validation images
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class CellContext:
+    """What a cell needs beside its spec; none of it changes the numbers by intent."""
+
+    work: Path  # absolute folder for the cell's checkpoint; survives an interrupted run
+    threads: int
+    launcher: str
+    backend_reason: str
+    attempt: int = 1
+
+
+def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]:
+    """Trains `spec` (or goes on from its checkpoint), measures it on the test set, and counts the full-size model's cost."""
+    from models.base import count_parameters
+    from suite import cost, evaluate, train
+    from suite.data.sampler import PatchSampler
+    from suite.networks import restorer_of
+    from suite.protocols import protocol
+    from suite.tasks import task as task_row
+
+    started = _now()
+    task = task_row(spec.task)
+    degrade = degradation(task.degradation)
+    images = load_images(spec.train_set, "train")
+    validation = load_pairs(spec.validation_set, "validation", degrade)
+    test = load_pairs(spec.test_set, "test", degrade)
+    splits = {
+        "train": (spec.train_set, images),
+        "validation": (spec.validation_set, pair_images(validation)),
+        "test": (spec.test_set, pair_images(test)),
+    }
+    check_disjoint(splits)
+
+    yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
+    full_cost = cost.full_size_cost(spec.model)
+
+    run = train.begin(spec)
+    sampler = PatchSampler(images, degrade, spec.patch, spec.seed, rotate=task.recipe.rotate)
+    loss = psnr = None
+    for point in train.train(run, sampler, validation, context.work):
+        if point is not None:
+            loss, psnr = point.loss, point.validation.get("PSNR-Y", psnr)
+        left = (spec.iterations - run.iteration) * _typical(run.seconds)
+        yield Progress(spec.fingerprint, "training", run.iteration, spec.iterations, loss, psnr, left)
+
+    yield Progress(spec.fingerprint, "evaluating", spec.iterations, spec.iterations, loss, psnr)
+    rule = protocol(spec.protocol)
+    clock = time.perf_counter()
+    scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), test, rule, degrade.scale)
+    evaluate_seconds = time.perf_counter() - clock
+    commit, dirty = machine.commit()
+    yield Record(
+        fingerprint=spec.fingerprint,
+        spec=spec,
+        status="done",
+        attempt=context.attempt,
+        protocol=ProtocolUsed(name=rule.name, version=rule.version, statement=rule.statement),
+        scores=tuple(scores),
+        history=tuple(run.history),
+        cost=full_cost,
+        trained_params=count_parameters(run.network),
+        train_seconds=sum(run.seconds),
+        iteration_seconds=tuple(run.seconds),
+        evaluate_seconds=evaluate_seconds,
+        crops=tuple(evaluate.crops(test, outputs, degrade.scale)),
+        provenance=Provenance(
+            started=started,
+            finished=_now(),
+            commit=commit,
+            dirty=dirty,
+            packages=machine.packages(),
+            machine=machine.machine(),
+            threads=context.threads,
+            launcher=context.launcher,
+            backend_reason=context.backend_reason,
+            data_checksums={f"{name} ({source})": checksum(content) for name, (source, content) in splits.items()},
+        ),
+    )
+
+
+def _typical(seconds: list[float]) -> float:
+    """Median of the latest iterations: one slow step must not move the estimate."""
+    recent = sorted(seconds[-20:])
+    return recent[len(recent) // 2]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,296 @@
+"""The command line: one verb a thing to do. The only file that prints.
+
+Results go to standard output, everything else to standard error; with `--json` standard output holds one JSON document.
+What a user can mend is one message without a traceback, and the exit code of `suite.errors.Exit`. Nothing heavy is
+imported before a verb needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from suite.errors import Exit, SuiteError
+
+if TYPE_CHECKING:
+    from suite.execute import How
+    from suite.ledger import Ledger
+    from suite.record import Record
+    from suite.spec import RunSpec
+
+EPILOG = """\
+examples:
+  python -m suite run --grid ablations                   train, measure and report both papers' ablations
+  python -m suite run --grid ablations --dry-run         what that would do, and how long it would take
+  python -m suite list models                            what there is
+  python -m suite evaluate bicubic --task sr-x2          a baseline on the embedded photographs
+  python -m suite profile vmambair-realsr-x4             parameters and multiply-adds
+
+exit codes: 0 done; 1 unexpected; 2 usage; 3 drift; 4 some cells failed or are missing; 5 nothing selected;
+            6 data, a package or the machine is not ready; 130, 143 interrupted (the same command continues)
+"""
+RECORDS = "records"
+
+
+class Output:
+    """Standard output, kept clear of what libraries print: `main` sends that to standard error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def line(self, text: str = "") -> None:
+        """A line for a person."""
+        print(text, file=self._stream)
+
+    def document(self, value: object) -> None:
+        """The one document of `--json`."""
+        print(json.dumps(value, indent=1, ensure_ascii=False), file=self._stream)
+
+    def table(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Rows with equal keys as aligned columns under upper-case titles; None and empty are blank."""
+        if not rows:
+            return
+        texts = [[str(key).upper() for key in rows[0]], *(["" if value is None else str(value) for value in row.values()] for row in rows)]
+        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+        for text in texts:
+            self.line("  ".join(part.ljust(width) for part, width in zip(text, widths, strict=True)).rstrip())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code."""
+    options = _parser().parse_args(arguments)
+    out = Output(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Ray and others print where they like
+            return int(options.verb(options, out))
+    except SuiteError as error:
+        return _refuse(str(error), error.exit)
+    except KeyboardInterrupt:
+        return _refuse("interrupted", Exit.INTERRUPTED)
+    except BrokenPipeError:  # `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    except (KeyError, RuntimeError) as error:
+        code = _users_error(error)
+        if code is None:
+            raise
+        return _refuse(str(error), code)
+
+
+def _users_error(error: Exception) -> Exit | None:
+    """The exit code of an error of `models/` that a user can mend, which knows no exit codes; None for a defect."""
+    from models.lookup import UnknownName
+    from models.scan.backends import BackendUnavailable
+
+    if isinstance(error, UnknownName):
+        return Exit.USAGE
+    return Exit.NOT_READY if isinstance(error, BackendUnavailable) else None
+
+
+def _refuse(message: str, code: Exit) -> Exit:
+    _note(f"python -m suite: {message}")
+    return code
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _run(options: argparse.Namespace, out: Output) -> Exit:
+    from suite import estimate
+    from suite.execute import execute, unique
+
+    specs, reason = _cells(options)
+    specs = unique(specs)
+    if not specs:
+        raise SuiteError("no cell is selected.", exit=Exit.NOTHING)
+    ledger = _ledger(options)
+    expected = estimate.estimate(specs, ledger)
+    if options.dry_run:
+        return _dry_run(options, out, specs, ledger)
+    how = _how(options, specs, reason, expected.disk_mib)
+    left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
+    _note(f"{len(specs)} cells selected, {len(specs) - len(left)} done before; scan backend {specs[0].backend} ({reason}).")
+    if left:
+        _note(f"{how.launcher}, {how.threads} threads a cell; {expected.sentence(_slots(how, specs))}")
+    outcome = execute(specs, ledger, how)
+    page = _render(ledger, options.report)
+    if options.json:
+        chosen = {spec.fingerprint for spec in specs}
+        records = [record.model_dump(mode="json", exclude={"crops"}) for record in ledger.records(_warn) if record.fingerprint in chosen]
+        out.document({"outcome": outcome.sentence, "exit": int(outcome.exit), "report": str(page) if page else None, "records": records})
+    else:
+        out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else "no report, for nothing is recorded"))
+    return outcome.exit
+
+
+def _dry_run(options: argparse.Namespace, out: Output, specs: list[RunSpec], ledger: Ledger) -> Exit:
+    from suite import estimate
+
+    states = {}
+    for entry in ledger.entries():
+        states[entry.fingerprint] = "done" if "done" in (entry.status, states.get(entry.fingerprint)) else entry.status
+    fields = ("model", "seed", "task", "budget", "iterations")
+    rows = [
+        {field: getattr(spec, field) for field in fields} | {"state": states.get(spec.fingerprint, "new"), "cell": spec.fingerprint}
+        for spec in specs
+    ]
+    expected = estimate.estimate(specs, ledger)
+    how = _how(options, specs, "", expected.disk_mib)
+    slots = _slots(how, specs)
+    if options.json:
+        out.document({"cells": rows, "estimate": expected.as_dict(slots)})
+        return Exit.DONE
+    out.table(rows)
+    done = sum(row["state"] == "done" for row in rows)
+    out.line(f"{len(rows)} cells, {done} done, {len(rows) - done} to run; {expected.sentence(slots)}")
+    return Exit.DONE
+
+
+def _cells(options: argparse.Namespace) -> tuple[list[RunSpec], str]:
+    """The selected cells, and why they use their scan backend."""
+    from models.scan.backends import resolve_backend
+    from suite import budgets, grids, machine
+
+    changes = {}
+    for change in options.set:
+        field, equals, value = change.partition("=")
+        if not equals or not field:
+            raise SuiteError(f"--set {change}: write it as field=value, e.g. --set iterations=100.")
+        if field == "device":
+            raise SuiteError("the device is not changed by --set; choose it with --device.")
+        changes[field] = value
+    device = machine.default_device() if options.device == "auto" else options.device
+    backend, reason = resolve_backend(options.backend, device)
+    specs = grids.cells(
+        options.grid,
+        budget=options.budget or budgets.default_budget(device),
+        seeds=options.seeds,
+        only=options.only,
+        changes=changes,
+        backend=backend,
+        device=device,
+    )
+    return specs, reason
+
+
+def _ledger(options: argparse.Namespace) -> Ledger:
+    from suite.ledger import Ledger
+
+    return Ledger(options.ledger)
+
+
+def _how(options: argparse.Namespace, specs: Sequence[RunSpec], reason: str, disk_mib: float) -> How:
+    """Launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
+    from suite import machine
+    from suite.execute import How
+
+    address = options.address or (os.environ.get("RAY_ADDRESS") or None if options.launcher == "ray" else None)
+    if options.address and options.launcher != "ray":
+        raise SuiteError(f"--address {options.address} is for --launcher ray, not {options.launcher}.")
+    cores = machine.cores()
+    threads = options.cpus_per_cell
+    if threads is None:
+        at_once = len(specs) if specs[0].device == "cpu" else min(len(specs), len(machine.gpus()) or 1)
+        threads = 1 if address else max(1, cores // at_once)
+    if threads < 1 or (threads > cores and not address):
+        raise SuiteError(f"--cpus-per-cell {threads}: this machine has {cores} cores, so it must be 1 to {cores}.")
+    return How(options.launcher, threads, reason, address, disk_mib)
+
+
+def _slots(how: How, specs: Sequence[RunSpec]) -> int | None:
+    """How many cells run at a time here; None on a cluster, which is not asked before the run."""
+    from suite import machine
+
+    if how.launcher == "inline":
+        return 1
+    if how.address:
+        return None
+    slots = max(1, machine.cores() // how.threads)
+    return slots if specs[0].device == "cpu" else min(slots, len(machine.gpus()) or 1)
+
+
+def _render(ledger: Ledger, destination: Path | None) -> Path | None:
+    """The report of the whole ledger, or None where there is no record."""
+    from suite import report
+    from suite.paths import project_folder
+
+    records = list(ledger.records(_warn))
+    if not records:
+        return None
+    return report.render(records, destination or project_folder("reports") / "html")
+
+
+def _warn(error: SuiteError) -> None:
+    _note(f"left out: {error}")
+
+
+def _report(options: argparse.Namespace, out: Output) -> Exit:
+    ledger = _ledger(options)
+    page = _render(ledger, options.out)
+    if page is None:
+        raise SuiteError(f"the ledger {ledger.folder} holds no record. `python -m suite run --grid ablations` makes some.", exit=Exit.NOTHING)
+    out.line(f"report: {page}")
+    return Exit.DONE
+
+
+def _list(options: argparse.Namespace, out: Output) -> Exit:
+    from suite import listing
+
+    rows = listing.records(_ledger(options), _warn) if options.kind == RECORDS else listing.KINDS[options.kind]()
+    if options.json:
+        out.document(rows)
+    elif rows:
+        out.table(rows)
+    else:
+        _note(f"there are no {options.kind} yet.")
+    return Exit.DONE
+
+
+def _evaluate(options: argparse.Namespace, out: Output) -> Exit:
+    from models.scan.backends import resolve_backend
+    from suite import evaluate
+
+    backend, reason = resolve_backend(options.backend, "cpu")
+    scores = evaluate.evaluate_model(options.model, options.task, options.data, options.weights, options.protocol, backend)
+    if not scores:
+        raise SuiteError(f"{options.data} has no test image.", exit=Exit.NOTHING)
+    metrics = list(scores[0].metrics)
+    mean = {metric: sum(score.metrics[metric] for score in scores) / len(scores) for metric in metrics}
+    if options.json:
+        images = [score.model_dump(mode="json") for score in scores]
+        asked = {"model": options.model, "task": options.task, "data": options.data, "backend": backend, "backend_reason": reason}
+        out.document(asked | {"images": images, "mean": mean})
+        return Exit.DONE
+    rows = [{"image": score.image} | score.metrics for score in scores] + [{"image": "mean"} | mean]
+    out.table([{key: value if isinstance(value, str) else f"{value:.4f}" for key, value in row.items()} for row in rows])
+    return Exit.DONE
+
+
+def _profile(options: argparse.Namespace, out: Output) -> Exit:
+    from suite import cost
+
+    costs = {model: cost.full_size_cost(model, options.size) for model in options.model}
+    if options.json:
+        out.document({model: found.model_dump(mode="json") for model, found in costs.items()})
+        return Exit.DONE
+    out.table(
+        [
+            {
+                "model": model,
+                "params": f"{found.params:,}",
+                "GMACs": f"{found.macs / 1e9:.2f}",
+                "of which scans": f"{found.scan_macs / 1e9:.2f}",
+                "input (HxW)": "x".join(map(str, found.input_size)),
+                "not counted": ", ".join(f"{name} {count}" for name, count in found.unsupported.items()),
+            }
+            for model, found in costs.items()
+        ]
+    )
+    return Exit.DONE

@@ -1,0 +1,1 @@
+"""Images in: reading, data sets, degradations and the training sampler."""

@@ -1,0 +1,30 @@
+"""What a user can mend: one exception type, carrying the exit code of the command line.
+
+Anything else that escapes is a defect of the suite and shows its traceback.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every verb (documented in the README, tested in tests/test_cli.py)."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    USAGE = 2  # an option, a name or a field is wrong
+    DRIFT = 3  # a metric moved outside its tolerance
+    INCOMPLETE = 4  # some cells failed or are missing
+    NOTHING = 5  # nothing was selected or measured
+    NOT_READY = 6  # data, a package or the machine is not ready
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class SuiteError(Exception):
+    """Says what was asked, what was found, what is allowed and what to do; no traceback is shown."""
+
+    def __init__(self, message: str, *, exit: Exit = Exit.USAGE) -> None:
+        super().__init__(message)
+        self.exit = exit

@@ -1,0 +1,115 @@
+"""From cells to a ledger that holds them: what is done is left alone, the rest is launched and recorded as it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from suite import launch, progress
+from suite.attempt import CELL
+from suite.cell import CellContext
+from suite.errors import Exit, SuiteError
+from suite.ledger import Ledger
+from suite.record import Record
+from suite.spec import RunSpec
+from suite.stop import Stop
+
+
+@dataclass(frozen=True)
+class How:
+    """How cells are run; nothing here changes their numbers by intent."""
+
+    launcher: str  # a name of launch.LAUNCHERS
+    threads: int  # of one cell
+    backend_reason: str
+    address: str | None = None  # of a Ray cluster
+    disk_mib: float = 0.0  # that must be free
+    cell: str = CELL
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the selected cells."""
+
+    skipped: int  # done before
+    done: int
+    failed: int
+    unfinished: int  # not reached, or broken off
+    signum: int | None = None
+
+    @property
+    def exit(self) -> Exit:
+        """The exit code of the run."""
+        if self.signum is not None:
+            return Exit.INTERRUPTED if self.signum == signal.SIGINT else Exit.TERMINATED
+        return Exit.INCOMPLETE if self.failed or self.unfinished else Exit.DONE
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in words."""
+        total = self.skipped + self.done + self.failed + self.unfinished
+        parts = [f"{self.skipped + self.done} of {total} cells done" + (f" ({self.skipped} before)" if self.skipped else "")]
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if self.signum is not None:
+            parts.append(f"stopped by {signal.Signals(self.signum).name}; the same command continues")
+        elif self.failed or self.unfinished:
+            parts.append("the same command tries again what is not done")
+        return ", ".join(parts)
+
+
+def unique(specs: Sequence[RunSpec]) -> list[RunSpec]:
+    """The specs without repetitions, in their order."""
+    return list({spec.fingerprint: spec for spec in specs}.values())
+
+
+def execute(specs: Sequence[RunSpec], ledger: Ledger, how: How) -> Outcome:
+    """Runs the cells of `specs` that are not done, with a view on standard error; must be called in the main thread.
+
+    Raises `SuiteError` where the ledger is held by another run or cannot be written, or the launcher does not start.
+    """
+    stop = Stop()
+    counts = {"done": 0, "failed": 0}
+    with ledger.locked(), stop.armed():
+        done = {entry.fingerprint for entry in ledger.entries() if entry.status == "done"}
+        todo = [spec for spec in unique(specs) if spec.fingerprint not in done]
+        skipped = len(unique(specs)) - len(todo)
+        if todo:
+            _check_disk(ledger, how.disk_mib)
+        jobs = [launch.Job(spec, _context(spec, ledger, how)) for spec in todo]
+        board = progress.Board.of(todo, skipped)
+        with contextlib.closing(launch.run(jobs, how.launcher, stop, address=how.address, cell=how.cell)) as events:
+            with progress.view(board, sys.stderr) as view:
+                for event in events:
+                    if isinstance(event, Record):
+                        ledger.add(event)
+                        counts[event.status] += 1
+                        if event.status == "done":
+                            ledger.clear_work(event.fingerprint)
+                    view.show(event)
+    unfinished = len(todo) - counts["done"] - counts["failed"]
+    return Outcome(skipped, counts["done"], counts["failed"], unfinished, stop.signum)
+
+
+def _context(spec: RunSpec, ledger: Ledger, how: How) -> CellContext:
+    return CellContext(
+        work=ledger.work_folder(spec.fingerprint),
+        threads=how.threads,
+        launcher=how.launcher,
+        backend_reason=how.backend_reason,
+        attempt=ledger.attempts(spec.fingerprint) + 1,
+    )
+
+
+def _check_disk(ledger: Ledger, needed_mib: float) -> None:
+    """SuiteError before any work where the checkpoints and records would not fit."""
+    free_mib = shutil.disk_usage(ledger.work).free / 2**20
+    if free_mib < needed_mib:
+        raise SuiteError(
+            f"{ledger.work} has {free_mib:.0f} MiB free and the run needs about {needed_mib:.0f} MiB. Free space there, or use another ledger with --ledger DIR.",
+            exit=Exit.NOT_READY,
+        )

@@ -1,0 +1,220 @@
+"""The ledger: a folder of records, one JSON file an attempt, that is only ever added to.
+
+A file is `<fingerprint>.<attempt>.<status>.json`, so that what is done is known from names alone. It appears whole or
+not at all: it is written under a temporary name, synced, and linked to its own name, which fails rather than
+overwrite. One run at a time may add (an advisory lock with its process number); reading needs no lock. Checkpoints of
+cells that are not done lie in a work folder beside the ledger and go when the record is in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from suite.errors import Exit, SuiteError
+from suite.paths import project_folder
+from suite.record import Record, dump, load
+
+NAME = re.compile(r"(?P<fingerprint>[0-9a-f]{16})\.(?P<attempt>\d{3,})\.(?P<status>done|failed)\.json")
+TEMPORARY = ".new-"  # begins the name of a file that is being written
+LOCK = ".lock"
+NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)  # exFAT, some network folders
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a file name says of an attempt."""
+
+    fingerprint: str
+    attempt: int
+    status: Literal["done", "failed"]
+    path: Path
+
+
+class Ledger:
+    """Records in `folder` (default results/runs of the checkout), checkpoints in `work`."""
+
+    def __init__(self, folder: Path | None = None, *, work: Path | None = None) -> None:
+        results = project_folder("results") if folder is None else None
+        self.folder = (results / "runs" if results else Path(folder)).absolute()
+        self.work = (work or (results / "work" if results else self.folder / "work")).absolute()
+
+    def entries(self) -> list[Entry]:
+        """Every attempt, by fingerprint and number; an absent folder is an empty ledger."""
+        if not self.folder.is_dir():
+            return []
+        found = []
+        for path in self.folder.iterdir():
+            match = NAME.fullmatch(path.name)
+            if match:
+                status: Literal["done", "failed"] = "done" if match["status"] == "done" else "failed"
+                found.append(Entry(match["fingerprint"], int(match["attempt"]), status, path))
+        return sorted(found, key=lambda entry: (entry.fingerprint, entry.attempt))
+
+    def done(self, fingerprint: str) -> bool:
+        """Whether an attempt at the cell is done."""
+        return any(entry.status == "done" for entry in self._of(fingerprint))
+
+    def attempts(self, fingerprint: str) -> int:
+        """Number of the cell's last attempt; 0 where there is none."""
+        return max((entry.attempt for entry in self._of(fingerprint)), default=0)
+
+    def latest(self, fingerprint: str) -> Record | None:
+        """The record that stands for the cell: the last done one, else the last failed one."""
+        entry = _standing(self._of(fingerprint))
+        return _read(entry) if entry else None
+
+    def records(self, on_unreadable: Callable[[SuiteError], None] | None = None) -> Iterator[Record]:
+        """One record a cell, as `latest`.
+
+        A file that cannot be read raises `SuiteError` with its path; with `on_unreadable` it is handed over and the rest follow.
+        """
+        cells: dict[str, list[Entry]] = {}
+        for entry in self.entries():
+            cells.setdefault(entry.fingerprint, []).append(entry)
+        for attempts in cells.values():
+            entry = _standing(attempts)
+            if entry is None:
+                continue
+            try:
+                record = _read(entry)
+            except SuiteError as error:
+                if on_unreadable is None:
+                    raise
+                on_unreadable(error)
+                continue
+            yield record
+
+    def add(self, record: Record) -> Path:
+        """Writes the record and returns its path; `SuiteError` where the attempt is already there or cannot be written."""
+        if any(entry.attempt == record.attempt for entry in self._of(record.fingerprint)):
+            raise SuiteError(
+                f"attempt {record.attempt} of cell {record.fingerprint} is already in {self.folder}; a record is never overwritten.",
+                exit=Exit.UNEXPECTED,
+            )
+        path = self.folder / f"{record.fingerprint}.{record.attempt:03d}.{record.status}.json"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write_new(path, dump(record))
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        return path
+
+    def work_folder(self, fingerprint: str) -> Path:
+        """Where the cell keeps its checkpoint; not made here."""
+        return self.work / fingerprint
+
+    def clear_work(self, fingerprint: str) -> None:
+        """Removes the cell's work folder, if there is one."""
+        folder = self.work_folder(fingerprint)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the ledger for one run: proves that it can be written, and clears what killed runs left half written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.work.mkdir(parents=True, exist_ok=True)
+            handle = (self.folder / LOCK).open("a+", encoding="ascii")
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        with handle:
+            holder = take_lock(handle)
+            if holder is not None:
+                raise SuiteError(
+                    f"another run (process {holder}) is writing to the ledger {self.folder}. "
+                    "Wait until it ends, stop it, or use another ledger with --ledger DIR.",
+                    exit=Exit.NOT_READY,
+                )
+            try:
+                for torn in self.folder.glob(f"{TEMPORARY}*"):
+                    torn.unlink()
+                probe, name = tempfile.mkstemp(prefix=TEMPORARY, dir=self.folder)
+                os.close(probe)
+                Path(name).unlink()
+            except OSError as error:
+                raise _unwritable(self.folder, error) from error
+            yield
+
+    def _of(self, fingerprint: str) -> list[Entry]:
+        return [entry for entry in self.entries() if entry.fingerprint == fingerprint]
+
+
+def take_lock(handle: IO[str]) -> str | None:
+    """Locks the open file for this process until it is closed; None, or the number of the process that holds it."""
+    try:
+        import fcntl
+    except ImportError as error:
+        raise SuiteError("runs need a POSIX system (file locks); reading and reporting work elsewhere.", exit=Exit.NOT_READY) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        return handle.read().strip() or "unknown"
+    handle.seek(0)
+    handle.truncate()
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return None
+
+
+def _standing(entries: list[Entry]) -> Entry | None:
+    done = [entry for entry in entries if entry.status == "done"]
+    return max(done or entries, key=lambda entry: entry.attempt, default=None)
+
+
+def _read(entry: Entry) -> Record:
+    try:
+        text = entry.path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{entry.path} cannot be read ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY) from error
+    record = load(text, origin=str(entry.path))
+    if (record.fingerprint, record.attempt, record.status) != (entry.fingerprint, entry.attempt, entry.status):
+        raise SuiteError(
+            f"{entry.path} holds attempt {record.attempt} of cell {record.fingerprint} ({record.status}), not what its name says. "
+            "Move it away to go on.",
+            exit=Exit.NOT_READY,
+        )
+    return record
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Writes a file that must not exist yet, so that it is seen whole or not at all; OSError where it cannot be."""
+    descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+    temporary = Path(name)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.chmod(0o644)  # mkstemp makes it private; a ledger is read by others
+        try:
+            os.link(temporary, path)
+        except OSError as error:
+            if error.errno not in NO_HARD_LINKS or path.exists():
+                raise
+            temporary.rename(path)  # no hard links here: the lock and the check above stand in for them
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _unwritable(folder: Path, error: OSError) -> SuiteError:
+    return SuiteError(
+        f"the ledger {folder} cannot be written: {error.strerror or error}. Free space or permission there, or use another ledger with --ledger DIR; "
+        "what was recorded stays, and the same command continues.",
+        exit=Exit.NOT_READY,
+    )

@@ -1,0 +1,107 @@
+"""What made a number: machine, package versions, commit. No user name, home folder or host name goes in.
+
+Functions:
+    machine()    processor, cores, memory, GPUs, system, Python, as a record keeps them
+    packages()   versions of the packages that can move a number
+    commit()     git commit of the checkout, and whether it has uncommitted changes
+    cores()      processor cores that this process may use
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from suite.paths import ROOT
+
+# What computes or decodes; the rest (rich, jinja2, ...) cannot move a number.
+PACKAGES = ("torch", "numpy", "numba", "scipy", "scikit-image", "pillow", "ray", "fvcore", "triton", "mamba-ssm")
+TOOL_SECONDS = 20  # nvidia-smi can hang on a broken driver; git on a dead network folder
+
+
+def cores() -> int:
+    """Cores that this process may use: its affinity, and the container's quota where there is one (cgroup v2)."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = Path("/sys/fs/cgroup/cpu.max")
+    if quota.is_file():
+        limit, period = quota.read_text(encoding="ascii").split()
+        if limit != "max":
+            allowed = min(allowed, max(1, int(limit) // int(period)))
+    return allowed
+
+
+def machine() -> dict[str, str | int | float]:
+    """The machine as records keep it; two machines with equal answers may be compared in time."""
+    facts: dict[str, str | int | float] = {
+        "cpu": _cpu_model(),
+        "cores": cores(),
+        "memory_gib": round(_memory_bytes() / 2**30, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+    names = gpus()
+    if names:
+        facts["gpu"] = ", ".join(names)
+    return facts
+
+
+def gpus() -> list[str]:
+    """Names of the GPUs that nvidia-smi lists; empty where there is none or no driver."""
+    answer = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    return [line.strip() for line in answer.splitlines() if line.strip()] if answer else []
+
+
+def packages() -> dict[str, str]:
+    """Installed versions of PACKAGES; a package that is not installed is left out."""
+    found: dict[str, str] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit(folder: Path = ROOT) -> tuple[str, bool | None]:
+    """Commit of the checkout in `folder` and whether tracked or new files differ from it; ('unknown', None) outside git."""
+    head = _output("git", "-C", str(folder), "rev-parse", "HEAD")
+    if head is None:
+        return "unknown", None
+    changes = _output("git", "-C", str(folder), "status", "--porcelain")
+    return head.strip(), None if changes is None else bool(changes.strip())
+
+
+def _output(program: str, *arguments: str) -> str | None:
+    """Standard output of a program; None where it is not installed, fails or does not answer."""
+    path = shutil.which(program)
+    if path is None:
+        return None
+    try:
+        done = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=TOOL_SECONDS, check=False)  # noqa: S603 fixed programs
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return (_output("sysctl", "-n", "machdep.cpu.brand_string") or platform.processor() or platform.machine()).strip()
+
+
+def _memory_bytes() -> int:
+    """Physical memory, or the container's limit where it is lower."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.is_file():
+        text = limit.read_text(encoding="ascii").strip()
+        if text != "max":
+            total = min(total, int(text))
+    return total

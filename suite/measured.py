@@ -1,0 +1,206 @@
+"""Measured numbers: from the records of a cell to its mean, its interval, where it comes from, and how to get it again.
+
+A number may be compared with a printed one only where `obstacle` finds nothing against it. Means are taken over seeds
+of one and the same condition, never across conditions.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePath
+from typing import Literal
+
+from suite import stats
+from suite.published import Column, PublishedTable
+from suite.record import Record
+from suite.spec import RunSpec
+
+COMMAND = "python -m suite run"
+
+
+class Status(StrEnum):
+    """What a published number's cell amounts to."""
+
+    REPRODUCED = "reproduced"
+    DEVIATES = "deviates"
+    RETRAINED = "re-trained"
+    PUBLISHED = "published only"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a measured number comes from: the distinct values over its records, and how to get it again."""
+
+    fingerprints: tuple[str, ...]
+    protocol: tuple[str, ...]
+    data: tuple[str, ...]
+    machine: tuple[str, ...]
+    commit: tuple[str, ...]
+    backend: tuple[str, ...]
+    command: str
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A difference from the baseline row, in the column's unit, and what its 95 % interval is taken over."""
+
+    value: float
+    interval: tuple[float, float] | None = None
+    over: Literal["seeds", "images", ""] = ""
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured number in its column's unit."""
+
+    estimate: stats.Estimate
+    seeds: tuple[int, ...]  # none for a cost
+    condition: str  # what it was measured under; "" for a cost
+    records: tuple[Record, ...]
+    origin: Origin
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what the paper prints, what was measured, and what to make of the two."""
+
+    published: float | bool | None = None
+    measured: Measured | None = None
+    difference: float | None = None  # measured - published, where the two may be compared
+    delta_published: float | None = None  # from the baseline row
+    delta_measured: Delta | None = None
+    status: Status | None = None
+    reason: str = ""
+    command: str = ""  # what to run to know more
+    marks: tuple[str, ...] = ()  # of footnotes
+
+
+def latest(records: Iterable[Record]) -> tuple[Record, ...]:
+    """One record a cell: the last attempt that ended well, else the last attempt."""
+    best: dict[str, Record] = {}
+    for record in records:
+        held = best.get(record.fingerprint)
+        if held is None or (record.status == "done", record.attempt) >= (held.status == "done", held.attempt):
+            best[record.fingerprint] = record
+    return tuple(best.values())
+
+
+def condition(spec: RunSpec) -> str:
+    """Equal for two cells exactly if they differ in nothing but the model and the seed."""
+    return json.dumps(spec.model_dump(mode="json", exclude={"model", "seed"}), sort_keys=True)
+
+
+def dataset_name(name: str) -> str:
+    """A data set as a header shows it: a folder by its last part."""
+    return PurePath(name).name or name
+
+
+def error_line(record: Record) -> str:
+    """The line of a failed record's error that says what went wrong."""
+    lines = [line.strip() for line in (record.error or "").splitlines() if line.strip()]
+    if not lines:
+        return "failed without a message"
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+
+
+def command(grid: str, model: str, *, budget: str = "", seeds: int = 1, changes: Mapping[str, str] | None = None) -> str:
+    """The command line that measures `model` as a row of `grid`."""
+    words = [COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(model)]
+    words += ["--budget", shlex.quote(budget)] if budget else []
+    words += ["--seeds", str(seeds)] if seeds > 1 else []
+    for field, value in (changes or {}).items():
+        words += ["--set", shlex.quote(f"{field}={value}")]
+    return " ".join(words)
+
+
+def regenerate(grid: str, records: Sequence[Record]) -> str:
+    """The command line that measures these cells again: one model, one condition, one or more seeds."""
+    spec = records[0].spec
+    sets = ("train_set", "validation_set", "test_set")
+    changes = {field: getattr(spec, field) for field in sets if getattr(spec, field) != RunSpec.model_fields[field].default}
+    return command(grid, spec.model, budget=spec.budget, seeds=max(record.spec.seed for record in records) + 1, changes=changes)
+
+
+def obstacle(spec: RunSpec, column: Column, table: PublishedTable) -> str:
+    """Why a cell of this spec may not be compared with a printed number of `column`; "" where it may."""
+    reasons = []
+    if spec.budget != "paper":
+        reasons.append(f"{spec.budget} budget")
+    if spec.width or spec.depth_divisor != 1:
+        reasons.append("narrowed network")
+    if _plain(spec.test_set) not in {_plain(name) for name in column.test_sets}:
+        folder = "the folder " if "/" in spec.test_set or "\\" in spec.test_set else ""
+        reasons.append(f"on {folder}{dataset_name(spec.test_set)}")
+    if table.protocols and spec.protocol.partition("@")[0] not in table.protocols:
+        reasons.append(f"protocol {spec.protocol}")
+    return ", ".join(reasons)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def unavailable(records: Sequence[Record], metric: str, grid: str) -> Cell:
+    """The cell of records that hold no number: why, and how to try again."""
+    failed = [record for record in records if record.status == "failed"]
+    reason = f"failed: {error_line(failed[-1])}" if failed else f"its record holds no {metric}"
+    return Cell(status=Status.UNAVAILABLE, reason=reason, command=regenerate(grid, records))
+
+
+def holds(record: Record, metric: str) -> bool:
+    """True where every test image of the record has the metric."""
+    return bool(record.scores) and all(metric in score.metrics for score in record.scores)
+
+
+def measure(records: Sequence[Record], metric: str, key: str, grid: str) -> Measured | None:
+    """The mean of `metric` over the seeds of one condition `key`; None where no record holds it."""
+    usable = [record for record in records if record.status == "done" and holds(record, metric)]
+    if not usable:
+        return None
+    lost = [str(record.spec.seed) for record in records if record.status == "failed"]
+    notes = (f"without failed seed {', '.join(lost)}",) if lost else ()
+    estimate = stats.over_seeds([record.mean(metric) for record in usable])
+    seeds = tuple(record.spec.seed for record in usable)
+    return Measured(estimate, seeds, key, tuple(usable), origin_of(usable, regenerate(grid, usable)), notes)
+
+
+def origin_of(records: Sequence[Record], again: str) -> Origin:
+    """Where these records come from; `again` is the command that makes them anew."""
+    made = [record.provenance for record in records if record.provenance]
+    return Origin(
+        fingerprints=tuple(record.fingerprint for record in records),
+        protocol=_distinct(f"{r.protocol.name}@{r.protocol.version}: {r.protocol.statement}" for r in records if r.protocol),
+        data=_distinct(f"{split} {digest}" for p in made for split, digest in p.data_checksums.items()),
+        machine=_distinct(", ".join(f"{key} {value}" for key, value in p.machine.items()) for p in made),
+        commit=_distinct(p.commit + (" with uncommitted changes" if p.dirty else "") for p in made),
+        backend=_distinct(f"{r.spec.backend}: {r.provenance.backend_reason}" for r in records if r.provenance),
+        command=again,
+    )
+
+
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def delta(mine: Measured | None, base: Measured | None, metric: str) -> Delta | None:
+    """Paired where it can be: by seed with two seeds or more, by image with one; None across conditions."""
+    if mine is None or base is None or mine.condition != base.condition:
+        return None
+    ours, theirs = ({record.spec.seed: record for record in found.records} for found in (mine, base))
+    common = sorted(set(mine.seeds) & set(base.seeds))
+    if len(common) > 1:
+        estimate = stats.over_seeds([ours[seed].mean(metric) - theirs[seed].mean(metric) for seed in common])
+        return Delta(estimate.mean, estimate.interval, "seeds", estimate.count)
+    if common:
+        left, right = ({score.image: score.metrics[metric] for score in found[common[0]].scores} for found in (ours, theirs))
+        if left.keys() == right.keys():
+            estimate = stats.over_images([left[image] - right[image] for image in left])
+            return Delta(estimate.mean, estimate.interval, "images", estimate.count)
+    return Delta(mine.estimate.mean - base.estimate.mean)

@@ -1,0 +1,1 @@
+"""Quality metrics, computed under the protocols of suite.protocols."""

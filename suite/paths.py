@@ -1,0 +1,36 @@
+"""Where things lie: the project's folders, and those that a user may move by the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from suite.errors import Exit, SuiteError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def project_folder(name: str) -> Path:
+    """`results`, `reports` or `datasets` of the checkout that the suite was installed from."""
+    folder = ROOT / name
+    if not folder.is_dir():
+        raise SuiteError(
+            f"the suite's folder {name}/ is not beside its code (looked in {ROOT}). "
+            "It runs from a checkout: clone the repository and `pip install -e .` there.",
+            exit=Exit.NOT_READY,
+        )
+    return folder
+
+
+def cache_folder() -> Path:
+    """`$SUITE_CACHE`, or `suite-restoration` in the user's cache folder; made if it does not exist."""
+    base = os.environ.get("SUITE_CACHE")
+    folder = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "suite-restoration"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def data_folder() -> Path | None:
+    """`$SUITE_DATA`, the root of the user's own data sets, if it is set."""
+    base = os.environ.get("SUITE_DATA")
+    return Path(base) if base else None

@@ -1,0 +1,200 @@
+"""What a person sees of a run: one line a cell, live on a terminal, and as plain lines elsewhere.
+
+`Board` consumes events and knows the state of every cell; the two views show it. Everything goes to the given stream
+(standard error, in the command line), so that standard output holds results alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from suite.cell import Progress
+from suite.measured import error_line
+from suite.record import Record
+from suite.spec import RunSpec
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+PLAIN_SECONDS = 20.0  # between lines of one cell that stays in its state
+HEADER_LINES = 3  # of the live view: counts, column titles, and what does not fit
+COLUMNS = ("cell", "state", "iteration", "loss", "PSNR", "time left")
+
+State = Literal["waiting", "starting", "profiling", "training", "evaluating", "done", "failed"]
+STYLES: Mapping[str, str] = {"waiting": "dim", "done": "green", "failed": "red"}  # the word says it too
+
+
+@dataclass
+class Line:
+    """What is known of one cell; loss is L1 on [0, 1], PSNR in dB."""
+
+    label: str
+    state: State = "waiting"
+    iteration: int = 0
+    iterations: int = 0
+    loss: float | None = None
+    psnr: float | None = None
+    seconds_left: float | None = None
+    error: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether something is being done on the cell now."""
+        return self.state not in ("waiting", "done", "failed")
+
+    def columns(self) -> tuple[str, ...]:
+        """The texts under COLUMNS."""
+        return (
+            self.label,
+            self.state,
+            f"{self.iteration}/{self.iterations}" if self.iterations and self.state == "training" else "",
+            "" if self.loss is None else f"{self.loss:.4f}",
+            "" if self.psnr is None else f"{self.psnr:.2f} dB",
+            "" if self.seconds_left is None or not self.running else clock(self.seconds_left),
+        )
+
+
+@dataclass
+class Board:
+    """The state of every cell of a run, from its events."""
+
+    lines: dict[str, Line]
+    skipped: int = 0  # cells that were done before
+    started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, specs: Sequence[RunSpec], skipped: int) -> Board:
+        """A board on which every cell waits."""
+        return cls({spec.fingerprint: Line(spec.label, iterations=spec.iterations) for spec in specs}, skipped)
+
+    def take(self, event: Progress | Record) -> bool:
+        """Notes an event; True where it changed its cell's state."""
+        line = self.lines[event.fingerprint]
+        before = line.state
+        if isinstance(event, Record):
+            line.state, line.seconds_left = event.status, None
+            line.error = error_line(event) if event.status == "failed" else ""
+            line.psnr = _psnr(event)
+        else:
+            line.state = event.state
+            line.iteration, line.iterations = event.iteration, event.iterations or line.iterations
+            line.seconds_left = event.seconds_left
+            line.loss = line.loss if event.loss is None else event.loss
+            line.psnr = line.psnr if event.psnr is None else event.psnr
+        return line.state != before
+
+    def header(self) -> str:
+        """Counts, and the time since the start."""
+        states = [line.state for line in self.lines.values()]
+        done = states.count("done") + self.skipped
+        parts = [f"{done}/{len(states) + self.skipped} cells done"]
+        if self.skipped:
+            parts[0] += f" ({self.skipped} before)"
+        if states.count("failed"):
+            parts.append(f"{states.count('failed')} failed")
+        parts.append(f"{sum(line.running for line in self.lines.values())} running")
+        return " · ".join([*parts, clock(time.monotonic() - self.started)])
+
+
+class PlainView:
+    """A line at each change of a cell's state, and one every PLAIN_SECONDS while it stays."""
+
+    def __init__(self, board: Board, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
+        self.board, self._stream, self._now = board, stream, now
+        self._said: dict[str, float] = {}
+
+    def __enter__(self) -> PlainView:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        return
+
+    def show(self, event: Progress | Record) -> None:
+        """Takes an event, and writes a line if it is due."""
+        changed = self.board.take(event)
+        if not changed and self._now() - self._said.get(event.fingerprint, 0.0) < PLAIN_SECONDS:
+            return
+        self._said[event.fingerprint] = self._now()
+        line = self.board.lines[event.fingerprint]
+        _, _, iteration, loss, psnr, left = line.columns()
+        shown = [
+            f"iteration {iteration}" if iteration else "",
+            f"loss {loss}" if loss and line.running else "",
+            f"PSNR {psnr}" if psnr else "",
+            f"{left} left" if left else "",
+            line.error,
+        ]
+        text = ", ".join(part for part in shown if part)
+        self._stream.write(f"[{self.board.header()}] {line.label}: {line.state}{', ' + text if text else ''}\n")
+        self._stream.flush()
+
+
+class LiveView:
+    """A table that is redrawn in place; rich honours NO_COLOR."""
+
+    def __init__(self, board: Board, stream: TextIO) -> None:
+        from rich.console import Console
+
+        self.board = board
+        self._console = Console(file=stream, force_terminal=True, highlight=False)
+        self._live: Live | None = None
+
+    def __enter__(self) -> LiveView:
+        from rich.live import Live
+
+        self._live = Live(console=self._console, get_renderable=self.table, refresh_per_second=4)
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def show(self, event: Progress | Record) -> None:
+        """Takes an event; the next redrawing shows it."""
+        self.board.take(event)
+
+    def table(self) -> Table:
+        """The board as it stands, cut to the height of the terminal: running cells first, waiting ones last."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*COLUMNS, title=Text(self.board.header()), title_justify="left", box=None, pad_edge=False)
+        lines = sorted(self.board.lines.values(), key=lambda line: (not line.running, line.state == "waiting"))
+        room = max(1, self._console.height - HEADER_LINES)
+        for line in lines[:room]:
+            texts = line.columns()
+            if line.error:
+                texts = (*texts[:1], f"failed: {line.error}", *texts[2:])
+            table.add_row(*(Text(text, overflow="ellipsis", no_wrap=True) for text in texts), style=STYLES.get(line.state, ""))
+        if len(lines) > room:
+            table.caption = Text(f"and {len(lines) - room} more cells")
+        return table
+
+
+def view(board: Board, stream: TextIO) -> PlainView | LiveView:
+    """The live view on a terminal; plain lines elsewhere, and where `CI` is set."""
+    live = stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+    return LiveView(board, stream) if live else PlainView(board, stream)
+
+
+def clock(seconds: float) -> str:
+    """A duration as a person says it: 42 s, 3 min 05 s, 7 h 12 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _psnr(record: Record) -> float | None:
+    """The mean PSNR of a record, on the channel that its protocol measures; dB."""
+    names = [name for name in record.scores[0].metrics if name.startswith("PSNR")] if record.scores else []
+    return record.mean(names[0]) if names else None

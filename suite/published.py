@@ -1,0 +1,238 @@
+"""The papers' tables as typed data: results/published/*.toml, one file a paper, unknown keys refused.
+
+A file holds what the paper prints and what it says about it, never what we think the number should be: misprints and
+disagreements are footnotes. A row names the model of ours that it stands for, or none (a baseline that only the paper
+measured). A column is a quality metric on a data set, a cost, or a check mark; `printed = false` adds a column that the
+paper lacks and only a record can fill. Tables whose rows lie in groups (scales), that span several data sets, metrics
+or noise levels, or that were printed in two versions of a paper need no other structure.
+"""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, model_validator
+
+from models.lookup import suggest
+from suite.errors import Exit, SuiteError
+from suite.paths import project_folder
+
+PAPERS = ("vmambair", "mambair")  # in the report's order; each is results/published/<key>.toml
+SCALES = {"": 1.0, "dB": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}  # unit: what a record's number is divided by
+PLACEHOLDERS = ("measured", "published", "difference", "percent", "scan", "params", "size")  # what a finding's text may hold
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tolerance(_Strict):
+    """How far a measured number may lie from the printed one and still be called reproduced."""
+
+    absolute: float | None = Field(None, gt=0, description="in the column's unit")
+    relative: float | None = Field(None, gt=0, description="of the printed value")
+    reason: str
+
+    @model_validator(mode="after")
+    def _one(self) -> Tolerance:
+        if (self.absolute is None) == (self.relative is None):
+            raise ValueError("a tolerance is either absolute or relative")
+        return self
+
+    def covers(self, published: float, measured: float) -> bool:
+        """True where `measured` is within the tolerance of `published`."""
+        allowed = self.absolute if self.absolute is not None else (self.relative or 0.0) * abs(published)
+        return abs(measured - published) <= allowed + 1e-9  # the printed value is decimal, the float is not
+
+
+class Column(_Strict):
+    """One column of a table: what its numbers are."""
+
+    key: str
+    label: str = Field(description="as the paper prints it")
+    kind: Literal["quality", "cost", "mark"]
+    group: str = Field("", description="the header above it, if there is one")
+    metric: str = Field("", description="PSNR-Y, SSIM-Y, ... or macs, params")
+    unit: Literal["", "dB", "K", "M", "G"] = ""
+    direction: Literal["higher", "lower", ""] = Field("", description="which is better")
+    digits: int = Field(0, ge=0, le=6, description="decimals as printed")
+    dataset: str = Field("", description="as people call it")
+    test_sets: tuple[str, ...] = Field((), description="names of the suite's data sets that are this data; case and dashes do not count")
+    task: str = Field("", description="where it differs from the table's")
+    input_size: tuple[int, int] | None = Field(None, description="height, width in pixels of the input of a cost; None = any")
+    tolerance: Tolerance | None = None
+    printed: bool = Field(True, description="false: the paper has no such column, only records fill it")
+    convention: str = Field("", description="what a cost counts, in words, for the header")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Column:
+        if self.kind == "mark":
+            return self
+        if not self.metric:
+            raise ValueError(f"column {self.key!r} has numbers but names no metric")
+        if self.kind == "cost" and self.metric not in ("macs", "params"):
+            raise ValueError(f"column {self.key!r}: a cost is macs or params, not {self.metric!r}")
+        if self.printed and self.tolerance is None:
+            raise ValueError(f"column {self.key!r} is printed and needs a tolerance")
+        return self
+
+
+class Row(_Strict):
+    """One row: a network of the paper, and the model of ours that it stands for."""
+
+    key: str
+    label: str = Field(description="as the paper prints it")
+    what: str = Field("", description="what the network is, in a few words")
+    group: str = Field("", description="the block of rows it stands in, e.g. x2")
+    model: str | None = Field(None, description="a name of models.names(); None = not ours to run")
+    task: str = Field("", description="where it differs from the table's")
+    input_size: tuple[int, int] | None = Field(None, description="of its cost, where rows differ")
+    cells: dict[str, StrictBool | StrictFloat] = Field(description="column: value as printed")
+    blank: tuple[str, ...] = Field((), description="columns that the paper leaves empty in this row")
+
+
+class Footnote(_Strict):
+    """A remark on cells: "row.column", "row", or "*.column"."""
+
+    cells: tuple[str, ...] = Field(min_length=1)
+    text: str
+    source: str = ""
+
+
+class Finding(_Strict):
+    """A paragraph below the table about one of its numbers; `text` has placeholders that records fill in."""
+
+    title: str
+    row: str
+    column: str
+    text: str
+    without: str = Field(description="the paragraph where nothing was measured; may hold {published}")
+
+    @model_validator(mode="after")
+    def _known_placeholders(self) -> Finding:
+        for text, allowed in ((self.text, PLACEHOLDERS), (self.without, ("published",))):
+            for _, name, spec, conversion in string.Formatter().parse(text):
+                if name is not None and (name not in allowed or spec or conversion):
+                    raise ValueError(f"finding {self.title!r}: {{{name}}} is not one of {', '.join(allowed)}")
+        return self
+
+
+class Baseline(_Strict):
+    """The row that differences are taken from; `table` names another table of the paper where this one prints none."""
+
+    row: str
+    table: str = ""
+
+
+class PublishedTable(_Strict):
+    """One table of a paper."""
+
+    id: str
+    number: int
+    title: str = Field(description="in our words: the question that the table answers")
+    caption: str
+    task: str
+    grid: str = Field(description="the grid that measures it")
+    stated: str = Field(description="the protocol as far as the paper states it, with the section")
+    unstated: str = Field("", description="what it does not state, and where we took it from")
+    version: str = Field("", description="of the paper, where versions print different tables")
+    baseline: Baseline | None = None
+    protocols: tuple[str, ...] = Field((), description="names of our protocols that measure as the paper did; empty = any")
+    columns: tuple[Column, ...] = Field(min_length=1)
+    rows: tuple[Row, ...] = Field(min_length=1)
+    footnotes: tuple[Footnote, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PublishedTable:
+        columns = _unique([column.key for column in self.columns], "column")
+        rows = _unique([row.key for row in self.rows], "row")
+        for row in self.rows:
+            _check_row(row, self.columns)
+        for footnote in self.footnotes:
+            for cell in footnote.cells:
+                row, _, column = cell.partition(".")
+                if (row != "*" and row not in rows) or (column and column not in columns) or (row == "*" and not column):
+                    raise ValueError(f"footnote on {cell!r}: no such cell")
+        for finding in self.findings:
+            if finding.row not in rows or finding.column not in columns:
+                raise ValueError(f"finding {finding.title!r} is about a cell that does not exist")
+        return self
+
+    def row(self, key: str) -> Row:
+        """The row `key`; the loader has checked every reference."""
+        return next(row for row in self.rows if row.key == key)
+
+
+class Paper(_Strict):
+    """One paper and its tables."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    key: str
+    name: str
+    title: str
+    arxiv: str = Field(pattern=r"^\d{4}\.\d{4,5}$")
+    venue: str
+    tables: tuple[PublishedTable, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _references(self) -> Paper:
+        tables = {table.id: table for table in self.tables}
+        _unique([table.id for table in self.tables], "table")
+        for table in self.tables:
+            if table.baseline is None:
+                continue
+            home = tables.get(table.baseline.table or table.id)
+            if home is None or all(row.key != table.baseline.row for row in home.rows):
+                raise ValueError(f"table {table.id!r}: its baseline {table.baseline!r} does not exist")
+        return self
+
+    def table(self, key: str) -> PublishedTable:
+        """The table `key`; SuiteError lists those that the paper has."""
+        for table in self.tables:
+            if table.id == key:
+                return table
+        raise SuiteError(f"{self.name} has no table {key!r}.{suggest(key, [table.id for table in self.tables])}")
+
+
+def load(path: Path) -> Paper:
+    """The paper described by a TOML file; SuiteError says which field is wrong and where."""
+    try:
+        return Paper.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise SuiteError(
+            f"the published numbers {path.name} are not in {path.parent}. Restore the checkout.", exit=Exit.NOT_READY
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SuiteError(f"{path} is not TOML: {error}") from None
+    except pydantic.ValidationError as error:
+        lines = [f"  {'.'.join(str(part) for part in e['loc']) or 'file'}: {e['msg']}" for e in error.errors()]
+        raise SuiteError(f"{path} does not describe a paper's tables:\n" + "\n".join(lines)) from None
+
+
+def load_all() -> tuple[Paper, ...]:
+    """Every paper of PAPERS, in that order."""
+    folder = project_folder("results") / "published"
+    return tuple(load(folder / f"{key}.toml") for key in PAPERS)
+
+
+def _unique(keys: list[str], kind: str) -> set[str]:
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise ValueError(f"{kind} {', '.join(twice)} is there twice")
+    return set(keys)
+
+
+def _check_row(row: Row, columns: tuple[Column, ...]) -> None:
+    printed = {column.key for column in columns if column.printed}
+    given, blank = set(row.cells), set(row.blank)
+    if given & blank or given | blank != printed:
+        odd = sorted((given | blank) ^ printed | (given & blank))
+        raise ValueError(f"row {row.key!r}: every printed column has a value or is blank, once; look at {', '.join(odd)}")
+    for column in columns:
+        if column.key in row.cells and isinstance(row.cells[column.key], bool) != (column.kind == "mark"):
+            raise ValueError(f"row {row.key!r}, column {column.key!r}: marks are true or false, all else is a number")

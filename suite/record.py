@@ -1,0 +1,131 @@
+"""What a result is. One Record is one attempt at one cell: all that the report, the gate and a reader need.
+
+Nothing is rounded on the way in. Units are in the field names. `SCHEMA` is raised when a field changes its
+meaning, with an upgrade function in `UPGRADES`, so that old records load for ever.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from suite.errors import Exit, SuiteError
+from suite.spec import RunSpec
+
+SCHEMA = 1
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # n: from schema n to n + 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProtocolUsed(_Frozen):
+    """The protocol that made the quality numbers, so that a reader needs no code to know it."""
+
+    name: str
+    version: int
+    statement: str = Field(description="one sentence: channel, crop, rounding, SSIM variant, tiling")
+
+
+class ImageScore(_Frozen):
+    """Metrics of one test image, e.g. {"PSNR-Y": 28.4, "SSIM-Y": 0.81}; dB and 0..1."""
+
+    image: str
+    metrics: dict[str, float]
+
+
+class HistoryPoint(_Frozen):
+    """A point of the training curve."""
+
+    iteration: int
+    loss: float = Field(description="mean training loss since the point before")
+    validation: dict[str, float] = Field(default_factory=dict, description="metrics on the validation images, if taken here")
+
+
+class Cost(_Frozen):
+    """Cost of the full-size model of the cell, whatever the budget (suite.cost)."""
+
+    params: int
+    macs: float = Field(description="1 per multiply-add; a scan 9*B*L*D*N + B*L*D; LayerNorm 5 per element")
+    scan_macs: float = Field(description="the part of `macs` that the selective scans make up")
+    input_size: tuple[int, int] = Field(description="height, width in pixels of the low-quality input")
+    unsupported: dict[str, int] = Field(default_factory=dict, description="operators that were not counted, with how often each ran")
+
+
+class Crop(_Frozen):
+    """A restored detail for the report: PNG bytes in base64, all of one size."""
+
+    image: str
+    input_png: str = Field(description="the low-quality input, enlarged by nearest neighbour")
+    output_png: str
+    target_png: str
+
+
+class Provenance(_Frozen):
+    """Where, when and with what a record was made."""
+
+    started: str = Field(description="ISO 8601, UTC")
+    finished: str
+    commit: str = Field(description="git commit of the suite, or 'unknown'")
+    dirty: bool | None = Field(description="uncommitted changes in the checkout; None where unknown")
+    packages: dict[str, str]
+    machine: dict[str, str | int | float]
+    threads: int
+    launcher: str
+    backend_reason: str = Field(description="why this scan backend was chosen")
+    data_checksums: dict[str, str] = Field(default_factory=dict, description="data set split: sha256 over names and pixels")
+
+
+class Record(_Frozen):
+    """One attempt at one cell."""
+
+    schema_version: int = SCHEMA
+    fingerprint: str
+    spec: RunSpec
+    status: Literal["done", "failed"]
+    attempt: int = 1
+    protocol: ProtocolUsed | None = None
+    scores: tuple[ImageScore, ...] = ()
+    history: tuple[HistoryPoint, ...] = ()
+    cost: Cost | None = None
+    trained_params: int | None = Field(None, description="parameters of the network that was trained (narrowed or not)")
+    train_seconds: float | None = None
+    iteration_seconds: tuple[float, ...] = Field((), description="wall time of every training step, data loading included")
+    evaluate_seconds: float | None = None
+    crops: tuple[Crop, ...] = ()
+    provenance: Provenance | None = None
+    error: str | None = Field(None, description="type, message and traceback of a failed attempt")
+
+    def mean(self, metric: str) -> float:
+        """Mean of a metric over the test images (each image counts once)."""
+        values = [score.metrics[metric] for score in self.scores]
+        return sum(values) / len(values)
+
+
+def dump(record: Record) -> str:
+    """The record as JSON text."""
+    return record.model_dump_json(indent=1)
+
+
+def load(text: str, *, origin: str) -> Record:
+    """The record in `text`, upgraded from older schemas; SuiteError names `origin` where it cannot be read."""
+    try:
+        raw = json.loads(text)
+        version = raw["schema_version"]
+        if version > SCHEMA:
+            raise SuiteError(
+                f"{origin} was written by a newer suite (schema {version}; this one knows up to {SCHEMA}). Update the checkout.",
+                exit=Exit.NOT_READY,
+            )
+        for step in range(version, SCHEMA):
+            raw = UPGRADES[step](raw)
+        return Record.model_validate(raw)
+    except (json.JSONDecodeError, KeyError, TypeError, pydantic.ValidationError) as error:
+        raise SuiteError(
+            f"{origin} is not a readable record ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY
+        ) from error

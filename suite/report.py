@@ -1,0 +1,395 @@
+"""The report: records in, one self-contained HTML file out, without torch or Ray.
+
+The page is made from the table model (suite/tables.py), the figures' geometry (suite/figures.py) and the templates in
+reports/templates, with autoescape on everywhere; style sheet and script are inlined, and the page's own content security
+policy forbids every request and every script but that one. The same records give the same bytes: the page carries the
+times of its records, not of its making.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from suite import figures, published
+from suite.measured import COMMAND, Status, dataset_name, error_line, holds, latest, regenerate
+from suite.paths import project_folder
+from suite.protocols import METRICS
+from suite.record import Record
+from suite.tables import Column, Table, build
+
+FILE = "index.html"
+GLYPHS: Mapping[Status, str] = {
+    Status.REPRODUCED: "=",
+    Status.DEVIATES: "≠",
+    Status.RETRAINED: "↻",
+    Status.PUBLISHED: "○",
+    Status.UNAVAILABLE: "×",
+}
+
+
+@dataclass(frozen=True)
+class Head:
+    """A header cell of a table."""
+
+    text: str
+    detail: str = ""
+    colspan: int = 1
+    rowspan: int = 1
+    direction: str = ""
+    marks: tuple[str, ...] = ()
+    css: str = ""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One visible column: which part of which model column it shows."""
+
+    kind: Literal["mark", "published", "measured", "verdict"]
+    index: int
+    first: bool  # of its model column
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a table model is laid out on the page."""
+
+    heads: tuple[tuple[Head, ...], ...]  # below the first column's head and beside the status head, which span all of them
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """A metric image by image, averaged over seeds."""
+
+    title: str
+    metric: str
+    digits: int
+    labels: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
+    means: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table with all that stands below it."""
+
+    table: Table
+    layout: Layout
+    forest: figures.Forest | None
+    strips: tuple[figures.Strip, ...]
+    curves: tuple[figures.CurveSet, ...]
+    images: tuple[ImageTable, ...]
+    missing: tuple[tuple[str, str, str], ...]  # label, why, command
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A machine, its software and a state of the code, under which some cells ran."""
+
+    name: str
+    machine: tuple[tuple[str, str], ...]
+    packages: tuple[tuple[str, str], ...]
+    commit: str
+    dirty: bool | None
+    launchers: tuple[str, ...]
+    threads: tuple[int, ...]
+    cells: int
+
+
+@dataclass(frozen=True)
+class CellLine:
+    """A record in the list of cells."""
+
+    record: Record
+    metrics: tuple[tuple[str, str], ...]
+    environment: str
+    error: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the templates show."""
+
+    summary: str
+    span: str
+    command: str
+    sections: tuple[Section, ...]
+    tally: tuple[tuple[Status, int], ...]
+    cells: tuple[CellLine, ...]
+    failed: tuple[CellLine, ...]
+    environments: tuple[Environment, ...]
+    protocols: tuple[tuple[str, str], ...]
+    data: tuple[tuple[str, str], ...]
+    backends: tuple[tuple[str, str], ...]
+    seeds: tuple[int, ...]
+
+
+def render(records: Iterable[Record], destination: Path) -> Path:
+    """Writes `destination`/index.html, replacing it in one step, and returns its path; no record is needed."""
+    text = html(records)
+    destination.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=destination, prefix=".index-", suffix=".html")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(destination / FILE)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return destination / FILE
+
+
+def html(records: Iterable[Record]) -> str:
+    """The page as text."""
+    import jinja2
+    from markupsafe import Markup
+
+    folder = project_folder("reports")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., str]] = {
+        "fixed": fixed,
+        "signed": signed,
+        "moment": moment,
+        "dataset": dataset_name,
+        "duration": duration,
+    }
+    environment.filters.update(filters)
+    style, script = ((folder / "assets" / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    return environment.get_template("index.html.j2").render(
+        page=page(build(published.load_all(), latest(records)), latest(records)),
+        glyphs=GLYPHS,
+        Status=Status,
+        style=Markup(style),  # noqa: S704 - the project's own file, not data
+        script=Markup(script),  # noqa: S704 - likewise
+        style_digest=_digest(style),
+        script_digest=_digest(script),
+    )
+
+
+def page(tables: Sequence[Table], records: Sequence[Record]) -> Page:
+    """What the page shows of these tables, built from these records (one a cell)."""
+    environments = _environments(records)
+    grids = {row.model: table.published.grid for table in tables for row in table.rows}
+    default = next(iter(grids.values()), "")
+    cells = tuple(_cell_line(record, environments, grids.get(record.spec.model, default)) for record in records)
+    moments = sorted(
+        moment for record in records if record.provenance for moment in (record.provenance.started, record.provenance.finished)
+    )
+    judged = [
+        cell.status
+        for table in tables
+        for row in table.rows
+        for column, cell in zip(table.columns, row.cells, strict=True)
+        if column.printed and cell.status and not row.borrowed
+    ]
+    return Page(
+        summary=_summary(records),
+        span=_span(moments[0], moments[-1]) if moments else "",
+        command=f"{COMMAND} --grid {default}",
+        sections=tuple(_section(table) for table in tables),
+        tally=tuple((status, judged.count(status)) for status in Status),
+        cells=cells,
+        failed=tuple(line for line in cells if line.record.status == "failed"),
+        environments=tuple(environments.values()),
+        protocols=_pairs((f"{r.protocol.name}@{r.protocol.version}", r.protocol.statement) for r in records if r.protocol),
+        data=_pairs(pair for r in records if r.provenance for pair in r.provenance.data_checksums.items()),
+        backends=_pairs((r.spec.backend, r.provenance.backend_reason) for r in records if r.provenance),
+        seeds=tuple(sorted({record.spec.seed for record in records})),
+    )
+
+
+def layout(table: Table) -> Layout:
+    """Header rows and visible columns: groups, then columns, then published, measured and verdict."""
+    slots: list[Slot] = []
+    groups: list[Head] = []
+    labels: list[Head] = []
+    parts: list[Head] = []
+    before: Column | None = None
+    for index, column in enumerate(table.columns):
+        kinds = _slot_kinds(table, index)
+        slots += [Slot(kind, index, number == 0) for number, kind in enumerate(kinds)]
+        retrained = column.kind == "retrained"
+        if before is not None and _one_group(before, column):
+            groups[-1] = replace(groups[-1], colspan=groups[-1].colspan + len(kinds))
+        else:
+            detail, css = (_with_seeds(column, column.detail), "first retrained") if retrained else ("", "first")
+            groups.append(Head(column.group, detail, len(kinds), css=css))
+        before = column
+        labels.append(_label(column, kinds))
+        parts += [] if len(kinds) == 1 else [Head(kind, css="first" if number == 0 else kind) for number, kind in enumerate(kinds)]
+    return Layout((tuple(groups), tuple(labels), tuple(parts)), tuple(slots))
+
+
+def _one_group(left: Column, right: Column) -> bool:
+    return left.kind == right.kind and left.group == right.group and (left.kind != "retrained" or left.detail == right.detail)
+
+
+def _label(column: Column, kinds: Sequence[str]) -> Head:
+    told = [] if column.kind == "retrained" or column.detail in (column.label, column.group) else [column.detail]
+    told += [kinds[0]] if len(kinds) == 1 and column.kind in ("quality", "cost") else []
+    unit = f",\N{NO-BREAK SPACE}{column.unit}" if column.unit and not column.label.startswith(column.unit) else ""
+    detail = "; ".join(part for part in told if part)
+    detail = _with_seeds(column, detail) if column.kind == "quality" else detail
+    return Head(column.label + unit, detail, len(kinds), 2 if len(kinds) == 1 else 1, column.direction, column.marks, "first")
+
+
+def _with_seeds(column: Column, detail: str) -> str:
+    told = "" if not column.seeds else "1 seed" if column.seeds == 1 else f"{column.seeds} seeds"
+    return "; ".join(part for part in (detail, told) if part)
+
+
+def _slot_kinds(table: Table, index: int) -> tuple[Literal["mark", "published", "measured", "verdict"], ...]:
+    column = table.columns[index]
+    if column.kind == "mark":
+        return ("mark",)
+    if column.kind == "retrained" or not column.printed:
+        return ("measured",)
+    if column.kind == "cost" or any(row.cells[index].measured for row in table.rows):
+        return ("published", "measured", "verdict")
+    return ("published",)
+
+
+def _section(table: Table) -> Section:
+    missing = {}
+    for row in table.rows:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            if cell.command and cell.measured is None and (column.kind != "cost" or cell.status == Status.UNAVAILABLE):
+                missing.setdefault(cell.command, (row.label, cell.reason, cell.command))
+    return Section(
+        table,
+        layout(table),
+        figures.forest(table),
+        figures.strips(table),
+        figures.curve_sets(table),
+        tuple(found for index in figures.measured_columns(table) for found in _image_tables(table, index)),
+        tuple(missing.values()),
+    )
+
+
+def _image_tables(table: Table, index: int) -> list[ImageTable]:
+    shown = [(row, measured.records) for row in table.rows if (measured := row.cells[index].measured)]
+    held = dict.fromkeys(name for _, records in shown for score in records[0].scores for name in score.metrics)
+    found = []
+    for metric in held:
+        usable = [(row, [r for r in records if holds(r, metric)]) for row, records in shown]
+        usable = [(row, records) for row, records in usable if records]
+        images = dict.fromkeys(score.image for _, records in usable for record in records for score in record.scores)
+        rows = tuple((image, tuple(_image_mean(records, image, metric) for _, records in usable)) for image in images)
+        means = tuple(sum(record.mean(metric) for record in records) / len(records) for _, records in usable)
+        digits = METRICS[metric].digits if metric in METRICS else 4
+        unit = f", {METRICS[metric].unit}" if metric in METRICS and METRICS[metric].unit else ""
+        title = figures.heading(table.columns[index])
+        found.append(ImageTable(title, metric + unit, digits, tuple(row.label for row, _ in usable), rows, means))
+    return found
+
+
+def _image_mean(records: Sequence[Record], image: str, metric: str) -> float | None:
+    values = [score.metrics[metric] for record in records for score in record.scores if score.image == image]
+    return sum(values) / len(values) if values else None
+
+
+def _summary(records: Sequence[Record]) -> str:
+    """One sentence: how many cells, at which budget, with how many seeds."""
+    if not records:
+        return "Nothing has been run yet: the tables hold what the papers print."
+    done = sum(record.status == "done" for record in records)
+    budgets = sorted({record.spec.budget for record in records})
+    seeds = len({record.spec.seed for record in records})
+    parts = [f"{done} of {len(records)} cells done" if done < len(records) else f"all {done} cells done"]
+    parts += [f"{len(records) - done} failed"] if done < len(records) else []
+    parts.append(f"{' and '.join(budgets)} budget")
+    parts.append("1 seed" if seeds == 1 else f"{seeds} seeds")
+    return ", ".join(parts)[0].upper() + ", ".join(parts)[1:] + "."
+
+
+def _environments(records: Sequence[Record]) -> dict[tuple, Environment]:
+    groups: dict[tuple, list[Record]] = {}
+    for record in records:
+        if record.provenance:
+            groups.setdefault(_environment_key(record), []).append(record)
+    found = {}
+    for number, (key, members) in enumerate(groups.items(), 1):
+        made = [record.provenance for record in members if record.provenance]
+        found[key] = Environment(
+            name=f"E{number}",
+            machine=tuple((name.replace("_", " "), str(value)) for name, value in made[0].machine.items()),
+            packages=tuple(sorted(made[0].packages.items())),
+            commit=made[0].commit,
+            dirty=made[0].dirty,
+            launchers=tuple(sorted({p.launcher for p in made})),
+            threads=tuple(sorted({p.threads for p in made})),
+            cells=len(members),
+        )
+    return found
+
+
+def _environment_key(record: Record) -> tuple:
+    made = record.provenance
+    return (tuple(sorted(made.machine.items())), tuple(sorted(made.packages.items())), made.commit, made.dirty) if made else ()
+
+
+def _cell_line(record: Record, environments: Mapping[tuple, Environment], grid: str) -> CellLine:
+    names = dict.fromkeys(name for score in record.scores for name in score.metrics)
+    metrics = [(name, fixed(record.mean(name), METRICS[name].digits if name in METRICS else 4)) for name in names if holds(record, name)]
+    environment = environments.get(_environment_key(record))
+    error = error_line(record) if record.status == "failed" else ""
+    return CellLine(record, tuple(metrics), environment.name if environment else "", error, regenerate(grid, [record]))
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(set(pairs)))
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number with so many decimals and a true minus sign."""
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference: with its sign, and zero without one."""
+    text = f"{value:+.{digits}f}"
+    return (text[1:] if not float(text) else text).replace("-", "−")
+
+
+def moment(text: str) -> str:
+    """An ISO 8601 time as people read it; anything else as it stands."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{at.day} {at:%B %Y, %H:%M} {at.tzname() or 'UTC'}"
+
+
+def _span(first: str, last: str) -> str:
+    """From when to when, the day once where it is one day."""
+    begin, end = moment(first), moment(last)
+    day, _, rest = end.partition(", ")
+    return f"on {begin.removesuffix(' UTC')} to {rest}" if rest and begin.startswith(day) else f"from {begin} to {end}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people read them; a dash where nothing was timed."""
+    if seconds is None:
+        return "–"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

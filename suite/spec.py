@@ -1,0 +1,77 @@
+"""RunSpec: everything that decides a cell's numbers, frozen, checked and fingerprinted.
+
+A cell is one spec. Two specs with equal fields are the same cell wherever they run; what does not change the
+numbers by intent (threads, launcher, progress) is not a field. `backend` is a field and never "auto": the
+choice is made once, before the run, and the reason is kept in the record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.lookup import suggest
+from suite.errors import SuiteError
+
+
+class RunSpec(BaseModel):
+    """One cell of a grid: which model is trained how, on what, and measured by which protocol."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(description="a name of models.names(), e.g. vmambair-realsr-x4.no-effn")
+    task: str = Field(description="a name of suite.tasks.TASKS, e.g. real-sr-x4")
+    budget: str = Field(description="the row of suite.budgets.BUDGETS that filled in the fields below")
+    seed: int = Field(0, ge=0, description="seeds the weights, the crops and the training degradations")
+    backend: str = Field(description="scan backend: a name of models.scan.BACKENDS")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="autocast type; the scan's state stays float32")
+    device: Literal["cpu", "cuda"] = "cpu"
+    width: int = Field(0, ge=0, description="width of a narrowed network; 0 = as published")
+    depth_divisor: int = Field(1, ge=1, description="block counts are divided by this, rounded, at least 1")
+    iterations: int = Field(ge=0)
+    batch: int = Field(ge=1, description="global batch")
+    patch: int = Field(ge=16, description="side of the high-quality training crop, pixels")
+    lr: float = Field(gt=0, description="initial learning rate of Adam")
+    milestones: tuple[int, ...] = Field((), description="iterations at which the learning rate is halved")
+    betas: tuple[float, float] = (0.9, 0.99)
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="0 = no moving average; the raw weights are evaluated")
+    clip_norm: float = Field(0.0, ge=0, description="gradient clipping by global norm; 0 = off")
+    train_set: str = Field("photos", description="a data set's name, or a folder of high-quality images")
+    validation_set: str = Field("photos", description="never one of the test sets")
+    test_set: str = Field("photos", description="a data set's name, or a folder: HR/ (and LR/), or images")
+    protocol: str = Field(description="name@version of suite.protocols.PROTOCOLS")
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits over every field: the cell's key in the ledger."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def label(self) -> str:
+        """What a person calls the cell: model, and the seed."""
+        return f"{self.model} · seed {self.seed}"
+
+    def replaced(self, changes: dict[str, str]) -> RunSpec:
+        """The spec with `--set field=value` changes, parsed and checked; SuiteError names what is wrong."""
+        for field in changes:
+            if field not in RunSpec.model_fields:
+                raise SuiteError(f"a run has no field {field!r}.{suggest(field, RunSpec.model_fields)}")
+        values = self.model_dump() | {name: _parse(text) for name, text in changes.items()}
+        try:
+            return RunSpec.model_validate(values)
+        except pydantic.ValidationError as error:
+            lines = [f"{e['loc'][0] if e['loc'] else 'spec'} = {e.get('input')!r}: {e['msg']}" for e in error.errors()]
+            raise SuiteError("--set cannot be applied: " + "; ".join(lines)) from None
+
+
+def _parse(text: str) -> object:
+    """A command-line value: JSON where it is JSON (numbers, lists), else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

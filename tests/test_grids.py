@@ -1,0 +1,98 @@
+"""From a grid's name to specs: every row is well formed, and every wrong word has one clear answer."""
+
+import pytest
+
+import models
+from suite.budgets import BUDGETS, default_budget
+from suite.data.degradations import DEGRADATIONS
+from suite.errors import Exit, SuiteError
+from suite.grids import GRIDS, cells
+from suite.protocols import PROTOCOLS
+from suite.tasks import TASKS
+
+
+def make(grid="ablations", **changed):
+    options = {"budget": "quick", "seeds": 1, "only": (), "changes": {}, "backend": "reference", "device": "cpu"} | changed
+    return cells(grid, **options)
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_every_grid_makes_valid_cells_at_every_budget(grid, budget):
+    specs = make(grid, budget=budget, seeds=2)
+    assert len(specs) == 2 * len(GRIDS[grid].models)
+    assert len({spec.fingerprint for spec in specs}) == len(specs)
+    for spec in specs:
+        assert spec.task == models.card(spec.model).task
+        assert list(spec.milestones) == sorted(m for m in spec.milestones if 0 < m < spec.iterations)
+
+
+def test_the_ablation_grid_is_the_three_tables():
+    names = [spec.model for spec in make()]
+    assert names == [
+        "vmambair-realsr-x4",
+        "vmambair-realsr-x4.one-way-scan",
+        "vmambair-realsr-x4.no-channel-scan",
+        "vmambair-realsr-x4.no-effn",
+        "vmambair-realsr-x4.linear-projection",
+        "mambair-sr-x2",
+        "mambair-sr-x2.no-conv",
+        "mambair-sr-x2.no-conv-no-ca",
+        "mambair-sr-x2.mlp",
+        "mambair-sr-x2.one-direction",
+        "mambair-sr-x2.two-direction",
+    ]
+
+
+def test_the_paper_budget_is_the_recipe():
+    vmambair, mambair = make(budget="paper", only=["vmambair-realsr-x4", "mambair-sr-x2"])[0], make(budget="paper", only=["mambair-sr-x2"])[0]
+    assert (vmambair.iterations, vmambair.batch, vmambair.patch, vmambair.lr, vmambair.ema_decay) == (500_000, 72, 256, 2e-4, 0.999)
+    assert vmambair.milestones == (250_000, 350_000)
+    assert (mambair.iterations, mambair.batch, mambair.patch, mambair.ema_decay) == (500_000, 32, 128, 0.0)
+    assert mambair.milestones == (250_000, 400_000, 450_000, 475_000)
+    assert (mambair.width, mambair.depth_divisor) == (0, 1)
+
+
+def test_rows_refer_to_rows_that_exist():
+    for task in TASKS.values():
+        assert task.degradation in DEGRADATIONS
+        assert task.protocol in PROTOCOLS
+    assert {default_budget("cpu"), default_budget("cuda")} <= set(BUDGETS)
+
+
+def test_only_takes_patterns_and_parts_of_names():
+    assert [s.model for s in make(only=["*.no-conv*"])] == ["mambair-sr-x2.no-conv", "mambair-sr-x2.no-conv-no-ca"]
+    assert len(make(only=["vmambair"])) == 5
+
+
+def test_changes_are_parsed_checked_and_followed_through():
+    spec = make(only=["vmambair-realsr-x4"], changes={"iterations": "40", "lr": "0.01", "protocol": "sr-y-rounded"})[0]
+    assert (spec.iterations, spec.lr, spec.protocol) == (40, 0.01, "sr-y-rounded@1")
+    assert spec.milestones == (20, 28)
+    assert make(changes={"milestones": "[5, 6]"})[0].milestones == (5, 6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "exit_code"),
+    [
+        ({"changes": {"iteration": "40"}}, "no field 'iteration'.*Did you mean 'iterations'", Exit.USAGE),
+        ({"changes": {"batch": "many"}}, "batch = 'many'", Exit.USAGE),
+        ({"changes": {"lr": "-1"}}, "lr = -1", Exit.USAGE),
+        ({"changes": {"seed": "3"}}, "choose it with --seeds", Exit.USAGE),
+        ({"changes": {"patch": "30"}}, "patch = 30 is not a multiple of the scale 4", Exit.USAGE),
+        ({"changes": {"protocol": "sr-yy"}}, "sr-yy", Exit.USAGE),
+        ({"changes": {"test_set": "no/such/folder"}}, "no/such/folder", Exit.NOT_READY),
+        ({"only": ["swin"]}, "selects none of the 11 models", Exit.NOTHING),
+        ({"seeds": 0}, "--seeds 0", Exit.NOTHING),
+    ],
+)
+def test_what_is_wrong_is_said(options, message, exit_code):
+    with pytest.raises(SuiteError, match=message) as error:
+        make(**options)
+    assert error.value.exit == exit_code
+
+
+@pytest.mark.parametrize("options", [{"grid": "ablation"}, {"budget": "quickly"}])
+def test_unknown_names_come_with_suggestions(options):
+    with pytest.raises(models.UnknownName, match="Did you mean"):
+        make(**options)

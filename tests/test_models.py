@@ -1,0 +1,123 @@
+"""One contract for every row of the catalogue, walked in its tiny size; and what an ablation promises."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import models
+from models.base import ModelInputError
+from models.config import VmambaIRConfig
+
+TINY = models.names(tiny=True)
+ABLATIONS = [name for name in models.names() if models.card(name).parent]
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_contract(name):
+    torch.manual_seed(0)
+    card = models.card(name)
+    network = models.create(name).train()
+    for module in network.modules():  # a dropped branch has no gradient
+        if hasattr(module, "rate"):
+            module.rate = 0.0
+    x = torch.rand(2, card.config.channels, 13, 18)
+    y = network(x)
+    assert y.shape == (2, card.config.channels, 13 * card.scale, 18 * card.scale)
+    assert torch.isfinite(y).all()
+    y.square().mean().backward()
+    unused = [parameter for parameter, value in network.named_parameters() if value.grad is None or not torch.isfinite(value.grad).all()]
+    assert unused == []
+    silent = [parameter for parameter, value in network.named_parameters() if not value.grad.any()]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_padding_is_cropped_away_and_batches_are_independent(name):
+    torch.manual_seed(0)
+    network = models.create(name).eval()
+    x = torch.rand(2, network.channels, 16, 8)
+    with torch.inference_mode():
+        both = network(x)
+        single = network(x[1:])
+    torch.testing.assert_close(both[1:], single, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["vmambair-realsr-x4-tiny", "mambair-jpeg-tiny"])
+def test_a_wrong_channel_count_is_a_clear_error(name):
+    network = models.create(name)
+    with pytest.raises(ModelInputError, match=rf"takes images of {network.channels} channels.*\(1, 2, 16, 16\)"):
+        network(torch.rand(1, 2, 16, 16))
+
+
+def test_a_too_small_image_is_a_clear_error():
+    with pytest.raises(ModelInputError, match="at least 8 x 8 pixels; it was given 7 x 30"):
+        models.create("vmambair-derain-tiny")(torch.rand(1, 3, 7, 30))
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_differs_from_its_parent_in_one_field_and_what_it_matches(name):
+    card = models.card(name)
+    config, parent = card.config, models.card(card.parent).config
+    different = {f.name for f in dataclasses.fields(config) if getattr(config, f.name) != getattr(parent, f.name)}
+    assert different == {card.change[0]} | {field for field, _ in card.matched}
+    assert getattr(config, card.change[0]) == card.change[1]
+    assert card.hypothesis
+
+
+def test_every_network_has_a_tiny_sibling_of_the_same_design():
+    assert len(TINY) == len(models.names())
+    for name, tiny in zip(models.names(), TINY, strict=True):
+        assert type(models.card(name).config) is type(models.card(tiny).config)
+        assert models.card(tiny).task == models.card(name).task
+
+
+def test_names_lists_what_both_papers_ablate():
+    expected = {
+        "vmambair-realsr-x4.one-way-scan",
+        "vmambair-realsr-x4.no-channel-scan",
+        "vmambair-realsr-x4.no-effn",
+        "vmambair-realsr-x4.linear-projection",
+        "mambair-sr-x2.no-conv",
+        "mambair-sr-x2.no-conv-no-ca",
+        "mambair-sr-x2.mlp",
+        "mambair-sr-x2.one-direction",
+        "mambair-sr-x2.two-direction",
+    }
+    assert set(ABLATIONS) == expected
+
+
+def test_unknown_names_and_fields_come_with_suggestions():
+    with pytest.raises(models.UnknownName, match=r"Did you mean .*'mambair-sr-x2'"):
+        models.create("mambair-sr-x22")
+    with pytest.raises(models.UnknownName, match="Did you mean 'ffn'"):
+        models.create("vmambair-derain", fnn="none")
+
+
+def test_both_fusions_of_the_channel_scan_differ():
+    torch.manual_seed(0)
+    config = models.card("vmambair-derain-tiny").config
+    multiply = models.build(config).eval()
+    add = models.build(dataclasses.replace(config, channel_fusion="add")).eval()
+    add.load_state_dict(multiply.state_dict())
+    x = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        assert not torch.allclose(multiply(x), add(x))
+
+
+def test_the_linear_projection_computes_what_the_convolution_does():
+    torch.manual_seed(0)
+    config = VmambaIRConfig(scale=1, blocks=(1, 1, 1, 1), refinement=1, dim=16)
+    conv = models.build(config).eval()
+    linear = models.build(dataclasses.replace(config, projection="linear")).eval()
+    linear.load_state_dict({k: v.reshape(linear.state_dict()[k].shape) for k, v in conv.state_dict().items()})
+    x = torch.rand(1, 3, 16, 24)
+    with torch.inference_mode():
+        torch.testing.assert_close(linear(x), conv(x), atol=1e-5, rtol=1e-4)
+
+
+def test_importing_the_catalogue_imports_no_torch():
+    code = "import models, sys; models.names(); assert 'torch' not in sys.modules, 'torch was imported'"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

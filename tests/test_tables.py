@@ -1,0 +1,59 @@
+"""The table model: what may be compared with what, and what is never averaged."""
+
+import pytest
+import synthetic_records as made
+
+from suite import published
+from suite.measured import Status
+from suite.tables import build
+
+
+def test_a_cost_at_another_size_is_not_compared():
+    record = made.done(made.VMAMBAIR[0])
+    other = record.model_copy(update={"cost": record.cost.model_copy(update={"input_size": (180, 320)})})
+    cell = build(published.load_all(), [other])[0].rows[0].cells[0]
+    assert (cell.status, cell.measured) == (Status.UNAVAILABLE, None)
+    assert cell.reason == "counted at 180×320, not at 64×64"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"budget": "quick"}, "quick budget"),
+        ({"width": 32}, "narrowed network"),
+        ({"depth_divisor": 2}, "narrowed network"),
+        ({"test_set": "photos"}, "on photos"),
+        ({"test_set": "/data/Set5"}, "on the folder Set5"),
+        ({"protocol": "sr-y-rounded@1"}, "protocol sr-y-rounded@1"),
+    ],
+)
+def test_one_condition_unlike_the_papers_is_enough_to_stand_apart(changes, reason):
+    record = made.done(made.VMAMBAIR[0], 28.50, budget="paper", test_set="NTIRE2020-T1")
+    table = build(published.load_all(), [record.model_copy(update={"spec": record.spec.model_copy(update=changes)})])[0]
+    cell = table.rows[0].cells[-2]
+    assert (cell.status, cell.measured, cell.difference) == (Status.RETRAINED, None, None)
+    assert cell.reason == reason
+    assert table.columns[-1].kind == "retrained"
+    assert table.rows[0].cells[-1].measured.estimate.mean == pytest.approx(28.50)
+
+
+def test_a_dataset_is_known_by_its_name_whatever_its_case_and_dashes():
+    table = build(published.load_all(), [made.done(made.MAMBAIR[0], 38.57, budget="paper", test_set="set-5")])[2]
+    assert [cell.status for cell in table.rows[2].cells[1:]] == [Status.REPRODUCED, Status.RETRAINED, Status.RETRAINED]
+
+
+def test_conditions_are_never_averaged_and_differing_fields_are_named():
+    records = [made.done(made.VMAMBAIR[0], 25.0), made.done(made.VMAMBAIR[0], 26.0, backend="reference")]
+    table = build(published.load_all(), records)[0]
+    apart = [column for column in table.columns if column.kind == "retrained"]
+    assert [table.rows[0].cells[-2 + n].measured.estimate.mean for n in (0, 1)] == pytest.approx([25.0, 26.0])
+    assert [column.detail.rpartition("; ")[2] for column in apart] == ["backend numba", "backend reference"]
+
+
+def test_the_last_good_attempt_counts():
+    good = made.done(made.VMAMBAIR[0], 26.0)
+    worse = made.failed(made.VMAMBAIR[0], "RuntimeError: later").model_copy(update={"attempt": 3})
+    better = made.done(made.VMAMBAIR[0], 27.0).model_copy(update={"attempt": 2})
+    for order in ([good, worse, better], [better, worse, good]):
+        table = build(published.load_all(), order)[0]
+        assert table.rows[0].cells[-1].measured.estimate.mean == pytest.approx(27.0)

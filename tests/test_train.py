@@ -1,0 +1,152 @@
+"""Training stops and goes on without a trace, guards against NaN, and keeps test images out of sight."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from suite import checkpoint
+from suite.cell import CellContext, Progress, run_cell
+from suite.data.degradations import degradation
+from suite.data.sampler import PatchSampler
+from suite.data.sets import load_images, load_pairs
+from suite.errors import SuiteError
+from suite.record import Record, dump, load
+from suite.spec import RunSpec
+from suite.train import begin, train
+
+
+def noise_images(folder, count, seed):
+    folder.mkdir()
+    random = np.random.default_rng(seed)
+    for index in range(count):
+        smooth = np.kron(random.integers(0, 256, (6, 7, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+        Image.fromarray(smooth).save(folder / f"{folder.name}{index}.png")
+    return str(folder)
+
+
+@pytest.fixture
+def spec(tmp_path):
+    sets = {f"{split}_set": noise_images(tmp_path / split, 2, seed) for seed, split in enumerate(("train", "validation", "test"))}
+    return RunSpec(
+        model="mambair-sr-x2-tiny",  # has stochastic depth, which draws random numbers while training
+        task="sr-x2",
+        budget="quick",
+        backend="reference",
+        iterations=6,
+        batch=2,
+        patch=16,
+        lr=1e-3,
+        milestones=(3, 5),
+        ema_decay=0.9,
+        clip_norm=1.0,
+        protocol="sr-y@1",
+        **sets,
+    )
+
+
+def parts(spec):
+    degrade = degradation("bicubic-x2")
+    sampler = PatchSampler(load_images(spec.train_set, "train"), degrade, spec.patch, spec.seed, rotate=True)
+    return sampler, load_pairs(spec.validation_set, "validation", degrade)
+
+
+def weights(run):
+    return {**run.network.state_dict(), **{f"average.{k}": v for k, v in run.average.state_dict().items()}}
+
+
+def test_stopping_and_going_on_gives_the_same_weights_bit_for_bit(spec, tmp_path):
+    sampler, validation = parts(spec)
+    straight = begin(spec)
+    for _ in train(straight, sampler, validation, tmp_path / "straight"):
+        pass
+
+    interrupted = begin(spec)
+    steps = train(interrupted, sampler, validation, tmp_path / "work")
+    for _ in range(2):
+        next(steps)
+    checkpoint.save(tmp_path / "work", interrupted.state())
+    torch.manual_seed(12345)  # whatever else the process did meanwhile
+    resumed = begin(spec)
+    for _ in train(resumed, sampler, validation, tmp_path / "work"):
+        pass
+
+    assert resumed.iteration == straight.iteration == 6
+    assert all(torch.equal(a, b) for a, b in zip(weights(straight).values(), weights(resumed).values(), strict=True))
+    assert [p.loss for p in resumed.history] == [p.loss for p in straight.history]
+    assert resumed.history[-1].validation == straight.history[-1].validation
+    assert [g["lr"] for g in resumed.optimiser.param_groups] == [1e-3 / 4]
+
+
+def test_training_learns(spec, tmp_path):
+    spec = spec.model_copy(update={"iterations": 40, "milestones": ()})
+    run = begin(spec)
+    for _ in train(run, *parts(spec), tmp_path / "work"):
+        pass
+    assert run.history[-1].loss < 0.6 * run.history[0].loss
+
+
+def test_the_moving_average_is_what_is_measured(spec, tmp_path):
+    run = begin(spec)
+    for _ in train(run, *parts(spec), tmp_path / "work"):
+        pass
+    raw, average = run.network.shallow.weight, run.evaluated.shallow.weight
+    assert run.evaluated is run.average.module
+    assert not torch.equal(raw, average)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_batch(spec, tmp_path):
+    sampler, validation = parts(spec)
+    run = begin(spec)
+    with torch.no_grad():
+        run.network.shallow.weight.fill_(float("nan"))
+    with pytest.raises(SuiteError, match="the loss became nan at iteration 0 .*non-finite") as error:
+        next(train(run, sampler, validation, tmp_path / "work"))
+    assert "--set lr=0.0005" in str(error.value)
+    kept = torch.load(tmp_path / "work" / "non-finite" / checkpoint.FILE, weights_only=True)
+    assert kept["low"].shape == (2, 3, 8, 8)
+    assert torch.equal(kept["high"], torch.from_numpy(sampler.batch(0, 2)[1]))
+
+
+def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path):
+    checkpoint.save(tmp_path, {"fingerprint": "aaaa", "iteration": 3})
+    with pytest.raises(SuiteError, match="belongs to the cell aaaa, not to bbbb"):
+        checkpoint.load(tmp_path, "bbbb")
+    path = tmp_path / checkpoint.FILE
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(SuiteError, match="is damaged"):
+        checkpoint.load(tmp_path, "aaaa")
+    assert checkpoint.load(tmp_path / "nowhere", "aaaa") is None
+
+
+def context(tmp_path):
+    return CellContext(work=tmp_path / "work", threads=1, launcher="inline", backend_reason="asked for by name")
+
+
+def test_a_cell_ends_in_a_complete_record(spec, tmp_path):
+    *progress, record = run_cell(spec, context(tmp_path))
+    assert all(isinstance(event, Progress) for event in progress)
+    assert {event.state for event in progress} >= {"profiling", "training", "evaluating"}
+    assert isinstance(record, Record)
+    assert record.status == "done"
+    assert [score.image for score in record.scores] == ["test0", "test1"]
+    assert set(record.scores[0].metrics) == {"PSNR-Y", "SSIM-Y"}
+    assert len(record.iteration_seconds) == 6
+    assert record.history[-1].iteration == 6
+    assert record.cost.params == record.trained_params  # the tiny network is its own full size
+    assert len(record.crops) == 2
+    assert len(record.provenance.data_checksums) == 3
+    assert load(dump(record), origin="the test") == record
+
+
+def test_two_runs_of_a_cell_give_equal_numbers(spec, tmp_path):
+    first, second = (list(run_cell(spec, context(tmp_path / name)))[-1] for name in ("a", "b"))
+    assert first.scores == second.scores
+    assert first.history == second.history
+    assert first.crops == second.crops
+
+
+def test_a_test_set_that_was_trained_on_is_refused(spec, tmp_path):
+    leaking = spec.model_copy(update={"test_set": spec.train_set})
+    with pytest.raises(SuiteError, match="train"):
+        list(run_cell(leaking, context(tmp_path)))
