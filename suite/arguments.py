@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 LAUNCHERS = ("ray", "inline")
@@ -49,6 +48,14 @@ def size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def change(text: str) -> tuple[str, str]:
+    """`field=value` as its two parts."""
+    field, equals, value = text.partition("=")
+    if not equals or not field:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE, e.g. iterations=100")
+    return field, value
+
+
 def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str) -> argparse.ArgumentParser:
     return verbs.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False)
 
@@ -58,14 +65,35 @@ def _add_run(verb: argparse.ArgumentParser) -> None:
     what.add_argument("--grid", required=True, metavar="NAME", help="a name of `list grids`, e.g. ablations")
     what.add_argument("--budget", metavar="NAME", help="a name of `list budgets` (default: quick without a GPU, standard with one)")
     what.add_argument("--seeds", type=int, default=1, metavar="N", help="repeat every model with seeds 0 ... N-1 (default: %(default)s)")
-    what.add_argument("--only", action="append", default=[], metavar="PATTERN", help="part of a model's name, or a shell pattern; may be repeated")
-    what.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of every cell, e.g. iterations=100; may be repeated")
+    what.add_argument(
+        "--only", action="append", default=[], metavar="PATTERN", help="part of a model's name, or a shell pattern; may be repeated"
+    )
+    what.add_argument(
+        "--set",
+        action="append",
+        type=change,
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change a field of every cell, e.g. iterations=100; may be repeated",
+    )
     _add_backend(what)
-    what.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run (default: a GPU, if this machine has one)")
+    what.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run (default: a GPU, if this machine has one)"
+    )
     how = verb.add_argument_group("how to run it")
-    how.add_argument("--launcher", choices=LAUNCHERS, default=LAUNCHERS[0], help="spread cells by Ray, or one after another in this process (default: %(default)s)")
+    how.add_argument(
+        "--launcher",
+        choices=LAUNCHERS,
+        default=LAUNCHERS[0],
+        help="spread cells by Ray, or one after another in this process (default: %(default)s)",
+    )
     how.add_argument("--address", metavar="HOST:PORT", help="join this Ray cluster (default: $RAY_ADDRESS, else a Ray of its own)")
-    how.add_argument("--cpus-per-cell", type=int, metavar="N", help="threads of a cell (default: this machine's cores shared among the selected cells; 1 on a cluster)")
+    how.add_argument(
+        "--cpus-per-cell",
+        type=int,
+        metavar="N",
+        help="threads of a cell (default: this machine's cores shared among the selected cells; 1 on a cluster)",
+    )
     how.add_argument("--dry-run", action="store_true", help="print the cells, what is done, and an estimate; run nothing")
     out = verb.add_argument_group("what comes out")
     _add_ledger(out)
@@ -87,7 +115,12 @@ def _add_report(verb: argparse.ArgumentParser) -> None:
 def _add_evaluate(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("model", help="a name of `list models`, or bicubic")
     verb.add_argument("--task", required=True, metavar="NAME", help="a name of `list tasks`")
-    verb.add_argument("--data", default="photos", metavar="NAME_OR_FOLDER", help="a name of `list datasets`, or a folder with HR/ and perhaps LR/ (default: %(default)s)")
+    verb.add_argument(
+        "--data",
+        default="photos",
+        metavar="NAME_OR_FOLDER",
+        help="a name of `list datasets`, or a folder with HR/ and perhaps LR/ (default: %(default)s)",
+    )
     verb.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint: the authors', or of these networks")
     verb.add_argument("--protocol", metavar="NAME[@VERSION]", help="a name of `list protocols` (default: the task's)")
     _add_backend(verb)
@@ -101,7 +134,9 @@ def _add_profile(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_backend(verb: argparse._ActionsContainer) -> None:
-    verb.add_argument("--backend", default="auto", metavar="NAME", help="scan backend, a name of `list backends` (default: the fastest that runs here)")
+    verb.add_argument(
+        "--backend", default="auto", metavar="NAME", help="scan backend, a name of `list backends` (default: the fastest that runs here)"
+    )
 
 
 def _add_ledger(verb: argparse._ActionsContainer) -> None:
@@ -110,14 +145,3 @@ def _add_ledger(verb: argparse._ActionsContainer) -> None:
 
 def _add_json(verb: argparse._ActionsContainer) -> None:
     verb.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
-
-
-def changes(pairs: Sequence[str]) -> dict[str, str]:
-    """`--set` options as a mapping; ArgumentTypeError for what is not `field=value`."""
-    found = {}
-    for pair in pairs:
-        field, equals, value = pair.partition("=")
-        if not equals or not field:
-            raise argparse.ArgumentTypeError(f"{pair!r} is not FIELD=VALUE, e.g. iterations=100")
-        found[field] = value
-    return found

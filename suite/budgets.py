@@ -34,7 +34,7 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType(
                 "narrow networks, a few hundred iterations: minutes on two CPU cores",
                 iterations=300,
                 batch=4,
-                patch=96,
+                patch=64,
                 lr=1e-3,
                 ema_decay=0.98,
                 clip_norm=1.0,

@@ -14,28 +14,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TextIO
 
+from suite.arguments import RECORDS, parser
 from suite.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
     from suite.execute import How
     from suite.ledger import Ledger
-    from suite.record import Record
     from suite.spec import RunSpec
-
-EPILOG = """\
-examples:
-  python -m suite run --grid ablations                   train, measure and report both papers' ablations
-  python -m suite run --grid ablations --dry-run         what that would do, and how long it would take
-  python -m suite list models                            what there is
-  python -m suite evaluate bicubic --task sr-x2          a baseline on the embedded photographs
-  python -m suite profile vmambair-realsr-x4             parameters and multiply-adds
-
-exit codes: 0 done; 1 unexpected; 2 usage; 3 drift; 4 some cells failed or are missing; 5 nothing selected;
-            6 data, a package or the machine is not ready; 130, 143 interrupted (the same command continues)
-"""
-RECORDS = "records"
 
 
 class Output:
@@ -64,11 +52,11 @@ class Output:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     out = Output(sys.stdout)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Ray and others print where they like
-            return int(options.verb(options, out))
+            return int(VERBS[options.verb](options, out))
     except SuiteError as error:
         return _refuse(str(error), error.exit)
     except KeyboardInterrupt:
@@ -76,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, ValueError) as error:
         code = _users_error(error)
         if code is None:
             raise
@@ -84,13 +72,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _users_error(error: Exception) -> Exit | None:
-    """The exit code of an error of `models/` that a user can mend, which knows no exit codes; None for a defect."""
+    """The exit code of an error of `models/` (which knows none) that a user can mend; None for a defect."""
     from models.lookup import UnknownName
     from models.scan.backends import BackendUnavailable
 
     if isinstance(error, UnknownName):
         return Exit.USAGE
-    return Exit.NOT_READY if isinstance(error, BackendUnavailable) else None
+    if isinstance(error, BackendUnavailable):
+        return Exit.NOT_READY
+    base = sys.modules.get("models.base")  # loads torch: if it is not loaded, nothing of it was raised
+    return Exit.NOT_READY if base is not None and isinstance(error, base.ModelInputError) else None
 
 
 def _refuse(message: str, code: Exit) -> Exit:
@@ -118,7 +109,7 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
     left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
     _note(f"{len(specs)} cells selected, {len(specs) - len(left)} done before; scan backend {specs[0].backend} ({reason}).")
     if left:
-        _note(f"{how.launcher}, {how.threads} threads a cell; {expected.sentence(_slots(how, specs))}")
+        _note(f"launcher {how.launcher}, threads per cell: {how.threads}; {expected.sentence(_slots(how, specs))}")
     outcome = execute(specs, ledger, how)
     page = _render(ledger, options.report)
     if options.json:
@@ -158,14 +149,9 @@ def _cells(options: argparse.Namespace) -> tuple[list[RunSpec], str]:
     from models.scan.backends import resolve_backend
     from suite import budgets, grids, machine
 
-    changes = {}
-    for change in options.set:
-        field, equals, value = change.partition("=")
-        if not equals or not field:
-            raise SuiteError(f"--set {change}: write it as field=value, e.g. --set iterations=100.")
-        if field == "device":
-            raise SuiteError("the device is not changed by --set; choose it with --device.")
-        changes[field] = value
+    changes = dict(options.set)
+    if "device" in changes:
+        raise SuiteError("the device is not changed by --set; choose it with --device.")
     device = machine.default_device() if options.device == "auto" else options.device
     backend, reason = resolve_backend(options.backend, device)
     specs = grids.cells(
@@ -235,7 +221,9 @@ def _report(options: argparse.Namespace, out: Output) -> Exit:
     ledger = _ledger(options)
     page = _render(ledger, options.out)
     if page is None:
-        raise SuiteError(f"the ledger {ledger.folder} holds no record. `python -m suite run --grid ablations` makes some.", exit=Exit.NOTHING)
+        raise SuiteError(
+            f"the ledger {ledger.folder} holds no record. `python -m suite run --grid ablations` makes some.", exit=Exit.NOTHING
+        )
     out.line(f"report: {page}")
     return Exit.DONE
 
@@ -294,3 +282,8 @@ def _profile(options: argparse.Namespace, out: Output) -> Exit:
         ]
     )
     return Exit.DONE
+
+
+VERBS: Mapping[str, Callable[[argparse.Namespace, Output], Exit]] = MappingProxyType(
+    {"run": _run, "list": _list, "report": _report, "evaluate": _evaluate, "profile": _profile}
+)

@@ -23,7 +23,7 @@ from suite.stop import Stop
 class How:
     """How cells are run; nothing here changes their numbers by intent."""
 
-    launcher: str  # a name of launch.LAUNCHERS
+    launcher: str  # a name of arguments.LAUNCHERS
     threads: int  # of one cell
     backend_reason: str
     address: str | None = None  # of a Ray cluster
@@ -82,15 +82,15 @@ def execute(specs: Sequence[RunSpec], ledger: Ledger, how: How) -> Outcome:
             _check_disk(ledger, how.disk_mib)
         jobs = [launch.Job(spec, _context(spec, ledger, how)) for spec in todo]
         board = progress.Board.of(todo, skipped)
-        with contextlib.closing(launch.run(jobs, how.launcher, stop, address=how.address, cell=how.cell)) as events:
-            with progress.view(board, sys.stderr) as view:
-                for event in events:
-                    if isinstance(event, Record):
-                        ledger.add(event)
-                        counts[event.status] += 1
-                        if event.status == "done":
-                            ledger.clear_work(event.fingerprint)
-                    view.show(event)
+        events = launch.run(jobs, how.launcher, stop, address=how.address, cell=how.cell)
+        with contextlib.closing(events), progress.view(board, sys.stderr) as view:
+            for event in events:
+                if isinstance(event, Record):
+                    ledger.add(event)
+                    counts[event.status] += 1
+                    if event.status == "done":
+                        ledger.clear_work(event.fingerprint)
+                view.show(event)
     unfinished = len(todo) - counts["done"] - counts["failed"]
     return Outcome(skipped, counts["done"], counts["failed"], unfinished, stop.signum)
 
@@ -110,6 +110,7 @@ def _check_disk(ledger: Ledger, needed_mib: float) -> None:
     free_mib = shutil.disk_usage(ledger.work).free / 2**20
     if free_mib < needed_mib:
         raise SuiteError(
-            f"{ledger.work} has {free_mib:.0f} MiB free and the run needs about {needed_mib:.0f} MiB. Free space there, or use another ledger with --ledger DIR.",
+            f"{ledger.work} has {free_mib:.0f} MiB free and the run needs about {needed_mib:.0f} MiB. "
+            "Free space there, or use another ledger with --ledger DIR.",
             exit=Exit.NOT_READY,
         )

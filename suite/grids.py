@@ -55,11 +55,11 @@ def cells(
 ) -> list[RunSpec]:
     """The cells of `grid`: every model that `only` selects (all, if empty) times seeds 0 ... `seeds` - 1.
 
-    `only` holds shell patterns or parts of model names; `changes` the fields of `--set`; `backend` is a concrete name.
+    `only` holds model names, shell patterns or parts of names; `changes` the fields of `--set`; `backend` is a concrete name.
     Raises `UnknownName` or `SuiteError` for what is not known, and for a selection that is empty.
     """
     row = lookup("grid", grid, GRIDS)
-    chosen = [name for name in row.models if not only or any(pattern in name or fnmatchcase(name, pattern) for pattern in only)]
+    chosen = [name for name in row.models if not only or any(_selects(pattern, name, row.models) for pattern in only)]
     if not chosen:
         raise SuiteError(
             f"--only {' '.join(only)} selects none of the {len(row.models)} models of the grid {grid!r}: {', '.join(row.models)}.",
@@ -71,6 +71,11 @@ def cells(
         if field in SELECTED_ELSEWHERE:
             raise SuiteError(f"{field} is not changed by --set; choose it with {SELECTED_ELSEWHERE[field]}.")
     return [_checked(_spec(name, budget, seed, backend, device), changes) for name in chosen for seed in range(seeds)]
+
+
+def _selects(pattern: str, name: str, names: Sequence[str]) -> bool:
+    """A whole name selects itself alone; anything else is a shell pattern or a part of the name."""
+    return name == pattern if pattern in names else pattern in name or fnmatchcase(name, pattern)
 
 
 def _spec(model: str, budget: str, seed: int, backend: str, device: str) -> RunSpec:

@@ -7,7 +7,8 @@ dashboard, usage statistics or log output, in a short temporary folder (its sock
 that is removed, with a small object store (records go through it, images do not).
 
 With an address it joins a cluster (`host:6379`, or `auto` on one of its machines). There every machine needs this checkout
-installed at the same commit (`pip install -e .`) with the same Python and Ray, and the data sets where the specs name them; nothing is shipped.
+installed at the same commit (`pip install -e .`) with the same Python and Ray, and the data sets where the specs name them;
+nothing is shipped.
 Results come back by the network, but a cell's checkpoint stays where it ran: a cell that moves to another machine starts
 anew unless the work folder is shared, and such a machine keeps the work folder of a cell that is done.
 """
@@ -39,12 +40,12 @@ from suite.stop import Stop
 if TYPE_CHECKING:
     from types import ModuleType
 
-LAUNCHERS = ("ray", "inline")
 OBJECT_STORE_BYTES = 256 * 2**20
 JOIN_SECONDS = 40.0  # an address that does not answer would hold ray.init for many minutes
 POLL_SECONDS = 0.5  # how soon a signal is noticed
 LIVES = 2  # a worker process may die once; the second time the cell has failed
 LOG_TAIL = 2000  # characters of a dead worker's own log that go into the record
+RAY_MARKS = (":job_id:", ":task_name:", ":actor_name:")  # lines that Ray adds to a worker's log
 FOLDER_PREFIX = "ssm-"
 ADVICE = "`--launcher inline` runs the same cells without Ray, one after another."
 
@@ -128,12 +129,15 @@ def _import_ray(*, local: bool) -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # leaves CUDA_VISIBLE_DEVICES to the user
     os.environ.setdefault("RAY_ROTATION_MAX_BYTES", str(16 * 2**20))
+    os.environ.setdefault("RAY_worker_niceness", "0")  # as fast as the inline launcher, on a busy machine, too
     if local:  # Ray's name for "no cluster": all its sockets listen on 127.0.0.1
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
     except ImportError as error:
-        raise SuiteError(f"Ray cannot be imported ({error}). Install it with `pip install ray`, or: {ADVICE}", exit=Exit.NOT_READY) from error
+        raise SuiteError(
+            f"Ray cannot be imported ({error}). Install it with `pip install ray`, or: {ADVICE}", exit=Exit.NOT_READY
+        ) from error
     return ray
 
 
@@ -166,7 +170,9 @@ def _own_ray(ray: ModuleType, threads: int) -> Iterator[Path | None]:
 def _joined_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
     """The cluster at `address` for the length of the block; its logs are out of reach."""
     if address.startswith("ray://"):
-        raise SuiteError(f"--address {address}: Ray's client cannot stream results. Give the cluster's own address, such as host:6379 or auto.")
+        raise SuiteError(
+            f"--address {address}: Ray's client cannot stream results. Give the cluster's own address, such as host:6379 or auto."
+        )
     probe = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
     try:
         answer = subprocess.run([sys.executable, "-c", probe, address], capture_output=True, text=True, timeout=JOIN_SECONDS, check=False)  # noqa: S603
@@ -174,7 +180,10 @@ def _joined_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
     except subprocess.TimeoutExpired:
         problem = f"nothing there answered as a Ray cluster within {JOIN_SECONDS:.0f} s"
     if problem:
-        raise SuiteError(f"the Ray cluster at {address} cannot be joined: {problem}. Leave out --address for a Ray of its own, or: {ADVICE}", exit=Exit.NOT_READY)
+        raise SuiteError(
+            f"the Ray cluster at {address} cannot be joined: {problem}. Leave out --address for a Ray of its own, or: {ADVICE}",
+            exit=Exit.NOT_READY,
+        )
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     try:
         yield None
@@ -234,7 +243,8 @@ def _check_room(ray: ModuleType, jobs: Sequence[Job]) -> None:
         if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
             have = "; ".join(f"{node.get('CPU', 0):.0f} CPUs, {node.get('GPU', 0):.0f} GPUs" for node in nodes)
             raise SuiteError(
-                f"{job.spec.label} needs {cpus} CPUs and {gpus} GPUs on one machine, and Ray has: {have}. Change --cpus-per-cell or --device.",
+                f"{job.spec.label} needs {cpus} CPUs and {gpus} GPUs on one machine, and Ray has: {have}. "
+                "Change --cpus-per-cell or --device.",
                 exit=Exit.NOT_READY,
             )
 
@@ -293,11 +303,12 @@ def _failure(flight: _Flight, error: str) -> Record:
 
 
 def _last_words(logs: Path | None, pid: int | None) -> list[str]:
-    """The end of what a dead worker wrote to its error log, if it wrote anything."""
+    """The end of what a dead worker wrote to its error log, if it wrote anything; Ray moves such logs to `old` in its time."""
     if logs is None or pid is None:
         return []
-    for path in logs.glob(f"worker-*-{pid}.err"):
-        tail = path.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:].strip()
+    for path in logs.rglob(f"worker-*-{pid}.err"):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        tail = "\n".join(line for line in lines if not line.startswith(RAY_MARKS))[-LOG_TAIL:].strip()
         if tail:
             return ["The end of its log:", tail]
     return []

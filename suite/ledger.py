@@ -176,7 +176,9 @@ def _read(entry: Entry) -> Record:
     try:
         text = entry.path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{entry.path} cannot be read ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY) from error
+        raise SuiteError(
+            f"{entry.path} cannot be read ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY
+        ) from error
     record = load(text, origin=str(entry.path))
     if (record.fingerprint, record.attempt, record.status) != (entry.fingerprint, entry.attempt, entry.status):
         raise SuiteError(
@@ -192,7 +194,7 @@ def _write_new(path: Path, text: str) -> None:
     descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     temporary = Path(name)
     try:
-        with open(descriptor, "w", encoding="utf-8") as handle:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
             handle.write(text)
             handle.flush()
             os.fsync(handle.fileno())
@@ -214,7 +216,7 @@ def _write_new(path: Path, text: str) -> None:
 
 def _unwritable(folder: Path, error: OSError) -> SuiteError:
     return SuiteError(
-        f"the ledger {folder} cannot be written: {error.strerror or error}. Free space or permission there, or use another ledger with --ledger DIR; "
-        "what was recorded stays, and the same command continues.",
+        f"the ledger {folder} cannot be written: {error.strerror or error}. Give it space or permission, or use another "
+        "ledger with --ledger DIR; what was recorded stays, and the same command continues.",
         exit=Exit.NOT_READY,
     )

@@ -5,6 +5,7 @@ Functions:
     packages()   versions of the packages that can move a number
     commit()     git commit of the checkout, and whether it has uncommitted changes
     cores()      processor cores that this process may use
+    default_device()  where networks run by default
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 from suite.paths import ROOT
 
@@ -53,6 +55,16 @@ def gpus() -> list[str]:
     """Names of the GPUs that nvidia-smi lists; empty where there is none or no driver."""
     answer = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     return [line.strip() for line in answer.splitlines() if line.strip()] if answer else []
+
+
+def default_device() -> Literal["cpu", "cuda"]:
+    """Where networks run by default: on a GPU that torch can use. Loads torch only where nvidia-smi lists a GPU."""
+    if not gpus():
+        return "cpu"
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks the driver without starting CUDA in this process
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def packages() -> dict[str, str]:

@@ -23,7 +23,7 @@ from suite.paths import project_folder
 
 PAPERS = ("vmambair", "mambair")  # in the report's order; each is results/published/<key>.toml
 SCALES = {"": 1.0, "dB": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}  # unit: what a record's number is divided by
-PLACEHOLDERS = ("measured", "published", "difference", "percent", "scan", "params", "size")  # what a finding's text may hold
+PLACEHOLDERS = ("measured", "published", "difference", "percent", "scan", "rest", "params", "size")  # what a finding's text may hold
 
 
 class _Strict(BaseModel):

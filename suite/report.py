@@ -13,17 +13,17 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from suite import figures, published
+from suite.layout import Layout, layout
 from suite.measured import COMMAND, Status, dataset_name, error_line, holds, latest, regenerate
 from suite.paths import project_folder
 from suite.protocols import METRICS
 from suite.record import Record
-from suite.tables import Column, Table, build
+from suite.tables import Table, build
 
 FILE = "index.html"
 GLYPHS: Mapping[Status, str] = {
@@ -33,36 +33,6 @@ GLYPHS: Mapping[Status, str] = {
     Status.PUBLISHED: "○",
     Status.UNAVAILABLE: "×",
 }
-
-
-@dataclass(frozen=True)
-class Head:
-    """A header cell of a table."""
-
-    text: str
-    detail: str = ""
-    colspan: int = 1
-    rowspan: int = 1
-    direction: str = ""
-    marks: tuple[str, ...] = ()
-    css: str = ""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One visible column: which part of which model column it shows."""
-
-    kind: Literal["mark", "published", "measured", "verdict"]
-    index: int
-    first: bool  # of its model column
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a table model is laid out on the page."""
-
-    heads: tuple[tuple[Head, ...], ...]  # below the first column's head and beside the status head, which span all of them
-    slots: tuple[Slot, ...]
 
 
 @dataclass(frozen=True)
@@ -87,6 +57,7 @@ class Section:
     strips: tuple[figures.Strip, ...]
     curves: tuple[figures.CurveSet, ...]
     images: tuple[ImageTable, ...]
+    uncounted: tuple[tuple[str, str], ...]  # label, operators without a cost
     missing: tuple[tuple[str, str, str], ...]  # label, why, command
 
 
@@ -153,6 +124,7 @@ def html(records: Iterable[Record]) -> str:
     import jinja2
     from markupsafe import Markup
 
+    current = latest(records)
     folder = project_folder("reports")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder / "templates"),
@@ -171,7 +143,7 @@ def html(records: Iterable[Record]) -> str:
     environment.filters.update(filters)
     style, script = ((folder / "assets" / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return environment.get_template("index.html.j2").render(
-        page=page(build(published.load_all(), latest(records)), latest(records)),
+        page=page(build(published.load_all(), current), current),
         glyphs=GLYPHS,
         Status=Status,
         style=Markup(style),  # noqa: S704 - the project's own file, not data
@@ -213,57 +185,6 @@ def page(tables: Sequence[Table], records: Sequence[Record]) -> Page:
     )
 
 
-def layout(table: Table) -> Layout:
-    """Header rows and visible columns: groups, then columns, then published, measured and verdict."""
-    slots: list[Slot] = []
-    groups: list[Head] = []
-    labels: list[Head] = []
-    parts: list[Head] = []
-    before: Column | None = None
-    for index, column in enumerate(table.columns):
-        kinds = _slot_kinds(table, index)
-        slots += [Slot(kind, index, number == 0) for number, kind in enumerate(kinds)]
-        retrained = column.kind == "retrained"
-        if before is not None and _one_group(before, column):
-            groups[-1] = replace(groups[-1], colspan=groups[-1].colspan + len(kinds))
-        else:
-            detail, css = (_with_seeds(column, column.detail), "first retrained") if retrained else ("", "first")
-            groups.append(Head(column.group, detail, len(kinds), css=css))
-        before = column
-        labels.append(_label(column, kinds))
-        parts += [] if len(kinds) == 1 else [Head(kind, css="first" if number == 0 else kind) for number, kind in enumerate(kinds)]
-    return Layout((tuple(groups), tuple(labels), tuple(parts)), tuple(slots))
-
-
-def _one_group(left: Column, right: Column) -> bool:
-    return left.kind == right.kind and left.group == right.group and (left.kind != "retrained" or left.detail == right.detail)
-
-
-def _label(column: Column, kinds: Sequence[str]) -> Head:
-    told = [] if column.kind == "retrained" or column.detail in (column.label, column.group) else [column.detail]
-    told += [kinds[0]] if len(kinds) == 1 and column.kind in ("quality", "cost") else []
-    unit = f",\N{NO-BREAK SPACE}{column.unit}" if column.unit and not column.label.startswith(column.unit) else ""
-    detail = "; ".join(part for part in told if part)
-    detail = _with_seeds(column, detail) if column.kind == "quality" else detail
-    return Head(column.label + unit, detail, len(kinds), 2 if len(kinds) == 1 else 1, column.direction, column.marks, "first")
-
-
-def _with_seeds(column: Column, detail: str) -> str:
-    told = "" if not column.seeds else "1 seed" if column.seeds == 1 else f"{column.seeds} seeds"
-    return "; ".join(part for part in (detail, told) if part)
-
-
-def _slot_kinds(table: Table, index: int) -> tuple[Literal["mark", "published", "measured", "verdict"], ...]:
-    column = table.columns[index]
-    if column.kind == "mark":
-        return ("mark",)
-    if column.kind == "retrained" or not column.printed:
-        return ("measured",)
-    if column.kind == "cost" or any(row.cells[index].measured for row in table.rows):
-        return ("published", "measured", "verdict")
-    return ("published",)
-
-
 def _section(table: Table) -> Section:
     missing = {}
     for row in table.rows:
@@ -277,8 +198,19 @@ def _section(table: Table) -> Section:
         figures.strips(table),
         figures.curve_sets(table),
         tuple(found for index in figures.measured_columns(table) for found in _image_tables(table, index)),
+        _uncounted(table),
         tuple(missing.values()),
     )
+
+
+def _uncounted(table: Table) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+    for row in table.rows:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            cost = cell.measured.records[0].cost if cell.measured and column.kind == "cost" else None
+            if cost and cost.unsupported:
+                found[row.label] = ", ".join(f"{name} ×{count}" for name, count in sorted(cost.unsupported.items()))
+    return tuple(found.items())
 
 
 def _image_tables(table: Table, index: int) -> list[ImageTable]:
@@ -327,7 +259,7 @@ def _environments(records: Sequence[Record]) -> dict[tuple, Environment]:
         made = [record.provenance for record in members if record.provenance]
         found[key] = Environment(
             name=f"E{number}",
-            machine=tuple((name.replace("_", " "), str(value)) for name, value in made[0].machine.items()),
+            machine=tuple((name.replace("_gib", ", GiB").replace("_", " "), str(value)) for name, value in made[0].machine.items()),
             packages=tuple(sorted(made[0].packages.items())),
             commit=made[0].commit,
             dirty=made[0].dirty,

@@ -226,12 +226,9 @@ def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Re
             return unavailable(next(iter(runs.values())), column.metric, grid)
         return Cell(status=Status.PUBLISHED if column.printed else Status.UNAVAILABLE, reason="not run", command=missing)
     record = max(fitting, key=lambda record: record.provenance.finished if record.provenance else "")
-    cost = record.cost
-    value = float(getattr(cost, column.metric)) / SCALES[column.unit]
-    left_out = cost.unsupported if cost else {}
-    notes = (f"not counted: {', '.join(f'{name} ×{count}' for name, count in sorted(left_out.items()))}",) if left_out else ()
+    value = float(getattr(record.cost, column.metric)) / SCALES[column.unit]
     origin = origin_of([record], regenerate(grid, [record]))
-    measured = Measured(stats.Estimate(value, None, 1), (), "", (record,), origin, notes)
+    measured = Measured(stats.Estimate(value, None, 1), (), "", (record,), origin)
     return Cell(measured=measured, command=origin.command)
 
 
@@ -348,6 +345,7 @@ def _finding(finding: Finding, rows: Sequence[Row], columns: Sequence[Column]) -
         "difference": f"{cell.difference:+.{column.digits}f}".replace("-", "−"),
         "percent": f"{100 * cell.difference / float(cell.published or 1):+.1f}".replace("-", "−"),
         "scan": f"{cost.scan_macs / SCALES[column.unit]:.{column.digits}f}",
+        "rest": f"{(cost.macs - cost.scan_macs) / SCALES[column.unit]:.{column.digits}f}",
         "params": f"{cost.params:,}",
         "size": "{}×{}".format(*cost.input_size),
     }

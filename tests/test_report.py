@@ -127,7 +127,7 @@ def test_costs_compare_at_any_budget_and_the_finding_computes_its_numbers():
     (finding,) = root.all(class_="finding")
     assert "10,497,813 parameters" in finding.text
     assert "costs 19.45 G at 64×64, against 20.45 G printed (−1.00 G, −4.9 %). The selective scans make up 3.89 G" in finding.text
-    assert "15.67 G" in finding.text
+    assert "Without its scans the network costs 15.56 G" in finding.text
     assert row_of(root, "mambair-2", "baseline")["cost"] == ["110.50"]
 
 
@@ -142,7 +142,7 @@ def test_no_finding_where_the_cost_is_reproduced():
 def test_operators_that_were_not_counted_are_named():
     record = made.done(made.VMAMBAIR[0])
     partial = record.model_copy(update={"cost": record.cost.model_copy(update={"unsupported": {"aten::fft_rfft2": 4}})})
-    assert "not counted: aten::fft_rfft2 ×4" in row_of(read([partial]), "vmambair-4", "VmambaIR (Ours)")["macs"][1]
+    assert read([partial]).one(class_="uncounted").one("dd").text == "aten::fft_rfft2 ×4"
 
 
 def test_seeds_give_an_interval_of_the_mean_and_of_the_difference():
@@ -326,7 +326,7 @@ def test_the_same_records_give_the_same_file_replaced_whole(tmp_path):
     path = report.render(records, tmp_path / "html")
     first = path.read_bytes()
     assert path == tmp_path / "html" / "index.html"
-    assert report.render(made.quick_grid(), tmp_path / "html").read_bytes() == first
+    assert report.render(iter(made.quick_grid()), tmp_path / "html").read_bytes() == first
     report.render([], tmp_path / "html")
     assert path.read_bytes() != first
     assert [entry.name for entry in path.parent.iterdir()] == ["index.html"]

@@ -57,3 +57,28 @@ def test_the_last_good_attempt_counts():
     for order in ([good, worse, better], [better, worse, good]):
         table = build(published.load_all(), order)[0]
         assert table.rows[0].cells[-1].measured.estimate.mean == pytest.approx(27.0)
+
+
+def test_scores_of_a_failed_attempt_do_not_count():
+    partial = made.done(made.VMAMBAIR[0], 5.0, seed=1).model_copy(update={"status": "failed", "error": "KeyboardInterrupt: stopped"})
+    cell = build(published.load_all(), [made.done(made.VMAMBAIR[0], 26.0), partial])[0].rows[0].cells[-1]
+    assert cell.measured.seeds == (0,)
+    assert cell.measured.notes == ("without failed seed 1",)
+
+
+def test_a_row_that_is_not_ours_keeps_its_number_and_asks_for_nothing():
+    paper = published.load_all()[0]
+    table = paper.tables[0]
+    foreign = table.rows[1].model_copy(update={"model": None})
+    other = paper.model_copy(update={"tables": (table.model_copy(update={"rows": (table.rows[0], foreign)}),)})
+    row = build([other], made.quick_grid())[0].rows[1]
+    assert [row.cells[index].published for index in (0, 5)] == [18.93, 28.07]
+    assert {cell.command for cell in row.cells} == {""}
+    assert row.statuses == ((Status.PUBLISHED, 1),)
+
+
+def test_differences_are_taken_within_one_condition_only():
+    v1 = made.done(made.VMAMBAIR[1], 25.0)
+    table = build(published.load_all(), [made.done(made.VMAMBAIR[0], 26.0, backend="reference"), v1])[0]
+    measured = [cell.delta_measured for cell in table.rows[1].cells if cell.measured and cell.measured.seeds]
+    assert measured == [None]

@@ -1,0 +1,141 @@
+"""The Numba backend: parallel, vectorised kernels for any CPU, compiled at first use; `pip install numba` is all they need.
+
+The kernels and their layout are in numba_kernels.py; here torch tensors become their arguments. Work is divided by the operands' shapes and never by
+the number of threads, and sums run in a fixed order, so that results are the same bits for any number of threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Tasks that a gradient is divided into if batch * groups does not give as many; each holds its own part of dB and dC.
+TASKS = 16
+
+# Numba's "workqueue" threads, its last resort, abort the process when two threads of Python start parallel work at once.
+_one_launch = threading.Lock()
+
+
+class Operands(NamedTuple):
+    """u, delta (R, L); constants (channels, N + 2), the columns A, D and delta_bias; B, C (S, N, L); whether delta passes softplus.
+
+    R = batch * channels rows, S = batch * groups sequences; float32, contiguous.
+    """
+
+    u: np.ndarray
+    delta: np.ndarray
+    constants: np.ndarray
+    B: np.ndarray
+    C: np.ndarray
+    delta_softplus: bool
+
+
+class Gradients(NamedTuple):
+    """du, ddelta (R, L); dconstants (R, N + 2), to be summed over images; dB, dC (parts, S, N, L), zero at first, to be summed over parts."""
+
+    du: np.ndarray
+    ddelta: np.ndarray
+    dconstants: np.ndarray
+    dB: np.ndarray
+    dC: np.ndarray
+
+
+@functools.cache
+def _kernels() -> ModuleType:
+    """numba_kernels, with OpenMP preferred for threads unless the user chose; importing compiles nothing."""
+    from numba import config
+
+    from models.scan import numba_kernels
+
+    if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
+        config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+    return numba_kernels
+
+
+def unavailable() -> tuple[str, str] | None:
+    """None where the backend runs, else why not and a command that would help."""
+    try:
+        _kernels()
+    except ImportError as error:  # absent, or at odds with the NumPy installed
+        return f"numba cannot be imported: {error}", "pip install --upgrade numba"
+    except RuntimeError as error:  # neither the package's folder nor the user's cache can be written
+        return f"numba has nowhere to keep compiled kernels: {error}", "export NUMBA_CACHE_DIR=<a folder you may write to>"
+    return None
+
+
+def forward(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, delta_bias: Tensor | None, delta_softplus: bool
+) -> Tensor:
+    """y (batch, channels, L) of the scan; operands as `models.scan.contract` leaves them."""
+    y = torch.empty_like(u)
+    _launch("forward", _operands(u, delta, A, B, C, D, delta_bias, delta_softplus), _rows(y))
+    return y
+
+
+def backward(
+    grad_y: Tensor,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Gradients of u, delta, A, B, C, D and delta_bias, given that of y (batch, channels, L)."""
+    (batch, channels, _), (_, groups, N, L) = u.shape, B.shape
+    blocks = -(-(channels // groups) // _kernels().LANES)
+    parts = min(blocks, -(-TASKS // (batch * groups)))
+    du, ddelta = torch.empty_like(u), torch.empty_like(u)
+    dconstants = u.new_empty(batch, channels, N + 2)
+    dB, dC = u.new_zeros(parts, batch * groups, N, L), u.new_zeros(parts, batch * groups, N, L)
+    grad = Gradients(_rows(du), _rows(ddelta), _rows(dconstants), dB.numpy(), dC.numpy())
+    _launch("backward", _operands(u, delta, A, B, C, D, delta_bias, delta_softplus), _rows(grad_y), grad)
+    dA, dD, dbias = (x.contiguous() for x in _sum(dconstants).split_with_sizes([N, 1, 1], dim=1))
+    dD, dbias = None if D is None else dD.view(-1), None if delta_bias is None else dbias.view(-1)
+    return du, ddelta, dA, _sum(dB).view_as(B), _sum(dC).view_as(C), dD, dbias
+
+
+def _rows(x: Tensor) -> np.ndarray:
+    """(batch, rows, ...) as (batch * rows, ...), the same memory."""
+    return x.detach().flatten(0, 1).numpy()
+
+
+def _operands(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, delta_bias: Tensor | None, delta_softplus: bool
+) -> Operands:
+    zero = A.new_zeros(len(A))
+    columns = (zero if D is None else D, zero if delta_bias is None else delta_bias)
+    constants = torch.cat([A.detach(), torch.stack(columns, dim=1).detach()], dim=1)
+    return Operands(_rows(u), _rows(delta), constants.numpy(), _rows(B), _rows(C), bool(delta_softplus))
+
+
+def _launch(kernel: str, *arguments: NamedTuple | np.ndarray) -> None:
+    """Run a kernel on as many threads as torch would use, and leave Numba's own setting as it was."""
+    from numba import config, get_num_threads, set_num_threads
+
+    with _one_launch:
+        before = get_num_threads()
+        set_num_threads(min(torch.get_num_threads(), config.NUMBA_NUM_THREADS))
+        try:
+            getattr(_kernels(), kernel)(*arguments)
+        finally:
+            set_num_threads(before)
+
+
+def _sum(parts: Tensor) -> Tensor:
+    """The sum over the first axis, one part after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    total = parts[0] + parts[1]
+    for part in parts[2:]:
+        total += part
+    return total

@@ -1,0 +1,144 @@
+"""How long cells will take and what they need on disk, and where that guess comes from.
+
+Best first: earlier runs of the same network on this machine; of other networks at the same size on this machine; a rough
+rule, measured on narrow networks on one processor, which does not exist for GPUs. A cell's threads are not considered.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import mean, median
+
+from suite import machine
+from suite.ledger import Ledger
+from suite.progress import clock
+from suite.record import Record
+from suite.spec import RunSpec
+
+BYTES_PER_PARAMETER = 33  # a checkpoint of float32 weights, Adam's two moments and the average, twice while it is replaced
+RECORD_MIB = 0.2  # with the crops of three test images
+
+# The rough rule: processor time on one core of an AMD EPYC server, of both designs as the quick budget narrows them.
+RULE_FOR = ("cpu", "numba")
+RULE_SECONDS = 8e-7  # an iteration, per low-quality pixel of the batch, feature and block; measured: 5.7e-7 to 9.7e-7
+REST_SECONDS = 20.0  # of a cell outside its training steps; measured: 19 and 22
+SAME_SIZE = ("width", "depth_divisor", "batch", "patch", "backend", "dtype", "device")  # what decides the time of an iteration
+
+EARLIER = "earlier runs of the same network on this machine"
+SIMILAR = "earlier runs of other networks at the same size on this machine"
+ROUGH = "a rough rule"
+UNKNOWN = "no such network has run on this machine, and there is no rule for its device or backend"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of the cells that are not done: their time one after another, and the disk space that they need at once."""
+
+    seconds: float | None  # None where nothing is known of some cell
+    disk_mib: float
+    basis: str
+
+    def sentence(self, slots: int | None) -> str:
+        """For a person; `slots` cells run at a time (None: it is not known how many)."""
+        disk = f"about {self.disk_mib:.0f} MiB on disk"
+        if self.seconds is None:
+            return f"time unknown, {disk} ({self.basis})"
+        if self.seconds == 0:
+            return "nothing is left to do"
+        if slots is None:
+            return f"about {clock(self.seconds)} of computing, {disk} (by {self.basis})"
+        return f"about {clock(self.seconds / slots)}, {slots} at a time, {disk} (by {self.basis})"
+
+    def as_dict(self, slots: int | None) -> dict[str, object]:
+        """For `--json`."""
+        wall = None if self.seconds is None or slots is None else self.seconds / slots
+        return {
+            "cell_seconds": self.seconds,
+            "wall_seconds": wall,
+            "cells_at_a_time": slots,
+            "disk_mib": self.disk_mib,
+            "basis": self.basis,
+        }
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What an earlier cell on this machine took."""
+
+    spec: RunSpec
+    iteration: float  # median seconds of a training step
+    rest: float  # seconds outside training: loading, validation, evaluation
+    params: int | None
+
+
+def estimate(cells: Sequence[RunSpec], ledger: Ledger) -> Estimate:
+    """What is left of `cells`, from the ledger's records where they tell."""
+    left = [spec for spec in cells if not ledger.done(spec.fingerprint)]
+    seen = list(_seen(ledger.records(lambda _error: None)))  # whoever runs or reports is told of unreadable records
+    guesses = [_seconds(spec, seen) for spec in left]
+    counts = Counter(basis for _, basis in guesses)
+    basis = "; ".join(f"{basis} ({count} of {len(left)} cells)" if len(counts) > 1 else basis for basis, count in counts.items())
+    known = [seconds for seconds, _ in guesses if seconds is not None]
+    return Estimate(sum(known) if len(known) == len(guesses) else None, _disk_mib(left, seen), basis)
+
+
+def _seconds(spec: RunSpec, seen: Sequence[_Seen]) -> tuple[float | None, str]:
+    """Seconds of one cell, and by what."""
+    alike = [past for past in seen if all(getattr(past.spec, name) == getattr(spec, name) for name in SAME_SIZE)]
+    same = [past for past in alike if past.spec.model == spec.model]
+    task = [past for past in alike if past.spec.task == spec.task]
+    for known, basis in ((same, EARLIER), (task or alike, SIMILAR)):
+        if known:
+            return mean(past.iteration * spec.iterations + past.rest for past in known), basis
+    rough = _rough_seconds(spec)
+    return (None, UNKNOWN) if rough is None else (rough, ROUGH)
+
+
+def _seen(records: Iterable[Record]) -> Iterable[_Seen]:
+    here = machine.machine()
+    for record in records:
+        made = record.provenance
+        if record.status != "done" or made is None or made.machine != here or not record.iteration_seconds:
+            continue
+        wall = (datetime.fromisoformat(made.finished) - datetime.fromisoformat(made.started)).total_seconds()
+        outside = wall - sum(record.iteration_seconds)  # negative where an earlier attempt did part of the training
+        yield _Seen(record.spec, median(record.iteration_seconds), max(outside, record.evaluate_seconds or 0.0), record.trained_params)
+
+
+def _rough_seconds(spec: RunSpec) -> float | None:
+    """The rule: training time goes with low-quality pixels, width and number of blocks, as the scans do."""
+    import models
+
+    if (spec.device, spec.backend) != RULE_FOR:
+        return None
+    card = models.card(spec.model)
+    config = card.config.narrowed(spec.width, spec.depth_divisor) if spec.width else card.config
+    if isinstance(config, models.config.MambaIRConfig):
+        blocks = sum(config.depths)
+    else:  # a U-Net: encoder and decoder, one bottleneck
+        blocks = 2 * sum(config.blocks) - config.blocks[-1] + config.refinement
+    pixels = spec.batch * (spec.patch // card.scale) ** 2
+    return REST_SECONDS + spec.iterations * RULE_SECONDS * pixels * config.dim * blocks
+
+
+def _disk_mib(left: Sequence[RunSpec], seen: Sequence[_Seen]) -> float:
+    """Records of all the cells, and checkpoints of as many as can be under way at once."""
+    checkpoints = sorted((_params(spec, seen) * BYTES_PER_PARAMETER / 2**20 for spec in left), reverse=True)
+    return sum(checkpoints[: machine.cores()]) + RECORD_MIB * len(left)
+
+
+def _params(spec: RunSpec, seen: Sequence[_Seen]) -> int:
+    """Parameters of the trained network: as seen, else as published, with the square of the width."""
+    import models
+
+    for past in seen:
+        if past.params and (past.spec.model, past.spec.width, past.spec.depth_divisor) == (spec.model, spec.width, spec.depth_divisor):
+            return past.params
+    card = models.card(spec.model)
+    while card.params is None and card.parent is not None:
+        card = models.card(card.parent)
+    narrowing = spec.width / card.config.dim if spec.width else 1.0
+    return round((card.params or 0) * narrowing**2)

@@ -1,0 +1,114 @@
+"""What `python -m suite list` shows: the visible tables, as rows with equal keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from suite.errors import SuiteError
+from suite.ledger import Ledger
+from suite.paths import project_folder
+
+Row = dict[str, object]
+
+
+def models() -> list[Row]:
+    """The catalogue, tiny siblings left out."""
+    import models as catalogue
+
+    rows: list[Row] = []
+    for name in catalogue.names():
+        card = catalogue.card(name)
+        params = None if card.params is None else f"{card.params:,}"
+        rows.append({"name": name, "task": card.task, "params": params, "paper": card.paper, "tests": card.hypothesis})
+    return rows
+
+
+def grids() -> list[Row]:
+    """Named selections of models."""
+    from suite.grids import GRIDS
+
+    return [{"name": row.name, "models": len(row.models), "what": row.summary} for row in GRIDS.values()]
+
+
+def tasks() -> list[Row]:
+    """What is restored, and by which protocol it is measured."""
+    from suite.tasks import TASKS
+
+    return [{"name": row.name, "protocol": row.protocol, "published in": row.published, "what": row.summary} for row in TASKS.values()]
+
+
+def budgets() -> list[Row]:
+    """How much of a recipe is run."""
+    from suite.budgets import BUDGETS
+
+    return [{"name": row.name, "what": row.summary} for row in BUDGETS.values()]
+
+
+def backends() -> list[Row]:
+    """Scan backends, and whether this machine runs them."""
+    from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
+
+    rows: list[Row] = []
+    for row in BACKENDS.values():
+        try:
+            resolve_backend(row.name, row.devices[0])
+            here = "yes"
+        except BackendUnavailable as error:
+            here = f"no: {error.reason} {error.remedy}"
+        rows.append({"name": row.name, "devices": ", ".join(row.devices), "what": row.summary, "runs here": here})
+    return rows
+
+
+def protocols() -> list[Row]:
+    """How quality numbers are made."""
+    from suite.protocols import PROTOCOLS
+
+    return [{"name": key, "metrics": ", ".join(row.metrics), "what": row.statement} for key, row in PROTOCOLS.items()]
+
+
+def datasets() -> list[Row]:
+    """The cards in datasets/."""
+    import tomllib
+
+    rows: list[Row] = []
+    for path in sorted(project_folder("datasets").glob("*/card.toml")):
+        card = tomllib.loads(path.read_text(encoding="utf-8"))
+        splits = ", ".join(f"{split} {len(images)}" for split, images in card.get("splits", {}).items())
+        rows.append({"name": card["name"], "images": splits, "what": card["title"]})
+    return rows
+
+
+def records(ledger: Ledger, on_unreadable: Callable[[SuiteError], None]) -> list[Row]:
+    """The standing record of every cell, with its quality."""
+    rows: list[Row] = []
+    for record in ledger.records(on_unreadable):
+        spec = record.spec
+        metrics = record.scores[0].metrics if record.scores else {}
+        rows.append(
+            {
+                "cell": record.fingerprint,
+                "model": spec.model,
+                "seed": spec.seed,
+                "task": spec.task,
+                "budget": spec.budget,
+                "iterations": spec.iterations,
+                "status": record.status,
+                "attempt": record.attempt,
+                "quality": ", ".join(f"{metric} {record.mean(metric):.4f}" for metric in metrics),
+            }
+        )
+    return rows
+
+
+KINDS: Mapping[str, Callable[[], list[Row]]] = MappingProxyType(
+    {
+        "models": models,
+        "grids": grids,
+        "tasks": tasks,
+        "budgets": budgets,
+        "backends": backends,
+        "protocols": protocols,
+        "datasets": datasets,
+    }
+)

@@ -1,0 +1,80 @@
+"""Stand-ins for `suite.cell.run_cell`, importable by Ray's workers; what a cell does is told by the environment.
+
+SUITE_TEST_CELLS is JSON, {model: behaviour}; a model that is not in it is "good".
+"""
+
+import json
+import os
+import time
+
+import numpy as np
+
+from suite import machine
+from suite.cell import Progress, run_cell as real_cell
+from suite.errors import SuiteError
+from suite.record import ImageScore, Provenance, Record
+from suite.spec import RunSpec
+
+CELL = "fake_cells:run_cell"
+VARIABLE = "SUITE_TEST_CELLS"
+
+
+def spec(model, **fields):
+    """A spec with small numbers."""
+    small = {"task": "sr-x2", "budget": "quick", "backend": "reference", "iterations": 3, "batch": 1, "patch": 16, "lr": 1e-3}
+    return RunSpec(model=model, protocol="sr-y@1", **(small | fields))
+
+
+def record(of, *, status="done", attempt=1, score=30.0, error=None, provenance=None):
+    """A record of one made-up image."""
+    scores = (ImageScore(image="image", metrics={"PSNR-Y": score, "SSIM-Y": 0.9}),) if status == "done" else ()
+    fields = {"fingerprint": of.fingerprint, "spec": of, "status": status, "attempt": attempt, "error": error}
+    return Record(**fields, scores=scores, provenance=provenance)
+
+
+def run_cell(of, context):
+    """What SUITE_TEST_CELLS says of the model."""
+    behaviour = json.loads(os.environ.get(VARIABLE, "{}")).get(of.model, "good")
+    if behaviour == "real":
+        yield from real_cell(of, context)
+        return
+    for iteration in range(1, of.iterations + 1):
+        yield Progress(of.fingerprint, "training", iteration, of.iterations, loss=1 / iteration)
+    if behaviour == "raises":
+        raise ValueError("this cell is broken")
+    if behaviour == "refuses":
+        raise SuiteError("this cell lacks its data; put them there.")
+    if behaviour == "dies":
+        os.write(2, b"last words of the worker\n")
+        os._exit(9)
+    if behaviour == "dies once" and not (context.work / "died").exists():
+        (context.work / "died").touch()
+        os._exit(9)
+    if behaviour == "ends":
+        return
+    while behaviour == "slow":
+        (context.work / "checkpoint").touch()
+        time.sleep(0.05)
+        yield Progress(of.fingerprint, "training", of.iterations, of.iterations)
+    while behaviour == "stubborn":
+        try:
+            (context.work / "checkpoint").touch()
+            time.sleep(0.05)
+        except KeyboardInterrupt:
+            (context.work / "asked").touch()
+    yield Progress(of.fingerprint, "evaluating", of.iterations, of.iterations)
+    yield record(of, attempt=context.attempt, score=deterministic_score(of), provenance=provenance(context))
+
+
+def deterministic_score(of):
+    """A number that is the same wherever the spec runs."""
+    values = np.random.default_rng(of.seed).normal(size=(64, 64))
+    return float(30 + np.linalg.norm(values @ values.T) / 1e4)
+
+
+def provenance(context):
+    """Of a fake cell, on the machine that it runs on."""
+    fields = {"commit": "unknown", "dirty": None, "packages": {}, "machine": machine.machine()}
+    times = {"started": "2026-01-01T00:00:00+00:00", "finished": "2026-01-01T00:00:10+00:00"}
+    how = {"threads": context.threads, "launcher": context.launcher, "backend_reason": context.backend_reason}
+    return Provenance(**fields, **times, **how)

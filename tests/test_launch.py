@@ -1,0 +1,417 @@
+"""Launchers and whole runs: equal records, failures that stay where they are, and ends that lose nothing."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import fake_cells
+import numpy as np
+import pytest
+from fake_cells import spec
+from PIL import Image
+
+from suite import attempt as attempt_module
+from suite import launch
+from suite.attempt import attempt
+from suite.cell import CellContext, Progress
+from suite.errors import Exit, SuiteError
+from suite.execute import How, execute
+from suite.ledger import Ledger
+from suite.record import Record
+from suite.stop import Stop
+
+TESTS = Path(__file__).resolve().parent
+PATIENCE = 90.0  # seconds; a busy machine starts Ray slowly
+TINY = "mambair-sr-x2-tiny"
+
+
+def context(folder, launcher="inline"):
+    return CellContext(work=folder, threads=1, launcher=launcher, backend_reason="a test")
+
+
+def jobs(folder, launcher, specs):
+    return [launch.Job(of, context(folder / of.fingerprint, launcher)) for of in specs]
+
+
+def behave(monkeypatch, **behaviours):
+    monkeypatch.setenv(fake_cells.VARIABLE, json.dumps(behaviours))
+
+
+def records_of(events):
+    return {event.spec.model: event for event in events if isinstance(event, Record)}
+
+
+# One attempt
+
+
+def attempted(tmp_path, of):
+    *progress, last = attempt(of, context(tmp_path), fake_cells.CELL)
+    assert all(isinstance(event, Progress) for event in progress)
+    assert progress[0].state == "starting"
+    return last
+
+
+def test_an_error_becomes_a_failed_record_with_its_traceback_and_nobody_s_folders(tmp_path, monkeypatch):
+    behave(monkeypatch, m="raises")
+    last = attempted(tmp_path, spec("m"))
+    assert last.status == "failed"
+    assert last.error.startswith("Traceback")
+    assert last.error.endswith("ValueError: this cell is broken")
+    assert str(attempt_module.ROOT) not in last.error
+    assert last.provenance.threads == 1
+    assert last.provenance.machine["cores"] >= 1
+
+
+def test_what_a_user_can_mend_is_recorded_without_a_traceback(tmp_path, monkeypatch):
+    behave(monkeypatch, m="refuses")
+    assert attempted(tmp_path, spec("m")).error == "SuiteError: this cell lacks its data; put them there."
+
+
+def test_a_cell_that_ends_without_a_record_has_failed(tmp_path, monkeypatch):
+    behave(monkeypatch, m="ends")
+    assert "ended without a record" in attempted(tmp_path, spec("m")).error
+
+
+def test_progress_is_thinned_out_but_no_state_is_lost(tmp_path):
+    events = list(attempt(spec("m", iterations=5000), context(tmp_path), fake_cells.CELL))
+    assert [event.state for event in events[:2]] == ["starting", "training"]
+    assert [event.state for event in events[-2:-1]] == ["evaluating"]
+    assert len(events) < 200
+
+
+def test_threads_are_held_in_this_process(tmp_path):
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        list(attempt(spec("m"), context(tmp_path), fake_cells.CELL))
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+# Launchers
+
+
+def pictures(folder):
+    """A folder with one small picture of noise, a different one for each folder."""
+    folder.mkdir()
+    pixels = np.random.default_rng(len(folder.name)).integers(0, 256, size=(48, 48, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "noise.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def streamed(tmp_path_factory):
+    """One Ray session over every kind of cell, from a working folder that holds nothing; and the same cells inline."""
+    folder = tmp_path_factory.mktemp("launchers")
+    small = {f"{split}_set": str(pictures(folder / split)) for split in ("train", "validation", "test")}
+    specs = [
+        *(spec("good", seed=seed) for seed in range(2)),
+        *(spec(kind) for kind in ("raises", "refuses", "dies", "dies once", "ends")),
+        spec(TINY, iterations=2, **small),
+    ]
+    kinds = {kind: kind for kind in ("raises", "refuses", "dies", "dies once", "ends")} | {TINY: "real"}
+    with pytest.MonkeyPatch.context() as patch:
+        behave(patch, **kinds)
+        patch.setenv("PYTHONPATH", str(TESTS))
+        patch.chdir(folder)
+        on_ray = list(launch.run(jobs(folder / "ray", "ray", specs), "ray", Stop(), cell=fake_cells.CELL))
+        survivors = [of for of in specs if not of.model.startswith("dies")]
+        inline = list(launch.run(jobs(folder / "inline", "inline", survivors), "inline", Stop(), cell=fake_cells.CELL))
+    return specs, on_ray, inline
+
+
+@pytest.mark.slow
+def test_every_cell_ends_in_one_record_whatever_befalls_it(streamed):
+    specs, on_ray, _ = streamed
+    ended = [event.fingerprint for event in on_ray if isinstance(event, Record)]
+    assert sorted(ended) == sorted(of.fingerprint for of in specs)
+    states = {model: found.status for model, found in records_of(on_ray).items()}
+    failed = dict.fromkeys(("raises", "refuses", "dies", "ends"), "failed")
+    assert states == failed | {"good": "done", "dies once": "done", TINY: "done"}
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_twice_leaves_its_reason_and_last_words(streamed):
+    error = records_of(streamed[1])["dies"].error
+    assert "lost 2 times" in error
+    assert "last words of the worker" in error
+
+
+@pytest.mark.slow
+def test_a_worker_s_own_error_reaches_the_record(streamed):
+    found = records_of(streamed[1])
+    assert found["raises"].error.endswith("ValueError: this cell is broken")
+    assert found["refuses"].error == "SuiteError: this cell lacks its data; put them there."
+
+
+@pytest.mark.slow
+def test_inline_and_ray_give_equal_records(streamed):
+    _, on_ray, inline = streamed
+    by_ray = {event.fingerprint: event for event in on_ray if isinstance(event, Record)}
+    for found in (event for event in inline if isinstance(event, Record)):
+        other = by_ray[found.fingerprint]
+        same = {"spec", "status", "attempt", "protocol", "scores", "cost", "trained_params", "crops"}
+        assert found.model_dump(include=same) == other.model_dump(include=same)
+        assert [(p.iteration, p.loss, p.validation) for p in found.history] == [(p.iteration, p.loss, p.validation) for p in other.history]
+        assert found.provenance.threads == other.provenance.threads == 1
+    assert records_of(inline)[TINY].scores
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_ray_leaves_nothing_behind(streamed):
+    assert streamed
+    assert not any(map(alive, descendants(os.getpid())))
+    assert ray_folders(os.getpid()) == []
+
+
+def test_no_job_is_no_work():
+    assert list(launch.run([], "ray", Stop())) == []
+
+
+def test_ray_that_is_missing_is_an_error_with_the_way_round(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SuiteError, match="--launcher inline") as caught:
+        list(launch.run(jobs(tmp_path, "ray", [spec("m")]), "ray", Stop()))
+    assert caught.value.exit is Exit.NOT_READY
+
+
+def test_ray_that_does_not_start_is_an_error_with_the_reason(tmp_path, monkeypatch):
+    import ray
+
+    def fail(**_):
+        raise ConnectionError("no port is free\nsecond line")
+
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(SuiteError, match=r"ConnectionError: no port is free\. `--launcher inline`") as caught:
+        list(launch.run(jobs(tmp_path, "ray", [spec("m")]), "ray", Stop()))
+    assert caught.value.exit is Exit.NOT_READY
+
+
+@pytest.mark.slow
+def test_an_address_where_no_ray_answers_is_an_error_in_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "JOIN_SECONDS", 3.0)
+    with pytest.raises(SuiteError, match="nothing there answered"):
+        list(launch.run(jobs(tmp_path, "ray", [spec("m")]), "ray", Stop(), address="127.0.0.1:9"))
+    with pytest.raises(SuiteError, match="cannot stream"):
+        list(launch.run(jobs(tmp_path, "ray", [spec("m")]), "ray", Stop(), address="ray://127.0.0.1:9"))
+
+
+def test_a_job_that_no_machine_can_take_is_an_error_and_not_a_wait(tmp_path):
+    class Cluster:
+        @staticmethod
+        def nodes():
+            return [{"Alive": True, "Resources": {"CPU": 2.0}}, {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}]
+
+    launch._check_room(Cluster, jobs(tmp_path, "ray", [spec("m")]))
+    with pytest.raises(SuiteError, match="needs 1 CPUs and 1 GPUs on one machine, and Ray has: 2 CPUs, 0 GPUs"):
+        launch._check_room(Cluster, jobs(tmp_path, "ray", [spec("m", device="cuda")]))
+
+
+def test_folders_of_killed_runs_are_removed_and_those_in_use_are_not(monkeypatch):
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as base:  # noqa: S108 - the launcher's own choice is under test
+        monkeypatch.setattr(launch, "Path", lambda text: Path(base) if text == "/tmp" else Path(text))  # noqa: S108
+        left = Path(base) / f"{launch.FOLDER_PREFIX}left"
+        left.mkdir()
+        (left / ".lock").write_text("1")
+        with launch._temporary_folder() as first, launch._temporary_folder() as second:
+            assert not left.exists()
+            assert first.is_dir()
+            assert second.is_dir()
+        assert list(Path(base).iterdir()) == []
+
+
+# Whole runs, in this process
+
+
+def test_a_run_records_failures_goes_on_and_tries_again(tmp_path, monkeypatch):
+    ledger = Ledger(tmp_path / "runs")
+    specs = [spec("first"), spec("second"), spec("third"), spec("first")]
+    how = How("inline", 1, "a test", cell=fake_cells.CELL)
+    behave(monkeypatch, second="raises")
+    outcome = execute(specs, ledger, how)
+    assert (outcome.skipped, outcome.done, outcome.failed, outcome.unfinished) == (0, 2, 1, 0)
+    assert outcome.exit is Exit.INCOMPLETE
+    assert outcome.sentence == "2 of 3 cells done, 1 failed, the same command tries again what is not done"
+    assert [path.name for path in ledger.work.iterdir()] == [specs[1].fingerprint]
+    behave(monkeypatch)
+    outcome = execute(specs, ledger, how)
+    assert (outcome.skipped, outcome.done, outcome.failed) == (2, 1, 0)
+    assert outcome.exit is Exit.DONE
+    assert outcome.sentence == "3 of 3 cells done (2 before)"
+    assert [entry.attempt for entry in ledger.entries() if entry.fingerprint == specs[1].fingerprint] == [1, 2]
+    assert list(ledger.work.iterdir()) == []
+    assert execute(specs, ledger, how).skipped == 3
+
+
+def test_a_run_that_would_not_fit_the_disk_does_not_start(tmp_path):
+    how = How("inline", 1, "a test", disk_mib=1e12, cell=fake_cells.CELL)
+    with pytest.raises(SuiteError, match="MiB free") as caught:
+        execute([spec("m")], Ledger(tmp_path / "runs"), how)
+    assert caught.value.exit is Exit.NOT_READY
+
+
+def test_signals_are_given_back(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    execute([spec("m")], Ledger(tmp_path / "runs"), How("inline", 1, "a test", cell=fake_cells.CELL))
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+# Whole runs, in processes of their own
+
+def command(folder, launcher):
+    picked = ["--only", "no-conv", "--only", "direction", "--set", "iterations=3", "--backend", "reference", "--device", "cpu", "--cpus-per-cell", "1"]
+    where = ["--launcher", launcher, "--ledger", str(folder / "runs"), "--report", str(folder / "report")]
+    return [sys.executable, str(TESTS / "fake_suite.py"), "run", "--grid", "mambair-tables-1-2", *picked, *where]
+
+
+@contextlib.contextmanager
+def started(folder, launcher, behaviours):
+    """The command, running; killed at the end, if it has not ended. `behaviours` by model; the others are good."""
+    environment = os.environ | {"PYTHONPATH": str(TESTS), fake_cells.VARIABLE: json.dumps(behaviours)}
+    with subprocess.Popen(
+        command(folder, launcher), env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
+        time.sleep(0.1)
+
+
+def done_files(folder):
+    return sorted((folder / "runs").glob("*.done.json"))
+
+
+def checkpoints(folder):
+    return list((folder / "runs" / "work").glob("*/checkpoint"))
+
+
+def stat_of(process):
+    """Parent and state letter of a process; None where it is gone."""
+    try:
+        after_name = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(after_name[1]), after_name[0]
+
+
+def descendants(process):
+    parents = {int(path.name): found[0] for path in Path("/proc").glob("[0-9]*") if (found := stat_of(path.name))}
+    family = {process}
+    while grown := {child for child, parent in parents.items() if parent in family} - family:
+        family |= grown
+    return family - {process}
+
+
+def alive(process):
+    found = stat_of(process)
+    return found is not None and found[1] != "Z"  # a zombie has ended; it waits for its parent
+
+
+def ray_folders(process):
+    """Temporary folders that the launcher made for the driver with this process number."""
+    locks = Path("/tmp").glob(f"{launch.FOLDER_PREFIX}*/.lock")  # noqa: S108 - the launcher's own choice is under test
+    return [lock.parent for lock in locks if lock.read_text() == str(process)]
+
+
+def listening_elsewhere(processes):
+    """Sockets of the processes that listen on another address than the loopback interface's."""
+    inodes = set()
+    for process in processes:
+        with contextlib.suppress(OSError):
+            for descriptor in Path(f"/proc/{process}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    inodes.add(os.readlink(descriptor))
+    local = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes and fields[1].split(":")[0] not in local:
+                found.append(fields[1])
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_a_killed_driver_and_a_stopped_one_lose_no_cell(tmp_path):
+    slow = {"mambair-sr-x2.one-direction": "slow", "mambair-sr-x2.two-direction": "slow"}
+    with started(tmp_path, "ray", slow) as driver:
+        wait_for(lambda: len(done_files(tmp_path)) == 2 and checkpoints(tmp_path), "two cells to be done and one to be under way")
+        family = descendants(driver.pid)
+        assert len(family) > 3
+        assert listening_elsewhere(family) == []
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    wait_for(lambda: not any(map(alive, family)), "Ray's processes to die with their driver")
+    assert len(ray_folders(driver.pid)) == 1
+    before = {path: (path.stat().st_ino, path.read_bytes()) for path in done_files(tmp_path)}
+    for path in checkpoints(tmp_path):
+        path.unlink()
+
+    with started(tmp_path, "ray", slow) as second:
+        wait_for(lambda: checkpoints(tmp_path), "a cell to be under way again")
+        family = descendants(second.pid)
+        second.send_signal(signal.SIGTERM)
+        output, errors = second.communicate(timeout=PATIENCE)
+    assert second.returncode == Exit.TERMINATED, errors
+    assert output.startswith("2 of 4 cells done (2 before), stopped by SIGTERM; the same command continues; report: ")
+    assert "Traceback" not in errors
+    wait_for(lambda: not any(map(alive, family)), "Ray's processes to end with their driver")
+    assert ray_folders(driver.pid) == ray_folders(second.pid) == []  # the killed driver's is cleared, too
+
+    with started(tmp_path, "inline", {}) as third:
+        output, errors = third.communicate(timeout=PATIENCE)
+    assert third.returncode == Exit.DONE, errors
+    assert output.startswith("4 of 4 cells done (2 before); report: ")
+    assert {path: (path.stat().st_ino, path.read_bytes()) for path in before} == before
+    assert len(done_files(tmp_path)) == 4
+    assert not checkpoints(tmp_path)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_in_order_and_the_same_command_continues(tmp_path):
+    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv-no-ca": "slow"}) as driver:
+        wait_for(lambda: checkpoints(tmp_path), "the second cell to be under way")
+        driver.send_signal(signal.SIGINT)
+        output, errors = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == Exit.INTERRUPTED, errors
+    assert output.startswith("1 of 4 cells done, stopped by SIGINT; the same command continues; report: ")
+    assert "Traceback" not in errors
+    assert (tmp_path / "report" / "index.html").is_file()
+    assert len(done_files(tmp_path)) == 1
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_kills_at_once(tmp_path):
+    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "stubborn"}) as driver:
+        wait_for(lambda: checkpoints(tmp_path), "the first cell to be under way")
+        driver.send_signal(signal.SIGINT)
+        wait_for(lambda: list((tmp_path / "runs" / "work").glob("*/asked")), "the cell to refuse")
+        driver.send_signal(signal.SIGINT)
+        driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == Exit.INTERRUPTED
+
+
+@pytest.mark.slow
+def test_a_run_with_a_failed_cell_says_so_and_still_reports(tmp_path):
+    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "raises"}) as driver:
+        output, errors = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == Exit.INCOMPLETE
+    assert output.startswith("3 of 4 cells done, 1 failed, the same command tries again what is not done; report: ")
+    assert "mambair-sr-x2.no-conv · seed 0: failed, ValueError: this cell is broken" in errors
