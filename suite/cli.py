@@ -107,7 +107,7 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
         return _dry_run(options, out, specs, ledger)
     how = _how(options, specs, reason, expected.disk_mib)
     left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
-    _note(f"{len(specs)} cells selected, {len(specs) - len(left)} done before; scan backend {specs[0].backend} ({reason}).")
+    _note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {specs[0].backend} ({reason}).")
     if left:
         _note(f"launcher {how.launcher}, threads per cell: {how.threads}; {expected.sentence(_slots(how, specs))}")
     outcome = execute(specs, ledger, how)

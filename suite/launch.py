@@ -4,11 +4,12 @@ This is the only file that knows Ray, and Ray only schedules: events stream back
 
 `ray` without an address starts a Ray of its own that ends with this process: on the loopback interface alone, without
 dashboard, usage statistics or log output, in a short temporary folder (its sockets' paths must stay under 107 bytes)
-that is removed, with a small object store (records go through it, images do not).
+that is removed, with a small object store (records go through it, images do not). Where the driver is killed, Ray's processes
+die with it (two idle agents of Ray's a minute later), and the next run removes the folder.
 
 With an address it joins a cluster (`host:6379`, or `auto` on one of its machines). There every machine needs this checkout
 installed at the same commit (`pip install -e .`) with the same Python and Ray, and the data sets where the specs name them;
-nothing is shipped.
+nothing is shipped. A cluster with token authentication is joined with Ray's own variables, RAY_AUTH_MODE and RAY_AUTH_TOKEN.
 Results come back by the network, but a cell's checkpoint stays where it ran: a cell that moves to another machine starts
 anew unless the work folder is shared, and such a machine keeps the work folder of a cell that is done.
 """
@@ -17,6 +18,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -45,7 +48,7 @@ JOIN_SECONDS = 40.0  # an address that does not answer would hold ray.init for m
 POLL_SECONDS = 0.5  # how soon a signal is noticed
 LIVES = 2  # a worker process may die once; the second time the cell has failed
 LOG_TAIL = 2000  # characters of a dead worker's own log that go into the record
-RAY_MARKS = (":job_id:", ":task_name:", ":actor_name:")  # lines that Ray adds to a worker's log
+TASK_MARK = ":task_name:"  # begins a line that Ray adds to a worker's log
 FOLDER_PREFIX = "ssm-"
 ADVICE = "`--launcher inline` runs the same cells without Ray, one after another."
 
@@ -65,7 +68,6 @@ class _Flight:
     job: Job
     started: datetime
     deaths: int = 0
-    pid: int | None = None  # of the worker that has it
     recorded: bool = False
 
 
@@ -128,10 +130,11 @@ def _import_ray(*, local: bool) -> ModuleType:
     """Ray, told by its environment, which must come before the import, to be quiet and to stay on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # leaves CUDA_VISIBLE_DEVICES to the user
-    os.environ.setdefault("RAY_ROTATION_MAX_BYTES", str(16 * 2**20))
     os.environ.setdefault("RAY_worker_niceness", "0")  # as fast as the inline launcher, on a busy machine, too
     if local:  # Ray's name for "no cluster": all its sockets listen on 127.0.0.1
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":  # keeps other users out; without it Ray writes one into ~/.ray
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         import ray
     except ImportError as error:
@@ -176,7 +179,8 @@ def _joined_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
     probe = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
     try:
         answer = subprocess.run([sys.executable, "-c", probe, address], capture_output=True, text=True, timeout=JOIN_SECONDS, check=False)  # noqa: S603
-        problem = "" if answer.returncode == 0 else (answer.stderr.strip().splitlines() or ["no reason given"])[-1]
+        errors = re.findall(r"^[\w.]+(?:Error|Exception): (?!.*Traceback).+", answer.stderr, flags=re.MULTILINE)  # the cause comes first
+        problem = "" if answer.returncode == 0 else (errors or answer.stderr.strip().splitlines() or ["no reason given"])[0]
     except subprocess.TimeoutExpired:
         problem = f"nothing there answered as a Ray cluster within {JOIN_SECONDS:.0f} s"
     if problem:
@@ -249,18 +253,12 @@ def _check_room(ray: ModuleType, jobs: Sequence[Job]) -> None:
             )
 
 
-def _remote_attempt(spec: RunSpec, context: CellContext, cell: str) -> Iterator[int | Progress | Record]:
-    """What a worker runs: first its process number, by which its log is found should it die."""
-    yield os.getpid()
-    yield from attempt(spec, context, cell)
-
-
 def _submit(ray: ModuleType, grid: _Grid, flight: _Flight) -> None:
     cpus, gpus = _needs(flight.job)
-    options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0, "num_returns": "streaming"}
+    options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0, "num_returns": "streaming", "name": _task_name(flight)}
     if grid.environment is not None:
         options["runtime_env"] = {"env_vars": grid.environment}
-    stream = ray.remote(_remote_attempt).options(**options).remote(flight.job.spec, flight.job.context, grid.cell)
+    stream = ray.remote(attempt).options(**options).remote(flight.job.spec, flight.job.context, grid.cell)
     grid.flights[stream] = flight
 
 
@@ -289,11 +287,8 @@ def _collect(ray: ModuleType, grid: _Grid, stop: Stop) -> Iterator[Progress | Re
                     yield Progress(flight.job.spec.fingerprint, "starting", 0, flight.job.spec.iterations)
                 else:
                     reason = f"the worker process was lost {flight.deaths} times: {type(error).__name__}: {error}"
-                    yield _failure(flight, "\n".join([reason, *_last_words(grid.logs, flight.pid)]))
+                    yield _failure(flight, "\n".join([reason, *_last_words(grid.logs, flight)]))
             else:
-                if isinstance(event, int):
-                    flight.pid = event
-                    continue
                 flight.recorded |= isinstance(event, Record)
                 yield event
 
@@ -302,16 +297,19 @@ def _failure(flight: _Flight, error: str) -> Record:
     return failed_record(flight.job.spec, flight.job.context, flight.started, error)
 
 
-def _last_words(logs: Path | None, pid: int | None) -> list[str]:
-    """The end of what a dead worker wrote to its error log, if it wrote anything; Ray moves such logs to `old` in its time."""
-    if logs is None or pid is None:
-        return []
-    for path in logs.rglob(f"worker-*-{pid}.err"):
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        tail = "\n".join(line for line in lines if not line.startswith(RAY_MARKS))[-LOG_TAIL:].strip()
-        if tail:
-            return ["The end of its log:", tail]
-    return []
+def _task_name(flight: _Flight) -> str:
+    """The name of the cell's task; Ray writes it into the worker's log where the task begins."""
+    return f"cell-{flight.job.spec.fingerprint}"
+
+
+def _last_words(logs: Path | None, flight: _Flight) -> list[str]:
+    """The end of what the cell's dead workers wrote to their error logs, if they wrote anything."""
+    found = []
+    for path in sorted(logs.rglob("worker-*.err")) if logs else []:  # Ray moves those of dead workers to `old` in its time
+        _, mark, text = path.read_text(encoding="utf-8", errors="replace").rpartition(f"{TASK_MARK}{_task_name(flight)}\n")
+        if mark and TASK_MARK not in text and text.strip():
+            found += ["The end of its worker's log:", text.strip()[-LOG_TAIL:]]
+    return found
 
 
 def _first_line(error: Exception) -> str:

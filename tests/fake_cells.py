@@ -10,7 +10,8 @@ import time
 import numpy as np
 
 from suite import machine
-from suite.cell import Progress, run_cell as real_cell
+from suite.cell import Progress
+from suite.cell import run_cell as real_cell
 from suite.errors import SuiteError
 from suite.record import ImageScore, Provenance, Record
 from suite.spec import RunSpec

@@ -1,13 +1,10 @@
 """Launchers and whole runs: equal records, failures that stay where they are, and ends that lose nothing."""
 
-import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import fake_cells
@@ -15,6 +12,7 @@ import numpy as np
 import pytest
 from fake_cells import spec
 from PIL import Image
+from processes import alive, descendants, ray_folders
 
 from suite import attempt as attempt_module
 from suite import launch
@@ -27,7 +25,6 @@ from suite.record import Record
 from suite.stop import Stop
 
 TESTS = Path(__file__).resolve().parent
-PATIENCE = 90.0  # seconds; a busy machine starts Ray slowly
 TINY = "mambair-sr-x2-tiny"
 
 
@@ -217,7 +214,7 @@ def test_a_job_that_no_machine_can_take_is_an_error_and_not_a_wait(tmp_path):
 
 
 def test_folders_of_killed_runs_are_removed_and_those_in_use_are_not(monkeypatch):
-    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as base:  # noqa: S108 - the launcher's own choice is under test
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as base:
         monkeypatch.setattr(launch, "Path", lambda text: Path(base) if text == "/tmp" else Path(text))  # noqa: S108
         left = Path(base) / f"{launch.FOLDER_PREFIX}left"
         left.mkdir()
@@ -263,155 +260,3 @@ def test_signals_are_given_back(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     execute([spec("m")], Ledger(tmp_path / "runs"), How("inline", 1, "a test", cell=fake_cells.CELL))
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-# Whole runs, in processes of their own
-
-def command(folder, launcher):
-    picked = ["--only", "no-conv", "--only", "direction", "--set", "iterations=3", "--backend", "reference", "--device", "cpu", "--cpus-per-cell", "1"]
-    where = ["--launcher", launcher, "--ledger", str(folder / "runs"), "--report", str(folder / "report")]
-    return [sys.executable, str(TESTS / "fake_suite.py"), "run", "--grid", "mambair-tables-1-2", *picked, *where]
-
-
-@contextlib.contextmanager
-def started(folder, launcher, behaviours):
-    """The command, running; killed at the end, if it has not ended. `behaviours` by model; the others are good."""
-    environment = os.environ | {"PYTHONPATH": str(TESTS), fake_cells.VARIABLE: json.dumps(behaviours)}
-    with subprocess.Popen(
-        command(folder, launcher), env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def wait_for(condition, what):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
-        time.sleep(0.1)
-
-
-def done_files(folder):
-    return sorted((folder / "runs").glob("*.done.json"))
-
-
-def checkpoints(folder):
-    return list((folder / "runs" / "work").glob("*/checkpoint"))
-
-
-def stat_of(process):
-    """Parent and state letter of a process; None where it is gone."""
-    try:
-        after_name = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return int(after_name[1]), after_name[0]
-
-
-def descendants(process):
-    parents = {int(path.name): found[0] for path in Path("/proc").glob("[0-9]*") if (found := stat_of(path.name))}
-    family = {process}
-    while grown := {child for child, parent in parents.items() if parent in family} - family:
-        family |= grown
-    return family - {process}
-
-
-def alive(process):
-    found = stat_of(process)
-    return found is not None and found[1] != "Z"  # a zombie has ended; it waits for its parent
-
-
-def ray_folders(process):
-    """Temporary folders that the launcher made for the driver with this process number."""
-    locks = Path("/tmp").glob(f"{launch.FOLDER_PREFIX}*/.lock")  # noqa: S108 - the launcher's own choice is under test
-    return [lock.parent for lock in locks if lock.read_text() == str(process)]
-
-
-def listening_elsewhere(processes):
-    """Sockets of the processes that listen on another address than the loopback interface's."""
-    inodes = set()
-    for process in processes:
-        with contextlib.suppress(OSError):
-            for descriptor in Path(f"/proc/{process}/fd").iterdir():
-                with contextlib.suppress(OSError):
-                    inodes.add(os.readlink(descriptor))
-    local = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
-    found = []
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes and fields[1].split(":")[0] not in local:
-                found.append(fields[1])
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
-def test_a_killed_driver_and_a_stopped_one_lose_no_cell(tmp_path):
-    slow = {"mambair-sr-x2.one-direction": "slow", "mambair-sr-x2.two-direction": "slow"}
-    with started(tmp_path, "ray", slow) as driver:
-        wait_for(lambda: len(done_files(tmp_path)) == 2 and checkpoints(tmp_path), "two cells to be done and one to be under way")
-        family = descendants(driver.pid)
-        assert len(family) > 3
-        assert listening_elsewhere(family) == []
-        driver.send_signal(signal.SIGKILL)
-        driver.wait()
-    wait_for(lambda: not any(map(alive, family)), "Ray's processes to die with their driver")
-    assert len(ray_folders(driver.pid)) == 1
-    before = {path: (path.stat().st_ino, path.read_bytes()) for path in done_files(tmp_path)}
-    for path in checkpoints(tmp_path):
-        path.unlink()
-
-    with started(tmp_path, "ray", slow) as second:
-        wait_for(lambda: checkpoints(tmp_path), "a cell to be under way again")
-        family = descendants(second.pid)
-        second.send_signal(signal.SIGTERM)
-        output, errors = second.communicate(timeout=PATIENCE)
-    assert second.returncode == Exit.TERMINATED, errors
-    assert output.startswith("2 of 4 cells done (2 before), stopped by SIGTERM; the same command continues; report: ")
-    assert "Traceback" not in errors
-    wait_for(lambda: not any(map(alive, family)), "Ray's processes to end with their driver")
-    assert ray_folders(driver.pid) == ray_folders(second.pid) == []  # the killed driver's is cleared, too
-
-    with started(tmp_path, "inline", {}) as third:
-        output, errors = third.communicate(timeout=PATIENCE)
-    assert third.returncode == Exit.DONE, errors
-    assert output.startswith("4 of 4 cells done (2 before); report: ")
-    assert {path: (path.stat().st_ino, path.read_bytes()) for path in before} == before
-    assert len(done_files(tmp_path)) == 4
-    assert not checkpoints(tmp_path)
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_in_order_and_the_same_command_continues(tmp_path):
-    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv-no-ca": "slow"}) as driver:
-        wait_for(lambda: checkpoints(tmp_path), "the second cell to be under way")
-        driver.send_signal(signal.SIGINT)
-        output, errors = driver.communicate(timeout=PATIENCE)
-    assert driver.returncode == Exit.INTERRUPTED, errors
-    assert output.startswith("1 of 4 cells done, stopped by SIGINT; the same command continues; report: ")
-    assert "Traceback" not in errors
-    assert (tmp_path / "report" / "index.html").is_file()
-    assert len(done_files(tmp_path)) == 1
-
-
-@pytest.mark.slow
-def test_a_second_ctrl_c_kills_at_once(tmp_path):
-    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "stubborn"}) as driver:
-        wait_for(lambda: checkpoints(tmp_path), "the first cell to be under way")
-        driver.send_signal(signal.SIGINT)
-        wait_for(lambda: list((tmp_path / "runs" / "work").glob("*/asked")), "the cell to refuse")
-        driver.send_signal(signal.SIGINT)
-        driver.communicate(timeout=PATIENCE)
-    assert driver.returncode == Exit.INTERRUPTED
-
-
-@pytest.mark.slow
-def test_a_run_with_a_failed_cell_says_so_and_still_reports(tmp_path):
-    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "raises"}) as driver:
-        output, errors = driver.communicate(timeout=PATIENCE)
-    assert driver.returncode == Exit.INCOMPLETE
-    assert output.startswith("3 of 4 cells done, 1 failed, the same command tries again what is not done; report: ")
-    assert "mambair-sr-x2.no-conv · seed 0: failed, ValueError: this cell is broken" in errors

@@ -15,23 +15,30 @@ TINY = models.names(tiny=True)
 ABLATIONS = [name for name in models.names() if models.card(name).parent]
 
 
-@pytest.mark.parametrize("name", TINY)
-def test_contract(name):
-    torch.manual_seed(0)
-    card = models.card(name)
-    network = models.create(name).train()
+def gradients(network, x):
     for module in network.modules():  # a dropped branch has no gradient
         if hasattr(module, "rate"):
             module.rate = 0.0
-    x = torch.rand(2, card.config.channels, 13, 18)
     y = network(x)
-    assert y.shape == (2, card.config.channels, 13 * card.scale, 18 * card.scale)
-    assert torch.isfinite(y).all()
     y.square().mean().backward()
-    unused = [parameter for parameter, value in network.named_parameters() if value.grad is None or not torch.isfinite(value.grad).all()]
-    assert unused == []
-    silent = [parameter for parameter, value in network.named_parameters() if not value.grad.any()]
-    assert silent == []
+    return y, {name: value.grad for name, value in network.named_parameters()}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_contract(name):
+    card = models.card(name)
+    silent = None
+    for seed in range(12):  # channel attention of this width has one hidden unit, whose ReLU may be shut
+        torch.manual_seed(seed)
+        x = torch.rand(2, card.config.channels, 13, 18)
+        y, found = gradients(models.create(name).train(), x)
+        assert y.shape == (2, card.config.channels, 13 * card.scale, 18 * card.scale)
+        assert torch.isfinite(y).all()
+        assert [p for p, g in found.items() if g is None or not torch.isfinite(g).all()] == []
+        silent = {p for p, g in found.items() if not g.any()} & (silent if silent is not None else found.keys())
+        if not silent:
+            break
+    assert silent == set()
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -1,7 +1,7 @@
 """The Numba backend: parallel, vectorised kernels for any CPU, compiled at first use; `pip install numba` is all they need.
 
-The kernels and their layout are in numba_kernels.py; here torch tensors become their arguments. Work is divided by the operands' shapes and never by
-the number of threads, and sums run in a fixed order, so that results are the same bits for any number of threads.
+The kernels and their layout are in numba_kernels.py; here torch tensors become their arguments. Work is divided by the operands' shapes,
+never by the number of threads, and sums run in a fixed order, so that results are the same bits for any number of threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 # Tasks that a gradient is divided into if batch * groups does not give as many; each holds its own part of dB and dC.
 TASKS = 16
 
-# Numba's "workqueue" threads, its last resort, abort the process when two threads of Python start parallel work at once.
+# Numba's "workqueue" threads abort the process when two threads of Python start parallel work at once.
 _one_launch = threading.Lock()
 
 
@@ -38,24 +38,30 @@ class Operands(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """du, ddelta (R, L); dconstants (R, N + 2), to be summed over images; dB, dC (parts, S, N, L), zero at first, to be summed over parts."""
+    """Of u, delta (R, L); of the constants for every row (R, N + 2); of B, C in parts (P, S, N, L), zero at first.
 
-    du: np.ndarray
-    ddelta: np.ndarray
-    dconstants: np.ndarray
-    dB: np.ndarray
-    dC: np.ndarray
+    What is held per row is to be summed over images, what is in parts over parts.
+    """
+
+    u: np.ndarray
+    delta: np.ndarray
+    constants: np.ndarray
+    B: np.ndarray
+    C: np.ndarray
 
 
 @functools.cache
 def _kernels() -> ModuleType:
-    """numba_kernels, with OpenMP preferred for threads unless the user chose; importing compiles nothing."""
+    """numba_kernels, on Numba's own threads unless the user chose others; importing compiles nothing.
+
+    Its OpenMP threads are not taken: starting them sets the thread count of PyTorch's OpenMP too, and they need a libgomp.
+    """
     from numba import config
 
     from models.scan import numba_kernels
 
-    if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
-        config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+    if not {"NUMBA_THREADING_LAYER", "NUMBA_THREADING_LAYER_PRIORITY"} & os.environ.keys():
+        config.THREADING_LAYER = "workqueue"
     return numba_kernels
 
 
@@ -64,16 +70,16 @@ def unavailable() -> tuple[str, str] | None:
     try:
         _kernels()
     except ImportError as error:  # absent, or at odds with the NumPy installed
-        return f"numba cannot be imported: {error}", "pip install --upgrade numba"
+        return f"numba cannot be imported ({error}).", "pip install --upgrade numba"
     except RuntimeError as error:  # neither the package's folder nor the user's cache can be written
-        return f"numba has nowhere to keep compiled kernels: {error}", "export NUMBA_CACHE_DIR=<a folder you may write to>"
+        return f"numba cannot keep compiled kernels ({error}).", "export NUMBA_CACHE_DIR=<a folder you may write to>"
     return None
 
 
 def forward(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, delta_bias: Tensor | None, delta_softplus: bool
 ) -> Tensor:
-    """y (batch, channels, L) of the scan; operands as `models.scan.contract` leaves them."""
+    """The y (batch, channels, L) of the scan; operands as `models.scan.contract` leaves them."""
     y = torch.empty_like(u)
     _launch("forward", _operands(u, delta, A, B, C, D, delta_bias, delta_softplus), _rows(y))
     return y
@@ -99,23 +105,26 @@ def backward(
     dB, dC = u.new_zeros(parts, batch * groups, N, L), u.new_zeros(parts, batch * groups, N, L)
     grad = Gradients(_rows(du), _rows(ddelta), _rows(dconstants), dB.numpy(), dC.numpy())
     _launch("backward", _operands(u, delta, A, B, C, D, delta_bias, delta_softplus), _rows(grad_y), grad)
-    dA, dD, dbias = (x.contiguous() for x in _sum(dconstants).split_with_sizes([N, 1, 1], dim=1))
+    dA, dD, dbias = (x.clone() for x in _sum(dconstants).split_with_sizes([N, 1, 1], dim=1))
     dD, dbias = None if D is None else dD.view(-1), None if delta_bias is None else dbias.view(-1)
     return du, ddelta, dA, _sum(dB).view_as(B), _sum(dC).view_as(C), dD, dbias
 
 
 def _rows(x: Tensor) -> np.ndarray:
     """(batch, rows, ...) as (batch * rows, ...), the same memory."""
-    return x.detach().flatten(0, 1).numpy()
+    return x.detach().numpy().reshape(-1, *x.shape[2:])
 
 
 def _operands(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, delta_bias: Tensor | None, delta_softplus: bool
 ) -> Operands:
-    zero = A.new_zeros(len(A))
-    columns = (zero if D is None else D, zero if delta_bias is None else delta_bias)
-    constants = torch.cat([A.detach(), torch.stack(columns, dim=1).detach()], dim=1)
-    return Operands(_rows(u), _rows(delta), constants.numpy(), _rows(B), _rows(C), bool(delta_softplus))
+    channels, N = A.shape
+    constants = np.zeros((channels, N + 2), np.float32)
+    constants[:, :N] = A.detach().numpy()
+    for column, values in ((N, D), (N + 1, delta_bias)):
+        if values is not None:
+            constants[:, column] = values.detach().numpy()
+    return Operands(_rows(u), _rows(delta), constants, _rows(B), _rows(C), bool(delta_softplus))
 
 
 def _launch(kernel: str, *arguments: NamedTuple | np.ndarray) -> None:

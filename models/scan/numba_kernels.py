@@ -1,51 +1,43 @@
 """Compiled kernels of the Numba backend: the selective scan and its gradient, vectorised over channels.
 
-Source: Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces" (2023), equation 2a with the discretisation of section 3.1
-as released (exp(delta A) and delta B). For one channel with input u, step delta and a state h of N values:
+Source: Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces" (2023), equation 2a, discretised as in their code.
+For one channel with input u, step delta and a state h of N values:
 
     h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t          y_t = C_t . h_t + D u_t
 
-Layout. A *row* is one channel of one image: u, delta and y are (R, L), R = batch * channels. A *sequence* is the B and C, (N, L), that the rows
-of one group share: (S, N, L), S = batch * groups. A *block*, up to LANES neighbouring rows of a sequence, is one thread's work, a row to a SIMD
-lane. It proceeds in *tiles* of TILE steps, transposed to (TILE, LANES): one vector load reads a step of every lane, while B_t and C_t are scalars
-to all of them. The loop over states stands outside the loop over a tile's steps; so h is a register, a tile stays in the first-level cache, and N
-is a run-time value. Lanes that a short block leaves over hold zeros.
+Layout. A *row* is one channel of one image: u, delta, y are (R, L), R = batch * channels. A *sequence* is the B and C that the rows of one
+group share: (S, N, L), S = batch * groups. A *block* is up to LANES rows of a sequence, one to a SIMD lane; lanes left over hold zeros. It
+proceeds in *tiles* of TILE steps, transposed to (TILE, LANES): one vector load reads a step of every lane, while B_t, C_t are numbers. The
+loop over states stands outside that over a tile's steps: h is a register, a tile stays in the first-level cache, N is a run-time value.
 
-The gradient keeps h at the start of every tile only, then visits the tiles from last to first, recomputes their states, and runs the adjoint
+The gradient keeps h at the start of every tile only, then visits the tiles from last to first, recomputes their states and runs the adjoint
 recurrence over them. A name such as `dB` is the gradient of the loss with respect to B.
 
-SIMD is explicit, by a Numba type `Lanes` held in a vector register: LLVM's own vectoriser would stop at possible aliases between the arrays.
+SIMD is explicit, by a Numba type `Lanes` held in a vector register: LLVM's own vectoriser stops where arrays might overlap.
 Numba's cache notices changes of this file only, so everything compiled is in it.
 """
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import njit, prange, types
-from numba.core import cgutils
+from numba.core import base, cgutils, datamodel, typing
+from numba.core.codegen import get_host_cpu_features
 from numba.core.typing.templates import AbstractTemplate, Signature, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-if TYPE_CHECKING:
-    from numba.core.base import BaseContext
-    from numba.core.datamodel import DataModelManager
-    from numba.core.typing import Context
+from models.scan.numba import Gradients, Operands
 
-    from models.scan.numba import Gradients, Operands
-
-    Emitted = tuple[Signature, Callable[..., ir.Value]]
-
-LANES = 16 if binding.get_host_cpu_features().get("avx512f") else 8  # of float32: one register, or two of 128 bits
+LANES = 16 if "+avx512f" in get_host_cpu_features().split(",") else 8  # of float32: one register, or two of 128 bits
 TILE = 64  # steps between kept states: the tiles of a block fit the first-level cache
 
 FLOAT, INTEGER = ir.FloatType(), ir.IntType(32)
 FLOATS, INTEGERS = ir.VectorType(FLOAT, LANES), ir.VectorType(INTEGER, LANES)
+Emitted = tuple[Signature, Callable[..., ir.Value]]
 
 
 class Lanes(types.Type):
@@ -62,11 +54,11 @@ lanes = Lanes()
 class LanesModel(models.PrimitiveModel):
     """Lanes are an LLVM vector wherever they are."""
 
-    def __init__(self, manager: DataModelManager, of: Lanes) -> None:
+    def __init__(self, manager: datamodel.DataModelManager, of: Lanes) -> None:
         super().__init__(manager, of, FLOATS)
 
 
-def widen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> list[ir.Value]:
+def widen(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> list[ir.Value]:
     """The arguments as vectors: Lanes as they are, a number in every lane."""
 
     def vector(of: types.Type, value: ir.Value) -> ir.Value:
@@ -85,25 +77,20 @@ def call(builder: ir.IRBuilder, name: str, result: ir.Type, args: list[ir.Value]
     return builder.call(cgutils.get_or_insert_function(builder.module, of, f"llvm.{name}.v{LANES}f32"), args, fastmath=flags)
 
 
-class LanesArithmetic(AbstractTemplate):
-    """Lanes with Lanes, or with a number on either side, give Lanes."""
-
-    def generic(self, args: tuple[types.Type, ...], _keywords: dict[str, types.Type]) -> Signature | None:
-        """Numba's question for the type of the result."""
-        ours = any(isinstance(of, Lanes) for of in args) and all(isinstance(of, Lanes | types.Float) for of in args)
-        return signature(lanes, *args) if ours else None
-
-
 def define_operator(symbol: Callable, instruction: str) -> None:
-    """Give Lanes one arithmetic operator.
+    """Arithmetic of Lanes with Lanes or numbers. LLVM may fuse a product with a sum, no more: it would fold the rounding in `exp2` away."""
 
-    LLVM may fuse a product with a sum and nothing else: reassociation would fold the rounding in `exp2` away.
-    """
+    class Arithmetic(AbstractTemplate):
+        key = symbol
 
-    def emit(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> ir.Value:
+        def generic(self, args: tuple[types.Type, ...], _keywords: dict[str, types.Type]) -> Signature | None:
+            ours = any(isinstance(of, Lanes) for of in args) and all(isinstance(of, Lanes | types.Float) for of in args)
+            return signature(lanes, *args) if ours else None
+
+    def emit(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> ir.Value:
         return getattr(builder, instruction)(*widen(context, builder, sig, args), flags=("contract",))
 
-    infer_global(symbol)(type(f"Lanes_{instruction}", (LanesArithmetic,), {"key": symbol}))
+    infer_global(symbol)(Arithmetic)
     for left, right in ((Lanes, Lanes), (Lanes, types.Float), (types.Float, Lanes)):
         lower_builtin(symbol, left, right)(emit)
 
@@ -115,40 +102,35 @@ define_operator(operator.truediv, "fdiv")
 
 
 @intrinsic
-def fma(_typing: Context, x: Lanes, y: Lanes, z: Lanes) -> Emitted:
+def fma(_typing: typing.Context, x: Lanes, y: Lanes, z: Lanes) -> Emitted:
     """The sum x y + z, rounded once where the processor can; tells which of a recurrence's products is fused."""
     return lanes(x, y, z), lambda context, builder, sig, args: call(builder, "fmuladd", FLOATS, widen(context, builder, sig, args))
 
 
-def define_choice(comparison: str) -> Callable:
-    """The smaller (comparison ">") or larger ("<") of two Lanes; a NaN of the first stays."""
+@intrinsic
+def clamp(_typing: typing.Context, x: Lanes, low: Lanes, high: Lanes) -> Emitted:
+    """The larger of low and the smaller of x and high; NaN stays NaN."""
 
-    @intrinsic
-    def choose(_typing: Context, x: Lanes, y: Lanes) -> Emitted:
-        def emit(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> ir.Value:
-            x, y = widen(context, builder, sig, args)
-            return builder.select(builder.fcmp_ordered(comparison, x, y), y, x)
+    def emit(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> ir.Value:
+        x, low, high = widen(context, builder, sig, args)
+        x = builder.select(builder.fcmp_ordered(">", x, high), high, x)
+        return builder.select(builder.fcmp_ordered("<", x, low), low, x)
 
-        return lanes(x, y), emit
-
-    return choose
-
-
-minimum, maximum = define_choice(">"), define_choice("<")
+    return lanes(x, low, high), emit
 
 
 @intrinsic
-def add_to_exponent(_typing: Context, x: Lanes, k: Lanes) -> Emitted:
+def add_to_exponent(_typing: typing.Context, x: Lanes, k: Lanes) -> Emitted:
     """The product x 2^k, for an integer k held in the low bits of a float (see `ROUNDER`)."""
 
-    def emit(_context: BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
+    def emit(_context: base.BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
         x, k = (builder.bitcast(value, INTEGERS) for value in args)
         return builder.bitcast(builder.add(x, builder.shl(k, ir.Constant(INTEGERS, [23] * LANES))), FLOATS)
 
     return lanes(x, k), emit
 
 
-def element(context: BaseContext, builder: ir.IRBuilder, array: types.Array, args: list[ir.Value]) -> ir.Value:
+def element(context: base.BaseContext, builder: ir.IRBuilder, array: types.Array, args: list[ir.Value]) -> ir.Value:
     """Pointer to an element of a vector (args: array, index), or to a row of a tile."""
     if array.layout != "C" or array.dtype != types.float32:
         raise TypeError(f"contiguous float32 arrays only, not {array}")
@@ -160,23 +142,23 @@ def element(context: BaseContext, builder: ir.IRBuilder, array: types.Array, arg
 
 
 @intrinsic
-def at(_typing: Context, array: types.Array, t: types.Integer) -> Emitted:
+def at(_typing: typing.Context, array: types.Array, t: types.Integer) -> Emitted:
     """Row t of a (steps, LANES) tile, or element t of a (steps,) vector in every lane; unchecked, as are `put` and `add_total`."""
 
-    def emit(context: BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
+    def emit(context: base.BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
         pointer = element(context, builder, array, args)
         if array.ndim == 2:
-            return builder.load(pointer, align=4, typ=FLOATS)
+            return builder.load(pointer, align=4)
         return widen(context, builder, signature(lanes, types.float32), [builder.load(pointer)])[0]
 
     return lanes(array, t), emit
 
 
 @intrinsic
-def put(_typing: Context, tile: types.Array, t: types.Integer, x: Lanes) -> Emitted:
+def put(_typing: typing.Context, tile: types.Array, t: types.Integer, x: Lanes) -> Emitted:
     """Store x as row t of a (steps, LANES) tile."""
 
-    def emit(context: BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
+    def emit(context: base.BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
         builder.store(args[2], element(context, builder, tile, args), align=4)
         return context.get_dummy_value()
 
@@ -184,10 +166,10 @@ def put(_typing: Context, tile: types.Array, t: types.Integer, x: Lanes) -> Emit
 
 
 @intrinsic
-def add_total(_typing: Context, vector: types.Array, t: types.Integer, x: Lanes) -> Emitted:
+def add_total(_typing: typing.Context, vector: types.Array, t: types.Integer, x: Lanes) -> Emitted:
     """Add the sum of x over its lanes, always in the same order, to element t of a (steps,) vector."""
 
-    def emit(context: BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
+    def emit(context: base.BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
         pointer = element(context, builder, vector, args)
         total = call(builder, "vector.reduce.fadd", FLOAT, [ir.Constant(FLOAT, -0.0), args[2]], ("reassoc",))
         builder.store(builder.fadd(builder.load(pointer), total), pointer)
@@ -200,16 +182,15 @@ def add_total(_typing: Context, vector: types.Array, t: types.Integer, x: Lanes)
 device = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
 inlined = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", forceinline=True)
 
-LOG2E = math.log2(math.e)
+LOG2E = float(np.log2(np.e))
 LOG2E_REST = LOG2E - float(np.float32(LOG2E))
 ROUNDER = 1.5 * 2.0**23  # x + ROUNDER rounds x to an integer and holds that integer in its low bits
 
 
 @inlined
 def power_of_two(f: Lanes, k: Lanes) -> Lanes:
-    """2^(f + k) for f in [-1/2, 1/2] and an integer k + ROUNDER, by a polynomial fitted to a relative error of 2e-9.
-
-    Exactly 1 at f = 0: a relative error of 7e-8 there would be made again at every step of a slow decay.
+    """2^(f + k) for f in [-1/2, 1/2] and an integer k + ROUNDER, by a polynomial fitted to a relative error of 2e-9; exactly 1 at f = 0,
+    where an error would be made again at every step of a slow decay.
     """
     p = fma(fma(fma(0.000153526169, f, 0.00133985758), f, 0.00961843878), f, 0.0555033349)
     return add_to_exponent(fma(fma(fma(p, f, 0.240226477), f, 0.693147182), f, 1.0), k)
@@ -218,7 +199,7 @@ def power_of_two(f: Lanes, k: Lanes) -> Lanes:
 @inlined
 def exp2(x: Lanes) -> Lanes:
     """2^x; 0 up to x = -127, infinite from 128."""
-    x = minimum(maximum(x, -127.0), 128.0)
+    x = clamp(x, -127.0, 128.0)
     k = x + ROUNDER
     return power_of_two(x - (k - ROUNDER), k)
 
@@ -226,51 +207,47 @@ def exp2(x: Lanes) -> Lanes:
 @inlined
 def exp_minus_abs(x: Lanes) -> Lanes:
     """exp(-|x|), at least 1.6e-38; log2(e) in two parts, so that a large |x| costs no digits."""
-    x = maximum(minimum(x, 0.0 - x), -87.0)
+    x = clamp(x, -87.0, 0.0 - x)
     k = fma(x, LOG2E, ROUNDER)
     return power_of_two(fma(x, LOG2E_REST, fma(x, LOG2E, ROUNDER - k)), k)
 
 
 @inlined
 def softplus(x: Lanes) -> Lanes:
-    """log(1 + exp(x)) = max(x, 0) + log1p(z), z = exp(-|x|), so that a small result keeps its digits.
-
-    log1p(z) = 2 artanh(s), s = z / (2 + z) <= 1/3, by the series of artanh to s^13 (relative error 2e-8).
+    """log(1 + exp(x)) = max(x, 0) + log1p(z), z = exp(-|x|), so that a small result keeps its digits; log1p(z) = 2 artanh(s),
+    s = z / (2 + z) <= 1/3, by the series of artanh to s^13 (relative error 2e-8).
     """
     z = exp_minus_abs(x)
     s = z / (z + 2.0)
     q = s * s
     p = fma(fma(fma(fma(1 / 13, q, 1 / 11), q, 1 / 9), q, 1 / 7), q, 1 / 5)
-    return maximum(x, 0.0) + (s + s) * fma(fma(p, q, 1 / 3), q, 1.0)
+    return clamp(x, 0.0, np.inf) + (s + s) * fma(fma(p, q, 1 / 3), q, 1.0)
 
 
 @inlined
 def sigmoid(x: Lanes) -> Lanes:
     """1 / (1 + exp(-x)), the derivative of softplus."""
-    return exp_minus_abs(minimum(x, 0.0)) / (exp_minus_abs(x) + 1.0)
+    return exp_minus_abs(clamp(x, -np.inf, 0.0)) / (exp_minus_abs(x) + 1.0)
 
 
-# First rows of the (TILE, LANES) tiles of a block: inputs, output, values kept for the adjoint, gradients.
-U, RAW, DELTA, DELTA_U, Y, DY, DECAY, CARRIED, DDELTA, DDELTA_U = range(0, 10 * TILE, TILE)
-TILES = 10 * TILE
+# Where the (TILE, LANES) tiles of a block begin, and end: inputs, output, values kept for the adjoint, gradients.
+U, RAW, DELTA, DELTA_U, Y, DY, DECAY, CARRIED, DDELTA, DDELTA_U, TILES = range(0, 11 * TILE, TILE)
 
 
 @inlined
-def scan_tile(tiles: np.ndarray, h: Lanes, A: Lanes, B: np.ndarray, C: np.ndarray) -> Lanes:
+def scan_tile(tiles: np.ndarray, h: Lanes, A_log2e: Lanes, B: np.ndarray, C: np.ndarray) -> Lanes:
     """One state through a tile, y_t += C_t h_t; returns h after the last step."""
-    A = A * LOG2E
     for t in range(B.size):
-        h = fma(exp2(at(tiles, DELTA + t) * A), h, at(B, t) * at(tiles, DELTA_U + t))
+        h = fma(exp2(at(tiles, DELTA + t) * A_log2e), h, at(B, t) * at(tiles, DELTA_U + t))
         put(tiles, Y + t, fma(at(C, t), h, at(tiles, Y + t)))
     return h
 
 
 @inlined
-def recompute_tile(tiles: np.ndarray, h: Lanes, A: Lanes, B: np.ndarray, dC: np.ndarray) -> None:
+def recompute_tile(tiles: np.ndarray, h: Lanes, A_log2e: Lanes, B: np.ndarray, dC: np.ndarray) -> None:
     """One state through a tile again: dC_t += sum of dy_t h_t over rows; keeps exp(delta_t A), and exp(delta_t A) h_{t-1} as CARRIED."""
-    A = A * LOG2E
     for t in range(B.size):
-        decay = exp2(at(tiles, DELTA + t) * A)
+        decay = exp2(at(tiles, DELTA + t) * A_log2e)
         carried = decay * h
         h = fma(at(B, t), at(tiles, DELTA_U + t), carried)
         put(tiles, DECAY + t, decay)
@@ -282,12 +259,11 @@ def recompute_tile(tiles: np.ndarray, h: Lanes, A: Lanes, B: np.ndarray, dC: np.
 def adjoint_tile(tiles: np.ndarray, dh: Lanes, A: Lanes, B: np.ndarray, C: np.ndarray, dB: np.ndarray) -> tuple[Lanes, Lanes]:
     """One state back through a tile: dh_t = C_t dy_t + exp(delta_{t+1} A) dh_{t+1}, where `dh` is that last term for the last step.
 
-    Adds to dB_t, to DDELTA what reaches delta through the decay, and to DDELTA_U what reaches the product delta u. Returns the `dh` of the
-    preceding tile, and this tile's part of dA.
+    Adds to dB_t, to DDELTA what reaches delta through the decay, and to DDELTA_U what reaches delta u. Returns `dh` for the tile before,
+    and this tile's part of dA.
     """
     dA = dh * 0.0
-    for i in range(B.size):
-        t = B.size - 1 - i
+    for t in range(B.size - 1, -1, -1):
         dh = fma(at(C, t), at(tiles, DY + t), dh)
         dexponent = dh * at(tiles, CARRIED + t)
         dA = fma(dexponent, at(tiles, DELTA + t), dA)
@@ -330,34 +306,26 @@ def load_inputs(tiles: np.ndarray, scan: Operands, bias: Lanes, rows: slice, ste
 
 
 @device
-def rows_of_block(scan: Operands, sequence: int, block: int) -> slice:
-    """The rows of a sequence's block."""
-    rows = scan.u.shape[0] // scan.B.shape[0]
-    return slice(sequence * rows + block * LANES, sequence * rows + min(block * LANES + LANES, rows))
-
-
-@device
-def forward_block(scan: Operands, y: np.ndarray, sequence: int, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fill y of a block's rows; returns its constants (N + 2, LANES), its tiles, and h at the start of every tile (tiles * N, LANES)."""
-    rows, B, C = rows_of_block(scan, sequence, block), scan.B[sequence], scan.C[sequence]
-    N, L = B.shape
-    channel = rows.start % scan.constants.shape[0]
-    constants, tiles, h = (
-        np.zeros((N + 2, LANES), np.float32),
-        np.zeros((TILES, LANES), np.float32),
-        np.zeros(((1 - -L // TILE) * N, LANES), np.float32),
-    )
+def forward_block(scan: Operands, y: np.ndarray, sequence: int, block: int) -> tuple[slice, np.ndarray, np.ndarray, np.ndarray]:
+    """Fill y of a block; returns its rows, constants (N + 2, LANES), tiles, and h at the ends of tiles (tiles + 1, N, LANES)."""
+    S, N, L = scan.B.shape
+    size = scan.u.shape[0] // S
+    first, channel = sequence * size + block * LANES, (sequence * size + block * LANES) % scan.constants.shape[0]
+    rows = slice(first, min(first + LANES, sequence * size + size))
+    constants, tiles = np.zeros((N + 2, LANES), np.float32), np.zeros((TILES, LANES), np.float32)
     gather(constants, scan.constants[channel : channel + rows.stop - rows.start, :])
-    for i in range(-(-L // TILE)):
-        start, stop = i * TILE, min((i + 1) * TILE, L)
+    h = np.zeros(((L + TILE - 1) // TILE + 1, N, LANES), np.float32)
+    for i, start in enumerate(range(0, L, TILE)):
+        stop = min(start + TILE, L)
         load_inputs(tiles, scan, at(constants, N + 1), rows, slice(start, stop))
-        for t in range(stop - start):
-            put(tiles, Y + t, at(constants, N) * at(tiles, U + t))
+        tiles[Y : Y + TILE] = 0.0
         for n in range(N):
-            end = scan_tile(tiles, at(h, i * N + n), at(constants, n), B[n, start:stop], C[n, start:stop])
-            put(h, (i + 1) * N + n, end)
+            B, C = scan.B[sequence, n, start:stop], scan.C[sequence, n, start:stop]
+            put(h[i + 1], n, scan_tile(tiles, at(h[i], n), at(constants, n) * LOG2E, B, C))
+        for t in range(stop - start):  # last, so that a large D u does not round the sum over states
+            put(tiles, Y + t, fma(at(constants, N), at(tiles, U + t), at(tiles, Y + t)))
         scatter(y[rows, start:stop], tiles[Y:])
-    return constants, tiles, h
+    return rows, constants, tiles, h
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
@@ -370,9 +338,8 @@ def forward(scan: Operands, y: np.ndarray) -> None:
 
 
 @device
-def close_tile(tiles: np.ndarray, D: Lanes, delta_softplus: bool, steps: int) -> tuple[Lanes, Lanes]:
-    """Complete DDELTA and turn DDELTA_U into du; returns the tile's parts of dD and ddelta_bias."""
-    dD, dbias = D * 0.0, D * 0.0
+def close_tile(tiles: np.ndarray, D: Lanes, delta_softplus: bool, steps: int) -> None:
+    """Complete DDELTA, turn DDELTA_U into du, and put what every step adds to dD into DECAY."""
     for t in range(steps):
         u, dy, ddelta_u = at(tiles, U + t), at(tiles, DY + t), at(tiles, DDELTA_U + t)
         ddelta = fma(ddelta_u, u, at(tiles, DDELTA + t))
@@ -380,41 +347,51 @@ def close_tile(tiles: np.ndarray, D: Lanes, delta_softplus: bool, steps: int) ->
             ddelta = ddelta * sigmoid(at(tiles, RAW + t))
         put(tiles, DDELTA + t, ddelta)
         put(tiles, DDELTA_U + t, fma(ddelta_u, at(tiles, DELTA + t), D * dy))
-        dD, dbias = fma(dy, u, dD), dbias + ddelta
-    return dD, dbias
+        put(tiles, DECAY + t, dy * u)
+
+
+@device
+def pairwise_sum(parts: np.ndarray) -> np.ndarray:
+    """The sum of parts (P, rows, LANES) over P, which it destroys; rounding errors grow with log P."""
+    gap = 1
+    while gap < parts.shape[0]:
+        for i in range(0, parts.shape[0] - gap, 2 * gap):
+            for row in range(parts.shape[1]):
+                put(parts[i], row, at(parts[i], row) + at(parts[i + gap], row))
+        gap *= 2
+    return parts[0]
 
 
 @device
 def backward_block(scan: Operands, dy: np.ndarray, grad: Gradients, part: int, sequence: int, block: int) -> None:
-    """Gradients of a block's rows; those of B and C are added to a part."""
-    rows, B, C = rows_of_block(scan, sequence, block), scan.B[sequence], scan.C[sequence]
-    dB, dC = grad.dB[part, sequence], grad.dC[part, sequence]
-    N, L = B.shape
-    constants, tiles, h = forward_block(scan, grad.du, sequence, block)  # y lands where du will be
-    dconstants, dh = np.zeros((N + 2, LANES), np.float32), np.zeros((N, LANES), np.float32)
-    for i in range(-(-L // TILE) - 1, -1, -1):
+    """Gradients of a block; those of B and C are added to a part."""
+    rows, constants, tiles, h = forward_block(scan, grad.u, sequence, block)  # y lands where du will be
+    N, L = scan.B.shape[1:]
+    dconstants, dh = np.zeros((h.shape[0] - 1, N + 2, LANES), np.float32), np.zeros((N, LANES), np.float32)
+    for i in range((L - 1) // TILE, -1, -1):
         start, stop = i * TILE, min((i + 1) * TILE, L)
         load_inputs(tiles, scan, at(constants, N + 1), rows, slice(start, stop))
         gather(tiles[DY:], dy[rows, start:stop])
         tiles[DDELTA:] = 0.0
         for n in range(N):
-            A, B_n = at(constants, n), B[n, start:stop]
-            recompute_tile(tiles, at(h, i * N + n), A, B_n, dC[n, start:stop])
-            dh_n, dA = adjoint_tile(tiles, at(dh, n), A, B_n, C[n, start:stop], dB[n, start:stop])
+            A, B, C = at(constants, n), scan.B[sequence, n, start:stop], scan.C[sequence, n, start:stop]
+            recompute_tile(tiles, at(h[i], n), A * LOG2E, B, grad.C[part, sequence, n, start:stop])
+            dh_n, dA = adjoint_tile(tiles, at(dh, n), A, B, C, grad.B[part, sequence, n, start:stop])
             put(dh, n, dh_n)
-            put(dconstants, n, at(dconstants, n) + dA)
-        dD, dbias = close_tile(tiles, at(constants, N), scan.delta_softplus, stop - start)
-        put(dconstants, N, at(dconstants, N) + dD)
-        put(dconstants, N + 1, at(dconstants, N + 1) + dbias)
-        scatter(grad.du[rows, start:stop], tiles[DDELTA_U:])
-        scatter(grad.ddelta[rows, start:stop], tiles[DDELTA:])
-    scatter(grad.dconstants[rows, :], dconstants)
+            put(dconstants[i], n, dA)
+        close_tile(tiles, at(constants, N), scan.delta_softplus, stop - start)
+        scatter(grad.u[rows, start:stop], tiles[DDELTA_U:])
+        scatter(grad.delta[rows, start:stop], tiles[DDELTA:])
+        for row, tile in ((N, DECAY), (N + 1, DDELTA)):
+            steps = tiles[tile : tile + stop - start].reshape((stop - start, 1, LANES))
+            put(dconstants[i], row, at(pairwise_sum(steps), 0))
+    scatter(grad.constants[rows, :], pairwise_sum(dconstants))
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
 def backward(scan: Operands, dy: np.ndarray, grad: Gradients) -> None:
     """Fill `grad` from dy (R, L); a task is one part of a sequence's blocks, in turn."""
-    parts, sequences = grad.dB.shape[:2]
+    parts, sequences = grad.B.shape[:2]
     blocks = -(-(scan.u.shape[0] // sequences) // LANES)
     for task in prange(sequences * parts):
         sequence, part = task // parts, task % parts

@@ -1,0 +1,303 @@
+"""The command line: what it accepts, what it says, and how it exits."""
+
+import json
+import subprocess
+import sys
+
+import fake_cells
+import numpy as np
+import pytest
+from fake_cells import record, spec
+from PIL import Image
+
+from suite import arguments, cli, listing, machine
+from suite.errors import Exit
+from suite.ledger import Ledger
+from suite.paths import ROOT
+
+HEAVY = ("torch", "ray", "pandas", "skimage", "scipy", "numba", "numpy", "pydantic", "rich")
+TINY = "mambair-sr-x2-tiny"
+
+
+@pytest.fixture
+def run(tmp_path, capsys, monkeypatch):
+    """Runs the command line in an empty folder; gives exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        try:
+            code = cli.main([str(word) for word in words])
+        except SystemExit as ended:  # argparse
+            code = ended.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder of two small pictures of noise."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 256, size=(40, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Cells that take no time, in this process; gives a function that says how each model behaves."""
+    import torch
+
+    threads = torch.get_num_threads()
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)  # given back after the test
+    monkeypatch.setattr("suite.cell.run_cell", fake_cells.run_cell)
+    yield lambda **kinds: monkeypatch.setenv(fake_cells.VARIABLE, json.dumps(kinds))
+    torch.set_num_threads(threads)
+
+
+def grid(*words):
+    return ("run", "--grid", "mambair-tables-1-2", "--backend", "reference", "--device", "cpu", *words)
+
+
+# Help
+
+
+@pytest.mark.parametrize("words", [(), *((verb,) for verb in cli.VERBS)])
+def test_help_loads_nothing_heavy(words):
+    probe = (
+        f"import sys, suite.cli\ntry:\n suite.cli.main([*{words!r}, '--help'])\nexcept SystemExit as end:\n code = end.code\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], code, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr == "[] 0\n"
+    assert done.stdout.startswith("usage: python -m suite")
+
+
+def test_the_module_runs_the_command_line():
+    done = subprocess.run([sys.executable, "-m", "suite", "--help"], capture_output=True, text=True, check=True, cwd=ROOT)
+    for verb in cli.VERBS:
+        assert f"\n    {verb} " in done.stdout
+    for code in Exit:
+        assert str(int(code)) in done.stdout.split("exit codes:")[1]
+
+
+def test_every_kind_of_list_is_offered():
+    assert (*listing.KINDS, arguments.RECORDS) == arguments.KINDS
+
+
+# What a user can mend: one message, the right code, no traceback
+
+ERRORS = {
+    "unknown verb": (("rum",), Exit.USAGE, "rum"),
+    "no grid": (("run",), Exit.USAGE, "--grid"),
+    "unknown grid": (("run", "--grid", "ablation"), Exit.USAGE, "Did you mean 'ablations'"),
+    "unknown budget": (grid("--budget", "quik"), Exit.USAGE, "'quick'"),
+    "unknown field": (grid("--set", "iteration=3"), Exit.USAGE, "'iterations'"),
+    "no field": (grid("--set", "iterations"), Exit.USAGE, "FIELD=VALUE"),
+    "wrong value": (grid("--set", "iterations=many"), Exit.USAGE, "iterations = 'many'"),
+    "field with an option of its own": (grid("--set", "device=cuda"), Exit.USAGE, "--device"),
+    "unknown backend": (("run", "--grid", "ablations", "--backend", "numbas"), Exit.USAGE, "'numba'"),
+    "backend of another device": (("run", "--grid", "ablations", "--backend", "numba", "--device", "cuda"), Exit.NOT_READY, "not on cuda"),
+    "unknown launcher": (grid("--launcher", "slurm"), Exit.USAGE, "slurm"),
+    "address without Ray": (grid("--launcher", "inline", "--address", "host:6379"), Exit.USAGE, "--launcher ray"),
+    "no threads": (grid("--cpus-per-cell", 0), Exit.USAGE, "must be 1 to"),
+    "too many threads": (grid("--cpus-per-cell", 10**6), Exit.USAGE, f"has {machine.cores()} cores"),
+    "nothing selected": (grid("--only", "swinir"), Exit.NOTHING, "selects none"),
+    "no seeds": (grid("--seeds", 0), Exit.NOTHING, "at least 1"),
+    "missing data": (grid("--set", "test_set=no-such-folder"), Exit.NOT_READY, "no-such-folder"),
+    "unknown kind of list": (("list", "modells"), Exit.USAGE, "models"),
+    "unknown model to profile": (("profile", "mambair-sr-x5"), Exit.USAGE, "'mambair-sr-x4'"),
+    "size that is none": (("profile", TINY, "--size", "64"), Exit.USAGE, "64x64"),
+    "size that is too small": (("profile", "vmambair-realsr-x4-tiny", "--size", "2x2"), Exit.USAGE, "2x2"),
+    "no task": (("evaluate", "bicubic"), Exit.USAGE, "--task"),
+    "unknown task": (("evaluate", "bicubic", "--task", "sr-x22"), Exit.USAGE, "'sr-x2'"),
+    "unknown model to evaluate": (("evaluate", "bicubik", "--task", "sr-x2"), Exit.USAGE, "'bicubic'"),
+    "unknown protocol": (("evaluate", "bicubic", "--task", "sr-x2", "--protocol", "sr-yy"), Exit.USAGE, "'sr-y'"),
+    "missing folder": (("evaluate", "bicubic", "--task", "sr-x2", "--data", "no-such-folder"), Exit.NOT_READY, "no-such-folder"),
+    "no weights": (("evaluate", TINY, "--task", "sr-x2"), Exit.USAGE, "--weights"),
+    "missing weights": (("evaluate", TINY, "--task", "sr-x2", "--weights", "none.pth"), Exit.NOT_READY, "none.pth"),
+    "empty ledger": (("report", "--ledger", "nowhere"), Exit.NOTHING, "holds no record"),
+}
+
+
+@pytest.mark.parametrize(("words", "code", "part"), ERRORS.values(), ids=ERRORS)
+def test_a_user_s_error_is_one_message_and_its_code(run, words, code, part):
+    found, out, err = run(*words)
+    assert found == code
+    assert part in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert len(err.strip().splitlines()) == 1 or err.startswith("usage: ")
+
+
+def test_an_unreadable_image_and_unpaired_files_are_named(run, images):
+    (images / "1.png").write_bytes(b"no image")
+    code, out, err = run("evaluate", "bicubic", "--task", "sr-x2", "--data", images)
+    assert (code, out) == (Exit.NOT_READY, "")
+    assert "1.png" in err
+    pairs = images.parent / "pairs"
+    for side, names in (("HR", ("a", "b")), ("LR", ("a", "c"))):
+        (pairs / side).mkdir(parents=True)
+        for name in names:
+            Image.new("RGB", (48, 48) if side == "HR" else (24, 24)).save(pairs / side / f"{name}.png")
+    code, out, err = run("evaluate", "bicubic", "--task", "sr-x2", "--data", pairs)
+    assert (code, out) == (Exit.NOT_READY, "")
+    assert "b" in err
+
+
+def test_a_ledger_that_cannot_be_written_or_is_held_stops_the_run_before_it_starts(run, tmp_path, fake):
+    fake()
+    (tmp_path / "file").touch()
+    code, _, err = run(*grid("--launcher", "inline", "--ledger", tmp_path / "file"))
+    assert code == Exit.NOT_READY
+    assert "cannot be written" in err
+    with Ledger(tmp_path / "runs").locked():
+        code, _, err = run(*grid("--launcher", "inline", "--ledger", tmp_path / "runs"))
+    assert code == Exit.NOT_READY
+    assert "another run (process " in err
+    assert not list((tmp_path / "runs").glob("*.json"))
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch):
+    def broken(*_):
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(cli, "VERBS", {"list": broken})
+    with pytest.raises(KeyError, match="a defect"):
+        cli.main(["list", "models"])
+
+
+# Results
+
+
+@pytest.mark.parametrize("kind", arguments.KINDS)
+def test_lists_are_tables_and_documents(run, tmp_path, kind):
+    ledger = Ledger(tmp_path / "runs")
+    ledger.add(record(spec("some-model"), score=30.5))
+    code, out, _ = run("list", kind, "--ledger", ledger.folder)
+    assert code == Exit.DONE
+    titles, *lines = out.splitlines()
+    assert titles == titles.upper()
+    code, out, err = run("list", kind, "--ledger", ledger.folder, "--json")
+    rows = json.loads(out)
+    assert (code, err) == (Exit.DONE, "")
+    assert len(rows) == len(lines) > 0
+    first = next(iter(rows[0].values()))
+    assert lines[0].startswith(first)
+
+
+def test_an_empty_list_says_so_on_standard_error(run, tmp_path):
+    assert run("list", "records", "--ledger", tmp_path / "runs") == (Exit.DONE, "", "there are no records yet.\n")
+    assert run("list", "records", "--ledger", tmp_path / "runs", "--json")[1] == "[]\n"
+
+
+def test_a_dry_run_shows_cells_states_and_an_estimate_and_does_nothing(run, tmp_path, fake):
+    fake(**{"mambair-sr-x2.mlp": "raises"})
+    words = grid("--only", "*.mlp", "--only", "*.no-conv", "--ledger", tmp_path / "runs", "--set", "iterations=7")
+    code, _, _ = run(*words, "--launcher", "inline")
+    assert code == Exit.INCOMPLETE
+    before = sorted((tmp_path / "runs").iterdir())
+    code, out, err = run(*words, "--seeds", 2, "--dry-run")
+    assert (code, err) == (Exit.DONE, "")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["MODEL", "SEED", "TASK", "BUDGET", "ITERATIONS", "STATE", "CELL"]
+    states = {(line[0], line[1]): line[5] for line in lines[1:-1]}
+    model = "mambair-sr-x2"
+    assert states == {
+        (f"{model}.no-conv", "0"): "done",
+        (f"{model}.no-conv", "1"): "new",
+        (f"{model}.mlp", "0"): "failed",
+        (f"{model}.mlp", "1"): "new",
+    }
+    assert out.splitlines()[-1].startswith("4 cells, 1 done, 3 to run; ")
+    assert sorted((tmp_path / "runs").iterdir()) == before
+    code, out, _ = run(*words, "--dry-run", "--json")
+    document = json.loads(out)
+    assert [cell["state"] for cell in document["cells"]] == ["done", "failed"]
+    assert set(document["estimate"]) == {"cell_seconds", "wall_seconds", "cells_at_a_time", "disk_mib", "basis"}
+
+
+def test_a_run_ends_in_a_report_and_one_line_that_says_so(run, tmp_path, fake):
+    fake()
+    words = grid("--only", "*.mlp", "--launcher", "inline", "--ledger", tmp_path / "runs", "--report", tmp_path / "page")
+    page = tmp_path / "page" / "index.html"
+    code, out, err = run(*words)
+    assert (code, out) == (Exit.DONE, f"1 of 1 cells done; report: {page}\n")
+    assert err.startswith("cells: 1, done before: 0; scan backend reference (asked for by name).\n")
+    assert page.is_file()
+    code, out, _ = run(*words)
+    assert (code, out) == (Exit.DONE, f"1 of 1 cells done (1 before); report: {page}\n")
+    page.unlink()
+    code, out, _ = run("report", "--ledger", tmp_path / "runs", "--out", tmp_path / "page")
+    assert (code, out) == (Exit.DONE, f"report: {page}\n")
+    assert page.is_file()
+
+
+def test_a_run_s_document_holds_its_records_alone_and_nothing_else_is_printed(run, tmp_path, fake, monkeypatch):
+    def chatty(*arguments):
+        sys.stdout.write("a library talks")
+        yield from fake_cells.run_cell(*arguments)
+
+    Ledger(tmp_path / "runs").add(record(spec("of-another-run")))
+    fake(**{"mambair-sr-x2.mlp": "raises"})
+    monkeypatch.setattr("suite.cell.run_cell", chatty)
+    where = ("--launcher", "inline", "--ledger", tmp_path / "runs", "--report", tmp_path / "page")
+    code, out, err = run(*grid("--only", "*.mlp", "--only", "*.no-conv", *where, "--json"))
+    document = json.loads(out)
+    assert code == document["exit"] == Exit.INCOMPLETE
+    assert {found["spec"]["model"]: found["status"] for found in document["records"]} == {
+        "mambair-sr-x2.no-conv": "done",
+        "mambair-sr-x2.mlp": "failed",
+    }
+    assert document["report"] == str(tmp_path / "page" / "index.html")
+    assert "a library talks" in err
+
+
+def test_records_that_cannot_be_read_are_left_out_of_the_report_and_named(run, tmp_path):
+    ledger = Ledger(tmp_path / "runs")
+    ledger.add(record(spec("some-model")))
+    broken = ledger.add(record(spec("other-model")))
+    broken.write_text("{")
+    code, out, err = run("report", "--ledger", ledger.folder, "--out", tmp_path / "page")
+    assert code == Exit.DONE
+    assert out.startswith("report: ")
+    assert str(broken) in err
+
+
+def test_a_baseline_is_measured_image_by_image(run, images):
+    words = ("evaluate", "bicubic", "--task", "sr-x2", "--data", images)
+    code, out, _ = run(*words)
+    assert code == Exit.DONE
+    titles, *lines = [line.split() for line in out.splitlines()]
+    assert titles == ["IMAGE", "PSNR-Y", "SSIM-Y"]
+    assert [line[0] for line in lines] == ["0", "1", "mean"]
+    assert float(lines[2][1]) == pytest.approx((float(lines[0][1]) + float(lines[1][1])) / 2, abs=1e-4)
+    code, out, err = run(*words, "--json")
+    document = json.loads(out)
+    assert (code, err) == (Exit.DONE, "")
+    assert [image["image"] for image in document["images"]] == ["0", "1"]
+    assert f"{document['mean']['PSNR-Y']:.4f}" == lines[2][1]
+
+
+def test_a_profile_counts_at_the_size_asked_for(run):
+    code, out, _ = run("profile", TINY, "--size", "32x48")
+    assert code == Exit.DONE
+    assert "32x48" in out.splitlines()[1]
+    code, out, err = run("profile", TINY, "--json")
+    found = json.loads(out)[TINY]
+    assert (code, err) == (Exit.DONE, "")
+    assert found["params"] > 0
+    assert found["macs"] > found["scan_macs"] > 0
+    assert found["input_size"] == [64, 64]
+
+
+def test_threads_depend_on_what_is_selected_and_not_on_what_is_left(run, monkeypatch, tmp_path, fake):
+    monkeypatch.setattr(machine, "cores", lambda: 12)
+    chosen = ("--launcher", "inline", "--ledger", tmp_path / "runs", "--report", tmp_path / "page")
+    fake(**{"mambair-sr-x2.mlp": "raises"})
+    for _ in range(2):  # the second time, one cell is left
+        assert "threads per cell: 6;" in run(*grid("--only", "*.mlp", "--only", "*.no-conv", *chosen))[2]
+    assert [found.provenance.threads for found in Ledger(tmp_path / "runs").records()] == [6, 6]

@@ -1,0 +1,159 @@
+"""Runs in processes of their own, killed and stopped: no cell is lost, nothing stays behind, the same command continues."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import fake_cells
+import pytest
+from processes import PATIENCE, alive, command_line, descendants, listening_elsewhere, ray_folders, wait_for
+
+from suite.errors import Exit
+
+TESTS = Path(__file__).resolve().parent
+pytestmark = pytest.mark.slow
+
+
+def command(folder, launcher):
+    picked = [
+        "--only",
+        "no-conv",
+        "--only",
+        "direction",
+        "--set",
+        "iterations=3",
+        "--backend",
+        "reference",
+        "--device",
+        "cpu",
+        "--cpus-per-cell",
+        "1",
+    ]
+    where = ["--launcher", launcher, "--ledger", str(folder / "runs"), "--report", str(folder / "report")]
+    return [sys.executable, str(TESTS / "fake_suite.py"), "run", "--grid", "mambair-tables-1-2", *picked, *where]
+
+
+@contextlib.contextmanager
+def started(folder, launcher, behaviours, *words, **variables):
+    """The command, running; killed at the end, if it has not ended. `behaviours` by model; the others are good."""
+    (folder / "home").mkdir(exist_ok=True)
+    paths = {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}", "HOME": str(folder / "home")}
+    environment = os.environ | paths | {fake_cells.VARIABLE: json.dumps(behaviours)} | variables
+    with subprocess.Popen(
+        [*command(folder, launcher), *words], env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def done_files(folder):
+    return sorted((folder / "runs").glob("*.done.json"))
+
+
+def checkpoints(folder):
+    return list((folder / "runs" / "work").glob("*/checkpoint"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_a_killed_driver_and_a_stopped_one_lose_no_cell(tmp_path):
+    slow = {"mambair-sr-x2.one-direction": "slow", "mambair-sr-x2.two-direction": "slow"}
+    with started(tmp_path, "ray", slow) as driver:
+        wait_for(lambda: len(done_files(tmp_path)) == 2 and checkpoints(tmp_path), "two cells to be done and one to be under way")
+        family = descendants(driver.pid)
+        assert len(family) > 3
+        assert listening_elsewhere(family) == []
+        family -= {process for process in family if "Agent" in command_line(process)}  # Ray's two agents idle for a minute more
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    wait_for(lambda: not any(map(alive, family)), "Ray's processes to die with their driver")
+    assert len(ray_folders(driver.pid)) == 1
+    before = {path: (path.stat().st_ino, path.read_bytes()) for path in done_files(tmp_path)}
+    for path in checkpoints(tmp_path):
+        path.unlink()
+
+    with started(tmp_path, "ray", slow) as second:
+        wait_for(lambda: checkpoints(tmp_path), "a cell to be under way again")
+        family = descendants(second.pid)
+        second.send_signal(signal.SIGTERM)
+        output, errors = second.communicate(timeout=PATIENCE)
+    assert second.returncode == Exit.TERMINATED, errors
+    assert output.startswith("2 of 4 cells done (2 before), stopped by SIGTERM; the same command continues; report: ")
+    assert "Traceback" not in errors
+    wait_for(lambda: not any(map(alive, family)), "Ray's processes to end with their driver")
+    assert ray_folders(driver.pid) == ray_folders(second.pid) == []  # the killed driver's is cleared, too
+
+    with started(tmp_path, "inline", {}) as third:
+        output, errors = third.communicate(timeout=PATIENCE)
+    assert third.returncode == Exit.DONE, errors
+    assert output.startswith("4 of 4 cells done (2 before); report: ")
+    assert {path: (path.stat().st_ino, path.read_bytes()) for path in before} == before
+    assert len(done_files(tmp_path)) == 4
+    assert not checkpoints(tmp_path)
+    assert not (tmp_path / "home" / ".ray").exists()
+
+
+CLUSTER = """
+import ray, sys
+ray.init(address="local", num_cpus=1, include_dashboard=False, object_store_memory=100 * 2**20, _node_ip_address="127.0.0.1", _temp_dir=sys.argv[1])
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_cluster_that_is_there_is_joined_and_left_as_it_was(tmp_path):
+    ray = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    with (
+        tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder,  # Ray's sockets need a short path
+        subprocess.Popen(
+            [sys.executable, "-c", CLUSTER, folder], env=os.environ | ray, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as cluster,
+    ):
+        address = cluster.stdout.readline().strip()
+        with started(tmp_path, "ray", {}, "--address", address, **ray) as driver:
+            output, errors = driver.communicate(timeout=PATIENCE)
+        assert driver.returncode == Exit.DONE, errors
+        assert output.startswith("4 of 4 cells done; report: ")
+        with started(tmp_path, "ray", {}, "--address", address, "--seeds", "2", **ray | {"RAY_AUTH_TOKEN": "4567"}) as driver:
+            output, errors = driver.communicate(timeout=PATIENCE)
+        assert driver.returncode == Exit.NOT_READY
+        assert "cannot be joined" in errors
+        assert "token" in errors
+        assert cluster.poll() is None
+        cluster.communicate(timeout=PATIENCE)
+
+
+def test_ctrl_c_ends_in_order_and_the_same_command_continues(tmp_path):
+    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv-no-ca": "slow"}) as driver:
+        wait_for(lambda: checkpoints(tmp_path), "the second cell to be under way")
+        driver.send_signal(signal.SIGINT)
+        output, errors = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == Exit.INTERRUPTED, errors
+    assert output.startswith("1 of 4 cells done, stopped by SIGINT; the same command continues; report: ")
+    assert "Traceback" not in errors
+    assert (tmp_path / "report" / "index.html").is_file()
+    assert len(done_files(tmp_path)) == 1
+
+
+def test_a_second_ctrl_c_kills_at_once(tmp_path):
+    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "stubborn"}) as driver:
+        wait_for(lambda: checkpoints(tmp_path), "the first cell to be under way")
+        driver.send_signal(signal.SIGINT)
+        wait_for(lambda: list((tmp_path / "runs" / "work").glob("*/asked")), "the cell to refuse")
+        driver.send_signal(signal.SIGINT)
+        driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == Exit.INTERRUPTED
+
+
+def test_a_run_with_a_failed_cell_says_so_and_still_reports(tmp_path):
+    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "raises"}) as driver:
+        output, errors = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == Exit.INCOMPLETE
+    assert output.startswith("3 of 4 cells done, 1 failed, the same command tries again what is not done; report: ")
+    assert "mambair-sr-x2.no-conv · seed 0: failed, ValueError: this cell is broken" in errors
