@@ -36,12 +36,12 @@ class RestorationNet(nn.Module):
         """Restores `x` (B, C, H, W) of any size; raises `ModelInputError` for a wrong channel count or a too small image."""
         shape = tuple(x.shape)
         if x.dim() != 4 or shape[1] != self.channels:
-            raise ModelInputError(
-                f"the network takes images of {self.channels} channels, (B, {self.channels}, H, W); it was given {shape}."
-            )
+            wanted = f"(B, {self.channels}, H, W)"
+            raise ModelInputError(f"the network takes images of {self.channels} channels, {wanted}; it was given {shape}.")
         if min(shape[2:]) < self.size_multiple:
             raise ModelInputError(
-                f"the network takes images of at least {self.size_multiple} x {self.size_multiple} pixels; it was given {shape[2]} x {shape[3]}."
+                f"the network takes images of at least {self.size_multiple} x {self.size_multiple} pixels; "
+                f"it was given {shape[2]} x {shape[3]}."
             )
         restored = self.restore(pad_to_multiple(x, self.size_multiple))
         return restored[..., : shape[2] * self.scale, : shape[3] * self.scale]

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from suite import machine
-from suite.data.degradations import degradation
-from suite.data.sets import check_disjoint, checksum, load_images, load_pairs, pair_images
+from suite.data.degradations import Degradation, degradation
+from suite.data.sets import NamedImage, Pair, check_disjoint, checksum, load_images, load_pairs, pair_images
 from suite.record import ProtocolUsed, Provenance, Record
 from suite.spec import RunSpec
 
@@ -44,6 +44,16 @@ class CellContext:
     attempt: int = 1
 
 
+@dataclass(frozen=True)
+class _Data:
+    """The images of a cell, checked not to overlap."""
+
+    train: list[NamedImage]
+    validation: list[Pair]
+    test: list[Pair]
+    checksums: dict[str, str]
+
+
 def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]:
     """Trains `spec` (or goes on from its checkpoint), measures it on the test set, and counts the full-size model's cost."""
     from models.base import count_parameters
@@ -56,23 +66,14 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     started = _now()
     task = task_row(spec.task)
     degrade = degradation(task.degradation)
-    images = load_images(spec.train_set, "train")
-    validation = load_pairs(spec.validation_set, "validation", degrade)
-    test = load_pairs(spec.test_set, "test", degrade)
-    splits = {
-        "train": (spec.train_set, images),
-        "validation": (spec.validation_set, pair_images(validation)),
-        "test": (spec.test_set, pair_images(test)),
-    }
-    check_disjoint(splits)
-
+    data = _load(spec, degrade)
     yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
     full_cost = cost.full_size_cost(spec.model)
 
     run = train.begin(spec)
-    sampler = PatchSampler(images, degrade, spec.patch, spec.seed, rotate=task.recipe.rotate)
+    sampler = PatchSampler(data.train, degrade, spec.patch, spec.seed, rotate=task.recipe.rotate)
     loss = psnr = None
-    for point in train.train(run, sampler, validation, context.work):
+    for point in train.train(run, sampler, data.validation, context.work):
         if point is not None:
             loss, psnr = point.loss, point.validation.get("PSNR-Y", psnr)
         left = (spec.iterations - run.iteration) * _typical(run.seconds)
@@ -81,9 +82,8 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     yield Progress(spec.fingerprint, "evaluating", spec.iterations, spec.iterations, loss, psnr)
     rule = protocol(spec.protocol)
     clock = time.perf_counter()
-    scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), test, rule, degrade.scale)
+    scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), data.test, rule, degrade.scale)
     evaluate_seconds = time.perf_counter() - clock
-    commit, dirty = machine.commit()
     yield Record(
         fingerprint=spec.fingerprint,
         spec=spec,
@@ -97,19 +97,38 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         train_seconds=sum(run.seconds),
         iteration_seconds=tuple(run.seconds),
         evaluate_seconds=evaluate_seconds,
-        crops=tuple(evaluate.crops(test, outputs, degrade.scale)),
-        provenance=Provenance(
-            started=started,
-            finished=_now(),
-            commit=commit,
-            dirty=dirty,
-            packages=machine.packages(),
-            machine=machine.machine(),
-            threads=context.threads,
-            launcher=context.launcher,
-            backend_reason=context.backend_reason,
-            data_checksums={f"{name} ({source})": checksum(content) for name, (source, content) in splits.items()},
-        ),
+        crops=tuple(evaluate.crops(data.test, outputs, degrade.scale)),
+        provenance=_provenance(context, started, data.checksums),
+    )
+
+
+def _load(spec: RunSpec, degrade: Degradation) -> _Data:
+    """All images of the cell; SuiteError where some cannot be had, or one is in two splits."""
+    train = load_images(spec.train_set, "train")
+    validation = load_pairs(spec.validation_set, "validation", degrade)
+    test = load_pairs(spec.test_set, "test", degrade)
+    splits = {
+        "train": (spec.train_set, train),
+        "validation": (spec.validation_set, pair_images(validation)),
+        "test": (spec.test_set, pair_images(test)),
+    }
+    check_disjoint(splits)
+    return _Data(train, validation, test, {f"{split} ({source})": checksum(images) for split, (source, images) in splits.items()})
+
+
+def _provenance(context: CellContext, started: str, checksums: dict[str, str]) -> Provenance:
+    commit, dirty = machine.commit()
+    return Provenance(
+        started=started,
+        finished=_now(),
+        commit=commit,
+        dirty=dirty,
+        packages=machine.packages(),
+        machine=machine.machine(),
+        threads=context.threads,
+        launcher=context.launcher,
+        backend_reason=context.backend_reason,
+        data_checksums=checksums,
     )
 
 

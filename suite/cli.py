@@ -21,6 +21,7 @@ from suite.arguments import RECORDS, parser
 from suite.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
+    from suite.estimate import Estimate
     from suite.execute import How
     from suite.ledger import Ledger
     from suite.spec import RunSpec
@@ -94,7 +95,7 @@ def _note(text: str) -> None:
 
 
 def _run(options: argparse.Namespace, out: Output) -> Exit:
-    from suite import estimate
+    from suite.estimate import estimate
     from suite.execute import execute, unique
 
     specs, reason = _cells(options)
@@ -102,14 +103,15 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
     if not specs:
         raise SuiteError("no cell is selected.", exit=Exit.NOTHING)
     ledger = _ledger(options)
-    expected = estimate.estimate(specs, ledger)
+    expected = estimate(specs, ledger)
     if options.dry_run:
-        return _dry_run(options, out, specs, ledger)
+        return _dry_run(options, out, specs, ledger, expected)
     how = _how(options, specs, reason, expected.disk_mib)
     left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
     _note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {specs[0].backend} ({reason}).")
     if left:
-        _note(f"launcher {how.launcher}, threads per cell: {how.threads}; {expected.sentence(_slots(how, specs))}")
+        where = f"{how.launcher} at {how.address}" if how.address else how.launcher
+        _note(f"launcher {where}, threads per cell: {how.threads}; {expected.sentence(_slots(how, specs))}")
     outcome = execute(specs, ledger, how)
     page = _render(ledger, options.report)
     if options.json:
@@ -121,9 +123,7 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
     return outcome.exit
 
 
-def _dry_run(options: argparse.Namespace, out: Output, specs: list[RunSpec], ledger: Ledger) -> Exit:
-    from suite import estimate
-
+def _dry_run(options: argparse.Namespace, out: Output, specs: list[RunSpec], ledger: Ledger, expected: Estimate) -> Exit:
     states = {}
     for entry in ledger.entries():
         states[entry.fingerprint] = "done" if "done" in (entry.status, states.get(entry.fingerprint)) else entry.status
@@ -132,7 +132,6 @@ def _dry_run(options: argparse.Namespace, out: Output, specs: list[RunSpec], led
         {field: getattr(spec, field) for field in fields} | {"state": states.get(spec.fingerprint, "new"), "cell": spec.fingerprint}
         for spec in specs
     ]
-    expected = estimate.estimate(specs, ledger)
     how = _how(options, specs, "", expected.disk_mib)
     slots = _slots(how, specs)
     if options.json:

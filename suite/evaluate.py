@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from suite.networks import Restorer, restorer_of
 from suite.protocols import Protocol, protocol
 from suite.record import Crop, ImageScore
 from suite.tasks import task as task_row
+
+if TYPE_CHECKING:
+    from models.base import RestorationNet
 
 CROP_SIDE = 96  # pixels of the target shown in the report
 
@@ -67,7 +71,7 @@ def _restorer(model: str, scale: int, weights: Path | None, backend: str) -> Res
     return restorer_of(load_network(model, weights, backend))
 
 
-def load_network(model: str, weights: Path, backend: str) -> "models.base.RestorationNet":  # noqa: F821, UP037 - torch is not imported here
+def load_network(model: str, weights: Path, backend: str) -> RestorationNet:
     """The catalogue's network with the authors' or our weights from `weights`, strictly; SuiteError says what does not fit."""
     import pickle
 

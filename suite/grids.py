@@ -18,7 +18,7 @@ from suite.spec import RunSpec
 from suite.tasks import task as task_row
 
 SELECTED_ELSEWHERE = MappingProxyType(
-    {"model": "--only", "task": "--grid", "budget": "--budget", "seed": "--seeds", "backend": "--backend"}
+    {"model": "--only", "task": "--grid", "budget": "--budget", "seed": "--seeds", "backend": "--backend", "device": "--device"}
 )
 
 

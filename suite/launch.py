@@ -179,8 +179,7 @@ def _joined_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
     probe = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
     try:
         answer = subprocess.run([sys.executable, "-c", probe, address], capture_output=True, text=True, timeout=JOIN_SECONDS, check=False)  # noqa: S603
-        errors = re.findall(r"^[\w.]+(?:Error|Exception): (?!.*Traceback).+", answer.stderr, flags=re.MULTILINE)  # the cause comes first
-        problem = "" if answer.returncode == 0 else (errors or answer.stderr.strip().splitlines() or ["no reason given"])[0]
+        problem = "" if answer.returncode == 0 else _cause(answer.stderr)
     except subprocess.TimeoutExpired:
         problem = f"nothing there answered as a Ray cluster within {JOIN_SECONDS:.0f} s"
     if problem:
@@ -310,6 +309,12 @@ def _last_words(logs: Path | None, flight: _Flight) -> list[str]:
         if mark and TASK_MARK not in text and text.strip():
             found += ["The end of its worker's log:", text.strip()[-LOG_TAIL:]]
     return found
+
+
+def _cause(traceback: str) -> str:
+    """The error that a printed traceback, which may be a chain, began with."""
+    errors = re.findall(r"^[\w.]+(?:Error|Exception): (?!.*Traceback).+", traceback, flags=re.MULTILINE)
+    return (errors or traceback.strip().splitlines() or ["no reason given"])[0].rstrip(".")
 
 
 def _first_line(error: Exception) -> str:

@@ -37,7 +37,7 @@ class Stop:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not Python's
 
     def rearm(self) -> None:
         """Takes the signals over again, after a library has."""

@@ -101,7 +101,8 @@ def test_a_killed_driver_and_a_stopped_one_lose_no_cell(tmp_path):
 
 CLUSTER = """
 import ray, sys
-ray.init(address="local", num_cpus=1, include_dashboard=False, object_store_memory=100 * 2**20, _node_ip_address="127.0.0.1", _temp_dir=sys.argv[1])
+limits = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+ray.init(address="local", **limits, _node_ip_address="127.0.0.1", _temp_dir=sys.argv[1])
 print(ray.get_runtime_context().gcs_address, flush=True)
 sys.stdin.read()
 """
@@ -120,11 +121,6 @@ def test_a_cluster_that_is_there_is_joined_and_left_as_it_was(tmp_path):
             output, errors = driver.communicate(timeout=PATIENCE)
         assert driver.returncode == Exit.DONE, errors
         assert output.startswith("4 of 4 cells done; report: ")
-        with started(tmp_path, "ray", {}, "--address", address, "--seeds", "2", **ray | {"RAY_AUTH_TOKEN": "4567"}) as driver:
-            output, errors = driver.communicate(timeout=PATIENCE)
-        assert driver.returncode == Exit.NOT_READY
-        assert "cannot be joined" in errors
-        assert "token" in errors
         assert cluster.poll() is None
         cluster.communicate(timeout=PATIENCE)
 

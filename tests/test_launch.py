@@ -202,6 +202,24 @@ def test_an_address_where_no_ray_answers_is_an_error_in_time(tmp_path, monkeypat
         list(launch.run(jobs(tmp_path, "ray", [spec("m")]), "ray", Stop(), address="ray://127.0.0.1:9"))
 
 
+@pytest.mark.parametrize(
+    ("traceback", "cause"),
+    [
+        (
+            "[12:00:00 W] gcs_client.cc: no\nTraceback (most recent call last):\n  File ...\n"
+            "RuntimeError: Failed to connect. Last error: Traceback (most recent call last):\n  File ...\n"
+            "ray.exceptions.AuthenticationError: the token is missing.\n\nThe above exception was ...\n"
+            "Traceback (most recent call last):\n  File ...\nConnectionError: Failed to connect to Ray",
+            "ray.exceptions.AuthenticationError: the token is missing",
+        ),
+        ("Killed\n", "Killed"),
+        ("", "no reason given"),
+    ],
+)
+def test_the_cause_is_found_in_what_ray_prints(traceback, cause):
+    assert launch._cause(traceback) == cause
+
+
 def test_a_job_that_no_machine_can_take_is_an_error_and_not_a_wait(tmp_path):
     class Cluster:
         @staticmethod
@@ -254,6 +272,19 @@ def test_a_run_that_would_not_fit_the_disk_does_not_start(tmp_path):
     with pytest.raises(SuiteError, match="MiB free") as caught:
         execute([spec("m")], Ledger(tmp_path / "runs"), how)
     assert caught.value.exit is Exit.NOT_READY
+
+
+def test_a_record_that_cannot_be_written_stops_the_run_and_keeps_the_checkpoint(tmp_path, monkeypatch):
+    def full(*_):
+        raise SuiteError("the disk is full", exit=Exit.NOT_READY)
+
+    ledger = Ledger(tmp_path / "runs")
+    monkeypatch.setattr(Ledger, "add", full)
+    with pytest.raises(SuiteError, match="the disk is full"):
+        execute([spec("first"), spec("second")], ledger, How("inline", 1, "a test", cell=fake_cells.CELL))
+    assert [folder.name for folder in ledger.work.iterdir()] == [spec("first").fingerprint]
+    with ledger.locked():  # given back
+        pass
 
 
 def test_signals_are_given_back(tmp_path):

@@ -100,7 +100,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_batch(spec, tmp_path):
     run = begin(spec)
     with torch.no_grad():
         run.network.shallow.weight.fill_(float("nan"))
-    with pytest.raises(SuiteError, match="the loss became nan at iteration 0 .*non-finite") as error:
+    with pytest.raises(SuiteError, match=r"the loss became nan at iteration 0 .*non-finite") as error:
         next(train(run, sampler, validation, tmp_path / "work"))
     assert "--set lr=0.0005" in str(error.value)
     kept = torch.load(tmp_path / "work" / "non-finite" / checkpoint.FILE, weights_only=True)
