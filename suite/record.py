@@ -52,7 +52,7 @@ class Cost(_Frozen):
     """Cost of the full-size model of the cell, whatever the budget (suite.cost)."""
 
     params: int
-    macs: float = Field(description="1 per multiply-add; a scan 9*B*L*D*N + B*L*D; LayerNorm 5 per element")
+    macs: float = Field(description="1 per multiply-add; a scan 9*B*L*D*N + B*L*D; nn.LayerNorm 5 per element (suite.cost says more)")
     scan_macs: float = Field(description="the part of `macs` that the selective scans make up")
     input_size: tuple[int, int] = Field(description="height, width in pixels of the low-quality input")
     unsupported: dict[str, int] = Field(default_factory=dict, description="operators that were not counted, with how often each ran")

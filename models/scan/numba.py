@@ -19,7 +19,7 @@ from torch import Tensor
 # Tasks that a gradient is divided into if batch * groups does not give as many; each holds its own part of dB and dC.
 TASKS = 16
 
-# Numba's "workqueue" threads abort the process when two threads of Python start parallel work at once.
+# Numba's "workqueue" threads, its last resort, abort the process when two threads of Python start parallel work at once.
 _one_launch = threading.Lock()
 
 
@@ -52,16 +52,13 @@ class Gradients(NamedTuple):
 
 @functools.cache
 def _kernels() -> ModuleType:
-    """numba_kernels, on Numba's own threads unless the user chose others; importing compiles nothing.
-
-    Its OpenMP threads are not taken: starting them sets the thread count of PyTorch's OpenMP too, and they need a libgomp.
-    """
+    """numba_kernels, with OpenMP preferred for threads unless the user chose; importing compiles nothing."""
     from numba import config
 
     from models.scan import numba_kernels
 
-    if not {"NUMBA_THREADING_LAYER", "NUMBA_THREADING_LAYER_PRIORITY"} & os.environ.keys():
-        config.THREADING_LAYER = "workqueue"
+    if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
+        config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
     return numba_kernels
 
 
@@ -105,9 +102,10 @@ def backward(
     dB, dC = u.new_zeros(parts, batch * groups, N, L), u.new_zeros(parts, batch * groups, N, L)
     grad = Gradients(_rows(du), _rows(ddelta), _rows(dconstants), dB.numpy(), dC.numpy())
     _launch("backward", _operands(u, delta, A, B, C, D, delta_bias, delta_softplus), _rows(grad_y), grad)
-    dA, dD, dbias = (x.clone() for x in _sum(dconstants).split_with_sizes([N, 1, 1], dim=1))
-    dD, dbias = None if D is None else dD.view(-1), None if delta_bias is None else dbias.view(-1)
-    return du, ddelta, dA, _sum(dB).view_as(B), _sum(dC).view_as(C), dD, dbias
+    columns = _sum(dconstants)
+    dA, dD, dbias = (x.clone(memory_format=torch.contiguous_format) for x in (columns[:, :N], columns[:, N], columns[:, N + 1]))
+    dB, dC = _sum(dB).view_as(B), _sum(dC).view_as(C)
+    return du, ddelta, dA, dB, dC, None if D is None else dD, None if delta_bias is None else dbias
 
 
 def _rows(x: Tensor) -> np.ndarray:
