@@ -32,7 +32,7 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType(
             Budget(
                 "quick",
                 "narrow networks, a few hundred iterations: minutes on two CPU cores",
-                iterations=500,
+                iterations=400,
                 batch=4,
                 patch=64,
                 lr=1e-3,
