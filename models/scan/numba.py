@@ -19,7 +19,7 @@ from torch import Tensor
 # Tasks that a gradient is divided into if batch * groups does not give as many; each holds its own part of dB and dC.
 TASKS = 16
 
-# Numba's "workqueue" threads, its last resort, abort the process when two threads of Python start parallel work at once.
+# Numba's "workqueue" threads abort the process when two threads of Python start parallel work at once.
 _one_launch = threading.Lock()
 
 
@@ -52,13 +52,16 @@ class Gradients(NamedTuple):
 
 @functools.cache
 def _kernels() -> ModuleType:
-    """numba_kernels, with OpenMP preferred for threads unless the user chose; importing compiles nothing."""
+    """numba_kernels, on Numba's own threads unless the user chose others; importing compiles nothing.
+
+    Its OpenMP threads are not taken: starting them sets the thread count of PyTorch's OpenMP too, and they need a libgomp.
+    """
     from numba import config
 
     from models.scan import numba_kernels
 
-    if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
-        config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+    if not {"NUMBA_THREADING_LAYER", "NUMBA_THREADING_LAYER_PRIORITY"} & os.environ.keys():
+        config.THREADING_LAYER = "workqueue"
     return numba_kernels
 
 
