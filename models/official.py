@@ -240,8 +240,21 @@ def from_official(arch: str, config: Mapping[str, object], state: Mapping[str, o
 def load_official(network: RestorationNet, checkpoint: Mapping[str, object]) -> str:
     """Loads the authors' weights into `network`, strictly; says which state dict of the checkpoint was taken."""
     state, which = unwrap(checkpoint)
+    _load_strictly(network, state, official_names(network), which)
+    return which
+
+
+def load_weights(network: RestorationNet, checkpoint: Mapping[str, object]) -> str:
+    """Loads weights under our names or the authors', strictly; says which state dict of the checkpoint was taken."""
+    state, which = unwrap(checkpoint)
+    ours = {name: name for name in network.state_dict()}
+    _load_strictly(network, state, ours if state.keys() == ours.keys() else official_names(network), which)
+    return which
+
+
+def _load_strictly(network: RestorationNet, state: Mapping[str, Tensor], names: Mapping[str, str], which: str) -> None:
+    """Loads `state`, in which our parameter `name` is called `names[name]`; `OfficialMismatch` unless all fits."""
     wanted = network.state_dict()
-    names = official_names(network)
     missing = [theirs for theirs in names.values() if theirs not in state]
     unexpected = sorted(set(state) - set(names.values()))
     misshapen = [
@@ -257,4 +270,3 @@ def load_official(network: RestorationNet, checkpoint: Mapping[str, object]) -> 
     if problems:
         raise OfficialMismatch(f"the checkpoint ({which}, {len(state)} tensors) does not fit the network: {'; '.join(problems)}.")
     network.load_state_dict({ours: state[theirs] for ours, theirs in names.items()}, strict=True)
-    return which

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +29,28 @@ def save(folder: Path, state: dict[str, Any]) -> None:
         ) from error
 
 
-def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
-    """The checkpoint of `folder`, or None where there is none; SuiteError for one that is damaged or of another cell."""
+def read(path: Path) -> dict[str, Any]:
+    """The tensors and plain values in the file `path`, anyone's; SuiteError for one that is not readable as such."""
     import torch
 
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file of another kind fails inside the unpickler in any way
+        what = f"{path} is damaged, or not a checkpoint of tensors ({type(error).__name__})"
+        raise SuiteError(f"{what}. Replace it or take it away.", exit=Exit.NOT_READY) from error
+    if not isinstance(state, dict):
+        raise SuiteError(f"{path} holds a {type(state).__name__}, not named tensors.", exit=Exit.NOT_READY)
+    return state
+
+
+def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The checkpoint of `folder`, or None where there is none; SuiteError for one that is damaged or of another cell."""
     path = folder / FILE
     if not path.is_file():
         return None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise SuiteError(
-            f"{path} is damaged ({type(error).__name__}: {error}). Remove it to train this cell from the start.", exit=Exit.NOT_READY
-        ) from error
-    if state.get("fingerprint") != fingerprint:
-        raise SuiteError(
-            f"{path} belongs to the cell {state.get('fingerprint')}, not to {fingerprint}. Remove it to train from the start.",
-            exit=Exit.NOT_READY,
-        )
+    state = read(path)
+    found = state.get("fingerprint")
+    if found != fingerprint:
+        what = f"{path} belongs to the cell {found}, not to {fingerprint}"
+        raise SuiteError(f"{what}. Remove it to train from the start.", exit=Exit.NOT_READY)
     return state

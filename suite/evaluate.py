@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.lookup import suggest
+from suite import checkpoint
 from suite.data.degradations import degradation
 from suite.data.images import Pixels, encode_png
 from suite.data.resize import imresize
@@ -73,27 +74,16 @@ def _restorer(model: str, scale: int, weights: Path | None, backend: str) -> Res
 
 def load_network(model: str, weights: Path, backend: str) -> RestorationNet:
     """The catalogue's network with the authors' or our weights from `weights`, strictly; SuiteError says what does not fit."""
-    import pickle
-
-    import torch
-
     import models
-    from models.official import OfficialMismatch, load_official, unwrap
+    from models.official import OfficialMismatch, load_weights
 
     if not weights.is_file():
         raise SuiteError(f"there is no weights file {weights}.", exit=Exit.NOT_READY)
-    try:
-        checkpoint = torch.load(weights, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise SuiteError(f"{weights} is not a readable checkpoint of tensors ({type(error).__name__}).", exit=Exit.NOT_READY) from error
+    loaded = checkpoint.read(weights)
     network = models.create(model)
     models.set_scan_backend(network, backend)
-    state, _ = unwrap(checkpoint)
-    if set(state) == set(network.state_dict()):
-        network.load_state_dict(state)
-        return network
     try:
-        load_official(network, checkpoint)
+        load_weights(network, loaded)
     except OfficialMismatch as error:
         raise SuiteError(f"{weights} does not fit {model}: {error}", exit=Exit.NOT_READY) from error
     return network
