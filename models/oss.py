@@ -24,8 +24,7 @@ from torch import Tensor, nn
 
 from models.config import VmambaIRConfig
 from models.layers import ChannelNorm, GatedFeedForward
-from models.s6 import DirectionalS6
-from models.scan.directions import merge, unfold
+from models.s6 import DirectionalS6, PlanarS6
 
 CHANNEL_DT_RANK = 6  # of the releases whose channel scan has its own rank (width 2 or 4)
 
@@ -70,11 +69,11 @@ class OmniSelectiveScan(nn.Module):
     def __init__(self, dim: int, config: VmambaIRConfig) -> None:
         super().__init__()
         projection = LinearProjection if config.projection == "linear" else lambda i, o: nn.Conv2d(i, o, 1)
-        self.directions = 1 if config.scan == "one-way" else 4
         self.fusion = config.channel_fusion
         self.in_proj = projection(dim, 2 * dim)
         self.depthwise = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
-        self.planar = DirectionalS6(dim, directions=self.directions, d_state=config.d_state, dt_rank=math.ceil(dim / 16))
+        directions = 1 if config.scan == "one-way" else 4
+        self.planar = PlanarS6(dim, directions=directions, d_state=config.d_state, dt_rank=math.ceil(dim / 16))
         self.planar_norm = ChannelNorm(dim)
         self.channel = ChannelScan(dim, width=config.channel_width, d_state=config.d_state) if config.scan == "omni" else None
         self.out_proj = projection(dim, dim)
@@ -83,8 +82,7 @@ class OmniSelectiveScan(nn.Module):
         """`x` (B, C, H, W) to the same shape."""
         u, z = self.in_proj(x).chunk(2, dim=1)
         u = F.silu(self.depthwise(u))
-        scanned = merge(self.planar(unfold(u, self.directions)), height=x.shape[2], width=x.shape[3])
-        y = self.planar_norm(scanned) * F.silu(z)
+        y = self.planar_norm(self.planar(u)) * F.silu(z)
         if self.channel is not None:
             c = self.channel(y)
             y = y * c + y if self.fusion == "multiply" else y + c

@@ -1,7 +1,7 @@
 """S6: the selective state-space model over a stack of sequences, one parameter set a direction.
 
-The recurrence is `models.scan.selective_scan`; here are its input-dependent parameters (Mamba, arXiv 2312.00752,
-section 3.2; the stacking after VMamba, arXiv 2401.10166). The same module scans image planes and channels.
+The recurrence is `models.scan.selective_scan`; here are the weights that make its parameters depend on the input (Mamba, arXiv
+2312.00752, section 3.2; the stacking after VMamba, arXiv 2401.10166): `PlanarS6` scans image planes, `DirectionalS6` any sequences.
 
 For each direction k, with x the sequence of width d:
     (r, B, C) = W_x x            widths dt_rank, N, N
@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.scan import selective_scan
+from models.scan.image import scan_image, scan_sequences
 
 DT_MIN, DT_MAX = 1e-3, 0.1  # delta at initialisation is log-uniform in this range
 
@@ -53,20 +53,21 @@ class DirectionalS6(nn.Module):
         self.A_log.copy_(torch.log(torch.arange(1, self.d_state + 1, dtype=self.A_log.dtype)).expand_as(self.A_log))
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Scans `sequences` (B, K, d, L) along L; returns (B, K, d, L) in float32."""
-        batch, k, width, length = sequences.shape
-        projected = torch.einsum("bkdl,kcd->bkcl", sequences, self.x_proj)
-        low_rank, B, C = projected.split([self.dt_rank, self.d_state, self.d_state], dim=2)
-        delta = torch.einsum("bkrl,kdr->bkdl", low_rank, self.dt_proj)
-        y = selective_scan(
-            sequences.reshape(batch, k * width, length),
-            delta.reshape(batch, k * width, length),
-            -torch.exp(self.A_log.float()),
-            B,
-            C,
-            self.D.float(),
-            delta_bias=self.dt_bias.float().flatten(),
-            delta_softplus=True,
-            backend=self.backend,
-        )
-        return y.view(batch, k, width, length)
+        """Scans `sequences` (B, K, d, L) along L; returns (B, K, d, L)."""
+        return scan_sequences(sequences, *self._parameters_of_scan(), backend=self.backend)
+
+    def _parameters_of_scan(self) -> tuple[Tensor, ...]:
+        """What `models.scan.image` takes after the sequences; A, D and the bias in float32 also under autocast."""
+        return self.x_proj, self.dt_proj, self.dt_bias.float(), -torch.exp(self.A_log.float()), self.D.float()
+
+
+class PlanarS6(DirectionalS6):
+    """Selective scans of an image along its planar directions, added up."""
+
+    def __init__(self, width: int, *, directions: int, d_state: int, dt_rank: int) -> None:
+        super().__init__(width, directions=directions, d_state=d_state, dt_rank=dt_rank)
+        self.directions = directions
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Scans `image` (B, d, H, W); returns the same shape."""
+        return scan_image(image, *self._parameters_of_scan(), directions=self.directions, backend=self.backend)

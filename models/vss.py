@@ -24,8 +24,7 @@ from torch import Tensor, nn
 
 from models.config import MambaIRConfig, MambaIRUNetConfig
 from models.layers import ChannelAttention, Mlp, StochasticDepth
-from models.s6 import DirectionalS6
-from models.scan.directions import merge, unfold
+from models.s6 import PlanarS6
 
 MLP_RATIO = 2.0
 
@@ -36,10 +35,9 @@ class VisionStateSpace(nn.Module):
     def __init__(self, dim: int, *, expand: float, d_state: int, directions: int) -> None:
         super().__init__()
         width = int(expand * dim)
-        self.directions = directions
         self.in_proj = nn.Linear(dim, 2 * width, bias=False)
         self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width)
-        self.planar = DirectionalS6(width, directions=directions, d_state=d_state, dt_rank=math.ceil(dim / 16))
+        self.planar = PlanarS6(width, directions=directions, d_state=d_state, dt_rank=math.ceil(dim / 16))
         self.planar_norm = nn.LayerNorm(width)
         self.out_proj = nn.Linear(width, dim, bias=False)
 
@@ -47,8 +45,8 @@ class VisionStateSpace(nn.Module):
         """`x` (B, H, W, C) to the same shape."""
         u, v = self.in_proj(x).chunk(2, dim=-1)
         u = F.silu(self.depthwise(u.permute(0, 3, 1, 2)))
-        scanned = merge(self.planar(unfold(u, self.directions)), height=x.shape[1], width=x.shape[2])
-        return self.out_proj(self.planar_norm(scanned.permute(0, 2, 3, 1)) * F.silu(v))
+        scanned = self.planar(u).permute(0, 2, 3, 1)
+        return self.out_proj(self.planar_norm(scanned) * F.silu(v))
 
 
 def _bottleneck(dim: int, kind: str) -> nn.Sequential:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TRACE_SIZES = (16, 32)  # sides in pixels; multiples of every network's size multiple
 TABLE_SIZE = (64, 64)  # of VmambaIR's tables 2 and 4
-SCAN = "ssm::selective_scan"
+SCAN, IMAGE_SCAN = "ssm::selective_scan", "ssm::scan_image"
 
 
 def full_size_cost(model: str, size: tuple[int, int] | None = None) -> Cost:
@@ -89,7 +89,7 @@ def _trace_at(network: RestorationNet, height: int, width: int) -> tuple[Counter
         from fvcore.nn import FlopCountAnalysis
 
         analysis = FlopCountAnalysis(network.eval(), torch.zeros(1, network.channels, height, width))
-        analysis.set_op_handle(SCAN, _scan_handle, "aten::einsum", _einsum_handle)
+        analysis.set_op_handle(SCAN, _scan_handle, IMAGE_SCAN, _image_scan_handle, "aten::einsum", _einsum_handle)
         analysis.tracer_warnings("none").unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         counted, uncounted = Counter(analysis.by_operator()), Counter(analysis.unsupported_ops())
         by_module = analysis.by_module_and_operator()
@@ -110,6 +110,20 @@ def _scan_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]
     batch, channels, length = get_shape(u)
     skip = get_shape(D) is not None
     return Counter({"selective_scan": scan_macs(batch, channels, length, get_shape(A)[1], skip=skip)})
+
+
+def _image_scan_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]:
+    """An image's scans, one a direction, and the projection to delta that is made on the way: what its parts cost where it is composed."""
+    from fvcore.nn.jit_handles import get_shape
+
+    from models.scan.op import scan_macs
+
+    x, _proj, dt_proj, A, *_ = inputs
+    batch, height, width, _ = get_shape(x)
+    directions, channels, rank = get_shape(dt_proj)
+    pixels, rows = batch * height * width, directions * channels
+    scans = scan_macs(batch, rows, height * width, get_shape(A)[1], skip=True)
+    return Counter({"selective_scan": scans, "einsum": pixels * rows * rank})
 
 
 def _einsum_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]:

@@ -1,10 +1,18 @@
 """The table of scan backends, and the choice among them. Imports none of them.
 
-A backend is a module with three functions:
+A backend is a module with these functions, whose arguments are as `models.scan.contract` leaves them:
+
     unavailable() -> None | (reason, remedy)
-    forward(u, delta, A, B, C, D, delta_bias, delta_softplus) -> y
-    backward(grad_y, u, delta, A, B, C, D, delta_bias, delta_softplus) -> (du, ddelta, dA, dB, dC, dD, ddelta_bias)
-It may assume what `models.scan.contract` guarantees, and holds no input checks.
+    kept_shape(args) -> shape of `kept`
+    forward(args, delta_softplus, keep) -> (y, kept)
+    backward(grad_y, kept, args, delta_softplus) -> (du, ddelta, dA, dB, dC, dD, ddelta_bias)
+
+and, where its row says `image`, the same for `ImageArguments`:
+
+    image_kept_shape(args), image_forward(args, keep), image_backward(grad_y, kept, args) -> (dx, dproj, ddt_proj, dA, dD, ddelta_bias)
+
+`kept` is what forward leaves for backward, such as the states at the starts of chunks: float32, of the shape (0,) where `keep` is False.
+y is of u's dtype, a gradient of its tensor's; a gradient of None is None. A backend holds no input checks.
 """
 
 from __future__ import annotations
@@ -33,7 +41,8 @@ class Backend:
     name: str
     module: str
     devices: tuple[str, ...]
-    dtypes: tuple[str, ...]  # in which it computes
+    dtypes: tuple[str, ...]  # that it reads; others are converted to float32 first
+    image: bool  # whether it scans an image without copies of it
     summary: str
 
 
@@ -46,14 +55,30 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
                 "models.scan.reference",
                 ("cpu", "cuda"),
                 ("float32", "float64"),
-                "the recurrence in plain PyTorch; the definition",
+                image=False,
+                summary="the recurrence in plain PyTorch; the definition",
             ),
-            Backend("numba", "models.scan.numba", ("cpu",), ("float32",), "parallel, vectorised CPU kernels; needs pip alone"),
+            Backend(
+                "numba",
+                "models.scan.numba",
+                ("cpu",),
+                ("float32",),
+                image=False,
+                summary="parallel, vectorised CPU kernels; needs pip alone",
+            ),
+            Backend(
+                "cpp",
+                "models.scan.cpp",
+                ("cpu",),
+                ("float32",),
+                image=True,
+                summary="C++ for this very processor, compiled at first use; the fastest on a CPU",
+            ),
         )
     }
 )
 
-AUTO_ORDER: Mapping[str, tuple[str, ...]] = MappingProxyType({"cpu": ("numba", "reference"), "cuda": ("reference",)})
+AUTO_ORDER: Mapping[str, tuple[str, ...]] = MappingProxyType({"cpu": ("cpp", "numba", "reference"), "cuda": ("reference",)})
 
 
 @cache

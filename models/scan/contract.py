@@ -1,11 +1,13 @@
 """What a scan's arguments must be, checked once at the door; the backends may assume it.
 
-After `canonical`: all tensors on one device and of one dtype (float32, or float64 for the reference), contiguous;
-u and delta (B, D, L); A (D, N); B and C (B, G, N, L) with D a multiple of G; D and delta_bias (D,) or None.
+After `canonical`: all tensors on one device and contiguous; u and delta (B, D, L); A (D, N); B and C (B, G, N, L) with D a multiple of G; D
+and delta_bias (D,) or None. u, delta, B and C are of one dtype that the backend reads; A, D and delta_bias are float32, or float64 where u is.
+After `canonical_image`: likewise, in the layout of `ImageArguments`, with x and proj of one dtype.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import torch
@@ -17,7 +19,7 @@ class ScanInputError(ValueError):
 
 
 class ScanArguments(NamedTuple):
-    """The tensors of one scan, canonical."""
+    """The tensors of one scan: u, delta (B, D, L); A (D, N); B, C (B, G, N, L); D, delta_bias (D,)."""
 
     u: Tensor
     delta: Tensor
@@ -28,13 +30,49 @@ class ScanArguments(NamedTuple):
     delta_bias: Tensor | None
 
 
+class ImageArguments(NamedTuple):
+    """The tensors of the scans of an image along K directions, channels last.
+
+    x (B, H, W, C); proj (B, H, W, K, R + 2N), what `x` projects to at each pixel: the low-rank delta, B and C of each direction;
+    dt_proj (K, C, R); A (K*C, N); D and delta_bias (K*C,). delta = softplus(dt_proj r + delta_bias).
+    """
+
+    x: Tensor
+    proj: Tensor
+    dt_proj: Tensor
+    A: Tensor
+    D: Tensor
+    delta_bias: Tensor
+
+
 def _check_shape(name: str, tensor: Tensor, expected: tuple[int, ...], layout: str) -> None:
     if tuple(tensor.shape) != expected:
         raise ScanInputError(f"{name} has the shape {tuple(tensor.shape)}; with the other arguments it must be {layout} = {expected}.")
 
 
-def canonical(args: ScanArguments) -> ScanArguments:
-    """Checks the arguments and brings them to the canonical form; raises `ScanInputError`."""
+def _check_kinds(given: Mapping[str, Tensor | None]) -> None:
+    """All of a real floating-point dtype, and on the first one's device."""
+    (first, leader), *_ = given.items()
+    for name, tensor in given.items():
+        if tensor is None:
+            continue
+        if not tensor.is_floating_point():
+            raise ScanInputError(f"{name} is {tensor.dtype}; a scan takes real floating-point tensors.")
+        if leader is not None and tensor.device != leader.device:
+            raise ScanInputError(f"{name} is on {tensor.device} and {first} on {leader.device}; all arguments must be on one device.")
+
+
+def _dtypes(streams: Collection[Tensor], native: Collection[torch.dtype]) -> tuple[torch.dtype, torch.dtype]:
+    """Of what runs along the sequence, and of the constants: as given where the backend reads it, else float32."""
+    dtypes = {tensor.dtype for tensor in streams}
+    if torch.float64 in dtypes:
+        return torch.float64, torch.float64
+    common = dtypes.pop() if len(dtypes) == 1 else torch.float32
+    return (common if common in native else torch.float32), torch.float32
+
+
+def canonical(args: ScanArguments, native: Collection[torch.dtype] = (torch.float32,)) -> ScanArguments:
+    """Checks the arguments and brings them to the canonical form, in a dtype of `native`; raises `ScanInputError`."""
     u, delta, A, B, C, D, delta_bias = args
     if u.dim() != 3 or 0 in u.shape:
         raise ScanInputError(f"u has the shape {tuple(u.shape)}; it must be (B, D, L), none of them 0.")
@@ -42,13 +80,11 @@ def canonical(args: ScanArguments) -> ScanArguments:
         raise ScanInputError(f"A has the shape {tuple(A.shape)}; it must be (D, N), N at least 1.")
     batch, channels, length = u.shape
     states = A.shape[1]
-    if B.dim() == 3:
-        B = B[:, None]
-    if C.dim() == 3:
-        C = C[:, None]
-    groups = B.shape[1]
-    if B.dim() != 4 or groups == 0 or channels % groups:
+    B = B[:, None] if B.dim() == 3 else B
+    C = C[:, None] if C.dim() == 3 else C
+    if B.dim() != 4 or B.shape[1] == 0 or channels % B.shape[1]:
         raise ScanInputError(f"B has the shape {tuple(B.shape)}; it must be (B, N, L) or (B, G, N, L) with G a divisor of D = {channels}.")
+    groups = B.shape[1]
     _check_shape("delta", delta, (batch, channels, length), "(B, D, L)")
     _check_shape("A", A, (channels, states), "(D, N)")
     _check_shape("B", B, (batch, groups, states, length), "(B, G, N, L)")
@@ -56,15 +92,34 @@ def canonical(args: ScanArguments) -> ScanArguments:
     for name, vector in (("D", D), ("delta_bias", delta_bias)):
         if vector is not None:
             _check_shape(name, vector, (channels,), "(D,)")
-    given = {"u": u, "delta": delta, "A": A, "B": B, "C": C, "D": D, "delta_bias": delta_bias}
-    for name, tensor in given.items():
-        if tensor is not None and not tensor.is_floating_point():
-            raise ScanInputError(f"{name} is {tensor.dtype}; a scan takes real floating-point tensors.")
-        if tensor is not None and tensor.device != u.device:
-            raise ScanInputError(f"{name} is on {tensor.device} and u on {u.device}; all arguments must be on one device.")
-    compute = torch.float64 if u.dtype == torch.float64 else torch.float32
+    _check_kinds({"u": u, "delta": delta, "A": A, "B": B, "C": C, "D": D, "delta_bias": delta_bias})
+    streams, constants = _dtypes((u, delta, B, C), native)
 
-    def ready(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.to(compute).contiguous()
+    def stream(tensor: Tensor) -> Tensor:
+        return tensor.to(streams).contiguous()
 
-    return ScanArguments(ready(u), ready(delta), ready(A), ready(B), ready(C), ready(D), ready(delta_bias))
+    def constant(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.to(constants).contiguous()
+
+    return ScanArguments(stream(u), stream(delta), constant(A), stream(B), stream(C), constant(D), constant(delta_bias))
+
+
+def canonical_image(args: ImageArguments, native: Collection[torch.dtype] = (torch.float32,)) -> ImageArguments:
+    """Checks the arguments of an image's scans and brings them to the canonical form; raises `ScanInputError`."""
+    x, proj, dt_proj, A, D, delta_bias = args
+    if x.dim() != 4 or 0 in x.shape:
+        raise ScanInputError(f"x has the shape {tuple(x.shape)}; channels last it must be (B, H, W, C), none of them 0.")
+    if dt_proj.dim() != 3 or A.dim() != 2 or 0 in (*dt_proj.shape, *A.shape):
+        raise ScanInputError(f"dt_proj and A have the shapes {tuple(dt_proj.shape)} and {tuple(A.shape)}; they must be (K, C, R), (K*C, N).")
+    batch, height, width, channels = x.shape
+    (directions, _, rank), states = dt_proj.shape, A.shape[1]
+    _check_shape("dt_proj", dt_proj, (directions, channels, rank), "(K, C, R)")
+    _check_shape("proj", proj, (batch, height, width, directions, rank + 2 * states), "(B, H, W, K, R + 2N)")
+    _check_shape("A", A, (directions * channels, states), "(K*C, N)")
+    for name, vector in (("D", D), ("delta_bias", delta_bias)):
+        _check_shape(name, vector, (directions * channels,), "(K*C,)")
+    _check_kinds({"x": x, "proj": proj, "dt_proj": dt_proj, "A": A, "D": D, "delta_bias": delta_bias})
+    streams, constants = _dtypes((x, proj), native)
+    return ImageArguments(
+        *(tensor.to(streams).contiguous() for tensor in (x, proj)), *(t.to(constants).contiguous() for t in (dt_proj, A, D, delta_bias))
+    )

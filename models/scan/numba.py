@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.scan.contract import ScanArguments
+
 # Tasks that a gradient is divided into if batch * groups does not give as many; each holds its own part of dB and dC.
 TASKS = 16
 
@@ -76,27 +78,21 @@ def unavailable() -> tuple[str, str] | None:
     return None
 
 
-def forward(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, delta_bias: Tensor | None, delta_softplus: bool
-) -> Tensor:
+def kept_shape(_args: ScanArguments) -> tuple[int, ...]:
+    """Nothing is kept: the backward pass starts anew."""
+    return (0,)
+
+
+def forward(args: ScanArguments, delta_softplus: bool, keep: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG001 - nothing to keep
     """The y (batch, channels, L) of the scan; operands as `models.scan.contract` leaves them."""
-    y = torch.empty_like(u)
-    _launch("forward", _operands(u, delta, A, B, C, D, delta_bias, delta_softplus), _rows(y))
-    return y
+    y = torch.empty_like(args.u)
+    _launch("forward", _operands(args, delta_softplus), _rows(y))
+    return y, y.new_empty(0)
 
 
-def backward(
-    grad_y: Tensor,
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+def backward(grad_y: Tensor, _kept: Tensor, args: ScanArguments, delta_softplus: bool) -> tuple[Tensor | None, ...]:
     """Gradients of u, delta, A, B, C, D and delta_bias, given that of y (batch, channels, L)."""
+    u, _, _, B, _, D, delta_bias = args
     (batch, channels, _), (_, groups, N, L) = u.shape, B.shape
     blocks = -(-(channels // groups) // _kernels().LANES)
     parts = min(blocks, -(-TASKS // (batch * groups)))
@@ -104,7 +100,7 @@ def backward(
     dconstants = u.new_empty(batch, channels, N + 2)
     dB, dC = u.new_zeros(parts, batch * groups, N, L), u.new_zeros(parts, batch * groups, N, L)
     grad = Gradients(_rows(du), _rows(ddelta), _rows(dconstants), dB.numpy(), dC.numpy())
-    _launch("backward", _operands(u, delta, A, B, C, D, delta_bias, delta_softplus), _rows(grad_y), grad)
+    _launch("backward", _operands(args, delta_softplus), _rows(grad_y), grad)
     columns = _sum(dconstants)
     dA, dD, dbias = (x.clone(memory_format=torch.contiguous_format) for x in (columns[:, :N], columns[:, N], columns[:, N + 1]))
     dB, dC = _sum(dB).view_as(B), _sum(dC).view_as(C)
@@ -116,9 +112,8 @@ def _rows(x: Tensor) -> np.ndarray:
     return x.detach().numpy().reshape(-1, *x.shape[2:])
 
 
-def _operands(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, delta_bias: Tensor | None, delta_softplus: bool
-) -> Operands:
+def _operands(args: ScanArguments, delta_softplus: bool) -> Operands:
+    u, delta, A, B, C, D, delta_bias = args
     channels, N = A.shape
     constants = np.zeros((channels, N + 2), np.float32)
     constants[:, :N] = A.detach().numpy()

@@ -1,15 +1,20 @@
-"""`ssm::selective_scan` as a PyTorch operator: schema, fake kernels, autograd; the backend is an argument.
+"""`ssm::selective_scan` and `ssm::scan_image` as PyTorch operators: schema, fake kernels, autograd; the backend is an argument.
 
-Being one operator, a scan is one node for tracing, compiling, exporting and counting, whatever computes it.
+Being one operator, a scan is one node for tracing, compiling, exporting and counting, whatever computes it. Each returns its result
+and what the backend keeps for the gradient, which is empty unless `keep` asks for it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from models.scan.backends import BACKENDS, BackendUnavailable, module_of, resolve_backend
-from models.scan.contract import ScanArguments, canonical
+from models.scan.contract import ImageArguments, ScanArguments, canonical
+
+Context = torch.autograd.function.FunctionCtx
 
 
 def selective_scan(
@@ -29,12 +34,35 @@ def selective_scan(
     each; D, delta_bias (D,). Returns y (B, D, L) in u's dtype. The state is float32 (float64 where u is).
     Raises `ScanInputError` for arguments that do not fit, `BackendUnavailable` for a backend that cannot run here.
     """
-    args = canonical(ScanArguments(u, delta, A, B, C, D, delta_bias))
-    name, _ = resolve_backend(backend, u.device.type)
-    compute = str(args.u.dtype).removeprefix("torch.")
-    if compute not in BACKENDS[name].dtypes:
-        raise BackendUnavailable(name, f"it does not compute in {compute}.", "use backend='reference', or float32 tensors.")
-    return _scan(*args, delta_softplus, name).to(u.dtype)
+    given = ScanArguments(u, delta, A, B, C, D, delta_bias)
+    name = resolved(backend, u.device.type)
+    args = canonical(given, native_dtypes(name))
+    check_dtype(name, args.u.dtype)
+    return _scan(*args, delta_softplus, name, wants_gradient(given))[0].to(u.dtype)
+
+
+@torch.compiler.assume_constant_result  # a compiled graph holds the name
+def resolved(backend: str, device: str) -> str:
+    """The name of the backend that `backend` is on a device."""
+    return resolve_backend(backend, device)[0]
+
+
+@torch.compiler.assume_constant_result
+def native_dtypes(backend: str) -> tuple[torch.dtype, ...]:
+    """What the backend reads without conversion."""
+    return tuple(getattr(torch, name) for name in BACKENDS[backend].dtypes)
+
+
+def check_dtype(backend: str, dtype: torch.dtype) -> None:
+    """`BackendUnavailable` where the backend cannot compute in `dtype`."""
+    if dtype not in native_dtypes(backend):
+        name = str(dtype).removeprefix("torch.")
+        raise BackendUnavailable(backend, f"it does not compute in {name}.", "use backend='reference', or float32 tensors.")
+
+
+def wants_gradient(tensors: Sequence[Tensor | None]) -> bool:
+    """Whether a backward pass may follow."""
+    return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
 @torch.library.custom_op("ssm::selective_scan", mutates_args=())
@@ -48,18 +76,22 @@ def _scan(
     delta_bias: Tensor | None,
     delta_softplus: bool,
     backend: str,
-) -> Tensor:
-    return module_of(backend).forward(u, delta, A, B, C, D, delta_bias, delta_softplus)
+    keep: bool,
+) -> tuple[Tensor, Tensor]:
+    return module_of(backend).forward(ScanArguments(u, delta, A, B, C, D, delta_bias), delta_softplus, keep)
 
 
 @_scan.register_fake
-def _scan_fake(u: Tensor, *_: object) -> Tensor:
-    return torch.empty_like(u)
+def _scan_fake(*args: object) -> tuple[Tensor, Tensor]:
+    *tensors, _softplus, backend, keep = args
+    scan = ScanArguments(*tensors)
+    return torch.empty_like(scan.u), _fake_kept(scan.u, module_of(backend).kept_shape(scan) if keep else (0,))
 
 
 @torch.library.custom_op("ssm::selective_scan_backward", mutates_args=())
 def _scan_backward(
     grad_y: Tensor,
+    kept: Tensor,
     u: Tensor,
     delta: Tensor,
     A: Tensor,
@@ -70,28 +102,69 @@ def _scan_backward(
     delta_softplus: bool,
     backend: str,
 ) -> list[Tensor]:
-    gradients = module_of(backend).backward(grad_y, u, delta, A, B, C, D, delta_bias, delta_softplus)
+    args = ScanArguments(u, delta, A, B, C, D, delta_bias)
+    gradients = module_of(backend).backward(grad_y, kept, args, delta_softplus)
     return [u.new_empty(0) if g is None else g for g in gradients]  # an operator returns tensors, never None
 
 
 @_scan_backward.register_fake
-def _scan_backward_fake(_grad_y: Tensor, *args: object) -> list[Tensor]:
-    u = args[0]
-    return [u.new_empty(0) if t is None else torch.empty_like(t) for t in args[:7]]
+def _scan_backward_fake(_grad_y: Tensor, _kept: Tensor, *args: object) -> list[Tensor]:
+    return [args[0].new_empty(0) if t is None else torch.empty_like(t) for t in args[:7]]
 
 
-def _setup_context(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: Tensor) -> None:  # noqa: ARG001 - torch names it
-    *tensors, ctx.delta_softplus, ctx.backend = inputs
-    ctx.save_for_backward(*tensors)
+@torch.library.custom_op("ssm::scan_image", mutates_args=())
+def image_op(
+    x: Tensor, proj: Tensor, dt_proj: Tensor, A: Tensor, D: Tensor, delta_bias: Tensor, backend: str, keep: bool
+) -> tuple[Tensor, Tensor]:
+    """The y (B, H, W, C) of an image's scans, and what is kept; canonical arguments (see `models.scan.image.scan_image`)."""
+    return module_of(backend).image_forward(ImageArguments(x, proj, dt_proj, A, D, delta_bias), keep)
 
 
-def _differentiate(ctx: torch.autograd.function.FunctionCtx, grad_y: Tensor) -> tuple[Tensor | None, ...]:
-    tensors = ctx.saved_tensors
-    gradients = _scan_backward(grad_y.contiguous(), *tensors, ctx.delta_softplus, ctx.backend)
-    return (*(None if t is None else g for t, g in zip(tensors, gradients, strict=True)), None, None)
+@image_op.register_fake
+def _image_fake(*args: object) -> tuple[Tensor, Tensor]:
+    *tensors, backend, keep = args
+    image = ImageArguments(*tensors)
+    return torch.empty_like(image.x), _fake_kept(image.x, module_of(backend).image_kept_shape(image) if keep else (0,))
 
 
-_scan.register_autograd(_differentiate, setup_context=_setup_context)
+@torch.library.custom_op("ssm::scan_image_backward", mutates_args=())
+def _image_backward(
+    grad_y: Tensor, kept: Tensor, x: Tensor, proj: Tensor, dt_proj: Tensor, A: Tensor, D: Tensor, delta_bias: Tensor, backend: str
+) -> list[Tensor]:
+    return list(module_of(backend).image_backward(grad_y, kept, ImageArguments(x, proj, dt_proj, A, D, delta_bias)))
+
+
+@_image_backward.register_fake
+def _image_backward_fake(_grad_y: Tensor, _kept: Tensor, *args: object) -> list[Tensor]:
+    return [torch.empty_like(t) for t in args[:6]]
+
+
+def _fake_kept(like: Tensor, shape: Sequence[int]) -> Tensor:
+    return like.new_empty(shape, dtype=torch.float32)
+
+
+def _remember(tensors: int, keep_index: int) -> Callable[[Context, tuple, tuple[Tensor, Tensor]], None]:
+    def setup_context(ctx: Context, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+        if not inputs[keep_index]:
+            raise RuntimeError("a scan that is to be differentiated must be called with keep=True.")
+        ctx.options = inputs[tensors:keep_index]
+        ctx.save_for_backward(output[1], *inputs[:tensors])
+
+    return setup_context
+
+
+def _differentiate_scan(ctx: Context, grad_y: Tensor, _grad_kept: Tensor) -> tuple[Tensor | None, ...]:
+    kept, *tensors = ctx.saved_tensors
+    gradients = _scan_backward(grad_y.contiguous(), kept, *tensors, *ctx.options)
+    return (*(None if t is None else g for t, g in zip(tensors, gradients, strict=True)), None, None, None)
+
+
+def _differentiate_image(ctx: Context, grad_y: Tensor, _grad_kept: Tensor) -> tuple[Tensor | None, ...]:
+    return (*_image_backward(grad_y.contiguous(), *ctx.saved_tensors, *ctx.options), None, None)
+
+
+_scan.register_autograd(_differentiate_scan, setup_context=_remember(tensors=7, keep_index=9))
+image_op.register_autograd(_differentiate_image, setup_context=_remember(tensors=6, keep_index=7))
 
 
 def scan_macs(batch: int, channels: int, length: int, states: int, *, skip: bool) -> int:

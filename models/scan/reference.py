@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.scan.contract import ScanArguments
+
 
 def unavailable() -> None:
     """The reference runs wherever PyTorch does."""
@@ -51,31 +53,26 @@ def _states(u: Tensor, delta: Tensor, A: Tensor, B: Tensor) -> list[Tensor]:
     return states
 
 
-def forward(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, delta_bias: Tensor | None, delta_softplus: bool
-) -> Tensor:
+def kept_shape(_args: ScanArguments) -> tuple[int, ...]:
+    """Nothing is kept: the backward pass starts anew."""
+    return (0,)
+
+
+def forward(args: ScanArguments, delta_softplus: bool, keep: bool = False) -> tuple[Tensor, Tensor]:  # noqa: ARG001 - nothing to keep
     """Y (B, D, L) of a scan; shapes as in `models.scan.contract`."""
+    u, delta, A, B, C, D, delta_bias = args
     states = _states(u, _step_sizes(delta, delta_bias, delta_softplus), A, B)
     y = torch.stack([(_per_channel(C_t, u.shape[1]) * h).sum(-1) for h, C_t in zip(states, C.unbind(-1), strict=True)], dim=-1)
-    return y if D is None else y + D[:, None] * u
+    return (y if D is None else y + D[:, None] * u), u.new_empty(0, dtype=torch.float32)
 
 
-def backward(
-    grad_y: Tensor,
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+def backward(grad_y: Tensor, _kept: Tensor, args: ScanArguments, delta_softplus: bool) -> tuple[Tensor | None, ...]:
     """Gradients of all seven tensors; None for an argument that is None.
 
     The adjoint g_t of h_t runs backwards: g_t = C_t dy_t + exp(delta_{t+1} A) g_{t+1}; the rest are its products with
     the terms of the recurrence. Autograd through `forward` gives the same; an operator must state it.
     """
+    u, delta, A, B, C, D, delta_bias = args
     channels, groups = u.shape[1], B.shape[1]
     steps = _step_sizes(delta, delta_bias, delta_softplus)
     states = _states(u, steps, A, B)

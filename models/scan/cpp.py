@@ -1,0 +1,5 @@
+"""The C++ backend (being written)."""
+
+
+def unavailable():
+    return "it is being written.", "wait"
