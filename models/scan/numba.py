@@ -103,7 +103,7 @@ def backward(grad_y: Tensor, _kept: Tensor, args: ScanArguments, delta_softplus:
     _launch("backward", _operands(args, delta_softplus), _rows(grad_y), grad)
     columns = _sum(dconstants)
     dA, dD, dbias = (x.clone(memory_format=torch.contiguous_format) for x in (columns[:, :N], columns[:, N], columns[:, N + 1]))
-    dB, dC = _sum(dB).view_as(B), _sum(dC).view_as(C)
+    dB, dC = _sum(dB).view_as(B), _sum(dC).view_as(B)
     return du, ddelta, dA, dB, dC, None if D is None else dD, None if delta_bias is None else dbias
 
 
