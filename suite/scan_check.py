@@ -1,0 +1,165 @@
+"""Whether a scan backend is right: it against the reference in float64 on the same inputs, forward and every gradient.
+
+Shared by the conformance tests and by `python -m suite scan`, which times nothing that does not pass. An error is a number for each
+tensor, norm(found - exact) / norm(exact); what is not finite has an infinite one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from models.scan.backends import BACKENDS
+from models.scan.cases import CASES, LAYERS, Case, arguments, image_arguments
+from models.scan.contract import ImageArguments, ScanArguments, canonical_image
+from models.scan.directions import DIRECTIONS, merge, unfold
+from models.scan.op import image_op, native_dtypes, selective_scan
+
+# What float32 may cost. The reference and Numba in float32 stay below 1e-6 in every case (tests/test_scan.py), most of it below 2e-7, so
+# twice that leaves room for a processor's own 2^x (2 units in the last place on a GPU). Rounding errors of a sum of L terms, and of a
+# state carried over L steps, grow like the square root of L where they do not align; a biased 2^x, p(0) = 1 + 7e-8, aligns and is caught.
+FLOAT32 = 2e-6
+FLOAT32_A_ROOT_OF_A_STEP = 1e-7
+
+# One rounding of the result to its dtype: half a unit in the last place, at most; float32 is covered by the above.
+ROUNDING: Mapping[str, float] = MappingProxyType({"float32": 0.0, "float16": 2.0**-11, "bfloat16": 2.0**-8})
+
+# Where A is 1e-12 to 1e6 and steps are 1e-30 to 80, delta A is rounded before it is an exponent, and an exponent of -80 multiplies that
+# rounding by 80; a gradient's norm then rests on the few entries that do not underflow. Both stay near 3e-7 with an exact 2^x.
+EXTREME_SLACK = 4.0
+
+CONSTANTS = frozenset({"A", "D", "delta_bias", "dt_proj"})  # kept in float32 whatever the streams are
+LAYER_LENGTH = 256  # of a layer when it is verified: four tiles of 64 steps, at which the reference takes a moment
+EDGE_LENGTH = 1100  # edges stand as they are up to this; beyond, the reference takes seconds
+LONG_EDGE = 577  # to which longer edges are cut: no multiple of a tile
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was compared: `errors` by tensor ("y", or the argument whose gradient it is), and what each may be."""
+
+    name: str
+    errors: Mapping[str, float]
+    allowed: Mapping[str, float]
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """The tensors that are off."""
+        return tuple(name for name, error in self.errors.items() if not error <= self.allowed[name])
+
+    @property
+    def worst(self) -> str:
+        """The tensor whose error is the largest share of what it may be."""
+        return max(self.errors, key=lambda name: self.errors[name] / self.allowed[name])
+
+
+def tolerance(case: Case, name: str) -> float:
+    """What the error of `name` ("y", or an argument's gradient) may be in a case."""
+    rounding = 0.0 if name in CONSTANTS else ROUNDING[case.dtype]
+    return rounding + (FLOAT32 + FLOAT32_A_ROOT_OF_A_STEP * case.length**0.5) * (EXTREME_SLACK if case.extreme else 1.0)
+
+
+def verified_cases(most_elements: int | None = None) -> tuple[Case, ...]:
+    """CASES cut to lengths at which the reference in float64 takes a moment; those alone of at most `most_elements`, if given."""
+    cut = [
+        case.shortened(LAYER_LENGTH) if case in LAYERS else case.shortened(case.length if case.length <= EDGE_LENGTH else LONG_EDGE)
+        for case in CASES.values()
+    ]
+    return tuple(case for case in cut if most_elements is None or case.elements <= most_elements)
+
+
+def check(backend: str, device: str, most_elements: int | None = None) -> Iterator[Check]:
+    """Every comparison that a backend must pass on a device, one after another."""
+    for case in verified_cases(most_elements):
+        errors = errors_of(backend, case, device)
+        yield Check(case.name, errors, {name: tolerance(case, name) for name in errors})
+    if BACKENDS[backend].image:
+        for case in (case for case in verified_cases(most_elements) if case.side):
+            for directions in DIRECTIONS:
+                errors = image_errors_of(backend, case, directions, device)
+                yield Check(f"{case.name}, image, {directions} ways", errors, {name: tolerance(case, name) for name in errors})
+
+
+def errors_of(backend: str, case: Case, device: str = "cpu") -> dict[str, float]:
+    """Errors of y and of the gradients of all the arguments that the case has."""
+    exact = _exact(case)
+    found = _scan(arguments(case, device), backend, case)
+    return {name: relative_error(found[name], expected) for name, expected in exact.items()}
+
+
+def image_errors_of(backend: str, case: Case, directions: int, device: str = "cpu", height: int | None = None) -> dict[str, float]:
+    """Errors of an image's scans, "y" and the gradients of x, proj, dt_proj, A, D, delta_bias, of a backend whose row says `image`."""
+    exact = _exact_image(case, directions, height)
+    found = _image(image_arguments(case, directions, device, height), backend)
+    return {name: relative_error(found[name], expected) for name, expected in exact.items()}
+
+
+def relative_error(found: Tensor, exact: Tensor) -> float:
+    """norm(found - exact) / norm(exact) in float64; infinite where `found` is not finite, or not zero where it must be."""
+    found = found.detach().to(device="cpu", dtype=torch.float64)
+    if found.shape != exact.shape or not torch.isfinite(found).all():
+        return float("inf")
+    difference, size = float((found - exact).norm()), float(exact.norm())
+    if size:
+        return difference / size
+    return float("inf") if difference else 0.0
+
+
+@lru_cache(maxsize=len(CASES))
+def _exact(case: Case) -> dict[str, Tensor]:
+    args = ScanArguments(*(None if tensor is None else tensor.double() for tensor in arguments(case)))
+    return _scan(args, "reference", case)
+
+
+@lru_cache(maxsize=len(CASES))
+def _exact_image(case: Case, directions: int, height: int | None) -> dict[str, Tensor]:
+    args = ImageArguments(*(tensor.double() for tensor in image_arguments(case, directions, height=height)))
+    return _image(args, "reference")
+
+
+def _scan(args: ScanArguments, backend: str, case: Case) -> dict[str, Tensor]:
+    """The y and the gradients through the operator; the cotangent is the same for any dtype that holds u."""
+    leaves = ScanArguments(*(None if tensor is None else tensor.detach().requires_grad_() for tensor in args))
+    y = selective_scan(*leaves, delta_softplus=case.softplus, backend=backend)
+    return _differentiated(y, _cotangent(y, case.dtype), leaves._asdict())
+
+
+def _image(args: ImageArguments, backend: str) -> dict[str, Tensor]:
+    leaves = ImageArguments(*(tensor.detach().requires_grad_() for tensor in args))
+    if BACKENDS[backend].image:
+        y = image_op(*canonical_image(leaves, native_dtypes(backend)), backend, True)[0].to(args.x.dtype)
+    else:
+        y = image_from_parts(leaves, backend)
+    return _differentiated(y, _cotangent(y, "float32"), leaves._asdict())
+
+
+def image_from_parts(args: ImageArguments, backend: str) -> Tensor:
+    """What `ssm::scan_image` means, by `selective_scan` over copies of the image and of what it projects to: y (B, H, W, C)."""
+    x, proj, dt_proj, A, D, delta_bias = args
+    batch, height, width, channels = x.shape
+    directions, _, rank = dt_proj.shape
+    states, length = A.shape[1], height * width
+    u = unfold(x.permute(0, 3, 1, 2), directions)  # (B, K, C, L)
+    walks = [unfold(proj[:, :, :, k].permute(0, 3, 1, 2), directions)[:, k] for k in range(directions)]
+    low_rank, B, C = torch.stack(walks, dim=1).split([rank, states, states], dim=2)
+    delta = torch.einsum("bkrl,kcr->bkcl", low_rank, dt_proj.to(low_rank.dtype))
+    rows = (batch, directions * channels, length)
+    y = selective_scan(u.reshape(rows), delta.reshape(rows), A, B, C, D, delta_bias, delta_softplus=True, backend=backend)
+    return merge(y.view(batch, directions, channels, length), height=height, width=width).permute(0, 2, 3, 1)
+
+
+def _cotangent(y: Tensor, dtype: str) -> Tensor:
+    """Standard normal values that `dtype` holds exactly, the same on every device."""
+    values = torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return values.to(getattr(torch, dtype)).to(device=y.device, dtype=y.dtype)
+
+
+def _differentiated(y: Tensor, cotangent: Tensor, leaves: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+    given = {name: leaf for name, leaf in leaves.items() if leaf is not None}
+    gradients: Sequence[Tensor] = torch.autograd.grad(y, list(given.values()), cotangent)
+    return {"y": y.detach()} | dict(zip(given, gradients, strict=True))
