@@ -188,7 +188,7 @@ def test_a_named_backend_is_that_backend_or_an_error():
 
 def test_auto_says_which_and_why():
     name, reason = resolve_backend("auto", "cpu")
-    assert name == "numba"
+    assert name == "cpp"
     assert reason.startswith("auto: the fastest that runs on this machine's cpu")
 
 
