@@ -16,6 +16,7 @@ examples:
   python -m suite list models                            what there is
   python -m suite evaluate bicubic --task sr-x2          a baseline on the embedded photographs
   python -m suite profile vmambair-realsr-x4             parameters and multiply-adds
+  python -m suite scan                                   verify and time every scan backend that runs here
 
 exit codes: 0 done; 1 unexpected; 2 usage; 3 drift; 4 some cells failed or are missing; 5 nothing selected;
             6 data, a package or the machine is not ready; 130, 143 interrupted (the same command continues)
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     _add_report(_verb(verbs, "report", "write the HTML report of a ledger"))
     _add_evaluate(_verb(verbs, "evaluate", "measure a model with given weights, or a baseline, on a test set"))
     _add_profile(_verb(verbs, "profile", "count parameters and multiply-adds of networks as published"))
+    _add_scan(_verb(verbs, "scan", "verify scan backends against float64 and time those that are right"))
     return top
 
 
@@ -131,6 +133,45 @@ def _add_profile(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("model", nargs="+", help="names of `list models`")
     verb.add_argument("--size", type=size, metavar="HxW", help="low-quality input in pixels (default: 64x64)")
     _add_json(verb)
+
+
+def _add_scan(verb: argparse.ArgumentParser) -> None:
+    what = verb.add_argument_group("what to time")
+    what.add_argument(
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name of `list backends`; may be repeated (default: all that run here)",
+    )
+    what.add_argument(
+        "--case",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="a case's name, a part of it or a shell pattern; may be repeated (default: the layers of real networks)",
+    )
+    what.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where scans run (default: a GPU, if this machine has one)"
+    )
+    what.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of u, delta, B and C (default: %(default)s)"
+    )
+    what.add_argument("--no-backward", action="store_true", help="time forward passes alone")
+    what.add_argument("--no-image", action="store_true", help="do not time scans of images")
+    what.add_argument("--no-build", action="store_true", help="do not measure the start with empty caches, which builds backends anew")
+    how = verb.add_argument_group("how to time it")
+    how.add_argument("--seconds", type=float, default=1.0, metavar="N", help="how long each time is measured (default: %(default)s)")
+    how.add_argument("--threads", type=int, metavar="N", help="processor threads (default: this machine's cores)")
+    how.add_argument(
+        "--ahead-of-time",
+        action="store_true",
+        help="instead: compile the Triton kernels for GPUs that need not be here, and report their resources",
+    )
+    out = verb.add_argument_group("what comes out")
+    _add_ledger(out)
+    out.add_argument("--report", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
+    _add_json(out)
 
 
 def _add_backend(verb: argparse._ActionsContainer) -> None:

@@ -1,6 +1,6 @@
 """One attempt at a cell, in whatever process it runs: threads, the cell itself, and what becomes of an error.
 
-`attempt` always ends in a Record: the cell's own, or a failed one with the error. Both launchers run it, so that the
+`attempt` always ends in a record: the cell's own, or a failed one with the error. Both launchers run it, so that the
 threads, the messages and the records are the same with Ray and without.
 """
 
@@ -19,13 +19,14 @@ from suite import machine
 from suite.cell import CellContext, Progress
 from suite.errors import SuiteError
 from suite.paths import ROOT
-from suite.record import Provenance, Record
-from suite.spec import RunSpec
+from suite.record import Attempt, Provenance, Record
+from suite.scan_record import ScanRecord
+from suite.spec import CellSpec, RunSpec
 
 CELL = "suite.cell:run_cell"
 SECONDS_BETWEEN_PROGRESS = 0.5  # a line on a screen; more would cost a message an iteration
 
-Cell = Callable[[RunSpec, CellContext], Iterator[Progress | Record]]
+Cell = Callable[[CellSpec, CellContext], Iterator[Progress | Attempt]]
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -34,13 +35,13 @@ def thread_environment(threads: int) -> dict[str, str]:
     return dict.fromkeys(names, str(threads))
 
 
-def attempt(spec: RunSpec, context: CellContext, cell: str = CELL) -> Iterator[Progress | Record]:
-    """Progress of the cell, thinned out, and last its Record, whatever happens short of the death of the process.
+def attempt(spec: CellSpec, context: CellContext, cell: str = CELL) -> Iterator[Progress | Attempt]:
+    """Progress of the cell, thinned out, and last its record, whatever happens short of the death of the process.
 
     `cell` names the generator function as `module:attribute`.
     """
     started = datetime.now(UTC)
-    yield Progress(spec.fingerprint, "starting", 0, spec.iterations)
+    yield Progress(spec.fingerprint, "starting", 0, spec.steps)
     try:
         context.work.mkdir(parents=True, exist_ok=True)
         limit_threads(context.threads)
@@ -48,7 +49,7 @@ def attempt(spec: RunSpec, context: CellContext, cell: str = CELL) -> Iterator[P
         run: Cell = getattr(importlib.import_module(module), attribute)
         shown, shown_at = "starting", 0.0
         for event in run(spec, context):
-            if isinstance(event, Record):
+            if isinstance(event, Attempt):
                 yield event
                 return
             if event.state != shown or time.monotonic() - shown_at >= SECONDS_BETWEEN_PROGRESS:
@@ -80,10 +81,11 @@ def error_text(error: BaseException) -> str:
     return text.replace(f"{ROOT}{os.sep}", "").replace(str(Path.home()), "~")
 
 
-def failed_record(spec: RunSpec, context: CellContext, started: datetime, error: str) -> Record:
+def failed_record(spec: CellSpec, context: CellContext, started: datetime, error: str) -> Attempt:
     """The record of an attempt that failed, with the machine it failed on."""
     commit, dirty = machine.commit()
-    return Record(
+    kind = Record if isinstance(spec, RunSpec) else ScanRecord
+    return kind(
         fingerprint=spec.fingerprint,
         spec=spec,
         status="failed",

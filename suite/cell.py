@@ -25,12 +25,13 @@ class Progress:
     """What one line of the live view shows of a running cell."""
 
     fingerprint: str
-    state: Literal["starting", "profiling", "training", "evaluating"]
+    state: Literal["starting", "profiling", "training", "evaluating", "building", "verifying", "timing"]
     iteration: int = 0
     iterations: int = 0
     loss: float | None = None
     psnr: float | None = None  # dB, on the validation images
     seconds_left: float | None = None
+    note: str = ""  # what is done at this step
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     from suite.protocols import protocol
     from suite.tasks import task as task_row
 
-    started = _now()
+    started = now()
     task = task_row(spec.task)
     degrade = degradation(task.degradation)
     data = _load(spec, degrade)
@@ -98,7 +99,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         iteration_seconds=tuple(run.seconds),
         evaluate_seconds=evaluate_seconds,
         crops=tuple(evaluate.crops(data.test, outputs, degrade.scale)),
-        provenance=_provenance(context, started, data.checksums),
+        provenance=provenance(context, started, data.checksums),
     )
 
 
@@ -116,11 +117,12 @@ def _load(spec: RunSpec, degrade: Degradation) -> _Data:
     return _Data(train, validation, test, {f"{split} ({source})": checksum(images) for split, (source, images) in splits.items()})
 
 
-def _provenance(context: CellContext, started: str, checksums: dict[str, str]) -> Provenance:
+def provenance(context: CellContext, started: str, checksums: dict[str, str]) -> Provenance:
+    """Where, when and with what the record that is being made is made; `started` is ISO 8601."""
     commit, dirty = machine.commit()
     return Provenance(
         started=started,
-        finished=_now(),
+        finished=now(),
         commit=commit,
         dirty=dirty,
         packages=machine.packages(),
@@ -138,5 +140,6 @@ def _typical(seconds: list[float]) -> float:
     return recent[len(recent) // 2]
 
 
-def _now() -> str:
+def now() -> str:
+    """The time as records hold it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from suite.estimate import Estimate
     from suite.execute import How
     from suite.ledger import Ledger
-    from suite.spec import RunSpec
+    from suite.spec import CellSpec
 
 
 class Output:
@@ -95,7 +95,6 @@ def _note(text: str) -> None:
 
 
 def _run(options: argparse.Namespace, out: Output) -> Exit:
-    from suite.estimate import estimate
     from suite.execute import execute, unique
 
     specs, reason = _cells(options)
@@ -103,12 +102,13 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
     if not specs:
         raise SuiteError("no cell is selected.", exit=Exit.NOTHING)
     ledger = _ledger(options)
-    expected = estimate(specs, ledger)
+    expected = _estimate(options, specs, ledger)
     if options.dry_run:
         return _dry_run(options, out, specs, ledger, expected)
     how = _how(options, specs, reason, expected.disk_mib)
     left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
-    _note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {specs[0].backend} ({reason}).")
+    backends = ", ".join(dict.fromkeys(spec.backend for spec in specs))
+    _note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {backends} ({reason}).")
     if left:
         where = f"{how.launcher} at {how.address}" if how.address else how.launcher
         _note(f"launcher {where}, threads per cell: {how.threads}; {expected.sentence(_slots(how, specs))}")
@@ -123,11 +123,13 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
     return outcome.exit
 
 
-def _dry_run(options: argparse.Namespace, out: Output, specs: list[RunSpec], ledger: Ledger, expected: Estimate) -> Exit:
+def _dry_run(options: argparse.Namespace, out: Output, specs: list[CellSpec], ledger: Ledger, expected: Estimate) -> Exit:
     states = {}
     for entry in ledger.entries():
         states[entry.fingerprint] = "done" if "done" in (entry.status, states.get(entry.fingerprint)) else entry.status
-    fields = ("model", "seed", "task", "budget", "iterations")
+    fields = (
+        ("backend", "device", "threads", "dtype", "seconds") if _times_scans(options) else ("model", "seed", "task", "budget", "iterations")
+    )
     rows = [
         {field: getattr(spec, field) for field in fields} | {"state": states.get(spec.fingerprint, "new"), "cell": spec.fingerprint}
         for spec in specs
@@ -143,8 +145,48 @@ def _dry_run(options: argparse.Namespace, out: Output, specs: list[RunSpec], led
     return Exit.DONE
 
 
-def _cells(options: argparse.Namespace) -> tuple[list[RunSpec], str]:
+def _times_scans(options: argparse.Namespace) -> bool:
+    """Whether the grid is the one of scan backends."""
+    from suite import scan_grid
+
+    return options.grid == scan_grid.NAME
+
+
+def _scan_cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
+    """The cells of the grid of scan backends; what makes no sense for it is refused."""
+    from suite import machine, scan_grid
+
+    others = {
+        "--budget": options.budget is not None,
+        "--seeds": options.seeds != 1,
+        "--set": bool(options.set),
+        "--backend": options.backend != "auto",
+        "--address": options.address is not None,
+        "--cpus-per-cell": options.cpus_per_cell is not None,
+    }
+    refused = [name for name, given in others.items() if given]
+    if refused:
+        raise SuiteError(
+            f"{' and '.join(refused)} cannot be given with --grid {scan_grid.NAME}: it times each backend once, with all of this machine. "
+            "Choose backends with --only; `python -m suite scan` has the settings of the timing."
+        )
+    device = machine.default_device() if options.device == "auto" else options.device
+    specs, absent = scan_grid.cells(scan_grid.Selection(device, only=options.only))
+    for one in absent:
+        _note(f"not timed: {one.name}: {one.reason} To mend it: {one.remedy}")
+    return specs, scan_grid.REASON
+
+
+def _estimate(options: argparse.Namespace, specs: Sequence[CellSpec], ledger: Ledger) -> Estimate:
+    from suite import estimate, scan_grid
+
+    return scan_grid.estimate(specs, ledger) if _times_scans(options) else estimate.estimate(specs, ledger)
+
+
+def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
     """The selected cells, and why they use their scan backend."""
+    if _times_scans(options):
+        return _scan_cells(options)
     from models.scan.backends import resolve_backend
     from suite import budgets, grids, machine
 
@@ -171,11 +213,13 @@ def _ledger(options: argparse.Namespace) -> Ledger:
     return Ledger(options.ledger)
 
 
-def _how(options: argparse.Namespace, specs: Sequence[RunSpec], reason: str, disk_mib: float) -> How:
+def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, disk_mib: float) -> How:
     """Launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
-    from suite import machine
+    from suite import machine, scan_cell
     from suite.execute import How
 
+    if _times_scans(options):
+        return How(options.launcher, specs[0].threads, reason, None, disk_mib, scan_cell.CELL)
     address = options.address or (os.environ.get("RAY_ADDRESS") or None if options.launcher == "ray" else None)
     if options.address and options.launcher != "ray":
         raise SuiteError(f"--address {options.address} is for --launcher ray, not {options.launcher}.")
@@ -189,7 +233,7 @@ def _how(options: argparse.Namespace, specs: Sequence[RunSpec], reason: str, dis
     return How(options.launcher, threads, reason, address, disk_mib)
 
 
-def _slots(how: How, specs: Sequence[RunSpec]) -> int | None:
+def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:
     """How many cells run at a time here; None on a cluster, which is not asked before the run."""
     from suite import machine
 
@@ -283,6 +327,63 @@ def _profile(options: argparse.Namespace, out: Output) -> Exit:
     return Exit.DONE
 
 
+def _scan(options: argparse.Namespace, out: Output) -> Exit:
+    if options.ahead_of_time:
+        from suite import scan_ahead
+
+        rows, problems = scan_ahead.compiled()
+        out.document({"rows": rows, "problems": problems}) if options.json else out.table(rows)
+        for problem in problems:
+            _note(problem)
+        return Exit.INCOMPLETE if problems else Exit.DONE
+    from suite import machine, scan_cell, scan_grid, scan_view
+    from suite.execute import How, execute
+
+    device = machine.default_device() if options.device == "auto" else options.device
+    chosen = scan_grid.Selection(
+        device,
+        backends=options.backend,
+        cases=options.case,
+        dtype=options.dtype,
+        backward=not options.no_backward,
+        images=not options.no_image,
+        build=not options.no_build,
+        seconds=options.seconds,
+        threads=options.threads,
+    )
+    specs, absent = scan_grid.cells(chosen)
+    ledger = _ledger(options)
+    reason = "asked for by name" if options.backend else scan_grid.REASON
+    outcome = execute(specs, ledger, How("inline", specs[0].threads, reason, cell=scan_cell.CELL), again=True)
+    page = _render_if_possible(ledger, options.report)
+    if options.json:
+        records = [record.model_dump(mode="json") for record in outcome.records]
+        unavailable = [one.model_dump() for one in absent]
+        out.document({"exit": int(outcome.exit), "report": page and str(page), "records": records, "unavailable": unavailable})
+        return outcome.exit
+    for bench in scan_view.benches(outcome.records):
+        out.line(bench.title)
+        out.table(scan_view.table(bench))
+        out.line(scan_view.LEGEND)
+    for record in outcome.records:
+        if record.status == "failed":
+            out.line(f"{record.spec.backend}: {record.error}")
+    for one in absent:
+        out.line(f"{one.name} is not available: {one.reason} To mend it: {one.remedy}")
+    out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else "no report"))
+    return outcome.exit
+
+
+def _render_if_possible(ledger: Ledger, destination: Path | None) -> Path | None:
+    """The page of the scans, or None, with a note, where Jinja is not installed: times are worth having without it."""
+    try:
+        page = _render(ledger, destination)
+    except ModuleNotFoundError as error:
+        _note(f"the report is not written, for {error.name} is not installed; `python -m suite report` makes it elsewhere.")
+        return None
+    return page and page.with_name("scan.html")
+
+
 VERBS: Mapping[str, Callable[[argparse.Namespace, Output], Exit]] = MappingProxyType(
-    {"run": _run, "list": _list, "report": _report, "evaluate": _evaluate, "profile": _profile}
+    {"run": _run, "list": _list, "report": _report, "evaluate": _evaluate, "profile": _profile, "scan": _scan}
 )

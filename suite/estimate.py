@@ -15,7 +15,7 @@ from statistics import mean, median
 from suite import machine
 from suite.ledger import Ledger
 from suite.progress import clock
-from suite.record import Record
+from suite.record import Attempt, Record
 from suite.spec import RunSpec
 
 BYTES_PER_PARAMETER = 33  # a checkpoint of float32 weights, Adam's two moments and the average, twice while it is replaced
@@ -97,10 +97,12 @@ def _seconds(spec: RunSpec, seen: Sequence[_Seen]) -> tuple[float | None, str]:
     return (None, UNKNOWN) if rough is None else (rough, ROUGH)
 
 
-def _seen(records: Iterable[Record]) -> Iterable[_Seen]:
+def _seen(records: Iterable[Attempt]) -> Iterable[_Seen]:
     here = machine.machine()
     for record in records:
         made = record.provenance
+        if not isinstance(record, Record):
+            continue
         if record.status != "done" or made is None or made.machine != here or not record.iteration_seconds:
             continue
         wall = (datetime.fromisoformat(made.finished) - datetime.fromisoformat(made.started)).total_seconds()

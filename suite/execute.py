@@ -14,8 +14,8 @@ from suite.attempt import CELL
 from suite.cell import CellContext
 from suite.errors import Exit, SuiteError
 from suite.ledger import Ledger
-from suite.record import Record
-from suite.spec import RunSpec
+from suite.record import Attempt
+from suite.spec import CellSpec
 from suite.stop import Stop
 
 
@@ -40,6 +40,7 @@ class Outcome:
     failed: int
     unfinished: int  # not reached, or broken off
     signum: int | None = None
+    records: tuple[Attempt, ...] = ()  # of this run, done and failed
 
     @property
     def exit(self) -> Exit:
@@ -62,20 +63,22 @@ class Outcome:
         return ", ".join(parts)
 
 
-def unique(specs: Sequence[RunSpec]) -> list[RunSpec]:
+def unique(specs: Sequence[CellSpec]) -> list[CellSpec]:
     """The specs without repetitions, in their order."""
     return list({spec.fingerprint: spec for spec in specs}.values())
 
 
-def execute(specs: Sequence[RunSpec], ledger: Ledger, how: How) -> Outcome:
+def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool = False) -> Outcome:
     """Runs the cells of `specs` that are not done, with a view on standard error; must be called in the main thread.
+
+    With `again`, those that are done, too: each adds another attempt to the ledger.
 
     Raises `SuiteError` where the ledger is held by another run or cannot be written, or the launcher does not start.
     """
     stop = Stop()
-    counts = {"done": 0, "failed": 0}
+    records: list[Attempt] = []
     with ledger.locked(), stop.armed():
-        done = {entry.fingerprint for entry in ledger.entries() if entry.status == "done"}
+        done = set() if again else {entry.fingerprint for entry in ledger.entries() if entry.status == "done"}
         todo = [spec for spec in unique(specs) if spec.fingerprint not in done]
         skipped = len(unique(specs)) - len(todo)
         if todo:
@@ -85,17 +88,17 @@ def execute(specs: Sequence[RunSpec], ledger: Ledger, how: How) -> Outcome:
         events = launch.run(jobs, how.launcher, stop, address=how.address, cell=how.cell)
         with contextlib.closing(events), progress.view(board, sys.stderr) as view:
             for event in events:
-                if isinstance(event, Record):
+                if isinstance(event, Attempt):
                     ledger.add(event)
-                    counts[event.status] += 1
+                    records.append(event)
                     if event.status == "done":
                         ledger.clear_work(event.fingerprint)
                 view.show(event)
-    unfinished = len(todo) - counts["done"] - counts["failed"]
-    return Outcome(skipped, counts["done"], counts["failed"], unfinished, stop.signum)
+    done_now = sum(record.status == "done" for record in records)
+    return Outcome(skipped, done_now, len(records) - done_now, len(todo) - len(records), stop.signum, tuple(records))
 
 
-def _context(spec: RunSpec, ledger: Ledger, how: How) -> CellContext:
+def _context(spec: CellSpec, ledger: Ledger, how: How) -> CellContext:
     return CellContext(
         work=ledger.work_folder(spec.fingerprint),
         threads=how.threads,

@@ -59,7 +59,7 @@ def cells(
     Raises `UnknownName` or `SuiteError` for what is not known, and for a selection that is empty.
     """
     row = lookup("grid", grid, GRIDS)
-    chosen = [name for name in row.models if not only or any(_selects(pattern, name, row.models) for pattern in only)]
+    chosen = [name for name in row.models if not only or any(selects(pattern, name, row.models) for pattern in only)]
     if not chosen:
         raise SuiteError(
             f"--only {' '.join(only)} selects none of the {len(row.models)} models of the grid {grid!r}: {', '.join(row.models)}.",
@@ -73,7 +73,7 @@ def cells(
     return [_checked(_spec(name, budget, seed, backend, device), changes) for name in chosen for seed in range(seeds)]
 
 
-def _selects(pattern: str, name: str, names: Sequence[str]) -> bool:
+def selects(pattern: str, name: str, names: Sequence[str]) -> bool:
     """A whole name selects itself alone; anything else is a shell pattern or a part of the name."""
     return name == pattern if pattern in names else pattern in name or fnmatchcase(name, pattern)
 

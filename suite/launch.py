@@ -36,8 +36,8 @@ from suite.errors import Exit, SuiteError
 from suite.ledger import take_lock
 from suite.machine import cores
 from suite.paths import ROOT
-from suite.record import Record
-from suite.spec import RunSpec
+from suite.record import Attempt
+from suite.spec import CellSpec
 from suite.stop import Stop
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ ADVICE = "`--launcher inline` runs the same cells without Ray, one after another
 class Job:
     """A cell to be run now, and how."""
 
-    spec: RunSpec
+    spec: CellSpec
     context: CellContext
 
 
@@ -81,8 +81,8 @@ class _Grid:
     flights: dict[Any, _Flight] = field(default_factory=dict)
 
 
-def run(jobs: Sequence[Job], launcher: str, stop: Stop, *, address: str | None = None, cell: str = CELL) -> Iterator[Progress | Record]:
-    """Runs the jobs and yields what happens; each ends in one Record, done or failed.
+def run(jobs: Sequence[Job], launcher: str, stop: Stop, *, address: str | None = None, cell: str = CELL) -> Iterator[Progress | Attempt]:
+    """Runs the jobs and yields what happens; each ends in one record, done or failed.
 
     Ends early when `stop` is requested. `cell` names the generator function that is run, as `module:attribute`.
     Raises `SuiteError` where Ray is missing, does not start, or has no room for a job.
@@ -95,7 +95,7 @@ def run(jobs: Sequence[Job], launcher: str, stop: Stop, *, address: str | None =
         yield from _on_ray(jobs, stop, address, cell)
 
 
-def _inline(jobs: Sequence[Job], stop: Stop, cell: str) -> Iterator[Progress | Record]:
+def _inline(jobs: Sequence[Job], stop: Stop, cell: str) -> Iterator[Progress | Attempt]:
     for job in jobs:
         with contextlib.closing(attempt(job.spec, job.context, cell)) as events:
             while True:
@@ -109,7 +109,7 @@ def _inline(jobs: Sequence[Job], stop: Stop, cell: str) -> Iterator[Progress | R
                 yield event
 
 
-def _on_ray(jobs: Sequence[Job], stop: Stop, address: str | None, cell: str) -> Iterator[Progress | Record]:
+def _on_ray(jobs: Sequence[Job], stop: Stop, address: str | None, cell: str) -> Iterator[Progress | Attempt]:
     ray = _import_ray(local=address is None)
     threads = max(job.context.threads for job in jobs)
     with _own_ray(ray, threads) if address is None else _joined_ray(ray, address) as logs:
@@ -261,7 +261,7 @@ def _submit(ray: ModuleType, grid: _Grid, flight: _Flight) -> None:
     grid.flights[stream] = flight
 
 
-def _collect(ray: ModuleType, grid: _Grid, stop: Stop) -> Iterator[Progress | Record]:
+def _collect(ray: ModuleType, grid: _Grid, stop: Stop) -> Iterator[Progress | Attempt]:
     """Events of all the streams as they come, until all have ended or a stop is requested."""
     while grid.flights and not stop.requested:
         ready, _ = ray.wait(list(grid.flights), num_returns=1, timeout=POLL_SECONDS)
@@ -283,16 +283,16 @@ def _collect(ray: ModuleType, grid: _Grid, stop: Stop) -> Iterator[Progress | Re
                 flight.deaths += 1
                 if flight.deaths < LIVES:
                     _submit(ray, grid, flight)
-                    yield Progress(flight.job.spec.fingerprint, "starting", 0, flight.job.spec.iterations)
+                    yield Progress(flight.job.spec.fingerprint, "starting", 0, flight.job.spec.steps)
                 else:
                     reason = f"the worker process was lost {flight.deaths} times: {type(error).__name__}: {error}"
                     yield _failure(flight, "\n".join([reason, *_last_words(grid.logs, flight)]))
             else:
-                flight.recorded |= isinstance(event, Record)
+                flight.recorded |= isinstance(event, Attempt)
                 yield event
 
 
-def _failure(flight: _Flight, error: str) -> Record:
+def _failure(flight: _Flight, error: str) -> Attempt:
     return failed_record(flight.job.spec, flight.job.context, flight.started, error)
 
 

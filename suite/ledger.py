@@ -21,7 +21,7 @@ from typing import IO, Literal
 
 from suite.errors import Exit, SuiteError
 from suite.paths import project_folder
-from suite.record import Record, dump, load
+from suite.record import Attempt, dump, load
 
 NAME = re.compile(r"(?P<fingerprint>[0-9a-f]{16})\.(?P<attempt>\d{3,})\.(?P<status>done|failed)\.json")
 TEMPORARY = ".new-"  # begins the name of a file that is being written
@@ -67,12 +67,12 @@ class Ledger:
         """Number of the cell's last attempt; 0 where there is none."""
         return max((entry.attempt for entry in self._of(fingerprint)), default=0)
 
-    def latest(self, fingerprint: str) -> Record | None:
+    def latest(self, fingerprint: str) -> Attempt | None:
         """The record that stands for the cell: the last done one, else the last failed one."""
         entry = _standing(self._of(fingerprint))
         return _read(entry) if entry else None
 
-    def records(self, on_unreadable: Callable[[SuiteError], None] | None = None) -> Iterator[Record]:
+    def records(self, on_unreadable: Callable[[SuiteError], None] | None = None) -> Iterator[Attempt]:
         """One record a cell, as `latest`.
 
         A file that cannot be read raises `SuiteError` with its path; with `on_unreadable` it is handed over and the rest follow.
@@ -93,7 +93,7 @@ class Ledger:
                 continue
             yield record
 
-    def add(self, record: Record) -> Path:
+    def add(self, record: Attempt) -> Path:
         """Writes the record and returns its path; `SuiteError` where the attempt is already there or cannot be written."""
         if any(entry.attempt == record.attempt for entry in self._of(record.fingerprint)):
             raise SuiteError(
@@ -172,7 +172,7 @@ def _standing(entries: list[Entry]) -> Entry | None:
     return max(done or entries, key=lambda entry: entry.attempt, default=None)
 
 
-def _read(entry: Entry) -> Record:
+def _read(entry: Entry) -> Attempt:
     try:
         text = entry.path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from suite.errors import SuiteError
 from suite.ledger import Ledger
 from suite.paths import project_folder
+from suite.record import Attempt, Record
+from suite.scan_record import ScanRecord
 
 Row = dict[str, object]
 
@@ -25,10 +27,12 @@ def models() -> list[Row]:
 
 
 def grids() -> list[Row]:
-    """Named selections of models."""
+    """Named selections of models, and the one of scan backends."""
+    from suite import scan_grid
     from suite.grids import GRIDS
 
-    return [{"name": row.name, "models": len(row.models), "what": row.summary} for row in GRIDS.values()]
+    rows: list[Row] = [{"name": row.name, "models": len(row.models), "what": row.summary} for row in GRIDS.values()]
+    return [*rows, {"name": scan_grid.NAME, "models": None, "what": scan_grid.SUMMARY}]
 
 
 def tasks() -> list[Row]:
@@ -83,6 +87,9 @@ def records(ledger: Ledger, on_unreadable: Callable[[SuiteError], None]) -> list
     """The standing record of every cell, with its quality."""
     rows: list[Row] = []
     for record in ledger.records(on_unreadable):
+        if not isinstance(record, Record):
+            rows.append(_scan_row(record))
+            continue
         spec = record.spec
         metrics = record.scores[0].metrics if record.scores else {}
         rows.append(
@@ -99,6 +106,14 @@ def records(ledger: Ledger, on_unreadable: Callable[[SuiteError], None]) -> list
             }
         )
     return rows
+
+
+def _scan_row(record: Attempt) -> Row:
+    findings = record.findings if isinstance(record, ScanRecord) else None
+    timed = sum(timing.skipped is None for timing in findings.timings) if findings else 0
+    about = {"cell": record.fingerprint, "model": record.spec.label, "seed": None, "task": "scan", "budget": None, "iterations": None}
+    quality = f"{findings.verdict}, {timed} times" if findings else ""
+    return about | {"status": record.status, "attempt": record.attempt, "quality": quality}
 
 
 KINDS: Mapping[str, Callable[[], list[Row]]] = MappingProxyType(

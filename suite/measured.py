@@ -12,14 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
-from typing import Literal
+from typing import Literal, TypeVar
 
 from suite import stats
 from suite.published import Column, PublishedTable
-from suite.record import Record
+from suite.record import Attempt, Record
 from suite.spec import RunSpec
 
 COMMAND = "python -m suite run"
+
+AnyRecord = TypeVar("AnyRecord", bound=Attempt)
 
 
 class Status(StrEnum):
@@ -82,9 +84,9 @@ class Cell:
     marks: tuple[str, ...] = ()  # of footnotes
 
 
-def latest(records: Iterable[Record]) -> tuple[Record, ...]:
+def latest(records: Iterable[AnyRecord]) -> tuple[AnyRecord, ...]:
     """One record a cell: the last attempt that ended well, else the last attempt."""
-    best: dict[str, Record] = {}
+    best: dict[str, AnyRecord] = {}
     for record in records:
         held = best.get(record.fingerprint)
         if held is None or (record.status == "done", record.attempt) >= (held.status == "done", held.attempt):
@@ -102,7 +104,7 @@ def dataset_name(name: str) -> str:
     return PurePath(name).name or name
 
 
-def error_line(record: Record) -> str:
+def error_line(record: Attempt) -> str:
     """The line of a failed record's error that says what went wrong."""
     lines = [line.strip() for line in (record.error or "").splitlines() if line.strip()]
     if not lines:

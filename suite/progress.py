@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from suite.cell import Progress
 from suite.measured import error_line
-from suite.record import Record
-from suite.spec import RunSpec
+from suite.record import Attempt, Record
+from suite.spec import CellSpec
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -26,7 +26,7 @@ PLAIN_SECONDS = 20.0  # between lines of one cell that stays in its state
 HEADER_LINES = 3  # of the live view: counts, column titles, and what does not fit
 COLUMNS = ("cell", "state", "iteration", "loss", "PSNR", "time left")
 
-State = Literal["waiting", "starting", "profiling", "training", "evaluating", "done", "failed"]
+State = Literal["waiting", "starting", "profiling", "training", "evaluating", "building", "verifying", "timing", "done", "failed"]
 STYLES: Mapping[str, str] = {"waiting": "dim", "done": "green", "failed": "red"}  # the word says it too
 
 
@@ -42,6 +42,7 @@ class Line:
     psnr: float | None = None
     seconds_left: float | None = None
     error: str = ""
+    note: str = ""
 
     @property
     def running(self) -> bool:
@@ -53,7 +54,7 @@ class Line:
         return (
             self.label,
             self.state,
-            f"{self.iteration}/{self.iterations}" if self.iterations and self.state == "training" else "",
+            f"{self.iteration}/{self.iterations}" if self.iterations and self.state in ("training", "timing") else "",
             "" if self.loss is None else f"{self.loss:.4f}",
             "" if self.psnr is None else f"{self.psnr:.2f} dB",
             "" if self.seconds_left is None or not self.running else clock(self.seconds_left),
@@ -69,25 +70,25 @@ class Board:
     started: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def of(cls, specs: Sequence[RunSpec], skipped: int) -> Board:
+    def of(cls, specs: Sequence[CellSpec], skipped: int) -> Board:
         """A board on which every cell waits."""
-        return cls({spec.fingerprint: Line(spec.label, iterations=spec.iterations) for spec in specs}, skipped)
+        return cls({spec.fingerprint: Line(spec.label, iterations=spec.steps) for spec in specs}, skipped)
 
-    def take(self, event: Progress | Record) -> bool:
-        """Notes an event; True where it changed its cell's state."""
+    def take(self, event: Progress | Attempt) -> bool:
+        """Notes an event; True where it changed its cell's state, or the case that is timed."""
         line = self.lines[event.fingerprint]
-        before = line.state
-        if isinstance(event, Record):
+        before = line.state, line.iteration if line.state == "timing" else 0
+        if isinstance(event, Attempt):
             line.state, line.seconds_left = event.status, None
             line.error = error_line(event) if event.status == "failed" else ""
             line.psnr = _psnr(event)
         else:
             line.state = event.state
             line.iteration, line.iterations = event.iteration, event.iterations or line.iterations
-            line.seconds_left = event.seconds_left
+            line.seconds_left, line.note = event.seconds_left, event.note
             line.loss = line.loss if event.loss is None else event.loss
             line.psnr = line.psnr if event.psnr is None else event.psnr
-        return line.state != before
+        return (line.state, line.iteration if line.state == "timing" else 0) != before
 
     def header(self) -> str:
         """Counts, and the time since the start."""
@@ -115,7 +116,7 @@ class PlainView:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         return
 
-    def show(self, event: Progress | Record) -> None:
+    def show(self, event: Progress | Attempt) -> None:
         """Takes an event, and writes a line if it is due."""
         changed = self.board.take(event)
         if not changed and self._now() - self._said.get(event.fingerprint, 0.0) < PLAIN_SECONDS:
@@ -124,7 +125,8 @@ class PlainView:
         line = self.board.lines[event.fingerprint]
         _, _, iteration, loss, psnr, left = line.columns()
         shown = [
-            f"iteration {iteration}" if iteration else "",
+            iteration if line.note else f"iteration {iteration}" if iteration else "",
+            line.note if line.running else "",
             f"loss {loss}" if loss and line.running else "",
             f"PSNR {psnr}" if psnr else "",
             f"{left} left" if left else "",
@@ -156,7 +158,7 @@ class LiveView:
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
 
-    def show(self, event: Progress | Record) -> None:
+    def show(self, event: Progress | Attempt) -> None:
         """Takes an event; the next redrawing shows it."""
         self.board.take(event)
 
@@ -194,7 +196,9 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _psnr(record: Record) -> float | None:
+def _psnr(record: Attempt) -> float | None:
     """The mean PSNR of a record, on the channel that its protocol measures; dB."""
+    if not isinstance(record, Record):
+        return None
     names = [name for name in record.scores[0].metrics if name.startswith("PSNR")] if record.scores else []
     return record.mean(names[0]) if names else None

@@ -1,4 +1,6 @@
-"""What a result is. One Record is one attempt at one cell: all that the report, the gate and a reader need.
+"""What a result is. One record is one attempt at one cell: all that the report, the gate and a reader need.
+
+`Record` is of a trained model, `ScanRecord` (suite.scan_record) of a timed scan backend; what both have is in `Attempt`.
 
 Nothing is rounded on the way in. Units are in the field names. `SCHEMA` is raised when a field changes its
 meaning, with an upgrade function in `UPGRADES`, so that old records load for ever.
@@ -14,18 +16,21 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from suite.errors import Exit, SuiteError
-from suite.spec import RunSpec
+from suite.spec import CellSpec, RunSpec
 
-SCHEMA = 1
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # n: from schema n to n + 1
+SCHEMA = 2
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # n: from schema n to n + 1
+    1: lambda raw: raw | {"schema_version": 2, "kind": "run"},  # before there were scan records
+}
 
 
-class _Frozen(BaseModel):
-    # A number that is not finite is no result; JSON could not hold it either.
+class Frozen(BaseModel):
+    """Part of a record. A number that is not finite is no result; JSON could not hold it either."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class ProtocolUsed(_Frozen):
+class ProtocolUsed(Frozen):
     """The protocol that made the quality numbers, so that a reader needs no code to know it."""
 
     name: str
@@ -33,14 +38,14 @@ class ProtocolUsed(_Frozen):
     statement: str = Field(description="one sentence: channel, crop, rounding, SSIM variant, tiling")
 
 
-class ImageScore(_Frozen):
+class ImageScore(Frozen):
     """Metrics of one test image, e.g. {"PSNR-Y": 28.4, "SSIM-Y": 0.81}; dB and 0..1."""
 
     image: str
     metrics: dict[str, float]
 
 
-class HistoryPoint(_Frozen):
+class HistoryPoint(Frozen):
     """A point of the training curve."""
 
     iteration: int
@@ -48,7 +53,7 @@ class HistoryPoint(_Frozen):
     validation: dict[str, float] = Field(default_factory=dict, description="metrics on the validation images, if taken here")
 
 
-class Cost(_Frozen):
+class Cost(Frozen):
     """Cost of the full-size model of the cell, whatever the budget (suite.cost)."""
 
     params: int
@@ -58,7 +63,7 @@ class Cost(_Frozen):
     unsupported: dict[str, int] = Field(default_factory=dict, description="operators that were not counted, with how often each ran")
 
 
-class Crop(_Frozen):
+class Crop(Frozen):
     """A restored detail for the report: PNG bytes in base64, all of one size."""
 
     image: str
@@ -67,7 +72,7 @@ class Crop(_Frozen):
     target_png: str
 
 
-class Provenance(_Frozen):
+class Provenance(Frozen):
     """Where, when and with what a record was made."""
 
     started: str = Field(description="ISO 8601, UTC")
@@ -82,14 +87,23 @@ class Provenance(_Frozen):
     data_checksums: dict[str, str] = Field(default_factory=dict, description="data set split: sha256 over names and pixels")
 
 
-class Record(_Frozen):
-    """One attempt at one cell."""
+class Attempt(Frozen):
+    """What every record holds."""
 
     schema_version: int = SCHEMA
     fingerprint: str
-    spec: RunSpec
+    spec: CellSpec
     status: Literal["done", "failed"]
     attempt: int = 1
+    provenance: Provenance | None = None
+    error: str | None = Field(None, description="type, message and traceback of a failed attempt")
+
+
+class Record(Attempt):
+    """One attempt at training and measuring a model."""
+
+    kind: Literal["run"] = "run"
+    spec: RunSpec
     protocol: ProtocolUsed | None = None
     scores: tuple[ImageScore, ...] = ()
     history: tuple[HistoryPoint, ...] = ()
@@ -99,8 +113,6 @@ class Record(_Frozen):
     iteration_seconds: tuple[float, ...] = Field((), description="wall time of every training step, data loading included")
     evaluate_seconds: float | None = None
     crops: tuple[Crop, ...] = ()
-    provenance: Provenance | None = None
-    error: str | None = Field(None, description="type, message and traceback of a failed attempt")
 
     def mean(self, metric: str) -> float:
         """Mean of a metric over the test images (each image counts once)."""
@@ -108,13 +120,15 @@ class Record(_Frozen):
         return sum(values) / len(values)
 
 
-def dump(record: Record) -> str:
+def dump(record: Attempt) -> str:
     """The record as JSON text."""
     return record.model_dump_json(indent=1)
 
 
-def load(text: str, *, origin: str) -> Record:
-    """The record in `text`, upgraded from older schemas; SuiteError names `origin` where it cannot be read."""
+def load(text: str, *, origin: str) -> Attempt:
+    """The record in `text`, of either kind, upgraded from older schemas; SuiteError names `origin` where it cannot be read."""
+    from suite.scan_record import ScanRecord  # which is made of the parts above
+
     try:
         raw = json.loads(text)
         version = raw["schema_version"]
@@ -125,7 +139,7 @@ def load(text: str, *, origin: str) -> Record:
             )
         for step in range(version, SCHEMA):
             raw = UPGRADES[step](raw)
-        return Record.model_validate(raw)
+        return {"run": Record, "scan": ScanRecord}[raw["kind"]].model_validate(raw)
     except (json.JSONDecodeError, KeyError, TypeError, pydantic.ValidationError) as error:
         raise SuiteError(
             f"{origin} is not a readable record ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY

@@ -1,4 +1,4 @@
-"""The report: records in, one self-contained HTML file out, without torch or Ray.
+"""The report: records in, self-contained HTML files out, without torch or Ray: of models, and of scan backends (suite.scan_page).
 
 The page is made from the table model (suite/tables.py), the figures' geometry (suite/figures.py) and the templates in
 reports/templates, with autoescape on everywhere; style sheet and script are inlined, and the page's own content security
@@ -8,21 +8,18 @@ times of its records, not of its making.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from suite import figures, published
+from suite import figures, published, scan_page
+from suite import html as pages
 from suite.layout import Layout, layout
 from suite.measured import COMMAND, Status, dataset_name, error_line, holds, latest, regenerate
-from suite.paths import project_folder
 from suite.protocols import METRICS
-from suite.record import Record
+from suite.record import Attempt, Record
+from suite.scan_record import ScanRecord
 from suite.tables import Table, build
 
 FILE = "index.html"
@@ -104,52 +101,30 @@ class Page:
     seeds: tuple[int, ...]
 
 
-def render(records: Iterable[Record], destination: Path) -> Path:
-    """Writes `destination`/index.html, replacing it in one step, and returns its path; no record is needed."""
-    text = html(records)
-    destination.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=destination, prefix=".index-", suffix=".html")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(destination / FILE)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    return destination / FILE
+def render(records: Iterable[Attempt], destination: Path) -> Path:
+    """Writes `destination`/index.html and, where there are scan records, scan.html, and returns the first; no record is needed."""
+    held = list(records)
+    scans = latest(record for record in held if isinstance(record, ScanRecord))
+    if scans:
+        pages.write(destination / scan_page.FILE, scan_page.html(scans, moment))
+    else:
+        (destination / scan_page.FILE).unlink(missing_ok=True)  # of records that are gone
+    return pages.write(destination / FILE, html(held))
 
 
-def html(records: Iterable[Record]) -> str:
-    """The page as text."""
-    import jinja2
-    from markupsafe import Markup
-
-    current = latest(records)
-    folder = project_folder("reports")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Callable[..., str]] = {
-        "fixed": fixed,
-        "signed": signed,
-        "moment": moment,
-        "dataset": dataset_name,
-        "duration": duration,
-    }
-    environment.filters.update(filters)
-    style, script = ((folder / "assets" / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    return environment.get_template("index.html.j2").render(
-        page=page(build(published.load_all(), current), current),
-        glyphs=GLYPHS,
-        Status=Status,
-        style=Markup(style),  # noqa: S704 - the project's own file, not data
-        script=Markup(script),  # noqa: S704 - likewise
-        style_digest=_digest(style),
-        script_digest=_digest(script),
+def html(records: Iterable[Attempt]) -> str:
+    """The page of trained models as text."""
+    held = list(records)
+    current = latest(record for record in held if isinstance(record, Record))
+    return pages.page(
+        "index.html.j2",
+        {"fixed": fixed, "signed": signed, "moment": moment, "dataset": dataset_name, "duration": duration},
+        {
+            "page": page(build(published.load_all(), current), current),
+            "glyphs": GLYPHS,
+            "Status": Status,
+            "scans": scan_page.FILE if any(isinstance(record, ScanRecord) for record in held) else "",
+        },
     )
 
 
@@ -285,10 +260,6 @@ def _cell_line(record: Record, environments: Mapping[tuple, Environment], grid: 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(set(pairs)))
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def fixed(value: float, digits: int) -> str:

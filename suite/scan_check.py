@@ -6,6 +6,7 @@ tensor, norm(found - exact) / norm(exact); what is not finite has an infinite on
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -113,13 +114,26 @@ def relative_error(found: Tensor, exact: Tensor) -> float:
 @lru_cache(maxsize=len(CASES))
 def _exact(case: Case) -> dict[str, Tensor]:
     args = ScanArguments(*(None if tensor is None else tensor.double() for tensor in arguments(case)))
-    return _scan(args, "reference", case)
+    with _one_thread():
+        return _scan(args, "reference", case)
 
 
 @lru_cache(maxsize=len(CASES))
 def _exact_image(case: Case, directions: int, height: int | None) -> dict[str, Tensor]:
     args = ImageArguments(*(tensor.double() for tensor in image_arguments(case, directions, height=height)))
-    return _image(args, "reference")
+    with _one_thread():
+        return _image(args, "reference")
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Steps of the reference are too small to be shared: on a busy machine, threads that wait for one another take ten times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _scan(args: ScanArguments, backend: str, case: Case) -> dict[str, Tensor]:

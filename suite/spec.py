@@ -1,4 +1,4 @@
-"""RunSpec: everything that decides a cell's numbers, frozen, checked and fingerprinted.
+"""RunSpec and ScanSpec: everything that decides a cell's numbers, frozen, checked and fingerprinted.
 
 A cell is one spec. Two specs with equal fields are the same cell wherever they run; what does not change the
 numbers by intent (threads, launcher, progress) is not a field. `backend` is a field and never "auto": the
@@ -18,18 +18,39 @@ from models.lookup import suggest
 from suite.errors import SuiteError
 
 
-class RunSpec(BaseModel):
-    """One cell of a grid: which model is trained how, on what, and measured by which protocol."""
+class CellSpec(BaseModel):
+    """What is common to all cells: fields that never change, their fingerprint, and what the launchers ask for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backend: str = Field(description="scan backend: a name of models.scan.BACKENDS")
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits over every field: the cell's key in the ledger."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def label(self) -> str:
+        """What a person calls the cell."""
+        raise NotImplementedError
+
+    @property
+    def steps(self) -> int:
+        """How many steps its progress is told in."""
+        raise NotImplementedError
+
+
+class RunSpec(CellSpec):
+    """One cell of a grid: which model is trained how, on what, and measured by which protocol."""
 
     model: str = Field(description="a name of models.names(), e.g. vmambair-realsr-x4.no-effn")
     task: str = Field(description="a name of suite.tasks.TASKS, e.g. real-sr-x4")
     budget: str = Field(description="the row of suite.budgets.BUDGETS that filled in the fields below")
     seed: int = Field(0, ge=0, description="seeds the weights, the crops and the training degradations")
-    backend: str = Field(description="scan backend: a name of models.scan.BACKENDS")
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="autocast type; the scan's state stays float32")
-    device: Literal["cpu", "cuda"] = "cpu"
     width: int = Field(0, ge=0, description="width of a narrowed network; 0 = as published")
     depth_divisor: int = Field(1, ge=1, description="block counts are divided by this, rounded, at least 1")
     iterations: int = Field(ge=0)
@@ -46,15 +67,14 @@ class RunSpec(BaseModel):
     protocol: str = Field(description="name@version of suite.protocols.PROTOCOLS")
 
     @property
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits over every field: the cell's key in the ledger."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def label(self) -> str:
+        """Model, and the seed."""
+        return f"{self.model} · seed {self.seed}"
 
     @property
-    def label(self) -> str:
-        """What a person calls the cell: model, and the seed."""
-        return f"{self.model} · seed {self.seed}"
+    def steps(self) -> int:
+        """Training iterations."""
+        return self.iterations
 
     def replaced(self, changes: dict[str, str]) -> RunSpec:
         """The spec with `--set field=value` changes, parsed and checked; SuiteError names what is wrong."""
@@ -67,6 +87,34 @@ class RunSpec(BaseModel):
         except pydantic.ValidationError as error:
             lines = [f"{e['loc'][0] if e['loc'] else 'spec'} = {e.get('input')!r}: {e['msg']}" for e in error.errors()]
             raise SuiteError("--set cannot be applied: " + "; ".join(lines)) from None
+
+
+class ScanSpec(CellSpec):
+    """One cell of the scan benchmark: a backend on a device of one machine, verified and then timed over the cases.
+
+    Times belong to a machine and to the software that was timed, so both are fields: another machine's times, or a changed kernel's,
+    are another cell.
+    """
+
+    cases: tuple[str, ...] = Field(min_length=1, description="names of models.scan.cases.CASES")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="of u, delta, B and C")
+    threads: int = Field(ge=1, description="processor threads that torch and the backend have")
+    backward: bool = Field(True, description="whether forward and backward together are timed too")
+    images: bool = Field(True, description="whether scans of an image are timed too, with and without copies, if the backend has both")
+    build: bool = Field(True, description="whether the start with empty caches is measured too")
+    seconds: float = Field(1.0, gt=0, description="how long each time is measured")
+    machine: str = Field(description="digest of suite.machine.machine(): processor, cores, memory, system, Python, GPUs")
+    software: str = Field(description="digest of the files in models/scan and of the versions of the packages that they use")
+
+    @property
+    def label(self) -> str:
+        """Backend and device."""
+        return f"scan {self.backend} · {self.device}"
+
+    @property
+    def steps(self) -> int:
+        """Timed cases."""
+        return len(self.cases)
 
 
 def _parse(text: str) -> object:

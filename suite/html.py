@@ -1,0 +1,54 @@
+"""What every page of the report has in common: templates with autoescape, inlined assets with their digests, writing in one step."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from suite.paths import project_folder
+
+
+def page(template: str, filters: Mapping[str, Callable[..., str]], values: Mapping[str, object]) -> str:
+    """The page that a template of reports/templates makes of `values`."""
+    import jinja2
+    from markupsafe import Markup
+
+    folder = project_folder("reports")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(filters)
+    style, script = ((folder / "assets" / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    assets = {
+        "style": Markup(style),  # noqa: S704 - the project's own file, not data
+        "script": Markup(script),  # noqa: S704 - likewise
+        "style_digest": _digest(style),
+        "script_digest": _digest(script),
+    }
+    return environment.get_template(template).render(**assets, **values)
+
+
+def write(path: Path, text: str) -> Path:
+    """Writes a page, replacing an older one in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".html")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return path
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,108 @@
+"""A cell of the scan benchmark, from spec to record: what the launchers run, as suite.cell is for models.
+
+The backend is timed in processes of its own (suite.scan_worker): first, where it is asked for, its start with empty caches, then the rest
+with the caches that this filled. Environment variables hold the threads from the outset, as OpenMP wants it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from suite.attempt import thread_environment
+from suite.cell import CellContext, Progress, now, provenance
+from suite.paths import ROOT
+from suite.scan_record import Caches, ScanFindings, ScanRecord, Start, Verified
+from suite.spec import ScanSpec
+
+CELL = "suite.scan_cell:run_scan"
+CACHES = ("SUITE_CACHE", "NUMBA_CACHE_DIR", "TRITON_CACHE_DIR", "TORCH_EXTENSIONS_DIR", "CUDA_CACHE_PATH")  # of all that builds
+LAST_WORDS = 2000  # characters of a process that died
+
+
+def run_scan(spec: ScanSpec, context: CellContext) -> Iterator[Progress | ScanRecord]:
+    """Verifies and times a backend; a backend that is wrong makes a failed record without times."""
+    started = now()
+    findings = None
+    for event in in_processes(spec):
+        if isinstance(event, Progress):
+            yield event
+        else:
+            findings = event
+    if findings is None:
+        raise RuntimeError("the process that times the backend ended without findings")
+    wrong = [found for found in findings.verified if found.wrong]
+    yield ScanRecord(
+        fingerprint=spec.fingerprint,
+        spec=spec,
+        status="failed" if wrong else "done",
+        attempt=context.attempt,
+        findings=findings,
+        provenance=provenance(context, started, {}),
+        error=_accusation(wrong) if wrong else None,
+    )
+
+
+def _accusation(wrong: list[Verified]) -> str:
+    """The first comparison that failed, and how many did."""
+    first = max(wrong, key=lambda found: found.share(found.worst))
+    error = first.errors[first.worst]
+    what = "y" if first.worst == "y" else f"the gradient of {first.worst}"
+    size = "not finite" if error is None else f"{error:.1e} off, {first.allowed[first.worst]:.1e} allowed"
+    cases = f"{len(wrong)} {'comparison' if len(wrong) == 1 else 'comparisons'} with float64 failed"
+    return f"incorrect, so not timed: {what} is {size} in the case {first.name}; {cases}"
+
+
+def in_processes(spec: ScanSpec) -> Iterator[Progress | ScanFindings]:
+    """Progress and findings from processes of the backend's own."""
+    with contextlib.ExitStack() as stack:
+        environment = os.environ | thread_environment(spec.threads) | {"PYTHONPATH": _python_path()}
+        starts: list[Start] = []
+        if spec.build:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ssm-scan-", ignore_cleanup_errors=True))
+            environment |= {name: str(Path(folder) / name.lower()) for name in CACHES}
+            yield Progress(spec.fingerprint, "building", 0, spec.steps)
+            starts += [
+                Start.model_validate(found) for kind, found in _worker(spec, environment, "empty", only_start=True) if kind == "start"
+            ]
+        for kind, found in _worker(spec, environment, "filled" if spec.build else "found", only_start=False):
+            if kind == "progress":
+                yield Progress(**found)
+            else:
+                findings = ScanFindings.model_validate(found)
+                yield findings.model_copy(update={"starts": (*starts, *findings.starts)})
+
+
+def _python_path() -> str:
+    """So that `suite` is found whatever the working folder."""
+    return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def _worker(spec: ScanSpec, environment: dict[str, str], caches: Caches, *, only_start: bool) -> Iterator[tuple[str, Any]]:
+    """What a worker says, by kind; RuntimeError with its last words where it dies."""
+    command = [sys.executable, "-m", "suite.scan_worker"]
+    asked = {"spec": spec.model_dump(mode="json"), "only_start": only_start, "caches": caches}
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
+        subprocess.Popen(  # noqa: S603 - our own module
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+        ) as process,
+    ):
+        try:
+            process.stdin.write(json.dumps(asked) + "\n")
+            process.stdin.flush()
+            for line in process.stdout:
+                yield from json.loads(line).items()
+            code = process.wait()
+        finally:
+            process.kill()
+        if code:
+            errors.seek(0)
+            raise RuntimeError(f"the process of the backend {spec.backend} ended with {code}:\n{errors.read().strip()[-LAST_WORDS:]}")

@@ -1,0 +1,154 @@
+"""The cells of the scan benchmark: one for each backend that runs on a device of this machine, over all the chosen cases.
+
+A cell takes the whole machine: every core, and a GPU of its own where the device is one, so that no two are timed at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import mean
+
+from models.lookup import suggest
+from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
+from models.scan.cases import CASES, LAYERS
+from suite import machine
+from suite.errors import Exit, SuiteError
+from suite.estimate import Estimate
+from suite.grids import selects
+from suite.ledger import Ledger
+from suite.paths import ROOT
+from suite.scan_record import Absent, ScanRecord
+from suite.spec import ScanSpec
+
+NAME = "backends"
+SUMMARY = "every scan backend that runs on this machine, verified and then timed; a cell a backend, with the machine to itself"
+REASON = "every backend that runs here is timed"
+SOFTWARE = ("torch", "numba", "triton", "mamba-ssm")
+RECORD_MIB = 0.5  # with every sample
+
+# A rough rule for the time of a cell, measured on two cores: seconds to build and to verify, and how often a time's `seconds` pass.
+BUILD_AND_VERIFY_SECONDS = 25.0
+TIMES_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is timed and how; no name means all that there are."""
+
+    device: str
+    backends: Sequence[str] = ()  # names, each of which must run here
+    only: Sequence[str] = ()  # patterns for the names of those that run here
+    cases: Sequence[str] = ()  # names or patterns of models.scan.cases.CASES; none means the layers of real networks
+    dtype: str = "float32"
+    backward: bool = True
+    images: bool = True
+    build: bool = True
+    seconds: float = 1.0
+    threads: int | None = None  # None: all that this process may use
+
+
+def cells(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
+    """The cells, and the backends that do not run on the device here; raises `UnknownName`, `BackendUnavailable` or `SuiteError`."""
+    for name in selection.backends:
+        resolve_backend(name, selection.device)
+    running, absent = available(selection.device)
+    named = [name for name in running if not selection.backends or name in selection.backends]
+    chosen = [name for name in named if not selection.only or any(selects(pattern, name, BACKENDS) for pattern in selection.only)]
+    if not chosen:
+        raise SuiteError(f"--only {' '.join(selection.only)} selects none of the backends {', '.join(named)}.", exit=Exit.NOTHING)
+    threads = machine.cores() if selection.threads is None else selection.threads
+    if not 1 <= threads <= machine.cores():
+        raise SuiteError(f"--threads {threads}: this machine has {machine.cores()} cores, so it must be 1 to {machine.cores()}.")
+    if not 0 < selection.seconds <= 60:
+        raise SuiteError(f"--seconds {selection.seconds}: a time is measured for more than 0 and at most 60 seconds.")
+    names, here, software = _cases(selection.cases), machine_digest(), software_digest()
+    specs = [
+        ScanSpec(
+            backend=name,
+            device=selection.device,
+            cases=names,
+            dtype=selection.dtype,
+            threads=threads,
+            backward=selection.backward,
+            images=selection.images,
+            build=selection.build,
+            seconds=selection.seconds,
+            machine=here,
+            software=software,
+        )
+        for name in chosen
+    ]
+    return specs, absent
+
+
+def available(device: str) -> tuple[list[str], list[Absent]]:
+    """The names of the backends that can be timed on `device` here, and the others with their reasons."""
+    running, absent = [], []
+    for name in BACKENDS:
+        try:
+            resolve_backend(name, device)
+        except BackendUnavailable as error:
+            absent.append(Absent(name=name, reason=error.reason, remedy=error.remedy))
+            continue
+        if name == "triton" and os.environ.get("TRITON_INTERPRET") == "1":
+            absent.append(
+                Absent(name=name, reason="it is interpreted, which says nothing about its time.", remedy="unset TRITON_INTERPRET")
+            )
+        else:
+            running.append(name)
+    return running, absent
+
+
+def _cases(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Names of cases in their order; each pattern must select some."""
+    if not patterns:
+        return tuple(case.name for case in LAYERS)
+    for pattern in patterns:
+        if not any(selects(pattern, name, CASES) for name in CASES):
+            raise SuiteError(f"--case {pattern} selects none of the cases.{suggest(pattern, CASES)}", exit=Exit.NOTHING)
+    return tuple(name for name in CASES if any(selects(pattern, name, CASES) for pattern in patterns))
+
+
+def machine_digest() -> str:
+    """16 hexadecimal digits that tell this machine from others."""
+    return hashlib.sha256(json.dumps(machine.machine(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def software_digest() -> str:
+    """16 hexadecimal digits over the code of all scans and the versions of what they are built with."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "models" / "scan").iterdir()):
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    versions = machine.packages()
+    digest.update(json.dumps({name: versions.get(name) for name in SOFTWARE}).encode())
+    return digest.hexdigest()[:16]
+
+
+def estimate(specs: Sequence[ScanSpec], ledger: Ledger) -> Estimate:
+    """What is left of the cells: by earlier ones of the same backend over the same cases on this machine, else by the times asked for."""
+    left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
+    past = [record for record in ledger.records(lambda _error: None) if isinstance(record, ScanRecord) and record.status == "done"]
+    found = [_seconds(spec, past) for spec in left]
+    basis = "earlier runs" if found and all(known for _, known in found) else "the time asked for each measurement"
+    return Estimate(sum(seconds for seconds, _ in found), RECORD_MIB * len(left), basis)
+
+
+def _seconds(spec: ScanSpec, past: Sequence[ScanRecord]) -> tuple[float, bool]:
+    """Seconds of a cell, and whether they are known from an earlier one."""
+    same = [
+        (datetime.fromisoformat(record.provenance.finished) - datetime.fromisoformat(record.provenance.started)).total_seconds()
+        for record in past
+        if record.provenance and record.spec.model_copy(update={"software": spec.software}) == spec
+    ]
+    if same:
+        return mean(same), True
+    paths = len(spec.cases) + (
+        2 * sum(bool(CASES[name].side) for name in spec.cases) if spec.images and BACKENDS[spec.backend].image else 0
+    )
+    return BUILD_AND_VERIFY_SECONDS + TIMES_SECONDS * spec.seconds * paths * (2 if spec.backward else 1), False

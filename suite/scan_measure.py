@@ -1,0 +1,174 @@
+"""One scan backend on one device, in this process: its start, whether it is right, and how long it takes over the cases.
+
+Nothing is timed but the start before the backend has passed every comparison of suite.scan_check; one that does not has no times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from models.scan.backends import BACKENDS
+from models.scan.cases import CASES, Case, arguments, image_arguments
+from models.scan.contract import ScanArguments
+from models.scan.image import composed, scan_image
+from models.scan.op import selective_scan
+from suite import timing
+from suite.ceilings import Ceilings, bound, measure_ceilings
+from suite.cell import Progress
+from suite.scan_check import Check, check
+from suite.scan_grid import available
+from suite.scan_record import Caches, CeilingsUsed, Path, Round, ScanFindings, Start, Timing, Verified, Work
+from suite.spec import ScanSpec
+
+SHORT = 256  # steps of a scan that tells how long the whole one would take, and of the first call
+LONGEST = 3.0  # times `seconds` that one call may take; beyond, a case is not timed
+DIRECTIONS = 4
+
+Call = Callable[[], object]
+Kind = tuple[Path, Work]
+
+
+def start(spec: ScanSpec, caches: Caches) -> Start:
+    """The first calls; to be made before anything else of the backend."""
+    case = _first_case(spec)
+    forward, backward = (_call(spec, case, ("sequences", work)) for work in ("forward", "forward+backward"))
+    return Start(
+        caches=caches,
+        case=case.name,
+        length=case.length,
+        forward_seconds=timing.once(forward, spec.device),
+        backward_seconds=timing.once(backward, spec.device) if spec.backward else None,
+    )
+
+
+def measure(spec: ScanSpec, caches: Caches) -> Iterator[Progress | ScanFindings]:
+    """Progress and, last, the findings; `caches` says what is known of those of what the backend builds."""
+    yield Progress(spec.fingerprint, "starting", 0, spec.steps)
+    starts = (start(spec, caches),)
+    verified = []
+    for found in check(spec.backend, spec.device):
+        verified.append(_verified(found))
+        yield Progress(spec.fingerprint, "verifying", 0, spec.steps, note=found.name)
+    absent = tuple(available(spec.device)[1])
+    if any(found.wrong for found in verified):
+        yield ScanFindings(verdict="incorrect", verified=tuple(verified), starts=starts, absent=absent)
+        return
+    ceilings = measure_ceilings(spec.device)
+    timings = []
+    for index, name in enumerate(spec.cases, 1):
+        case = replace(CASES[name], dtype=spec.dtype)
+        for kind in _kinds(spec, case):
+            yield Progress(spec.fingerprint, "timing", index, spec.steps, note=f"{name}, {kind[0]}, {kind[1]}")
+            timings.append(_timing(spec, case, kind, ceilings))
+    yield ScanFindings(
+        verdict="correct",
+        verified=tuple(verified),
+        starts=starts,
+        ceilings=CeilingsUsed(
+            bandwidth_bytes_per_second=ceilings.bandwidth,
+            exponentials_per_second=ceilings.exponentials,
+            exponentials_method=ceilings.method,
+        ),
+        timings=tuple(timings),
+        absent=absent,
+    )
+
+
+def _first_case(spec: ScanSpec) -> Case:
+    return replace(CASES[spec.cases[0]], dtype=spec.dtype).shortened(SHORT)
+
+
+def _verified(found: Check) -> Verified:
+    errors = {name: error if error < float("inf") else None for name, error in found.errors.items()}
+    return Verified(name=found.name, errors=errors, allowed=dict(found.allowed))
+
+
+def _kinds(spec: ScanSpec, case: Case) -> list[Kind]:
+    """What is timed of a case: the scan of its sequences, and of an image both ways where the backend has both."""
+    paths: list[Path] = ["sequences"]
+    if spec.images and case.side and BACKENDS[spec.backend].image:
+        paths += ["image", "image-copied"]
+    works: list[Work] = ["forward", "forward+backward"] if spec.backward else ["forward"]
+    return [(path, work) for path in paths for work in works]
+
+
+def _timing(spec: ScanSpec, case: Case, kind: Kind, ceilings: Ceilings) -> Timing:
+    path, work = kind
+    what = {"case": case.name, "path": path, "work": work, "layer": case.layer, "shape": _shape(case), "elements": case.elements}
+    expected = _expected_seconds(spec, case, kind)
+    if expected > LONGEST * spec.seconds:
+        return Timing(**what, skipped=f"it would take about {expected:.1f} s a call", expected_ms=expected * 1e3)
+    call = _call(spec, case, kind)
+    first = timing.once(call, spec.device)
+    samples = timing.measure(call, spec.device, spec.seconds)
+    peak = timing.peak_memory_bytes(call, spec.device)
+    least, by = bound(case, work, ceilings) if path == "sequences" else (None, None)
+    low, high = samples.quartiles
+    return Timing(
+        **what,
+        rounds=tuple(Round(seconds=found.seconds, calls=found.calls, others=found.others) for found in samples.rounds),
+        warm_up_calls=samples.warm_up,
+        first_ms=first * 1e3,
+        median_ms=samples.median * 1e3,
+        quartiles_ms=(low * 1e3, high * 1e3),
+        noisy=samples.noisy,
+        bound_ms=None if least is None else least * 1e3,
+        bound_by=by,
+        peak_memory_mib=None if peak is None else peak / 2**20,
+    )
+
+
+def _shape(case: Case) -> str:
+    return f"{case.batch} × {case.channels} channels, {case.states} states, {case.length:,} steps"
+
+
+def _expected_seconds(spec: ScanSpec, case: Case, kind: Kind) -> float:
+    """By a scan of SHORT steps, and that time goes with the steps; the second call, for the first may build something."""
+    short = case.shortened(SHORT)
+    call = _call(spec, short, kind)
+    call()
+    return timing.once(call, spec.device) * case.length / short.length
+
+
+def _call(spec: ScanSpec, case: Case, kind: Kind) -> Call:
+    """A call without arguments; its tensors are made before it."""
+    path, work = kind
+    if path == "sequences":
+        leaves, scan = _sequences(spec, case)
+    else:
+        leaves, scan = _image(spec, case, scan_image if path == "image" else composed)
+    if work == "forward":
+        return torch.no_grad()(scan)
+    given = [leaf.requires_grad_() for leaf in leaves if leaf is not None]
+    with torch.no_grad():
+        cotangent = torch.ones_like(leaves[0])  # y has the shape of u, or of the image
+
+    def forward_and_backward() -> object:
+        return torch.autograd.grad(scan(), given, cotangent)
+
+    return forward_and_backward
+
+
+def _sequences(spec: ScanSpec, case: Case) -> tuple[ScanArguments, Callable[[], Tensor]]:
+    args = arguments(case, spec.device)
+    return args, lambda: selective_scan(*args, delta_softplus=case.softplus, backend=spec.backend)
+
+
+def _image(spec: ScanSpec, case: Case, scan: Callable[..., Tensor]) -> tuple[list[Tensor], Callable[[], Tensor]]:
+    """The scans of an image with their projections, as a block calls them; the image is in channels-last memory, as a block's is."""
+    x, _, dt_proj, A, D, delta_bias = image_arguments(case, DIRECTIONS, spec.device)
+    channels, rows = case.width, dt_proj.shape[-1] + 2 * case.states
+    x_proj = torch.randn(DIRECTIONS, rows, channels, generator=torch.Generator().manual_seed(0)) / channels**0.5
+    leaves = [
+        x.permute(0, 3, 1, 2),
+        x_proj.to(x),
+        dt_proj.to(x.dtype),
+        delta_bias.view(DIRECTIONS, channels),
+        A,
+        D,
+    ]
+    return leaves, lambda: scan(*leaves, directions=DIRECTIONS, backend=spec.backend)

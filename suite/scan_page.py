@@ -1,0 +1,35 @@
+"""The page of the scan benchmark, from the same ledger as the report: every backend over every case, with what makes a time believable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from suite import html as pages
+from suite.measured import error_line
+from suite.scan_record import ScanRecord
+from suite.scan_view import PATHS, benches, digits, worst
+
+FILE = "scan.html"
+COMMAND = "python -m suite scan"
+
+
+def html(records: Iterable[ScanRecord], moment: object) -> str:
+    """The page as text; `moment` says an ISO time as people read it."""
+    found = benches(records)
+    return pages.page(
+        "scan.html.j2",
+        {"digits": digits, "moment": moment, "scientific": scientific, "percent": percent},
+        {"benches": found, "command": COMMAND, "paths": PATHS, "worst": worst, "error_line": error_line},
+    )
+
+
+def scientific(value: float | None) -> str:
+    """A small error as 1.2e−7; what is not finite in words."""
+    return "not finite" if value is None else f"{value:.1e}".replace("e-0", "e-").replace("e-", "e−")
+
+
+def percent(share: float | None) -> str:
+    """A share with two digits that count."""
+    if share is None:
+        return "–"
+    return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"

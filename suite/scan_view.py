@@ -1,0 +1,217 @@
+"""What the table and the page show of scan records, decided once: which record stands, what is compared with what, and in which words.
+
+A bench is what may be compared: one machine, device, number of threads and dtype. Of each backend the latest record stands; cases that it
+did not time come from earlier records of the same software, and none do where the latest record says that the backend is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from suite.scan_record import Absent, Path, ScanRecord, Timing, Verified, Work
+
+PATHS: dict[Path, str] = {"sequences": "", "image": "image, walked by address", "image-copied": "image, by copies"}
+REFERENCE = "reference"
+HALF_PRECISION = 2.0**-12  # a tolerance above this has a rounding to 16 bits in it
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A time with what it is compared with; `ratio` is how many times faster than the baseline, `about` where that was only estimated."""
+
+    timing: Timing
+    ratio: float | None
+    about: bool
+
+    @property
+    def text(self) -> str:
+        """Median and quartiles in milliseconds."""
+        low, high = self.timing.quartiles_ms or (0.0, 0.0)
+        return f"{digits(self.timing.median_ms)} [{digits(low)}–{digits(high)}]"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A backend at a case."""
+
+    backend: str
+    forward: Measured | None
+    both: Measured | None
+    verified: Verified | None
+    memory_mib: float | None
+
+
+@dataclass(frozen=True)
+class CaseRows:
+    """All backends at a case; of images, both paths of the backends that have them."""
+
+    case: str
+    layer: str
+    shape: str
+    path: Path
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that may be compared: one machine, device, number of threads and dtype."""
+
+    device: str
+    dtype: str
+    threads: int
+    machine: tuple[tuple[str, str], ...]
+    standing: tuple[ScanRecord, ...]  # one a backend
+    sequences: tuple[CaseRows, ...]
+    images: tuple[CaseRows, ...]
+    absent: tuple[Absent, ...]
+    ceilings: tuple[tuple[str, str], ...]
+    packages: tuple[tuple[str, str], ...]
+    noisy: int  # times that others disturbed
+
+    @property
+    def title(self) -> str:
+        """The processor, or the GPU."""
+        facts = dict(self.machine)
+        name = facts.get("gpu") if self.device == "cuda" else facts.get("cpu")
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return f"{name or self.device}, {threads}, {self.dtype}" if self.device == "cpu" else f"{name or self.device}, {self.dtype}"
+
+
+def benches(records: Iterable[ScanRecord]) -> list[Bench]:
+    """Benches of all the records, GPUs first."""
+    with_findings = [record for record in records if record.provenance]
+    key = lambda record: (record.spec.device != "cuda", record.spec.machine, record.spec.dtype, -record.spec.threads)  # noqa: E731
+    return [_bench(list(group)) for _, group in groupby(sorted(with_findings, key=key), key=key)]
+
+
+def _bench(records: Sequence[ScanRecord]) -> Bench:
+    by_age = sorted(records, key=lambda record: (record.provenance.finished, record.attempt))
+    standing = {record.spec.backend: record for record in by_age}
+    times: dict[tuple[str, str, Path, Work], Timing] = {}
+    for record in by_age:
+        latest = standing[record.spec.backend]
+        if latest.status == "done" and record.status == "done" and record.spec.software == latest.spec.software:
+            times |= {(record.spec.backend, t.case, t.path, t.work): t for t in record.findings.timings}
+    first, newest = by_age[0], by_age[-1]
+    return Bench(
+        device=first.spec.device,
+        dtype=first.spec.dtype,
+        threads=first.spec.threads,
+        machine=tuple((name.replace("_gib", ", GiB"), str(value)) for name, value in newest.provenance.machine.items()),
+        standing=tuple(standing.values()),
+        sequences=_cases(times, standing, ("sequences",)),
+        images=_cases(times, standing, ("image", "image-copied")),
+        absent=tuple(one for one in (newest.findings.absent if newest.findings else ()) if one.name not in standing),
+        ceilings=_ceilings(standing.values()),
+        packages=tuple(sorted(newest.provenance.packages.items())),
+        noisy=sum(timing.noisy for timing in times.values()),
+    )
+
+
+def _ceilings(records: Iterable[ScanRecord]) -> tuple[tuple[str, str], ...]:
+    """What the records measured of the machine: one number, or the range over the backends' cells."""
+    used = [record.findings.ceilings for record in records if record.findings and record.findings.ceilings]
+    if not used:
+        return ()
+    bandwidths = [found.bandwidth_bytes_per_second / 1e9 for found in used]
+    throughputs = [found.exponentials_per_second / 1e9 for found in used]
+    methods = "; ".join(dict.fromkeys(found.exponentials_method for found in used))
+    return (("bandwidth, GB/s, read and written", _range(bandwidths)), (f"10⁹ exponentials a second ({methods})", _range(throughputs)))
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = digits(min(values)), digits(max(values))
+    return low if low == high else f"{low} to {high}, by the backend's own cell"
+
+
+def _cases(
+    times: dict[tuple[str, str, Path, Work], Timing], standing: dict[str, ScanRecord], paths: Sequence[Path]
+) -> tuple[CaseRows, ...]:
+    found = {(t.case, t.path): t for (_, _, path, _), t in times.items() if path in paths}
+    groups = []
+    for (case, path), example in sorted(found.items(), key=lambda item: (_order(standing, item[0][0]), paths.index(item[0][1]))):
+        rows = tuple(_row(times, standing[name], case, path) for name in standing if any((name, case, path, w) in times for w in WORKS))
+        groups.append(CaseRows(case, example.layer, example.shape, path, rows))
+    return tuple(groups)
+
+
+WORKS: tuple[Work, ...] = ("forward", "forward+backward")
+
+
+def _order(standing: dict[str, ScanRecord], case: str) -> int:
+    """A case's place in the longest list of cases that was asked for."""
+    longest = max((record.spec.cases for record in standing.values()), key=len)
+    return longest.index(case) if case in longest else len(longest)
+
+
+def _row(times: dict[tuple[str, str, Path, Work], Timing], record: ScanRecord, case: str, path: Path) -> Row:
+    name = record.spec.backend
+    baseline = (REFERENCE, case, "sequences") if path == "sequences" else (name, case, "image-copied")
+    forward, both = (_measured(times.get((name, case, path, work)), times.get((*baseline, work))) for work in WORKS)
+    checks = {found.name: found for found in record.findings.verified}
+    peaks = [found.timing.peak_memory_mib for found in (both, forward) if found and found.timing.peak_memory_mib is not None]
+    return Row(name, forward, both, checks.get(case), peaks[0] if peaks else None)
+
+
+def _measured(timing: Timing | None, baseline: Timing | None) -> Measured | None:
+    if timing is None:
+        return None
+    known = timing.median_ms and baseline and baseline.best_ms and baseline is not timing
+    return Measured(timing, baseline.best_ms / timing.median_ms if known else None, bool(known) and baseline.median_ms is None)
+
+
+def digits(value: float | None) -> str:
+    """A number of any size with three digits that count; a dash where there is none."""
+    if value is None:
+        return "–"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def worst(record: ScanRecord) -> tuple[Verified, str] | None:
+    """The comparison that is farthest beyond its tolerance, or nearest to it, and its tensor.
+
+    What is rounded to half precision in the end says nothing of a backend unless it is wrong.
+    """
+    held = record.findings.verified if record.findings else ()
+    wrong = [one for one in held if one.wrong]
+    exact = [one for one in held if one.allowed["y"] < HALF_PRECISION]
+    if not held:
+        return None
+    found = max(wrong or exact or held, key=lambda one: one.share(one.worst))
+    return found, found.worst
+
+
+def table(bench: Bench) -> list[dict[str, str]]:
+    """The lines of the command line's table: a case and a backend each."""
+    rows = []
+    for group in (*bench.sequences, *bench.images):
+        for row in group.rows:
+            line = {"case": group.case + (f" ({PATHS[group.path]})" if PATHS[group.path] else ""), "backend": row.backend}
+            for work, measured in (("forward", row.forward), ("both", row.both)):
+                line |= _columns("fwd" if work == "forward" else "f+b", measured)
+            error = max((e for e in row.verified.errors.values() if e is not None), default=None) if row.verified else None
+            line |= {"MiB": digits(row.memory_mib), "error": "" if error is None else f"{error:.0e}"}
+            rows.append(line)
+    return rows
+
+
+def _columns(work: str, measured: Measured | None) -> dict[str, str]:
+    if measured is None:
+        texts = ("", "", "")
+    elif measured.timing.skipped:
+        texts = (f"not timed, about {digits(measured.timing.expected_ms)}", "", "")
+    else:
+        share, mark = measured.timing.ceiling_share, "~" if measured.timing.noisy else ""
+        ratio = "" if measured.ratio is None else f"{'about ' if measured.about else ''}{digits(measured.ratio)}×"
+        texts = (mark + measured.text, ratio, "" if share is None else f"{100 * share:.2g} %")
+    return dict(zip((f"{work} ms [quartiles]", f"{work} faster", f"{work} ceiling"), texts, strict=True))
+
+
+LEGEND = (
+    "fwd: forward; f+b: forward and gradients. faster: than the reference (of an image: than the same backend by copies). "
+    "ceiling: share of the best that bandwidth and exponentials allow. error: the largest, against float64."
+)

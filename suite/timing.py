@@ -1,0 +1,218 @@
+"""How long a call takes, how sure that is, and how much memory it needs while it runs.
+
+A sample is the wall time of one call, or of as many as last SAMPLE_SECONDS, divided by them. Samples are taken in rounds: around a round
+/proc/stat and the process's own clock tell how much of the machine others used, and a round in which that was more than OTHERS_LIMIT is
+repeated. Every sample is kept; median and quartiles are those of the quiet rounds, or of all where too few were quiet, which is "noisy".
+
+A call allocates its results, as it does in a network, so the first touch of their pages is part of it. On a GPU the clock is CUDA's own
+events, and what others do there cannot be seen.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Call = Callable[[], object]
+Device = Literal["cpu", "cuda"]
+
+OTHERS_LIMIT = 0.12  # share of the machine; up to here other processes move a two-core median by less than its spread
+SAMPLE_SECONDS = 5e-3  # far above the clock's resolution, and few enough samples to keep them all
+ROUND_SECONDS = 0.2  # twenty ticks of /proc/stat, so that a share is known to 5 % of one core
+FEWEST_SAMPLES = 3
+QUIET_SAMPLES = 5  # of quiet rounds, to leave the others out
+REPEATS = 3.0  # times the asked time may pass in repeating rounds that were not quiet
+STABLE = 0.1  # warm-up ends when three calls in a row are within this share of one another
+
+
+@dataclass(frozen=True)
+class Round:
+    """Samples taken without a pause: seconds a call, over `calls` calls each; `others` is their share of the machine, if it is known."""
+
+    seconds: tuple[float, ...]
+    calls: int
+    others: float | None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the machine was ours, as far as can be told."""
+        return self.others is None or self.others <= OTHERS_LIMIT
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All rounds of one measurement, and how many calls went before."""
+
+    rounds: tuple[Round, ...]
+    warm_up: int
+
+    @property
+    def noisy(self) -> bool:
+        """Whether too few samples are from quiet rounds, so that the others count too."""
+        return len(self._quiet()) < min(QUIET_SAMPLES, len(self._all()))
+
+    @property
+    def used(self) -> tuple[float, ...]:
+        """The samples, in seconds, that the statistics are taken of."""
+        return self._all() if self.noisy else self._quiet()
+
+    @property
+    def median(self) -> float:
+        """Seconds."""
+        return statistics.median(self.used)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """Where the middle half of the samples begins and ends, in seconds."""
+        return quartiles(self.used)
+
+    def _all(self) -> tuple[float, ...]:
+        return tuple(second for found in self.rounds for second in found.seconds)
+
+    def _quiet(self) -> tuple[float, ...]:
+        return tuple(second for found in self.rounds if found.quiet for second in found.seconds)
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """The first and the third quartile, interpolated between samples; of one sample, itself twice."""
+    if len(values) < 2:
+        return values[0], values[0]
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
+def measure(call: Call, device: Device, seconds: float) -> Samples:
+    """Samples of `call` for about `seconds` after a warm-up, longer where others use the machine, at least FEWEST_SAMPLES."""
+    typical, warm_up = _warm_up(call, device, seconds / 4)
+    calls = max(1, round(SAMPLE_SECONDS / typical)) if typical < SAMPLE_SECONDS else 1
+    rounds: list[Round] = []
+    begun = time.perf_counter()
+    while True:
+        rounds.append(_round(call, device, calls, min(seconds, ROUND_SECONDS)))
+        found, passed = Samples(tuple(rounds), warm_up), time.perf_counter() - begun
+        quiet_time = sum(sum(r.seconds) * r.calls for r in rounds if r.quiet)
+        enough = len(found._all()) >= FEWEST_SAMPLES
+        if enough and (passed >= REPEATS * seconds or (quiet_time >= seconds and not found.noisy)):
+            return found
+
+
+def once(call: Call, device: Device) -> float:
+    """Seconds of a single call, its work on the device included."""
+    _finish(device)
+    begun = time.perf_counter()
+    call()
+    _finish(device)
+    return time.perf_counter() - begun
+
+
+def _warm_up(call: Call, device: Device, seconds: float) -> tuple[float, int]:
+    """The seconds that a call takes once three in a row are alike, or when the time is up, and how many calls that took."""
+    last: list[float] = []
+    begun = time.perf_counter()
+    while True:
+        last.append(once(call, device))
+        recent = last[-3:]
+        alike = len(recent) == 3 and max(recent) <= (1 + STABLE) * min(recent)
+        if alike or time.perf_counter() - begun >= seconds:
+            return min(recent), len(last)
+
+
+def _round(call: Call, device: Device, calls: int, seconds: float) -> Round:
+    found: list[float] = []
+    sample = _sample_on_gpu if device == "cuda" else _sample
+    before = _processor_seconds() if device == "cpu" else None
+    begun = time.perf_counter()
+    while not found or time.perf_counter() - begun < seconds:
+        found.append(sample(call, calls))
+    return Round(tuple(found), calls, _others(before, _processor_seconds() if before else None))
+
+
+def _sample(call: Call, calls: int) -> float:
+    begun = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return (time.perf_counter() - begun) / calls
+
+
+def _sample_on_gpu(call: Call, calls: int) -> float:
+    import torch
+
+    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    first.record()
+    for _ in range(calls):
+        call()
+    last.record()
+    last.synchronize()
+    return first.elapsed_time(last) / 1e3 / calls
+
+
+def _finish(device: Device) -> None:
+    if device == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
+
+
+def _processor_seconds() -> tuple[float, float, float] | None:
+    """Busy ticks of the whole machine, all ticks, and this process's own share of them in ticks; None where there is no /proc/stat."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+    except OSError:
+        return None
+    user, nice, system, idle, waiting, *interrupts = map(int, fields)  # interrupts, and what the host took away
+    busy = user + nice + system + sum(interrupts)
+    return busy, busy + idle + waiting, time.process_time() * os.sysconf("SC_CLK_TCK")
+
+
+def _others(before: tuple[float, float, float] | None, after: tuple[float, float, float] | None) -> float | None:
+    """Share of the machine's processors that other processes used between the two; None where it cannot be told."""
+    if before is None or after is None:
+        return None
+    busy, total, own = (later - earlier for earlier, later in zip(before, after, strict=True))
+    return max(0.0, min(1.0, (busy - own) / total)) if total > 0 else None  # no tick passed: too short to tell
+
+
+def peak_memory_bytes(call: Call, device: Device) -> int | None:
+    """What a call needs beyond what is held before it, results included; None where it cannot be measured.
+
+    On a GPU: of PyTorch's allocator. On a CPU: growth of the resident set to its peak, which the kernel keeps (Linux; to about 0.1 MiB a
+    thread), after memory that earlier calls left free was given back.
+    """
+    if device == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        held = torch.cuda.memory_allocated()
+        call()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - held
+    try:
+        _give_back_free_memory()
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        held = _status_bytes("VmRSS")
+        call()
+        return max(0, _status_bytes("VmHWM") - held)
+    except OSError:
+        return None
+
+
+def _give_back_free_memory() -> None:
+    """Has glibc return free memory to the system; elsewhere nothing happens."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _status_bytes(field: str) -> int:
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise OSError(f"/proc/self/status has no {field}")
