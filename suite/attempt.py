@@ -62,7 +62,7 @@ def attempt(spec: CellSpec, context: CellContext, cell: str = CELL) -> Iterator[
 
 def limit_threads(threads: int) -> None:
     """Holds torch and numba to `threads` in this process, whether or not they are loaded already."""
-    if "numba" in sys.modules:
+    if sys.modules.get("numba") is not None:
         import numba
 
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))

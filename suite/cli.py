@@ -219,7 +219,7 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, di
     from suite.execute import How
 
     if _times_scans(options):
-        return How(options.launcher, specs[0].threads, reason, None, disk_mib, scan_cell.CELL)
+        return How(options.launcher, machine.cores(), reason, None, disk_mib, scan_cell.CELL)  # nothing runs beside a cell
     address = options.address or (os.environ.get("RAY_ADDRESS") or None if options.launcher == "ray" else None)
     if options.address and options.launcher != "ray":
         raise SuiteError(f"--address {options.address} is for --launcher ray, not {options.launcher}.")

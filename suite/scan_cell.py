@@ -7,23 +7,27 @@ with the caches that this filled. Environment variables hold the threads from th
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from suite.attempt import thread_environment
 from suite.cell import CellContext, Progress, now, provenance
 from suite.paths import ROOT
+from suite.scan_grid import available
 from suite.scan_record import Caches, ScanFindings, ScanRecord, Start, Verified
 from suite.spec import ScanSpec
 
 CELL = "suite.scan_cell:run_scan"
-CACHES = ("SUITE_CACHE", "NUMBA_CACHE_DIR", "TRITON_CACHE_DIR", "TORCH_EXTENSIONS_DIR", "CUDA_CACHE_PATH")  # of all that builds
+BUILDS: Mapping[str, str] = MappingProxyType(  # what tells a backend where it keeps what it builds; the others build nothing
+    {"numba": "NUMBA_CACHE_DIR", "cpp": "SUITE_CACHE", "triton": "TRITON_CACHE_DIR"}
+)
 LAST_WORDS = 2000  # characters of a process that died
 
 
@@ -44,8 +48,8 @@ def run_scan(spec: ScanSpec, context: CellContext) -> Iterator[Progress | ScanRe
         spec=spec,
         status="failed" if wrong else "done",
         attempt=context.attempt,
-        findings=findings,
-        provenance=provenance(context, started, {}),
+        findings=findings.model_copy(update={"absent": tuple(available(spec.device)[1])}),
+        provenance=provenance(dataclasses.replace(context, threads=spec.threads), started, {}),
         error=_accusation(wrong) if wrong else None,
     )
 
@@ -65,19 +69,20 @@ def in_processes(spec: ScanSpec) -> Iterator[Progress | ScanFindings]:
     with contextlib.ExitStack() as stack:
         environment = os.environ | thread_environment(spec.threads) | {"PYTHONPATH": _python_path()}
         starts: list[Start] = []
-        if spec.build:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ssm-scan-", ignore_cleanup_errors=True))
-            environment |= {name: str(Path(folder) / name.lower()) for name in CACHES}
+        caches: Caches = "found" if spec.backend in BUILDS else "none"
+        if spec.build and spec.backend in BUILDS:
+            folder = tempfile.TemporaryDirectory(prefix="ssm-scan-", ignore_cleanup_errors=True)
+            environment |= {BUILDS[spec.backend]: stack.enter_context(folder)}
             yield Progress(spec.fingerprint, "building", 0, spec.steps)
-            starts += [
-                Start.model_validate(found) for kind, found in _worker(spec, environment, "empty", only_start=True) if kind == "start"
-            ]
-        for kind, found in _worker(spec, environment, "filled" if spec.build else "found", only_start=False):
+            said = _worker(spec, environment, "empty", only_start=True)
+            starts += [Start.model_validate(value) for kind, value in said if kind == "start"]
+            caches = "filled"
+        for kind, value in _worker(spec, environment, caches, only_start=False):
             if kind == "progress":
-                yield Progress(**found)
+                yield Progress(**value)
             else:
-                findings = ScanFindings.model_validate(found)
-                yield findings.model_copy(update={"starts": (*starts, *findings.starts)})
+                found = ScanFindings.model_validate(value)
+                yield found.model_copy(update={"starts": (*starts, *found.starts)})
 
 
 def _python_path() -> str:

@@ -20,7 +20,6 @@ from suite import timing
 from suite.ceilings import Ceilings, bound, measure_ceilings
 from suite.cell import Progress
 from suite.scan_check import Check, check
-from suite.scan_grid import available
 from suite.scan_record import Caches, CeilingsUsed, Path, Round, ScanFindings, Start, Timing, Verified, Work
 from suite.spec import ScanSpec
 
@@ -53,17 +52,16 @@ def measure(spec: ScanSpec, caches: Caches) -> Iterator[Progress | ScanFindings]
     for found in check(spec.backend, spec.device):
         verified.append(_verified(found))
         yield Progress(spec.fingerprint, "verifying", 0, spec.steps, note=found.name)
-    absent = tuple(available(spec.device)[1])
     if any(found.wrong for found in verified):
-        yield ScanFindings(verdict="incorrect", verified=tuple(verified), starts=starts, absent=absent)
+        yield ScanFindings(verdict="incorrect", verified=tuple(verified), starts=starts)
         return
-    ceilings = measure_ceilings(spec.device)
     timings = []
     for index, name in enumerate(spec.cases, 1):
         case = replace(CASES[name], dtype=spec.dtype)
         for kind in _kinds(spec, case):
             yield Progress(spec.fingerprint, "timing", index, spec.steps, note=f"{name}, {kind[0]}, {kind[1]}")
-            timings.append(_timing(spec, case, kind, ceilings))
+            timings.append(_timing(spec, case, kind))
+    ceilings = measure_ceilings(spec.device)  # last: it may load another backend's library into this process
     yield ScanFindings(
         verdict="correct",
         verified=tuple(verified),
@@ -73,9 +71,16 @@ def measure(spec: ScanSpec, caches: Caches) -> Iterator[Progress | ScanFindings]
             exponentials_per_second=ceilings.exponentials,
             exponentials_method=ceilings.method,
         ),
-        timings=tuple(timings),
-        absent=absent,
+        timings=tuple(_bounded(spec, found, ceilings) for found in timings),
     )
+
+
+def _bounded(spec: ScanSpec, found: Timing, ceilings: Ceilings) -> Timing:
+    """With what the ceilings allow; an image's scan is left alone, for its projections count too."""
+    if found.path != "sequences":
+        return found
+    least, by = bound(replace(CASES[found.case], dtype=spec.dtype), found.work, ceilings)
+    return found.model_copy(update={"bound_ms": least * 1e3, "bound_by": by})
 
 
 def _first_case(spec: ScanSpec) -> Case:
@@ -96,7 +101,7 @@ def _kinds(spec: ScanSpec, case: Case) -> list[Kind]:
     return [(path, work) for path in paths for work in works]
 
 
-def _timing(spec: ScanSpec, case: Case, kind: Kind, ceilings: Ceilings) -> Timing:
+def _timing(spec: ScanSpec, case: Case, kind: Kind) -> Timing:
     path, work = kind
     what = {"case": case.name, "path": path, "work": work, "layer": case.layer, "shape": _shape(case), "elements": case.elements}
     expected = _expected_seconds(spec, case, kind)
@@ -106,7 +111,6 @@ def _timing(spec: ScanSpec, case: Case, kind: Kind, ceilings: Ceilings) -> Timin
     first = timing.once(call, spec.device)
     samples = timing.measure(call, spec.device, spec.seconds)
     peak = timing.peak_memory_bytes(call, spec.device)
-    least, by = bound(case, work, ceilings) if path == "sequences" else (None, None)
     low, high = samples.quartiles
     return Timing(
         **what,
@@ -116,8 +120,6 @@ def _timing(spec: ScanSpec, case: Case, kind: Kind, ceilings: Ceilings) -> Timin
         median_ms=samples.median * 1e3,
         quartiles_ms=(low * 1e3, high * 1e3),
         noisy=samples.noisy,
-        bound_ms=None if least is None else least * 1e3,
-        bound_by=by,
         peak_memory_mib=None if peak is None else peak / 2**20,
     )
 
@@ -127,11 +129,16 @@ def _shape(case: Case) -> str:
 
 
 def _expected_seconds(spec: ScanSpec, case: Case, kind: Kind) -> float:
-    """By a scan of SHORT steps, and that time goes with the steps; the second call, for the first may build something."""
-    short = case.shortened(SHORT)
-    call = _call(spec, short, kind)
-    call()
-    return timing.once(call, spec.device) * case.length / short.length
+    """By a shorter scan, and that time goes with the steps; by a longer one where that is too much: a short call is mostly overhead."""
+    limit, length = LONGEST * spec.seconds, SHORT
+    while True:
+        short = case.shortened(length)
+        call = _call(spec, short, kind)
+        taken = min(timing.once(call, spec.device) for _ in range(2))  # the first may build something
+        expected = taken * case.length / short.length
+        if expected <= limit or 4 * taken > limit or 4 * length >= case.length:
+            return expected
+        length *= 4
 
 
 def _call(spec: ScanSpec, case: Case, kind: Kind) -> Call:

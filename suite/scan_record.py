@@ -14,7 +14,7 @@ from suite.record import Attempt, Frozen
 from suite.spec import ScanSpec
 
 Work = Literal["forward", "forward+backward"]
-Caches = Literal["empty", "filled", "found"]
+Caches = Literal["empty", "filled", "found", "none"]
 Path = Literal["sequences", "image", "image-copied"]
 
 
@@ -44,7 +44,7 @@ class Verified(Frozen):
 class Start(Frozen):
     """The first calls in a new process that has loaded PyTorch and nothing of the backend, on a short scan."""
 
-    caches: Caches = Field(description="of what the backend builds: empty, filled by the start before, or as they were found")
+    caches: Caches = Field(description="of what it builds: empty, filled by the start before, as found; none, where it builds nothing")
     case: str
     length: int
     forward_seconds: float = Field(description="import, build or load, and the first forward pass")

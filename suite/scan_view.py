@@ -152,7 +152,8 @@ def _row(times: dict[tuple[str, str, Path, Work], Timing], record: ScanRecord, c
     forward, both = (_measured(times.get((name, case, path, work)), times.get((*baseline, work))) for work in WORKS)
     checks = {found.name: found for found in record.findings.verified}
     peaks = [found.timing.peak_memory_mib for found in (both, forward) if found and found.timing.peak_memory_mib is not None]
-    return Row(name, forward, both, checks.get(case), peaks[0] if peaks else None)
+    check = checks.get(case if path != "image" else f"{case}, image, 4 ways")
+    return Row(name, forward, both, check, peaks[0] if peaks else None)
 
 
 def _measured(timing: Timing | None, baseline: Timing | None) -> Measured | None:

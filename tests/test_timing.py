@@ -1,0 +1,115 @@
+"""Samples, their statistics, memory, and the ceilings of the machine."""
+
+import itertools
+import sys
+import time
+
+import pytest
+import torch
+
+from models.scan.cases import CASES
+from suite import ceilings, timing
+from suite.ceilings import Ceilings
+from suite.timing import Round, Samples
+
+
+def rounds(*pairs):
+    return Samples(tuple(Round(tuple(seconds), 1, others) for seconds, others in pairs), warm_up=2)
+
+
+def test_statistics_are_of_the_quiet_rounds():
+    found = rounds(([1.0, 2.0, 3.0], 0.0), ([90.0, 91.0], 0.5), ([4.0, 5.0], 0.12))
+    assert not found.noisy
+    assert found.used == (1.0, 2.0, 3.0, 4.0, 5.0)
+    assert found.median == 3.0
+    assert found.quartiles == (2.0, 4.0)
+
+
+def test_too_few_quiet_samples_are_noisy_and_all_count():
+    found = rounds(([1.0, 2.0], 0.0), ([90.0, 91.0, 92.0], 0.5))
+    assert found.noisy
+    assert found.median == 90.0
+
+
+def test_a_few_samples_of_a_slow_call_need_not_be_five():
+    assert not rounds(([1.0, 1.1, 1.2], 0.01)).noisy
+    assert rounds(([1.0, 1.1, 1.2], 0.4)).noisy
+
+
+def test_where_nothing_is_known_of_others_a_round_is_quiet():
+    assert not rounds(([1.0] * 5, None)).noisy
+
+
+def test_quartiles_of_one_sample_are_itself():
+    assert timing.quartiles([3.0]) == (3.0, 3.0)
+
+
+def test_a_sleep_takes_as_long_as_it_sleeps():
+    found = timing.measure(lambda: time.sleep(0.01), "cpu", 0.2)
+    assert 0.01 <= found.median < 0.05
+    assert all(one.calls == 1 for one in found.rounds)
+    assert len(found.used) >= timing.FEWEST_SAMPLES
+
+
+def test_short_calls_are_timed_many_at_a_time():
+    calls = itertools.count()
+    found = timing.measure(lambda: next(calls), "cpu", 0.05)
+    assert found.rounds[0].calls > 100
+    assert next(calls) >= sum(len(one.seconds) * one.calls for one in found.rounds)
+    assert 0 < found.median < 1e-4
+
+
+def test_rounds_are_repeated_while_others_use_the_machine(monkeypatch):
+    shares = iter([0.9, 0.9, *[0.0] * 100])
+    monkeypatch.setattr(timing, "_others", lambda _before, _after: next(shares))
+    monkeypatch.setattr(timing, "ROUND_SECONDS", 0.02)
+    found = timing.measure(lambda: time.sleep(0.002), "cpu", 0.06)
+    assert [one.quiet for one in found.rounds[:3]] == [False, False, True]
+    assert not found.noisy
+
+
+def test_a_machine_that_never_gets_quiet_ends_the_measurement_all_the_same(monkeypatch):
+    monkeypatch.setattr(timing, "_others", lambda _before, _after: 0.9)
+    begun = time.perf_counter()
+    assert timing.measure(lambda: time.sleep(0.002), "cpu", 0.05).noisy
+    assert time.perf_counter() - begun < 3.0
+
+
+def test_the_share_of_others_is_what_is_busy_and_not_ours():
+    assert timing._others((100, 1000, 40), (160, 1200, 70)) == pytest.approx((60 - 30) / 200)
+    assert timing._others((100, 1000, 40), (110, 1200, 70)) == 0.0  # clocks differ by a tick
+    assert timing._others((100, 1000, 40), (100, 1000, 40)) is None
+    assert timing._others(None, None) is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_peak_memory_is_that_of_the_call():
+    peak = timing.peak_memory_bytes(lambda: torch.ones(40 * 2**20 // 4).add_(1), "cpu")
+    if peak is None:
+        pytest.skip("the kernel does not reset the peak here")
+    assert 36 * 2**20 < peak < 60 * 2**20
+    assert timing.peak_memory_bytes(lambda: None, "cpu") < 4 * 2**20
+
+
+def test_ceilings_are_measured_and_positive(monkeypatch):
+    monkeypatch.setattr(ceilings, "SECONDS", 0.05)
+    monkeypatch.setattr(ceilings, "COPY_BYTES", {"cpu": 16 * 2**20})
+    found = ceilings.measure_ceilings("cpu")
+    assert 1e8 < found.bandwidth < 1e13
+    assert 1e6 < found.exponentials < 1e13
+    assert "2^x" in found.method or "exp2" in found.method
+
+
+def test_the_bound_is_the_larger_of_moving_and_computing():
+    case = CASES["light"]
+    rows, streams = 288 * 4096, 4 * 10 * 4096
+    assert ceilings.moved_bytes(case, "forward") == 4 * (3 * rows + 2 * streams)
+    assert ceilings.moved_bytes(case, "forward+backward") == 2 * ceilings.moved_bytes(case, "forward")
+    assert ceilings.exponentials(case, "forward+backward") == 2 * 288 * 10 * 4096
+    assert ceilings.bound(case, "forward", Ceilings(1e9, 1e15, "")) == (ceilings.moved_bytes(case, "forward") / 1e9, "bandwidth")
+    assert ceilings.bound(case, "forward", Ceilings(1e15, 1e9, "")) == (case.elements / 1e9, "exponentials")
+
+
+def test_half_precision_moves_half():
+    case = CASES["bfloat16"]
+    assert ceilings.moved_bytes(case, "forward") == 2 * (3 * 2 * 24 * 130 + 2 * 2 * 2 * 8 * 130)
