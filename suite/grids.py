@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 import models
-from models.lookup import lookup
+from models.lookup import UnknownName, suggest
 from suite.budgets import budget as budget_row
 from suite.data.degradations import degradation
 from suite.data.sets import SETS, resolve_folder
@@ -16,6 +16,8 @@ from suite.errors import Exit, SuiteError
 from suite.protocols import protocol
 from suite.spec import RunSpec
 from suite.tasks import task as task_row
+
+SCANS = "backends"  # the grid of scan backends, whose cells suite.scan_grid makes
 
 SELECTED_ELSEWHERE = MappingProxyType(
     {"model": "--only", "task": "--grid", "budget": "--budget", "seed": "--seeds", "backend": "--backend", "device": "--device"}
@@ -58,7 +60,9 @@ def cells(
     `only` holds model names, shell patterns or parts of names; `changes` the fields of `--set`; `backend` is a concrete name.
     Raises `UnknownName` or `SuiteError` for what is not known, and for a selection that is empty.
     """
-    row = lookup("grid", grid, GRIDS)
+    if grid not in GRIDS:
+        raise UnknownName(f"no grid is called {grid!r}.{suggest(grid, (*GRIDS, SCANS))}")
+    row = GRIDS[grid]
     chosen = [name for name in row.models if not only or any(selects(pattern, name, row.models) for pattern in only)]
     if not chosen:
         raise SuiteError(

@@ -19,13 +19,13 @@ from models.scan.cases import CASES, LAYERS
 from suite import machine
 from suite.errors import Exit, SuiteError
 from suite.estimate import Estimate
-from suite.grids import selects
+from suite.grids import SCANS, selects
 from suite.ledger import Ledger
 from suite.paths import ROOT
 from suite.scan_record import Absent, ScanRecord
 from suite.spec import ScanSpec
 
-NAME = "backends"
+NAME = SCANS
 SUMMARY = "every scan backend that runs on this machine, verified and then timed; a cell a backend, with the machine to itself"
 REASON = "every backend that runs here is timed"
 SOFTWARE = ("torch", "numba", "triton", "mamba-ssm")
@@ -56,6 +56,7 @@ def cells(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
     """The cells, and the backends that do not run on the device here; raises `UnknownName`, `BackendUnavailable` or `SuiteError`."""
     for name in selection.backends:
         resolve_backend(name, selection.device)
+    _check_device(selection.device)
     running, absent = available(selection.device)
     named = [name for name in running if not selection.backends or name in selection.backends]
     chosen = [name for name in named if not selection.only or any(selects(pattern, name, BACKENDS) for pattern in selection.only)]
@@ -84,6 +85,17 @@ def cells(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
         for name in chosen
     ]
     return specs, absent
+
+
+def _check_device(device: str) -> None:
+    """SuiteError where PyTorch cannot use a GPU that is asked for."""
+    if device != "cuda":
+        return
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks the driver without starting CUDA in this process
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
 
 
 def available(device: str) -> tuple[list[str], list[Absent]]:

@@ -220,6 +220,7 @@ def test_both_kinds_of_record_live_in_one_ledger_and_each_has_its_page(run, tmp_
 ERRORS = {
     "unknown backend": (("scan", "--backend", "numbas"), Exit.USAGE, "'numba'"),
     "backend of another device": (("scan", "--backend", "numba", "--device", "cuda"), Exit.NOT_READY, "not on cuda"),
+    "no GPU": (("scan", "--device", "cuda"), Exit.NOT_READY, "PyTorch finds no GPU"),
     "unknown case": (("scan", "--case", "lihgt"), Exit.NOTHING, "Did you mean 'light'"),
     "no threads": (("scan", "--threads", 0), Exit.USAGE, "must be 1 to"),
     "no time": (("scan", "--seconds", 0), Exit.USAGE, "more than 0"),
@@ -233,7 +234,8 @@ ERRORS = {
 
 
 @pytest.mark.parametrize(("words", "code", "part"), ERRORS.values(), ids=ERRORS)
-def test_a_user_s_error_is_one_message_and_its_code(run, words, code, part):
+def test_a_user_s_error_is_one_message_and_its_code(run, monkeypatch, words, code, part):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     found, out, err = run(*words)
     assert (found, out) == (code, "")
     assert part in err
