@@ -44,7 +44,7 @@ class _Image(ctypes.Structure):
 
 
 class _ImageGradients(ctypes.Structure):
-    _fields_ = (*((name, _Pointer) for name in ("dy", "dx", "proj", "constants")), ("parts", _Integer))
+    _fields_ = (*((name, _Pointer) for name in ("dy", "dx", "dx_columns", "proj", "constants")), ("parts", _Integer))
 
 
 @functools.cache
@@ -130,9 +130,9 @@ def backward(grad_y: Tensor, kept: Tensor, args: ScanArguments, delta_softplus: 
     return du, ddelta, dA, _sum(dB), _sum(dC), None if args.D is None else dD, None if args.delta_bias is None else dbias
 
 
-def _pairs(args: ImageArguments) -> int:
-    """Buffers that a direction and its reverse add to: rows, and columns where there are four."""
-    return 2 if args.dt_proj.shape[0] == 4 else 1
+def _columns(args: ImageArguments) -> Tensor:
+    """Room for what the columns give, beside what the rows give: like x where both are walked, else empty."""
+    return torch.empty_like(args.x) if args.dt_proj.shape[0] == 4 else args.x.new_empty(0)
 
 
 def image_kept_shape(args: ImageArguments) -> tuple[int, ...]:
@@ -147,21 +147,21 @@ def _described_image(args: ImageArguments) -> _Image:
 
 def image_forward(args: ImageArguments, keep: bool) -> tuple[Tensor, Tensor]:
     """The y (B, H, W, C) of the image's scans, and h before every tile."""
-    y, kept = args.x.new_empty(_pairs(args), *args.x.shape), args.x.new_empty(image_kept_shape(args) if keep else (0,))
-    _compiled().image_forward(ctypes.byref(_described_image(args)), _Pointer(_to(y)), _Pointer(_to(kept) if keep else None))
-    return _sum(y), kept
+    y, columns, kept = torch.empty_like(args.x), _columns(args), args.x.new_empty(image_kept_shape(args) if keep else (0,))
+    _compiled().image_forward(ctypes.byref(_described_image(args)), *map(_Pointer, (_to(y), _to(columns), _to(kept) if keep else None)))
+    return y, kept
 
 
 def image_backward(grad_y: Tensor, kept: Tensor, args: ImageArguments) -> tuple[Tensor, ...]:
     """Gradients of x, proj, dt_proj, A, D and delta_bias, given that of y (B, H, W, C)."""
     batch, channels, (directions, _, rank), states = args.x.shape[0], args.x.shape[-1], args.dt_proj.shape, args.A.shape[1]
-    parts = _parts(batch * _pairs(args), channels)
-    dx, dproj = args.x.new_empty(_pairs(args), *args.x.shape), args.x.new_empty(parts, *args.proj.shape)
+    parts = _parts(batch * (2 if directions == 4 else 1), channels)
+    dx, columns, dproj = torch.empty_like(args.x), _columns(args), args.x.new_empty(parts, *args.proj.shape)
     rows = args.x.new_empty(batch, directions * channels, states + 2 + rank)
-    gradients = _ImageGradients(*map(_to, (grad_y, dx, dproj, rows)), parts)
+    gradients = _ImageGradients(*map(_to, (grad_y, dx, columns, dproj, rows)), parts)
     _compiled().image_backward(ctypes.byref(_described_image(args)), _Pointer(_to(kept)), ctypes.byref(gradients))
     dA, dD, dbias, ddt_proj = _constants(rows, states)
-    return _sum(dx), _sum(dproj), ddt_proj.view_as(args.dt_proj), dA, dD, dbias
+    return dx, _sum(dproj), ddt_proj.view_as(args.dt_proj), dA, dD, dbias
 
 
 def exp2_throughput(vectors: int = 2_000_000) -> float:

@@ -5,8 +5,8 @@
 //     h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t          y_t = C_t . h_t + D u_t
 //
 // A *block* is LANES channels, one to a SIMD lane; lanes left over are zero. It proceeds in *tiles* of TILE steps, held as one vector a
-// step. The loop over states, S at a time, stands outside that over a tile's steps: their h are registers, a tile stays in the first-level
-// cache, N is a run-time value. A *task* is some blocks of one sequence; all of them pass a tile before the next, so that what a tile
+// step. The loop over states stands outside that over a tile's steps: h is a register, a tile stays in the first-level cache, N is a run-time
+// value. A *task* is some blocks of one sequence; all of them pass a tile before the next, so that what a tile
 // shares (B, C and the sums for their gradients) stays near. How work is divided depends on shapes alone, sums run in a fixed order, and
 // no two tasks add to the same place: results are the same bits for any number of threads.
 //
@@ -19,6 +19,7 @@
 // Vectors are GCC's and Clang's vector type, so one source serves AVX-512, AVX2, NEON and plain SSE.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -35,9 +36,9 @@ constexpr int LANES = 16;
 #else
 constexpr int LANES = 8;
 #endif
-constexpr int TILE = 64;    // steps between kept states
-constexpr int FORWARD = 4;  // states at a time: as many independent recurrences
-constexpr int BACKWARD = 2; // fewer, since more is kept for each: the tile must fit the first-level cache
+constexpr int TILE = 64;     // steps between kept states
+constexpr int GROUP = 4;     // vectors that elementary functions take at a time
+constexpr int BACKWARD = 2;  // states that the gradient takes at a time: what a tile keeps for them must fit the first-level cache
 
 using vec = float __attribute__((vector_size(LANES * sizeof(float))));
 using ivec = int32_t __attribute__((vector_size(LANES * sizeof(int32_t))));
@@ -71,57 +72,78 @@ inline vec clamp(vec x, float low, float high) {
 #endif
 }
 
+inline vec absolute(vec x) { return (vec)((ivec)x & 0x7fffffff); }
+
 // Elementary functions -------------------------------------------------------------------------------------------------------------------
 
 constexpr float LOG2E = 1.44269504088896341f, LOG2E_REST = 1.92596299e-8f;  // their sum is log2(e)
 constexpr float ROUNDER = 12582912.0f;  // 1.5 * 2^23: x + ROUNDER rounds x to an integer and holds that integer in its low bits
 
-// 2^(f + k) for f in [-1/2, 1/2] and an integer k + ROUNDER, by a polynomial fitted to a relative error of 2e-9; exactly 1 at f = 0, where an
-// error would be made again at every step of a slow decay.
-inline vec power_of_two(vec f, vec k) {
-    vec p = f * 0.000153526169f + 0.00133985758f;
-    p = p * f + 0.00961843878f;
-    p = p * f + 0.0555033349f;
-    p = p * f + 0.240226477f;
-    p = p * f + 0.693147182f;
-    p = p * f + 1.0f;
-    return (vec)((ivec)p + ((ivec)k << 23));
+// All of them take several vectors and go step by step for all: a processor's window is too short to find as much to do at once by itself.
+
+// 2^(f + k) for f in [-1/2, 1/2] and an integer k + ROUNDER, into f, by a polynomial fitted to a relative error of 2e-9; exactly 1 at f = 0,
+// where an error would be made again at every step of a slow decay.
+constexpr float TWO_TO[] = {0.000153526169f, 0.00133985758f, 0.00961843878f, 0.0555033349f, 0.240226477f, 0.693147182f, 1.0f};
+
+template <int M>
+inline void power_of_two(vec (&f)[M], const vec (&k)[M]) {
+    vec p[M];
+    for (int i = 0; i < M; ++i) p[i] = f[i] * TWO_TO[0] + TWO_TO[1];
+    for (int c = 2; c < 7; ++c)
+        for (int i = 0; i < M; ++i) p[i] = p[i] * f[i] + TWO_TO[c];
+    for (int i = 0; i < M; ++i) f[i] = (vec)((ivec)p[i] + ((ivec)k[i] << 23));
 }
 
-// 2^x; 0 up to x = -127, infinite from 128.
-inline vec exp2(vec x) {
-    x = clamp(x, -127.0f, 128.0f);
-    const vec k = x + ROUNDER;
-    return power_of_two(x - (k - ROUNDER), k);
+// 2^(x y) into x; 0 up to x y = -127, infinite from 128. BOUNDED: all |x y| are known to be less than REACH.
+constexpr float REACH = 126.0f;
+
+template <bool BOUNDED, int M>
+inline void exp2_of_product(vec (&x)[M], const vec (&y)[M]) {
+    vec k[M];
+    if constexpr (BOUNDED) {
+        for (int i = 0; i < M; ++i) k[i] = x[i] * y[i] + ROUNDER;
+        for (int i = 0; i < M; ++i) x[i] = x[i] * y[i] - (k[i] - ROUNDER);
+    } else {
+        for (int i = 0; i < M; ++i) x[i] = clamp(x[i] * y[i], -127.0f, 128.0f);
+        for (int i = 0; i < M; ++i) k[i] = x[i] + ROUNDER;
+        for (int i = 0; i < M; ++i) x[i] -= k[i] - ROUNDER;
+    }
+    power_of_two(x, k);
 }
 
 // exp(-|x|), at least 1.6e-38; log2(e) in two parts, so that a large |x| costs no digits.
-inline vec exp_minus_abs(vec x) {
-    x = x > 0 ? -x : x;
-    x = x < -87.0f ? vec{} - 87.0f : x;
-    const vec k = x * LOG2E + ROUNDER;
-    return power_of_two(x * LOG2E_REST + (x * LOG2E - (k - ROUNDER)), k);
+template <int M>
+inline void exp_minus_abs(vec (&x)[M]) {
+    vec k[M];
+    for (int i = 0; i < M; ++i) x[i] = clamp(-absolute(x[i]), -87.0f, 0.0f);
+    for (int i = 0; i < M; ++i) k[i] = x[i] * LOG2E + ROUNDER;
+    for (int i = 0; i < M; ++i) x[i] = x[i] * LOG2E_REST + (x[i] * LOG2E - (k[i] - ROUNDER));
+    power_of_two(x, k);
 }
 
 // log(1 + exp(x)) = max(x, 0) + log1p(z), z = exp(-|x|), so that a small result keeps its digits; log1p(z) / z by a polynomial fitted to a
 // relative error of 3.3e-8, exactly 1 at 0.
-inline vec softplus(vec x) {
-    const vec z = exp_minus_abs(x);
-    vec p = z * 0.00536481836f - 0.0300657684f;
-    p = p * z + 0.0792044968f;
-    p = p * z - 0.137537991f;
-    p = p * z + 0.191536534f;
-    p = p * z - 0.248571633f;
-    p = p * z + 0.333213226f;
-    p = p * z - 0.49999648f;
-    p = p * z + 1.0f;
-    return (x < 0 ? vec{} : x) + z * p;
+constexpr float LOG1P[] = {0.00536481836f, -0.0300657684f, 0.0792044968f, -0.137537991f, 0.191536534f,
+                           -0.248571633f,  0.333213226f,   -0.49999648f,  1.0f};
+
+template <int M>
+inline void softplus(vec (&x)[M]) {
+    vec z[M], p[M];
+    for (int i = 0; i < M; ++i) z[i] = x[i];
+    exp_minus_abs(z);
+    for (int i = 0; i < M; ++i) p[i] = z[i] * LOG1P[0] + LOG1P[1];
+    for (int c = 2; c < 9; ++c)
+        for (int i = 0; i < M; ++i) p[i] = p[i] * z[i] + LOG1P[c];
+    for (int i = 0; i < M; ++i) x[i] = clamp(x[i], 0.0f, INFINITY) + z[i] * p[i];
 }
 
 // 1 / (1 + exp(-x)), the derivative of softplus.
-inline vec sigmoid(vec x) {
-    const vec z = exp_minus_abs(x);
-    return (x < 0 ? z : vec{} + 1.0f) / (z + 1.0f);
+template <int M>
+inline void sigmoid(vec (&x)[M]) {
+    vec z[M];
+    for (int i = 0; i < M; ++i) z[i] = x[i];
+    exp_minus_abs(z);
+    for (int i = 0; i < M; ++i) x[i] = (x[i] < 0 ? z[i] : vec{} + 1.0f) / (z[i] + 1.0f);
 }
 
 // Transposition --------------------------------------------------------------------------------------------------------------------------
@@ -185,37 +207,44 @@ struct Tile {
     vec decay[BACKWARD][TILE], carried[BACKWARD][TILE];  // exp(delta_t A), and that times h_{t-1}
 };
 
-// What a tile shares among the blocks of a task: B and C at step t and state n are B[n * by_state + t * by_step], likewise C.
+// What a tile shares among the blocks of a task: B and C at state n and step t are B[n * by_state + t], likewise C.
 struct Shared {
     const float *B, *C;
-    Index by_state, by_step;
+    Index by_state;
 };
 
-// Constants of a block, a vector each: A and A log2(e) of every state, D, delta_bias, and the rows of dt_proj.
+// Constants of a block, a vector each: A and A log2(e) of every state, D, delta_bias, the largest |A log2(e)|, the rows of dt_proj.
 struct Constants {
-    vec *A, *A_log2e, *D, *bias, *dt_proj;
-    static Index count(Index states, Index rank) { return 2 * states + 2 + rank; }
-    Constants(vec* at, Index states) : A(at), A_log2e(A + states), D(A_log2e + states), bias(D + 1), dt_proj(bias + 1) {}
+    vec *A, *A_log2e, *D, *bias, *reach, *dt_proj;
+    static Index count(Index states, Index rank) { return 2 * states + 3 + rank; }
+    Constants(vec* at, Index states) : A(at), A_log2e(A + states), D(A_log2e + states), bias(D + 1), reach(bias + 1), dt_proj(reach + 1) {}
 };
 
 // The recurrences ------------------------------------------------------------------------------------------------------------------------
 
-// S states through a tile, y_t += C_t h_t; h is that before the tile, then that after it.
-template <int S>
-inline void scan(Tile& tile, int steps, vec* h, const vec* A_log2e, const Shared& at, Index n) {
-    vec state[S], A[S];
-    const float *B = at.B + n * at.by_state, *C = at.C + n * at.by_state;
-    for (int i = 0; i < S; ++i) state[i] = h[n + i], A[i] = A_log2e[n + i];
-    for (int t = 0; t < steps; ++t, B += at.by_step, C += at.by_step) {
-        const vec delta = tile.delta[t], delta_u = tile.delta_u[t];
-        vec y = tile.y[t];
-        for (int i = 0; i < S; ++i) {
-            state[i] = exp2(delta * A[i]) * state[i] + delta_u * B[i * at.by_state];
-            y += state[i] * C[i * at.by_state];
-        }
-        tile.y[t] = y;
+// One state through M steps, y_t += C_t h_t; h is that before the steps, then that after them.
+template <bool BOUNDED, int M>
+inline void scan_steps(Tile& tile, int t, vec& h, vec A_log2e, const float* B, const float* C) {
+    vec decay[M], A[M];
+    for (int i = 0; i < M; ++i) decay[i] = tile.delta[t + i], A[i] = A_log2e;
+    exp2_of_product<BOUNDED>(decay, A);
+    for (int i = 0; i < M; ++i) {
+        h = decay[i] * h + tile.delta_u[t + i] * B[t + i];
+        tile.y[t + i] += h * C[t + i];
     }
-    for (int i = 0; i < S; ++i) h[n + i] = state[i];
+}
+
+// All states through a tile.
+template <bool BOUNDED>
+inline void scan(Tile& tile, int steps, vec* h, const vec* A_log2e, const Shared& at, Index N) {
+    for (Index n = 0; n < N; ++n) {
+        const float *B = at.B + n * at.by_state, *C = at.C + n * at.by_state;
+        vec state = h[n];
+        int t = 0;
+        for (; t + GROUP <= steps; t += GROUP) scan_steps<BOUNDED, GROUP>(tile, t, state, A_log2e[n], B, C);
+        for (; t < steps; ++t) scan_steps<BOUNDED, 1>(tile, t, state, A_log2e[n], B, C);
+        h[n] = state;
+    }
 }
 
 // Sums over the lanes are taken later, over all blocks of the task at once: here they stay vectors, (states, TILE).
@@ -224,29 +253,33 @@ struct Sums {
 };
 
 // S states through a tile and back: dh_t = C_t dy_t + exp(delta_{t+1} A) dh_{t+1}, where `dh` is that last term for the last step.
-template <int S>
+template <bool BOUNDED, int S>
 inline void adjoint(Tile& tile, int steps, const vec* h, vec* dh, vec* dA, const Constants& of, const Shared& at, const Sums& sums, Index n) {
     const float *B = at.B + n * at.by_state, *C = at.C + n * at.by_state;
     vec *dB = sums.B + n * TILE, *dC = sums.C + n * TILE;
     vec state[S], A[S], dA_tile[S];
     for (int i = 0; i < S; ++i) state[i] = h[n + i], A[i] = of.A_log2e[n + i];
-    for (int t = 0; t < steps; ++t)
+    for (int t = 0; t < steps; ++t) {
+        vec decay[S];
+        for (int i = 0; i < S; ++i) decay[i] = tile.delta[t];
+        exp2_of_product<BOUNDED>(decay, A);
         for (int i = 0; i < S; ++i) {
-            const vec decay = exp2(tile.delta[t] * A[i]), carried = decay * state[i];
-            state[i] = tile.delta_u[t] * B[i * at.by_state + t * at.by_step] + carried;
-            tile.decay[i][t] = decay;
+            const vec carried = decay[i] * state[i];
+            state[i] = tile.delta_u[t] * B[i * at.by_state + t] + carried;
+            tile.decay[i][t] = decay[i];
             tile.carried[i][t] = carried;
             dC[i * TILE + t] += tile.dy[t] * state[i];
         }
+    }
     for (int i = 0; i < S; ++i) state[i] = dh[n + i], A[i] = of.A[n + i], dA_tile[i] = vec{};
     for (int t = steps - 1; t >= 0; --t) {
         vec ddelta = tile.ddelta[t], du = tile.du[t];
         for (int i = 0; i < S; ++i) {
-            const vec total = tile.dy[t] * C[i * at.by_state + t * at.by_step] + state[i];
+            const vec total = tile.dy[t] * C[i * at.by_state + t] + state[i];
             const vec exponent = total * tile.carried[i][t];
             dA_tile[i] += exponent * tile.delta[t];
             ddelta += exponent * A[i];
-            du += total * B[i * at.by_state + t * at.by_step];
+            du += total * B[i * at.by_state + t];
             dB[i * TILE + t] += total * tile.delta_u[t];
             state[i] = total * tile.decay[i][t];
         }
@@ -256,20 +289,43 @@ inline void adjoint(Tile& tile, int steps, const vec* h, vec* dh, vec* dA, const
     for (int i = 0; i < S; ++i) dh[n + i] = state[i], dA[n + i] += dA_tile[i];
 }
 
-// delta and delta u from what was loaded.
-inline void prepare(Tile& tile, int steps, bool with_softplus) {
-    for (int t = 0; t < steps; ++t) {
-        tile.delta[t] = with_softplus ? softplus(tile.raw[t]) : tile.raw[t];
-        tile.delta_u[t] = tile.delta[t] * tile.u[t];
+template <bool BOUNDED>
+inline void adjoint_all(Tile& tile, int steps, const vec* h, vec* dh, vec* dA, const Constants& of, const Shared& at, const Sums& sums, Index N) {
+    Index n = 0;
+    for (; n + BACKWARD <= N; n += BACKWARD) adjoint<BOUNDED, BACKWARD>(tile, steps, h, dh, dA, of, at, sums, n);
+    for (; n < N; ++n) adjoint<BOUNDED, 1>(tile, steps, h, dh, dA, of, at, sums, n);
+}
+
+// delta and delta u from what was loaded; returns the largest |delta|. Computes to the end of a group: what lies beyond a tile's steps is
+// some number, and not used.
+inline float prepare(Tile& tile, int steps, bool with_softplus) {
+    vec most{};
+    for (int t = 0; t < steps; t += GROUP) {
+        vec delta[GROUP];
+        for (int i = 0; i < GROUP; ++i) delta[i] = t + i < steps ? tile.raw[t + i] : vec{};
+        if (with_softplus) softplus(delta);
+        for (int i = 0; i < GROUP; ++i) {
+            tile.delta[t + i] = delta[i];
+            tile.delta_u[t + i] = delta[i] * tile.u[t + i];
+            most = most > absolute(delta[i]) ? most : absolute(delta[i]);  // NaN is the largest
+        }
     }
+    float largest = 0;
+    for (int i = 0; i < LANES; ++i) largest = largest > most[i] ? largest : most[i];
+    return largest;
 }
 
 // du, ddelta and the gradients of D and delta_bias from those of delta_u and of what reaches delta through the decay.
 inline void close(Tile& tile, int steps, bool with_softplus, const Constants& of, const Constants& total) {
     vec dD{}, dbias{};
+    if (with_softplus)
+        for (int t = 0; t < steps; t += GROUP) {
+            vec (&slope)[GROUP] = *reinterpret_cast<vec(*)[GROUP]>(tile.raw + t);
+            sigmoid(slope);
+        }
     for (int t = 0; t < steps; ++t) {
         vec ddelta = tile.du[t] * tile.u[t] + tile.ddelta[t];
-        if (with_softplus) ddelta *= sigmoid(tile.raw[t]);
+        if (with_softplus) ddelta *= tile.raw[t];
         tile.ddelta[t] = ddelta;
         tile.du[t] = tile.du[t] * tile.delta[t] + *of.D * tile.dy[t];
         dD += tile.dy[t] * tile.u[t];
@@ -310,10 +366,10 @@ struct Image {
     Index batch, height, width, channels, directions, states, rank;
     int32_t threads;
 };
-// dx (pairs, B, P, C), to be summed over pairs; proj (parts, B, P, K, R + 2N); constants (B, K C, N + 2 + R): of A, D, delta_bias, dt_proj.
+// dx, and room for as much where K = 4; proj (parts, B, P, K, R + 2N); constants (B, K C, N + 2 + R): of A, D, delta_bias, dt_proj.
 struct ImageGradients {
     const float* dy;
-    float *dx, *proj, *constants;
+    float *dx, *dx_columns, *proj, *constants;
     Index parts;
 };
 
@@ -336,10 +392,13 @@ inline vec column(const float* p, Index stride, int lanes) {
 template <class Problem>
 void read_constants(const Constants& to, const Problem& from, const float* dt_proj, Index rank, Index row, int lanes) {
     const Index N = from.states;
+    float reach = 0;
     for (Index n = 0; n < N; ++n) {
         to.A[n] = column(from.A + row * N + n, N, lanes);
         to.A_log2e[n] = to.A[n] * LOG2E;
+        for (int i = 0; i < lanes; ++i) reach = reach > std::fabs(to.A_log2e[n][i]) ? reach : std::fabs(to.A_log2e[n][i]);
     }
+    *to.reach = vec{} + reach;
     *to.D = from.D ? load_part(from.D + row, lanes) : vec{};
     *to.bias = from.bias ? load_part(from.bias + row, lanes) : vec{};
     for (Index r = 0; r < rank; ++r) to.dt_proj[r] = column(dt_proj + row * rank + r, rank, lanes);
@@ -367,12 +426,12 @@ struct Sequences {
         start = tile * TILE;
         steps = int(std::min<Index>(TILE, scan.length - start));
         const Index at = sequence * scan.states * scan.length + start;
-        shared = {scan.B + at, scan.C + at, scan.length, 1};
+        shared = {scan.B + at, scan.C + at, scan.length};
     }
     void constants(const Constants& to, const Block& block) const {
         read_constants(to, scan, nullptr, 0, sequence % scan.groups * scan.width + block.first, block.lanes);
     }
-    void load(Tile& tile, const Constants& of, const Block& block) const {
+    void read(Tile& tile, const Constants& of, const Block& block) const {
         gather(tile.u, scan.u + offset(block), scan.length, block.lanes, steps);
         gather(tile.raw, scan.delta + offset(block), scan.length, block.lanes, steps);
         for (int t = 0; t < steps; ++t) tile.raw[t] += *of.bias;
@@ -380,7 +439,7 @@ struct Sequences {
     void store_y(float* y, Tile& tile, const Block& block) const {
         scatter(y + offset(block), scan.length, tile.y, block.lanes, steps);
     }
-    void load_dy(Tile& tile, const Block& block) const {
+    void read_dy(Tile& tile, const Block& block) const {
         gather(tile.dy, grad->dy + offset(block), scan.length, block.lanes, steps);
         vec mask{};
         for (int i = 0; i < block.lanes; ++i) mask[i] = 1.0f;
@@ -409,13 +468,13 @@ struct Walk {
     bool columns, reversed;
     Index start = 0;
     int steps = 0;
-    Index at[TILE];          // the pixel of each step
-    std::vector<float> rows;  // proj at these pixels, (TILE, R + 2N)
+    Index at[TILE];            // the pixel of each step
+    std::vector<float> entry;  // proj at these pixels, (R + 2N, TILE)
     Shared shared{};
 
     Walk(const Image& of, Index image_number, Index direction, const ImageGradients* to = nullptr)
         : image(of), grad(to), which(image_number), k(direction), columns(of.directions == 4 && direction % 2 == 1),
-          reversed(of.directions > 1 && direction >= of.directions / 2), rows(TILE * entries()) {}
+          reversed(of.directions > 1 && direction >= of.directions / 2), entry(TILE * entries()) {}
     Index length() const { return image.height * image.width; }
     Index width() const { return image.channels; }
     Index states() const { return image.states; }
@@ -423,54 +482,62 @@ struct Walk {
     Index entries() const { return image.rank + 2 * image.states; }
     bool with_softplus() const { return true; }
     Index row(const Block& block) const { return k * image.channels + block.first; }
-    Index pixels(Index t) const { return which * length() + at[t]; }
-    float* pixel(float* of, Index t, const Block& block) const { return of + pixels(t) * image.channels + block.first; }
-    const float* pixel(const float* of, Index t, const Block& block) const { return of + pixels(t) * image.channels + block.first; }
+    Index offset(int t, const Block& block) const { return at[t] * image.channels + block.first; }
 
     void begin(Index tile) {
         start = tile * TILE;
         steps = int(std::min<Index>(TILE, length() - start));
-        Index i = reversed ? length() - 1 - start : start;
-        Index line = columns ? i / image.height : 0, place = columns ? i % image.height : i;
-        for (int t = 0; t < steps; ++t) {
-            at[t] = columns ? place * image.width + line : place;
-            if (!reversed) { if (columns && ++place == image.height) place = 0, ++line; else if (!columns) ++place; }
-            else { if (columns && --place < 0) place = image.height - 1, --line; else if (!columns) --place; }
+        const Index line = columns ? image.height : length(), stride = columns ? image.width : 1;  // steps and pixels between them
+        for (int t = 0; t < steps;) {
+            const Index i = reversed ? length() - 1 - start - t : start + t, place = i % line;
+            const int run = int(std::min<Index>(steps - t, reversed ? place + 1 : line - place));
+            Index pixel = which * length() + (columns ? place * stride + i / line : i);
+            for (const int end = t + run; t < end; ++t, pixel += reversed ? -stride : stride) at[t] = pixel;
         }
-        const Index stride = image.directions * entries();
-        for (int t = 0; t < steps; ++t)
-            std::memcpy(rows.data() + t * entries(), image.proj + pixels(t) * stride + k * entries(), entries() * sizeof(float));
-        shared = {rows.data() + rank(), rows.data() + rank() + states(), 1, entries()};
+        read_entries();
+        shared = {entry.data() + rank() * TILE, entry.data() + (rank() + states()) * TILE, TILE};
+    }
+    const float* entries_at(int t) const { return image.proj + (at[t] * image.directions + k) * entries(); }
+    void read_entries() {
+        int t = 0;
+        for (; t + LANES <= steps && entries() >= LANES; t += LANES)
+            for (Index j = 0; j < entries(); j += LANES) {
+                const Index from = std::min(j, entries() - LANES);  // the last square may overlap the one before
+                vec square[LANES];
+                for (int i = 0; i < LANES; ++i) square[i] = load(entries_at(t + i) + from);
+                transpose(square);
+                for (int i = 0; i < LANES; ++i) store(&entry[(from + i) * TILE + t], square[i]);
+            }
+        for (; t < steps; ++t)
+            for (Index j = 0; j < entries(); ++j) entry[j * TILE + t] = entries_at(t)[j];
     }
     void constants(const Constants& to, const Block& block) const { read_constants(to, image, image.dt_proj, rank(), row(block), block.lanes); }
-    void load(Tile& tile, const Constants& of, const Block& block) const {
+    void read(Tile& tile, const Constants& of, const Block& block) const {
         for (int t = 0; t < steps; ++t) {
-            tile.u[t] = load_part(pixel(image.x, t, block), block.lanes);
-            const float* r = rows.data() + t * entries();
+            tile.u[t] = load_part(image.x + offset(t, block), block.lanes);
             vec raw = *of.bias;
-            for (Index i = 0; i < rank(); ++i) raw += of.dt_proj[i] * r[i];
+            for (Index r = 0; r < rank(); ++r) raw += of.dt_proj[r] * entry[r * TILE + t];
             tile.raw[t] = raw;
         }
     }
     // The second direction of a pair adds to what the first has stored.
     void put(float* to, const vec* values, const Block& block) const {
         for (int t = 0; t < steps; ++t) {
-            float* p = pixel(to, t, block);
+            float* p = to + offset(t, block);
             store_part(p, reversed ? load_part(p, block.lanes) + values[t] : values[t], block.lanes);
         }
     }
-    Index pair_offset() const { return columns ? image.batch * length() * image.channels : 0; }
-    void store_y(float* y, Tile& tile, const Block& block) const { put(y + pair_offset(), tile.y, block); }
-    void load_dy(Tile& tile, const Block& block) const {
-        for (int t = 0; t < steps; ++t) tile.dy[t] = load_part(pixel(grad->dy, t, block), block.lanes);
+    void store_y(float* y, Tile& tile, const Block& block) const { put(y, tile.y, block); }
+    void read_dy(Tile& tile, const Block& block) const {
+        for (int t = 0; t < steps; ++t) tile.dy[t] = load_part(grad->dy + offset(t, block), block.lanes);
     }
     void store_gradients(Tile& tile, const Block& block, vec* sums, const Constants& of, const Constants& total) const {
-        put(grad->dx + pair_offset(), tile.du, block);
+        put(columns ? grad->dx_columns : grad->dx, tile.du, block);
         for (Index r = 0; r < rank(); ++r) {
             vec ddt_proj{};
             for (int t = 0; t < steps; ++t) {
                 sums[r * TILE + t] += tile.ddelta[t] * of.dt_proj[r];
-                ddt_proj += tile.ddelta[t] * rows[t * entries() + r];
+                ddt_proj += tile.ddelta[t] * entry[r * TILE + t];
             }
             total.dt_proj[r] += ddt_proj;
         }
@@ -478,7 +545,7 @@ struct Walk {
     void store_sums(const float* sums, Index part) const {
         float* to = grad->proj + part * image.batch * length() * image.directions * entries();
         for (int t = 0; t < steps; ++t)
-            for (Index j = 0; j < entries(); ++j) to[(pixels(t) * image.directions + k) * entries() + j] = sums[j * TILE + t];
+            for (Index j = 0; j < entries(); ++j) to[(at[t] * image.directions + k) * entries() + j] = sums[j * TILE + t];
     }
     float* constants_out(const Block& block) const {
         return grad->constants + (which * image.directions * image.channels + row(block)) * (states() + 2 + rank());
@@ -503,13 +570,10 @@ void forward_task(Source source, Index first, Index last, float* y, float* kept)
             const Constants of(&constants[b * count], N);
             vec* h = &states[b * N];
             if (kept) std::memcpy(kept + (i * all + first + b) * N * LANES, h, N * sizeof(vec));
-            source.load(*tile, of, block);
-            prepare(*tile, source.steps, source.with_softplus());
+            source.read(*tile, of, block);
+            const bool bounded = prepare(*tile, source.steps, source.with_softplus()) * (*of.reach)[0] < REACH;
             std::fill_n(tile->y, source.steps, vec{});
-            Index n = 0;
-            for (; n + FORWARD <= N; n += FORWARD) scan<FORWARD>(*tile, source.steps, h, of.A_log2e, source.shared, n);
-            for (; n + 2 <= N; n += 2) scan<2>(*tile, source.steps, h, of.A_log2e, source.shared, n);
-            for (; n < N; ++n) scan<1>(*tile, source.steps, h, of.A_log2e, source.shared, n);
+            (bounded ? scan<true> : scan<false>)(*tile, source.steps, h, of.A_log2e, source.shared, N);
             for (int t = 0; t < source.steps; ++t) tile->y[t] += *of.D * tile->u[t];  // last: a large D u must not round the sum over states
             source.store_y(y, *tile, block);
         }
@@ -531,15 +595,13 @@ void backward_task(Source source, Index first, Index last, Index part, const flo
             const Block block = block_of(first + b, source.width());
             const Constants of(&constants[b * count], N), total(&totals[b * count], N);
             std::memcpy(h.data(), kept + (i * all + first + b) * N * LANES, N * sizeof(vec));
-            source.load(*tile, of, block);
-            source.load_dy(*tile, block);
-            prepare(*tile, source.steps, source.with_softplus());
+            source.read(*tile, of, block);
+            source.read_dy(*tile, block);
+            const bool bounded = prepare(*tile, source.steps, source.with_softplus()) * (*of.reach)[0] < REACH;
             std::fill_n(tile->du, source.steps, vec{});
             std::fill_n(tile->ddelta, source.steps, vec{});
             vec* dh = &adjoints[b * N];
-            Index n = 0;
-            for (; n + BACKWARD <= N; n += BACKWARD) adjoint<BACKWARD>(*tile, source.steps, h.data(), dh, total.A, of, source.shared, shared, n);
-            for (; n < N; ++n) adjoint<1>(*tile, source.steps, h.data(), dh, total.A, of, source.shared, shared, n);
+            (bounded ? adjoint_all<true> : adjoint_all<false>)(*tile, source.steps, h.data(), dh, total.A, of, source.shared, shared, N);
             close(*tile, source.steps, source.with_softplus(), of, total);
             source.store_gradients(*tile, block, sums.data(), of, total);
         }
@@ -579,7 +641,16 @@ void run(Index count, int threads, const Task& task) {
 // Part i of n of some blocks: its first, or the one after the last of part i - 1.
 inline Index cut(Index blocks, Index i, Index n) { return blocks * i / n; }
 
-constexpr Index IMAGE_TASKS = 16, MOST_BLOCKS = 8;  // of the forward pass over an image: a task reads proj once for all its blocks
+// Adds what the columns gave to what the rows gave.
+void add(float* to, const float* from, Index count, int threads) {
+    constexpr Index PIECE = 1 << 14;
+    run((count + PIECE - 1) / PIECE, threads, [&](Index piece) {
+        const Index end = std::min(count, (piece + 1) * PIECE);
+        for (Index i = piece * PIECE; i < end; ++i) to[i] += from[i];
+    });
+}
+
+constexpr Index MOST_BLOCKS = 8;  // of a task over an image, which reads proj once for all of them
 }  // namespace
 
 // The C interface ------------------------------------------------------------------------------------------------------------------------
@@ -606,18 +677,19 @@ void scan_backward(const Scan* scan, const float* kept, const ScanGradients* gra
     });
 }
 
-// y (pairs, B, P, C), to be summed over pairs: rows with rows reversed, columns with columns reversed.
-void image_forward(const Image* image, float* y, float* kept) {
-    const Index K = image->directions, pairs = K == 4 ? 2 : 1, blocks = blocks_of(image->channels);
-    const Index tiles = (image->height * image->width + TILE - 1) / TILE, size = tiles * blocks * image->states * LANES;
-    const Index group = std::max<Index>(1, std::min(MOST_BLOCKS, image->batch * pairs * blocks / IMAGE_TASKS));
+// y (B, P, C), and room for as much where K = 4. How many blocks a task takes depends on the threads, but no sum does.
+void image_forward(const Image* image, float* y, float* y_columns, float* kept) {
+    const Index K = image->directions, pairs = K == 4 ? 2 : 1, blocks = blocks_of(image->channels), pixels = image->height * image->width;
+    const Index size = (pixels + TILE - 1) / TILE * blocks * image->states * LANES;
+    const Index group = std::max<Index>(1, std::min(MOST_BLOCKS, image->batch * pairs * blocks / (2 * image->threads)));
     const Index groups = (blocks + group - 1) / group;
     run(image->batch * pairs * groups, image->threads, [&](Index task) {
         const Index which = task / (pairs * groups), pair = task / groups % pairs, part = task % groups;
         for (Index k = pair; k < K; k += std::max<Index>(1, K / 2))
-            forward_task(Walk(*image, which, k), cut(blocks, part, groups), cut(blocks, part + 1, groups), y,
+            forward_task(Walk(*image, which, k), cut(blocks, part, groups), cut(blocks, part + 1, groups), pair ? y_columns : y,
                          kept ? kept + (which * K + k) * size : nullptr);
     });
+    if (pairs == 2) add(y, y_columns, image->batch * pixels * image->channels, image->threads);
 }
 
 void image_backward(const Image* image, const float* kept, const ImageGradients* grad) {
@@ -629,17 +701,21 @@ void image_backward(const Image* image, const float* kept, const ImageGradients*
             backward_task(Walk(*image, which, k, grad), cut(blocks, part, grad->parts), cut(blocks, part + 1, grad->parts), part,
                           kept + (which * K + k) * size);
     });
+    if (pairs == 2) add(grad->dx, grad->dx_columns, image->batch * image->height * image->width * image->channels, image->threads);
 }
 
 // Computes 2^x `count` vectors a thread from registers, to tell how fast this processor can; the sum keeps it from being left out.
 float scan_exp2(Index count, int threads) {
     std::vector<float> sums(threads);
     run(threads, threads, [&](Index thread) {
-        vec x[8], sum{};
-        for (int i = 0; i < 8; ++i) x[i] = vec{} - 0.01f * float(i + 1 + thread);
-        for (Index done = 0; done < count; done += 8)
-            for (int i = 0; i < 8; ++i) x[i] -= 1e-6f, sum += exp2(x[i]);
-        sums[thread] = sum[0];
+        vec sum[GROUP]{}, step = vec{} + 1e-9f;
+        for (Index done = 0; done < count; done += GROUP) {
+            vec x[GROUP], one[GROUP];
+            for (int i = 0; i < GROUP; ++i) x[i] = step * float(done & 0xffff), one[i] = vec{} - float(i + 1);
+            exp2_of_product<true>(x, one);
+            for (int i = 0; i < GROUP; ++i) sum[i] += x[i];
+        }
+        sums[thread] = (sum[0] + sum[1] + sum[2] + sum[3])[0];
     });
     float total = 0;
     for (float sum : sums) total += sum;
