@@ -370,7 +370,10 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
             out.line(f"{record.spec.backend}: {record.error}")
     for one in absent:
         out.line(f"{one.name} is not available: {one.reason} To mend it: {one.remedy}")
-    out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else "no report"))
+    parts = [f"{outcome.done} of {len(specs)} backends verified and timed"]
+    parts += [f"{outcome.failed} wrong or failed"] if outcome.failed else []
+    parts += ["stopped; the same command begins anew"] if outcome.signum is not None else []
+    out.line(f"{', '.join(parts)}; " + (f"report: {page}" if page else "no report"))
     return outcome.exit
 
 

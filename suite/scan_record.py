@@ -86,7 +86,7 @@ class Timing(Frozen):
     bound_by: Literal["bandwidth", "exponentials"] | None = None
     peak_memory_mib: float | None = Field(None, description="beyond the inputs, results included; None where it cannot be measured")
     skipped: str | None = Field(None, description="why it was not timed")
-    expected_ms: float | None = Field(None, description="of what was not timed: by the time of a shorter scan")
+    expected_ms: float | None = Field(None, description="of what was not timed: by a shorter scan, or a single call")
 
     @property
     def ceiling_share(self) -> float | None:
