@@ -18,38 +18,12 @@ from torch import Tensor
 
 from models.scan.contract import ScanArguments
 
-# Tasks that a gradient is divided into if batch * groups does not give as many; each holds its own part of dB and dC.
+# Tasks that a scan is divided into where batch * groups are fewer. More would occupy more cores, but each reads B and C anew, and holds its
+# own part of dB and dC.
 TASKS = 16
 
 # Numba's "workqueue" threads abort the process when two threads of Python start parallel work at once.
 _one_launch = threading.Lock()
-
-
-class Operands(NamedTuple):
-    """u, delta (R, L); constants (channels, N + 2), the columns A, D and delta_bias; B, C (S, N, L); whether delta passes softplus.
-
-    R = batch * channels rows, S = batch * groups sequences; float32, contiguous.
-    """
-
-    u: np.ndarray
-    delta: np.ndarray
-    constants: np.ndarray
-    B: np.ndarray
-    C: np.ndarray
-    delta_softplus: bool
-
-
-class Gradients(NamedTuple):
-    """Of u, delta (R, L); of the constants for every row (R, N + 2); of B, C in parts (P, S, N, L), zero at first.
-
-    What is held per row is to be summed over images, what is in parts over parts.
-    """
-
-    u: np.ndarray
-    delta: np.ndarray
-    constants: np.ndarray
-    B: np.ndarray
-    C: np.ndarray
 
 
 @functools.cache
@@ -78,33 +52,45 @@ def unavailable() -> tuple[str, str] | None:
     return None
 
 
-def kept_shape(_args: ScanArguments) -> tuple[int, ...]:
-    """Nothing is kept: the backward pass starts anew."""
-    return (0,)
+def kept_shape(args: ScanArguments) -> tuple[int, ...]:
+    """The states (batch * channels, tiles, N) at the starts of tiles."""
+    (batch, channels, L), N = args.u.shape, args.A.shape[1]
+    return batch * channels, -(-L // _kernels().TILE), N
 
 
-def forward(args: ScanArguments, delta_softplus: bool, keep: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG001 - nothing to keep
-    """The y (batch, channels, L) of the scan; operands as `models.scan.contract` leaves them."""
-    y = torch.empty_like(args.u)
-    _launch("forward", _operands(args, delta_softplus), _rows(y))
-    return y, y.new_empty(0)
+def forward(args: ScanArguments, delta_softplus: bool, keep: bool) -> tuple[Tensor, Tensor]:
+    """The y (batch, channels, L) of the scan, and h at the starts of tiles if it is to be kept; operands as the contract says."""
+    y, kept = torch.empty_like(args.u), args.u.new_empty(kept_shape(args) if keep else (0,))
+    _launch("forward", _operands(args, delta_softplus), _rows(y), _states(kept), _parts(args))
+    return y, kept
 
 
-def backward(grad_y: Tensor, _kept: Tensor, args: ScanArguments, delta_softplus: bool) -> tuple[Tensor | None, ...]:
+def backward(grad_y: Tensor, kept: Tensor, args: ScanArguments, delta_softplus: bool) -> tuple[Tensor | None, ...]:
     """Gradients of u, delta, A, B, C, D and delta_bias, given that of y (batch, channels, L)."""
     u, _, _, B, _, D, delta_bias = args
     (batch, channels, _), (_, groups, N, L) = u.shape, B.shape
-    blocks = -(-(channels // groups) // _kernels().LANES)
-    parts = min(blocks, -(-TASKS // (batch * groups)))
+    parts = _parts(args)
     du, ddelta = torch.empty_like(u), torch.empty_like(u)
     dconstants = u.new_empty(batch, channels, N + 2)
-    dB, dC = u.new_zeros(parts, batch * groups, N, L), u.new_zeros(parts, batch * groups, N, L)
-    grad = Gradients(_rows(du), _rows(ddelta), _rows(dconstants), dB.numpy(), dC.numpy())
-    _launch("backward", _operands(args, delta_softplus), _rows(grad_y), grad)
+    dB, dC = u.new_empty(parts, batch * groups, N, L), u.new_empty(parts, batch * groups, N, L)
+    grad = _kernels().Gradients(_rows(du), _rows(ddelta), _rows(dconstants), _vectors(dB), _vectors(dC))
+    _launch("backward", _operands(args, delta_softplus), _rows(grad_y), _states(kept), grad, parts)
     columns = _sum(dconstants)
     dA, dD, dbias = (x.clone(memory_format=torch.contiguous_format) for x in (columns[:, :N], columns[:, N], columns[:, N + 1]))
     dB, dC = _sum(dB).view_as(B), _sum(dC).view_as(B)
     return du, ddelta, dA, dB, dC, None if D is None else dD, None if delta_bias is None else dbias
+
+
+def _parts(args: ScanArguments) -> int:
+    """How many tasks share a sequence's blocks."""
+    (batch, channels, _), groups = args.u.shape, args.B.shape[1]
+    blocks = -(-(channels // groups) // _kernels().LANES)
+    return min(blocks, -(-TASKS // (batch * groups)))
+
+
+def _states(kept: Tensor) -> np.ndarray:
+    """(R, tiles, N) as (R, tiles * N), or nothing, the same memory."""
+    return kept.detach().numpy().reshape(len(kept), kept[:1].numel())
 
 
 def _rows(x: Tensor) -> np.ndarray:
@@ -112,7 +98,12 @@ def _rows(x: Tensor) -> np.ndarray:
     return x.detach().numpy().reshape(-1, *x.shape[2:])
 
 
-def _operands(args: ScanArguments, delta_softplus: bool) -> Operands:
+def _vectors(x: Tensor) -> np.ndarray:
+    """(..., L) as (vectors, L), the same memory."""
+    return x.detach().numpy().reshape(-1, x.shape[-1])
+
+
+def _operands(args: ScanArguments, delta_softplus: bool) -> NamedTuple:
     u, delta, A, B, C, D, delta_bias = args
     channels, N = A.shape
     constants = np.zeros((channels, N + 2), np.float32)
@@ -120,10 +111,10 @@ def _operands(args: ScanArguments, delta_softplus: bool) -> Operands:
     for column, values in ((N, D), (N + 1, delta_bias)):
         if values is not None:
             constants[:, column] = values.detach().numpy()
-    return Operands(_rows(u), _rows(delta), constants, _rows(B), _rows(C), bool(delta_softplus))
+    return _kernels().Operands(_rows(u), _rows(delta), constants, _vectors(B), _vectors(C), bool(delta_softplus))
 
 
-def _launch(kernel: str, *arguments: NamedTuple | np.ndarray) -> None:
+def _launch(kernel: str, *arguments: NamedTuple | np.ndarray | int) -> None:
     """Run a kernel on as many threads as torch would use, and leave Numba's own setting as it was."""
     from numba import config, get_num_threads, set_num_threads
 

@@ -6,177 +6,47 @@ For one channel with input u, step delta and a state h of N values:
     h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t          y_t = C_t . h_t + D u_t
 
 Layout. A *row* is one channel of one image: u, delta, y are (R, L), R = batch * channels. A *sequence* is the B and C that the rows of one
-group share: (S, N, L), S = batch * groups. A *block* is up to LANES rows of a sequence, one to a SIMD lane; lanes left over hold zeros. It
-proceeds in *tiles* of TILE steps, transposed to (TILE, LANES): one vector load reads a step of every lane, while B_t, C_t are numbers. The
-loop over states stands outside that over a tile's steps: h is a register, a tile stays in the first-level cache, N is a run-time value.
+group share: N rows of (S N, L), S = batch * groups. A *block* is up to LANES rows of a sequence, one to a SIMD lane; lanes left over hold
+zeros. A *task* is some blocks of a sequence. It proceeds in steps of TILE, for each the blocks in turn: B and C are read once for all of
+them; u, delta, y are transposed to *tiles* (TILE, LANES), where one vector load reads a step of every lane, while B_t, C_t are numbers. The
+loop over states stands outside that over a tile's steps: h is a register, a tile stays in the first-level cache, N is a run-time value. Two
+states at once, so that they share loads.
 
-The gradient keeps h at the start of every tile only, then visits the tiles from last to first, recomputes their states and runs the adjoint
-recurrence over them. A name such as `dB` is the gradient of the loss with respect to B.
+The forward pass keeps h at the start of every tile. The gradient visits the tiles from last to first, recomputes their states and runs the
+adjoint recurrence over them. A name such as `dB` is the gradient of the loss with respect to B.
 
-SIMD is explicit, by a Numba type `Lanes` held in a vector register: LLVM's own vectoriser stops where arrays might overlap.
-Numba's cache notices changes of this file only, so everything compiled is in it.
+Numba's cache notices changes of this file only; of numba_simd.py it is told by `entry_points`. So everything else compiled is in here.
 """
 
 from __future__ import annotations
 
-import operator
+import zlib
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, prange, types
-from numba.core import base, cgutils, datamodel, typing
-from numba.core.codegen import get_host_cpu_features
-from numba.core.typing.templates import AbstractTemplate, Signature, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba import njit, prange
 
-from models.scan.numba import Gradients, Operands
+from models.scan import numba_simd
+from models.scan.numba_simd import (
+    LANES,
+    Lanes,
+    add_to_exponent,
+    add_totals,
+    at,
+    clamp,
+    fma,
+    prefetch,
+    put,
+    spread,
+    transpose_in,
+    transpose_out,
+    where_negative,
+    within,
+)
 
-LANES = 16 if "+avx512f" in get_host_cpu_features().split(",") else 8  # of float32: one register, or two of 128 bits
 TILE = 64  # steps between kept states: the tiles of a block fit the first-level cache
-
-FLOAT, INTEGER = ir.FloatType(), ir.IntType(32)
-FLOATS, INTEGERS = ir.VectorType(FLOAT, LANES), ir.VectorType(INTEGER, LANES)
-Emitted = tuple[Signature, Callable[..., ir.Value]]
-
-
-class Lanes(types.Type):
-    """LANES float32 values, one for each row of a block."""
-
-    def __init__(self) -> None:
-        super().__init__(name=f"Lanes({LANES})")
-
-
-lanes = Lanes()
-
-
-@register_model(Lanes)
-class LanesModel(models.PrimitiveModel):
-    """Lanes are an LLVM vector wherever they are."""
-
-    def __init__(self, manager: datamodel.DataModelManager, of: Lanes) -> None:
-        super().__init__(manager, of, FLOATS)
-
-
-def widen(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> list[ir.Value]:
-    """The arguments as vectors: Lanes as they are, a number in every lane."""
-
-    def vector(of: types.Type, value: ir.Value) -> ir.Value:
-        if isinstance(of, Lanes):
-            return value
-        number = context.cast(builder, value, of, types.float32)
-        first = builder.insert_element(ir.Constant(FLOATS, ir.Undefined), number, ir.Constant(INTEGER, 0))
-        return builder.shuffle_vector(first, first, ir.Constant(INTEGERS, [0] * LANES))
-
-    return [vector(of, value) for of, value in zip(sig.args, args, strict=True)]
-
-
-def call(builder: ir.IRBuilder, name: str, result: ir.Type, args: list[ir.Value], flags: tuple[str, ...] = ()) -> ir.Value:
-    """Call LLVM's function `name` of a float32 vector."""
-    of = ir.FunctionType(result, [argument.type for argument in args])
-    return builder.call(cgutils.get_or_insert_function(builder.module, of, f"llvm.{name}.v{LANES}f32"), args, fastmath=flags)
-
-
-def define_operator(symbol: Callable, instruction: str) -> None:
-    """Arithmetic of Lanes with Lanes or numbers. LLVM may fuse a product with a sum, no more: it would fold the rounding in `exp2` away."""
-
-    class Arithmetic(AbstractTemplate):
-        key = symbol
-
-        def generic(self, args: tuple[types.Type, ...], _keywords: dict[str, types.Type]) -> Signature | None:
-            ours = any(isinstance(of, Lanes) for of in args) and all(isinstance(of, Lanes | types.Float) for of in args)
-            return signature(lanes, *args) if ours else None
-
-    def emit(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> ir.Value:
-        return getattr(builder, instruction)(*widen(context, builder, sig, args), flags=("contract",))
-
-    infer_global(symbol)(Arithmetic)
-    for left, right in ((Lanes, Lanes), (Lanes, types.Float), (types.Float, Lanes)):
-        lower_builtin(symbol, left, right)(emit)
-
-
-define_operator(operator.add, "fadd")
-define_operator(operator.sub, "fsub")
-define_operator(operator.mul, "fmul")
-define_operator(operator.truediv, "fdiv")
-
-
-@intrinsic
-def fma(_typing: typing.Context, x: Lanes, y: Lanes, z: Lanes) -> Emitted:
-    """The sum x y + z, rounded once where the processor can; tells which of a recurrence's products is fused."""
-    return lanes(x, y, z), lambda context, builder, sig, args: call(builder, "fmuladd", FLOATS, widen(context, builder, sig, args))
-
-
-@intrinsic
-def clamp(_typing: typing.Context, x: Lanes, low: Lanes, high: Lanes) -> Emitted:
-    """The larger of low and the smaller of x and high; NaN stays NaN."""
-
-    def emit(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> ir.Value:
-        x, low, high = widen(context, builder, sig, args)
-        x = builder.select(builder.fcmp_ordered(">", x, high), high, x)
-        return builder.select(builder.fcmp_ordered("<", x, low), low, x)
-
-    return lanes(x, low, high), emit
-
-
-@intrinsic
-def add_to_exponent(_typing: typing.Context, x: Lanes, k: Lanes) -> Emitted:
-    """The product x 2^k, for an integer k held in the low bits of a float (see `ROUNDER`)."""
-
-    def emit(_context: base.BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
-        x, k = (builder.bitcast(value, INTEGERS) for value in args)
-        return builder.bitcast(builder.add(x, builder.shl(k, ir.Constant(INTEGERS, [23] * LANES))), FLOATS)
-
-    return lanes(x, k), emit
-
-
-def element(context: base.BaseContext, builder: ir.IRBuilder, array: types.Array, args: list[ir.Value]) -> ir.Value:
-    """Pointer to an element of a vector (args: array, index), or to a row of a tile."""
-    if array.layout != "C" or array.dtype != types.float32:
-        raise TypeError(f"contiguous float32 arrays only, not {array}")
-    value, index = args[:2]
-    if array.ndim == 2:
-        index = builder.mul(index, ir.Constant(index.type, LANES))
-    pointer = builder.gep(context.make_array(array)(context, builder, value).data, [index])
-    return builder.bitcast(pointer, FLOATS.as_pointer()) if array.ndim == 2 else pointer
-
-
-@intrinsic
-def at(_typing: typing.Context, array: types.Array, t: types.Integer) -> Emitted:
-    """Row t of a (steps, LANES) tile, or element t of a (steps,) vector in every lane; unchecked, as are `put` and `add_total`."""
-
-    def emit(context: base.BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
-        pointer = element(context, builder, array, args)
-        if array.ndim == 2:
-            return builder.load(pointer, align=4)
-        return widen(context, builder, signature(lanes, types.float32), [builder.load(pointer)])[0]
-
-    return lanes(array, t), emit
-
-
-@intrinsic
-def put(_typing: typing.Context, tile: types.Array, t: types.Integer, x: Lanes) -> Emitted:
-    """Store x as row t of a (steps, LANES) tile."""
-
-    def emit(context: base.BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
-        builder.store(args[2], element(context, builder, tile, args), align=4)
-        return context.get_dummy_value()
-
-    return types.none(tile, t, x), emit
-
-
-@intrinsic
-def add_total(_typing: typing.Context, vector: types.Array, t: types.Integer, x: Lanes) -> Emitted:
-    """Add the sum of x over its lanes, always in the same order, to element t of a (steps,) vector."""
-
-    def emit(context: base.BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
-        pointer = element(context, builder, vector, args)
-        total = call(builder, "vector.reduce.fadd", FLOAT, [ir.Constant(FLOAT, -0.0), args[2]], ("reassoc",))
-        builder.store(builder.fadd(builder.load(pointer), total), pointer)
-        return context.get_dummy_value()
-
-    return types.none(vector, t, x), emit
-
 
 # Called from kernels only: without entry points for Python and C, which would double the time to compile.
 device = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
@@ -197,9 +67,12 @@ def power_of_two(f: Lanes, k: Lanes) -> Lanes:
 
 
 @inlined
-def exp2(x: Lanes) -> Lanes:
-    """2^x; 0 up to x = -127, infinite from 128."""
-    x = clamp(x, -127.0, 128.0)
+def exp2(x: Lanes, y: Lanes, bounded: bool) -> Lanes:
+    """2^(x y); 0 up to x y = -127, infinite from 128. `bounded` says that |x y| <= 126."""
+    if bounded:
+        k = fma(x, y, ROUNDER)
+        return power_of_two(fma(x, y, ROUNDER - k), k)
+    x = clamp(x * y, -127.0, 128.0)
     k = x + ROUNDER
     return power_of_two(x - (k - ROUNDER), k)
 
@@ -213,133 +86,261 @@ def exp_minus_abs(x: Lanes) -> Lanes:
 
 
 @inlined
-def softplus(x: Lanes) -> Lanes:
-    """log(1 + exp(x)) = max(x, 0) + log1p(z), z = exp(-|x|), so that a small result keeps its digits; log1p(z) = 2 artanh(s),
-    s = z / (2 + z) <= 1/3, by the series of artanh to s^13 (relative error 2e-8).
+def softplus(x: Lanes, z: Lanes) -> Lanes:
+    """log(1 + exp(x)) = max(x, 0) + log1p(z), given z = exp(-|x|), so that a small result keeps its digits; log1p(z) = z + z^2 q(z) by a
+    polynomial fitted to a relative error of 3e-8, evaluated in pairs, since chains of dependent instructions are what takes time here.
     """
-    z = exp_minus_abs(x)
-    s = z / (z + 2.0)
-    q = s * s
-    p = fma(fma(fma(fma(1 / 13, q, 1 / 11), q, 1 / 9), q, 1 / 7), q, 1 / 5)
-    return clamp(x, 0.0, np.inf) + (s + s) * fma(fma(p, q, 1 / 3), q, 1.0)
+    g = z * z
+    low = fma(fma(0.191536531, z, -0.248571634), g, fma(0.33321324, z, -0.499996483))
+    high = fma(fma(0.00536481664, z, -0.0300657637), g, fma(0.0792044923, z, -0.137537986))
+    return clamp(x, 0.0, np.inf) + fma(fma(high, g * g, low), g, z)
 
 
 @inlined
 def sigmoid(x: Lanes) -> Lanes:
     """1 / (1 + exp(-x)), the derivative of softplus."""
-    return exp_minus_abs(clamp(x, -np.inf, 0.0)) / (exp_minus_abs(x) + 1.0)
-
-
-# Where the (TILE, LANES) tiles of a block begin, and end: inputs, output, values kept for the adjoint, gradients.
-U, RAW, DELTA, DELTA_U, Y, DY, DECAY, CARRIED, DDELTA, DDELTA_U, TILES = range(0, 11 * TILE, TILE)
+    z = exp_minus_abs(x)
+    return where_negative(x, z, 1.0) / (z + 1.0)
 
 
 @inlined
-def scan_tile(tiles: np.ndarray, h: Lanes, A_log2e: Lanes, B: np.ndarray, C: np.ndarray) -> Lanes:
-    """One state through a tile, y_t += C_t h_t; returns h after the last step."""
-    for t in range(B.size):
-        h = fma(exp2(at(tiles, DELTA + t) * A_log2e), h, at(B, t) * at(tiles, DELTA_U + t))
-        put(tiles, Y + t, fma(at(C, t), h, at(tiles, Y + t)))
-    return h
+def larger(x: Lanes, y: Lanes) -> Lanes:
+    """The larger of x >= 0 and |y|; may miss a NaN."""
+    return clamp(x, clamp(y, 0.0 - y, np.inf), np.inf)
+
+
+class Operands(NamedTuple):
+    """u, delta (R, L); constants (channels, N + 2), the columns A, D and delta_bias; B, C (S N, L); whether delta passes softplus.
+
+    R = batch * channels rows, S = batch * groups sequences; float32, contiguous.
+    """
+
+    u: np.ndarray
+    delta: np.ndarray
+    constants: np.ndarray
+    B: np.ndarray
+    C: np.ndarray
+    delta_softplus: bool
+
+
+class Gradients(NamedTuple):
+    """Of u, delta (R, L); of the constants for every row (R, N + 2); of B, C in parts (P S N, L).
+
+    What is held per row is to be summed over images, what is in parts over parts.
+    """
+
+    u: np.ndarray
+    delta: np.ndarray
+    constants: np.ndarray
+    B: np.ndarray
+    C: np.ndarray
+
+
+# Where the (TILE, LANES) tiles of a block begin, and end.
+U, RAW, DELTA, DELTA_U, Y, FORWARD_TILES = range(0, 6 * TILE, TILE)
+DY, DDELTA, DDELTA_U, DECAY, DECAY_1, CARRIED, CARRIED_1, TERM, TERM_1, BACKWARD_TILES = range(4 * TILE, 14 * TILE, TILE)
 
 
 @inlined
-def recompute_tile(tiles: np.ndarray, h: Lanes, A_log2e: Lanes, B: np.ndarray, dC: np.ndarray) -> None:
-    """One state through a tile again: dC_t += sum of dy_t h_t over rows; keeps exp(delta_t A), and exp(delta_t A) h_{t-1} as CARRIED."""
-    for t in range(B.size):
-        decay = exp2(at(tiles, DELTA + t) * A_log2e)
-        carried = decay * h
-        h = fma(at(B, t), at(tiles, DELTA_U + t), carried)
+def scan_pair(tiles: np.ndarray, h: np.ndarray, A: np.ndarray, streams: np.ndarray, n: int, steps: int, bounded: bool) -> None:
+    """States n and n + 1 through a tile, y_t += C_t h_t."""
+    states = h.shape[0]
+    h0, h1, A0, A1 = at(h, n), at(h, n + 1), at(A, n) * LOG2E, at(A, n + 1) * LOG2E
+    for t in range(steps):
+        delta, delta_u = at(tiles, DELTA + t), at(tiles, DELTA_U + t)
+        h0 = fma(exp2(delta, A0, bounded), h0, spread(streams, n, t) * delta_u)
+        h1 = fma(exp2(delta, A1, bounded), h1, spread(streams, n + 1, t) * delta_u)
+        y = fma(spread(streams, states + n, t), h0, at(tiles, Y + t))
+        put(tiles, Y + t, fma(spread(streams, states + n + 1, t), h1, y))
+    put(h, n, h0)
+    put(h, n + 1, h1)
+
+
+@inlined
+def recompute_pair(tiles: np.ndarray, h: np.ndarray, A: np.ndarray, streams: np.ndarray, n: int, steps: int, bounded: bool) -> None:
+    """States n, n + 1 through a tile again; keeps exp(delta_t A) as DECAY, exp(delta_t A) h_{t-1} as CARRIED, dy_t h_t as TERM."""
+    h0, h1, A0, A1 = at(h, n), at(h, n + 1), at(A, n) * LOG2E, at(A, n + 1) * LOG2E
+    for t in range(steps):
+        delta, delta_u, dy = at(tiles, DELTA + t), at(tiles, DELTA_U + t), at(tiles, DY + t)
+        decay = exp2(delta, A0, bounded)
+        carried = decay * h0
+        h0 = fma(spread(streams, n, t), delta_u, carried)
         put(tiles, DECAY + t, decay)
         put(tiles, CARRIED + t, carried)
-        add_total(dC, t, at(tiles, DY + t) * h)
+        put(tiles, TERM + t, dy * h0)
+        decay = exp2(delta, A1, bounded)
+        carried = decay * h1
+        h1 = fma(spread(streams, n + 1, t), delta_u, carried)
+        put(tiles, DECAY_1 + t, decay)
+        put(tiles, CARRIED_1 + t, carried)
+        put(tiles, TERM_1 + t, dy * h1)
 
 
 @inlined
-def adjoint_tile(tiles: np.ndarray, dh: Lanes, A: Lanes, B: np.ndarray, C: np.ndarray, dB: np.ndarray) -> tuple[Lanes, Lanes]:
-    """One state back through a tile: dh_t = C_t dy_t + exp(delta_{t+1} A) dh_{t+1}, where `dh` is that last term for the last step.
+def adjoint_pair(tiles: np.ndarray, dh: np.ndarray, A: np.ndarray, streams: np.ndarray, n: int, steps: int) -> tuple[Lanes, Lanes]:
+    """States n, n + 1 back through a tile: dh_t = C_t dy_t + exp(delta_{t+1} A) dh_{t+1}, where `dh` is that last term for the last step.
 
-    Adds to dB_t, to DDELTA what reaches delta through the decay, and to DDELTA_U what reaches delta u. Returns `dh` for the tile before,
-    and this tile's part of dA.
+    Leaves what dB_t sums over rows as TERM; adds to DDELTA what reaches delta through the decay, and to DDELTA_U what reaches delta u.
+    Returns this tile's parts of dA.
     """
-    dA = dh * 0.0
-    for t in range(B.size - 1, -1, -1):
-        dh = fma(at(C, t), at(tiles, DY + t), dh)
-        dexponent = dh * at(tiles, CARRIED + t)
-        dA = fma(dexponent, at(tiles, DELTA + t), dA)
-        put(tiles, DDELTA + t, fma(dexponent, A, at(tiles, DDELTA + t)))
-        put(tiles, DDELTA_U + t, fma(dh, at(B, t), at(tiles, DDELTA_U + t)))
-        add_total(dB, t, dh * at(tiles, DELTA_U + t))
-        dh = dh * at(tiles, DECAY + t)
-    return dh, dA
+    states = dh.shape[0]
+    dh0, dh1, A0, A1 = at(dh, n), at(dh, n + 1), at(A, n), at(A, n + 1)
+    dA0, dA1 = dh0 * 0.0, dh1 * 0.0
+    for t in range(steps - 1, -1, -1):
+        dy, delta, delta_u = at(tiles, DY + t), at(tiles, DELTA + t), at(tiles, DELTA_U + t)
+        dh0 = fma(spread(streams, states + n, t), dy, dh0)
+        dh1 = fma(spread(streams, states + n + 1, t), dy, dh1)
+        dexponent0, dexponent1 = dh0 * at(tiles, CARRIED + t), dh1 * at(tiles, CARRIED_1 + t)
+        dA0, dA1 = fma(dexponent0, delta, dA0), fma(dexponent1, delta, dA1)
+        put(tiles, DDELTA + t, fma(dexponent1, A1, fma(dexponent0, A0, at(tiles, DDELTA + t))))
+        put(tiles, DDELTA_U + t, fma(dh1, spread(streams, n + 1, t), fma(dh0, spread(streams, n, t), at(tiles, DDELTA_U + t))))
+        put(tiles, TERM + t, dh0 * delta_u)
+        put(tiles, TERM_1 + t, dh1 * delta_u)
+        dh0, dh1 = dh0 * at(tiles, DECAY + t), dh1 * at(tiles, DECAY_1 + t)
+    put(dh, n, dh0)
+    put(dh, n + 1, dh1)
+    return dA0, dA1
 
 
 @device
-def gather(tile: np.ndarray, rows: np.ndarray) -> None:
-    """Transpose rows (count, steps) into the first steps and lanes of a tile."""
-    for lane in range(rows.shape[0]):
-        row, column = rows[lane], tile[:, lane]
-        for t in range(row.size):
-            column[t] = row[t]
+def gather(tile: np.ndarray, matrix: np.ndarray, row: int, count: int, column: int, steps: int) -> None:
+    """Transpose columns `column` ... of `count` rows of a matrix into the first steps and lanes of a tile; lanes left over become 0."""
+    done = 0
+    if count == LANES:
+        done = steps // LANES * LANES
+        for t in range(0, done, LANES):
+            transpose_in(tile, t, matrix, row, column + t)
+    elif count < LANES:
+        tile[:steps] = 0.0
+    for lane in range(count):
+        for t in range(done, steps):
+            tile[t, lane] = matrix[row + lane, column + t]
 
 
 @device
-def scatter(rows: np.ndarray, tile: np.ndarray) -> None:
-    """Transpose the first steps and lanes of a tile into rows (count, steps)."""
-    for lane in range(rows.shape[0]):
-        row, column = rows[lane], tile[:, lane]
-        for t in range(row.size):
-            row[t] = column[t]
+def scatter(matrix: np.ndarray, row: int, count: int, column: int, tile: np.ndarray, steps: int) -> None:
+    """The inverse of `gather`."""
+    done = 0
+    if count == LANES:
+        done = steps // LANES * LANES
+        for t in range(0, done, LANES):
+            transpose_out(matrix, row, column + t, tile, t)
+    for lane in range(count):
+        for t in range(done, steps):
+            matrix[row + lane, column + t] = tile[t, lane]
+
+
+@inlined
+def ask(matrix: np.ndarray, row: int, count: int, column: int) -> None:
+    """Have a tile of a matrix brought to the cache meanwhile; rows that are a power of two apart defeat the processor's own prefetching."""
+    if 0 <= column < matrix.shape[1]:
+        for lane in range(count):
+            for t in range(0, TILE, 16):
+                prefetch(matrix, row + lane, column + t)
 
 
 @device
-def load_inputs(tiles: np.ndarray, scan: Operands, bias: Lanes, rows: slice, steps: slice) -> None:
-    """Fill U, RAW = delta + delta_bias, DELTA and DELTA_U."""
-    gather(tiles[U:], scan.u[rows, steps])
-    gather(tiles[RAW:], scan.delta[rows, steps])
-    for t in range(steps.stop - steps.start):
+def load_inputs(tiles: np.ndarray, scan: Operands, constants: np.ndarray, rows: tuple[int, int], start: int, steps: int) -> bool:
+    """Fill U, RAW = delta + delta_bias, DELTA and DELTA_U; returns whether exponents delta A log2(e) stay within 126."""
+    gather(tiles[U:], scan.u, rows[0], rows[1], start, steps)
+    gather(tiles[RAW:], scan.delta, rows[0], rows[1], start, steps)
+    states = constants.shape[0] - 2
+    bias = at(constants, states + 1)
+    if scan.delta_softplus:  # in a loop of its own: shorter chains of instructions overlap better
+        for t in range(steps):
+            put(tiles, DELTA + t, exp_minus_abs(at(tiles, RAW + t) + bias))
+    peak = bias * 0.0
+    for t in range(steps):
         raw = at(tiles, RAW + t) + bias
-        delta = softplus(raw) if scan.delta_softplus else raw
+        delta = softplus(raw, at(tiles, DELTA + t)) if scan.delta_softplus else raw
         put(tiles, RAW + t, raw)
         put(tiles, DELTA + t, delta)
         put(tiles, DELTA_U + t, delta * at(tiles, U + t))
+        peak = larger(peak, delta)
+    largest = bias * 0.0
+    for n in range(states):
+        largest = larger(largest, at(constants, n))
+    return within(peak * largest, 126.0 / LOG2E)
 
 
 @device
-def forward_block(scan: Operands, y: np.ndarray, sequence: int, block: int) -> tuple[slice, np.ndarray, np.ndarray, np.ndarray]:
-    """Fill y of a block; returns its rows, constants (N + 2, LANES), tiles, and h at the ends of tiles (tiles + 1, N, LANES)."""
-    S, N, L = scan.B.shape
-    size = scan.u.shape[0] // S
-    first, channel = sequence * size + block * LANES, (sequence * size + block * LANES) % scan.constants.shape[0]
-    rows = slice(first, min(first + LANES, sequence * size + size))
-    constants, tiles = np.zeros((N + 2, LANES), np.float32), np.zeros((TILES, LANES), np.float32)
-    gather(constants, scan.constants[channel : channel + rows.stop - rows.start, :])
-    h = np.zeros(((L + TILE - 1) // TILE + 1, N, LANES), np.float32)
-    for i, start in enumerate(range(0, L, TILE)):
-        stop = min(start + TILE, L)
-        load_inputs(tiles, scan, at(constants, N + 1), rows, slice(start, stop))
-        tiles[Y : Y + TILE] = 0.0
-        for n in range(N):
-            B, C = scan.B[sequence, n, start:stop], scan.C[sequence, n, start:stop]
-            put(h[i + 1], n, scan_tile(tiles, at(h[i], n), at(constants, n) * LOG2E, B, C))
-        for t in range(stop - start):  # last, so that a large D u does not round the sum over states
-            put(tiles, Y + t, fma(at(constants, N), at(tiles, U + t), at(tiles, Y + t)))
-        scatter(y[rows, start:stop], tiles[Y:])
-    return rows, constants, tiles, h
+def open_task(scan: Operands, task: int, parts: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """The sequence of a task, and of its blocks the (first row, rows), and the constants (blocks, states + 2, LANES): A, D and delta_bias.
+
+    `states` is N made even; the state added stays 0.
+    """
+    channels, N = scan.constants.shape[0], scan.constants.shape[1] - 2
+    sequence, part, size = task // parts, task % parts, scan.u.shape[0] // (scan.B.shape[0] // N)
+    blocks, states = (size + LANES - 1) // LANES, N + N % 2
+    first, last = blocks * part // parts, blocks * (part + 1) // parts
+    rows, constants = np.empty((last - first, 2), np.intp), np.zeros((last - first, states + 2, LANES), np.float32)
+    for i in range(last - first):
+        row = sequence * size + (first + i) * LANES
+        rows[i, 0], rows[i, 1] = row, min(LANES, (sequence + 1) * size - row)
+        for lane in range(rows[i, 1]):
+            of_channel = scan.constants[(row + lane) % channels]
+            for n in range(N):
+                constants[i, n, lane] = of_channel[n]
+            constants[i, states, lane], constants[i, states + 1, lane] = of_channel[N], of_channel[N + 1]
+    return sequence, rows, constants
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def forward(scan: Operands, y: np.ndarray) -> None:
-    """Fill y (R, L); a task is one block."""
-    sequences = scan.B.shape[0]
-    blocks = -(-(scan.u.shape[0] // sequences) // LANES)
-    for task in prange(sequences * blocks):
-        forward_block(scan, y, task // blocks, task % blocks)
+@inlined
+def following(rows: np.ndarray, i: int, start: int, step: int) -> tuple[int, int, int]:
+    """The first row, rows and start of the block and tile that come after block i of the tile at `start`."""
+    after = (i + 1) % rows.shape[0]
+    return rows[after, 0], rows[after, 1], start if after else start + step
+
+
+@device
+def copy_tile(streams: np.ndarray, scan: Operands, sequence: int, start: int, steps: int) -> None:
+    """Fill the first rows of streams (2 states or more, TILE) with B and C: where L is a power of two theirs compete for one cache set."""
+    N = scan.constants.shape[1] - 2
+    for n in range(N):
+        B, C = scan.B[sequence * N + n, start : start + steps], scan.C[sequence * N + n, start : start + steps]
+        to_B, to_C = streams[n], streams[N + N % 2 + n]
+        for t in range(steps):
+            to_B[t] = B[t]
+        for t in range(steps):
+            to_C[t] = C[t]
+
+
+@device
+def forward_task(scan: Operands, y: np.ndarray, kept: np.ndarray, task: int, parts: int) -> None:
+    """Fill y, and kept where it is not empty, of a task's blocks."""
+    L, N = scan.u.shape[1], scan.constants.shape[1] - 2
+    sequence, rows, constants = open_task(scan, task, parts)
+    blocks, states = constants.shape[0], constants.shape[1] - 2
+    h, tiles = np.zeros((blocks, states, LANES), np.float32), np.zeros((FORWARD_TILES, LANES), np.float32)
+    streams = np.zeros((2 * states, TILE), np.float32)
+    for start in range(0, L, TILE):
+        steps = min(TILE, L - start)
+        copy_tile(streams, scan, sequence, start, steps)
+        ask(scan.B, sequence * N, N, start + TILE)
+        ask(scan.C, sequence * N, N, start + TILE)
+        for i in range(blocks):
+            row, count, A, h_i = rows[i, 0], rows[i, 1], constants[i], h[i]
+            if kept.size > 0:
+                scatter(kept, row, count, start // TILE * N, h_i, N)
+            bounded = load_inputs(tiles, scan, A, (row, count), start, steps)
+            next_row, next_count, next_start = following(rows, i, start, TILE)
+            ask(scan.u, next_row, next_count, next_start)
+            ask(scan.delta, next_row, next_count, next_start)
+            ask(y, next_row, next_count, next_start)
+            tiles[Y : Y + TILE] = 0.0
+            for n in range(0, states, 2):
+                if bounded:
+                    scan_pair(tiles, h_i, A, streams, n, steps, True)
+                else:
+                    scan_pair(tiles, h_i, A, streams, n, steps, False)
+            for t in range(steps):  # last, so that a large D u does not round the sum over states
+                put(tiles, Y + t, fma(at(A, states), at(tiles, U + t), at(tiles, Y + t)))
+            scatter(y, row, count, start, tiles[Y:], steps)
 
 
 @device
 def close_tile(tiles: np.ndarray, D: Lanes, delta_softplus: bool, steps: int) -> None:
-    """Complete DDELTA, turn DDELTA_U into du, and put what every step adds to dD into DECAY."""
+    """Complete DDELTA, turn DDELTA_U into du, and put what every step adds to dD into TERM."""
     for t in range(steps):
         u, dy, ddelta_u = at(tiles, U + t), at(tiles, DY + t), at(tiles, DDELTA_U + t)
         ddelta = fma(ddelta_u, u, at(tiles, DDELTA + t))
@@ -347,53 +348,119 @@ def close_tile(tiles: np.ndarray, D: Lanes, delta_softplus: bool, steps: int) ->
             ddelta = ddelta * sigmoid(at(tiles, RAW + t))
         put(tiles, DDELTA + t, ddelta)
         put(tiles, DDELTA_U + t, fma(ddelta_u, at(tiles, DELTA + t), D * dy))
-        put(tiles, DECAY + t, dy * u)
+        put(tiles, TERM + t, dy * u)
 
 
 @device
-def pairwise_sum(parts: np.ndarray) -> np.ndarray:
-    """The sum of parts (P, rows, LANES) over P, which it destroys; rounding errors grow with log P."""
+def pairwise_sum(tile: np.ndarray, steps: int) -> Lanes:
+    """The sum of the first rows of a tile, which it destroys; rounding errors grow with the logarithm of `steps`."""
     gap = 1
-    while gap < parts.shape[0]:
-        for i in range(0, parts.shape[0] - gap, 2 * gap):
-            for row in range(parts.shape[1]):
-                put(parts[i], row, at(parts[i], row) + at(parts[i + gap], row))
+    while gap < steps:
+        for t in range(0, steps - gap, 2 * gap):
+            put(tile, t, at(tile, t) + at(tile, t + gap))
         gap *= 2
-    return parts[0]
+    return at(tile, 0)
+
+
+@inlined
+def accumulate(totals: np.ndarray, row: int, x: Lanes) -> None:
+    """Add x to a row of totals[0], and to that of totals[1] what rounding added too much (Kahan's sum)."""
+    total, x = at(totals[0], row), x - at(totals[1], row)
+    new = total + x
+    put(totals[1], row, (new - total) - x)
+    put(totals[0], row, new)
 
 
 @device
-def backward_block(scan: Operands, dy: np.ndarray, grad: Gradients, part: int, sequence: int, block: int) -> None:
-    """Gradients of a block; those of B and C are added to a part."""
-    rows, constants, tiles, h = forward_block(scan, grad.u, sequence, block)  # y lands where du will be
-    N, L = scan.B.shape[1:]
-    dconstants, dh = np.zeros((h.shape[0] - 1, N + 2, LANES), np.float32), np.zeros((N, LANES), np.float32)
-    for i in range((L - 1) // TILE, -1, -1):
-        start, stop = i * TILE, min((i + 1) * TILE, L)
-        load_inputs(tiles, scan, at(constants, N + 1), rows, slice(start, stop))
-        gather(tiles[DY:], dy[rows, start:stop])
-        tiles[DDELTA:] = 0.0
+def backward_tile(
+    tiles: np.ndarray, streams: np.ndarray, h: np.ndarray, dh: np.ndarray, A: np.ndarray, totals: np.ndarray, steps: int, bounded: bool
+) -> None:
+    """All states of a block back through a tile, given h at its start and `dh` at its end.
+
+    Adds to dB and dC in streams, and to dA in totals.
+    """
+    states = dh.shape[0]
+    for n in range(0, states, 2):
+        if bounded:
+            recompute_pair(tiles, h, A, streams, n, steps, True)
+        else:
+            recompute_pair(tiles, h, A, streams, n, steps, False)
+        for t in range(0, steps, LANES):
+            add_totals(streams, 3 * states + n, t, tiles, TERM + t)
+            add_totals(streams, 3 * states + n + 1, t, tiles, TERM_1 + t)
+        dA0, dA1 = adjoint_pair(tiles, dh, A, streams, n, steps)
+        for t in range(0, steps, LANES):
+            add_totals(streams, 2 * states + n, t, tiles, TERM + t)
+            add_totals(streams, 2 * states + n + 1, t, tiles, TERM_1 + t)
+        accumulate(totals, n, dA0)
+        accumulate(totals, n + 1, dA1)
+
+
+@device
+def close_task(grad: Gradients, rows: np.ndarray, totals: np.ndarray) -> None:
+    """Write the gradients of the constants: totals (blocks, 2, states + 2, LANES), for every row."""
+    N, states = grad.constants.shape[1] - 2, totals.shape[2] - 2
+    for i in range(rows.shape[0]):
+        for lane in range(rows[i, 1]):
+            of_row = grad.constants[rows[i, 0] + lane]
+            for n in range(N):
+                of_row[n] = totals[i, 0, n, lane]
+            of_row[N], of_row[N + 1] = totals[i, 0, states, lane], totals[i, 0, states + 1, lane]
+
+
+@device
+def backward_task(scan: Operands, dy: np.ndarray, kept: np.ndarray, grad: Gradients, task: int, parts: int) -> None:
+    """Gradients of a task's blocks; those of B and C are a part."""
+    L, N = scan.u.shape[1], scan.constants.shape[1] - 2
+    sequence, rows, constants = open_task(scan, task, parts)
+    blocks, states, of_part = constants.shape[0], constants.shape[1] - 2, task % parts * scan.B.shape[0] + sequence * N
+    dh, totals = np.zeros((blocks, states, LANES), np.float32), np.zeros((blocks, 2, states + 2, LANES), np.float32)
+    h, tiles = np.zeros((states, LANES), np.float32), np.zeros((BACKWARD_TILES, LANES), np.float32)
+    streams = np.zeros((4 * states, TILE), np.float32)  # B, C, dB, dC
+    for start in range((L - 1) // TILE * TILE, -1, -TILE):
+        steps = min(TILE, L - start)
+        copy_tile(streams, scan, sequence, start, steps)
+        streams[2 * states :] = 0.0
+        for i in range(blocks):
+            row, count, A = rows[i, 0], rows[i, 1], constants[i]
+            gather(h, kept, row, count, start // TILE * N, N)
+            gather(tiles[DY:], dy, row, count, start, steps)
+            bounded = load_inputs(tiles, scan, A, (row, count), start, steps)
+            next_row, next_count, next_start = following(rows, i, start, -TILE)
+            ask(scan.u, next_row, next_count, next_start)
+            ask(scan.delta, next_row, next_count, next_start)
+            ask(dy, next_row, next_count, next_start)
+            tiles[DDELTA : DDELTA_U + TILE] = 0.0
+            backward_tile(tiles, streams, h, dh[i], A, totals[i], steps, bounded)
+            close_tile(tiles, at(A, states), scan.delta_softplus, steps)
+            scatter(grad.u, row, count, start, tiles[DDELTA_U:], steps)
+            scatter(grad.delta, row, count, start, tiles[DDELTA:], steps)
+            accumulate(totals[i], states, pairwise_sum(tiles[TERM:], steps))
+            accumulate(totals[i], states + 1, pairwise_sum(tiles[DDELTA:], steps))
         for n in range(N):
-            A, B, C = at(constants, n), scan.B[sequence, n, start:stop], scan.C[sequence, n, start:stop]
-            recompute_tile(tiles, at(h[i], n), A * LOG2E, B, grad.C[part, sequence, n, start:stop])
-            dh_n, dA = adjoint_tile(tiles, at(dh, n), A, B, C, grad.B[part, sequence, n, start:stop])
-            put(dh, n, dh_n)
-            put(dconstants[i], n, dA)
-        close_tile(tiles, at(constants, N), scan.delta_softplus, stop - start)
-        scatter(grad.u[rows, start:stop], tiles[DDELTA_U:])
-        scatter(grad.delta[rows, start:stop], tiles[DDELTA:])
-        for row, tile in ((N, DECAY), (N + 1, DDELTA)):
-            steps = tiles[tile : tile + stop - start].reshape((stop - start, 1, LANES))
-            put(dconstants[i], row, at(pairwise_sum(steps), 0))
-    scatter(grad.constants[rows, :], pairwise_sum(dconstants))
+            grad.B[of_part + n, start : start + steps] = streams[2 * states + n, :steps]
+            grad.C[of_part + n, start : start + steps] = streams[3 * states + n, :steps]
+    close_task(grad, rows, totals)
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def backward(scan: Operands, dy: np.ndarray, grad: Gradients) -> None:
-    """Fill `grad` from dy (R, L); a task is one part of a sequence's blocks, in turn."""
-    parts, sequences = grad.B.shape[:2]
-    blocks = -(-(scan.u.shape[0] // sequences) // LANES)
-    for task in prange(sequences * parts):
-        sequence, part = task // parts, task % parts
-        for block in range(blocks * part // parts, blocks * (part + 1) // parts):
-            backward_block(scan, dy, grad, part, sequence, block)
+def entry_points(simd: int) -> tuple[Callable, Callable]:
+    """The kernels `forward` and `backward`, compiled for the numba_simd.py of this checksum; a kernel's cache key has what it encloses."""
+
+    @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+    def forward(scan: Operands, y: np.ndarray, kept: np.ndarray, parts: int) -> None:
+        """Fill y (R, L), and kept (R, tiles * N) unless it is empty; a task is one of the parts of a sequence's blocks."""
+        simd  # noqa: B018 - enclosed by being named
+        for task in prange(scan.B.shape[0] // (scan.constants.shape[1] - 2) * parts):
+            forward_task(scan, y, kept, task, parts)
+
+    @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+    def backward(scan: Operands, dy: np.ndarray, kept: np.ndarray, grad: Gradients, parts: int) -> None:
+        """Fill `grad` from dy (R, L) and kept (R, tiles * N); a task is one of the parts of a sequence's blocks."""
+        simd  # noqa: B018
+        for task in prange(scan.B.shape[0] // (scan.constants.shape[1] - 2) * parts):
+            backward_task(scan, dy, kept, grad, task, parts)
+
+    return forward, backward
+
+
+forward, backward = entry_points(zlib.crc32(Path(numba_simd.__file__).read_bytes()))
