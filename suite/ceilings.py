@@ -60,12 +60,6 @@ def exponentials(case: Case, work: Work) -> int:
     return case.elements * (1 if work == "forward" else 2)
 
 
-def bound(case: Case, work: Work, ceilings: Ceilings) -> tuple[float, Literal["bandwidth", "exponentials"]]:
-    """The least seconds that the work can take, and which ceiling it is that says so."""
-    moving, computing = moved_bytes(case, work) / ceilings.bandwidth, exponentials(case, work) / ceilings.exponentials
-    return (moving, "bandwidth") if moving > computing else (computing, "exponentials")
-
-
 def _bandwidth(device: Device) -> float:
     source = torch.ones(COPY_BYTES[device] // 4, dtype=torch.float32, device=device)
     target = torch.zeros_like(source)

@@ -338,6 +338,7 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
         return Exit.INCOMPLETE if problems else Exit.DONE
     from suite import machine, scan_cell, scan_grid, scan_view
     from suite.execute import How, execute
+    from suite.measured import error_line
 
     device = machine.default_device() if options.device == "auto" else options.device
     chosen = scan_grid.Selection(
@@ -367,7 +368,7 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
         out.line(scan_view.LEGEND)
     for record in outcome.records:
         if record.status == "failed":
-            out.line(f"{record.spec.backend}: {record.error}")
+            out.line(f"{record.spec.backend}: {error_line(record)}")
     for one in absent:
         out.line(f"{one.name} is not available: {one.reason} To mend it: {one.remedy}")
     parts = [f"{outcome.done} of {len(specs)} backends verified and timed"]

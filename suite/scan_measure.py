@@ -17,7 +17,7 @@ from models.scan.contract import ScanArguments
 from models.scan.image import composed, scan_image
 from models.scan.op import selective_scan
 from suite import timing
-from suite.ceilings import Ceilings, bound, measure_ceilings
+from suite.ceilings import exponentials, measure_ceilings, moved_bytes
 from suite.cell import Progress
 from suite.scan_check import Check, check
 from suite.scan_record import Caches, CeilingsUsed, Path, Round, ScanFindings, Start, Timing, Verified, Work
@@ -71,16 +71,8 @@ def measure(spec: ScanSpec, caches: Caches) -> Iterator[Progress | ScanFindings]
             exponentials_per_second=ceilings.exponentials,
             exponentials_method=ceilings.method,
         ),
-        timings=tuple(_bounded(spec, found, ceilings) for found in timings),
+        timings=tuple(timings),
     )
-
-
-def _bounded(spec: ScanSpec, found: Timing, ceilings: Ceilings) -> Timing:
-    """With what the ceilings allow; an image's scan is left alone, for its projections count too."""
-    if found.path != "sequences":
-        return found
-    least, by = bound(replace(CASES[found.case], dtype=spec.dtype), found.work, ceilings)
-    return found.model_copy(update={"bound_ms": least * 1e3, "bound_by": by})
 
 
 def _first_case(spec: ScanSpec) -> Case:
@@ -105,11 +97,11 @@ def _timing(spec: ScanSpec, case: Case, kind: Kind) -> Timing:
     path, work = kind
     what = {"case": case.name, "path": path, "work": work, "layer": case.layer, "shape": _shape(case), "elements": case.elements}
     expected = _expected_seconds(spec, case, kind)
-    if expected > LONGEST * spec.seconds:
+    if expected > 2 * LONGEST * spec.seconds:  # what a short scan tells is that uncertain
         return Timing(**what, skipped=f"it would take about {expected:.1f} s a call", expected_ms=expected * 1e3)
     call = _call(spec, case, kind)
     first = timing.once(call, spec.device)
-    if first > 2 * LONGEST * spec.seconds:  # longer than expected, by memory that a short scan does not need: one call has to do
+    if first > LONGEST * spec.seconds:  # one call has to do
         return Timing(**what, first_ms=first * 1e3, skipped=f"the first call took {first:.1f} s", expected_ms=first * 1e3)
     samples = timing.measure(call, spec.device, spec.seconds)
     peak = timing.peak_memory_bytes(call, spec.device)
@@ -122,6 +114,8 @@ def _timing(spec: ScanSpec, case: Case, kind: Kind) -> Timing:
         median_ms=samples.median * 1e3,
         quartiles_ms=(low * 1e3, high * 1e3),
         noisy=samples.noisy,
+        moved_bytes=moved_bytes(case, work) if path == "sequences" else None,
+        exponentials=exponentials(case, work) if path == "sequences" else None,
         peak_memory_mib=None if peak is None else peak / 2**20,
     )
 

@@ -82,16 +82,11 @@ class Timing(Frozen):
     median_ms: float | None = None
     quartiles_ms: tuple[float, float] | None = None
     noisy: bool = Field(False, description="others used the machine for too much of the time")
-    bound_ms: float | None = Field(None, description="what the ceilings allow at best; None for images, whose projections count too")
-    bound_by: Literal["bandwidth", "exponentials"] | None = None
+    moved_bytes: int | None = Field(None, description="that must pass through memory (suite.ceilings); None for images, with projections")
+    exponentials: int | None = Field(None, description="that must be computed; None for images")
     peak_memory_mib: float | None = Field(None, description="beyond the inputs, results included; None where it cannot be measured")
     skipped: str | None = Field(None, description="why it was not timed")
     expected_ms: float | None = Field(None, description="of what was not timed: by a shorter scan, or a single call")
-
-    @property
-    def ceiling_share(self) -> float | None:
-        """The fraction of the nearer ceiling that was reached."""
-        return self.bound_ms / self.median_ms if self.bound_ms and self.median_ms else None
 
     @property
     def best_ms(self) -> float | None:

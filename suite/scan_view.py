@@ -14,6 +14,7 @@ from suite.scan_record import Absent, Path, ScanRecord, Timing, Verified, Work
 
 PATHS: dict[Path, str] = {"sequences": "", "image": "image, walked by address", "image-copied": "image, by copies"}
 REFERENCE = "reference"
+Best = tuple[float, float] | None  # bytes and exponentials a second
 HALF_PRECISION = 2.0**-12  # a tolerance above this has a rounding to 16 bits in it
 
 
@@ -24,6 +25,8 @@ class Measured:
     timing: Timing
     ratio: float | None
     about: bool
+    share: float | None = None  # of the nearer ceiling that was reached
+    bound_by: str = ""  # which ceiling that is
 
     @property
     def text(self) -> str:
@@ -94,45 +97,40 @@ def _bench(records: Sequence[ScanRecord]) -> Bench:
         latest = standing[record.spec.backend]
         if latest.status == "done" and record.status == "done" and record.spec.software == latest.spec.software:
             times |= {(record.spec.backend, t.case, t.path, t.work): t for t in record.findings.timings}
-    first, newest = by_age[0], by_age[-1]
+    first, newest, best = by_age[0], by_age[-1], _best_ceilings(by_age)
     return Bench(
         device=first.spec.device,
         dtype=first.spec.dtype,
         threads=first.spec.threads,
         machine=tuple((name.replace("_gib", ", GiB"), str(value)) for name, value in newest.provenance.machine.items()),
         standing=tuple(standing.values()),
-        sequences=_cases(times, standing, ("sequences",)),
-        images=_cases(times, standing, ("image", "image-copied")),
+        sequences=_cases(times, standing, ("sequences",), best),
+        images=_cases(times, standing, ("image", "image-copied"), best),
         absent=tuple(one for one in (newest.findings.absent if newest.findings else ()) if one.name not in standing),
-        ceilings=_ceilings(standing.values()),
+        ceilings=_ceilings(by_age, best),
         packages=tuple(sorted(newest.provenance.packages.items())),
         noisy=sum(timing.noisy for timing in times.values()),
     )
 
 
-def _ceilings(records: Iterable[ScanRecord]) -> tuple[tuple[str, str], ...]:
-    """What the records measured of the machine: one number, or the range over the backends' cells."""
-    used = [record.findings.ceilings for record in records if record.findings and record.findings.ceilings]
-    if not used:
+def _ceilings(records: Sequence[ScanRecord], best: Best) -> tuple[tuple[str, str], ...]:
+    """The ceilings in words."""
+    if best is None:
         return ()
-    bandwidths = [found.bandwidth_bytes_per_second / 1e9 for found in used]
-    throughputs = [found.exponentials_per_second / 1e9 for found in used]
-    methods = "; ".join(dict.fromkeys(found.exponentials_method for found in used))
-    return (("bandwidth, GB/s, read and written", _range(bandwidths)), (f"10⁹ exponentials a second ({methods})", _range(throughputs)))
-
-
-def _range(values: Sequence[float]) -> str:
-    low, high = digits(min(values)), digits(max(values))
-    return low if low == high else f"{low} to {high}, by the backend's own cell"
+    methods = dict.fromkeys(one.findings.ceilings.exponentials_method for one in records if one.findings and one.findings.ceilings)
+    exponentials = f"10⁹ exponentials a second ({'; '.join(methods)})"
+    return (("bandwidth, GB/s, read and written", digits(best[0] / 1e9)), (exponentials, digits(best[1] / 1e9)))
 
 
 def _cases(
-    times: dict[tuple[str, str, Path, Work], Timing], standing: dict[str, ScanRecord], paths: Sequence[Path]
+    times: dict[tuple[str, str, Path, Work], Timing], standing: dict[str, ScanRecord], paths: Sequence[Path], best: Best
 ) -> tuple[CaseRows, ...]:
     found = {(t.case, t.path): t for (_, _, path, _), t in times.items() if path in paths}
     groups = []
     for (case, path), example in sorted(found.items(), key=lambda item: (_order(standing, item[0][0]), paths.index(item[0][1]))):
-        rows = tuple(_row(times, standing[name], case, path) for name in standing if any((name, case, path, w) in times for w in WORKS))
+        rows = tuple(
+            _row(times, standing[name], (case, path), best) for name in standing if any((name, case, path, w) in times for w in WORKS)
+        )
         groups.append(CaseRows(case, example.layer, example.shape, path, rows))
     return tuple(groups)
 
@@ -146,21 +144,39 @@ def _order(standing: dict[str, ScanRecord], case: str) -> int:
     return longest.index(case) if case in longest else len(longest)
 
 
-def _row(times: dict[tuple[str, str, Path, Work], Timing], record: ScanRecord, case: str, path: Path) -> Row:
+def _row(times: dict[tuple[str, str, Path, Work], Timing], record: ScanRecord, at: tuple[str, Path], best: Best) -> Row:
+    case, path = at
     name = record.spec.backend
     baseline = (REFERENCE, case, "sequences") if path == "sequences" else (name, case, "image-copied")
-    forward, both = (_measured(times.get((name, case, path, work)), times.get((*baseline, work))) for work in WORKS)
+    forward, both = (_measured(times.get((name, case, path, work)), times.get((*baseline, work)), best) for work in WORKS)
     checks = {found.name: found for found in record.findings.verified}
     peaks = [found.timing.peak_memory_mib for found in (both, forward) if found and found.timing.peak_memory_mib is not None]
     check = checks.get(case if path != "image" else f"{case}, image, 4 ways")
     return Row(name, forward, both, check, peaks[0] if peaks else None)
 
 
-def _measured(timing: Timing | None, baseline: Timing | None) -> Measured | None:
+def _measured(timing: Timing | None, baseline: Timing | None, best: Best) -> Measured | None:
     if timing is None:
         return None
     known = timing.median_ms and baseline and baseline.best_ms and baseline is not timing
-    return Measured(timing, baseline.best_ms / timing.median_ms if known else None, bool(known) and baseline.median_ms is None)
+    ratio = baseline.best_ms / timing.median_ms if known else None
+    return Measured(timing, ratio, bool(known) and baseline.median_ms is None, *_share(timing, best))
+
+
+def _share(timing: Timing, best: Best) -> tuple[float | None, str]:
+    """The fraction of the nearer ceiling that was reached, and which that is (suite.ceilings has the formula)."""
+    if best is None or not timing.median_ms or timing.moved_bytes is None or timing.exponentials is None:
+        return None, ""
+    moving, computing = timing.moved_bytes / best[0], timing.exponentials / best[1]
+    return 1e3 * max(moving, computing) / timing.median_ms, "bandwidth" if moving > computing else "exponentials"
+
+
+def _best_ceilings(records: Sequence[ScanRecord]) -> Best:
+    """The best that any record measured of the machine: a ceiling is what can be reached, and a busy machine only lowers it."""
+    used = [record.findings.ceilings for record in records if record.findings and record.findings.ceilings]
+    if not used:
+        return None
+    return max(one.bandwidth_bytes_per_second for one in used), max(one.exponentials_per_second for one in used)
 
 
 def digits(value: float | None) -> str:
@@ -206,7 +222,7 @@ def _columns(work: str, measured: Measured | None) -> dict[str, str]:
     elif measured.timing.skipped:
         texts = (f"not timed, about {digits(measured.timing.expected_ms)}", "", "")
     else:
-        share, mark = measured.timing.ceiling_share, "~" if measured.timing.noisy else ""
+        share, mark = measured.share, "~" if measured.timing.noisy else ""
         ratio = "" if measured.ratio is None else f"{'about ' if measured.about else ''}{digits(measured.ratio)}×"
         texts = (mark + measured.text, ratio, "" if share is None else f"{100 * share:.2g} %")
     return dict(zip((f"{work} ms [quartiles]", f"{work} faster", f"{work} ceiling"), texts, strict=True))

@@ -18,8 +18,8 @@ def timing(case="light", work="forward", median=10.0, *, path="sequences", **cha
         "first_ms": 2 * median,
         "median_ms": median,
         "quartiles_ms": (0.9 * median, 1.1 * median),
-        "bound_ms": median / 4,
-        "bound_by": "exponentials",
+        "moved_bytes": 10_000_000,
+        "exponentials": 11_796_480,
         "peak_memory_mib": 4.5,
     }
     shape = "1 × 288 channels, 10 states, 4,096 steps"
@@ -28,7 +28,7 @@ def timing(case="light", work="forward", median=10.0, *, path="sequences", **cha
 
 
 def skipped(case="light", work="forward", expected=4000.0):
-    none = dict.fromkeys(("first_ms", "median_ms", "quartiles_ms", "bound_ms", "bound_by", "peak_memory_mib"))
+    none = dict.fromkeys(("first_ms", "median_ms", "quartiles_ms", "moved_bytes", "exponentials", "peak_memory_mib"))
     return timing(case, work, rounds=(), warm_up_calls=0, **none, skipped="it would take about 4.0 s a call", expected_ms=expected)
 
 

@@ -124,7 +124,7 @@ def test_a_right_backend_is_timed_recorded_and_shown(run, monkeypatch, tmp_path)
     for timing in findings.timings:
         samples = [second for found in timing.rounds for second in found.seconds]
         assert min(samples) * 1e3 <= timing.quartiles_ms[0] <= timing.median_ms <= timing.quartiles_ms[1] <= max(samples) * 1e3
-        assert 0 < timing.ceiling_share < 1
+        assert timing.moved_bytes > timing.exponentials > 0
     assert findings.ceilings.bandwidth_bytes_per_second > 0
     assert findings.starts[0].forward_seconds > 0
     assert 'href="scan.html"' in (tmp_path / "page" / "index.html").read_text()
@@ -299,6 +299,16 @@ def test_the_reference_is_the_baseline_and_an_estimate_is_marked():
     assert (copied.path, copied.rows[0].forward.ratio) == ("image-copied", None)
     assert bench.noisy == 4
     assert [one.name for one in bench.absent] == ["triton"]
+
+
+def test_the_ceiling_is_the_larger_of_moving_and_computing_by_the_best_that_was_measured():
+    slower = made.CeilingsUsed(bandwidth_bytes_per_second=1e9, exponentials_per_second=1e9, exponentials_method="on a busy machine")
+    one = made.record(times=[made.timing(median=1.0), made.timing("channel", median=1.0, moved_bytes=40_000_000)])
+    other = made.record("cpp", findings=made.findings([], ceilings=slower))
+    (bench,) = scan_view.benches([one, other])
+    found = {group.case: group.rows[0].forward for group in bench.sequences}
+    assert (found["light"].share, found["light"].bound_by) == (pytest.approx(11_796_480 / 2e10 / 1e-3), "exponentials")
+    assert (found["channel"].share, found["channel"].bound_by) == (pytest.approx(40e6 / 5e10 / 1e-3), "bandwidth")
 
 
 def test_the_latest_record_of_a_backend_stands_and_an_incorrect_one_takes_its_times_away():
