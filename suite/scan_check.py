@@ -96,7 +96,7 @@ def errors_of(backend: str, case: Case, device: str = "cpu") -> dict[str, float]
 def image_errors_of(backend: str, case: Case, directions: int, device: str = "cpu", height: int | None = None) -> dict[str, float]:
     """Errors of an image's scans, "y" and the gradients of x, proj, dt_proj, A, D, delta_bias, of a backend whose row says `image`."""
     exact = _exact_image(case, directions, height)
-    found = _image(image_arguments(case, directions, device, height), backend)
+    found = _image(image_arguments(case, directions, device, height), backend, case.dtype)
     return {name: relative_error(found[name], expected) for name, expected in exact.items()}
 
 
@@ -122,7 +122,7 @@ def _exact(case: Case) -> dict[str, Tensor]:
 def _exact_image(case: Case, directions: int, height: int | None) -> dict[str, Tensor]:
     args = ImageArguments(*(tensor.double() for tensor in image_arguments(case, directions, height=height)))
     with _one_thread():
-        return _image(args, "reference")
+        return _image(args, "reference", case.dtype)
 
 
 @contextlib.contextmanager
@@ -143,13 +143,13 @@ def _scan(args: ScanArguments, backend: str, case: Case) -> dict[str, Tensor]:
     return _differentiated(y, _cotangent(y, case.dtype), leaves._asdict())
 
 
-def _image(args: ImageArguments, backend: str) -> dict[str, Tensor]:
+def _image(args: ImageArguments, backend: str, dtype: str) -> dict[str, Tensor]:
     leaves = ImageArguments(*(tensor.detach().requires_grad_() for tensor in args))
     if BACKENDS[backend].image:
         y = image_op(*canonical_image(leaves, native_dtypes(backend)), backend, True)[0].to(args.x.dtype)
     else:
         y = image_from_parts(leaves, backend)
-    return _differentiated(y, _cotangent(y, "float32"), leaves._asdict())
+    return _differentiated(y, _cotangent(y, dtype), leaves._asdict())
 
 
 def image_from_parts(args: ImageArguments, backend: str) -> Tensor:

@@ -1,11 +1,17 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share, and what must be decided before the first import of a kernel."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 OUTSIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# Where there is no GPU, Triton's kernels run in its interpreter; Triton decides at its first import.
+if shutil.which("nvidia-smi") is None:
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # No deadline: a shared machine is slow at times. No database: a run does not depend on earlier ones.
 settings.register_profile("suite", deadline=None, database=None)

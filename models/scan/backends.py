@@ -18,6 +18,7 @@ y is of u's dtype, a gradient of its tensor's; a gradient of None is None. A bac
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -44,7 +45,11 @@ class Backend:
     dtypes: tuple[str, ...]  # that it reads; others are converted to float32 first
     image: bool  # whether it scans an image without copies of it
     summary: str
+    deterministic: bool = True  # whether gradients are the same bits from run to run
 
+
+HALVES = ("float32", "bfloat16", "float16")
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # by which Triton itself decides, once, at import
 
 BACKENDS: Mapping[str, Backend] = MappingProxyType(
     {
@@ -74,11 +79,30 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
                 image=True,
                 summary="C++ for this very processor, compiled at first use; the fastest on a CPU",
             ),
+            Backend(
+                "triton",
+                "models.scan.triton",
+                ("cuda", "cpu") if INTERPRETED else ("cuda",),
+                HALVES,
+                image=True,
+                summary="Triton kernels for long sequences of few channels; with TRITON_INTERPRET=1 on a CPU too, very slowly",
+            ),
+            Backend(
+                "cuda",
+                "models.scan.cuda",
+                ("cuda",),
+                HALVES,
+                image=False,
+                deterministic=False,
+                summary="the compiled extension of mamba-ssm",
+            ),
         )
     }
 )
 
-AUTO_ORDER: Mapping[str, tuple[str, ...]] = MappingProxyType({"cpu": ("cpp", "numba", "reference"), "cuda": ("reference",)})
+AUTO_ORDER: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"cpu": ("cpp", "numba", "reference"), "cuda": ("triton", "cuda", "reference")}
+)
 
 
 @cache
@@ -114,8 +138,9 @@ def resolve_backend(name: str, device: str) -> tuple[str, str]:
         except BackendUnavailable as error:
             passed_over.append(f"{candidate} is not available ({error.reason})")
             continue
-        why = f"the fastest that runs on this machine's {device}"
-        return candidate, "; ".join(["auto: " + why, *passed_over])
+        why = f"auto: the fastest that runs on this machine's {device}"
+        copies = [] if BACKENDS[candidate].image else ["it scans copies of an image, one a direction"]
+        return candidate, "; ".join([why, *copies, *passed_over])
     raise BackendUnavailable(
         "auto", f"no backend runs on {device}: {'; '.join(passed_over)}.", "install numba, or see `python -m suite list backends`."
     )

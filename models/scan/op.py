@@ -41,16 +41,19 @@ def selective_scan(
     return _scan(*args, delta_softplus, name, wants_gradient(given))[0].to(u.dtype)
 
 
-@torch.compiler.assume_constant_result  # a compiled graph holds the name
 def resolved(backend: str, device: str) -> str:
     """The name of the backend that `backend` is on a device."""
     return resolve_backend(backend, device)[0]
 
 
-@torch.compiler.assume_constant_result
 def native_dtypes(backend: str) -> tuple[torch.dtype, ...]:
     """What the backend reads without conversion."""
     return tuple(getattr(torch, name) for name in BACKENDS[backend].dtypes)
+
+
+# A compiled graph holds the names. This is what torch.compiler.assume_constant_result sets; to call it would load the compiler, which takes
+# every process seconds.
+resolved._dynamo_marked_constant = native_dtypes._dynamo_marked_constant = True
 
 
 def check_dtype(backend: str, dtype: torch.dtype) -> None:

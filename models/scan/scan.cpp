@@ -708,14 +708,16 @@ void image_backward(const Image* image, const float* kept, const ImageGradients*
 float scan_exp2(Index count, int threads) {
     std::vector<float> sums(threads);
     run(threads, threads, [&](Index thread) {
-        vec sum[GROUP]{}, step = vec{} + 1e-9f;
+        vec sum[GROUP]{}, step;
+        for (int i = 0; i < LANES; ++i) step[i] = 1e-9f * float(i + 1);
         for (Index done = 0; done < count; done += GROUP) {
             vec x[GROUP], one[GROUP];
             for (int i = 0; i < GROUP; ++i) x[i] = step * float(done & 0xffff), one[i] = vec{} - float(i + 1);
             exp2_of_product<true>(x, one);
             for (int i = 0; i < GROUP; ++i) sum[i] += x[i];
         }
-        sums[thread] = (sum[0] + sum[1] + sum[2] + sum[3])[0];
+        sum[0] += sum[1] + sum[2] + sum[3];
+        for (int i = 0; i < LANES; ++i) sums[thread] += sum[0][i];
     });
     float total = 0;
     for (float sum : sums) total += sum;
