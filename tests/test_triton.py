@@ -1,0 +1,102 @@
+"""The Triton kernels: results do not depend on how walks are divided, and they fit a GPU's registers; no GPU is needed.
+
+Triton looks at TRITON_INTERPRET when kernels are defined, so each of the two kinds of test has processes of its own.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("triton")
+ROOT = Path(__file__).resolve().parents[1]
+
+DIVIDED = """
+import json
+from dataclasses import replace
+import torch
+from models.scan import triton as backend
+from models.scan.cases import Case, arguments, image_arguments
+
+torch.set_num_threads(1)
+case = Case("divided", 1, 4, 3, 3, 17, side=6, rank=2)
+scan, image = arguments(replace(case, groups=1)), image_arguments(case, 4, height=2)
+division_of = backend.division_of
+
+def results(steps, span):
+    backend.STEPS, backend.division_of = steps, lambda args: replace(division_of(args), span=span)
+    y, kept = backend.forward(scan, True, True)
+    y_image, kept_image = backend.image_forward(image, True)
+    found = [y, *backend.backward(y, kept, scan, True), y_image, *backend.image_backward(y_image, kept_image, image)]
+    assert torch.equal(y, backend.forward(scan, True, False)[0])
+    return found
+
+whole = results(32, 1000)
+errors = {}
+for steps, span in ((32, 1000), (32, 1), (5, 1), (3, 2)):
+    found = results(steps, span)
+    errors[f"{steps} steps, {span} pieces"] = [float((a - b).norm() / b.norm()) for a, b in zip(found, whole)]
+print(json.dumps({"interpreted": backend.interpreted(), "unavailable": backend.unavailable(), "errors": errors}))
+"""
+
+REFUSED = "from models.scan.triton_ahead import compile_all; compile_all()"
+
+AHEAD = """
+import dataclasses, json, sys
+from models.scan import triton as backend
+from models.scan.triton_ahead import compile_all, problems, variants
+
+rows = compile_all((90,), ["light, image, fp32"])
+print(json.dumps({
+    "interpreted": backend.interpreted(),
+    "rows": [dataclasses.asdict(row) for row in rows],
+    "problems": problems(rows),
+    "of a spill": problems([dataclasses.replace(rows[0], stack_bytes=8, registers=255)]),
+    "variants": [variant.name for variant in variants()],
+}))
+"""
+
+
+def run(program, *, interpret, folder):
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment |= {"PYTHONPATH": str(ROOT), "TRITON_CACHE_DIR": str(folder)} | ({"TRITON_INTERPRET": "1"} if interpret else {})
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
+
+
+def answer(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_results_do_not_depend_on_how_walks_are_divided(tmp_path):
+    found = answer(run(DIVIDED, interpret=True, folder=tmp_path))
+    assert found["interpreted"]
+    assert found["unavailable"] is None
+    assert found["errors"].pop("32 steps, 1000 pieces") == [0.0] * 15  # the same bits again
+    for division, errors in found["errors"].items():
+        assert max(errors) < 1e-6, division
+
+
+@pytest.mark.slow
+def test_kernels_compile_without_a_gpu_and_do_not_spill(tmp_path):
+    found = answer(run(AHEAD, interpret=False, folder=tmp_path))
+    assert not found["interpreted"]
+    assert found["problems"] == []
+    rows = {row["kernel"]: row for row in found["rows"]}
+    assert len(rows) == 5
+    assert rows["scan_outputs"]["target"] == "sm_90"
+    assert 5 < rows["scan_outputs"]["per_element"] < 12  # a product, a power, two multiply-adds, and what a step costs all its states
+    assert [problem.partition(" takes")[0].partition(" spills")[0] for problem in found["of a spill"]] == [
+        "chunk_ends of light, image, fp32 for sm_90"
+    ] * 2
+    assert {"base, image, bf16", "channel, plain, fp32"} < set(found["variants"])
+
+
+def test_interpreted_kernels_are_not_compiled(tmp_path):
+    done = run(REFUSED, interpret=True, folder=tmp_path)
+    assert done.returncode != 0
+    assert "unset TRITON_INTERPRET" in done.stderr
