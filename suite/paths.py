@@ -22,14 +22,6 @@ def project_folder(name: str) -> Path:
     return folder
 
 
-def cache_folder() -> Path:
-    """`$SUITE_CACHE`, or `suite-restoration` in the user's cache folder; made if it does not exist."""
-    base = os.environ.get("SUITE_CACHE")
-    folder = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "suite-restoration"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def data_folder() -> Path | None:
     """`$SUITE_DATA`, the root of the user's own data sets, if it is set."""
     base = os.environ.get("SUITE_DATA")

@@ -230,7 +230,7 @@ def scatter(matrix: np.ndarray, row: int, count: int, column: int, tile: np.ndar
             matrix[row + lane, column + t] = tile[t, lane]
 
 
-@inlined
+@device
 def ask(matrix: np.ndarray, row: int, count: int, column: int) -> None:
     """Have a tile of a matrix brought to the cache meanwhile; rows that are a power of two apart defeat the processor's own prefetching."""
     if 0 <= column < matrix.shape[1]:
@@ -293,16 +293,20 @@ def following(rows: np.ndarray, i: int, start: int, step: int) -> tuple[int, int
 
 
 @device
+def copy(target: np.ndarray, row: int, column: int, source: np.ndarray, source_row: int, source_column: int, steps: int) -> None:
+    """Copy steps of a row of one matrix to a row of another; as an assignment of slices it would take much longer to compile."""
+    to, of = target[row, column : column + steps], source[source_row, source_column : source_column + steps]
+    for t in range(steps):
+        to[t] = of[t]
+
+
+@device
 def copy_tile(streams: np.ndarray, scan: Operands, sequence: int, start: int, steps: int) -> None:
     """Fill the first rows of streams (2 states or more, TILE) with B and C: where L is a power of two theirs compete for one cache set."""
     N = scan.constants.shape[1] - 2
     for n in range(N):
-        B, C = scan.B[sequence * N + n, start : start + steps], scan.C[sequence * N + n, start : start + steps]
-        to_B, to_C = streams[n], streams[N + N % 2 + n]
-        for t in range(steps):
-            to_B[t] = B[t]
-        for t in range(steps):
-            to_C[t] = C[t]
+        copy(streams, n, 0, scan.B, sequence * N + n, start, steps)
+        copy(streams, N + N % 2 + n, 0, scan.C, sequence * N + n, start, steps)
 
 
 @device
@@ -438,8 +442,8 @@ def backward_task(scan: Operands, dy: np.ndarray, kept: np.ndarray, grad: Gradie
             accumulate(totals[i], states, pairwise_sum(tiles[TERM:], steps))
             accumulate(totals[i], states + 1, pairwise_sum(tiles[DDELTA:], steps))
         for n in range(N):
-            grad.B[of_part + n, start : start + steps] = streams[2 * states + n, :steps]
-            grad.C[of_part + n, start : start + steps] = streams[3 * states + n, :steps]
+            copy(grad.B, of_part + n, start, streams, 2 * states + n, 0, steps)
+            copy(grad.C, of_part + n, start, streams, 3 * states + n, 0, steps)
     close_task(grad, rows, totals)
 
 

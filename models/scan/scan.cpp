@@ -37,6 +37,7 @@ constexpr int LANES = 16;
 constexpr int LANES = 8;
 #endif
 constexpr int TILE = 64;     // steps between kept states
+constexpr int ROW = TILE + 11;  // how far rows of a tile are apart: at multiples of 4 KB a load would wait for stores to other rows
 constexpr int GROUP = 4;     // vectors that elementary functions take at a time
 constexpr int BACKWARD = 2;  // states that the gradient takes at a time: what a tile keeps for them must fit the first-level cache
 
@@ -202,9 +203,9 @@ inline void scatter(float* rows, Index stride, vec* tile, int lanes, int steps) 
 // What a block holds ---------------------------------------------------------------------------------------------------------------------
 
 struct Tile {
-    vec u[TILE], raw[TILE], delta[TILE], delta_u[TILE];  // raw: delta before softplus
-    vec y[TILE], dy[TILE], du[TILE], ddelta[TILE];       // du: of delta_u until the tile is closed
-    vec decay[BACKWARD][TILE], carried[BACKWARD][TILE];  // exp(delta_t A), and that times h_{t-1}
+    vec u[ROW], raw[ROW], delta[ROW], delta_u[ROW];    // raw: delta before softplus
+    vec y[ROW], dy[ROW], du[ROW], ddelta[ROW];         // du: of delta_u until the tile is closed
+    vec decay[BACKWARD][ROW], carried[BACKWARD][ROW];  // exp(delta_t A), and that times h_{t-1}
 };
 
 // What a tile shares among the blocks of a task: B and C at state n and step t are B[n * by_state + t], likewise C.
@@ -247,7 +248,7 @@ inline void scan(Tile& tile, int steps, vec* h, const vec* A_log2e, const Shared
     }
 }
 
-// Sums over the lanes are taken later, over all blocks of the task at once: here they stay vectors, (states, TILE).
+// Sums over the lanes are taken later, over all blocks of the task at once: here they stay vectors, (states, ROW).
 struct Sums {
     vec *B, *C;
 };
@@ -256,20 +257,21 @@ struct Sums {
 template <bool BOUNDED, int S>
 inline void adjoint(Tile& tile, int steps, const vec* h, vec* dh, vec* dA, const Constants& of, const Shared& at, const Sums& sums, Index n) {
     const float *B = at.B + n * at.by_state, *C = at.C + n * at.by_state;
-    vec *dB = sums.B + n * TILE, *dC = sums.C + n * TILE;
+    vec *dB = sums.B + n * ROW, *dC = sums.C + n * ROW;
     vec state[S], A[S], dA_tile[S];
-    for (int i = 0; i < S; ++i) state[i] = h[n + i], A[i] = of.A_log2e[n + i];
-    for (int t = 0; t < steps; ++t) {
-        vec decay[S];
-        for (int i = 0; i < S; ++i) decay[i] = tile.delta[t];
-        exp2_of_product<BOUNDED>(decay, A);
-        for (int i = 0; i < S; ++i) {
-            const vec carried = decay[i] * state[i];
-            state[i] = tile.delta_u[t] * B[i * at.by_state + t] + carried;
-            tile.decay[i][t] = decay[i];
-            tile.carried[i][t] = carried;
-            dC[i * TILE + t] += tile.dy[t] * state[i];
-        }
+    for (int i = 0; i < S; ++i) state[i] = h[n + i];
+    for (int t = 0; t < steps; t += 2) {  // an odd last step computes one beyond, which is not used
+        vec decay[2 * S], A_log2e[2 * S];
+        for (int i = 0; i < 2 * S; ++i) decay[i] = tile.delta[t + i / S], A_log2e[i] = of.A_log2e[n + i % S];
+        exp2_of_product<BOUNDED>(decay, A_log2e);
+        for (int j = 0; j < 2 && t + j < steps; ++j)
+            for (int i = 0; i < S; ++i) {
+                const vec carried = decay[j * S + i] * state[i];
+                state[i] = tile.delta_u[t + j] * B[i * at.by_state + t + j] + carried;
+                tile.decay[i][t + j] = decay[j * S + i];
+                tile.carried[i][t + j] = carried;
+                dC[i * ROW + t + j] += tile.dy[t + j] * state[i];
+            }
     }
     for (int i = 0; i < S; ++i) state[i] = dh[n + i], A[i] = of.A[n + i], dA_tile[i] = vec{};
     for (int t = steps - 1; t >= 0; --t) {
@@ -280,7 +282,7 @@ inline void adjoint(Tile& tile, int steps, const vec* h, vec* dh, vec* dA, const
             dA_tile[i] += exponent * tile.delta[t];
             ddelta += exponent * A[i];
             du += total * B[i * at.by_state + t];
-            dB[i * TILE + t] += total * tile.delta_u[t];
+            dB[i * ROW + t] += total * tile.delta_u[t];
             state[i] = total * tile.decay[i][t];
         }
         tile.ddelta[t] = ddelta;
@@ -335,14 +337,16 @@ inline void close(Tile& tile, int steps, bool with_softplus, const Constants& of
     *total.bias += dbias;
 }
 
-// Sums over lanes: (rows, TILE) vectors, which it destroys, to (rows, TILE) numbers.
+// Sums over lanes: (rows, ROW) vectors, which it destroys, to (rows, TILE) numbers.
 inline void reduce(float* to, vec* from, Index rows) {
-    for (Index i = 0; i < rows * TILE; i += LANES) {
-        transpose(from + i);
-        vec sum = from[i];
-        for (int j = 1; j < LANES; ++j) sum += from[i + j];
-        store(to + i, sum);
-    }
+    for (Index row = 0; row < rows; ++row)
+        for (Index t = 0; t < TILE; t += LANES) {
+            vec* square = from + row * ROW + t;
+            transpose(square);
+            vec sum = square[0];
+            for (int i = 1; i < LANES; ++i) sum += square[i];
+            store(to + row * TILE + t, sum);
+        }
 }
 }  // namespace
 
@@ -536,7 +540,7 @@ struct Walk {
         for (Index r = 0; r < rank(); ++r) {
             vec ddt_proj{};
             for (int t = 0; t < steps; ++t) {
-                sums[r * TILE + t] += tile.ddelta[t] * of.dt_proj[r];
+                sums[r * ROW + t] += tile.ddelta[t] * of.dt_proj[r];
                 ddt_proj += tile.ddelta[t] * entry[r * TILE + t];
             }
             total.dt_proj[r] += ddt_proj;
@@ -583,14 +587,14 @@ void forward_task(Source source, Index first, Index last, float* y, float* kept)
 template <class Source>
 void backward_task(Source source, Index first, Index last, Index part, const float* kept) {
     const Index N = source.states(), R = source.rank(), count = Constants::count(N, R), blocks = last - first, all = blocks_of(source.width());
-    Vectors constants(blocks * count), totals(blocks * count), adjoints(blocks * N), h(N), sums((R + 2 * N) * TILE);
+    Vectors constants(blocks * count), totals(blocks * count), adjoints(blocks * N), h(N), sums((R + 2 * N) * ROW);
     std::vector<float> reduced((R + 2 * N) * TILE);
     auto tile = std::make_unique<Tile>();
     for (Index b = 0; b < blocks; ++b) source.constants({&constants[b * count], N}, block_of(first + b, source.width()));
     for (Index i = (source.length() - 1) / TILE; i >= 0; --i) {
         source.begin(i);
         std::fill(sums.begin(), sums.end(), vec{});
-        const Sums shared{&sums[R * TILE], &sums[(R + N) * TILE]};
+        const Sums shared{&sums[R * ROW], &sums[(R + N) * ROW]};
         for (Index b = 0; b < blocks; ++b) {
             const Block block = block_of(first + b, source.width());
             const Constants of(&constants[b * count], N), total(&totals[b * count], N);

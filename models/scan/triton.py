@@ -60,6 +60,7 @@ def unavailable() -> tuple[str, str] | None:
 
 def tile_sizes(states: int) -> tuple[int, int]:
     """N1 and N2, powers of two or N2 = 0, whose sum is the least that holds the states: 16 of 16, 8 and 2 of 10, 64 and 0 of 60."""
+    states = int(states)  # is symbolic while a graph is traced, and fixed by this
     whole = 1 << (states - 1).bit_length()
     rest = states - whole // 2
     small = 1 << (rest - 1).bit_length() if rest > 0 else 0

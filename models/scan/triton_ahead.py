@@ -89,7 +89,7 @@ def variants() -> Iterator[Variant]:
 
 
 def compile_all(targets: Sequence[int] = TARGETS, only: Sequence[str] = ()) -> list[Compiled]:
-    """A row for every variant of every kernel and target, or of the variants that are named; minutes, unless Triton has them in its cache."""
+    """A row for every variant of every kernel and target, or of the variants that are named; minutes, unless Triton's cache has them."""
     if backend.interpreted():
         raise CannotCompileAhead("Triton interprets the kernels in this process; unset TRITON_INTERPRET and start another.")
     chosen = [variant for variant in variants() if not only or variant.name in only]

@@ -114,7 +114,7 @@ def scan_gradients(
     DIRECTIONS: tl.constexpr, IMAGE: tl.constexpr, RANK: tl.constexpr, STATES: tl.constexpr, N1: tl.constexpr, N2: tl.constexpr,
     LANES: tl.constexpr, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr, SPLIT: tl.constexpr, SUB: tl.constexpr,
 ):  # fmt: skip
-    """Gradients: of x for each way there and back; of delta before softplus; sums over a block of channels, and over a chunk for the rest."""
+    """Gradients: of x for each way there and back; of delta before softplus; sums over a block of channels, or over a chunk."""
     TURNS: tl.constexpr = 2 if IMAGE and DIRECTIONS > 1 else 1
     WAYS: tl.constexpr = DIRECTIONS // TURNS
     ENTRY: tl.constexpr = RANK + 2 * STATES
