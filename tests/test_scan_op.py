@@ -7,7 +7,18 @@ import pytest
 import torch
 
 import models
-from models.scan import BackendUnavailable, ScanInputError, backends, cpp, cpp_build, cuda, reference, resolve_backend, scan_image, selective_scan
+from models.scan import (
+    BackendUnavailable,
+    ScanInputError,
+    backends,
+    cpp,
+    cpp_build,
+    cuda,
+    reference,
+    resolve_backend,
+    scan_image,
+    selective_scan,
+)
 from models.scan.cases import Case, arguments
 from models.scan.directions import DIRECTIONS, merge, unfold
 from models.scan.image import composed
@@ -163,11 +174,13 @@ def test_without_a_compiler_auto_takes_numba_and_says_why(monkeypatch):
 @pytest.mark.usefixtures("_forgotten")
 def test_a_compiler_that_fails_is_quoted(monkeypatch, tmp_path):
     broken = tmp_path / "broken-cxx"
-    broken.write_text("#!/bin/sh\nif [ \"$1\" = --version ]; then echo broken 1; exit 0; fi\necho 'scan.cpp:1: error: no vectors here' >&2; exit 1\n")
+    broken.write_text(
+        "#!/bin/sh\nif [ \"$1\" = --version ]; then echo broken 1; exit 0; fi\necho 'scan.cpp:1: error: no vectors here' >&2; exit 1\n"
+    )
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
     monkeypatch.setenv("SUITE_CACHE", str(tmp_path))
-    with pytest.raises(BackendUnavailable, match="could not compile scan.cpp .*no vectors here"):
+    with pytest.raises(BackendUnavailable, match=r"could not compile scan\.cpp .*no vectors here"):
         resolve_backend("cpp", "cpu")
     assert list(tmp_path.rglob("*.so")) == []
 

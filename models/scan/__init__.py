@@ -1,8 +1,8 @@
 """The selective scan, by any backend.
 
 `selective_scan` is the scan of sequences, `scan_image` that of an image along its planar directions; `BACKENDS` the table of
-implementations; `reference` the definition that all the others are judged by. A named backend is that backend or `BackendUnavailable`; "auto" is a choice with a
-stated reason (`resolve_backend`), to be made once, before a run.
+implementations; `reference` the definition that all the others are judged by. A named backend is that backend or
+`BackendUnavailable`; "auto" is a choice with a stated reason (`resolve_backend`), to be made once, before a run.
 """
 
 from __future__ import annotations

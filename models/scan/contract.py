@@ -1,7 +1,8 @@
 """What a scan's arguments must be, checked once at the door; the backends may assume it.
 
-After `canonical`: all tensors on one device and contiguous; u and delta (B, D, L); A (D, N); B and C (B, G, N, L) with D a multiple of G; D
-and delta_bias (D,) or None. u, delta, B and C are of one dtype that the backend reads; A, D and delta_bias are float32, or float64 where u is.
+After `canonical`: all tensors on one device and contiguous; u and delta (B, D, L); A (D, N); B and C (B, G, N, L) with D a multiple of G;
+D and delta_bias (D,) or None. u, delta, B and C are of one dtype that the backend reads; A, D and delta_bias are float32, or float64
+where u is.
 After `canonical_image`: likewise, in the layout of `ImageArguments`, with x and proj of one dtype.
 """
 
@@ -110,7 +111,9 @@ def canonical_image(args: ImageArguments, native: Collection[torch.dtype] = (tor
     if x.dim() != 4 or 0 in x.shape:
         raise ScanInputError(f"x has the shape {tuple(x.shape)}; channels last it must be (B, H, W, C), none of them 0.")
     if dt_proj.dim() != 3 or A.dim() != 2 or 0 in (*dt_proj.shape, *A.shape):
-        raise ScanInputError(f"dt_proj and A have the shapes {tuple(dt_proj.shape)} and {tuple(A.shape)}; they must be (K, C, R), (K*C, N).")
+        raise ScanInputError(
+            f"dt_proj and A have the shapes {tuple(dt_proj.shape)} and {tuple(A.shape)}; they must be (K, C, R), (K*C, N)."
+        )
     batch, height, width, channels = x.shape
     (directions, _, rank), states = dt_proj.shape, A.shape[1]
     _check_shape("dt_proj", dt_proj, (directions, channels, rank), "(K, C, R)")

@@ -1,7 +1,7 @@
 """The C++ backend: scan.cpp, compiled for this very processor at first use (`models.scan.cpp_build`), called through ctypes.
 
-Here torch tensors become its arguments. It runs on as many threads as torch does, and of the same OpenMP runtime; work is divided by the
-operands' shapes, never by the number of threads, and sums run in a fixed order, so that results are the same bits for any number of threads.
+Here torch tensors become its arguments. It runs on as many threads as torch does, and of the same OpenMP runtime. Sums are divided by the
+operands' shapes, never by the number of threads, and run in a fixed order, so that results are the same bits for any number of threads.
 """
 
 from __future__ import annotations
@@ -65,12 +65,15 @@ def unavailable() -> tuple[str, str] | None:
     except CannotCompile as error:
         return error.reason, error.remedy
     except OSError as error:
-        return f"the compiled library cannot be loaded ({error}).", "remove the folder `scan` in $SUITE_CACHE, or set CXX to another compiler."
+        return (
+            f"the compiled library cannot be loaded ({error}).",
+            "remove the folder `scan` in $SUITE_CACHE, or set CXX to another compiler.",
+        )
     return None
 
 
 def _kept(batch: int, sequences: int, length: int, width: int, states: int) -> tuple[int, ...]:
-    """h before every tile: (B, sequences, tiles, blocks, N, lanes)."""
+    """H before every tile: (B, sequences, tiles, blocks, N, lanes)."""
     lanes, tile = _layout()
     return batch, sequences, -(-length // tile), -(-width // lanes), states, lanes
 
@@ -100,7 +103,7 @@ def _constants(rows: Tensor, states: int) -> tuple[Tensor, ...]:
 
 
 def kept_shape(args: ScanArguments) -> tuple[int, ...]:
-    """h before every tile: (B, G, tiles, blocks, N, lanes)."""
+    """H before every tile: (B, G, tiles, blocks, N, lanes)."""
     (batch, channels, length), (_, groups, states, _) = args.u.shape, args.B.shape
     return _kept(batch, groups, length, channels // groups, states)
 
@@ -136,7 +139,7 @@ def _columns(args: ImageArguments) -> Tensor:
 
 
 def image_kept_shape(args: ImageArguments) -> tuple[int, ...]:
-    """h before every tile: (B, K, tiles, blocks, N, lanes)."""
+    """H before every tile: (B, K, tiles, blocks, N, lanes)."""
     batch, height, width, channels = args.x.shape
     return _kept(batch, args.dt_proj.shape[0], height * width, channels, args.A.shape[1])
 

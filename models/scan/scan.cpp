@@ -7,7 +7,7 @@
 // A *block* is LANES channels, one to a SIMD lane; lanes left over are zero. It proceeds in *tiles* of TILE steps, held as one vector a
 // step. The loop over states stands outside that over a tile's steps: h is a register, a tile stays in the first-level cache, N is a run-time
 // value. A *task* is some blocks of one sequence; all of them pass a tile before the next, so that what a tile
-// shares (B, C and the sums for their gradients) stays near. How work is divided depends on shapes alone, sums run in a fixed order, and
+// shares (B, C and the sums for their gradients) stays near. How sums are divided depends on shapes alone, they run in a fixed order, and
 // no two tasks add to the same place: results are the same bits for any number of threads.
 //
 // The gradient starts from h at the start of every tile, which the forward pass keeps, and visits the tiles from last to first: it

@@ -236,6 +236,11 @@ def _total(parts: Tensor) -> Tensor:
     return parts[0] if len(parts) == 1 else parts[0] + parts[1] if len(parts) == 2 else parts.sum(0)
 
 
+def _owned(part: Tensor) -> Tensor:
+    """A contiguous copy: what an operator returns may not share memory."""
+    return part.clone(memory_format=torch.contiguous_format)
+
+
 @dataclass(frozen=True)
 class Gradients:
     """What the gradient's kernel gives: channels last, float32 but for dx."""
@@ -270,7 +275,7 @@ def _backward(dy: Tensor, kept: Tensor, given: Operands, by: Division) -> Gradie
             )  # fmt: skip
     rows = constants.sum((0, 2)).transpose(2, 3).flatten(1, 2)[:, : by.channels].flatten(0, 1)  # (K*C, rows + 2)
     dA, dD, dbias = rows[:, : by.states], rows[:, by.rows], rows[:, by.rows + 1]
-    return Gradients(_total(dx).to(given.x.dtype), ddelta, _total(BC), *(tensor.contiguous() for tensor in (dA, dD, dbias)))
+    return Gradients(_total(dx).to(given.x.dtype), ddelta, _total(BC), *map(_owned, (dA, dD, dbias)))
 
 
 def kept_shape(args: ScanArguments) -> tuple[int, ...]:
@@ -292,7 +297,7 @@ def backward(grad_y: Tensor, kept: Tensor, args: ScanArguments, delta_softplus: 
     dB, dC = found.BC.squeeze(1).permute(0, 2, 3, 1).to(args.B.dtype).split(by.states, dim=2)
     ddelta = _last(found.delta.view(by.batch, by.width, -1)).to(args.delta.dtype)
     dD, dbias = None if args.D is None else found.D, None if args.delta_bias is None else found.bias
-    return _last(found.x), ddelta, found.A, dB.contiguous(), dC.contiguous(), dD, dbias
+    return _last(found.x), ddelta, found.A, _owned(dB), _owned(dC), dD, dbias
 
 
 def image_kept_shape(args: ImageArguments) -> tuple[int, ...]:
