@@ -9,8 +9,7 @@ Layout. A *row* is one channel of one image: u, delta, y are (R, L), R = batch *
 group share: N rows of (S N, L), S = batch * groups. A *block* is up to LANES rows of a sequence, one to a SIMD lane; lanes left over hold
 zeros. A *task* is some blocks of a sequence. It proceeds in steps of TILE, for each the blocks in turn: B and C are read once for all of
 them; u, delta, y are transposed to *tiles* (TILE, LANES), where one vector load reads a step of every lane, while B_t, C_t are numbers. The
-loop over states stands outside that over a tile's steps: h is a register, a tile stays in the first-level cache, N is a run-time value. Two
-states at once, so that they share loads.
+loop over states stands outside that over a tile's steps: h is a register, a tile stays in the first-level cache, N is a run-time value.
 
 The forward pass keeps h at the start of every tile. The gradient visits the tiles from last to first, recomputes their states and runs the
 adjoint recurrence over them. A name such as `dB` is the gradient of the loss with respect to B.
@@ -138,68 +137,50 @@ class Gradients(NamedTuple):
 
 # Where the (TILE, LANES) tiles of a block begin, and end.
 U, RAW, DELTA, DELTA_U, Y, FORWARD_TILES = range(0, 6 * TILE, TILE)
-DY, DDELTA, DDELTA_U, DECAY, DECAY_1, CARRIED, CARRIED_1, TERM, TERM_1, BACKWARD_TILES = range(4 * TILE, 14 * TILE, TILE)
+DY, DDELTA, DDELTA_U, DECAY, CARRIED, TERM, BACKWARD_TILES = range(4 * TILE, 11 * TILE, TILE)
 
 
 @inlined
-def scan_pair(tiles: np.ndarray, h: np.ndarray, A: np.ndarray, streams: np.ndarray, n: int, steps: int, bounded: bool) -> None:
-    """States n and n + 1 through a tile, y_t += C_t h_t."""
-    states = h.shape[0]
-    h0, h1, A0, A1 = at(h, n), at(h, n + 1), at(A, n) * LOG2E, at(A, n + 1) * LOG2E
+def scan_tile(tiles: np.ndarray, h: Lanes, A_log2e: Lanes, streams: np.ndarray, n: int, steps: int, bounded: bool) -> Lanes:
+    """State n through a tile, y_t += C_t h_t; returns h after the last step."""
+    C = streams.shape[0] // 2 + n
     for t in range(steps):
-        delta, delta_u = at(tiles, DELTA + t), at(tiles, DELTA_U + t)
-        h0 = fma(exp2(delta, A0, bounded), h0, spread(streams, n, t) * delta_u)
-        h1 = fma(exp2(delta, A1, bounded), h1, spread(streams, n + 1, t) * delta_u)
-        y = fma(spread(streams, states + n, t), h0, at(tiles, Y + t))
-        put(tiles, Y + t, fma(spread(streams, states + n + 1, t), h1, y))
-    put(h, n, h0)
-    put(h, n + 1, h1)
+        decay = exp2(at(tiles, DELTA + t), A_log2e, bounded)
+        h = fma(decay, h, spread(streams, n, t) * at(tiles, DELTA_U + t))
+        put(tiles, Y + t, fma(spread(streams, C, t), h, at(tiles, Y + t)))
+    return h
 
 
 @inlined
-def recompute_pair(tiles: np.ndarray, h: np.ndarray, A: np.ndarray, streams: np.ndarray, n: int, steps: int, bounded: bool) -> None:
-    """States n, n + 1 through a tile again; keeps exp(delta_t A) as DECAY, exp(delta_t A) h_{t-1} as CARRIED, dy_t h_t as TERM."""
-    h0, h1, A0, A1 = at(h, n), at(h, n + 1), at(A, n) * LOG2E, at(A, n + 1) * LOG2E
+def recompute_tile(tiles: np.ndarray, h: Lanes, A_log2e: Lanes, streams: np.ndarray, n: int, steps: int, bounded: bool) -> None:
+    """State n through a tile again; leaves exp(delta_t A) as DECAY, that times h_{t-1} as CARRIED, and what dC_t sums over rows as TERM."""
     for t in range(steps):
-        delta, delta_u, dy = at(tiles, DELTA + t), at(tiles, DELTA_U + t), at(tiles, DY + t)
-        decay = exp2(delta, A0, bounded)
-        carried = decay * h0
-        h0 = fma(spread(streams, n, t), delta_u, carried)
+        decay = exp2(at(tiles, DELTA + t), A_log2e, bounded)
+        carried = decay * h
+        h = fma(spread(streams, n, t), at(tiles, DELTA_U + t), carried)
         put(tiles, DECAY + t, decay)
         put(tiles, CARRIED + t, carried)
-        put(tiles, TERM + t, dy * h0)
-        decay = exp2(delta, A1, bounded)
-        carried = decay * h1
-        h1 = fma(spread(streams, n + 1, t), delta_u, carried)
-        put(tiles, DECAY_1 + t, decay)
-        put(tiles, CARRIED_1 + t, carried)
-        put(tiles, TERM_1 + t, dy * h1)
+        put(tiles, TERM + t, at(tiles, DY + t) * h)
 
 
 @inlined
-def adjoint_pair(tiles: np.ndarray, dh: np.ndarray, A: np.ndarray, streams: np.ndarray, n: int, steps: int) -> tuple[Lanes, Lanes]:
-    """States n, n + 1 back through a tile: dh_t = C_t dy_t + exp(delta_{t+1} A) dh_{t+1}, where `dh` is that last term for the last step.
+def adjoint_tile(tiles: np.ndarray, dh: Lanes, A: Lanes, streams: np.ndarray, n: int, steps: int) -> tuple[Lanes, Lanes]:
+    """State n back through a tile: dh_t = C_t dy_t + exp(delta_{t+1} A) dh_{t+1}, where `dh` is that last term for the last step.
 
     Leaves what dB_t sums over rows as TERM; adds to DDELTA what reaches delta through the decay, and to DDELTA_U what reaches delta u.
-    Returns this tile's parts of dA.
+    Returns `dh` for the tile before, and this tile's part of dA.
     """
-    states = dh.shape[0]
-    dh0, dh1, A0, A1 = at(dh, n), at(dh, n + 1), at(A, n), at(A, n + 1)
-    dA0, dA1 = dh0 * 0.0, dh1 * 0.0
+    C = streams.shape[0] // 4 + n
+    dA, decay = dh * 0.0, dh * 0.0 + 1.0
     for t in range(steps - 1, -1, -1):
-        dy, delta, delta_u = at(tiles, DY + t), at(tiles, DELTA + t), at(tiles, DELTA_U + t)
-        dh0 = fma(spread(streams, states + n, t), dy, dh0)
-        dh1 = fma(spread(streams, states + n + 1, t), dy, dh1)
-        dexponent0, dexponent1 = dh0 * at(tiles, CARRIED + t), dh1 * at(tiles, CARRIED_1 + t)
-        dA0, dA1 = fma(dexponent0, delta, dA0), fma(dexponent1, delta, dA1)
-        put(tiles, DDELTA + t, fma(dexponent1, A1, fma(dexponent0, A0, at(tiles, DDELTA + t))))
-        put(tiles, DDELTA_U + t, fma(dh1, spread(streams, n + 1, t), fma(dh0, spread(streams, n, t), at(tiles, DDELTA_U + t))))
-        put(tiles, TERM + t, dh0 * delta_u)
-        put(tiles, TERM_1 + t, dh1 * delta_u)
-        dh0, dh1 = dh0 * at(tiles, DECAY + t), dh1 * at(tiles, DECAY_1 + t)
-    put(dh, n, dh0)
-    put(dh, n + 1, dh1)
-    return dA0, dA1
+        dh = fma(decay, dh, spread(streams, C, t) * at(tiles, DY + t))  # one fused operation from step to step
+        dexponent = dh * at(tiles, CARRIED + t)
+        dA = fma(dexponent, at(tiles, DELTA + t), dA)
+        put(tiles, DDELTA + t, fma(dexponent, A, at(tiles, DDELTA + t)))
+        put(tiles, DDELTA_U + t, fma(dh, spread(streams, n, t), at(tiles, DDELTA_U + t)))
+        put(tiles, TERM + t, dh * at(tiles, DELTA_U + t))
+        decay = at(tiles, DECAY + t)
+    return dh * decay, dA
 
 
 @device
@@ -244,8 +225,8 @@ def load_inputs(tiles: np.ndarray, scan: Operands, constants: np.ndarray, rows: 
     """Fill U, RAW = delta + delta_bias, DELTA and DELTA_U; returns whether exponents delta A log2(e) stay within 126."""
     gather(tiles[U:], scan.u, rows[0], rows[1], start, steps)
     gather(tiles[RAW:], scan.delta, rows[0], rows[1], start, steps)
-    states = constants.shape[0] - 2
-    bias = at(constants, states + 1)
+    N = constants.shape[0] - 2
+    bias = at(constants, N + 1)
     if scan.delta_softplus:  # in a loop of its own: shorter chains of instructions overlap better
         for t in range(steps):
             put(tiles, DELTA + t, exp_minus_abs(at(tiles, RAW + t) + bias))
@@ -258,22 +239,19 @@ def load_inputs(tiles: np.ndarray, scan: Operands, constants: np.ndarray, rows: 
         put(tiles, DELTA_U + t, delta * at(tiles, U + t))
         peak = larger(peak, delta)
     largest = bias * 0.0
-    for n in range(states):
+    for n in range(N):
         largest = larger(largest, at(constants, n))
     return within(peak * largest, 126.0 / LOG2E)
 
 
 @device
 def open_task(scan: Operands, task: int, parts: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """The sequence of a task, and of its blocks the (first row, rows), and the constants (blocks, states + 2, LANES): A, D and delta_bias.
-
-    `states` is N made even; the state added stays 0.
-    """
+    """The sequence of a task, and of its blocks the (first row, rows), and the constants (blocks, N + 2, LANES): A, D and delta_bias."""
     channels, N = scan.constants.shape[0], scan.constants.shape[1] - 2
     sequence, part, size = task // parts, task % parts, scan.u.shape[0] // (scan.B.shape[0] // N)
-    blocks, states = (size + LANES - 1) // LANES, N + N % 2
+    blocks = (size + LANES - 1) // LANES
     first, last = blocks * part // parts, blocks * (part + 1) // parts
-    rows, constants = np.empty((last - first, 2), np.intp), np.zeros((last - first, states + 2, LANES), np.float32)
+    rows, constants = np.empty((last - first, 2), np.intp), np.zeros((last - first, N + 2, LANES), np.float32)
     for i in range(last - first):
         row = sequence * size + (first + i) * LANES
         rows[i, 0], rows[i, 1] = row, min(LANES, (sequence + 1) * size - row)
@@ -281,7 +259,7 @@ def open_task(scan: Operands, task: int, parts: int) -> tuple[int, np.ndarray, n
             of_channel = scan.constants[(row + lane) % channels]
             for n in range(N):
                 constants[i, n, lane] = of_channel[n]
-            constants[i, states, lane], constants[i, states + 1, lane] = of_channel[N], of_channel[N + 1]
+            constants[i, N, lane], constants[i, N + 1, lane] = of_channel[N], of_channel[N + 1]
     return sequence, rows, constants
 
 
@@ -302,11 +280,11 @@ def copy(target: np.ndarray, row: int, column: int, source: np.ndarray, source_r
 
 @device
 def copy_tile(streams: np.ndarray, scan: Operands, sequence: int, start: int, steps: int) -> None:
-    """Fill the first rows of streams (2 states or more, TILE) with B and C: where L is a power of two theirs compete for one cache set."""
+    """Fill the first rows of streams (2 N or more, TILE) with B and C: where L is a power of two theirs compete for one cache set."""
     N = scan.constants.shape[1] - 2
     for n in range(N):
         copy(streams, n, 0, scan.B, sequence * N + n, start, steps)
-        copy(streams, N + N % 2 + n, 0, scan.C, sequence * N + n, start, steps)
+        copy(streams, N + n, 0, scan.C, sequence * N + n, start, steps)
 
 
 @device
@@ -314,9 +292,9 @@ def forward_task(scan: Operands, y: np.ndarray, kept: np.ndarray, task: int, par
     """Fill y, and kept where it is not empty, of a task's blocks."""
     L, N = scan.u.shape[1], scan.constants.shape[1] - 2
     sequence, rows, constants = open_task(scan, task, parts)
-    blocks, states = constants.shape[0], constants.shape[1] - 2
-    h, tiles = np.zeros((blocks, states, LANES), np.float32), np.zeros((FORWARD_TILES, LANES), np.float32)
-    streams = np.zeros((2 * states, TILE), np.float32)
+    blocks = constants.shape[0]
+    h, tiles = np.zeros((blocks, N, LANES), np.float32), np.zeros((FORWARD_TILES, LANES), np.float32)
+    streams = np.zeros((2 * N, TILE), np.float32)
     for start in range(0, L, TILE):
         steps = min(TILE, L - start)
         copy_tile(streams, scan, sequence, start, steps)
@@ -332,13 +310,13 @@ def forward_task(scan: Operands, y: np.ndarray, kept: np.ndarray, task: int, par
             ask(scan.delta, next_row, next_count, next_start)
             ask(y, next_row, next_count, next_start)
             tiles[Y : Y + TILE] = 0.0
-            for n in range(0, states, 2):
+            for n in range(N):
                 if bounded:
-                    scan_pair(tiles, h_i, A, streams, n, steps, True)
+                    put(h_i, n, scan_tile(tiles, at(h_i, n), at(A, n) * LOG2E, streams, n, steps, True))
                 else:
-                    scan_pair(tiles, h_i, A, streams, n, steps, False)
+                    put(h_i, n, scan_tile(tiles, at(h_i, n), at(A, n) * LOG2E, streams, n, steps, False))
             for t in range(steps):  # last, so that a large D u does not round the sum over states
-                put(tiles, Y + t, fma(at(A, states), at(tiles, U + t), at(tiles, Y + t)))
+                put(tiles, Y + t, fma(at(A, N), at(tiles, U + t), at(tiles, Y + t)))
             scatter(y, row, count, start, tiles[Y:], steps)
 
 
@@ -383,33 +361,31 @@ def backward_tile(
 
     Adds to dB and dC in streams, and to dA in totals.
     """
-    states = dh.shape[0]
-    for n in range(0, states, 2):
+    N = dh.shape[0]
+    for n in range(N):
         if bounded:
-            recompute_pair(tiles, h, A, streams, n, steps, True)
+            recompute_tile(tiles, at(h, n), at(A, n) * LOG2E, streams, n, steps, True)
         else:
-            recompute_pair(tiles, h, A, streams, n, steps, False)
+            recompute_tile(tiles, at(h, n), at(A, n) * LOG2E, streams, n, steps, False)
         for t in range(0, steps, LANES):
-            add_totals(streams, 3 * states + n, t, tiles, TERM + t)
-            add_totals(streams, 3 * states + n + 1, t, tiles, TERM_1 + t)
-        dA0, dA1 = adjoint_pair(tiles, dh, A, streams, n, steps)
+            add_totals(streams, 3 * N + n, t, tiles, TERM + t)
+        dh_n, dA = adjoint_tile(tiles, at(dh, n), at(A, n), streams, n, steps)
+        put(dh, n, dh_n)
+        accumulate(totals, n, dA)
         for t in range(0, steps, LANES):
-            add_totals(streams, 2 * states + n, t, tiles, TERM + t)
-            add_totals(streams, 2 * states + n + 1, t, tiles, TERM_1 + t)
-        accumulate(totals, n, dA0)
-        accumulate(totals, n + 1, dA1)
+            add_totals(streams, 2 * N + n, t, tiles, TERM + t)
 
 
 @device
 def close_task(grad: Gradients, rows: np.ndarray, totals: np.ndarray) -> None:
-    """Write the gradients of the constants: totals (blocks, 2, states + 2, LANES), for every row."""
-    N, states = grad.constants.shape[1] - 2, totals.shape[2] - 2
+    """Write the gradients of the constants: totals (blocks, 2, N + 2, LANES), for every row."""
+    N = grad.constants.shape[1] - 2
     for i in range(rows.shape[0]):
         for lane in range(rows[i, 1]):
             of_row = grad.constants[rows[i, 0] + lane]
             for n in range(N):
                 of_row[n] = totals[i, 0, n, lane]
-            of_row[N], of_row[N + 1] = totals[i, 0, states, lane], totals[i, 0, states + 1, lane]
+            of_row[N], of_row[N + 1] = totals[i, 0, N, lane], totals[i, 0, N + 1, lane]
 
 
 @device
@@ -417,14 +393,14 @@ def backward_task(scan: Operands, dy: np.ndarray, kept: np.ndarray, grad: Gradie
     """Gradients of a task's blocks; those of B and C are a part."""
     L, N = scan.u.shape[1], scan.constants.shape[1] - 2
     sequence, rows, constants = open_task(scan, task, parts)
-    blocks, states, of_part = constants.shape[0], constants.shape[1] - 2, task % parts * scan.B.shape[0] + sequence * N
-    dh, totals = np.zeros((blocks, states, LANES), np.float32), np.zeros((blocks, 2, states + 2, LANES), np.float32)
-    h, tiles = np.zeros((states, LANES), np.float32), np.zeros((BACKWARD_TILES, LANES), np.float32)
-    streams = np.zeros((4 * states, TILE), np.float32)  # B, C, dB, dC
+    blocks, of_part = constants.shape[0], task % parts * scan.B.shape[0] + sequence * N
+    dh, totals = np.zeros((blocks, N, LANES), np.float32), np.zeros((blocks, 2, N + 2, LANES), np.float32)
+    h, tiles = np.zeros((N, LANES), np.float32), np.zeros((BACKWARD_TILES, LANES), np.float32)
+    streams = np.zeros((4 * N, TILE), np.float32)  # B, C, dB, dC
     for start in range((L - 1) // TILE * TILE, -1, -TILE):
         steps = min(TILE, L - start)
         copy_tile(streams, scan, sequence, start, steps)
-        streams[2 * states :] = 0.0
+        streams[2 * N :] = 0.0
         for i in range(blocks):
             row, count, A = rows[i, 0], rows[i, 1], constants[i]
             gather(h, kept, row, count, start // TILE * N, N)
@@ -436,14 +412,14 @@ def backward_task(scan: Operands, dy: np.ndarray, kept: np.ndarray, grad: Gradie
             ask(dy, next_row, next_count, next_start)
             tiles[DDELTA : DDELTA_U + TILE] = 0.0
             backward_tile(tiles, streams, h, dh[i], A, totals[i], steps, bounded)
-            close_tile(tiles, at(A, states), scan.delta_softplus, steps)
+            close_tile(tiles, at(A, N), scan.delta_softplus, steps)
             scatter(grad.u, row, count, start, tiles[DDELTA_U:], steps)
             scatter(grad.delta, row, count, start, tiles[DDELTA:], steps)
-            accumulate(totals[i], states, pairwise_sum(tiles[TERM:], steps))
-            accumulate(totals[i], states + 1, pairwise_sum(tiles[DDELTA:], steps))
+            accumulate(totals[i], N, pairwise_sum(tiles[TERM:], steps))
+            accumulate(totals[i], N + 1, pairwise_sum(tiles[DDELTA:], steps))
         for n in range(N):
-            copy(grad.B, of_part + n, start, streams, 2 * states + n, 0, steps)
-            copy(grad.C, of_part + n, start, streams, 3 * states + n, 0, steps)
+            copy(grad.B, of_part + n, start, streams, 2 * N + n, 0, steps)
+            copy(grad.C, of_part + n, start, streams, 3 * N + n, 0, steps)
     close_task(grad, rows, totals)
 
 
