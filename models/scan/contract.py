@@ -126,3 +126,13 @@ def canonical_image(args: ImageArguments, native: Collection[torch.dtype] = (tor
     return ImageArguments(
         *(tensor.to(streams).contiguous() for tensor in (x, proj)), *(t.to(constants).contiguous() for t in (dt_proj, A, D, delta_bias))
     )
+
+
+def sum_in_order(parts: Tensor) -> Tensor:
+    """The sum over the first axis, one part after the other: the same bits for any number of threads. Of a single part, a view."""
+    if len(parts) == 1:
+        return parts[0]
+    total = parts[0] + parts[1]
+    for part in parts[2:]:
+        total += part
+    return total

@@ -13,7 +13,7 @@ import time
 import torch
 from torch import Tensor
 
-from models.scan.contract import ImageArguments, ScanArguments
+from models.scan.contract import ImageArguments, ScanArguments, sum_in_order
 from models.scan.cpp_build import CannotCompile, library
 
 # Tasks that a gradient is divided into if its sequences do not give as many; each holds its own part of dB and dC.
@@ -86,19 +86,9 @@ def _to(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
-def _sum(parts: Tensor) -> Tensor:
-    """The sum over the first axis, one part after the other; contiguous and owned by no other tensor."""
-    if len(parts) == 1:
-        return parts[0]
-    total = parts[0] + parts[1]
-    for part in parts[2:]:
-        total += part
-    return total
-
-
 def _constants(rows: Tensor, states: int) -> tuple[Tensor, ...]:
     """Of A, D, delta_bias and dt_proj, each its own memory, from what each image adds to them (B, channels, N + 2 + R)."""
-    of_A, of_D, of_bias, of_dt_proj = _sum(rows).split([states, 1, 1, rows.shape[-1] - states - 2], dim=1)
+    of_A, of_D, of_bias, of_dt_proj = sum_in_order(rows).split([states, 1, 1, rows.shape[-1] - states - 2], dim=1)
     return tuple(x.clone(memory_format=torch.contiguous_format) for x in (of_A, of_D[:, 0], of_bias[:, 0], of_dt_proj))
 
 
@@ -130,7 +120,7 @@ def backward(grad_y: Tensor, kept: Tensor, args: ScanArguments, delta_softplus: 
     gradients = _ScanGradients(*map(_to, (grad_y, du, ddelta, rows, dB, dC)), parts)
     _compiled().scan_backward(ctypes.byref(_described(args, delta_softplus)), _Pointer(_to(kept)), ctypes.byref(gradients))
     dA, dD, dbias, _ = _constants(rows, states)
-    return du, ddelta, dA, _sum(dB), _sum(dC), None if args.D is None else dD, None if args.delta_bias is None else dbias
+    return du, ddelta, dA, sum_in_order(dB), sum_in_order(dC), None if args.D is None else dD, None if args.delta_bias is None else dbias
 
 
 def _columns(args: ImageArguments) -> Tensor:
@@ -164,7 +154,7 @@ def image_backward(grad_y: Tensor, kept: Tensor, args: ImageArguments) -> tuple[
     gradients = _ImageGradients(*map(_to, (grad_y, dx, columns, dproj, rows)), parts)
     _compiled().image_backward(ctypes.byref(_described_image(args)), _Pointer(_to(kept)), ctypes.byref(gradients))
     dA, dD, dbias, ddt_proj = _constants(rows, states)
-    return dx, _sum(dproj), ddt_proj.view_as(args.dt_proj), dA, dD, dbias
+    return dx, sum_in_order(dproj), ddt_proj.view_as(args.dt_proj), dA, dD, dbias
 
 
 def exp2_throughput(vectors: int = 2_000_000) -> float:

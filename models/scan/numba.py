@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.scan.contract import ScanArguments
+from models.scan.contract import ScanArguments, sum_in_order
 
 # Tasks that a scan is divided into where batch * groups are fewer. More would occupy more cores, but each reads B and C anew, and holds its
 # own part of dB and dC.
@@ -75,9 +75,9 @@ def backward(grad_y: Tensor, kept: Tensor, args: ScanArguments, delta_softplus: 
     dB, dC = u.new_empty(parts, batch * groups, N, L), u.new_empty(parts, batch * groups, N, L)
     grad = _kernels().Gradients(_rows(du), _rows(ddelta), _rows(dconstants), _vectors(dB), _vectors(dC))
     _launch("backward", _operands(args, delta_softplus), _rows(grad_y), _states(kept), grad, parts)
-    columns = _sum(dconstants)
+    columns = sum_in_order(dconstants)
     dA, dD, dbias = (x.clone(memory_format=torch.contiguous_format) for x in (columns[:, :N], columns[:, N], columns[:, N + 1]))
-    dB, dC = _sum(dB).view_as(B), _sum(dC).view_as(B)
+    dB, dC = sum_in_order(dB).view_as(B), sum_in_order(dC).view_as(B)
     return du, ddelta, dA, dB, dC, None if D is None else dD, None if delta_bias is None else dbias
 
 
@@ -125,13 +125,3 @@ def _launch(kernel: str, *arguments: NamedTuple | np.ndarray | int) -> None:
             getattr(_kernels(), kernel)(*arguments)
         finally:
             set_num_threads(before)
-
-
-def _sum(parts: Tensor) -> Tensor:
-    """The sum over the first axis, one part after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    total = parts[0] + parts[1]
-    for part in parts[2:]:
-        total += part
-    return total
