@@ -1,4 +1,4 @@
-"""The command line: one verb a thing to do. The only file that prints.
+"""The command line: one verb a thing to do.
 
 Results go to standard output, everything else to standard error; with `--json` standard output holds one JSON document.
 What a user can mend is one message without a traceback, and the exit code of `suite.errors.Exit`. Nothing heavy is
@@ -9,46 +9,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from suite.arguments import RECORDS, parser
 from suite.errors import Exit, SuiteError
+from suite.output import Output, note
 
 if TYPE_CHECKING:
     from suite.estimate import Estimate
     from suite.execute import How
     from suite.ledger import Ledger
     from suite.spec import CellSpec
-
-
-class Output:
-    """Standard output, kept clear of what libraries print: `main` sends that to standard error."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def line(self, text: str = "") -> None:
-        """A line for a person."""
-        print(text, file=self._stream)
-
-    def document(self, value: object) -> None:
-        """The one document of `--json`."""
-        print(json.dumps(value, indent=1, ensure_ascii=False), file=self._stream)
-
-    def table(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Rows with equal keys as aligned columns under upper-case titles; None and empty are blank."""
-        if not rows:
-            return
-        texts = [[str(key).upper() for key in rows[0]], *(["" if value is None else str(value) for value in row.values()] for row in rows)]
-        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-        for text in texts:
-            self.line("  ".join(part.ljust(width) for part, width in zip(text, widths, strict=True)).rstrip())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,12 +62,8 @@ def _users_error(error: Exception) -> Exit | None:
 
 
 def _refuse(message: str, code: Exit) -> Exit:
-    _note(f"python -m suite: {message}")
+    note(f"python -m suite: {message}")
     return code
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 def _run(options: argparse.Namespace, out: Output) -> Exit:
@@ -108,10 +80,10 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
     how = _how(options, specs, reason, expected.disk_mib)
     left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
     backends = ", ".join(dict.fromkeys(spec.backend for spec in specs))
-    _note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {backends} ({reason}).")
+    note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {backends} ({reason}).")
     if left:
         where = f"{how.launcher} at {how.address}" if how.address else how.launcher
-        _note(f"launcher {where}, threads per cell: {how.threads}; {expected.sentence(_slots(how, specs))}")
+        note(f"launcher {where}, threads per cell: {how.threads}; {expected.sentence(_slots(how, specs))}")
     outcome = execute(specs, ledger, how)
     page = _render(ledger, options.report)
     if options.json:
@@ -173,7 +145,7 @@ def _scan_cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
     device = machine.default_device() if options.device == "auto" else options.device
     specs, absent = scan_grid.cells(scan_grid.Selection(device, only=options.only))
     for one in absent:
-        _note(f"not timed: {one.name}: {one.reason} To mend it: {one.remedy}")
+        note(f"not timed: {one.name}: {one.reason} To mend it: {one.remedy}")
     return specs, scan_grid.REASON
 
 
@@ -257,7 +229,7 @@ def _render(ledger: Ledger, destination: Path | None) -> Path | None:
 
 
 def _warn(error: SuiteError) -> None:
-    _note(f"left out: {error}")
+    note(f"left out: {error}")
 
 
 def _report(options: argparse.Namespace, out: Output) -> Exit:
@@ -280,7 +252,7 @@ def _list(options: argparse.Namespace, out: Output) -> Exit:
     elif rows:
         out.table(rows)
     else:
-        _note(f"there are no {options.kind} yet.")
+        note(f"there are no {options.kind} yet.")
     return Exit.DONE
 
 
@@ -334,7 +306,7 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
         rows, problems = scan_ahead.compiled()
         out.document({"rows": rows, "problems": problems}) if options.json else out.table(rows)
         for problem in problems:
-            _note(problem)
+            note(problem)
         return Exit.INCOMPLETE if problems else Exit.DONE
     from suite import machine, scan_cell, scan_grid, scan_view
     from suite.execute import How, execute
@@ -383,7 +355,7 @@ def _render_if_possible(ledger: Ledger, destination: Path | None) -> Path | None
     try:
         page = _render(ledger, destination)
     except ModuleNotFoundError as error:
-        _note(f"the report is not written, for {error.name} is not installed; `python -m suite report` makes it elsewhere.")
+        note(f"the report is not written, for {error.name} is not installed; `python -m suite report` makes it elsewhere.")
         return None
     return page and page.with_name("scan.html")
 

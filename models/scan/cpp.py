@@ -17,7 +17,7 @@ from models.scan.contract import ImageArguments, ScanArguments, sum_in_order
 from models.scan.cpp_build import CannotCompile, library
 
 # Tasks that a gradient is divided into if its sequences do not give as many; each holds its own part of dB and dC.
-TASKS = 8
+TASKS = 4
 
 _Pointer, _Integer, _Flag = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
 

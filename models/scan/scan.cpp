@@ -174,6 +174,18 @@ inline void transpose(vec* rows) {
     if constexpr (LANES == 16) exchange_all<8>(rows);
 }
 
+// What transpose(rows) would leave, added up: lane i of the result is the sum over lanes of row i. Half of transposition's work.
+template <int W = 1>
+inline vec sum_of_lanes(vec* rows) {
+    constexpr int COUNT = LANES / W;
+    for (int i = 0; i < COUNT; i += 2) {
+        exchange<W>(rows[i], rows[i + 1], std::make_integer_sequence<int, LANES>{});
+        rows[i / 2] = rows[i] + rows[i + 1];
+    }
+    if constexpr (COUNT > 2) return sum_of_lanes<2 * W>(rows);
+    return rows[0];
+}
+
 // Rows (lanes, steps) into the steps of a tile; a lane left over repeats the first row.
 inline void gather(vec* tile, const float* rows, Index stride, int lanes, int steps) {
     int t = 0;
@@ -340,13 +352,7 @@ inline void close(Tile& tile, int steps, bool with_softplus, const Constants& of
 // Sums over lanes: (rows, ROW) vectors, which it destroys, to (rows, TILE) numbers.
 inline void reduce(float* to, vec* from, Index rows) {
     for (Index row = 0; row < rows; ++row)
-        for (Index t = 0; t < TILE; t += LANES) {
-            vec* square = from + row * ROW + t;
-            transpose(square);
-            vec sum = square[0];
-            for (int i = 1; i < LANES; ++i) sum += square[i];
-            store(to + row * TILE + t, sum);
-        }
+        for (Index t = 0; t < TILE; t += LANES) store(to + row * TILE + t, sum_of_lanes(from + row * ROW + t));
 }
 }  // namespace
 
@@ -501,27 +507,29 @@ struct Walk {
         read_entries();
         shared = {entry.data() + rank() * TILE, entry.data() + (rank() + states()) * TILE, TILE};
     }
-    const float* entries_at(int t) const { return image.proj + (at[t] * image.directions + k) * entries(); }
+    Index entries_of(int t) const { return (at[t] * image.directions + k) * entries(); }
     void read_entries() {
         int t = 0;
         for (; t + LANES <= steps && entries() >= LANES; t += LANES)
             for (Index j = 0; j < entries(); j += LANES) {
                 const Index from = std::min(j, entries() - LANES);  // the last square may overlap the one before
                 vec square[LANES];
-                for (int i = 0; i < LANES; ++i) square[i] = load(entries_at(t + i) + from);
+                for (int i = 0; i < LANES; ++i) square[i] = load(image.proj + entries_of(t + i) + from);
                 transpose(square);
                 for (int i = 0; i < LANES; ++i) store(&entry[(from + i) * TILE + t], square[i]);
             }
         for (; t < steps; ++t)
-            for (Index j = 0; j < entries(); ++j) entry[j * TILE + t] = entries_at(t)[j];
+            for (Index j = 0; j < entries(); ++j) entry[j * TILE + t] = image.proj[entries_of(t) + j];
     }
     void constants(const Constants& to, const Block& block) const { read_constants(to, image, image.dt_proj, rank(), row(block), block.lanes); }
     void read(Tile& tile, const Constants& of, const Block& block) const {
-        for (int t = 0; t < steps; ++t) {
-            tile.u[t] = load_part(image.x + offset(t, block), block.lanes);
-            vec raw = *of.bias;
-            for (Index r = 0; r < rank(); ++r) raw += of.dt_proj[r] * entry[r * TILE + t];
-            tile.raw[t] = raw;
+        for (int t = 0; t < steps; ++t) tile.u[t] = load_part(image.x + offset(t, block), block.lanes);
+        for (int t = 0; t < steps; t += LANES) {  // to the end of a group, as `prepare` does
+            vec raw[LANES];
+            for (int i = 0; i < LANES; ++i) raw[i] = *of.bias;
+            for (Index r = 0; r < rank(); ++r)
+                for (int i = 0; i < LANES; ++i) raw[i] += of.dt_proj[r] * entry[r * TILE + t + i];
+            for (int i = 0; i < LANES; ++i) tile.raw[t + i] = raw[i];
         }
     }
     // The second direction of a pair adds to what the first has stored.
@@ -538,18 +546,28 @@ struct Walk {
     void store_gradients(Tile& tile, const Block& block, vec* sums, const Constants& of, const Constants& total) const {
         put(columns ? grad->dx_columns : grad->dx, tile.du, block);
         for (Index r = 0; r < rank(); ++r) {
-            vec ddt_proj{};
-            for (int t = 0; t < steps; ++t) {
-                sums[r * ROW + t] += tile.ddelta[t] * of.dt_proj[r];
-                ddt_proj += tile.ddelta[t] * entry[r * TILE + t];
-            }
-            total.dt_proj[r] += ddt_proj;
+            vec ddt_proj[GROUP]{};
+            for (int t = 0; t < steps; t += GROUP)
+                for (int i = 0; i < GROUP && t + i < steps; ++i) {
+                    sums[r * ROW + t + i] += tile.ddelta[t + i] * of.dt_proj[r];
+                    ddt_proj[i] += tile.ddelta[t + i] * entry[r * TILE + t + i];
+                }
+            for (int i = 0; i < GROUP; ++i) total.dt_proj[r] += ddt_proj[i];
         }
     }
     void store_sums(const float* sums, Index part) const {
         float* to = grad->proj + part * image.batch * length() * image.directions * entries();
-        for (int t = 0; t < steps; ++t)
-            for (Index j = 0; j < entries(); ++j) to[(at[t] * image.directions + k) * entries() + j] = sums[j * TILE + t];
+        int t = 0;
+        for (; t + LANES <= steps && entries() >= LANES; t += LANES)
+            for (Index j = 0; j < entries(); j += LANES) {
+                const Index from = std::min(j, entries() - LANES);
+                vec square[LANES];
+                for (int i = 0; i < LANES; ++i) square[i] = load(sums + (from + i) * TILE + t);
+                transpose(square);
+                for (int i = 0; i < LANES; ++i) store(to + entries_of(t + i) + from, square[i]);
+            }
+        for (; t < steps; ++t)
+            for (Index j = 0; j < entries(); ++j) to[entries_of(t) + j] = sums[j * TILE + t];
     }
     float* constants_out(const Block& block) const {
         return grad->constants + (which * image.directions * image.channels + row(block)) * (states() + 2 + rank());

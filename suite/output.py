@@ -1,0 +1,37 @@
+"""Where text goes: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+
+class Output:
+    """Standard output, kept clear of what libraries print: `main` sends that to standard error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def line(self, text: str = "") -> None:
+        """A line for a person."""
+        print(text, file=self._stream)
+
+    def document(self, value: object) -> None:
+        """The one document of `--json`."""
+        print(json.dumps(value, indent=1, ensure_ascii=False), file=self._stream)
+
+    def table(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Rows with equal keys as aligned columns under upper-case titles; None and empty are blank."""
+        if not rows:
+            return
+        texts = [[str(key).upper() for key in rows[0]], *(["" if value is None else str(value) for value in row.values()] for row in rows)]
+        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+        for text in texts:
+            self.line("  ".join(part.ljust(width) for part, width in zip(text, widths, strict=True)).rstrip())
+
+
+def note(text: str) -> None:
+    """A line for a person on standard error."""
+    print(text, file=sys.stderr)
