@@ -16,11 +16,11 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """A line for a person."""
-        print(text, file=self._stream)
+        self._stream.write(text + "\n")
 
     def document(self, value: object) -> None:
         """The one document of `--json`."""
-        print(json.dumps(value, indent=1, ensure_ascii=False), file=self._stream)
+        self.line(json.dumps(value, indent=1, ensure_ascii=False))
 
     def table(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Rows with equal keys as aligned columns under upper-case titles; None and empty are blank."""
@@ -34,4 +34,4 @@ class Output:
 
 def note(text: str) -> None:
     """A line for a person on standard error."""
-    print(text, file=sys.stderr)
+    sys.stderr.write(text + "\n")

@@ -95,9 +95,9 @@ class _Line:
 
 
 def build(papers: Sequence[Paper], records: Iterable[Record]) -> tuple[Table, ...]:
-    """Every table of `papers`, in order, filled with what `records` measured; no record is needed."""
+    """Every table of `papers` that is shown, in order, filled with what `records` measured; no record is needed."""
     current = latest(records)
-    return tuple(_table(paper, published, current) for paper in papers for published in paper.tables)
+    return tuple(_table(paper, published, current) for paper in papers for published in paper.tables if published.shown)
 
 
 def _table(paper: Paper, published: PublishedTable, records: Sequence[Record]) -> Table:
