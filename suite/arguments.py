@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from suite import verb_data, verb_evaluate, verb_restore, verb_score
+
 LAUNCHERS = ("ray", "inline")
 RECORDS = "records"
 KINDS = ("models", "grids", "tasks", "budgets", "backends", "protocols", "datasets", RECORDS)
@@ -15,6 +17,8 @@ examples:
   python -m suite run --grid ablations --dry-run         what that would do, and how long it would take
   python -m suite list models                            what there is
   python -m suite evaluate bicubic --task sr-x2          a baseline on the embedded photographs
+  python -m suite score --pred mine --gt HR --scale 4    any two folders, under every protocol side by side
+  python -m suite restore photo.jpg out.png --model mambair-sr-x4 --weights FILE
   python -m suite profile vmambair-realsr-x4             parameters and multiply-adds
   python -m suite scan                                   verify and time every scan backend that runs here
 
@@ -36,7 +40,10 @@ def parser() -> argparse.ArgumentParser:
     _add_run(_verb(verbs, "run", "train and measure the cells of a grid that are not done yet, then write the report"))
     _add_list(_verb(verbs, "list", "print what there is: models, grids, tasks, ... or the ledger's records"))
     _add_report(_verb(verbs, "report", "write the HTML report of a ledger"))
-    _add_evaluate(_verb(verbs, "evaluate", "measure a model with given weights, or a baseline, on a test set"))
+    verb_evaluate.add_arguments(_verb(verbs, "evaluate", verb_evaluate.SUMMARY))
+    verb_restore.add_arguments(_verb(verbs, "restore", verb_restore.SUMMARY))
+    verb_score.add_arguments(_verb(verbs, "score", verb_score.SUMMARY))
+    verb_data.add_arguments(_verb(verbs, "data", verb_data.SUMMARY))
     _add_profile(_verb(verbs, "profile", "count parameters and multiply-adds of networks as published"))
     _add_scan(_verb(verbs, "scan", "verify scan backends against float64 and time those that are right"))
     return top
@@ -112,21 +119,6 @@ def _add_list(verb: argparse.ArgumentParser) -> None:
 def _add_report(verb: argparse.ArgumentParser) -> None:
     _add_ledger(verb)
     verb.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
-
-
-def _add_evaluate(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("model", help="a name of `list models`, or bicubic")
-    verb.add_argument("--task", required=True, metavar="NAME", help="a name of `list tasks`")
-    verb.add_argument(
-        "--data",
-        default="photos",
-        metavar="NAME_OR_FOLDER",
-        help="a name of `list datasets`, or a folder with HR/ and perhaps LR/ (default: %(default)s)",
-    )
-    verb.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint: the authors', or of these networks")
-    verb.add_argument("--protocol", metavar="NAME[@VERSION]", help="a name of `list protocols` (default: the task's)")
-    _add_backend(verb)
-    _add_json(verb)
 
 
 def _add_profile(verb: argparse.ArgumentParser) -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Literal
 
 from suite import machine
-from suite.data.degradations import Degradation, degradation
-from suite.data.sets import NamedImage, Pair, check_disjoint, checksum, load_images, load_pairs, pair_images
+from suite.data.degradations import degradation
+from suite.data.sets import Pair, TrainingSet, check_disjoint, checksum, load_pairs, load_training, pair_images
+from suite.protocols import Protocol
 from suite.record import ProtocolUsed, Provenance, Record
 from suite.spec import RunSpec
+from suite.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class CellContext:
 class _Data:
     """The images of a cell, checked not to overlap."""
 
-    train: list[NamedImage]
+    train: TrainingSet
     validation: list[Pair]
     test: list[Pair]
     checksums: dict[str, str]
@@ -58,32 +60,32 @@ class _Data:
 def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]:
     """Trains `spec` (or goes on from its checkpoint), measures it on the test set, and counts the full-size model's cost."""
     from models.base import count_parameters
-    from suite import cost, evaluate, train
+    from suite import cost, evaluate, metrics, train
     from suite.data.sampler import PatchSampler
     from suite.networks import restorer_of
     from suite.protocols import protocol
     from suite.tasks import task as task_row
 
     started = now()
-    task = task_row(spec.task)
-    degrade = degradation(task.degradation)
-    data = _load(spec, degrade)
+    task, rule = task_row(spec.task), protocol(spec.protocol)
+    data = _load(spec, task, rule)
     yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
     full_cost = cost.full_size_cost(spec.model)
 
     run = train.begin(spec)
-    sampler = PatchSampler(data.train, degrade, spec.patch, spec.seed, rotate=task.recipe.rotate)
+    sampler = PatchSampler(
+        data.train.images, degradation(task.degradation), spec.patch, spec.seed, rotate=task.recipe.rotate, low=data.train.low
+    )
     loss = psnr = None
     for point in train.train(run, sampler, data.validation, context.work):
         if point is not None:
-            loss, psnr = point.loss, point.validation.get("PSNR-Y", psnr)
+            loss, psnr = point.loss, point.validation.get(rule.fidelity[0], psnr)
         left = (spec.iterations - run.iteration) * _typical(run.seconds)
         yield Progress(spec.fingerprint, "training", run.iteration, spec.iterations, loss, psnr, left)
 
     yield Progress(spec.fingerprint, "evaluating", spec.iterations, spec.iterations, loss, psnr)
-    rule = protocol(spec.protocol)
     clock = time.perf_counter()
-    scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), data.test, rule, degrade.scale)
+    scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), data.test, rule, task.scale, metrics.measure)
     evaluate_seconds = time.perf_counter() - clock
     yield Record(
         fingerprint=spec.fingerprint,
@@ -98,18 +100,18 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         train_seconds=sum(run.seconds),
         iteration_seconds=tuple(run.seconds),
         evaluate_seconds=evaluate_seconds,
-        crops=tuple(evaluate.crops(data.test, outputs, degrade.scale)),
+        crops=tuple(evaluate.crops(data.test, outputs, task.scale)),
         provenance=provenance(context, started, data.checksums),
     )
 
 
-def _load(spec: RunSpec, degrade: Degradation) -> _Data:
+def _load(spec: RunSpec, task: Task, rule: Protocol) -> _Data:
     """All images of the cell; SuiteError where some cannot be had, or one is in two splits."""
-    train = load_images(spec.train_set, "train")
-    validation = load_pairs(spec.validation_set, "validation", degrade)
-    test = load_pairs(spec.test_set, "test", degrade)
+    train = load_training(spec.train_set, task)
+    validation = load_pairs(spec.validation_set, "validation", task, rule)
+    test = load_pairs(spec.test_set, "test", task, rule)
     splits = {
-        "train": (spec.train_set, train),
+        "train": (spec.train_set, train.images),
         "validation": (spec.validation_set, pair_images(validation)),
         "test": (spec.test_set, pair_images(test)),
     }

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from suite import verb_data, verb_evaluate, verb_restore, verb_score
 from suite.arguments import RECORDS, parser
 from suite.errors import Exit, SuiteError
 from suite.output import Output, note
@@ -256,26 +257,6 @@ def _list(options: argparse.Namespace, out: Output) -> Exit:
     return Exit.DONE
 
 
-def _evaluate(options: argparse.Namespace, out: Output) -> Exit:
-    from models.scan.backends import resolve_backend
-    from suite import evaluate
-
-    backend, reason = resolve_backend(options.backend, "cpu")
-    scores = evaluate.evaluate_model(options.model, options.task, options.data, options.weights, options.protocol, backend)
-    if not scores:
-        raise SuiteError(f"{options.data} has no test image.", exit=Exit.NOTHING)
-    metrics = list(scores[0].metrics)
-    mean = {metric: sum(score.metrics[metric] for score in scores) / len(scores) for metric in metrics}
-    if options.json:
-        images = [score.model_dump(mode="json") for score in scores]
-        asked = {"model": options.model, "task": options.task, "data": options.data, "backend": backend, "backend_reason": reason}
-        out.document(asked | {"images": images, "mean": mean})
-        return Exit.DONE
-    rows = [{"image": score.image} | score.metrics for score in scores] + [{"image": "mean"} | mean]
-    out.table([{key: value if isinstance(value, str) else f"{value:.4f}" for key, value in row.items()} for row in rows])
-    return Exit.DONE
-
-
 def _profile(options: argparse.Namespace, out: Output) -> Exit:
     from suite import cost
 
@@ -361,5 +342,15 @@ def _render_if_possible(ledger: Ledger, destination: Path | None) -> Path | None
 
 
 VERBS: Mapping[str, Callable[[argparse.Namespace, Output], Exit]] = MappingProxyType(
-    {"run": _run, "list": _list, "report": _report, "evaluate": _evaluate, "profile": _profile, "scan": _scan}
+    {
+        "run": _run,
+        "list": _list,
+        "report": _report,
+        "evaluate": verb_evaluate.run,
+        "restore": verb_restore.run,
+        "score": verb_score.run,
+        "data": verb_data.run,
+        "profile": _profile,
+        "scan": _scan,
+    }
 )

@@ -1,9 +1,14 @@
-"""Measuring a model on a test set, image by image, under a named protocol."""
+"""Measuring a model on test sets, image by image, under a named protocol.
+
+`evaluate` measures a restorer on pairs in memory, for training. `measure_sets` is what `python -m suite evaluate` does: baselines and
+networks with weights, whole or tiled, on sets that are read as they are needed; images are scored while the network is at the next one.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -11,82 +16,217 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.lookup import suggest
-from suite import checkpoint
-from suite.data.degradations import degradation
+from suite import checkpoint, ensemble
 from suite.data.images import Pixels, encode_png
 from suite.data.resize import imresize
-from suite.data.sets import Pair, load_pairs
+from suite.data.sets import Pair, PairSource
 from suite.errors import Exit, SuiteError
 from suite.metrics.fidelity import luma, quantise, score
-from suite.networks import Restorer, restorer_of
-from suite.protocols import Protocol, protocol
+from suite.networks import Restorer, as_float, restorer_of
+from suite.protocols import Protocol
 from suite.record import Crop, ImageScore
-from suite.tasks import task as task_row
+from suite.tasks import Task
+from suite.tiling import Memory, Tile
 
 if TYPE_CHECKING:
     from models.base import RestorationNet
 
 CROP_SIDE = 96  # pixels of the target shown in the report
 
+BASELINES: Mapping[str, str] = MappingProxyType(
+    {
+        "bicubic": "MATLAB-compatible bicubic enlargement: makes the protocols checkable",
+        "identity": "the low-quality image itself, where it has the target's size",
+    }
+)
 
-def _bicubic(scale: int) -> Restorer:
-    return lambda picture: imresize(picture, scale)
+Measure = Callable[[Protocol, np.ndarray, Pixels, int], dict[str, float]]
 
 
-BASELINES: Mapping[str, str] = MappingProxyType({"bicubic": "MATLAB-compatible bicubic enlargement: makes the protocols checkable"})
-
-
-def evaluate(restore: Restorer, pairs: Sequence[Pair], rule: Protocol, scale: int) -> tuple[list[ImageScore], list[Pixels]]:
-    """Scores and restored pictures (uint8), in the order of `pairs`."""
+def evaluate(
+    restore: Restorer, pairs: Sequence[Pair], rule: Protocol, scale: int, measure: Measure = score
+) -> tuple[list[ImageScore], list[Pixels]]:
+    """Scores and restored pictures (uint8), in the order of `pairs`; `measure` is PSNR and SSIM alone, or suite.metrics.measure."""
     scores, outputs = [], []
     for pair in pairs:
-        output = quantise(restore(pair.lq))
-        scores.append(ImageScore(image=pair.name, metrics=score(rule, output, pair.hq, scale)))
-        outputs.append(output)
+        output = compared(restore(pair.lq), rule)
+        scores.append(ImageScore(image=pair.name, metrics=measure(rule, output, pair.hq, scale)))
+        outputs.append(quantise(output))
     return scores, outputs
 
 
-def evaluate_model(model: str, task: str, data: str, weights: Path | None, protocol_key: str | None, backend: str) -> list[ImageScore]:
-    """`python -m suite evaluate`: a baseline, or a network with weights, on the test split of `data`."""
-    row = task_row(task)
-    rule = protocol(protocol_key or row.protocol)
-    degrade = degradation(row.degradation)
-    restore = _restorer(model, degrade.scale, weights, backend)
-    scores, _ = evaluate(restore, load_pairs(data, "test", degrade), rule, degrade.scale)
-    return scores
+def compared(output: np.ndarray, rule: Protocol) -> np.ndarray:
+    """`output` as `rule` compares it: rounded to 8 bit, or as it is."""
+    return quantise(output) if rule.quantise == "uint8" else as_float(output)
 
 
-def _restorer(model: str, scale: int, weights: Path | None, backend: str) -> Restorer:
+@dataclass(frozen=True)
+class Inference:
+    """How a model is run on an image; nothing here is the protocol's."""
+
+    tile: Tile = "whole"
+    tile_size: int | None = None
+    ensemble: bool = False
+    backend: str = "reference"
+    device: str = "cpu"
+
+    def label(self, model: str) -> str:
+        """What results call the model: with a + where it is the mean over the symmetries."""
+        return model + ensemble.MARK * self.ensemble
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One image's result."""
+
+    score: ImageScore
+    inference: str  # whole, or which tiles
+    tile_cost_db: float | None  # PSNR in tiles minus PSNR of the whole image, where it was asked for
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is measured: a model on the pairs of a task, under a protocol."""
+
+    model: str
+    task: Task
+    rule: Protocol
+    weights: Path | None
+    inference: Inference
+
+
+class Model:
+    """A baseline, or a network with weights, checked to fit the job's task; `restore` is run on low-quality images."""
+
+    def __init__(self, job: Job, tell: Callable[[str], None]) -> None:
+        restore = baseline(job.model, job.task.scale) if job.model in BASELINES else None
+        self.is_baseline = restore is not None
+        if restore is not None:
+            refuse_weights(job.model, job.weights)
+        else:
+            check_fits(job.model, job.task)
+            network, which = load_network(job.model, job.weights, job.inference.backend, job.inference.device)
+            tell(f"weights: {which} of {job.weights}")
+            restore = restorer_of(network)
+        self._memory = Memory(restore, job.inference.tile, job.inference.tile_size, tell)
+        self._whole = Memory(restore, "whole", None, tell)
+        self._ensemble = job.inference.ensemble
+
+    def restore(self, picture: np.ndarray) -> tuple[np.ndarray, str]:
+        """The restored picture, and by which tiles."""
+        return self._run(self._memory, picture)
+
+    def whole(self, picture: np.ndarray) -> np.ndarray | None:
+        """The picture restored at once; None where that does not fit into memory."""
+        output, used = self._run(self._whole, picture)
+        return output if used == "whole" else None
+
+    def _run(self, memory: Memory, picture: np.ndarray) -> tuple[np.ndarray, str]:
+        output = (ensemble.ensembled(memory) if self._ensemble else memory)(picture)
+        return output, memory.used
+
+
+def measure_set(
+    job: Job, model: Model, sources: Sequence[PairSource], *, tile_cost: bool = False, save: Path | None = None
+) -> Iterator[Measured]:
+    """Results in the order of `sources`, as they come; restored images are written to `save`, as PNG.
+
+    A baseline is read, restored and scored in parallel over images. A network restores one image after another; on a GPU, the processor
+    scores the images before meanwhile.
+    """
+    from suite.parallel import over
+
+    if model.is_baseline and save is None and not (tile_cost or job.inference.ensemble or job.inference.tile != "whole"):
+        for found in over(_baseline_scored, [(job, source) for source in sources]):
+            yield Measured(found, "whole", None)
+        return
+    scale, about = job.task.scale, []  # of each image: by which tiles, and PSNR of the whole image
+
+    def restored() -> Iterator[tuple[Protocol, str, np.ndarray, Pixels, int]]:
+        for source in sources:
+            pair = source.load()
+            output, how = model.restore(pair.lq)
+            whole = model.whole(pair.lq) if tile_cost else None
+            about.append((how, None if whole is None else score(job.rule, compared(whole, job.rule), pair.hq, scale)[job.rule.fidelity[0]]))
+            if save is not None:
+                _write(save / f"{pair.name}.png", quantise(output))
+            yield job.rule, pair.name, compared(output, job.rule), pair.hq, scale
+
+    workers = None if job.inference.device == "cuda" else 1  # a network on the processor uses all of it
+    for number, found in enumerate(over(_scored, restored(), workers=workers)):
+        how, whole_psnr = about[number]
+        yield Measured(found, how, None if whole_psnr is None else found.metrics[job.rule.fidelity[0]] - whole_psnr)
+
+
+def _scored(asked: tuple[Protocol, str, np.ndarray, Pixels, int]) -> ImageScore:
+    from suite import metrics
+
+    rule, name, output, target, scale = asked
+    return ImageScore(image=name, metrics=metrics.measure(rule, output, target, scale))
+
+
+def _baseline_scored(asked: tuple[Job, PairSource]) -> ImageScore:
+    job, source = asked
+    pair = source.load()
+    output = compared(baseline(job.model, job.task.scale)(pair.lq), job.rule)
+    return _scored((job.rule, pair.name, output, pair.hq, job.task.scale))
+
+
+def _write(path: Path, image: Pixels) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_png(image if image.shape[2] == 3 else image.repeat(3, axis=2)))
+
+
+def baseline(model: str, scale: int) -> Restorer:
+    """`bicubic` or `identity`; SuiteError where it does not fit the scale."""
+    if model == "identity":
+        if scale > 1:
+            raise SuiteError(f"identity leaves an image as large as it is, and the task enlarges it {scale} times: take bicubic.")
+        return lambda picture: picture
+    if scale == 1:
+        raise SuiteError("bicubic enlarges, and the task leaves an image as large as it is: take identity, the low-quality image itself.")
+    return lambda picture: imresize(picture, scale, between="uint8" if picture.dtype == np.uint8 else "float")
+
+
+def refuse_weights(model: str, weights: Path | None) -> None:
+    """SuiteError where weights are given for a baseline."""
+    if weights is not None:
+        raise SuiteError(f"{model} has no weights; leave out --weights {weights}.")
+
+
+def check_fits(model: str, task: Task) -> None:
+    """SuiteError where the catalogue has no such model, or it has another scale or fewer channels than the task."""
     import models
 
-    if model in BASELINES:
-        if weights is not None:
-            raise SuiteError(f"{model} has no weights; leave out --weights {weights}.")
-        return _bicubic(scale)
     if model not in models.MODELS:
         raise SuiteError(f"no model is called {model!r}.{suggest(model, [*BASELINES, *models.names()])}")
-    if models.card(model).scale != scale:
-        raise SuiteError(f"{model} enlarges {models.card(model).scale} times, the task {scale} times.")
-    if weights is None:
-        raise SuiteError(f"{model} needs --weights FILE: an untrained network measures nothing.")
-    return restorer_of(load_network(model, weights, backend))
+    config = models.card(model).config
+    if config.scale != task.scale:
+        raise SuiteError(f"{model} enlarges {config.scale} times, the task {task.scale} times.")
+    if config.channels < task.channels:
+        raise SuiteError(f"{model} restores grey images, and {task.name} is a task on colour images.")
 
 
-def load_network(model: str, weights: Path, backend: str) -> RestorationNet:
-    """The catalogue's network with the authors' or our weights from `weights`, strictly; SuiteError says what does not fit."""
+def load_network(model: str, weights: Path | None, backend: str, device: str = "cpu") -> tuple[RestorationNet, str]:
+    """The catalogue's network with the authors' or our weights from `weights`, strictly, and which of the file's weights they are.
+
+    SuiteError says what is missing or does not fit.
+    """
     import models
     from models.official import OfficialMismatch, load_weights
 
+    if weights is None:
+        raise SuiteError(f"{model} needs --weights FILE: an untrained network measures nothing.")
     if not weights.is_file():
         raise SuiteError(f"there is no weights file {weights}.", exit=Exit.NOT_READY)
     loaded = checkpoint.read(weights)
     network = models.create(model)
     models.set_scan_backend(network, backend)
     try:
-        load_weights(network, loaded)
+        which = load_weights(network, loaded)
     except OfficialMismatch as error:
         raise SuiteError(f"{weights} does not fit {model}: {error}", exit=Exit.NOT_READY) from error
-    return network
+    return network.to(device), which
 
 
 def crops(pairs: Sequence[Pair], outputs: Sequence[Pixels], scale: int) -> list[Crop]:
@@ -94,16 +234,20 @@ def crops(pairs: Sequence[Pair], outputs: Sequence[Pixels], scale: int) -> list[
     made = []
     for pair, output in zip(pairs, outputs, strict=True):
         window = _most_detailed_window(pair.hq, scale)
-        enlarged = pair.lq.repeat(scale, axis=0).repeat(scale, axis=1)
+        enlarged = quantise(pair.lq).repeat(scale, axis=0).repeat(scale, axis=1)
         shown = (enlarged[window], output[window], pair.hq[window])
-        low, restored, target = (base64.b64encode(encode_png(np.ascontiguousarray(part))).decode("ascii") for part in shown)
+        low, restored, target = (base64.b64encode(encode_png(_colour(part))).decode("ascii") for part in shown)
         made.append(Crop(image=pair.name, input_png=low, output_png=restored, target_png=target))
     return made
 
 
+def _colour(image: Pixels) -> Pixels:
+    return np.ascontiguousarray(image if image.shape[2] == 3 else image.repeat(3, axis=2))
+
+
 def _most_detailed_window(target: Pixels, scale: int) -> tuple[slice, slice]:
     """The CROP_SIDE window, on a grid of its half, whose luma varies most; the same for every model."""
-    y = luma(target)
+    y = luma(_colour(target))
     side = [min(CROP_SIDE, length // scale * scale) for length in y.shape]
     step = [max(scale, length // 2 // scale * scale) for length in side]
     corners = [(top, left) for top in range(0, y.shape[0] - side[0] + 1, step[0]) for left in range(0, y.shape[1] - side[1] + 1, step[1])]

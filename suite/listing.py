@@ -27,19 +27,32 @@ def models() -> list[Row]:
 
 
 def grids() -> list[Row]:
-    """Named selections of models, and the one of scan backends."""
+    """Named selections of models and tasks, and the one of scan backends."""
     from suite import scan_grid
     from suite.grids import GRIDS
 
-    rows: list[Row] = [{"name": row.name, "models": len(row.models), "what": row.summary} for row in GRIDS.values()]
-    return [*rows, {"name": scan_grid.NAME, "models": None, "what": scan_grid.SUMMARY}]
+    rows: list[Row] = [
+        {"name": row.name, "models": len(row.models), "cells": len(row.pairings), "what": row.summary} for row in GRIDS.values()
+    ]
+    return [*rows, {"name": scan_grid.NAME, "models": None, "cells": None, "what": scan_grid.SUMMARY}]
 
 
 def tasks() -> list[Row]:
     """What is restored, and by which protocol it is measured."""
+    from suite.grids import PAIRINGS
     from suite.tasks import TASKS
 
-    return [{"name": row.name, "protocol": row.protocol, "published in": row.published, "what": row.summary} for row in TASKS.values()]
+    return [
+        {
+            "name": row.name,
+            "protocol": row.protocol,
+            "published in": row.published,
+            "test sets": ", ".join(row.test_sets),
+            "networks": sum(pairing.task == row.name for pairing in PAIRINGS),
+            "what": row.summary,
+        }
+        for row in TASKS.values()
+    ]
 
 
 def budgets() -> list[Row]:
@@ -72,15 +85,19 @@ def protocols() -> list[Row]:
 
 
 def datasets() -> list[Row]:
-    """The cards in datasets/."""
+    """The cards in datasets/: the embedded set, and those that the user brings."""
     import tomllib
 
-    rows: list[Row] = []
-    for path in sorted(project_folder("datasets").glob("*/card.toml")):
-        card = tomllib.loads(path.read_text(encoding="utf-8"))
-        splits = ", ".join(f"{split} {len(images)}" for split, images in card.get("splits", {}).items())
-        rows.append({"name": card["name"], "images": splits, "what": card["title"]})
-    return rows
+    from suite.data.cards import cards
+
+    embedded = tomllib.loads((project_folder("datasets") / "photos" / "card.toml").read_text(encoding="utf-8"))
+    splits = {split: len(images) for split, images in embedded["splits"].items()}
+    rows: list[Row] = [{"name": embedded["name"], "images": _counts(splits), "what": embedded["title"]}]
+    return [*rows, *({"name": row.name, "images": _counts(row.splits), "what": row.what} for row in cards().values())]
+
+
+def _counts(splits: Mapping[str, int]) -> str:
+    return ", ".join(f"{split} {count}" for split, count in splits.items())
 
 
 def records(ledger: Ledger, on_unreadable: Callable[[SuiteError], None]) -> list[Row]:

@@ -21,7 +21,21 @@ from typing import Literal
 from suite.paths import ROOT
 
 # What computes or decodes; the rest (rich, jinja2, ...) cannot move a number.
-PACKAGES = ("torch", "numpy", "numba", "scipy", "scikit-image", "pillow", "ray", "fvcore", "triton", "mamba-ssm")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "numba",
+    "scipy",
+    "scikit-image",
+    "pillow",
+    "ray",
+    "fvcore",
+    "lpips",
+    "torchvision",
+    "pyiqa",
+    "triton",
+    "mamba-ssm",
+)
 TOOL_SECONDS = 20  # nvidia-smi can hang on a broken driver; git on a dead network folder
 
 

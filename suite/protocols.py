@@ -1,8 +1,12 @@
-"""PROTOCOLS: how a quality number is made, as named, versioned rows that a run cannot override.
+"""PROTOCOLS: how a quality number is made, as named, versioned rows that a run cannot override; METRICS: how one is read.
 
 The same two images score differently by channel, rounding of Y, crop and SSIM variant; a number without its protocol says
 nothing. A row never changes its meaning: raise `version`, add a line to `changes`, and keep the old row, so that old records
 become "not comparable" instead of wrong. The channel is part of a metric's name (`PSNR-Y`).
+
+A row also fixes what the test images are where a benchmark leaves it open: the order in which colour noise is drawn, and how
+the low-resolution image is made. Sources: BasicSR's metrics, the MATLAB and Python evaluation scripts that the papers' code
+comes with, and the NTIRE challenges' rules, as facts; the code is ours.
 """
 
 from __future__ import annotations
@@ -20,18 +24,53 @@ PSNR_CAP = 100.0  # dB
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is read and shown."""
+    """How a metric is read and shown, and what computes it."""
 
     name: str
     better: Literal["higher", "lower"]
     unit: str
     digits: int  # decimals shown; records are never rounded
+    package: Literal["", "lpips", "pyiqa"] = ""  # "": ours, of suite.metrics.fidelity
+    reference: bool = True  # False: the output alone is looked at
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
+def _metrics(*rows: Metric) -> Mapping[str, Metric]:
+    return MappingProxyType({row.name: row for row in rows})
+
+
+METRICS: Mapping[str, Metric] = _metrics(
+    Metric("PSNR-Y", "higher", "dB", 2),
+    Metric("SSIM-Y", "higher", "", 4),
+    Metric("PSNR-RGB", "higher", "dB", 2),
+    Metric("SSIM-RGB", "higher", "", 4),
+    Metric("PSNR-grey", "higher", "dB", 2),
+    Metric("SSIM-grey", "higher", "", 4),
+    Metric("SSIM-volume", "higher", "", 4),
+    Metric("LPIPS-alex", "lower", "", 4, "lpips"),
+    Metric("LPIPS-vgg", "lower", "", 4, "lpips"),
+    Metric("DISTS", "lower", "", 4, "pyiqa"),
+    Metric("FSIM", "higher", "", 4, "pyiqa"),
+    Metric("GMSD", "lower", "", 4, "pyiqa"),
+    Metric("VIF", "higher", "", 4, "pyiqa"),
+    Metric("TOPIQ-FR", "higher", "", 4, "pyiqa"),
+    Metric("NIQE", "lower", "", 3, "pyiqa", reference=False),
+    Metric("ILNIQE", "lower", "", 3, "pyiqa", reference=False),
+    Metric("BRISQUE", "lower", "", 3, "pyiqa", reference=False),
+    Metric("PI", "lower", "", 3, "pyiqa", reference=False),
+    Metric("NRQM", "higher", "", 3, "pyiqa", reference=False),
+    Metric("MUSIQ", "higher", "", 3, "pyiqa", reference=False),
+    Metric("MANIQA", "higher", "", 4, "pyiqa", reference=False),
+    Metric("TOPIQ-NR", "higher", "", 4, "pyiqa", reference=False),
+    Metric("NIMA", "higher", "", 3, "pyiqa", reference=False),
+)
+
+ON: Mapping[str, str] = MappingProxyType(
+    {"RGB": "all three channels of RGB", "grey": "the grey image (of colour, as OpenCV reads it: BT.601, full range, rounded)"}
+)
+SSIM_WINDOWS: Mapping[str, str] = MappingProxyType(
     {
-        "PSNR-Y": Metric("PSNR-Y", "higher", "dB", 2),
-        "SSIM-Y": Metric("SSIM-Y", "higher", "", 4),
+        "gaussian-11-valid": "11x11 Gaussian window, sigma 1.5, valid region",
+        "volume-11": "as MATLAB's ssim takes an HxWx3 array, a volume: 11x11x11 Gaussian window, sigma 1.5, edges replicated, whole map",
     }
 )
 
@@ -42,13 +81,16 @@ class Protocol:
 
     name: str
     version: int
-    channel: Literal["Y"]  # BT.601 luma, 16 to 235
-    y_rounding: Literal["none", "uint8"]
-    crop: Literal["scale"] | int  # pixels left out at each border
-    quantise: Literal["uint8"]  # what happens to the output before it is compared
-    ssim: Literal["gaussian-11-valid"]
-    tiling: Literal["whole"]
     changes: tuple[str, ...]  # one line a version, oldest first
+    channel: Literal["Y", "RGB", "grey"]  # Y: BT.601 luma, 16 to 235
+    crop: Literal["scale"] | int = 0  # pixels left out at each border
+    y_rounding: Literal["none", "uint8"] = "none"
+    quantise: Literal["uint8", "none"] = "uint8"  # what happens to the output, once clamped, before it is compared
+    ssim: Literal["gaussian-11-valid", "volume-11"] = "gaussian-11-valid"
+    perceptual: tuple[str, ...] = ()  # names in METRICS, on the whole RGB image
+    noise: Literal["", "bgr", "rgb"] = ""  # order in which colour noise is drawn for testing
+    lowres: Literal["uint8", "float-y"] = "uint8"  # float-y: made in floating point from the 8-bit Y plane alone
+    tiling: Literal["whole"] = "whole"
 
     @property
     def key(self) -> str:
@@ -56,19 +98,58 @@ class Protocol:
         return f"{self.name}@{self.version}"
 
     @property
+    def fidelity(self) -> tuple[str, str]:
+        """Names in METRICS of its PSNR and SSIM: what is always there."""
+        return f"PSNR-{self.channel}", "SSIM-volume" if self.ssim == "volume-11" else f"SSIM-{self.channel}"
+
+    @property
     def metrics(self) -> tuple[str, ...]:
-        """Names in METRICS of what the protocol measures."""
-        return (f"PSNR-{self.channel}", f"SSIM-{self.channel}")
+        """Names in METRICS of what the protocol measures; the perceptual ones may be unavailable on a machine."""
+        return (*self.fidelity, *self.perceptual)
 
     @property
     def statement(self) -> str:
         """The protocol in one sentence."""
-        y = "rounded to 8 bit as MATLAB's rgb2ycbcr does" if self.y_rounding == "uint8" else "kept in floating point"
-        border = "as many border pixels as the scale" if self.crop == "scale" else f"{self.crop} border pixels"
-        return (
-            f"Output clamped and rounded to 8 bit, whole image without tiling; PSNR (peak 255, at most {PSNR_CAP:g} dB) and SSIM "
-            f"(11x11 Gaussian window, sigma 1.5, valid region) on BT.601 Y (16 to 235), {y}; {border} left out at each side."
-        )
+        bits, peak = ("clamped and rounded to 8 bit", "255") if self.quantise == "uint8" else ("clamped to 0..1 and not rounded", "1")
+        mean = ", mean over the channels" if self.fidelity[1] == "SSIM-RGB" else ""
+        parts = [
+            f"Output {bits}, whole image without tiling",
+            f"PSNR (peak {peak}, at most {PSNR_CAP:g} dB) and SSIM ({SSIM_WINDOWS[self.ssim]}{mean}) on {self._on}",
+            self._border,
+        ]
+        if self.perceptual:
+            parts.append(f"{' and '.join(self.perceptual)} (v0.1) on the whole RGB image, nothing left out")
+        if self.noise:
+            order = self.noise.upper()
+            parts.append(f"test noise drawn in {order} order, by numpy's legacy generator seeded with 0 for each image, not clipped")
+        if self.lowres == "float-y":
+            parts.append("the low-resolution image made in floating point from that plane alone, colour not compared")
+        return "; ".join(parts) + "."
+
+    @property
+    def summary(self) -> str:
+        """What tells the row from others, in a few words."""
+        y = {"none": "float Y", "uint8": "rounded Y"}[self.y_rounding]
+        words = [y if self.channel == "Y" else self.channel]
+        words.append("crop = scale" if self.crop == "scale" else f"crop {self.crop}")
+        words += ["not rounded"] if self.quantise == "none" else []
+        words += ["SSIM of the volume"] if self.ssim == "volume-11" else []
+        words += [f"noise in {self.noise.upper()} order"] if self.noise else []
+        return ", ".join(words)
+
+    @property
+    def _on(self) -> str:
+        if self.channel != "Y":
+            return ON[self.channel]
+        rounded = "rounded to 8 bit as MATLAB's rgb2ycbcr does"
+        return f"BT.601 Y (16 to 235), {rounded if self.y_rounding == 'uint8' else 'kept in floating point'}"
+
+    @property
+    def _border(self) -> str:
+        if self.crop == 0:
+            return "no border pixel left out"
+        width = "as many border pixels as the scale" if self.crop == "scale" else f"{self.crop} border pixels"
+        return f"{width} left out at each side"
 
     def border(self, scale: int) -> int:
         """Pixels left out at each side for a task of `scale`."""
@@ -81,26 +162,105 @@ def _rows(*protocols: Protocol) -> Mapping[str, Protocol]:
 
 PROTOCOLS: Mapping[str, Protocol] = _rows(
     Protocol(
-        name="sr-y",
-        version=1,
+        "sr-y",
+        1,
+        ("1: BasicSR's convention for super-resolution, as MambaIR's tables use it, without its tiling",),
         channel="Y",
-        y_rounding="none",
         crop="scale",
-        quantise="uint8",
-        ssim="gaussian-11-valid",
-        tiling="whole",
-        changes=("1: BasicSR's convention for super-resolution, as MambaIR's tables use it, without its tiling",),
     ),
     Protocol(
-        name="sr-y-rounded",
-        version=1,
+        "sr-y-rounded",
+        1,
+        ("1: as sr-y@1, but Y rounded, as MATLAB scripts of super-resolution papers do",),
+        channel="Y",
+        crop="scale",
+        y_rounding="uint8",
+    ),
+    Protocol(
+        "sr-y-plane",
+        1,
+        ("1: the older way: Y alone is made smaller and restored; the published bicubic rows were made so",),
+        channel="Y",
+        crop="scale",
+        y_rounding="uint8",
+        lowres="float-y",
+    ),
+    Protocol(
+        "gan-sr",
+        1,
+        ("1: the evaluation of VmambaIR's GAN table: crop 4, LPIPS by both networks, for its columns mix them",),
+        channel="Y",
+        crop=4,
+        perceptual=("LPIPS-alex", "LPIPS-vgg"),
+    ),
+    Protocol(
+        "real-sr",
+        1,
+        ("1: the evaluation of VmambaIR's real-world table: crop 4, LPIPS by VGG as its script, and by AlexNet",),
+        channel="Y",
+        crop=4,
+        perceptual=("LPIPS-vgg", "LPIPS-alex"),
+    ),
+    Protocol(
+        "derain-matlab",
+        1,
+        ("1: the MATLAB script of deraining papers, whose rgb2ycbcr rounds Y",),
         channel="Y",
         y_rounding="uint8",
+    ),
+    Protocol(
+        "derain-y",
+        1,
+        ("1: as Python code measures deraining: Y in floating point, reads higher than derain-matlab@1 at high PSNR",),
+        channel="Y",
+    ),
+    Protocol(
+        "derain-crop4",
+        1,
+        ("1: as a Python script beside VmambaIR's deraining code measures, to explain its numbers",),
+        channel="Y",
+        crop=4,
+    ),
+    Protocol(
+        "color-dn-bgr",
+        1,
+        ("1: BasicSR's colour denoising, as MambaIR's table uses it, without its tiling: noise drawn on the BGR array",),
+        channel="RGB",
+        noise="bgr",
+    ),
+    Protocol(
+        "color-dn-rgb",
+        1,
+        ("1: as color-dn-bgr@1, but the noise drawn on the RGB array, as Restormer's numbers are made",),
+        channel="RGB",
+        noise="rgb",
+    ),
+    Protocol(
+        "sidd-blocks",
+        1,
+        ("1: the MATLAB script of SIDD's validation blocks: psnr and ssim of single-precision blocks",),
+        channel="RGB",
+        quantise="none",
+        ssim="volume-11",
+    ),
+    Protocol(
+        "sidd-uint8",
+        1,
+        ("1: SIDD's blocks as BasicSR's validation measures them, after rounding to 8 bit",),
+        channel="RGB",
+    ),
+    Protocol(
+        "jpeg-grey",
+        1,
+        ("1: reduction of JPEG artefacts on grey images, as MambaIR's table uses it, without its tiling",),
+        channel="grey",
+    ),
+    Protocol(
+        "ntire-rgb",
+        1,
+        ("1: the NTIRE challenges' fidelity on RGB, scale pixels left out",),
+        channel="RGB",
         crop="scale",
-        quantise="uint8",
-        ssim="gaussian-11-valid",
-        tiling="whole",
-        changes=("1: as sr-y@1, but Y rounded, as MATLAB scripts of super-resolution papers do",),
     ),
 )
 

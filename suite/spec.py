@@ -14,6 +14,7 @@ from typing import Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
+from models import MODELS
 from models.lookup import suggest
 from suite.errors import SuiteError
 
@@ -68,8 +69,10 @@ class RunSpec(CellSpec):
 
     @property
     def label(self) -> str:
-        """Model, and the seed."""
-        return f"{self.model} · seed {self.seed}"
+        """Model, the task where it is not the one of the model's card, and the seed."""
+        card = MODELS.get(self.model)
+        task = f" on {self.task}" if card is not None and card.task != self.task else ""
+        return f"{self.model}{task} · seed {self.seed}"
 
     @property
     def steps(self) -> int:

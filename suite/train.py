@@ -17,7 +17,7 @@ from suite.data.sampler import PatchSampler
 from suite.data.sets import Pair
 from suite.errors import Exit, SuiteError
 from suite.evaluate import evaluate
-from suite.networks import network_of, restorer_of
+from suite.networks import forward, network_of, restorer_of
 from suite.protocols import protocol
 from suite.record import HistoryPoint
 from suite.spec import RunSpec
@@ -136,7 +136,7 @@ def _step(run: Training, sampler: PatchSampler, work: Path) -> float:
     spec = run.spec
     low, high = (torch.from_numpy(part).to(spec.device) for part in sampler.batch(run.iteration, spec.batch))
     with torch.autocast(spec.device, dtype=torch.bfloat16, enabled=spec.dtype == "bfloat16"):
-        loss = F.l1_loss(run.network(low), high)
+        loss = F.l1_loss(forward(run.network, low), high)
     if not torch.isfinite(loss):
         checkpoint.save(work / "non-finite", {"iteration": run.iteration, "low": low.cpu(), "high": high.cpu()})
         raise SuiteError(
@@ -156,8 +156,8 @@ def _step(run: Training, sampler: PatchSampler, work: Path) -> float:
 
 
 def _validate(run: Training, pairs: Sequence[Pair]) -> dict[str, float]:
-    """Means over the validation images; leaves torch's generator and the training mode as they were."""
+    """Means of PSNR and SSIM over the validation images; leaves torch's generator and the training mode as they were."""
     rule = protocol(run.spec.protocol)
     scores, _ = evaluate(restorer_of(run.evaluated), pairs, rule, run.network.scale)
     run.network.train()
-    return {metric: sum(score.metrics[metric] for score in scores) / len(scores) for metric in rule.metrics}
+    return {metric: sum(score.metrics[metric] for score in scores) / len(scores) for metric in rule.fidelity}

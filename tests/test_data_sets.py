@@ -1,20 +1,36 @@
-"""Data sets from folders, checksums, the leak check, and the training sampler."""
+"""Data sets from folders and cards, checksums, and the leak check."""
 
-from dataclasses import replace
+import sys
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from models.lookup import UnknownName
+from suite import ensemble
 from suite.data.degradations import DEGRADATIONS
 from suite.data.images import encode_png
 from suite.data.photos import SPLITS
 from suite.data.resize import imresize, mod_crop
 from suite.data.sampler import PatchSampler
-from suite.data.sets import Pair, check_disjoint, checksum, load_images, load_pairs, pair_images, resolve_folder
+from suite.data.sets import (
+    Pair,
+    canonical,
+    check_disjoint,
+    checksum,
+    load_images,
+    load_pairs,
+    load_training,
+    pair_images,
+    resolve_folder,
+)
 from suite.errors import Exit, SuiteError
+from suite.protocols import protocol
+from suite.tasks import TASKS
 
+RULE = protocol("sr-y")
+TO_X2, TO_X4, REAL = (TASKS[name] for name in ("sr-x2", "sr-x4", "real-sr-x4"))
 X2, X4, BLIND = (DEGRADATIONS[name] for name in ("bicubic-x2", "bicubic-x4", "blind-x4"))
 
 
@@ -38,9 +54,9 @@ def fill(folder, lr_pattern, hr_pattern="{name}.png", scale=4, names=("a", "b", 
 # Named sets
 
 
-@pytest.mark.parametrize("degradation", [X2, BLIND], ids=lambda row: row.name)
-def test_photos_come_as_pairs(degradation):
-    pairs = load_pairs("photos", "validation", degradation)
+@pytest.mark.parametrize(("task", "degradation"), [(TO_X2, X2), (REAL, BLIND)], ids=["sr-x2", "real-sr-x4"])
+def test_photos_come_as_pairs(task, degradation):
+    pairs = load_pairs("photos", "validation", task, RULE)
     assert [pair.name for pair in pairs] == ["rocket"]
     original = dict(load_images("photos", "validation"))["rocket"]
     np.testing.assert_array_equal(pairs[0].hq, mod_crop(original, degradation.scale))
@@ -48,7 +64,7 @@ def test_photos_come_as_pairs(degradation):
 
 
 def test_the_test_seed_changes_the_low_quality_side_alone():
-    one, same, other = (load_pairs("photos", "validation", BLIND, seed)[0] for seed in (0, 0, 1))
+    one, same, other = (load_pairs("photos", "validation", REAL, RULE, seed)[0] for seed in (0, 0, 1))
     assert checksum(pair_images([one])) == checksum(pair_images([same]))
     assert (one.lq != other.lq).any()
     np.testing.assert_array_equal(one.hq, other.hq)
@@ -75,7 +91,7 @@ def test_an_unknown_split_is_said():
     ],
 )
 def test_files_are_paired_by_name(tmp_path, hr_pattern, lr_pattern):
-    pairs = load_pairs(str(fill(tmp_path, lr_pattern, hr_pattern)), "test", X4)
+    pairs = load_pairs(str(fill(tmp_path, lr_pattern, hr_pattern)), "test", TO_X4, RULE)
     assert [pair.name for pair in pairs] == ["a", "b", "matrix2"]
     for number, pair in enumerate(pairs):
         np.testing.assert_array_equal(pair.hq, random_image(33, 24, 3, seed=number)[:32])
@@ -84,7 +100,7 @@ def test_files_are_paired_by_name(tmp_path, hr_pattern, lr_pattern):
 
 def test_order_of_files_does_not_decide(tmp_path):
     # "b" sorts before "bx", but "b_LR" before "bx_LR" only where "_" sorts before "x": positions would lie.
-    pairs = load_pairs(str(fill(tmp_path, "LR/{name}x4.png", names=("b", "b1", "bx"))), "test", X4)
+    pairs = load_pairs(str(fill(tmp_path, "LR/{name}x4.png", names=("b", "b1", "bx"))), "test", TO_X4, RULE)
     assert {pair.name: int(pair.lq.sum()) for pair in pairs} == {
         name: int(random_image(8, 6, 3, seed=100 + number).sum()) for number, name in enumerate(("b", "b1", "bx"))
     }
@@ -96,7 +112,7 @@ def test_unpaired_files_are_counted_with_three_examples(tmp_path):
         write(tmp_path / "HR" / f"{name}.png", random_image(32, 24, 3))
     write(tmp_path / "LR" / "lone.png", random_image(8, 6, 3))
     with pytest.raises(SuiteError, match=r"4 high-quality without low-quality in .*HR \(p\.png, q\.png, r\.png \.\.\.\)") as caught:
-        load_pairs(str(tmp_path), "test", X4)
+        load_pairs(str(tmp_path), "test", TO_X4, RULE)
     assert "1 low-quality without high-quality" in str(caught.value)
     assert "lone.png" in str(caught.value)
     assert caught.value.exit is Exit.NOT_READY
@@ -106,32 +122,32 @@ def test_two_candidates_are_refused(tmp_path):
     fill(tmp_path, "LR/{name}x4.png")
     write(tmp_path / "LR" / "a.png", random_image(8, 6, 3))
     with pytest.raises(SuiteError, match="fits several low-quality files: a, ax4"):
-        load_pairs(str(tmp_path), "test", X4)
+        load_pairs(str(tmp_path), "test", TO_X4, RULE)
 
 
 def test_a_size_that_does_not_fit_is_said(tmp_path):
     fill(tmp_path, "LR/{name}x4.png")
     write(tmp_path / "LR" / "bx4.png", random_image(7, 6, 3))
     with pytest.raises(SuiteError, match=r"bx4\.png is 6x7 pixels.*24x32, which is not 4 times as large"):
-        load_pairs(str(tmp_path), "test", X4)
+        load_pairs(str(tmp_path), "test", TO_X4, RULE)
 
 
 def test_the_bicubic_folder_is_for_bicubic_tasks_alone(tmp_path):
     fill(tmp_path, "LR_bicubic/X4/{name}x4.png")
-    made = load_pairs(str(tmp_path), "test", BLIND)
+    made = load_pairs(str(tmp_path), "test", REAL, RULE)
     np.testing.assert_array_equal(made[0].lq, BLIND.for_image(made[0].hq, 0, "a"))
     with pytest.raises(SuiteError, match="has X4, but no X2"):
-        load_pairs(str(tmp_path), "test", X2)
+        load_pairs(str(tmp_path), "test", TO_X2, RULE)
     fill(tmp_path, "LR/{name}x4.png")
     with pytest.raises(SuiteError, match=r"both LR/ and LR_bicubic/"):
-        load_pairs(str(tmp_path), "test", X4)
+        load_pairs(str(tmp_path), "test", TO_X4, RULE)
 
 
 @pytest.mark.parametrize("subfolder", ["HR", "."])
 def test_low_quality_images_are_made_where_there_are_none(tmp_path, subfolder):
     image = random_image(33, 27, 3)
     write(tmp_path / subfolder / "a.png", image)
-    (pair,) = load_pairs(str(tmp_path), "test", X4)
+    (pair,) = load_pairs(str(tmp_path), "test", TO_X4, RULE)
     np.testing.assert_array_equal(pair.hq, image[:32, :24])
     np.testing.assert_array_equal(pair.lq, imresize(pair.hq, 1 / 4))
     assert [name for name, _ in load_images(str(tmp_path), "train")] == ["a"]
@@ -139,14 +155,14 @@ def test_low_quality_images_are_made_where_there_are_none(tmp_path, subfolder):
 
 def test_targets_may_not_be_missing(tmp_path):
     write(tmp_path / "LR" / "a.png", random_image(8, 8, 3))
-    with pytest.raises(SuiteError, match=r"LR/ but no HR/"):
-        load_pairs(str(tmp_path), "test", X4)
+    with pytest.raises(SuiteError, match=r"LR/ but no HR/ or target/"):
+        load_pairs(str(tmp_path), "test", TO_X4, RULE)
 
 
 def test_an_image_smaller_than_the_scale_is_said(tmp_path):
     write(tmp_path / "a.png", random_image(3, 30, 3))
     with pytest.raises(SuiteError, match="'a' is 30x3 pixels: too small for scale 4"):
-        load_pairs(str(tmp_path), "test", X4)
+        load_pairs(str(tmp_path), "test", TO_X4, RULE)
 
 
 def test_relative_folders_are_looked_up_here_and_then_under_suite_data(tmp_path, monkeypatch):
@@ -171,13 +187,141 @@ def test_relative_folders_are_looked_up_here_and_then_under_suite_data(tmp_path,
 @pytest.mark.outside
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_published_folders_load_as_they_are(outside, scale):
-    degradation = DEGRADATIONS[f"bicubic-x{scale}"]
-    swinir = load_pairs(str(outside / "Set5_SwinIR"), "test", degradation)
+    task, degradation = TASKS[f"sr-x{scale}"], DEGRADATIONS[f"bicubic-x{scale}"]
+    swinir = load_pairs(str(outside / "Set5_SwinIR"), "test", task, RULE)
     assert [pair.name for pair in swinir] == ["baby", "bird", "butterfly", "head", "woman"]
     for pair in swinir:
         np.testing.assert_array_equal(pair.lq, degradation.for_image(pair.hq, 0, pair.name))
-    selfexsr = load_pairs(str(outside / "Set5" / f"x{scale}"), "test", degradation)
+    selfexsr = load_pairs(str(outside / "Set5" / f"x{scale}"), "test", task, RULE)
     assert [pair.name for pair in selfexsr] == [f"img_00{number}" for number in range(1, 6)]
+
+
+# Other tasks' folders
+
+
+DERAIN, JPEG, DENOISE = (TASKS[name] for name in ("derain", "jpeg-10", "denoise-25"))
+
+
+def rainy(folder, low="input", high="target", shape=(9, 7, 3)):
+    for number, name in enumerate(("1", "10", "2")):
+        write(folder / high / f"{name}.png", random_image(*shape, seed=number))
+        write(folder / low / f"{name}.png", random_image(*shape, seed=100 + number))
+    return str(folder)
+
+
+@pytest.mark.parametrize(("low", "high"), [("input", "target"), ("LR", "HR"), ("input", "HR")])
+def test_pairs_of_one_size_are_never_cropped(tmp_path, low, high):
+    pairs = load_pairs(rainy(tmp_path, low, high), "test", DERAIN, protocol("derain-y"))
+    assert [pair.name for pair in pairs] == ["1", "10", "2"]
+    for number, pair in enumerate(pairs):
+        np.testing.assert_array_equal(pair.hq, random_image(9, 7, 3, seed=number))
+        np.testing.assert_array_equal(pair.lq, random_image(9, 7, 3, seed=100 + number))
+
+
+def test_pairs_of_one_size_must_have_one(tmp_path):
+    folder = rainy(tmp_path)
+    write(tmp_path / "input" / "1.png", random_image(9, 8, 3))
+    with pytest.raises(SuiteError, match=r"1\.png is 8x9 pixels .*1\.png is 7x9, which is of another size"):
+        load_pairs(folder, "test", DERAIN, protocol("derain-y"))
+
+
+def test_two_folders_of_one_side_are_refused(tmp_path):
+    rainy(tmp_path)
+    rainy(tmp_path, "LR", "HR")
+    with pytest.raises(SuiteError, match="has both HR/ and target/"):
+        load_pairs(str(tmp_path), "test", DERAIN, protocol("derain-y"))
+
+
+def test_noise_is_added_in_the_order_of_the_protocol_and_alike_for_every_image_of_a_size(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.png", random_image(9, 7, 3))
+    bgr, rgb = (load_pairs(str(tmp_path), "test", DENOISE, protocol(rule)) for rule in ("color-dn-bgr", "color-dn-rgb"))
+    np.testing.assert_array_equal(bgr[0].lq, bgr[1].lq)
+    clean = bgr[0].hq / np.float32(255)
+    np.testing.assert_allclose((bgr[0].lq - clean)[..., ::-1], rgb[0].lq - clean, atol=1e-6)
+    assert bgr[0].lq.dtype == np.float32
+    assert bgr[0].hq.shape == (9, 7, 3)
+
+
+def test_grey_tasks_read_and_make_one_channel():
+    (pair,) = load_pairs("photos", "validation", JPEG, protocol("jpeg-grey"))
+    assert pair.hq.shape == pair.lq.shape == (427, 640, 1)
+    assert (pair.hq != pair.lq).any()
+
+
+def test_training_uses_real_pairs_where_the_task_is_about_them(tmp_path):
+    folder = rainy(tmp_path, shape=(24, 26, 3))
+    real = load_training(folder, DERAIN)
+    assert [name for name, _ in real.images] == ["1", "10", "2"]
+    np.testing.assert_array_equal(real.low[1], random_image(24, 26, 3, seed=101))
+    assert load_training(str(tmp_path / "target"), DERAIN).low is None
+    assert load_training(folder, DENOISE).low is None
+    sampler = PatchSampler(real.images, DEGRADATIONS["rain"], 16, 0, rotate=True, low=real.low)
+    low, high = sampler.pair(0, 0)
+    wholes = [(real.low[number], image) for number, (_, image) in enumerate(real.images)]
+    assert any(cut_from(low, high, *whole) for whole in wholes)
+
+
+def cut_from(low, high, low_whole, high_whole):
+    """Whether the patches are the same window of both, turned alike."""
+    for turn in range(8):
+        turned = [ensemble.turned_back(patch, turn) for patch in (low, high)]
+        for top in range(low_whole.shape[0] - 15):
+            for left in range(low_whole.shape[1] - 15):
+                window = slice(top, top + 16), slice(left, left + 16)
+                if np.array_equal(turned[0], low_whole[window]) and np.array_equal(turned[1], high_whole[window]):
+                    return True
+    return False
+
+
+@dataclass(frozen=True)
+class Found:
+    name: str
+    hq: object
+    lq: object = None
+
+
+def test_a_card_s_name_is_asked_for_its_files(tmp_path, monkeypatch):
+    asked = []
+
+    def file_pairs(name, **about):
+        asked.append((name, about))
+        return [Found("a", tmp_path / "a.png")]
+
+    def card(name):
+        if name.lower() != "set5":
+            raise UnknownName("no such card")
+        return SimpleNamespace(name="Set5", splits={"test": 5})
+
+    monkeypatch.setitem(sys.modules, "suite.data.cards", SimpleNamespace(card=card))
+    monkeypatch.setitem(sys.modules, "suite.data.locate", SimpleNamespace(file_pairs=file_pairs))
+    write(tmp_path / "a.png", random_image(33, 27, 3))
+    (pair,) = load_pairs("set5", "test", TO_X4, RULE)
+    assert asked == [("Set5", {"split": "test", "kind": "sr", "scale": 4, "level": None})]
+    assert pair.hq.shape == (32, 24, 3)
+    assert canonical("set5") == "Set5"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set5").mkdir()
+    assert canonical("./set5") == str(tmp_path / "set5")
+    monkeypatch.setitem(sys.modules, "suite.data.locate", SimpleNamespace(file_pairs=lambda *_, **__: [Found("a", None)]))
+    with pytest.raises(SuiteError, match=r"Set5 has no targets \(1 images, e\.g\. a\).*suite restore"):
+        load_pairs("Set5", "test", TO_X4, RULE)
+
+
+def test_a_card_s_set_is_found_under_suite_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUITE_DATA", str(tmp_path))
+    fill(tmp_path / "SR" / "Set5", "LR_bicubic/X4/{name}x4.png")
+    pairs = load_pairs("set5", "test", TO_X4, RULE)
+    assert [pair.name for pair in pairs] == ["a", "b", "matrix2"]
+    np.testing.assert_array_equal(pairs[0].lq, random_image(8, 6, 3, seed=100))
+    made = load_pairs("Set5", "test", REAL, RULE)  # its targets serve other tasks
+    np.testing.assert_array_equal(made[0].lq, BLIND.for_image(made[0].hq, 0, "a"))
+    write(tmp_path / "SIDD" / "val" / "target_crops" / "a.png", random_image(9, 7, 3))
+    write(tmp_path / "SIDD" / "val" / "input_crops" / "a.png", random_image(9, 7, 3, seed=1))
+    (pair,) = load_pairs("SIDD", "test", TASKS["real-denoise"], protocol("sidd-blocks"))
+    np.testing.assert_array_equal(pair.lq, random_image(9, 7, 3, seed=1))
+    with pytest.raises(SuiteError, match=r"Set14 .* is not in"):
+        load_pairs("Set14", "test", TO_X4, RULE)
 
 
 # Checksums and leaks
@@ -212,112 +356,3 @@ def test_a_leak_is_found_by_name_and_by_pixels():
     small = image[:20, :20]
     with pytest.raises(SuiteError, match="must be different"):
         check_disjoint({"train": ("one", [("a", small)]), "validation": ("two", [("b", small.copy())])})
-
-
-# The training sampler
-
-
-def ramp(height, width):
-    """Brightness that grows downwards, with marked columns: shows how a patch was turned."""
-    image = np.zeros((height, width, 3), np.uint8)
-    image[..., 0] = np.linspace(0, 255, height, dtype=np.uint8)[:, None]
-    image[..., 1] = np.linspace(0, 120, width, dtype=np.uint8)[None, :]
-    return image
-
-
-@pytest.mark.parametrize("degradation", [X4, BLIND], ids=lambda row: row.name)
-def test_a_batch_depends_on_seed_iteration_and_index_alone(degradation):
-    images = load_images("photos", "validation")
-    sampler, again = (PatchSampler(images, degradation, 32, 7, rotate=True) for _ in range(2))
-    first = sampler.batch(5, 4)
-    sampler.batch(6, 4)
-    for low, high in (again.batch(5, 4), sampler.batch(5, 4)):
-        np.testing.assert_array_equal(low, first[0])
-        np.testing.assert_array_equal(high, first[1])
-    np.testing.assert_array_equal(sampler.batch(5, 2)[0], first[0][:2])
-    assert first[0].shape == (4, 3, 8, 8)
-    assert first[1].shape == (4, 3, 32, 32)
-    assert all(side.dtype == np.float32 and side.min() >= 0 and 0.1 < side.max() <= 1 and side.flags.c_contiguous for side in first)
-    others = [sampler.batch(6, 4), PatchSampler(images, degradation, 32, 8, rotate=True).batch(5, 4)]
-    assert all((other[1] != first[1]).any() for other in others)
-    assert len({item.tobytes() for item in first[1]}) == 4
-
-
-@settings(max_examples=30)
-@given(st.integers(16, 70), st.integers(16, 70), st.booleans(), st.integers(0, 100))
-def test_patches_of_a_deterministic_pair_are_aligned_cuts(height, width, rotate, iteration):
-    image = random_image(height, width, 3, seed=height)
-    sampler = PatchSampler([("a", image)], X4, 16, 0, rotate=rotate)
-    low, high = sampler.pair(iteration, 0)
-    low_whole = imresize(mod_crop(image, 4), 1 / 4)
-    places = [
-        (top, left)
-        for top in range(low_whole.shape[0] - 3)
-        for left in range(low_whole.shape[1] - 3)
-        if sorted(low_whole[top : top + 4, left : left + 4].ravel()) == sorted(low.ravel())
-    ]
-    assert places
-    turns = [(low, high)]
-    if rotate:
-        turns += [(a.swapaxes(0, 1), b.swapaxes(0, 1)) for a, b in turns]
-        turns += [(a[::-1], b[::-1]) for a, b in turns]
-    turns += [(a[:, ::-1], b[:, ::-1]) for a, b in turns]
-    assert any(
-        np.array_equal(a, low_whole[top : top + 4, left : left + 4])
-        and np.array_equal(b, image[4 * top : 4 * top + 16, 4 * left : 4 * left + 16])
-        for top, left in places
-        for a, b in turns
-    )
-
-
-def test_patches_of_the_blind_degradation_lie_over_each_other():
-    sampler = PatchSampler(load_images("photos", "test"), BLIND, 64, 0, rotate=True)
-    errors = {(0, 0): [], (0, 1): [], (1, 0): [], (0, -1): [], (-1, 0): []}
-    for iteration in range(8):
-        low, high = sampler.batch(iteration, 4)
-        means = high.reshape(4, 3, 16, 4, 16, 4).mean(axis=(3, 5))
-        for (down, right), found in errors.items():
-            shifted = np.roll(low, (down, right), axis=(2, 3))
-            found.append(np.square(shifted - means)[:, :, 1:-1, 1:-1].mean(axis=(1, 2, 3)))
-    totals = {shift: float(np.median(np.concatenate(found))) for shift, found in errors.items()}
-    assert min(totals, key=totals.get) == (0, 0)
-
-
-@pytest.mark.parametrize("degradation", [X4, BLIND], ids=lambda row: row.name)
-@pytest.mark.parametrize("rotate", [True, False])
-def test_flips_and_rotations_are_the_recipe_s(degradation, rotate):
-    sampler = PatchSampler([("ramp", ramp(80, 80))], degradation, 32, 0, rotate=rotate)
-    seen = set()
-    for iteration in range(60):
-        _, high = sampler.pair(iteration, 0)
-        red, green = high[..., 0].astype(int), high[..., 1].astype(int)
-        upright = bool((np.diff(red, axis=1) == 0).all())
-        down = red[-1, 0] > red[0, 0] if upright else red[0, -1] > red[0, 0]
-        right = green[0, -1] > green[0, 0] if upright else green[-1, 0] > green[0, 0]
-        seen.add((upright, bool(down), bool(right)))
-    assert len(seen) == (8 if rotate else 2)
-    if not rotate:
-        assert seen == {(True, True, True), (True, True, False)}
-
-
-def test_a_random_degradation_sees_more_than_the_patch():
-    seen = []
-
-    def note(hq, _rng):
-        seen.append(hq.shape)
-        return hq[::4, ::4]
-
-    spy = replace(BLIND, apply=note)
-    PatchSampler([("a", random_image(300, 300, 3))], spy, 128, 0, rotate=False).pair(0, 0)
-    PatchSampler([("a", random_image(150, 300, 3))], spy, 128, 0, rotate=False).pair(0, 0)
-    PatchSampler([("a", random_image(500, 500, 3))], spy, 256, 0, rotate=False).pair(0, 0)
-    assert seen == [(200, 200, 3), (148, 200, 3), (400, 400, 3)]
-
-
-def test_what_cannot_be_sampled_is_said():
-    with pytest.raises(SuiteError, match="patch of 30 pixels is not a multiple of the scale 4"):
-        PatchSampler([("a", random_image(64, 64, 3))], X4, 30, 0, rotate=True)
-    with pytest.raises(SuiteError, match="there is no training image"):
-        PatchSampler([], X4, 32, 0, rotate=True)
-    with pytest.raises(SuiteError, match="'a' is 64x31 pixels, smaller than the patch of 32"):
-        PatchSampler([("a", random_image(31, 64, 3))], X4, 32, 0, rotate=True)

@@ -1,4 +1,8 @@
-"""Measuring from the command line's side: baselines, weights of either naming, and what does not fit."""
+"""Measuring: baselines against known answers, weights of either naming, what does not fit, tiles and ensembles, and the verb."""
+
+import argparse
+import io
+import json
 
 import numpy as np
 import pytest
@@ -7,10 +11,12 @@ from PIL import Image
 
 import models
 from models.official import official_names
-from suite import evaluate
-from suite.data.sets import Pair
+from suite import ensemble, evaluate, verb_evaluate
+from suite.data.sets import Pair, pair_sources
 from suite.errors import Exit, SuiteError
+from suite.output import Output
 from suite.protocols import protocol
+from suite.tasks import TASKS, task
 
 
 @pytest.fixture
@@ -21,24 +27,109 @@ def folder(tmp_path):
     return str(tmp_path / "set")
 
 
-def measure(model, folder, weights=None, task="sr-x2"):
-    return evaluate.evaluate_model(model, task, folder, weights, None, "reference")
+def asked(*words):
+    parser = argparse.ArgumentParser()
+    verb_evaluate.add_arguments(parser)
+    return parser.parse_args([str(word) for word in words])
+
+
+def told(*words):
+    """What the verb prints."""
+    stream = io.StringIO()
+    assert verb_evaluate.run(asked(*words), Output(stream)) is Exit.DONE
+    return stream.getvalue()
+
+
+def document(*words):
+    return json.loads(told(*words, "--json"))
+
+
+def measure(model, folder, weights=None, name="sr-x2", *more):
+    words = (model, "--task", name, "--data", folder, "--backend", "reference", "--device", "cpu", *more)
+    return document(*words, *(("--weights", weights) if weights else ()))
+
+
+def images_of(found):
+    return found["sets"][0]["images"]
+
+
+# Known answers
+
+BICUBIC = (("sr-x2", "sr-y", 33.673, 0.9303), ("sr-x3", "sr-y", 30.403, 0.8689), ("sr-x4", "sr-y", 28.429, 0.8111))
+OTHER_PROTOCOLS = (("sr-x2", "sr-y-rounded", 33.640), ("sr-x3", "sr-y-rounded", 30.385), ("sr-x4", "sr-y-rounded", 28.416))
+PLANE = (("sr-x2", "sr-y-plane", 33.661), ("sr-x3", "sr-y-plane", 30.392), ("sr-x4", "sr-y-plane", 28.421))
 
 
 @pytest.mark.outside
-@pytest.mark.parametrize(("key", "psnr"), [("sr-y", 33.673), ("sr-y-rounded", 33.640)])
-def test_bicubic_on_set5(outside, key, psnr):
-    scores = evaluate.evaluate_model("bicubic", "sr-x2", str(outside / "Set5_SwinIR"), None, key, "reference")
-    assert np.mean([score.metrics["PSNR-Y"] for score in scores]) == pytest.approx(psnr, abs=5e-4)
+@pytest.mark.parametrize(("name", "key", "psnr", "ssim"), [*BICUBIC, *((*row, None) for row in (*OTHER_PROTOCOLS, *PLANE))])
+def test_bicubic_on_set5_under_three_protocols(outside, name, key, psnr, ssim):
+    found = document("bicubic", "--task", name, "--data", outside / "Set5_SwinIR", "--protocol", key)
+    assert [image["image"] for image in images_of(found)] == ["baby", "bird", "butterfly", "head", "woman"]
+    mean = found["sets"][0]["mean"]
+    assert mean["PSNR-Y"] == pytest.approx(psnr, abs=5.1e-4)
+    if ssim:
+        assert mean["SSIM-Y"] == pytest.approx(ssim, abs=5.1e-5)
 
 
-def test_weights_load_under_our_names_and_the_authors(folder, tmp_path):
+@pytest.mark.outside
+def test_the_input_of_rain100l_is_what_it_is(outside):
+    found = document("identity", "--task", "derain", "--data", outside / "Rain100L", "--protocol", "derain-y")
+    mean = found["sets"][0]["mean"]
+    assert len(images_of(found)) == 100
+    assert mean["PSNR-Y"] == pytest.approx(26.903, abs=5.1e-4)
+    assert mean["SSIM-Y"] == pytest.approx(0.8384, abs=5.1e-5)
+
+
+# Networks
+
+
+def test_weights_load_under_our_names_and_the_authors(folder, tmp_path, capsys):
     network = models.create("mambair-sr-x2-tiny")
     ours, theirs = tmp_path / "ours.pt", tmp_path / "theirs.pt"
     torch.save(network.state_dict(), ours)
     names = official_names(network)
     torch.save({"params": {names[key]: value for key, value in network.state_dict().items()}}, theirs)
-    assert measure("mambair-sr-x2-tiny", folder, ours) == measure("mambair-sr-x2-tiny", folder, theirs)
+    mine, other = (measure("mambair-sr-x2-tiny", folder, file) for file in (ours, theirs))
+    assert mine["sets"] == other["sets"]
+    assert f"weights: params of {theirs}" in capsys.readouterr().err
+
+
+FOR_TASK = {(1, 3): "vmambair-derain-tiny", (1, 1): "mambair-jpeg-tiny"} | {(scale, 3): f"mambair-sr-x{scale}-tiny" for scale in (2, 3, 4)}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_network_is_measured_on_every_task(name, tmp_path, monkeypatch):
+    row = task(name)
+    model = FOR_TASK[row.scale, row.channels]
+    torch.manual_seed(0)
+    torch.save(models.create(model).state_dict(), tmp_path / "weights.pt")
+    picture = np.random.default_rng(0).integers(0, 256, (61, 57, 3), dtype=np.uint8)  # a multiple of nothing
+    monkeypatch.setattr("suite.data.sets.SETS", {"photos": lambda _: [("x", picture)]})
+    found = measure(model, "photos", tmp_path / "weights.pt", name)
+    (image,) = images_of(found)
+    assert set(protocol(row.protocol).fidelity) <= set(image["metrics"])
+    assert found["protocol"] == row.protocol
+    assert set(found["unavailable"]) | set(image["metrics"]) == set(protocol(row.protocol).metrics)
+    assert found["published"] is False  # of a tiny sibling
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 3), (8, 9), (17, 30)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_network_restores_any_size_and_grey(size, channels):
+    for name in ("vmambair-derain-tiny", "mambair-sr-x2-tiny"):
+        network = models.create(name)
+        restore = evaluate.restorer_of(network)
+        picture = np.random.default_rng(0).integers(0, 256, (*size, channels), dtype=np.uint8)
+        assert restore(picture).shape == (size[0] * network.scale, size[1] * network.scale, channels)
+
+
+def test_a_grey_plane_is_given_three_times_and_the_mean_is_taken():
+    network = models.create("mambair-denoise-tiny")
+    restore = evaluate.restorer_of(network)
+    plane = np.random.default_rng(0).random((9, 11, 1), dtype=np.float32)
+    np.testing.assert_allclose(restore(plane), restore(plane.repeat(3, axis=2)).mean(axis=2, keepdims=True), atol=1e-6)
+    with pytest.raises(SuiteError, match="restores grey images; it was given a colour image"):
+        evaluate.restorer_of(models.create("mambair-jpeg-tiny"))(plane.repeat(3, axis=2))
 
 
 def test_a_perfect_restorer_is_measured_as_perfect():
@@ -54,6 +145,12 @@ def test_crops_show_the_same_window_of_input_output_and_target():
     target[200:, 200:] = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)  # the only detail
     low = target[::2, ::2]
     (crop,) = evaluate.crops([Pair("x", low, target)], [target], 2)
+    assert crop.output_png == crop.target_png != crop.input_png
+
+
+def test_crops_of_grey_and_noisy_images_can_be_shown():
+    target = np.random.default_rng(0).integers(0, 256, (120, 130, 1), dtype=np.uint8)
+    (crop,) = evaluate.crops([Pair("x", target / np.float32(255) + np.float32(0.5), target)], [target], 1)
     assert crop.output_png == crop.target_png != crop.input_png
 
 
@@ -75,7 +172,126 @@ def test_what_does_not_fit_is_said(folder, tmp_path):
         measure("mambair-sr-x2-tiny", folder)
     with pytest.raises(SuiteError, match="enlarges 3 times, the task 2 times"):
         measure("mambair-sr-x3-tiny", folder, tmp_path / "x3.pt")
+    with pytest.raises(SuiteError, match="restores grey images, and denoise-25 is a task on colour images"):
+        measure("mambair-jpeg-tiny", folder, tmp_path / "x3.pt", "denoise-25")
     with pytest.raises(SuiteError, match="bicubic has no weights"):
         measure("bicubic", folder, tmp_path / "x3.pt")
     with pytest.raises(SuiteError, match="Did you mean 'bicubic'"):
         measure("bicubick", folder)
+    with pytest.raises(SuiteError, match="take identity"):
+        measure("bicubic", folder, None, "derain")
+    with pytest.raises(SuiteError, match="take bicubic"):
+        measure("identity", folder)
+
+
+# Inference
+
+
+def tiny_weights(tmp_path, model="mambair-sr-x2-tiny"):
+    torch.manual_seed(0)
+    torch.save(models.create(model).state_dict(), tmp_path / "weights.pt")
+    return tmp_path / "weights.pt"
+
+
+def test_tiles_are_marked_and_their_cost_is_reported(tmp_path):
+    weights = tiny_weights(tmp_path)
+    (tmp_path / "big").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "big" / "one.png")
+    big = str(tmp_path / "big")
+    whole = measure("mambair-sr-x2-tiny", big, weights)
+    tiled = measure("mambair-sr-x2-tiny", big, weights, "sr-x2", "--tile", "authors", "--tile-size", 40, "--tile-cost")
+    (one,), (other,) = images_of(whole), images_of(tiled)
+    assert (one["inference"], other["inference"]) == ("whole", "authors tiles of 40")
+    assert other["tile_cost_db"] == pytest.approx(other["metrics"]["PSNR-Y"] - one["metrics"]["PSNR-Y"], abs=1e-9)
+    assert other["tile_cost_db"] != 0
+    assert tiled["sets"][0]["tile_cost_db"] == other["tile_cost_db"]
+    text = told(
+        *("mambair-sr-x2-tiny", "--task", "sr-x2", "--data", big, "--weights", weights, "--backend", "reference"), "--tile", "feathered"
+    )
+    assert "Inference: feathered tiles of 256; the protocol says whole." in text
+
+
+def test_the_ensemble_is_marked_and_is_the_mean(folder, tmp_path):
+    weights = tiny_weights(tmp_path)
+    plus = measure("mambair-sr-x2-tiny", folder, weights, "sr-x2", "--self-ensemble", 8)
+    assert plus["label"] == "mambair-sr-x2-tiny+"
+    assert plus["inference"]["self_ensemble"] == 8
+    row, rule = task("sr-x2"), protocol("sr-y")
+    (source,) = pair_sources(folder, "test", row, rule)
+    network, _ = evaluate.load_network("mambair-sr-x2-tiny", weights, "reference")
+    pair = source.load()
+    output = evaluate.compared(ensemble.ensembled(evaluate.restorer_of(network))(pair.lq), rule)
+    (image,) = images_of(plus)
+    assert image["metrics"] == evaluate.score(rule, output, pair.hq, 2)
+
+
+def test_running_out_of_memory_is_said_and_marked(folder, tmp_path, monkeypatch, capsys):
+    weights = tiny_weights(tmp_path)
+    forward = models.base.RestorationNet.forward
+
+    def short(network, x):
+        if x.shape[-1] * x.shape[-2] > 300:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return forward(network, x)
+
+    monkeypatch.setattr(models.base.RestorationNet, "forward", short)
+    monkeypatch.setattr("suite.tiling.FEATHERED_SIZE", 32)
+    monkeypatch.setattr("suite.tiling.LEAST_SIZE", 16)
+    (image,) = images_of(measure("mambair-sr-x2-tiny", folder, weights))
+    assert image["inference"] == "feathered tiles of 16, memory ran out"
+    assert "memory ran out on an image of 20x16 pixels (whole)" in capsys.readouterr().err
+
+
+# The verb
+
+
+def test_the_document_says_how_the_numbers_were_made(folder):
+    found = measure("bicubic", folder)
+    assert found["protocol"] == "sr-y@1"
+    assert found["statement"] == protocol("sr-y").statement
+    assert (found["backend"], found["backend_reason"]) == ("none", "bicubic scans nothing")
+    assert found["unavailable"] == {}
+    assert measure("identity", folder, None, "jpeg-10")["jpeg_encoder"].startswith("Pillow")
+
+
+def test_several_sets_a_limit_and_saved_images(folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(np.random.default_rng(1).integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(tmp_path / "other" / f"{name}.png")
+    saved = tmp_path / "saved"
+    words = ("bicubic", "--task", "sr-x2", "--data", folder, tmp_path / "other", "--limit", 1)
+    found = document(*words, "--save", saved)
+    assert [(one["data"], [image["image"] for image in one["images"]]) for one in found["sets"]] == [
+        (folder, ["one"]),
+        (str(tmp_path / "other"), ["a"]),
+    ]
+    assert found["sets"] == document(*words)["sets"]  # in parallel, where nothing is saved
+    assert sorted(str(path.relative_to(saved)) for path in saved.rglob("*.png")) == ["other/a.png", "set/one.png"]
+    with pytest.raises(SuiteError, match="is there and not empty; nothing is overwritten"):
+        document(*words, "--save", saved)
+    with pytest.raises(SuiteError, match="two of the sets have one name"):
+        document("bicubic", "--task", "sr-x2", "--data", folder, folder + "/../set", "--save", tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "code"),
+    [
+        (("--tile-cost",), "choose --tile", Exit.USAGE),
+        (("--tile-size", "64"), "is for --tile authors", Exit.USAGE),
+        (("--tile", "authors", "--tile-size", "3"), "at least 32", Exit.USAGE),
+        (("--limit", "0"), "at least 1", Exit.NOTHING),
+        (("--protocol", "sr-yy"), "sr-yy", Exit.USAGE),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(folder, words, message, code):
+    with pytest.raises(SuiteError, match=message) as caught:
+        measure("bicubic", folder, None, "sr-x2", *words)
+    assert caught.value.exit is code
+
+
+def test_a_gpu_that_is_not_there_is_said(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("suite.machine.gpus", list)
+    with pytest.raises(SuiteError, match="no GPU") as caught:
+        document("mambair-sr-x2-tiny", "--task", "sr-x2", "--data", folder, "--weights", tiny_weights(tmp_path), "--device", "cuda")
+    assert caught.value.exit is Exit.NOT_READY

@@ -6,7 +6,7 @@ import models
 from suite.budgets import BUDGETS, default_budget
 from suite.data.degradations import DEGRADATIONS
 from suite.errors import Exit, SuiteError
-from suite.grids import GRIDS, cells
+from suite.grids import GRIDS, PAIRINGS, cells, is_published
 from suite.protocols import PROTOCOLS
 from suite.tasks import TASKS
 
@@ -20,10 +20,10 @@ def make(grid="ablations", **changed):
 @pytest.mark.parametrize("grid", GRIDS)
 def test_every_grid_makes_valid_cells_at_every_budget(grid, budget):
     specs = make(grid, budget=budget, seeds=2)
-    assert len(specs) == 2 * len(GRIDS[grid].models)
+    assert len(specs) == 2 * len(GRIDS[grid].pairings)
     assert len({spec.fingerprint for spec in specs}) == len(specs)
     for spec in specs:
-        assert spec.task == models.card(spec.model).task
+        assert spec.patch % TASKS[spec.task].scale == 0
         assert list(spec.milestones) == sorted(m for m in spec.milestones if 0 < m < spec.iterations)
 
 
@@ -55,9 +55,45 @@ def test_the_paper_budget_is_the_recipe():
 
 def test_rows_refer_to_rows_that_exist():
     for task in TASKS.values():
-        assert task.degradation in DEGRADATIONS
+        assert DEGRADATIONS[task.degradation].channels == task.channels
         assert task.protocol in PROTOCOLS
     assert {default_budget("cpu"), default_budget("cuda")} <= set(BUDGETS)
+
+
+def test_every_network_runs_every_task_that_it_fits():
+    assert len({(pairing.model, pairing.task) for pairing in PAIRINGS}) == len(PAIRINGS)
+    for pairing in PAIRINGS:
+        config, task = models.card(pairing.model).config, TASKS[pairing.task]
+        assert config.scale == task.scale
+        assert config.channels >= task.channels
+    assert {pairing.task for pairing in PAIRINGS} == set(TASKS)
+    networks = {name for name in models.names() if models.card(name).parent is None}
+    assert {pairing.model for pairing in PAIRINGS} == networks
+    for name in networks:  # and the task of its card
+        assert (name, models.card(name).task) in {(pairing.model, pairing.task) for pairing in PAIRINGS}
+
+
+def test_both_designs_run_what_their_papers_do_not_print():
+    assert not is_published("vmambair-derain", "denoise-25")
+    assert not is_published("mambair-denoise", "derain")
+    assert not is_published("mambair-jpeg", "jpeg-20")
+    assert is_published("mambair-denoise", "denoise-50")
+    assert is_published("vmambair-sisr-x4", "gan-sr-x4")
+    assert is_published("mambair-sr-x2.mlp", "sr-x2")
+    by_task = {task: {p.model.partition("-")[0] for p in PAIRINGS if p.task == task} for task in TASKS}
+    both = {task for task, designs in by_task.items() if designs == {"mambair", "vmambair"}}
+    assert both == {name for name, task in TASKS.items() if task.scale in (1, 4) and not name.startswith("light")}
+
+
+def test_the_task_grid_is_selected_by_model_or_by_task():
+    def names(*only):
+        return [(spec.model, spec.task) for spec in make(grid="tasks", only=only)]
+
+    assert names("derain") == [(p.model, "derain") for p in PAIRINGS if p.task == "derain"]
+    assert names("vmambair-derain@derain") == [("vmambair-derain", "derain")]
+    assert {task for _, task in names("vmambair-derain@denoise-")} == {"denoise-15", "denoise-25", "denoise-50"}
+    assert {task for _, task in names("jpeg-?0")} == {"jpeg-10", "jpeg-20", "jpeg-30", "jpeg-40"}
+    assert {model for model, _ in names("mambair-realdn")} == {"mambair-realdn"}
 
 
 def test_only_takes_patterns_and_parts_of_names():

@@ -1,6 +1,7 @@
 """PSNR and SSIM against published numbers, MATLAB's per-image numbers, scikit-image, and their own definition."""
 
 import csv
+import io
 import json
 import math
 
@@ -13,11 +14,12 @@ from PIL import Image
 from suite.data.images import read_image
 from suite.data.resize import imresize, mod_crop
 from suite.errors import SuiteError
-from suite.metrics.fidelity import luma, psnr, quantise, score, ssim
-from suite.protocols import METRICS, PROTOCOLS, PSNR_CAP, protocol
+from suite.metrics.fidelity import as_compared, grey, luma, psnr, quantise, score, ssim, ssim_volume
+from suite.parallel import over
+from suite.protocols import PROTOCOLS, PSNR_CAP, protocol
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
-FLOAT_Y, ROUNDED_Y = protocol("sr-y@1"), protocol("sr-y-rounded@1")
+FLOAT_Y, ROUNDED_Y, PLANE_Y = protocol("sr-y@1"), protocol("sr-y-rounded@1"), protocol("sr-y-plane@1")
 
 SIDES = st.integers(11, 40)
 
@@ -69,7 +71,6 @@ def test_a_published_model_s_outputs_score_as_published(outside, model, scale, e
 )
 def test_three_protocols_give_three_baselines(outside, scale, float_y, rounded_y, y_only):
     scores, rounded, plane = [], [], []
-    inside = slice(scale, -scale)
     for name in SET5:
         hq = mod_crop(read_image(outside / "Set5_SwinIR" / "HR" / f"{name}.png"), scale)
         enlarged = imresize(imresize(hq, 1 / scale), scale)
@@ -77,8 +78,8 @@ def test_three_protocols_give_three_baselines(outside, scale, float_y, rounded_y
         rounded.append(score(ROUNDED_Y, enlarged, hq, scale))
         # The older way: 8-bit Y alone, its low-resolution version kept in floating point, the result rounded.
         y = np.floor(luma(hq) + 0.5)
-        again = np.floor(imresize(imresize(y, 1 / scale, between="float"), scale, between="float") + 0.5)
-        plane.append({"PSNR-Y": psnr(again[inside, inside], y[inside, inside]), "SSIM-Y": ssim(again[inside, inside], y[inside, inside])})
+        again = imresize(imresize(y, 1 / scale, between="float"), scale, between="float")
+        plane.append(score(PLANE_Y, again[..., None] / 255, hq, scale))
     assert means(scores) == [pytest.approx(float_y[0], abs=5e-4), pytest.approx(float_y[1], abs=5e-5)]
     assert means(rounded)[0] == pytest.approx(rounded_y, abs=6e-4)  # the known values are cut, not rounded, to three decimals
     assert means(plane) == [pytest.approx(y_only[0], abs=5e-4), pytest.approx(y_only[1], abs=5e-5)]
@@ -114,6 +115,57 @@ def test_calibrated_pairs_of_a_quality_data_base(outside, name, expected):
     assert psnr(*(read_image(path) for path in paths)) == pytest.approx(expected[0], abs=5.1e-5)
     grey = [np.asarray(Image.open(path).convert("L")) for path in paths]
     assert ssim(*grey) == pytest.approx(expected[1], abs=1e-4)
+
+
+@pytest.mark.outside
+@pytest.mark.parametrize(
+    ("quality", "expected"), [(10, (27.82, 0.7595)), (20, (30.12, 0.8344)), (30, (31.48, 0.8666)), (40, (32.43, 0.8849))]
+)
+def test_jpeg_of_the_classic_images_scores_as_known(outside, quality, expected):
+    scores = []
+    for path in sorted((outside / "Classic5").glob("*.bmp")):
+        picture = Image.open(path)
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality)
+        output, target = (np.asarray(image)[..., None] for image in (Image.open(buffer), picture))
+        scores.append(score(protocol("jpeg-grey"), output, target, 1))
+    assert len(scores) == 5
+    found = [np.mean([one[metric] for one in scores]) for metric in ("PSNR-grey", "SSIM-grey")]
+    assert found == [pytest.approx(expected[0], abs=0.0051), pytest.approx(expected[1], abs=5.1e-5)]
+
+
+@pytest.mark.outside
+def test_rainy_images_themselves_score_as_known(outside):
+    folder = outside / "Rain100L"
+    rules = [protocol(name) for name in ("derain-y", "derain-matlab", "color-dn-rgb")]
+
+    def scored(path):
+        output, target = read_image(folder / "input" / path.name), read_image(path)
+        return [score(rule, output, target, 1) for rule in rules]
+
+    found = list(over(scored, sorted((folder / "target").glob("*.png"))))
+    assert len(found) == 100
+    float_y, rounded_y, rgb = ([float(np.mean([one[rule][metric] for one in found])) for metric in found[0][rule]] for rule in range(3))
+    assert float_y == [pytest.approx(26.903, abs=6e-4), pytest.approx(0.8384, abs=6e-5)]
+    assert rgb[0] == pytest.approx(25.523, abs=6e-4)
+    assert rounded_y[0] < float_y[0]
+
+
+@pytest.mark.outside
+@pytest.mark.parametrize(("file", "grey_image"), [("gray/05_noisy_1478.png", True), ("color/163085_noisy_1499.png", False)])
+def test_noisy_files_have_the_psnr_of_their_names(outside, file, grey_image):
+    """The clean image is what the known noise leaves; where 8 bit cut it off, it is what the denoisers of the same folder agree on.
+
+    The names of the denoised files are checked in tests/test_noise.py, where nothing was cut off.
+    """
+    path = outside / "KAIR_denoising_known" / file
+    noisy = np.asarray(Image.open(path)).astype(float)
+    drawn = np.random.RandomState(0).normal(0, 50 / 255, noisy.shape) * 255
+    denoised = np.mean([np.asarray(Image.open(other)) for other in path.parent.glob("*.png") if other != path], axis=0)
+    inside = (noisy > 0) & (noisy < 255)
+    clean = np.where(inside, np.rint(noisy - drawn), denoised)
+    assert (noisy.ndim == 2) == grey_image
+    assert psnr(noisy, clean) == pytest.approx(int(path.stem.rsplit("_", 1)[1]) / 100, abs=0.04)
 
 
 @given(SIDES, SIDES, st.integers(0, 1000))
@@ -233,25 +285,104 @@ def test_what_cannot_be_scored_is_said():
         ssim(target[:10], target[:10])
 
 
-def test_every_protocol_is_found_by_key_and_its_latest_by_name():
-    for key, row in PROTOCOLS.items():
-        assert key == row.key
-        assert protocol(key) is row
-        assert protocol(row.name).version == max(other.version for other in PROTOCOLS.values() if other.name == row.name)
-        assert len(row.changes) == row.version
-        assert set(row.metrics) <= set(METRICS)
-        assert row.statement.count(".") >= 1
-    assert len({row.statement for row in PROTOCOLS.values()}) == len(PROTOCOLS)
+# What protocols of RGB, grey and floating point add
+
+
+def test_scikit_image_differs_where_its_definition_does():
+    from skimage.metrics import structural_similarity
+
+    x, y = random_image(40, 50), random_image(40, 50, seed=1)
+    assert abs(ssim(x, y) - structural_similarity(x, y, data_range=255)) > 1e-3  # 7x7, uniform, sample covariance
+
+
+def test_ssim_of_a_volume_is_the_definition_window_by_window():
+    x, y = random_image(6, 7, 3).astype(float), random_image(6, 7, 3, seed=1).astype(float)
+    line = np.exp(-(np.arange(-5, 6) ** 2) / 4.5)
+    window = line[:, None, None] * line[None, :, None] * line[None, None, :]
+    window /= window.sum()
+    c1, c2 = 2.55**2, 7.65**2
+    wide = [np.pad(image, 5, mode="edge") for image in (x, y)]
+    values = []
+    for corner in np.ndindex(x.shape):
+        a, b = (image[tuple(slice(start, start + 11) for start in corner)] for image in wide)
+        ma, mb = (window * a).sum(), (window * b).sum()
+        va, vb = (window * (a - ma) ** 2).sum(), (window * (b - mb) ** 2).sum()
+        cov = (window * (a - ma) * (b - mb)).sum()
+        values.append((2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2)))
+    assert ssim_volume(x, y) == pytest.approx(np.mean(values), abs=1e-12)
+    assert ssim_volume(x, x) == pytest.approx(1, abs=1e-12)
+
+
+def test_ssim_of_a_volume_of_grey_is_that_of_its_plane_with_replicated_edges():
+    from skimage.metrics import structural_similarity
+
+    x, y = (random_image(30, 26, seed=seed).astype(float) for seed in (0, 1))
+    volumes = [np.repeat(image[..., None], 3, axis=2) for image in (x, y)]
+    wide = [np.pad(image, 5, mode="edge") for image in (x, y)]
+    _, whole = structural_similarity(*wide, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, full=True)
+    assert ssim_volume(*volumes) == pytest.approx(whole[5:-5, 5:-5].mean(), abs=1e-10)
+
+
+def test_ssim_of_colour_is_the_mean_over_its_channels():
+    x, y = random_image(20, 22, 3), random_image(20, 22, 3, seed=1)
+    assert ssim(x, y) == pytest.approx(np.mean([ssim(x[..., channel], y[..., channel]) for channel in range(3)]), abs=1e-12)
+
+
+def test_psnr_of_rgb_is_over_all_values_not_the_mean_of_channels():
+    target = np.full((16, 16, 3), 100, np.uint8)
+    output = target.copy()
+    output[..., 0] += 9
+    found = score(protocol("color-dn-rgb"), output, target, 1)
+    assert found["PSNR-RGB"] == pytest.approx(10 * math.log10(255**2 / 27), abs=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("key", "message"),
-    [
-        ("sr-z", "no protocol is called 'sr-z'.*Did you mean 'sr-y'"),
-        ("sr-y@9", "has no version '9'. Known: sr-y@1"),
-        ("sr-y@", "names no version after the @"),
-    ],
+    ("rgb", "expected"), [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29), ((10, 20, 30), 18), ((7, 7, 7), 7)]
 )
-def test_an_unknown_protocol_is_one_clear_message(key, message):
-    with pytest.raises(SuiteError, match=message):
-        protocol(key)
+def test_grey_is_opencv_s(rgb, expected):
+    assert grey(np.array([[rgb]], np.uint8))[0, 0] == expected
+
+
+@given(st.integers(0, 1000))
+def test_a_grey_image_is_one_whether_it_has_one_channel_or_three(seed):
+    planes = [random_image(20, 21, 1, seed=seed + offset) for offset in (0, 1)]
+    colours = [plane.repeat(3, axis=2) for plane in planes]
+    for row in PROTOCOLS.values():
+        if row.lowres != "float-y":  # there one channel is Y itself
+            assert score(row, *planes, 2) == pytest.approx(score(row, *colours, 2), abs=1e-12)
+
+
+@given(st.sampled_from(sorted(PROTOCOLS)), st.integers(0, 1000))
+def test_every_protocol_is_symmetric_bounded_and_does_not_depend_on_the_type(key, seed):
+    row = PROTOCOLS[key]
+    output, target = random_image(30, 27, 3, seed=seed), random_image(30, 27, 3, seed=seed + 1)
+    found = score(row, output, target, 3)
+    assert tuple(found) == row.fidelity
+    assert found == pytest.approx(score(row, target, output, 3), abs=1e-12)
+    assert 0 < found[row.fidelity[0]] < 20
+    assert -1 <= found[row.fidelity[1]] < 0.5
+    assert score(row, output / 255, target, 3) == pytest.approx(found, abs=1e-9)
+    assert score(row, target, target, 3) == {row.fidelity[0]: PSNR_CAP, row.fidelity[1]: pytest.approx(1)}
+
+
+def test_blocks_of_sidd_are_clamped_but_not_rounded():
+    target = random_image(24, 24, 3)
+    output = target / 255 + 0.4 / 255
+    outputs = [score(protocol(name), output.clip(0, 1), target, 1)["PSNR-RGB"] for name in ("sidd-blocks", "sidd-uint8")]
+    assert outputs[0] == pytest.approx(20 * math.log10(255 / 0.4), abs=0.1)
+    assert outputs[1] == PSNR_CAP
+    beyond = output + 3 * (target == 255)
+    assert score(protocol("sidd-blocks"), beyond, target, 1) == score(protocol("sidd-blocks"), beyond.clip(0, 1), target, 1)
+    assert as_compared(protocol("sidd-blocks"), target) is target
+
+
+def test_values_of_0_to_255_in_floating_point_are_refused():
+    target = random_image(24, 24, 3)
+    with pytest.raises(ValueError, match="divide by 255"):
+        score(FLOAT_Y, target.astype(float), target, 2)
+    with pytest.raises(ValueError, match=r"in 0..1, not 0 to 255"):
+        score(FLOAT_Y, target, target.astype(float), 2)
+    with pytest.raises(ValueError, match=r"\(H, W, 3\) or \(H, W, 1\)"):
+        score(FLOAT_Y, target[..., 0], target[..., 0], 2)
+    with pytest.raises(ValueError, match="grey takes"):
+        grey(target / 255)

@@ -7,12 +7,16 @@ from PIL import Image
 
 from suite import checkpoint
 from suite.cell import CellContext, Progress, run_cell
+from suite.data import sets
 from suite.data.degradations import degradation
+from suite.data.photos import load_photos
 from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images, load_pairs
 from suite.errors import SuiteError
+from suite.protocols import protocol
 from suite.record import Record, dump, load
 from suite.spec import RunSpec
+from suite.tasks import TASKS, task
 from suite.train import begin, train
 
 
@@ -48,7 +52,7 @@ def spec(tmp_path):
 def parts(spec):
     degrade = degradation("bicubic-x2")
     sampler = PatchSampler(load_images(spec.train_set, "train"), degrade, spec.patch, spec.seed, rotate=True)
-    return sampler, load_pairs(spec.validation_set, "validation", degrade)
+    return sampler, load_pairs(spec.validation_set, "validation", task("sr-x2"), protocol("sr-y"))
 
 
 def weights(run):
@@ -150,3 +154,36 @@ def test_a_test_set_that_was_trained_on_is_refused(spec, tmp_path):
     leaking = spec.model_copy(update={"test_set": spec.train_set})
     with pytest.raises(SuiteError, match="train"):
         list(run_cell(leaking, context(tmp_path)))
+
+
+TINY_FOR = {(1, 3): "mambair-denoise-tiny", (1, 1): "mambair-jpeg-tiny"} | {(s, 3): f"mambair-sr-x{s}-tiny" for s in (2, 3, 4)}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_trains_and_is_measured_on_the_embedded_photographs(name, tmp_path, monkeypatch):
+    def small(split):  # corners of the photographs
+        return [(split, np.ascontiguousarray(load_photos(split)[0][1][:72, :72]))]
+
+    monkeypatch.setattr(sets, "SETS", {"photos": small})
+    row = task(name)
+    spec = RunSpec(
+        model=TINY_FOR[row.scale, row.channels],
+        task=name,
+        budget="quick",
+        backend="reference",
+        iterations=1,
+        batch=1,
+        patch=8 * max(2, row.scale),
+        lr=1e-3,
+        protocol=row.protocol,
+    )
+    record = list(run_cell(spec, context(tmp_path)))[-1]
+    assert set(record.scores[0].metrics) >= set(protocol(row.protocol).fidelity)
+    assert record.history[-1].validation
+
+
+def test_a_network_of_three_channels_learns_a_grey_task(spec, tmp_path):
+    grey = spec.model_copy(update={"model": "vmambair-derain-tiny", "task": "jpeg-10", "protocol": "jpeg-grey@1", "iterations": 1})
+    record = list(run_cell(grey, context(tmp_path)))[-1]
+    assert set(record.scores[0].metrics) == {"PSNR-grey", "SSIM-grey"}
+    assert len(record.crops) == 2

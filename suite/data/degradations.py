@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
 from models.lookup import suggest
-from suite.data import blind
+from suite.data import blind, jpeg, noise, rain
 from suite.data.images import Pixels
 from suite.data.resize import imresize
 from suite.errors import SuiteError
@@ -28,12 +29,18 @@ class Degradation:
     scale: int
     random: bool  # False: the same bytes whatever the generator
     version: int
-    apply: Callable[[Pixels, np.random.Generator], Pixels]  # (H, W, 3) uint8, sides multiples of scale -> (H / scale, W / scale, 3)
+    # (H, W, channels) uint8, sides multiples of scale -> (H / scale, W / scale, channels), uint8, or float32 around 0..1
+    apply: Callable[[Pixels, np.random.Generator], np.ndarray]
     # A training crop is this much larger than the patch when it is degraded, so that borders and JPEG blocks vary inside the patch.
     context: float = 1.0
+    channels: Literal[1, 3] = 3
+    # Where test images follow a published realisation instead: image, seed, order of the channels that a protocol asks for.
+    published: Callable[[Pixels, int, noise.Order], np.ndarray] | None = None
 
-    def for_image(self, hq: Pixels, seed: int, name: str) -> Pixels:
+    def for_image(self, hq: Pixels, seed: int, name: str, order: noise.Order = "bgr") -> np.ndarray:
         """The low-quality version of the test image `name`: the same bytes for the same seed and name, in any order."""
+        if self.published is not None:
+            return self.published(hq, seed, order)
         return self.apply(hq, image_rng(seed, self.name, f"v{self.version}", name))
 
 
@@ -43,16 +50,46 @@ def _bicubic(hq: Pixels, rng: np.random.Generator, scale: int) -> Pixels:  # noq
     return imresize(hq, 1 / scale)
 
 
-def _rows(*degradations: Degradation) -> Mapping[str, Degradation]:
-    return MappingProxyType({degradation.name: degradation for degradation in degradations})
+def _jpeg(grey: Pixels, rng: np.random.Generator, quality: int) -> Pixels:  # noqa: ARG001 - all rows are called alike
+    return jpeg.compress(grey, quality)
 
 
-DEGRADATIONS: Mapping[str, Degradation] = _rows(
-    Degradation("bicubic-x2", 2, random=False, version=1, apply=partial(_bicubic, scale=2)),
-    Degradation("bicubic-x3", 3, random=False, version=1, apply=partial(_bicubic, scale=3)),
-    Degradation("bicubic-x4", 4, random=False, version=1, apply=partial(_bicubic, scale=4)),
-    # Real-ESRGAN degrades crops of 400 pixels and trains on patches of 256.
-    Degradation("blind-x4", 4, random=True, version=1, apply=blind.degrade, context=400 / 256),
+def _bicubic_row(scale: int) -> Degradation:
+    return Degradation(f"bicubic-x{scale}", scale, random=False, version=1, apply=partial(_bicubic, scale=scale))
+
+
+def _noise_row(sigma: int) -> Degradation:
+    return Degradation(
+        f"noise-{sigma}",
+        1,
+        random=True,
+        version=1,
+        apply=partial(noise.gaussian, sigma=sigma),
+        published=partial(_published_noise, sigma=sigma),
+    )
+
+
+def _published_noise(hq: Pixels, seed: int, order: noise.Order, sigma: int) -> np.ndarray:
+    return noise.published_noise(hq, sigma, order, seed)
+
+
+def _jpeg_row(quality: int) -> Degradation:
+    return Degradation(f"jpeg-{quality}", 1, random=False, version=1, apply=partial(_jpeg, quality=quality), channels=1)
+
+
+DEGRADATIONS: Mapping[str, Degradation] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            *map(_bicubic_row, (2, 3, 4)),
+            # Real-ESRGAN degrades crops of 400 pixels and trains on patches of 256.
+            Degradation("blind-x4", 4, random=True, version=1, apply=blind.degrade, context=400 / 256),
+            *map(_noise_row, (15, 25, 50)),
+            *map(_jpeg_row, (10, 20, 30, 40)),
+            Degradation("rain", 1, random=True, version=1, apply=rain.add_rain),
+            Degradation("camera-noise", 1, random=True, version=1, apply=noise.camera),
+        )
+    }
 )
 
 

@@ -1,32 +1,42 @@
 """Data sets: named ones, and folders of the user's own; images for training, pairs for testing, checksums and leak checks.
 
-A folder holds `HR/` (high-quality images), or the images themselves. Low-quality files are used where they exist, in `LR/` or, for
-bicubic tasks, in `LR_bicubic/X{scale}/` (the layout of MambaIR and BasicSR); otherwise they are made by the task's degradation. Files are
-paired by name, never by position.
+A name is that of an embedded set, of a card (suite.data.cards), or of a folder. A folder holds its high-quality images in `HR/` or
+`target/`, or directly. Low-quality files are used where they exist, in `LR/` or `input/` or, for bicubic tasks, in `LR_bicubic/X{scale}/`
+(the layouts of MambaIR, BasicSR and Restormer); otherwise they are made by the task's degradation. Files are paired by name, never by
+position.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.lookup import suggest
-from suite.data.degradations import Degradation
+from models.lookup import UnknownName, suggest
+from suite.data.degradations import degradation
 from suite.data.images import Pixels, list_images, read_image
 from suite.data.photos import SPLITS, Split, load_photos
-from suite.data.resize import mod_crop
+from suite.data.resize import imresize, mod_crop
 from suite.errors import Exit, SuiteError
+from suite.metrics.fidelity import grey, luma
 from suite.paths import data_folder
+
+if TYPE_CHECKING:
+    from suite.protocols import Protocol
+    from suite.tasks import Task
 
 NamedImage = tuple[str, Pixels]
 
 # Data sets that need no folder of the user's.
 SETS: Mapping[str, Callable[[Split], list[NamedImage]]] = MappingProxyType({"photos": load_photos})
+
+HIGH, LOW = ("HR", "target"), ("LR", "input")  # folders of a pair's two sides
 
 # How file names of one pair differ from the image's name, {s} being the scale: MambaIR, BasicSR and DIV2K, RCAN, SelfExSR.
 HR_SUFFIXES = ("", "_HR", "_HR_x{s}", "_SRF_{s}_HR")
@@ -37,11 +47,56 @@ COMMON_MULTIPLE = 24  # of the scales 2, 3, 4 and 8
 
 @dataclass(frozen=True)
 class Pair:
-    """A low-quality image `(H / scale, W / scale, 3)` and its target `(H, W, 3)`, both uint8 RGB."""
+    """A low-quality image `(H / scale, W / scale, C)`, uint8, or floating point around 0..1, and its target, uint8 `(H, W, C)`.
+
+    C is 3 (RGB), or 1 for the tasks on grey images.
+    """
 
     name: str
-    lq: Pixels
+    lq: np.ndarray
     hq: Pixels
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """Where a pair comes from: it is read or made by `load`, in any process, with the same bytes."""
+
+    name: str
+    hq: Path | Pixels
+    lq: Path | None  # None: made by the task's degradation
+    task: Task
+    rule: Protocol
+    seed: int
+
+    def load(self) -> Pair:
+        """The pair; SuiteError where a file cannot be read, or sizes do not fit."""
+        scale = self.task.scale
+        hq = self.hq if isinstance(self.hq, np.ndarray) else _read(self.hq, self.task)
+        hq = _cropped(self.name, hq, scale)
+        if self.rule.lowres == "float-y" and scale > 1:
+            return Pair(self.name, _low_plane(hq, scale), hq)
+        if self.lq is None:
+            made = degradation(self.task.degradation).for_image(hq, self.seed, self.name, self.rule.noise or "bgr")
+            return Pair(self.name, made, hq)
+        lq = _read(self.lq, self.task)
+        if hq.shape[:2] != (lq.shape[0] * scale, lq.shape[1] * scale):
+            cropped, wanted = (
+                (f", cropped to a multiple of {scale},", f"not {scale} times as large") if scale > 1 else ("", "of another size")
+            )
+            raise SuiteError(
+                f"{self.lq} is {lq.shape[1]}x{lq.shape[0]} pixels (width x height), but its target {self.hq}{cropped} is "
+                f"{hq.shape[1]}x{hq.shape[0]}, which is {wanted}.",
+                exit=Exit.NOT_READY,
+            )
+        return Pair(self.name, lq, hq)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Images to be trained on; `low` holds their low-quality versions where the user has them, else they are made."""
+
+    images: list[NamedImage]
+    low: list[np.ndarray] | None
 
 
 def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
@@ -56,23 +111,95 @@ def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
     return [(path.stem, read_image(path)) for path in list_images(_hr_folder(resolve_folder(set_or_folder)))]
 
 
-def load_pairs(set_or_folder: str, split: Split, degradation: Degradation, seed: int = 0) -> list[Pair]:
-    """Pairs for validation or testing: targets cropped to a multiple of the scale, low-quality images read or made.
+def load_training(set_or_folder: str, task: Task) -> TrainingSet:
+    """What `task` trains on, all in memory. Real pairs are used where the task is about them (rain, cameras): others are made by the task.
 
-    Those that are made are seeded by `seed` and the image's name, so that neither order nor number of workers matters. `seed` is
-    the test set's, not the cell's: cells that differ in their training seed are measured on the same bytes.
     Raises SuiteError where data are missing, files are unpaired, or sizes do not fit.
     """
-    if set_or_folder not in SETS:
-        folder = resolve_folder(set_or_folder)
-        lr_folder = _lr_folder(folder, degradation)
-        if lr_folder is not None:
-            return _read_pairs(_hr_folder(folder), lr_folder, degradation.scale)
-    pairs = []
-    for name, image in load_images(set_or_folder, split):
-        hq = _cropped(name, image, degradation.scale)
-        pairs.append(Pair(name, degradation.for_image(hq, seed, name), hq))
-    return pairs
+    from suite.protocols import protocol
+
+    rule = protocol(task.protocol)
+    sources = pair_sources(set_or_folder, "train", task, rule)
+    if task.kind in ("derain", "real-denoise") and any(source.lq is not None for source in sources):
+        pairs = [source.load() for source in sources]
+        return TrainingSet([(pair.name, pair.hq) for pair in pairs], [pair.lq for pair in pairs])
+    read = [(source.name, source.hq if isinstance(source.hq, np.ndarray) else _read(source.hq, task)) for source in sources]
+    return TrainingSet(read, None)
+
+
+def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[Pair]:
+    """Pairs for validation or testing: targets cropped to a multiple of the scale, low-quality images read or made.
+
+    Those that are made are seeded by `seed` and the image's name, so that neither order nor number of workers matters; Gaussian noise is
+    seeded by `seed` alone, as its published realisation asks (suite.data.noise). `seed` is the test set's, not the cell's: cells that
+    differ in their training seed are measured on the same bytes. `rule` is the protocol, which decides the order of noise and the type of
+    the low-quality image. Raises SuiteError where data are missing, files are unpaired, or sizes do not fit.
+    """
+    return [source.load() for source in pair_sources(set_or_folder, split, task, rule, seed)]
+
+
+def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[PairSource]:
+    """The pairs of `load_pairs`, found but not yet read or made."""
+    if set_or_folder in SETS:
+        images = load_images(set_or_folder, split)
+        return [PairSource(name, grey(image)[..., None] if task.channels == 1 else image, None, task, rule, seed) for name, image in images]
+    card = card_name(set_or_folder)
+    if card is not None:
+        return _card_sources(card, split, task, rule, seed)
+    folder = resolve_folder(set_or_folder)
+    hr_folder, lr_folder = _hr_folder(folder), _lr_folder(folder, task)
+    if lr_folder is None:
+        return [PairSource(path.stem, path, None, task, rule, seed) for path in list_images(hr_folder)]
+    matched = match(list_images(hr_folder), list_images(lr_folder), task.scale)
+    return [PairSource(name, hr_path, lr_path, task, rule, seed) for name, hr_path, lr_path in matched]
+
+
+def canonical(name: str) -> str:
+    """`name` so that it means the same in any process and folder: a set's or card's own name, or a folder's absolute path."""
+    if name in SETS:
+        return name
+    return card_name(name) or str(resolve_folder(name))
+
+
+def card_name(name: str) -> str | None:
+    """The name of the card that `name` (or an alias) means; None where no card is called so. A folder of that name is written ./name."""
+    from suite.data.cards import card
+
+    if os.sep in name or name in (os.curdir, os.pardir):
+        return None
+    try:
+        return card(name).name
+    except UnknownName:
+        return None
+
+
+def _card_sources(name: str, split: Split, task: Task, rule: Protocol, seed: int) -> list[PairSource]:
+    """A card's pairs; where a set is tested on its validation images (SIDD), those are the test."""
+    from suite.data.cards import card
+    from suite.data.locate import file_pairs
+
+    splits = card(name).splits
+    wanted = "validation" if split == "test" and "test" not in splits and "validation" in splits else split
+    found = file_pairs(name, split=wanted, kind=task.kind, scale=task.scale, level=task.level)
+    without = [pair.name for pair in found if pair.hq is None]
+    if without:
+        raise SuiteError(
+            f"{name} has no targets ({len(without)} images, e.g. {without[0]}): nothing can be measured on it. "
+            "`python -m suite restore` restores such images.",
+            exit=Exit.NOT_READY,
+        )
+    return [PairSource(pair.name, pair.hq, pair.lq, task, rule, seed) for pair in found if pair.hq is not None]
+
+
+def _read(path: Path, task: Task) -> Pixels:
+    image = read_image(path)
+    return grey(image)[..., None] if task.channels == 1 else image  # of three equal channels it is the plane itself
+
+
+def _low_plane(hq: Pixels, scale: int) -> np.ndarray:
+    """The 8-bit Y plane of `hq`, shrunk in floating point: `(H / scale, W / scale, 1)`, 0..1 for 0..255."""
+    plane = np.floor(luma(hq) + 0.5)
+    return imresize(plane / 255, 1 / scale, between="float")[..., None]
 
 
 def resolve_folder(name: str) -> Path:
@@ -83,52 +210,45 @@ def resolve_folder(name: str) -> Path:
     for place in places:
         if place.is_dir():
             return place.resolve()
+    from suite.data.cards import cards
+
     looked = " and ".join(str(place) for place in places)
     hint = "" if base or path.is_absolute() else " $SUITE_DATA, the second place to look in, is not set."
     raise SuiteError(
-        f"no data set and no folder is called {name!r}; looked for a folder at {looked}.{hint} Data sets: {', '.join(SETS)}.",
+        f"no data set and no folder is called {name!r}; looked for a folder at {looked}.{hint} Data sets: {', '.join((*SETS, *cards()))}.",
         exit=Exit.NOT_READY,
     )
 
 
 def _hr_folder(folder: Path) -> Path:
-    return folder / "HR" if (folder / "HR").is_dir() else folder
+    found = [folder / name for name in HIGH if (folder / name).is_dir()]
+    if len(found) > 1:
+        raise SuiteError(f"{folder} has both {found[0].name}/ and {found[1].name}/; keep the one that is meant.", exit=Exit.NOT_READY)
+    return found[0] if found else folder
 
 
-def _lr_folder(folder: Path, degradation: Degradation) -> Path | None:
-    """Where low-quality files for `degradation` lie, or None where they are to be made."""
-    plain, bicubic = folder / "LR", folder / "LR_bicubic"
-    use_bicubic = bicubic.is_dir() and not degradation.random
-    if plain.is_dir() and use_bicubic:
-        raise SuiteError(f"{folder} has both LR/ and LR_bicubic/; keep the one that is meant.", exit=Exit.NOT_READY)
-    found = plain if plain.is_dir() else bicubic / f"X{degradation.scale}" if use_bicubic else None
-    if found is None:
+def _lr_folder(folder: Path, task: Task) -> Path | None:
+    """Where low-quality files for `task` lie, or None where they are to be made."""
+    scale, bicubic = task.scale, folder / "LR_bicubic"
+    found = [folder / name for name in LOW if (folder / name).is_dir()]
+    if bicubic.is_dir() and task.kind == "sr":
+        found.append(bicubic / f"X{scale}")
+    if len(found) > 1:
+        first, second = (path.relative_to(folder).parts[0] for path in found[:2])
+        raise SuiteError(f"{folder} has both {first}/ and {second}/; keep the one that is meant.", exit=Exit.NOT_READY)
+    if not found:
         return None
-    if not found.is_dir():
+    if not found[0].is_dir():
         there = ", ".join(sorted(path.name for path in bicubic.iterdir() if path.is_dir())) or "no folder"
         raise SuiteError(
-            f"{bicubic} has {there}, but no X{degradation.scale}. Add it, or name a folder that holds the HR images alone: "
-            f"{degradation.name!r} then makes the low-quality ones.",
+            f"{bicubic} has {there}, but no X{scale}. Add it, or name a folder that holds the HR images alone: "
+            f"{task.degradation!r} then makes the low-quality ones.",
             exit=Exit.NOT_READY,
         )
-    if not (folder / "HR").is_dir():
-        raise SuiteError(f"{folder} has {found.relative_to(folder)}/ but no HR/ with the targets.", exit=Exit.NOT_READY)
-    return found
-
-
-def _read_pairs(hr_folder: Path, lr_folder: Path, scale: int) -> list[Pair]:
-    pairs = []
-    for name, hr_path, lr_path in match(list_images(hr_folder), list_images(lr_folder), scale):
-        lq = read_image(lr_path)
-        hq = _cropped(name, read_image(hr_path), scale)
-        if hq.shape[:2] != (lq.shape[0] * scale, lq.shape[1] * scale):
-            raise SuiteError(
-                f"{lr_path} is {lq.shape[1]}x{lq.shape[0]} pixels (width x height), but its target {hr_path}, cropped to a multiple of "
-                f"{scale}, is {hq.shape[1]}x{hq.shape[0]}, which is not {scale} times as large.",
-                exit=Exit.NOT_READY,
-            )
-        pairs.append(Pair(name, lq, hq))
-    return pairs
+    if _hr_folder(folder) == folder:
+        names = " or ".join(f"{name}/" for name in HIGH)
+        raise SuiteError(f"{folder} has {found[0].relative_to(folder)}/ but no {names} with the targets.", exit=Exit.NOT_READY)
+    return found[0]
 
 
 def match(hr_paths: Sequence[Path], lr_paths: Sequence[Path], scale: int) -> list[tuple[str, Path, Path]]:
@@ -176,7 +296,7 @@ def _cropped(name: str, image: Pixels, scale: int) -> Pixels:
     return np.ascontiguousarray(mod_crop(image, scale))
 
 
-def checksum(images: Iterable[NamedImage]) -> str:
+def checksum(images: Iterable[tuple[str, np.ndarray]]) -> str:
     """sha256, hexadecimal, over names, sizes and pixels, whatever the order."""
     digest = hashlib.sha256()
     for name, image in sorted(images, key=lambda item: item[0]):
@@ -185,12 +305,12 @@ def checksum(images: Iterable[NamedImage]) -> str:
     return digest.hexdigest()
 
 
-def pair_images(pairs: Iterable[Pair]) -> list[NamedImage]:
+def pair_images(pairs: Iterable[Pair]) -> list[tuple[str, np.ndarray]]:
     """Both images of every pair, named `hq/...` and `lq/...`, as `checksum` takes them."""
     return [item for pair in pairs for item in ((f"hq/{pair.name}", pair.hq), (f"lq/{pair.name}", pair.lq))]
 
 
-def check_disjoint(splits: Mapping[str, tuple[str, Sequence[NamedImage]]]) -> None:
+def check_disjoint(splits: Mapping[str, tuple[str, Sequence[tuple[str, np.ndarray]]]]) -> None:
     """Raises SuiteError where two splits share an image: {"train": (set or folder, images), "test": ...}.
 
     Images are compared by their pixels and, within one set or folder, by their names too (different collections both count from 0001).
@@ -208,6 +328,6 @@ def check_disjoint(splits: Mapping[str, tuple[str, Sequence[NamedImage]]]) -> No
                     )
 
 
-def _pixel_key(image: Pixels) -> str:
+def _pixel_key(image: np.ndarray) -> str:
     common = mod_crop(image, COMMON_MULTIPLE)
     return checksum([("", common if common.size else image)])

@@ -1,1 +1,73 @@
-"""Quality metrics, computed under the protocols of suite.protocols."""
+"""Quality metrics, computed under the protocols of suite.protocols.
+
+    fidelity    PSNR and SSIM: ours, always there
+    perceptual  LPIPS, through the package `lpips`
+    iqa         DISTS, NIQE, MUSIQ and others, through the package `pyiqa` (the extra `iqa`)
+
+A metric that cannot be had on this machine is unavailable, with a sentence that says why and how to mend it: it is left out
+of what is measured, and never replaced by another number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from models.lookup import lookup
+from suite.protocols import METRICS, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def measure(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
+    """What `protocol` measures of `output` against `target`, as `fidelity.score` takes them; unavailable metrics are left out."""
+    from suite.metrics import fidelity
+
+    found = fidelity.score(protocol, output, target, scale)
+    images = [fidelity.as_compared(protocol, image) for image in (output, target)]
+    return found | {metric: value(metric, *images) for metric in protocol.perceptual if reason(metric) is None}
+
+
+def unavailable(protocol: Protocol) -> dict[str, str]:
+    """The metrics of `protocol` that cannot be had on this machine: why, and the one command that mends it."""
+    return absent(protocol.perceptual)
+
+
+def absent(metrics: Iterable[str]) -> dict[str, str]:
+    """Those of `metrics`, names in METRICS, that cannot be had on this machine: why, and the one command that mends it."""
+    return {metric: why for metric in metrics if (why := reason(metric)) is not None}
+
+
+def reason(metric: str) -> str | None:
+    """Why `metric`, a name in METRICS, cannot be had on this machine, and what mends it; None where it can.
+
+    What has to be loaded for the answer is kept for the measurement.
+    """
+    package = lookup("metric", metric, METRICS).package
+    if package == "lpips":
+        from suite.metrics import perceptual
+
+        return perceptual.reason(metric)
+    if package == "pyiqa":
+        from suite.metrics import iqa
+
+        return iqa.reason(metric)
+    return None
+
+
+def value(metric: str, output: np.ndarray, target: np.ndarray) -> float:
+    """A metric of METRICS that `lpips` or `pyiqa` computes, of whole RGB images `(H, W, 3)`, uint8 or floating point in 0..1.
+
+    Raises SuiteError where the metric is unavailable or an image does not fit it, ValueError where it belongs to a protocol's channel.
+    """
+    row = lookup("metric", metric, METRICS)
+    if row.package == "lpips":
+        from suite.metrics import perceptual
+
+        return perceptual.distance(metric, output, target)
+    if row.package == "pyiqa":
+        from suite.metrics import iqa
+
+        return iqa.quality(metric, output, target)
+    raise ValueError(f"{metric} depends on a protocol; fidelity.score computes it")

@@ -2,15 +2,31 @@
 
 SSIM is that of Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural similarity",
 2004, section III-B: 11x11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, L = 255; population moments (not the sample
-covariance that scikit-image takes by default); windows that lie wholly inside the image; no down-sampling.
+covariance that scikit-image takes by default); windows that lie wholly inside the image; no down-sampling; of colour, the mean
+over the channels. `ssim_volume` is what MATLAB's `ssim` makes of an HxWx3 array, which it takes for a volume (its documentation:
+isotropic Gaussian of standard deviation 1.5, radius 5, edges replicated, mean over the whole map).
 
 Deviation: a score is at most `PSNR_CAP` (100 dB). The PSNR of identical images is infinite, which JSON cannot hold and which would make
 every mean infinite; `psnr` itself returns infinity, `score` caps it, and the protocol's statement says so.
+Deviation: where a protocol compares single-precision images of peak 1, the sums are ours, in float64, on values scaled to peak 255;
+PSNR and SSIM do not depend on the peak.
+
+Where other packages agree and where they do not (tests/test_metrics.py, tests/test_iqa.py):
+
+    scikit-image  PSNR                                      equal
+    scikit-image  SSIM, gaussian_weights, sigma 1.5,        equal: it leaves out the same border of 5 pixels
+                  use_sample_covariance=False
+    scikit-image  SSIM with its defaults                    7x7 uniform window, sample covariance: differs
+    pyiqa         psnr on RGB                               equal but for single precision and a small constant in the logarithm
+    pyiqa         psnry                                     Y of 0..255 (YIQ) where ours spans 219 levels: 20 log10(255/219) = 1.32 dB
+                                                            below ours, where the images differ in brightness
+    pyiqa         ssim                                      on that same Y: differs in the third decimal
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,19 +34,35 @@ import numpy.typing as npt
 from suite.errors import SuiteError
 from suite.protocols import PSNR_CAP, Protocol
 
+Plane = npt.NDArray[np.float64]
+
 PEAK = 255.0
 WINDOW, SIGMA = 11, 1.5
+EDGE = WINDOW // 2
 C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 # ITU-R BT.601 for R, G, B in 0..255, with an offset of 16. The products with 1/255, not quotients: so MATLAB's ties round as there.
 LUMA = tuple(weight * (1 / 255) for weight in (65.481, 128.553, 24.966))
+GREY = (4899, 9617, 1868)  # of 2**14 for R, G, B: BT.601, full range, in OpenCV's integers
+GREY_BITS = 14
+TOO_BRIGHT = 1.5  # a median beyond it: the values are levels of 0..255, not of 0..1
 
 
-def luma(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def luma(rgb: npt.NDArray[np.uint8]) -> Plane:
     """BT.601 Y, 16 to 235, not rounded, of an RGB uint8 image: `(H, W, 3)` to `(H, W)`."""
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ValueError(f"luma takes a uint8 (H, W, 3) image, not {rgb.dtype} {rgb.shape}")
     red, green, blue = (rgb[..., channel].astype(np.float64) for channel in range(3))
     return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + 16
+
+
+def grey(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The grey uint8 `(H, W)` that OpenCV reads of an image: of `(H, W, 3)` RGB in 14-bit integers, rounded; `(H, W, 1)` as it is."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(f"grey takes a uint8 (H, W, 3) or (H, W, 1) image, not {image.dtype} {image.shape}")
+    if image.shape[2] == 1:
+        return image[..., 0]
+    red, green, blue = (weight * image[..., channel].astype(np.int32) for channel, weight in enumerate(GREY))
+    return ((red + green + blue + (1 << GREY_BITS - 1)) >> GREY_BITS).astype(np.uint8)
 
 
 def psnr(output: np.ndarray, target: np.ndarray) -> float:
@@ -50,33 +82,120 @@ def ssim(output: np.ndarray, target: np.ndarray) -> float:
     _same_shape(output, target)
     if output.ndim not in (2, 3) or min(output.shape[:2]) < WINDOW:
         raise ValueError(f"SSIM takes (H, W) or (H, W, C) with sides of at least {WINDOW} pixels, not {output.shape}")
-    offsets = np.arange(WINDOW) - WINDOW // 2
-    window = np.exp(-(offsets**2) / (2 * SIGMA**2))
-    window /= window.sum()
-    edge = WINDOW // 2
+    if output.ndim == 3:  # a plane at a time: what is filtered lies together in memory
+        return float(np.mean([ssim(output[..., channel], target[..., channel]) for channel in range(output.shape[2])]))
+    window = _gaussian()
 
-    def local_mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def local_mean(values: Plane) -> Plane:
         smooth = correlate1d(correlate1d(values, window, axis=0), window, axis=1)
-        return smooth[edge:-edge, edge:-edge]
+        return smooth[EDGE:-EDGE, EDGE:-EDGE]
 
-    x, y = output.astype(np.float64), target.astype(np.float64)
+    return float(_similarity(output.astype(np.float64), target.astype(np.float64), local_mean).mean())
+
+
+def ssim_volume(output: np.ndarray, target: np.ndarray) -> float:
+    """Structural similarity as MATLAB's `ssim` makes it of `(H, W, C)` arrays, values 0..255: the channels are a third axis; at most 1.
+
+    Raises ValueError where the shapes differ or are not `(H, W, C)`.
+    """
+    from scipy.ndimage import correlate1d
+
+    _same_shape(output, target)
+    if output.ndim != 3:
+        raise ValueError(f"SSIM of a volume takes (H, W, C), not {output.shape}")
+    window = _gaussian()
+    channels = output.shape[2]
+    offsets = np.arange(channels)[:, None] + np.arange(-EDGE, EDGE + 1)
+    across = np.zeros((channels, channels))  # the window along the few channels, with replicated ends, as weights of each for each
+    np.add.at(across, (np.arange(channels)[:, None], offsets.clip(0, channels - 1)), window[None, :])
+
+    def local_mean(values: Plane) -> Plane:
+        mixed = np.stack([sum(weight * plane for weight, plane in zip(row, values, strict=True)) for row in across])
+        return correlate1d(correlate1d(mixed, window, axis=1, mode="nearest"), window, axis=2, mode="nearest")
+
+    planes = (np.ascontiguousarray(np.moveaxis(image, 2, 0), dtype=np.float64) for image in (output, target))
+    return float(_similarity(*planes, local_mean).mean())
+
+
+def score(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
+    """PSNR and SSIM of `output` against `target` under `protocol`, by their names in METRICS; always finite.
+
+    Both are RGB `(H, W, 3)` or grey `(H, W, 1)`, uint8 or floating point in 0..1; the output is clamped, and rounded to 8 bit where
+    the protocol says so. Under a protocol of Y or RGB a grey image stands for three equal channels, as image files are read; where
+    `protocol.lowres` is "float-y", one channel is the Y plane itself (Y / 255 in floating point), and only one side may be RGB.
+    Raises SuiteError where the sizes differ, values are not finite, or less than SSIM's window is left inside the cropped
+    border, and ValueError for other types and shapes, and for values that are not in the range.
+    """
+    border = protocol.border(scale)
+    _check_sizes(protocol, output, target, border)
+    _check_range(output, target)
+    inside = slice(border, -border) if border else slice(None)
+    planes = [_values(protocol, image)[inside, inside] for image in (output, target)]
+    similarity = ssim_volume if protocol.ssim == "volume-11" else ssim
+    return dict(zip(protocol.fidelity, (min(psnr(*planes), PSNR_CAP), similarity(*planes)), strict=True))
+
+
+def quantise(image: np.ndarray) -> npt.NDArray[np.uint8]:
+    """`image` as uint8: as it is if it is uint8, else from floating point 0..1, clamped and rounded (halves to even, as BasicSR)."""
+    if image.dtype == np.uint8:
+        return image
+    return np.rint(_clamped(image) * 255).astype(np.uint8)
+
+
+def as_compared(protocol: Protocol, image: np.ndarray) -> np.ndarray:
+    """`image` as `protocol` compares it, before a channel is taken of it: uint8, or clamped to 0..1 in float64 where it is not rounded."""
+    if protocol.quantise == "uint8" or image.dtype == np.uint8:
+        return quantise(image)
+    return _clamped(image).astype(np.float64)
+
+
+def _values(protocol: Protocol, image: np.ndarray) -> np.ndarray:
+    """What is compared, 0..255: a plane `(H, W)`, or `(H, W, 3)`."""
+    image = as_compared(protocol, image)
+    if protocol.channel == "grey":
+        return grey(image)
+    if protocol.channel == "Y":
+        if protocol.lowres == "float-y" and image.shape[2] == 1:
+            return image[..., 0]
+        plane = luma(_three_channels(image))
+        return np.floor(plane + 0.5) if protocol.y_rounding == "uint8" else plane
+    image = _three_channels(image)
+    return image if image.dtype == np.uint8 else image * PEAK
+
+
+def _similarity(x: Plane, y: Plane, local_mean: Callable[[Plane], Plane]) -> Plane:
+    """The map of structural similarity under a weighted local mean."""
     mean_x, mean_y = local_mean(x), local_mean(y)
     var_x = local_mean(x * x) - mean_x**2
     var_y = local_mean(y * y) - mean_y**2
     cov = local_mean(x * y) - mean_x * mean_y
-    similarity = ((2 * mean_x * mean_y + C1) * (2 * cov + C2)) / ((mean_x**2 + mean_y**2 + C1) * (var_x + var_y + C2))
-    return float(similarity.mean())
+    return ((2 * mean_x * mean_y + C1) * (2 * cov + C2)) / ((mean_x**2 + mean_y**2 + C1) * (var_x + var_y + C2))
 
 
-def score(protocol: Protocol, output: np.ndarray, target: npt.NDArray[np.uint8], scale: int) -> dict[str, float]:
-    """What `protocol` measures of `output` against `target`: {"PSNR-Y": dB, "SSIM-Y": at most 1}, always finite.
+def _gaussian() -> Plane:
+    offsets = np.arange(WINDOW) - EDGE
+    window = np.exp(-(offsets**2) / (2 * SIGMA**2))
+    return window / window.sum()
 
-    Both are RGB `(H, W, 3)`; `target` is uint8, `output` uint8 or floating point in 0..1 (clamped, then rounded to 8 bit).
-    Raises SuiteError where the sizes differ, values are not finite, or less than SSIM's window is left inside the cropped
-    border, and ValueError for other types and shapes.
-    """
-    border = protocol.border(scale)
-    if output.shape != target.shape:
+
+def _clamped(image: np.ndarray) -> np.ndarray:
+    if not np.issubdtype(image.dtype, np.floating):
+        raise ValueError(f"an image is uint8 or floating point in 0..1, not {image.dtype}")
+    if not np.isfinite(image).all():
+        raise SuiteError("the image to be measured holds values that are not finite (NaN or infinity); nothing can be said of it.")
+    return image.clip(0, 1)
+
+
+def _three_channels(image: np.ndarray) -> np.ndarray:
+    return image.repeat(3, axis=2) if image.shape[2] == 1 else image
+
+
+def _check_sizes(protocol: Protocol, output: np.ndarray, target: np.ndarray, border: int) -> None:
+    for image in (output, target):
+        if image.ndim != 3 or image.shape[2] not in (1, 3):
+            raise ValueError(f"an image is (H, W, 3) or (H, W, 1), not {image.shape}")
+    compared = slice(0, 2) if protocol.lowres == "float-y" else slice(None)
+    if output.shape[compared] != target.shape[compared]:
         raise SuiteError(
             f"the output is {_size(output)} and its target {_size(target)} (width x height x channels): they must be of one size."
         )
@@ -85,23 +204,14 @@ def score(protocol: Protocol, output: np.ndarray, target: npt.NDArray[np.uint8],
             f"an image of {_size(target)} pixels is too small for {protocol.key}: without {border} pixels at each border, "
             f"SSIM needs {WINDOW}x{WINDOW}. Leave the image out of the set."
         )
-    inside = slice(border, -border) if border else slice(None)
-    planes = [luma(quantise(image))[inside, inside] for image in (output, target)]
-    if protocol.y_rounding == "uint8":
-        planes = [np.floor(plane + 0.5) for plane in planes]
-    values = (min(psnr(*planes), PSNR_CAP), ssim(*planes))
-    return dict(zip(protocol.metrics, values, strict=True))
 
 
-def quantise(image: np.ndarray) -> npt.NDArray[np.uint8]:
-    """`image` as uint8: as it is if it is uint8, else from floating point 0..1, clamped and rounded (halves to even, as BasicSR)."""
-    if image.dtype == np.uint8:
-        return image
-    if not np.issubdtype(image.dtype, np.floating):
-        raise ValueError(f"an image is uint8 or floating point in 0..1, not {image.dtype}")
-    if not np.isfinite(image).all():
-        raise SuiteError("the image to be measured holds values that are not finite (NaN or infinity); nothing can be said of it.")
-    return np.rint(image.clip(0, 1) * 255).astype(np.uint8)
+def _check_range(output: np.ndarray, target: np.ndarray) -> None:
+    """Refuses floating-point images of 0..255, which clamping would turn into a number that means nothing."""
+    if np.issubdtype(target.dtype, np.floating) and not (target.min() >= 0 and target.max() <= 1):
+        raise ValueError(f"a target in floating point is in 0..1, not {target.min():g} to {target.max():g}")
+    if np.issubdtype(output.dtype, np.floating) and np.median(output) > TOO_BRIGHT:
+        raise ValueError(f"an output in floating point is in 0..1, but half of its values are above {TOO_BRIGHT}: divide by 255")
 
 
 def _same_shape(output: np.ndarray, target: np.ndarray) -> None:

@@ -1,0 +1,142 @@
+"""DISTS, NIQE, MUSIQ and other quality metrics by the package `pyiqa`, the optional extra `iqa`.
+
+pyiqa is under the PolyForm Noncommercial licence: it is no part of the suite, never the source of PSNR or SSIM, and its licence is
+said once, when it is first used. It would download each metric's weights when the metric is made; here it may not, so that
+measuring never fetches anything unasked: weights that are not there make the metric unavailable, and the command that
+mends it fetches them.
+
+Images go in as whole RGB, float32 in 0..1, without crop, on the processor. The metrics are the rows of METRICS whose package is pyiqa.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import threading
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.lookup import lookup
+from suite.errors import Exit, SuiteError
+from suite.output import note
+from suite.protocols import METRICS
+
+if TYPE_CHECKING:
+    import torch
+
+LICENCE = "pyiqa is used; its licence (PolyForm Noncommercial 1.0.0) allows non-commercial use only."
+REMEDY = "pip install 'ssm-restoration-suite[iqa]'"
+
+_LOCK = threading.Lock()
+
+
+def their_name(metric: str) -> str:
+    """What pyiqa calls a metric of METRICS."""
+    return metric.lower().replace("-", "_")
+
+
+def reason(metric: str) -> str | None:
+    """Why `metric` is unavailable and the one command that mends it; None where it is loaded."""
+    try:
+        _model(metric)
+    except SuiteError as error:
+        return str(error)
+    return None
+
+
+def quality(metric: str, output: np.ndarray, target: np.ndarray) -> float:
+    """`metric` of RGB images `(H, W, 3)`, uint8 or floating point in 0..1; `target` does not count for a metric without reference.
+
+    Raises SuiteError (Exit.NOT_READY) where the metric is unavailable, SuiteError where it cannot measure the image, ValueError for
+    other types and ranges.
+    """
+    import torch
+
+    model = _model(metric)
+    images = [_tensor(image) for image in ((output, target) if METRICS[metric].reference else (output,))]
+    try:
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = float(model(*images))
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        raise SuiteError(f"pyiqa cannot measure {metric} of an image of {output.shape[1]}x{output.shape[0]} pixels: {error}") from error
+    if not np.isfinite(found):
+        raise SuiteError(f"pyiqa measures {found} as {metric} of an image of {output.shape[1]}x{output.shape[0]} pixels: no number.")
+    return found
+
+
+def _tensor(image: np.ndarray) -> torch.Tensor:
+    import torch
+
+    if image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(f"pyiqa takes (H, W, 3) or (H, W, 1), not {image.shape}")
+    if image.dtype == np.uint8:
+        image = image / np.float64(255)
+    elif not np.issubdtype(image.dtype, np.floating) or not (image.min() >= 0 and image.max() <= 1):
+        raise ValueError(f"pyiqa takes uint8 or floating point in 0..1, not {image.dtype} of {image.min():g} to {image.max():g}")
+    planes = np.broadcast_to(image, (*image.shape[:2], 3)).transpose(2, 0, 1)[None]
+    return torch.from_numpy(np.ascontiguousarray(planes, dtype=np.float32))
+
+
+def _model(metric: str) -> torch.nn.Module:
+    lookup("metric of pyiqa", metric, {name: row for name, row in METRICS.items() if row.package == "pyiqa"})
+    with _LOCK:
+        return _made(metric)
+
+
+@lru_cache(maxsize=16)
+def _made(metric: str) -> torch.nn.Module:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when its hub's client is imported; that one would try for a minute
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pyiqa
+    except ImportError as error:
+        raise SuiteError(
+            f"{metric} needs the package pyiqa, which cannot be imported ({error}). `{REMEDY}` mends it; its licence allows "
+            "non-commercial use only.",
+            exit=Exit.NOT_READY,
+        ) from None
+    _say_licence()
+    name = their_name(metric)
+    try:
+        with _no_download(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return pyiqa.create_metric(name, device="cpu")
+    except (OSError, RuntimeError, KeyError, ImportError) as error:  # URLError is an OSError
+        code = f"import pyiqa; pyiqa.create_metric('{name}')"
+        raise SuiteError(
+            f"{metric} needs weights that pyiqa has not fetched yet, or pyiqa cannot make it ({error}). "
+            f'With a network connection, `python -c "{code}"` mends it.',
+            exit=Exit.NOT_READY,
+        ) from error
+
+
+@lru_cache(maxsize=1)
+def _say_licence() -> None:
+    note(LICENCE)
+
+
+class _Refusing(urllib.request.BaseHandler):
+    """Answers every request, so that no connection is opened."""
+
+    def default_open(self, request: urllib.request.Request) -> None:
+        raise urllib.error.URLError(f"{request.full_url} is not fetched while measuring")
+
+
+@contextlib.contextmanager
+def _no_download() -> Iterator[None]:
+    """Within it, urllib, by which pyiqa and torch fetch weights, fetches nothing."""
+    before = urllib.request._opener  # there is no public way to ask for it
+    urllib.request.install_opener(urllib.request.build_opener(_Refusing))
+    try:
+        yield
+    finally:
+        urllib.request.install_opener(before)

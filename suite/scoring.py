@@ -1,0 +1,275 @@
+"""Scoring two folders of images, whoever made them: pairs by name, one protocol or all of them side by side.
+
+Nothing about the images is guessed: the scale is given where a protocol needs it, and a target is cut only where its protocol crops
+by the scale and the target is larger by less than the scale (at the bottom and on the right, as a high-quality image
+is cropped to a multiple of its scale), which is said. PSNR and SSIM run on all cores; LPIPS and pyiqa's metrics run one image at
+a time, with all of torch's threads, since their memory grows with the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from suite import metrics
+from suite.data.images import Pixels, list_images, read_image
+from suite.errors import Exit, SuiteError
+from suite.metrics.fidelity import score
+from suite.name_pairs import NamePair, Pairing, lonely, pair
+from suite.parallel import over, shown
+from suite.protocols import METRICS, PROTOCOLS, Protocol, protocol
+
+ALL = "all"
+
+
+@dataclass
+class Sheet:
+    """What one protocol says of every image: {image: {metric: value}}, unrounded."""
+
+    protocol: Protocol
+    images: dict[str, dict[str, float]] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """The mean over the images of every metric that was measured."""
+        return _mean(self.images)
+
+
+@dataclass
+class Scores:
+    """All that is known after scoring; the sheet of `against`, if there is one, is what others are compared with."""
+
+    pairing: Pairing
+    scale: int | None
+    sheets: dict[str, Sheet]  # by the protocol's key
+    refused: dict[str, str]  # protocols that do not apply: why
+    besides: dict[str, dict[str, float]] = field(default_factory=dict)  # metrics asked for beside the protocols': {image: {metric: value}}
+    besides_unavailable: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    against: str = ""
+
+    @property
+    def besides_mean(self) -> dict[str, float]:
+        """The mean over the images of the metrics that were asked for beside the protocols'."""
+        return _mean(self.besides)
+
+    def differences(self, key: str) -> dict[str, float]:
+        """Mean of `key`'s PSNR and SSIM (whatever their channel) minus those of `against`."""
+        ours, theirs = self.sheets[key], self.sheets.get(self.against)
+        if theirs is None:
+            return {}
+        pairs = zip(("PSNR", "SSIM"), ours.protocol.fidelity, theirs.protocol.fidelity, strict=True)
+        return {kind: ours.mean[metric] - theirs.mean[other] for kind, metric, other in pairs}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be scored; `scale` None: not given."""
+
+    outputs: Path
+    targets: Path
+    protocol: str = ALL  # or a protocol's name
+    scale: int | None = None
+    against: str | None = None  # with `all`: the protocol that others are compared with
+    besides: tuple[str, ...] = ()  # names in METRICS
+    perceptual: bool = True
+    allow_missing: bool = False
+    limit: int | None = None
+
+
+def score_folders(request: Request) -> Scores:
+    """Scores what `request` names.
+
+    Raises SuiteError: for names that are not known, folders that are not there, files that have no partner, and images whose
+    sizes do not fit or that the one chosen protocol cannot measure.
+    """
+    rules, refused = _rules(request)
+    _check_besides(request.besides)
+    pairing = _paired(request)
+    pairs = pairing.pairs[: request.limit] if request.limit is not None else pairing.pairs
+    scores = Scores(pairing, request.scale, {rule.key: Sheet(rule) for rule in rules}, refused)
+    if lonely(pairing):
+        scores.notes.append(f"left out, as was allowed: {lonely(pairing)}.")
+    if request.limit is not None and request.limit < len(pairing.pairs):
+        scores.notes.append(f"only the first {request.limit} of {len(pairing.pairs)} pairs are scored (--limit): for trying out.")
+    _measure_fidelity(scores, pairs, request)
+    _measure_perceptual(scores, pairs, request)
+    if request.protocol == ALL:
+        wanted = protocol(request.against).key if request.against else _default(scores.sheets)
+        if wanted not in scores.sheets:
+            why = scores.refused.get(wanted, "it is not the latest version, or nothing was scored")
+            raise SuiteError(f"--against {wanted}: that protocol does not apply here: {why}")
+        scores.against = wanted
+    return scores
+
+
+def _default(keys: Mapping[str, Sheet]) -> str:
+    """What others are compared with where nothing is said: float Y, with the border left out where a scale was given."""
+    return next((key for key in ("sr-y@1", "derain-y@1", *keys) if key in keys), "")
+
+
+def _rules(request: Request) -> tuple[list[Protocol], dict[str, str]]:
+    """The protocols to measure by, and those of `all` that cannot be: why."""
+    if request.scale is not None and request.scale < 1:
+        raise SuiteError(f"--scale {request.scale}: a scale is 1 or more.")
+    if request.limit is not None and request.limit < 1:
+        raise SuiteError(f"--limit {request.limit}: at least 1 pair is scored.")
+    if request.protocol != ALL:
+        if request.against is not None:
+            raise SuiteError("--against names what `--protocol all` compares with; it says nothing where one protocol is chosen.")
+        rule = protocol(request.protocol)
+        why = _refusal(rule, request.scale)
+        if why:
+            raise SuiteError(f"protocol {rule.key} cannot be used: {why}")
+        return [rule], {}
+    latest = {row.name: protocol(row.name) for row in PROTOCOLS.values()}
+    if request.against is not None:
+        latest[protocol(request.against).name] = protocol(request.against)
+    refused = {rule.key: why for rule in latest.values() if (why := _refusal(rule, request.scale))}
+    return [rule for rule in latest.values() if rule.key not in refused], refused
+
+
+def _refusal(rule: Protocol, scale: int | None) -> str:
+    if rule.lowres == "float-y":
+        return (
+            "it says how the low-resolution image is made and compares a restored Y plane; of two RGB images, "
+            "sr-y-rounded compares the same plane."
+        )
+    if rule.crop == "scale" and scale is None:
+        return "it leaves out as many border pixels as the scale, which is not guessed: give --scale N (--scale 1 leaves out 1)."
+    return ""
+
+
+def _check_besides(names: Sequence[str]) -> None:
+    for name in names:
+        if not METRICS[name].package:
+            raise SuiteError(f"{name} depends on channel and crop, so it belongs to a protocol: choose one by --protocol.")
+
+
+def _paired(request: Request) -> Pairing:
+    for option, path in (("--pred", request.outputs), ("--gt", request.targets)):
+        if not path.exists():
+            raise SuiteError(f"{option} {path}: there is no such folder. Looked from {Path.cwd()}.", exit=Exit.NOT_READY)
+    if request.outputs.is_file() and request.targets.is_file():
+        one = NamePair(request.targets.stem, request.outputs, request.targets)
+        return Pairing((one,), "two files, as they were named")
+    for option, path in (("--pred", request.outputs), ("--gt", request.targets)):
+        if not path.is_dir():
+            raise SuiteError(f"{option} {path} is a file: name two folders, or two files.")
+    return pair(list_images(request.outputs), list_images(request.targets), allow_missing=request.allow_missing)
+
+
+# PSNR and SSIM
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Of one pair: {protocol: values}, {protocol: why not}, and whether its target was cut."""
+
+    values: dict[str, dict[str, float]]
+    problems: dict[str, str]
+    cut: str
+
+
+def _measure_fidelity(scores: Scores, pairs: Sequence[NamePair], request: Request) -> None:
+    """Fills the sheets. A protocol of `all` that one image does not fit is left out as a whole: its mean would be of other images."""
+    rules = [sheet.protocol for sheet in scores.sheets.values()]
+    found = over(partial(_one_pair, rules=rules, scale=request.scale), pairs)
+    cut: list[str] = []
+    for one, result in zip(pairs, shown(found, len(pairs), "images scored"), strict=True):
+        if len(result.problems) == len(rules):  # no protocol fits: the images are to blame, not a protocol
+            raise SuiteError(f"{one.output} and {one.target}: {next(iter(result.problems.values()))}", exit=Exit.NOT_READY)
+        for key, why in result.problems.items():
+            scores.refused.setdefault(key, f"{one.name}: {why}")
+        for key, values in result.values.items():
+            scores.sheets[key].images[one.name] = values
+        cut += [result.cut] if result.cut else []
+    scores.sheets = {key: sheet for key, sheet in scores.sheets.items() if key not in scores.refused}
+    if not scores.sheets:
+        reasons = "; ".join(f"{key}: {why}" for key, why in scores.refused.items())
+        raise SuiteError(f"no protocol fits all the images. {reasons}", exit=Exit.NOT_READY)
+    if cut:
+        examples = ", ".join(cut[:3]) + (", ..." if len(cut) > 3 else "")
+        scores.notes.append(f"targets larger than the output were cut at the bottom and on the right: {len(cut)} ({examples}).")
+
+
+def _one_pair(one: NamePair, rules: Sequence[Protocol], scale: int | None) -> _Found:
+    output, target = read_image(one.output), read_image(one.target)
+    found = _Found({}, {}, _cut_note(one.name, output, target) if output.shape != target.shape else "")
+    known: dict[tuple[object, ...], dict[str, float]] = {}  # protocols that differ in other things share their PSNR and SSIM
+    for rule in rules:
+        same = (rule.fidelity, rule.y_rounding, rule.quantise, rule.border(scale or 1), rule.crop == "scale")
+        try:
+            if same not in known:
+                known[same] = score(rule, output, _fitted(rule, output, target, scale), scale or 1)
+            found.values[rule.key] = dict(known[same])
+        except SuiteError as error:
+            found.problems[rule.key] = str(error)
+    return found
+
+
+def _fitted(rule: Protocol, output: Pixels, target: Pixels, scale: int | None) -> Pixels:
+    """`target`, cut to `output`'s size where the protocol crops by the scale and less than a scale is cut; SuiteError otherwise."""
+    if output.shape == target.shape:
+        return target
+    spare = [theirs - ours for ours, theirs in zip(output.shape[:2], target.shape[:2], strict=True)]
+    if rule.crop == "scale" and scale is not None and all(0 <= pixels < scale for pixels in spare):
+        return target[: output.shape[0], : output.shape[1]]
+    sizes = f"the prediction is {output.shape[1]}x{output.shape[0]} pixels (width x height), its target {target.shape[1]}x{target.shape[0]}"
+    raise SuiteError(f"{sizes}: {_mismatch(rule, output, target, spare)}", exit=Exit.NOT_READY)
+
+
+def _mismatch(rule: Protocol, output: Pixels, target: Pixels, spare: Sequence[int]) -> str:
+    times = target.shape[0] // output.shape[0]
+    if output.shape[:2] == target.shape[1::-1]:
+        return "one of them is turned by 90 degrees."
+    if times > 1 and all(abs(theirs - times * ours) < times for ours, theirs in zip(output.shape[:2], target.shape[:2], strict=True)):
+        return f"it is {times} times as small. Is it the low-resolution input?"
+    if min(spare) < 0:
+        return "a prediction is never cut. Crop it to its target, or take the target that it was made for."
+    if rule.crop == "scale":
+        return "a target may be larger by less than the scale, which is then cut at the bottom and on the right. Is --scale right?"
+    return f"{rule.key} compares images of one size. Crop the target as the prediction was."
+
+
+def _cut_note(name: str, output: Pixels, target: Pixels) -> str:
+    return f"{name}: {target.shape[1]}x{target.shape[0]} to {output.shape[1]}x{output.shape[0]}"
+
+
+# LPIPS and pyiqa's metrics
+
+
+def _measure_perceptual(scores: Scores, pairs: Sequence[NamePair], request: Request) -> None:
+    """Adds the perceptual metrics of the protocols, and those asked for besides; each is computed once an image."""
+    wanted = dict.fromkeys(metric for sheet in scores.sheets.values() for metric in sheet.protocol.perceptual)
+    if not request.perceptual:
+        for sheet in scores.sheets.values():
+            sheet.unavailable = dict.fromkeys(sheet.protocol.perceptual, "not measured, as --no-perceptual says.")
+        wanted = {}
+    absent = metrics.absent(dict.fromkeys((*wanted, *request.besides)))
+    for sheet in scores.sheets.values():
+        sheet.unavailable |= {metric: absent[metric] for metric in sheet.protocol.perceptual if metric in absent}
+    scores.besides_unavailable = {metric: absent[metric] for metric in request.besides if metric in absent}
+    names = [metric for metric in dict.fromkeys((*wanted, *request.besides)) if metric not in absent]
+    if not names:
+        return
+    for name, values in shown(_values(pairs, names), len(pairs), f"images measured by {', '.join(names)}"):
+        scores.besides[name] = {metric: values[metric] for metric in request.besides if metric in values}
+        for sheet in scores.sheets.values():
+            sheet.images[name] |= {metric: values[metric] for metric in sheet.protocol.perceptual if metric in values and metric in wanted}
+
+
+def _values(pairs: Sequence[NamePair], names: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
+    for one in pairs:
+        output, target = read_image(one.output), read_image(one.target)
+        if output.shape != target.shape:  # a protocol that crops by the scale has accepted them
+            target = target[: output.shape[0], : output.shape[1]]
+        yield one.name, {metric: metrics.value(metric, output, target) for metric in names}
+
+
+def _mean(images: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(metric for values in images.values() for metric in values)
+    return {metric: sum(values[metric] for values in images.values()) / len(images) for metric in names}

@@ -1,0 +1,219 @@
+"""`python -m suite evaluate`: a model's quality on test sets, under a protocol."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from suite.errors import Exit, SuiteError
+from suite.output import Output, note
+
+if TYPE_CHECKING:
+    from suite.data.sets import PairSource
+    from suite.evaluate import Job, Measured
+
+SUMMARY = "measure a model with given weights, or a baseline, on test sets"
+TILES = ("whole", "authors", "feathered")  # of suite.tiling, which is not loaded for the help
+SYMMETRIES = 8
+
+
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    what = verb.add_argument_group("what to measure")
+    what.add_argument("model", metavar="MODEL", help="a name of `list models`, or bicubic, or identity (the low-quality image itself)")
+    what.add_argument("--task", required=True, metavar="NAME", help="a name of `list tasks`")
+    what.add_argument(
+        "--data",
+        nargs="+",
+        action="extend",
+        default=None,
+        metavar="NAME_OR_FOLDER",
+        help="names of `list datasets`, or folders with HR/ and perhaps LR/, or target/ and input/, or images (default: photos)",
+    )
+    what.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint: the authors', or of these networks")
+    what.add_argument("--protocol", metavar="NAME[@VERSION]", help="a name of `list protocols` (default: the task's)")
+    what.add_argument("--limit", type=int, metavar="N", help="the first N images of each set alone: for trying things out")
+    add_inference(verb.add_argument_group("how to run it"))
+    out = verb.add_argument_group("what comes out")
+    out.add_argument("--tile-cost", action="store_true", help="restore each image whole, too, and report the dB that the tiles cost")
+    out.add_argument("--save", type=Path, metavar="DIR", help="write the restored images to DIR/<set>/, as PNG")
+    out.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+
+
+def add_inference(how: argparse._ActionsContainer) -> None:
+    """How a model is run on an image: tiles, self-ensemble, backend, device."""
+    how.add_argument(
+        "--tile",
+        choices=TILES,
+        default="whole",
+        help="the whole image at once; as MambaIR's authors, in equal parts with 10 %% overlap, cut off; or blended (default: %(default)s)",
+    )
+    how.add_argument(
+        "--tile-size", type=int, metavar="N", help="pixels of the low-quality image (default: 200 for authors, 256 for feathered)"
+    )
+    how.add_argument(
+        "--self-ensemble",
+        type=int,
+        choices=(SYMMETRIES,),
+        metavar=str(SYMMETRIES),
+        help="the mean over the image's 8 symmetries; the result is marked +",
+    )
+    how.add_argument(
+        "--backend", default="auto", metavar="NAME", help="scan backend, a name of `list backends` (default: the fastest that runs here)"
+    )
+    how.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run (default: a GPU, if this machine has one)"
+    )
+
+
+def run(options: argparse.Namespace, out: Output) -> Exit:
+    """Measures, and prints a table for each set, or one document."""
+    from suite import evaluate
+    from suite.parallel import shown
+
+    job, reason = _job(options)
+    sets = _sets(job, options)
+    model = evaluate.Model(job, note)
+    results = []
+    for data, sources in sets.items():
+        save = options.save and _folder(options.save, data)
+        found = evaluate.measure_set(job, model, sources, tile_cost=options.tile_cost, save=save)
+        results.append((data, list(shown(found, len(sources), f"images of {data} measured"))))
+    if options.json:
+        out.document(_document(job, reason, options, results))
+    else:
+        _print(job, results, out)
+    return Exit.DONE
+
+
+def inference_of(options: argparse.Namespace) -> tuple[object, str]:
+    """The Inference that the options of `add_inference` describe, and why it has its scan backend."""
+    from models.scan.backends import resolve_backend
+    from suite import evaluate, machine
+
+    if options.model in evaluate.BASELINES:  # no network, no scan
+        device, backend, reason = "cpu", "none", f"{options.model} scans nothing"
+    else:
+        device = machine.default_device() if options.device == "auto" else options.device
+        if device == "cuda" and not machine.gpus():
+            raise SuiteError("--device cuda: this machine has no GPU that torch can use. Choose --device cpu.", exit=Exit.NOT_READY)
+        backend, reason = resolve_backend(options.backend, device)
+    if options.tile_size is not None and options.tile == "whole":
+        raise SuiteError(f"--tile-size {options.tile_size} is for --tile authors or --tile feathered.")
+    return evaluate.Inference(options.tile, options.tile_size, options.self_ensemble is not None, backend, device), reason
+
+
+def _job(options: argparse.Namespace) -> tuple[Job, str]:
+    """What is measured, checked as far as it can be without data and weights."""
+    from suite import evaluate
+    from suite.protocols import protocol
+    from suite.tasks import task
+
+    row = task(options.task)
+    rule = protocol(options.protocol or row.protocol)
+    if options.model not in evaluate.BASELINES:
+        evaluate.check_fits(options.model, row)
+    if options.tile_cost and options.tile == "whole":
+        raise SuiteError("--tile-cost compares tiles with the whole image: choose --tile authors or --tile feathered.")
+    if options.limit is not None and options.limit < 1:
+        raise SuiteError(f"--limit {options.limit} measures nothing; it must be at least 1.", exit=Exit.NOTHING)
+    inference, reason = inference_of(options)
+    return evaluate.Job(options.model, row, rule, options.weights, inference), reason
+
+
+def _sets(job: Job, options: argparse.Namespace) -> dict[str, Sequence[PairSource]]:
+    """The pairs of every set, found before anything is computed."""
+    from suite.data.sets import pair_sources
+
+    found = {}
+    for data in options.data or ["photos"]:
+        sources = pair_sources(data, "test", job.task, job.rule)
+        if not sources:
+            raise SuiteError(f"{data} has no test image.", exit=Exit.NOTHING)
+        found[data] = sources[: options.limit]
+    folders = [_folder(options.save, data) for data in found] if options.save else []
+    for folder in folders:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise SuiteError(f"{folder} is there and not empty; nothing is overwritten. Choose another --save, or empty it.")
+    if len(set(folders)) < len(folders):
+        raise SuiteError("two of the sets have one name, and their images would be saved in one folder. Measure them one after another.")
+    return found
+
+
+def _folder(save: Path, data: str) -> Path:
+    return save / (Path(data).resolve().name if "/" in data else data)
+
+
+def _means(found: Sequence[Measured]) -> dict[str, float]:
+    metrics = found[0].score.metrics
+    return {metric: sum(one.score.metrics[metric] for one in found) / len(found) for metric in metrics}
+
+
+def _cost(found: Sequence[Measured]) -> float | None:
+    """Mean dB that tiles cost, over the images that were restored whole too."""
+    known = [one.tile_cost_db for one in found if one.tile_cost_db is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _document(job: Job, reason: str, options: argparse.Namespace, results: Sequence[tuple[str, Sequence[Measured]]]) -> dict[str, object]:
+    from suite import metrics
+    from suite.data import jpeg
+    from suite.grids import is_published
+
+    inference = job.inference
+    return {
+        "model": job.model,
+        "label": inference.label(job.model),
+        "task": job.task.name,
+        "published": is_published(job.model, job.task.name),
+        "weights": options.weights and str(options.weights),
+        "protocol": job.rule.key,
+        "statement": job.rule.statement,
+        "unavailable": metrics.unavailable(job.rule),
+        "inference": {"tile": inference.tile, "tile_size": inference.tile_size, "self_ensemble": SYMMETRIES if inference.ensemble else 1},
+        "backend": inference.backend,
+        "backend_reason": reason,
+        "device": inference.device,
+        "jpeg_encoder": jpeg.encoder() if job.task.kind == "jpeg" else None,
+        "sets": [
+            {
+                "data": data,
+                "images": [
+                    one.score.model_dump(mode="json")
+                    | {"inference": one.inference}
+                    | ({"tile_cost_db": one.tile_cost_db} if options.tile_cost else {})
+                    for one in found
+                ],
+                "mean": _means(found),
+            }
+            | ({"tile_cost_db": _cost(found)} if options.tile_cost else {})
+            for data, found in results
+        ],
+    }
+
+
+def _print(job: Job, results: Sequence[tuple[str, Sequence[Measured]]], out: Output) -> None:
+    from suite import metrics
+
+    label = job.inference.label(job.model)
+    for data, found in results:
+        out.line(f"{label} · {job.task.name} · {data}")
+        costs = any(one.tile_cost_db is not None for one in found)
+        rows = [("mean", _means(found), _cost(found))]
+        rows[:0] = [(one.score.image, one.score.metrics, one.tile_cost_db) for one in found]
+        out.table(
+            [
+                {"image": image}
+                | {metric: f"{value:.4f}" for metric, value in values.items()}
+                | ({"tiles cost (dB)": None if cost is None else f"{-cost:.4f}"} if costs else {})
+                for image, values, cost in rows
+            ]
+        )
+        used = list(dict.fromkeys(one.inference for one in found))
+        if used != ["whole"]:
+            out.line(f"Inference: {'; '.join(used)}; the protocol says whole.")
+    out.line(f"{job.rule.key}: {job.rule.statement}")
+    for metric, why in metrics.unavailable(job.rule).items():
+        out.line(f"{metric} is unavailable: {why}")

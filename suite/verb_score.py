@@ -1,0 +1,212 @@
+"""`python -m suite score`: what two folders of images score, under one protocol or under all of them side by side."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from suite.errors import Exit, SuiteError
+from suite.output import Output, note
+
+if TYPE_CHECKING:
+    from suite.scoring import Scores, Sheet
+
+SUMMARY = "score a folder of images against a folder of targets, whoever made them"
+
+TO_OUTPUT = "-"
+CSV_COLUMNS = ("row", "protocol", "image", "metric", "value", "text")
+
+
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """Adds the options of the verb."""
+    verb.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the images to be scored (or one image)")
+    verb.add_argument("--gt", type=Path, required=True, metavar="DIR", help="their targets, paired by name (or one image)")
+    verb.add_argument(
+        "--protocol",
+        default="all",
+        metavar="NAME",
+        help="a name of `list protocols`, or all: every protocol side by side, which explains a number (default: %(default)s)",
+    )
+    verb.add_argument("--scale", type=int, metavar="N", help="of super-resolution; needed by protocols that leave out N border pixels")
+    verb.add_argument("--against", metavar="NAME", help="with all: the protocol that the others are compared with (default: float Y)")
+    verb.add_argument(
+        "--also", action="append", default=[], metavar="METRIC", help="measure this besides, e.g. DISTS or LPIPS-vgg; may be repeated"
+    )
+    verb.add_argument("--no-perceptual", action="store_true", help="leave out the protocols' LPIPS, which takes a second an image or more")
+    verb.add_argument("--allow-missing", action="store_true", help="score what has a partner, and list what has none")
+    verb.add_argument("--limit", type=int, metavar="N", help="only the first N pairs: for trying out")
+    written = verb.add_mutually_exclusive_group()
+    written.add_argument("--json", action="store_true", help="one document on standard output: every image, unrounded")
+    written.add_argument("--csv", nargs="?", const=TO_OUTPUT, metavar="FILE", help="as CSV, a line a value, to FILE or standard output")
+
+
+def run(options: argparse.Namespace, out: Output) -> Exit:
+    """Scores and prints; Exit.INCOMPLETE where a metric that was asked for is unavailable."""
+    from suite.scoring import ALL, Request, score_folders
+
+    request = Request(
+        options.pred,
+        options.gt,
+        options.protocol,
+        options.scale,
+        options.against,
+        tuple(dict.fromkeys(_metric(name) for name in options.also)),
+        not options.no_perceptual,
+        options.allow_missing,
+        options.limit,
+    )
+    scores = score_folders(request)
+    for text in scores.notes:
+        note(text)
+    if options.json:
+        out.document(document(scores, options.pred, options.gt))
+    elif options.csv:
+        _write_csv(scores, options.csv, out)
+    elif scores.against:
+        _print_all(scores, out)
+    else:
+        _print_one(scores, out)
+    asked = scores.besides_unavailable or (
+        options.protocol != ALL and request.perceptual and any(sheet.unavailable for sheet in scores.sheets.values())
+    )
+    return Exit.INCOMPLETE if asked else Exit.DONE
+
+
+def document(scores: Scores, pred: Path, gt: Path) -> dict[str, object]:
+    """All that is known, as `--json` gives it; nothing is rounded."""
+    sheets = [
+        {
+            "protocol": sheet.protocol.name,
+            "version": sheet.protocol.version,
+            "statement": sheet.protocol.statement,
+            "mean": sheet.mean,
+            "difference": scores.differences(key),
+            "unavailable": sheet.unavailable,
+            "images": [{"image": name, "metrics": values} for name, values in sheet.images.items()],
+        }
+        for key, sheet in scores.sheets.items()
+    ]
+    besides = {
+        "mean": scores.besides_mean,
+        "unavailable": scores.besides_unavailable,
+        "images": [{"image": name, "metrics": values} for name, values in scores.besides.items() if values],
+    }
+    return {
+        "pred": str(pred),
+        "gt": str(gt),
+        "scale": scores.scale,
+        "paired_by": scores.pairing.rule,
+        "against": scores.against or None,
+        "protocols": sheets,
+        "besides": besides,
+        "not_applicable": scores.refused,
+        "notes": scores.notes,
+    }
+
+
+def _metric(name: str) -> str:
+    """A name in METRICS, whatever its case; UnknownName with suggestions."""
+    from models.lookup import lookup
+    from suite.protocols import METRICS
+
+    known = {metric.lower(): metric for metric in METRICS}
+    return lookup("metric", known.get(name.lower(), name), METRICS).name
+
+
+def _shown(metric: str, value: float) -> str:
+    from suite.protocols import METRICS
+
+    return f"{value:.{METRICS[metric].digits + 1}f}"  # one more than in a table: this is for comparing
+
+
+def _print_one(scores: Scores, out: Output) -> None:
+    """A line an image, and the mean."""
+    (sheet,) = scores.sheets.values()
+    mean = sheet.mean | scores.besides_mean
+    lines = {name: values | scores.besides.get(name, {}) for name, values in sheet.images.items()} | {"mean": mean}
+    out.table([{"image": name} | {metric: _shown(metric, values[metric]) for metric in mean} for name, values in lines.items()])
+    out.line(f"{sheet.protocol.key}: {sheet.protocol.statement}")
+    _print_rest(scores, out)
+
+
+def _print_all(scores: Scores, out: Output) -> None:
+    """A line a protocol: means, and how far they are from the one that was chosen."""
+    extra = dict.fromkeys(metric for sheet in scores.sheets.values() for metric in sheet.mean if metric not in sheet.protocol.fidelity)
+    rows = []
+    for key, sheet in scores.sheets.items():
+        quality, similarity = sheet.protocol.fidelity
+        difference = scores.differences(key)
+        row = {"protocol": key, "PSNR": _shown(quality, sheet.mean[quality]), "difference": _signed(difference["PSNR"], 3)}
+        row |= {"SSIM": _shown(similarity, sheet.mean[similarity]), "its difference": _signed(difference["SSIM"], 5)}
+        row |= {metric: _shown(metric, sheet.mean[metric]) if metric in sheet.mean else "" for metric in extra}
+        rows.append(row | {"how": sheet.protocol.summary})
+    out.table(rows)
+    images = len(next(iter(scores.sheets.values())).images)
+    chosen = scores.sheets[scores.against].protocol
+    out.line(f"Means over {images} images, PSNR in dB. The differences are from {chosen.key}: {chosen.statement}")
+    if scores.besides_mean:
+        out.line("Besides: " + ", ".join(f"{metric} {_shown(metric, value)}" for metric, value in scores.besides_mean.items()))
+    for key, why in scores.refused.items():
+        out.line(f"{key} does not apply: {why}")
+    _print_rest(scores, out)
+
+
+def _print_rest(scores: Scores, out: Output) -> None:
+    out.line(f"{len(scores.pairing.pairs)} pairs by name: {scores.pairing.rule}.")
+    for metric, why in _unavailable(scores).items():
+        out.line(f"{metric} is unavailable: {why}")
+
+
+def _unavailable(scores: Scores) -> dict[str, str]:
+    """Every metric that is unavailable, once."""
+    found = dict(scores.besides_unavailable)
+    for sheet in scores.sheets.values():
+        found |= sheet.unavailable
+    return found
+
+
+def _signed(value: float, digits: int) -> str:
+    return "" if value == 0 else f"{value:+.{digits}f}"
+
+
+def _write_csv(scores: Scores, destination: str, out: Output) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    writer.writerows(_csv_rows(scores))
+    if destination == TO_OUTPUT:
+        for line in buffer.getvalue().splitlines():
+            out.line(line)
+        return
+    try:
+        Path(destination).write_text(buffer.getvalue(), encoding="utf-8")
+    except OSError as error:
+        raise SuiteError(f"--csv {destination} cannot be written: {error.strerror}.") from None
+    out.line(f"scores: {destination}")
+
+
+def _csv_rows(scores: Scores) -> Iterator[tuple[object, ...]]:
+    for key, sheet in scores.sheets.items():
+        yield "protocol", key, "", "", "", sheet.protocol.statement
+        yield from _value_rows(key, sheet.images, sheet)
+        for metric, why in sheet.unavailable.items():
+            yield "unavailable", key, "", metric, "", why
+    yield from _value_rows("", scores.besides, None)
+    for metric, value in scores.besides_mean.items():
+        yield "mean", "", "", metric, repr(value), ""
+    for metric, why in scores.besides_unavailable.items():
+        yield "unavailable", "", "", metric, "", why
+    for key, why in scores.refused.items():
+        yield "not applicable", key, "", "", "", why
+
+
+def _value_rows(key: str, images: dict[str, dict[str, float]], sheet: Sheet | None) -> Iterator[tuple[object, ...]]:
+    for name, values in images.items():
+        for metric, value in values.items():
+            yield "image", key, name, metric, repr(value), ""
+    for metric, value in (sheet.mean if sheet else {}).items():
+        yield "mean", key, "", metric, repr(value), ""

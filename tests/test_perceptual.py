@@ -1,0 +1,182 @@
+"""LPIPS against its authors' example and calibrated pairs, and what happens where its weights are not, or are wrong."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from suite import metrics
+from suite.data.images import read_image
+from suite.errors import SuiteError
+from suite.metrics import perceptual
+from suite.metrics.perceptual import BACKBONES, distance, reason
+from suite.protocols import METRICS, protocol
+
+pytest.importorskip("lpips")
+
+SET5 = ("baby", "bird", "butterfly", "head", "woman")
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    """Neither torch's cache nor the suite's holds anything; gives the suite's."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("SUITE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "lpips").mkdir(parents=True)
+    return tmp_path / "cache" / "lpips"
+
+
+@pytest.fixture
+def alex(outside, empty):
+    """The convolutions of AlexNet are in the suite's cache."""
+    shutil.copy(outside / "lpips" / "alex_features.npz", empty / "alex_features.npz")
+
+
+def changed(outside, empty, **arrays):
+    """The file of AlexNet's convolutions with some arrays replaced (None: left out) in the suite's cache."""
+    with np.load(outside / "lpips" / "alex_features.npz") as archive:
+        held = {name: archive[name] for name in archive.files}
+    held |= {name.replace("_", "."): array for name, array in arrays.items()}
+    np.savez(empty / "alex_features.npz", **{name: array for name, array in held.items() if array is not None})
+
+
+@pytest.mark.outside
+@pytest.mark.usefixtures("alex")
+def test_the_authors_example(outside):
+    ref, p0, p1 = (read_image(outside / "LPIPS_imgs" / f"ex_{name}.png") for name in ("ref", "p0", "p1"))
+    assert distance("LPIPS-alex", p0, ref) == pytest.approx(0.7219, abs=5.1e-5)
+    assert distance("LPIPS-alex", p1, ref) == pytest.approx(0.1376, abs=5.1e-5)
+    assert distance("LPIPS-alex", ref, ref) == 0
+    assert distance("LPIPS-alex", p0 / 255, ref / 255) == pytest.approx(distance("LPIPS-alex", p0, ref), abs=1e-6)
+
+
+@pytest.mark.outside
+@pytest.mark.parametrize(("name", "expected"), [("I03", 0.7237), ("I04", 0.2572), ("I06", 0.0508), ("I08", 0.0521), ("I19", 0.4253)])
+@pytest.mark.usefixtures("alex")
+def test_calibrated_pairs_of_a_quality_data_base(outside, name, expected):
+    pair = [read_image(outside / "IQA_calibration" / side / f"{name}.bmp") for side in ("dist_dir", "ref_dir")]
+    assert distance("LPIPS-alex", *pair) == pytest.approx(expected, abs=1.1e-4)
+
+
+@pytest.mark.outside
+@pytest.mark.usefixtures("alex")
+def test_a_published_model_s_outputs_and_a_protocol_with_an_unavailable_metric(outside):
+    row = protocol("gan-sr")
+    folder = outside / "RCAN_Set5_results"
+    found = [
+        metrics.measure(
+            row, read_image(folder / "RCAN" / "x4" / f"{name}_RCAN_x4.png"), read_image(folder / "HR" / "x4" / f"{name}_HR_x4.png"), 4
+        )
+        for name in SET5
+    ]
+    assert all(tuple(one) == ("PSNR-Y", "SSIM-Y", "LPIPS-alex") for one in found)
+    assert np.mean([one["LPIPS-alex"] for one in found]) == pytest.approx(0.1692, abs=5.1e-5)
+    assert list(metrics.unavailable(row)) == ["LPIPS-vgg"]
+
+
+@pytest.mark.parametrize("metric", BACKBONES)
+def test_without_weights_it_is_unavailable_with_one_command(metric, empty):
+    why = reason(metric)
+    assert BACKBONES[metric].file in why
+    assert f"{BACKBONES[metric].net}_features.npz" in why
+    assert why.count("`") == 2
+    assert f"import {BACKBONES[metric].constructor}" in why
+    with pytest.raises(SuiteError, match="needs the weights"):
+        distance(metric, np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64, 3), np.uint8))
+    assert not (empty.parent.parent / "torch").exists()
+
+
+@pytest.mark.outside
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"conv1_weight": np.zeros((64, 3, 3, 3), np.float32)}, "do not|size mismatch|not those"),
+        ({"conv1_weight": np.zeros((64, 3, 11, 11), np.float32)}, "not those that torchvision trained"),
+        ({"conv2_bias": None}, "conv2.bias is missing"),
+        ({"conv2_bias": np.zeros(192)}, "conv2.bias is float64"),
+        ({"conv6_bias": np.zeros(9, np.float32)}, "holds conv6.bias too"),
+        ({"lin0": np.zeros(64, np.float32)}, "linear layer lin0"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(outside, empty, arrays, message):
+    changed(outside, empty, **arrays)
+    assert "does not fit LPIPS-alex" in reason("LPIPS-alex")
+    with pytest.raises(SuiteError, match=message):
+        distance("LPIPS-alex", np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64, 3), np.uint8))
+
+
+def test_shapes_are_checked_where_no_checksum_is_known(empty):
+    sizes = [(64, 3), (64, 64), (128, 64), (128, 128), (256, 128), (256, 256), (256, 256), (512, 256), *[(512, 512)] * 5]
+    arrays = {}
+    for number, (out, into) in enumerate(sizes, start=1):
+        arrays |= {
+            f"conv{number}.weight": np.zeros((out, into, 1 if number == 9 else 3, 3), np.float32),
+            f"conv{number}.bias": np.zeros(out, np.float32),
+        }
+    np.savez(empty / "vgg_features.npz", **arrays)
+    assert "size mismatch for net.slice4.19.weight" in reason("LPIPS-vgg")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"\x80\x04pickle"])
+def test_a_broken_file_is_refused(empty, content):
+    (empty / "alex_features.npz").write_bytes(content)
+    assert "no .npz archive" in reason("LPIPS-alex")
+
+
+@pytest.mark.usefixtures("empty")
+def test_torch_s_file_is_recognised_by_its_checksum(tmp_path):
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / BACKBONES["LPIPS-alex"].file).write_bytes(b"half a download")
+    assert "its sha256 begins with" in reason("LPIPS-alex")
+
+
+@pytest.mark.usefixtures("empty")
+def test_torch_s_file_gives_the_convolutions(tmp_path, monkeypatch):
+    """With weights of our own making, whose checksum is put into the name."""
+    import dataclasses
+    import hashlib
+
+    import torch
+
+    sizes = [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)]
+    generator = torch.Generator().manual_seed(0)
+    state = {"classifier.1.bias": torch.zeros(3)}
+    for position, (out, into, side) in zip(BACKBONES["LPIPS-alex"].convolutions, sizes, strict=True):
+        state[f"features.{position}.weight"] = torch.randn(out, into, side, side, generator=generator) / (into * side**2) ** 0.5
+        state[f"features.{position}.bias"] = torch.zeros(out)
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.save(state, folder / "made.pth")
+    digest = hashlib.sha256((folder / "made.pth").read_bytes()).hexdigest()
+    name = f"alexnet-{digest[:8]}.pth"
+    (folder / "made.pth").rename(folder / name)
+    monkeypatch.setattr(perceptual, "BACKBONES", {"LPIPS-alex": dataclasses.replace(BACKBONES["LPIPS-alex"], file=name)})
+    assert reason("LPIPS-alex") is None
+    images = [np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8) for seed in (0, 1)]
+    assert distance("LPIPS-alex", *images) > 0
+    assert distance("LPIPS-alex", images[0], images[0]) == 0
+
+
+@pytest.mark.outside
+@pytest.mark.usefixtures("alex")
+def test_what_cannot_be_measured_is_said():
+    image = np.zeros((40, 40, 3), np.uint8)
+    with pytest.raises(SuiteError, match=r"at least 31 pixels a side; these are 30x40 and 30x40"):
+        distance("LPIPS-alex", image[:, :30], image[:, :30])
+    with pytest.raises(SuiteError, match="of one size"):
+        distance("LPIPS-alex", image, image[:35])
+    with pytest.raises(ValueError, match=r"0\.\.1"):
+        distance("LPIPS-alex", image + 2.0, image)
+    with pytest.raises(ValueError, match="LPIPS takes"):
+        distance("LPIPS-alex", image[..., 0], image[..., 0])
+    grey_image = np.full((40, 40, 1), 9, np.uint8)
+    assert distance("LPIPS-alex", grey_image, image) == distance("LPIPS-alex", grey_image.repeat(3, axis=2), image)
+    assert distance("LPIPS-alex", image[:31, :31], image[:31, :31]) == 0
+
+
+def test_every_metric_of_lpips_has_a_backbone():
+    assert set(BACKBONES) == {name for name, row in METRICS.items() if row.package == "lpips"}
+    with pytest.raises(ValueError, match="depends on a protocol"):
+        metrics.value("PSNR-Y", np.zeros((1, 1, 3)), np.zeros((1, 1, 3)))
+    assert metrics.reason("SSIM-volume") is None

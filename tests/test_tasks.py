@@ -1,0 +1,88 @@
+"""The tasks: recipes as released, and rows that refer to rows that exist."""
+
+import pytest
+
+import models
+from suite import listing
+from suite.data.degradations import DEGRADATIONS
+from suite.grids import PAIRINGS
+from suite.protocols import PROTOCOLS
+from suite.tasks import TASKS, task
+
+# From the releases' options: iterations, global batch, patch, learning rate, thousands of iterations at which it is halved.
+RELEASED = {
+    "sr-x2": (500_000, 32, 128, 2e-4, (250, 400, 450, 475)),
+    "sr-x3": (250_000, 64, 192, 1e-4, (125, 200, 225, 237.5)),
+    "sr-x4": (250_000, 32, 192, 1e-4, (125, 200, 225, 237.5)),
+    "light-sr-x2": (500_000, 32, 128, 2e-4, (250, 400, 450, 475)),
+    "light-sr-x3": (500_000, 32, 192, 2e-4, (250, 400, 450, 475)),
+    "light-sr-x4": (500_000, 32, 192, 2e-4, (250, 400, 450, 475)),
+    "denoise-15": (1_600_000, 16, 128, 2e-4, (800, 1200, 1400, 1500)),
+    "denoise-25": (800_000, 16, 128, 1e-4, (400, 600, 700, 750)),
+    "denoise-50": (800_000, 16, 128, 1e-4, (400, 600, 700, 750)),
+    "jpeg-10": (800_000, 16, 126, 1e-4, (400, 600, 700, 750)),
+    "jpeg-30": (800_000, 16, 126, 1e-4, (400, 600, 700, 750)),
+    "jpeg-40": (1_600_000, 16, 126, 2e-4, (800, 1200, 1400, 1500)),
+    "gan-sr-x4": (100_000, 64, 256, 2e-4, (50, 70)),
+    "real-sr-x4": (500_000, 72, 256, 2e-4, (250, 350)),
+}
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_recipes_are_the_released_ones(name):
+    recipe = task(name).recipe
+    iterations, batch, patch, lr, milestones = RELEASED[name]
+    assert (recipe.iterations, recipe.batch, recipe.patch, recipe.lr) == (iterations, batch, patch, lr)
+    assert tuple(fraction * iterations / 1000 for fraction in recipe.milestones) == pytest.approx(milestones)
+    assert recipe.betas == (0.9, 0.99)
+    vmambair = name in ("gan-sr-x4", "real-sr-x4")
+    assert (recipe.ema_decay, recipe.rotate) == ((0.999, False) if vmambair else (0.0, True))
+
+
+def test_what_is_approximated_is_said():
+    for name in ("derain", "real-denoise"):
+        recipe = task(name).recipe
+        assert (recipe.iterations, recipe.batch, recipe.patch, recipe.lr, recipe.betas) == (300_000, 64, 128, 3e-4, (0.9, 0.999))
+        assert "approximated" in recipe.source
+    assert "no options for quality 20" in task("jpeg-20").recipe.source
+    assert all("Charbonnier" in task(name).recipe.source for name in ("denoise-15", "jpeg-10"))
+
+
+def test_the_step_schedule_follows_the_cosine_of_the_progressive_recipes():
+    from math import cos, pi
+
+    for halvings, fraction in enumerate(task("derain").recipe.milestones):
+        passed = (fraction * 300 - 92) / 208
+        assert (1 + cos(pi * passed)) / 2 == pytest.approx(2 ** -(halvings + 0.5), rel=0.01)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_rows_refer_to_rows_that_exist(name):
+    row = TASKS[name]
+    assert row.name == name
+    assert DEGRADATIONS[row.degradation].channels == row.channels
+    assert row.recipe.patch % row.scale == 0
+    rule = PROTOCOLS[row.protocol]
+    assert (rule.channel == "grey") == (row.channels == 1)
+    assert bool(rule.noise) == (row.kind == "denoise")
+    assert row.train_sets
+    assert row.test_sets
+    assert (row.level is None) == (row.kind not in ("denoise", "jpeg"))
+
+
+def test_every_card_of_the_catalogue_names_a_task():
+    assert {models.card(name).task for name in models.names()} <= set(TASKS)
+
+
+def test_the_sets_of_a_task_have_cards():
+    cards = pytest.importorskip("suite.data.cards")
+    for row in TASKS.values():
+        for name in (*row.train_sets, *row.test_sets):
+            assert cards.card(name).name == name
+
+
+def test_they_are_listed():
+    rows = {row["name"]: row for row in listing.tasks()}
+    assert list(rows) == list(TASKS)
+    assert rows["derain"]["networks"] == sum(pairing.task == "derain" for pairing in PAIRINGS) > 1
+    assert rows["derain"]["published in"] == "VmambaIR, table 3"
