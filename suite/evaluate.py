@@ -143,6 +143,7 @@ def measure_set(
     scale, about = job.task.scale, []  # of each image: by which tiles, and PSNR of the whole image
 
     def restored() -> Iterator[tuple[Protocol, str, np.ndarray, Pixels, int]]:
+        """What `_scored` takes, an image after the other."""
         for source in sources:
             pair = source.load()
             output, how = model.restore(pair.lq)

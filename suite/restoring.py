@@ -97,10 +97,10 @@ def planned(source: Path, target: Path, suffix: str, *, overwrite: bool) -> list
 def _of_folder(source: Path, target: Path, suffix: str) -> list[Restoration]:
     if target.is_file():
         raise SuiteError(f"{source} is a folder, and OUT {target} a file: name a folder.")
-    inside, outside = target.resolve(), source.resolve()
-    if inside == outside:
+    to, origin = target.resolve(), source.resolve()
+    if to == origin:
         raise SuiteError(f"IN and OUT are the same folder, {source}. Restored images go elsewhere.")
-    if outside in inside.parents:
+    if origin in to.parents:
         raise SuiteError(f"OUT {target} lies in IN {source}: the next run would restore what this one has. Choose a folder beside it.")
     found = sorted(path for path in source.rglob("*") if _is_image(path, source))
     if not found:

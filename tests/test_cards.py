@@ -13,10 +13,13 @@ from suite.errors import Exit, SuiteError
 from suite.tasks import TASKS
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+# fmt: off
 NAMES = (
-    "DIV2K Flickr2K DF2K OST Set5 Set14 BSD100 Urban100 Manga109 General100 DIV2K100 NTIRE2020-T1 AIM2019 RealSRSet Rain13K Rain100L Rain100H "
-    "Test100 Test1200 Test2800 CBSD68 Kodak24 McMaster WED BSD500 SIDD DND Classic5 LIVE1"
-).split()
+    "DIV2K", "Flickr2K", "DF2K", "OST", "Set5", "Set14", "BSD100", "Urban100", "Manga109", "General100", "DIV2K100",
+    "NTIRE2020-T1", "AIM2019", "RealSRSet", "Rain13K", "Rain100L", "Rain100H", "Test100", "Test1200", "Test2800", "CBSD68",
+    "Kodak24", "McMaster", "WED", "BSD500", "SIDD", "DND", "Classic5", "LIVE1",
+)
+# fmt: on
 
 CARD = """
 schema = 1
