@@ -88,13 +88,13 @@ NETWORKS: tuple[ModelCard, ...] = (
         f"{MAMBAIR}, section 4.3",
         deviations=("no training configuration is published for real-world SR; the classic x4 network is taken",),
     ),
-    ModelCard("mambair-denoise", _same_size(3), "denoise-25", f"{MAMBAIR}, table 6", params=15_777_507),
+    ModelCard("mambair-denoise", _same_size(3), "denoise-25", f"{MAMBAIR}, table 5", params=15_777_507),
     ModelCard("mambair-jpeg", _same_size(1), "jpeg-10", f"{MAMBAIR}, supplementary material", params=15_771_025),
     ModelCard(
         "mambair-realdn",
         MambaIRUNetConfig(blocks=(4, 6, 6, 8), refinement=4),
         "real-denoise",
-        f"{MAMBAIR}, table 5",
+        f"{MAMBAIR}, table 6",
         params=26_779_480,
     ),
 )

@@ -24,3 +24,14 @@ def outside():
     if not OUTSIDE.is_dir():
         pytest.skip(f"needs real images with known answers in {OUTSIDE}")
     return OUTSIDE
+
+
+@pytest.fixture
+def one_thread():
+    """Torch on one thread: on a busy machine, two that wait for each other at every step of a small network take ten times as long."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -271,15 +271,17 @@ def test_a_baseline_is_measured_image_by_image(run, images):
     words = ("evaluate", "bicubic", "--task", "sr-x2", "--data", images)
     code, out, _ = run(*words)
     assert code == Exit.DONE
-    titles, *lines = [line.split() for line in out.splitlines()]
+    head, titles, *lines = [line.split() for line in out.splitlines()]
+    assert head == ["bicubic", "·", "sr-x2", "·", str(images)]
     assert titles == ["IMAGE", "PSNR-Y", "SSIM-Y"]
+    assert lines.pop()[0] == "sr-y@1:"  # the protocol in words
     assert [line[0] for line in lines] == ["0", "1", "mean"]
     assert float(lines[2][1]) == pytest.approx((float(lines[0][1]) + float(lines[1][1])) / 2, abs=1e-4)
     code, out, err = run(*words, "--json")
-    document = json.loads(out)
+    (found,) = json.loads(out)["sets"]
     assert (code, err) == (Exit.DONE, "")
-    assert [image["image"] for image in document["images"]] == ["0", "1"]
-    assert f"{document['mean']['PSNR-Y']:.4f}" == lines[2][1]
+    assert [image["image"] for image in found["images"]] == ["0", "1"]
+    assert f"{found['mean']['PSNR-Y']:.4f}" == lines[2][1]
 
 
 def test_a_profile_counts_at_the_size_asked_for(run):

@@ -18,6 +18,8 @@ from suite.output import Output
 from suite.protocols import protocol
 from suite.tasks import TASKS, task
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture
 def folder(tmp_path):

@@ -16,6 +16,8 @@ from suite.data.resize import imresize
 from suite.errors import Exit, SuiteError
 from suite.output import Output
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 

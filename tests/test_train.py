@@ -19,6 +19,8 @@ from suite.spec import RunSpec
 from suite.tasks import TASKS, task
 from suite.train import begin, train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def noise_images(folder, count, seed):
     folder.mkdir()
