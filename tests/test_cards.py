@@ -17,25 +17,33 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 NAMES = (
     "DIV2K", "Flickr2K", "DF2K", "OST", "Set5", "Set14", "BSD100", "Urban100", "Manga109", "General100", "DIV2K100",
     "NTIRE2020-T1", "AIM2019", "RealSRSet", "Rain13K", "Rain100L", "Rain100H", "Test100", "Test1200", "Test2800", "CBSD68",
-    "Kodak24", "McMaster", "WED", "BSD500", "SIDD", "DND", "Classic5", "LIVE1",
+    "Kodak24", "McMaster", "WED", "BSD500", "SIDD", "DND", "Classic5", "LIVE1", "DFWB",
 )
 # fmt: on
 
 CARD = """
-schema = 1
+schema = 2
 name = "Few"
+title = "t"
 aliases = ["Some"]
 what = "w"
 origin = "o"
 licence = "not stated"
+kinds = ["sr"]
+layouts = ["plain"]
 [splits]
 test = 2
-[[layouts]]
+[[layout]]
 of = "MambaIR"
-split = "test"
-kind = "sr"
-hq = "Few/HR"
-lq = "Few/LR_bicubic/X{s}"
+kinds = ["sr"]
+places = ["{set}"]
+hq = "HR"
+lq = "LR_bicubic/X{s}"
+lq_names = ["{}x{s}"]
+[[version]]
+of = "v"
+[version.pixels]
+a = "0000000000000000000000000000000000000000000000000000000000000000"
 """
 
 
@@ -70,26 +78,92 @@ def test_names_and_aliases_are_told_apart_whatever_their_case():
         cards.card("Urban10")
 
 
-@pytest.mark.parametrize(("name", "split", "count"), [("Test100", "test", 98), ("Rain13K", "train", 13711), ("DIV2K", "validation", 100)])
-def test_counts_that_people_get_wrong(name, split, count):
-    assert cards.card(name).splits[split] == count
+# What the sets are known to hold.
+COUNTS = {
+    "DIV2K": {"train": 800, "validation": 100},
+    "Flickr2K": {"train": 2650},
+    "DF2K": {"train": 3450},
+    "DFWB": {"train": 8594},
+    "OST": {"train": 10324},
+    "Set5": {"test": 5},
+    "Set14": {"test": 14},
+    "BSD100": {"test": 100},
+    "Urban100": {"test": 100},
+    "Manga109": {"test": 109},
+    "General100": {"test": 100},
+    "DIV2K100": {"test": 100},
+    "RealSRSet": {"test": 20},
+    "Rain13K": {"train": 13711},
+    "Rain100L": {"test": 100},
+    "Rain100H": {"test": 100},
+    "Test100": {"test": 98},
+    "Test1200": {"test": 1200},
+    "Test2800": {"test": 2800},
+    "CBSD68": {"test": 68},
+    "Kodak24": {"test": 24},
+    "McMaster": {"test": 18},
+    "WED": {"train": 4744},
+    "BSD500": {"train": 200, "validation": 100, "test": 200},
+    "SIDD": {"train": 0, "validation": 1280},
+    "DND": {"test": 50},
+    "Classic5": {"test": 5},
+    "LIVE1": {"test": 29},
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_are_the_known_ones(name):
+    assert cards.card(name).splits == COUNTS[name]
+    again = cards.Card.model_validate(cards.card(name).model_dump(by_alias=True))
+    assert again == cards.card(name)
+
+
+def test_parts_and_shared_images_are_of_known_sets():
+    for one in cards.cards().values():
+        for part in one.parts:
+            name, _, split = part.rpartition(":")
+            assert split in cards.cards()[name].splits
+        assert all(shared.set in cards.cards() for shared in one.shares)
+    parts = [part.rpartition(":") for part in cards.card("DFWB").parts]
+    assert sum(cards.card(name).splits[split] for name, _, split in parts) == cards.card("DFWB").splits["train"]
+
+
+def test_cards_state_origin_licence_and_layouts():
+    for one in cards.cards().values():
+        assert one.origin
+        assert one.licence
+        assert len(list(cards.tree(one, one.ways[0]))) >= 3
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('licence = "not stated"', 'licence = "not stated"\ncolour = 1', "colour"),
-        ('of = "MambaIR"', 'of = "MambaIR"\nsides = 2', "layouts.0.sides"),
-        ('hq = "Few/HR"', 'hq = "../HR"', "leaves the data folder"),
-        ('hq = "Few/HR"', 'hq = "/data/HR"', "leaves the data folder"),
-        ('split = "test"', 'split = "train"', "no count is given"),
+        ('licence = "not stated"', 'licence = "not stated"\ncolour = 1', "colour: unknown key"),
+        ('of = "MambaIR"', 'of = "MambaIR"\nsides = 2', "layout.0.sides: unknown key"),
+        ('licence = "not stated"\n', "", "licence: Field required"),
+        ('hq = "HR"', 'hq = "../HR"', "'../HR' leaves the data folder"),
+        ('hq = "HR"', 'hq = "/data/HR"', "leaves the data folder"),
+        ('hq = "HR"', 'hq = "C:/data"', "leaves the data folder"),
+        ('hq = "HR"', 'hq = "~/data"', "leaves the data folder"),
+        ('places = ["{set}"]', 'places = ["a/../../{set}"]', "leaves the data folder"),
+        ('lq_names = ["{}x{s}"]', 'lq_names = ["../{}"]', "no file name"),
+        ('lq_names = ["{}x{s}"]', 'lq_names = ["x{s}"]', "no file name"),
+        ('hq = "HR"', 'hq = "{scale}"', "braces that mean nothing"),
+        ('name = "Few"', 'name = "../Few"', "name: "),
+        ('aliases = ["Some"]', 'aliases = [".."]', "aliases.0: "),
+        ('kinds = ["sr"]\nplaces', "places", "for which kinds of task"),
+        ('kinds = ["sr"]\nlayouts', 'kinds = ["blur"]\nlayouts', "kinds.0"),
+        ('layouts = ["plain"]', 'layouts = ["plane"]', "no shared layout is called 'plane'. Did you mean 'plain'"),
+        ("test = 2\n", "test = 2\n[numbers]\ntrain = [1, 2]\n", "no count of it is given"),
         ("test = 2", "testing = 2", "splits"),
-        ("schema = 1", "schema = 2", "schema"),
-        ("[[layouts]]", "[[layouts]", "not TOML"),
+        ('a = "0', 'a = "z', "version.0.pixels.a"),
+        ("schema = 2", "schema = 1", "schema"),
+        ("[[layout]]", "[[layout]", "not TOML"),
     ],
 )
 def test_a_faulty_card_is_refused_and_the_field_is_named(few, old, new, said):
     assert old in CARD
+    few(CARD)
     with pytest.raises(SuiteError) as raised:
         few(CARD.replace(old, new, 1))
     assert said in str(raised.value)

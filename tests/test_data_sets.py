@@ -279,6 +279,7 @@ class Found:
     name: str
     hq: object
     lq: object = None
+    block: object = None
 
 
 def test_a_card_s_name_is_asked_for_its_files(tmp_path, monkeypatch):

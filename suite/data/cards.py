@@ -1,20 +1,22 @@
 """Cards of data sets: what a set is, whose, how many images it has, and in which folders people keep it. One TOML file a set in datasets/.
 
-A layout names folders below the user's data folder, `{s}` standing for the scale and `{q}` for the JPEG quality. A folder whose low-quality
-files are missing still serves the tasks that make their own. Unknown keys are refused.
+A layout says where the targets (`hq`) and the low-quality files (`lq`) lie below one of its places in the user's data folder. Layouts that
+several sets share are in datasets/layouts.toml, and a card names them; its own stand in the card. In folder names `{set}` is the set's name
+or any of its aliases, `{s}` the scale, `{q}` the JPEG quality and `{split}` the split as the layout spells it; in file names `{}` is the
+image's name. Unknown keys are refused, and so is a folder that would lead out of the data folder.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.lookup import UnknownName, suggest
 from suite.data.photos import Split
@@ -22,6 +24,13 @@ from suite.errors import Exit, SuiteError
 from suite.paths import project_folder
 
 Kind = Literal["sr", "denoise", "jpeg", "derain", "real-sr", "real-denoise"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MADE: frozenset[Kind] = frozenset({"sr", "denoise", "jpeg"})  # kinds whose low-quality images the suite makes where there are none
+
+SHARED = "layouts.toml"
+PLACEHOLDERS = frozenset({"{set}", "{s}", "{q}", "{split}"})
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Strict(BaseModel):
@@ -29,73 +38,182 @@ class _Strict(BaseModel):
 
 
 class Layout(_Strict):
-    """One way in which people keep the set: folders relative to the data folder, whatever their case."""
+    """One way in which people keep a set: folders below the data folder, whatever their case."""
 
     of: str = Field(description="whose layout it is")
-    split: Split
-    kind: Kind
-    hq: str = Field("", description="folder of the targets; none = the set has no targets")
-    lq: str = Field("", description="folder of the low-quality images; none = they are made by the task")
+    kinds: tuple[Kind, ...] = Field((), description="the tasks whose low-quality files these are")
+    places: tuple[str, ...] = Field(min_length=1, description="folders of the set, in order of preference; '.' = the data folder")
+    hq: str = Field("", description="folder of the targets below the place, '.' = the place; none = the set has no targets")
+    lq: str = Field("", description="folder of the low-quality files, or one .mat file; none = they are made by the task")
+    hq_names: tuple[str, ...] = Field((), description="names of the targets' files; none = the usual ones (suite.data.pairing)")
+    lq_names: tuple[str, ...] = Field((), description="names of the low-quality files; none = the usual ones")
+    splits: dict[Split, str] = Field({}, description="the splits that it holds, and what {split} is; none = every split, {split} unused")
+    whole: bool = Field(False, description="only there if the low-quality files are")
+    deep: bool = Field(False, description="images lie in folders below `hq`")
+
+    @field_validator("places", "hq", "lq")
+    @classmethod
+    def _inside(cls, value: tuple[str, ...] | str) -> tuple[str, ...] | str:
+        for folder in (value,) if isinstance(value, str) else value:
+            path = PurePosixPath(folder)
+            if path.is_absolute() or ".." in path.parts or any(letter in folder for letter in "\\:~$\0"):
+                raise ValueError(f"{folder!r} leaves the data folder")
+            _known_placeholders(folder)
+        return value
+
+    @field_validator("hq_names", "lq_names")
+    @classmethod
+    def _file_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name.count("{}") != 1 or "/" in name or "\\" in name:
+                raise ValueError(f"{name!r} is no file name with one {{}} for the image's name")
+            _known_placeholders(name.replace("{}", ""))
+        return value
 
     @model_validator(mode="after")
-    def _inside(self) -> Layout:
-        for folder in (self.hq, self.lq):
-            path = PurePosixPath(folder)
-            if path.is_absolute() or ".." in path.parts or "\\" in folder or ":" in folder:
-                raise ValueError(f"{folder!r} leaves the data folder")
+    def _whole_enough(self) -> Layout:
         if not self.hq and not self.lq:
-            raise ValueError("a layout names at least one folder")
+            raise ValueError("a layout names the folder of the targets, of the low-quality files, or both")
+        if bool(self.lq) != bool(self.kinds):
+            raise ValueError("a layout with low-quality files says for which kinds of task they are, and one without does not")
         return self
+
+
+class Version(_Strict):
+    """Files of which the pixels are known: sha256 of the decoded pixels, uint8 RGB in C order, by the file's name without its ending."""
+
+    of: str
+    side: Literal["hq", "lq"] = "hq"
+    pixels: dict[str, Digest] = Field(min_length=1)
+
+
+class Shared(_Strict):
+    """Images that this set has in common with another, known and to be said."""
+
+    set: str
+    what: str
 
 
 class Card(_Strict):
     """A data set."""
 
-    schema_version: Literal[1] = Field(alias="schema")
-    name: str
-    aliases: tuple[str, ...] = ()
+    schema_version: Literal[2] = Field(alias="schema")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$")
+    title: str
+    aliases: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$")], ...] = ()
     what: str
     origin: str
     licence: str = Field(description="as its authors state it; 'not stated', or 'not verified here', where that is so")
+    kinds: tuple[Kind, ...] = Field(min_length=1, description="the kinds of task that it serves")
+    size: str = Field("", description="width x height of its images, in words")
+    scales: tuple[Annotated[int, Field(ge=2)], ...] = Field((), description="for which people keep low-resolution images")
     traps: tuple[str, ...] = Field((), description="what has misled people, with its source")
-    splits: dict[Split, int] = Field(min_length=1, description="images, or pairs, of each split")
-    layouts: tuple[Layout, ...] = Field(min_length=1, description="in order of preference")
+    splits: dict[Split, Annotated[int, Field(ge=0)]] = Field(min_length=1, description="images, or pairs, of each split; 0 = not known")
+    also: dict[Annotated[str, Field(pattern=r"^[0-9]+$")], str] = Field({}, description="other counts that are met, and why")
+    numbers: dict[Split, tuple[int, int]] = Field({}, description="first and last number, where splits share a folder")
+    multiple: Annotated[int, Field(ge=1)] = Field(1, description="what the sides of its images are multiples of")
+    layouts: tuple[str, ...] = Field((), description="names of shared layouts, in order of preference")
+    layout: tuple[Layout, ...] = Field((), description="its own layouts, preferred to shared ones")
+    parts: tuple[Annotated[str, Field(pattern=r"^[^:]+:(train|validation|test)$")], ...] = Field((), description="sets it is made of")
+    shares: tuple[Shared, ...] = ()
+    version: tuple[Version, ...] = ()
 
     @model_validator(mode="after")
-    def _splits_known(self) -> Card:
-        for layout in self.layouts:
-            if layout.split not in self.splits:
-                raise ValueError(f"a layout is of the split {layout.split!r}, of which no count is given")
+    def _fits(self) -> Card:
+        if not self.layouts and not self.layout:
+            raise ValueError("a card has at least one layout")
+        for name in self.layouts:
+            if name not in shared_layouts():
+                raise ValueError(f"no shared layout is called {name!r}.{suggest(name, shared_layouts())}")
+        for split in [*self.numbers, *(split for layout in self.layout for split in layout.splits)]:
+            if split not in self.splits:
+                raise ValueError(f"the split {split!r} is named, and no count of it is given")
         return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The set's name and its aliases."""
+        return (self.name, *self.aliases)
+
+    @property
+    def ways(self) -> tuple[Layout, ...]:
+        """Every layout accepted, in order of preference."""
+        return (*self.layout, *(shared_layouts()[name] for name in self.layouts))
+
+
+def _known_placeholders(text: str) -> None:
+    for name in PLACEHOLDERS:
+        text = text.replace(name, "")
+    if "{" in text or "}" in text:
+        raise ValueError(f"{text!r} has braces that mean nothing here; known: {', '.join(sorted(PLACEHOLDERS))}")
+
+
+@cache
+def shared_layouts() -> Mapping[str, Layout]:
+    """The layouts of datasets/layouts.toml by their names; SuiteError names file and field."""
+    path = project_folder("datasets") / SHARED
+    return MappingProxyType({name: _validated(Layout, path, held, name) for name, held in _read(path).items()})
 
 
 def load(path: Path) -> Card:
     """The card in a TOML file; SuiteError names file and field."""
+    return _validated(Card, path, _read(path))
+
+
+def _read(path: Path) -> dict[str, object]:
     try:
-        return Card.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SuiteError(f"the card {path} is not TOML: {error}", exit=Exit.NOT_READY) from None
+
+
+def _validated(model: type[pydantic.BaseModel], path: Path, held: object, where: str = "") -> pydantic.BaseModel:
+    try:
+        return model.model_validate(held)
     except pydantic.ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in e['loc']) or 'card'}: {e['msg']}" for e in error.errors()]
+        prefix = (where,) if where else ()
+        lines = [f"{'.'.join(str(part) for part in (*prefix, *e['loc'])) or 'card'}: {_said(e)}" for e in error.errors()]
         raise SuiteError(f"the card {path} is faulty: {'; '.join(lines)}", exit=Exit.NOT_READY) from None
+
+
+def _said(error: Mapping[str, object]) -> str:
+    return "unknown key" if error["type"] == "extra_forbidden" else str(error["msg"]).removeprefix("Value error, ")
 
 
 @cache
 def cards() -> Mapping[str, Card]:
     """Every card of datasets/ by its name, in alphabetical order; SuiteError where two share a name or an alias."""
-    found = [load(path) for path in sorted(project_folder("datasets").glob("*.toml"))]
+    found = [load(path) for path in sorted(project_folder("datasets").glob("*.toml")) if path.name != SHARED]
     by_name: dict[str, str] = {}
     for one in found:
-        for name in (one.name, *one.aliases):
-            other = by_name.setdefault(name.casefold(), one.name)
-            if other != one.name:
-                raise SuiteError(f"the data sets {other} and {one.name} are both called {name!r}.", exit=Exit.NOT_READY)
-    return MappingProxyType({one.name: one for one in found})
+        for name in one.names:
+            if name.casefold() in by_name:
+                raise SuiteError(f"the data sets {by_name[name.casefold()]} and {one.name} are both called {name!r}.", exit=Exit.NOT_READY)
+            by_name[name.casefold()] = one.name
+    return MappingProxyType({one.name: one for one in sorted(found, key=lambda one: one.name.casefold())})
 
 
 def card(name: str) -> Card:
     """The card of this name or alias, whatever its case; raises `UnknownName` with suggestions."""
     for one in cards().values():
-        if name.casefold() in {known.casefold() for known in (one.name, *one.aliases)}:
+        if name.casefold() in {known.casefold() for known in one.names}:
             return one
     raise UnknownName(f"no data set is called {name!r}.{suggest(name, cards())}")
+
+
+def tree(one: Card, layout: Layout) -> Iterator[str]:
+    """The layout as indented lines that can be copied: the set's places, and the files below them."""
+    name = one.name
+    places = [place.replace("{set}", name) for place in layout.places]
+    others = f"   (or {', '.join(places[1:])})" if places[1:] else ""
+    yield f"{layout.of} ({' and '.join(layout.kinds) or 'no low-quality files'}):"
+    yield f"  {places[0]}/{others}"
+    for folder, names, what in ((layout.hq, layout.hq_names, "target"), (layout.lq, layout.lq_names, "low quality")):
+        if not folder:
+            continue
+        usual = "{}x{s}" if what == "low quality" and "sr" in layout.kinds else "{}"
+        file = "" if folder.endswith(".mat") else "/" + (names[0] if names else usual).replace("{}", "NAME") + ".png"
+        below = "/FOLDER" if layout.deep else ""
+        shown = (folder + below + file).removeprefix("./").replace("{set}", name)
+        splits = "|".join(layout.splits.values())
+        yield f"    {shown.replace('{split}', splits)}   ({what})"

@@ -3,14 +3,19 @@
 What is done to a file that is not plain 8-bit RGB:
 - grey (L): its plane is repeated in three equal channels, which loses nothing;
 - palette (P): its colours are looked up; refused if it has transparency;
-- alpha (RGBA, LA): dropped if it is opaque everywhere, else refused, since the background is not ours to choose;
+- alpha (RGBA, LA, or a colour that stands for transparent): dropped if it is opaque everywhere, else refused, since the background is not
+  ours to choose;
 - 16 bit, CMYK, 1 bit, floating point: refused, since a conversion would change values by a rule of ours;
+- several frames or pages: refused, since which is meant is not ours to choose; a camera's preview beside its photograph (MPO) is left out;
 - an EXIF orientation is applied, as viewers and OpenCV do; a colour profile is ignored, as everywhere in this field.
+
+`describe` says all this of a file, without raising.
 """
 
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +31,37 @@ Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 ACCEPTED = "8-bit RGB, grey, palette and opaque RGBA images are read"
+MODES = frozenset({"RGB", "L", "P", "RGBA", "LA"})
+BITS = {"1": 1, "I": 32, "F": 32}  # of Pillow's modes; 8 where nothing else is said
+ORIENTATION = 0x0112  # EXIF tag
+ENDINGS = {
+    "JPEG": (".jpg", ".jpeg"),
+    "MPO": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "TIFF": (".tif", ".tiff"),
+    "BMP": (".bmp",),
+    "WEBP": (".webp",),
+}
+
+# OpenCV's grey of 8-bit RGB: 0.299, 0.587 and 0.114 of 2^14, rounded.
+GREY_WEIGHTS, GREY_SHIFT = (4899, 9617, 1868), 14
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a file is: width and height as shown (upright), bits a channel, and in words why it is refused or what is done to it."""
+
+    path: Path
+    format: str = ""  # by its content
+    mode: str = ""  # Pillow's
+    width: int = 0
+    height: int = 0
+    bits: int = 0
+    alpha: str = "none"  # "opaque", "transparent", or "unknown" where the pixels were not looked at
+    orientation: int = 1  # EXIF's; 1 = upright
+    frames: int = 1
+    problem: str = ""  # why read_image refuses it; empty = it does not
+    remarks: tuple[str, ...] = ()
 
 
 def read_image(path: Path) -> Pixels:
@@ -34,29 +70,108 @@ def read_image(path: Path) -> Pixels:
 
     try:
         with Image.open(path) as file:
-            if any(";16" in str(tile[3]) for tile in getattr(file, "tile", ())):  # Pillow would cut 16-bit RGB to 8 bit
-                raise _refused(path, "16 bits a channel")
+            found = _odd(file)
+            if found:
+                raise _refused(path, found)
             file.load()
             upright = ImageOps.exif_transpose(file)
     except FileNotFoundError:
         raise SuiteError(f"there is no image file {path}.", exit=Exit.NOT_READY) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SuiteError(f"{path} cannot be read as an image: {error}. Replace the file or take it out.", exit=Exit.NOT_READY) from error
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise SuiteError(
+            f"{path} cannot be read as an image: {_why(path, error)}. Replace the file or take it out.", exit=Exit.NOT_READY
+        ) from error
     return np.array(_to_rgb(upright, path))
 
 
+def read_grey(path: Path) -> npt.NDArray[np.uint8]:
+    """The image file `path` as uint8 grey `(H, W, 1)`, upright, by OpenCV's rule; a grey file as it is. Raises as `read_image`."""
+    red, green, blue = np.moveaxis(read_image(path).astype(np.uint32), 2, 0)
+    total = GREY_WEIGHTS[0] * red + GREY_WEIGHTS[1] * green + GREY_WEIGHTS[2] * blue  # the weights sum to 2^14: equal channels stay
+    return ((total + (1 << GREY_SHIFT - 1)) >> GREY_SHIFT).astype(np.uint8)[..., None]
+
+
+def describe(path: Path, *, decode: bool = False) -> ImageFacts:
+    """What the file is, from its head alone, or with `decode` from its pixels too; never raises for what is in the file."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            facts = _head(path, file)
+    except FileNotFoundError:
+        return ImageFacts(path, problem=f"there is no image file {path}.")
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        return ImageFacts(path, problem=f"{path} cannot be read as an image: {_why(path, error)}. Replace the file or take it out.")
+    if not decode or facts.problem:
+        return facts
+    changes: dict[str, object] = {"alpha": "none" if facts.alpha == "none" else "opaque"}
+    try:
+        read_image(path)
+    except SuiteError as error:
+        changes = {"problem": str(error)}
+        if "transparent part" in str(error):
+            changes["alpha"] = "transparent"
+    return ImageFacts(**{**vars(facts), **changes})
+
+
+def _head(path: Path, file: Image) -> ImageFacts:
+    found = _odd(file)
+    orientation = int(file.getexif().get(ORIENTATION, 1))
+    turned = orientation in (5, 6, 7, 8)
+    width, height = file.size[::-1] if turned else file.size
+    remarks = [
+        "grey: its plane is repeated in three channels" if file.mode in ("L", "LA") else "",
+        "palette: its colours are looked up" if file.mode == "P" else "",
+        f"turned upright by its EXIF orientation {orientation}" if 2 <= orientation <= 8 else "",
+        "a camera's further pictures in it are left out" if file.format == "MPO" else "",
+        f"a {file.format} file, whatever its name" if path.suffix.lower() not in ENDINGS.get(file.format or "", ()) else "",
+    ]
+    alpha = "unknown" if file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info else "none"
+    return ImageFacts(
+        path,
+        file.format or "",
+        file.mode,
+        width,
+        height,
+        16 if _sixteen(file) else BITS.get(file.mode, 8),
+        alpha,
+        orientation,
+        int(getattr(file, "n_frames", 1)),
+        str(_refused(path, found)) if found else "",
+        tuple(remark for remark in remarks if remark),
+    )
+
+
+def _sixteen(file: Image) -> bool:
+    return file.mode.startswith("I;16") or any(";16" in str(tile[3]) for tile in getattr(file, "tile", ()))
+
+
+def _odd(file: Image) -> str:
+    """What makes an opened file one that is refused; empty if nothing in its head does."""
+    if _sixteen(file):  # Pillow would cut 16-bit RGB to 8 bit
+        return "16 bits a channel"
+    frames = int(getattr(file, "n_frames", 1))
+    if frames > 1 and file.format != "MPO":
+        return f"{frames} frames or pages"
+    return "" if file.mode in MODES else f"mode {file.mode}"
+
+
+def _why(path: Path, error: Exception) -> str:
+    try:
+        empty = path.stat().st_size == 0
+    except OSError:
+        empty = False
+    if empty:
+        return "it is empty (0 bytes)"
+    return "its content is of no image format that is known here" if type(error).__name__ == "UnidentifiedImageError" else str(error)
+
+
 def _to_rgb(image: Image, path: Path) -> Image:
-    if image.mode in ("RGB", "L"):
-        return image.convert("RGB")
-    if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    if image.mode == "RGB":
-        return image
-    if image.mode in ("RGBA", "LA"):
-        if image.getchannel("A").getextrema() != (255, 255):
-            raise _refused(path, f"a transparent part (mode {image.mode})")
-        return image.convert("RGB")
-    raise _refused(path, f"mode {image.mode}")
+    if "transparency" in image.info and image.mode in ("P", "RGB", "L"):  # a colour, or entries of the palette
+        image = image.convert("RGBA")
+    if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() != (255, 255):
+        raise _refused(path, f"a transparent part (mode {image.mode})")
+    return image.convert("RGB")
 
 
 def _refused(path: Path, found: str) -> SuiteError:

@@ -1,6 +1,7 @@
-"""What is wrong with image files and with sets of them: odd files, low-quality images that MATLAB did not make, images in two sets.
+"""What is wrong with image files, and which rule made low-quality images of their targets; remembered by file stamp.
 
-Facts of a file are remembered by its path, size and time of change (`Facts`, in the cache folder), so that a set is decoded once.
+Facts of a file, and the rule of a pair, are kept by path, size and time of change (`Remembered`, in the cache folder), so that a set is
+decoded once. Leaks between sets are found from the same facts (suite.data.leaks).
 """
 
 from __future__ import annotations
@@ -9,65 +10,126 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from suite.data.images import Pixels, read_image
+from suite.data.images import Pixels, describe, read_image
 from suite.data.locate import FilePair
-from suite.data.resize import imresize, mod_crop
+from suite.data.resize import Between, Border, imresize, mod_crop
 from suite.errors import SuiteError
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 THUMB = 16  # pixels a side of the small grey image by which near-identical images are found
-NEAR_DB = 32.0  # PSNR of two such images from which on they are called near-identical
+PROBES = 3  # pairs on which every rule is tried, to know which to try first on the others
 
-# What MATLAB's imresize did: the border by its release, rounding between the passes by the image's type.
-RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
+Kept = TypeVar("Kept")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What MATLAB's imresize did: the border by its release, rounding between the passes by the image's type."""
+
+    name: str
+    border: Border
+    between: Between
+
+
+RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "mirrored border, 8 bit between the passes (modern MATLAB)": ("mirror", "uint8"),
-        "replicated border, 8 bit between the passes (old MATLAB)": ("replicate", "uint8"),
-        "mirrored border, floating point between the passes": ("mirror", "float"),
+        rule.name: rule
+        for rule in (
+            Rule("mirrored border, 8 bit between the passes (modern MATLAB)", "mirror", "uint8"),
+            Rule("replicated border, 8 bit between the passes (old MATLAB)", "replicate", "uint8"),
+            Rule("mirrored border, floating point between the passes", "mirror", "float"),
+        )
     }
 )
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one file: why it cannot be read, or its size and what it is recognised by."""
+    """Of one file: why it cannot be read, what is done to it, or its size and what it is recognised by."""
 
     problem: str = ""
+    remarks: tuple[str, ...] = ()
     height: int = 0
     width: int = 0
-    pixels: str = ""  # digest of the pixels, cut to multiples of 24
-    thumb: tuple[int, ...] = ()  # THUMB x THUMB, 0..255
+    pixels: str = ""  # sha256 of the pixels, uint8 RGB in C order
+    cropped: str = ""  # the same of the image cut to multiples of 24, and of its size
+    thumb: str = ""  # THUMB x THUMB bytes, hexadecimal; empty where the image is smaller
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """Which rule made a low-quality image of its target (`exact`), else the nearest and how near; `problem`: sizes do not fit."""
+
+    rule: str = ""
+    exact: bool = False
+    psnr: float = 0.0  # dB, between the image and the nearest rule's
+    problem: str = ""
 
 
 def facts_of(path: Path) -> Facts:
     """Decodes the file; a problem is told, not raised."""
-    from suite.data.sets import COMMON_MULTIPLE
-
+    head = describe(path)
+    if head.problem:
+        return Facts(head.problem, head.remarks)
     try:
         image = read_image(path)
     except SuiteError as error:
-        return Facts(problem=str(error))
+        return Facts(str(error), head.remarks)
+    from suite.data.sets import COMMON_MULTIPLE
+
     cut = mod_crop(image, COMMON_MULTIPLE)
-    digest = hashlib.sha256(np.ascontiguousarray(cut if cut.size else image)).hexdigest()[:32]
-    return Facts("", image.shape[0], image.shape[1], digest, _thumb(image))
+    cut = np.ascontiguousarray(cut if cut.size else image)
+    cropped = hashlib.sha256(f"{cut.shape}".encode() + cut.tobytes()).hexdigest()
+    return Facts("", head.remarks, *image.shape[:2], hashlib.sha256(image.tobytes()).hexdigest(), cropped, _thumb(image))
 
 
-def _thumb(image: Pixels) -> tuple[int, ...]:
+def _thumb(image: Pixels) -> str:
     """Means over THUMB x THUMB equal parts of the grey image."""
-    grey = image.mean(axis=2)
-    rows, columns = (np.arange(THUMB + 1) * length // THUMB for length in grey.shape)
-    if min(grey.shape) < THUMB:
-        return ()
-    sums = np.add.reduceat(np.add.reduceat(grey, rows[:-1], axis=0), columns[:-1], axis=1)
-    counts = np.outer(np.diff(rows), np.diff(columns))
-    return tuple(int(value) for value in np.rint(sums / counts).ravel())
+    if min(image.shape[:2]) < THUMB:
+        return ""
+    rows, columns = (np.arange(THUMB + 1) * length // THUMB for length in image.shape[:2])
+    high = np.add.reduceat(image.sum(axis=2, dtype=np.float64), rows[:-1], axis=0)
+    sums = np.add.reduceat(high, columns[:-1], axis=1)
+    return np.rint(sums / (3 * np.outer(np.diff(rows), np.diff(columns)))).astype(np.uint8).tobytes().hex()
+
+
+def shrunk_by(pair: FilePair, scale: int, first: str = "") -> Shrunk:
+    """Which of RULES made the low-quality image of its target, `first` being tried first; SuiteError where a file cannot be read.
+
+    The target is cut to a multiple of `scale` before, as every protocol does.
+    """
+    whole, low = read_image(pair.hq), read_image(pair.lq)
+    high = mod_crop(whole, scale)
+    if high.shape[:2] != (low.shape[0] * scale, low.shape[1] * scale):
+        return Shrunk(problem=_sizes(whole, low, scale))
+    best = Shrunk(psnr=-1.0)
+    for name in sorted(RULES, key=lambda name: name != first):
+        made = imresize(high, 1 / scale, border=RULES[name].border, between=RULES[name].between)
+        if np.array_equal(made, low):
+            return Shrunk(name, True, float("inf"))
+        error = np.mean(np.square(made.astype(np.float64) - low))
+        value = float(10 * np.log10(255.0**2 / error))
+        best = Shrunk(name, False, value) if value > best.psnr else best
+    return best
+
+
+def _sizes(high: Pixels, low: Pixels, scale: int) -> str:
+    """Why the sizes do not fit, in words."""
+    (height, width), (rows, columns) = high.shape[:2], low.shape[:2]
+    said = f"{columns}x{rows} pixels (width x height) are not {width}x{height} // {scale} = {width // scale}x{height // scale}"
+    if (rows, columns) == (-(-height // scale), -(-width // scale)):
+        return f"{said}: made of a target that was not cut to a multiple of {scale} before"
+    if rows and height % rows == 0 and (height // rows) * columns == width:
+        return f"{said}, but a {height // rows}th: of another scale"
+    return f"{said}: of a target that was cut otherwise"
 
 
 class Remembered:
@@ -77,89 +139,101 @@ class Remembered:
         from models.cache import cache_folder
 
         self._store = store or cache_folder() / "data" / f"facts-{CACHE_VERSION}.json"
-        self._known: dict[str, dict[str, object]] = {}
-        with contextlib.suppress(OSError, ValueError):
-            known = json.loads(self._store.read_text(encoding="utf-8"))
-            self._known = known if isinstance(known, dict) else {}
+        held = self._read()
+        self._files = Stamped(held.get("files"), Facts)
+        self._pairs = Stamped(held.get("pairs"), Shrunk)
 
     def facts(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Facts]]:
         """Facts of every file, in order; those that are not known are found on all cores."""
         from suite.parallel import over
 
-        stamps = {path: _stamp(path) for path in paths}
-        fresh = [path for path in paths if self._recall(stamps[path]) is None]
-        found = over(facts_of, fresh)
+        keys = {path: (str(path.absolute()), _stamp(path)) for path in paths}
+        fresh = [path for path in keys if self._files.recall(*keys[path]) is None]
+        new = over(facts_of, fresh)
         for path in paths:
-            facts = self._recall(stamps[path])
-            if facts is None:
-                facts = next(found)
-                self._known[stamps[path]] = asdict(facts)
-            yield path, facts
+            found = self._files.recall(*keys[path])
+            if found is None:
+                found = next(new)
+                self._files.keep(*keys[path], found)
+            yield path, found
+
+    def shrunk(self, pairs: Sequence[FilePair], scale: int) -> Iterator[Shrunk]:
+        """The rule of every pair, in order; the rule that made the first of them is tried first on the others."""
+        from suite.parallel import over
+
+        keys = [(f"{pair.lq.absolute()}\0{scale}", _stamp(pair.hq, pair.lq)) for pair in pairs]
+        fresh = [pair for pair, key in zip(pairs, keys, strict=True) if self._pairs.recall(*key) is None]
+        first = common_rule(fresh[:PROBES], scale)
+        new = over(lambda pair: _told(pair, scale, first), fresh)
+        for key in keys:
+            found = self._pairs.recall(*key)
+            if found is None:
+                found = next(new)
+                self._pairs.keep(*key, found)
+            yield found
 
     def save(self) -> None:
-        """Writes the store, whole or not at all."""
+        """Writes the store, whole or not at all, with what another process wrote meanwhile."""
+        held = self._read()
+        known = {"files": self._files.merged(held.get("files")), "pairs": self._pairs.merged(held.get("pairs"))}
+        new = self._store.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):
             self._store.parent.mkdir(parents=True, exist_ok=True)
-            new = self._store.with_suffix(f".{os.getpid()}")
-            new.write_text(json.dumps(self._known), encoding="utf-8")
+            new.write_text(json.dumps(known), encoding="utf-8")
             new.replace(self._store)
 
-    def _recall(self, stamp: str) -> Facts | None:
-        held = self._known.get(stamp)
-        try:
-            return Facts(**(held | {"thumb": tuple(held["thumb"])})) if held else None
-        except (TypeError, KeyError):
+    def _read(self) -> dict[str, object]:
+        with contextlib.suppress(OSError, ValueError):
+            held = json.loads(self._store.read_text(encoding="utf-8"))
+            return held if isinstance(held, dict) else {}
+        return {}
+
+
+class Stamped(Generic[Kept]):
+    """Values of one type by a key and a stamp; one of another stamp, or that does not look right, is not known."""
+
+    def __init__(self, held: object, kind: type[Kept]) -> None:
+        self._held: dict[str, object] = dict(held) if isinstance(held, dict) else {}
+        self._kind = kind
+        self._new: dict[str, object] = {}
+
+    def recall(self, key: str, stamp: str) -> Kept | None:
+        """The value, or None."""
+        held = self._held.get(key)
+        if not isinstance(held, dict) or held.get("stamp") != stamp or not isinstance(held.get("is"), dict):
             return None
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in held["is"].items()}
+        plain = self._kind()
+        if values.keys() != vars(plain).keys() or any(type(values[name]) is not type(was) for name, was in vars(plain).items()):
+            return None
+        return self._kind(**values)
+
+    def keep(self, key: str, stamp: str, value: Kept) -> None:
+        """Notes the value."""
+        self._held[key] = self._new[key] = {"stamp": stamp, "is": asdict(value)}
+
+    def merged(self, held: object) -> dict[str, object]:
+        """What is in `held`, and what was noted since."""
+        return {**(held if isinstance(held, dict) else {}), **self._new}
 
 
-def _stamp(path: Path) -> str:
-    state = path.stat()
-    return f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}"
+def common_rule(pairs: Sequence[FilePair], scale: int) -> str:
+    """The rule that made most of these pairs' images; where several rules give the same image, each counts."""
+    counts = dict.fromkeys(RULES, 0)
+    for pair in pairs:
+        for name in RULES:
+            found = _told(pair, scale, name)
+            counts[name] += found.exact and found.rule == name
+    return max(counts, key=counts.__getitem__)
 
 
-def shrunk_by(pair: FilePair, scale: int) -> str:
-    """Which of RULES made the low-quality image of its target, or how far the nearest is from it."""
-    from suite.metrics.fidelity import psnr
-
-    high, low = mod_crop(read_image(pair.hq), scale), read_image(pair.lq)
-    if high.shape[:2] != (low.shape[0] * scale, low.shape[1] * scale):
-        return f"none: {low.shape[1]}x{low.shape[0]} pixels are not a {scale}th of {high.shape[1]}x{high.shape[0]}"
-    best, nearest = -1.0, ""
-    for rule, (border, between) in RULES.items():
-        made = imresize(high, 1 / scale, border=border, between=between)
-        if np.array_equal(made, low):
-            return rule
-        value = psnr(made, low)
-        if value > best:
-            best, nearest = value, rule
-    return f"none of MATLAB's three rules; nearest, at {best:.1f} dB: {nearest}"
+def _told(pair: FilePair, scale: int, first: str) -> Shrunk:
+    try:
+        return shrunk_by(pair, scale, first)
+    except SuiteError as error:
+        return Shrunk(problem=str(error))
 
 
-def shared(sets: Mapping[str, Mapping[Path, Facts]]) -> list[tuple[str, str, Path, Path]]:
-    """Images that two sets have in common: ("identical" | "near-identical", "first and second", file, file)."""
-    names = list(sets)
-    found = []
-    for index, first in enumerate(names):
-        for second in names[index + 1 :]:
-            found += [(kind, f"{first} and {second}", a, b) for kind, a, b in _common(sets[first], sets[second])]
-    return found
-
-
-def _common(first: Mapping[Path, Facts], second: Mapping[Path, Facts]) -> Iterable[tuple[str, Path, Path]]:
-    by_pixels = {facts.pixels: path for path, facts in first.items() if facts.pixels}
-    thumbs = [(path, np.array(facts.thumb, np.float64)) for path, facts in first.items() if facts.thumb]
-    matrix = np.stack([thumb for _, thumb in thumbs]) if thumbs else None
-    least = 255.0**2 / 10 ** (NEAR_DB / 10)
-    for path, facts in second.items():
-        if facts.pixels and facts.pixels in by_pixels:
-            yield "identical", by_pixels[facts.pixels], path
-        elif facts.thumb and matrix is not None:
-            errors = np.mean(np.square(matrix - np.array(facts.thumb, np.float64)), axis=1)
-            nearest = int(errors.argmin())
-            if errors[nearest] < least and np.std(facts.thumb) > np.sqrt(least):  # flat images resemble each other
-                yield "near-identical", thumbs[nearest][0], path
-
-
-def problems(facts: Mapping[Path, Facts], relative: Callable[[Path], str]) -> list[str]:
-    """A line for every file that cannot be read."""
-    return [f"{relative(path)}: {one.problem}" for path, one in facts.items() if one.problem]
+def _stamp(*paths: Path) -> str:
+    states = [path.stat() for path in paths]
+    return " ".join(f"{state.st_size} {state.st_mtime_ns}" for state in states) + (f" {paths[0].absolute()}" if len(paths) > 1 else "")

@@ -2,34 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from suite.data.cards import Card, Kind, Layout, card
-from suite.data.images import list_images
+from suite.data.cards import MADE, Card, Kind, Layout, card
+from suite.data.images import IMAGE_SUFFIXES, list_images
+from suite.data.pairing import Pairing, named, only_pairs, pair_up
 from suite.data.photos import Split
 from suite.errors import Exit, SuiteError
+from suite.output import note
 from suite.paths import data_folder
+
+LOOKED = 8  # folders named in a message
 
 
 @dataclass(frozen=True)
 class FilePair:
-    """Files of one image; `hq` is None where the set has no targets, `lq` where the suite makes it."""
+    """Files of one image; `hq` is None where the set has no targets, `lq` where the suite makes it.
+
+    `block` counts the images of a .mat file that holds many (suite.data.inspect_mat.read_block); None for an image file.
+    """
 
     name: str
     hq: Path | None
     lq: Path | None
+    block: int | None = None
 
 
 @dataclass(frozen=True)
 class Located:
-    """A layout that is there."""
+    """A layout that is there, at one scale or quality; `place` is the set's folder."""
 
     card: Card
     layout: Layout
+    split: Split
+    place: Path
     hq: Path | None
     lq: Path | None
+    scale: int = 1
+    level: int | None = None
+
+    @property
+    def files(self) -> Path:
+        """The folder (or .mat file) of the targets, or of the low-quality images where there are none."""
+        return self.hq or self.lq or self.place
+
+
+@dataclass(frozen=True)
+class _Put:
+    """What stands for the placeholders of a layout's folders."""
+
+    name: str
+    split: str
+    scale: int
+    level: int | None
+
+    def into(self, folder: str) -> str:
+        folder = folder.replace("{set}", self.name).replace("{split}", self.split).replace("{s}", str(self.scale))
+        return folder.replace("{q}", "none" if self.level is None else str(self.level))
+
+
+_said: set[tuple[str, Split, Kind]] = set()
 
 
 def file_pairs(
@@ -37,19 +72,25 @@ def file_pairs(
 ) -> list[FilePair]:
     """The files of one split of a set for a task of `kind`, in the first layout that is there below `root` (default: $SUITE_DATA).
 
-    A layout of the task's own kind is taken before those of others, whose targets serve too; low-quality files are those of the kind alone.
-    A set of one split serves whichever split is asked for. Raises SuiteError where the set is not there, or files have no partner.
+    Layouts go in the card's order, those that have low-quality files for the task before those of which only the targets serve; if
+    `name` is an alias, folders called so go first. Where several are there, standard error says once which is taken. A set of one split
+    serves whichever split is asked for; a set that is made of others, and is not there itself, is put together from its parts.
+    Raises SuiteError where the set is not there, or files have no partner.
     """
     chosen = card(name)
     wanted = _split_of(chosen, split)
-    places = [one for one in locate(chosen, root, scale=scale, level=level) if one.layout.split == wanted]
-    own = [one for one in places if one.layout.kind == kind]
-    others = [one for one in places if one.layout.kind != kind and one.hq is not None]
-    if not own and not others:
-        raise SuiteError(_not_there(chosen, wanted, root, scale, level), exit=Exit.NOT_READY)
-    if own:
-        return files_of(own[0], scale)
-    return [FilePair(pair.name, pair.hq, None) for pair in files_of(others[0], scale)]
+    places = [one for one in locate(chosen, root, scale=scale, level=level, called=name) if one.split == wanted]
+    own = [one for one in places if kind in one.layout.kinds and one.lq is not None]
+    others = [one for one in places if one.hq is not None and one not in own and not _is_mat(one.hq)]
+    usable = [*own, *others]
+    if not usable:
+        parts = _from_parts(chosen, kind, scale, level, root)
+        if parts is None:
+            raise SuiteError(_not_there(chosen, wanted, root, scale, level), exit=Exit.NOT_READY)
+        return parts
+    _say(chosen, wanted, kind, usable)
+    taken = usable[0]
+    return files_of(taken) if own else [FilePair(core, path, None) for core, path in targets_of(taken)]
 
 
 def _split_of(chosen: Card, split: Split) -> Split:
@@ -60,73 +101,181 @@ def _split_of(chosen: Card, split: Split) -> Split:
     raise SuiteError(f"{chosen.name} has no split {split!r}; it has {', '.join(chosen.splits)}.", exit=Exit.NOT_READY)
 
 
-def locate(chosen: Card, root: Path | None = None, *, scale: int = 1, level: int | None = None) -> list[Located]:
-    """Every layout of the card that is there: its targets' folder, or its low-quality folder where it has no targets."""
+def _from_parts(chosen: Card, kind: Kind, scale: int, level: int | None, root: Path | None) -> list[FilePair] | None:
+    """The files of every part, named after it; None where the set has no parts, or one is not there."""
+    found: list[FilePair] = []
+    for part in chosen.parts:
+        name, _, split = part.rpartition(":")
+        if not any(one.split == split for one in locate(card(name), root, scale=scale, level=level)):
+            return None
+        pairs = file_pairs(name, split=split, kind=kind, scale=scale, level=level, root=root)
+        found += [FilePair(f"{name}/{pair.name}", pair.hq, pair.lq, pair.block) for pair in pairs]
+    return found or None
+
+
+def _say(chosen: Card, split: Split, kind: Kind, usable: Sequence[Located]) -> None:
+    """Says which of several copies is taken, once a process."""
+    folders = list(dict.fromkeys(str(one.files) for one in usable))
+    if len(folders) > 1 and (chosen.name, split, kind) not in _said:
+        _said.add((chosen.name, split, kind))
+        note(f"{chosen.name} ({split}) is here {len(folders)} times; taken: {folders[0]}, not {', '.join(folders[1:])}.")
+
+
+def locate(chosen: Card, root: Path | None = None, *, scale: int = 1, level: int | None = None, called: str | None = None) -> list[Located]:
+    """Every layout of the card that is there below `root`, in order of preference: with images in its targets' folder, or in its
+    low-quality folder where it has no targets. `lq` is None where low-quality files of this scale or quality are not there.
+    """
     base = root if root is not None else data_folder()
     if base is None:
         return []
-    found = []
-    for layout in chosen.layouts:
-        hq, lq = (_folder(base, _filled(pattern, scale, level)) for pattern in (layout.hq, layout.lq))
-        made_by_task = layout.kind in ("sr", "denoise", "jpeg")
-        there = hq is not None if layout.hq else lq is not None
-        if there and (lq is not None or not layout.lq or made_by_task):
-            one = Located(chosen, layout, hq, lq)
-            if any(_sides(one, scale)):
-                found.append(one)
-    return found
+    folders = Folders()
+    found: dict[tuple[Path, Split, bool], Located] = {}
+    for one in _candidates(chosen, base, scale, level, folders):
+        kept = found.setdefault((one.files, one.split, bool(one.layout.hq)), one)
+        if kept.lq is None and one.lq is not None:  # the same targets, in a layout that has the other side too
+            found[one.files, one.split, bool(one.layout.hq)] = one
+    ordered = list(found.values())
+    alias = (called or "").casefold()
+    if alias and alias != chosen.name.casefold():
+        ordered.sort(key=lambda one: alias not in (part.casefold() for part in one.files.relative_to(base).parts))
+    return ordered
 
 
-def files_of(place: Located, scale: int) -> list[FilePair]:
-    """The files of a layout, paired by name; SuiteError lists those that have no partner."""
-    from suite.data.sets import match
+def _candidates(chosen: Card, base: Path, scale: int, level: int | None, folders: Folders) -> Iterator[Located]:
+    for layout in chosen.ways:
+        splits = _splits_of(chosen, layout)
+        for pattern in layout.places:
+            for name in chosen.names:
+                for split, spelled in splits.items():
+                    put = _Put(name, spelled, scale, level)
+                    place = folders.below(base, put.into(pattern))
+                    if place is None:
+                        continue
+                    hq = folders.below(place, put.into(layout.hq)) if layout.hq else None
+                    lq = folders.below(place, put.into(layout.lq)) if layout.lq else None
+                    one = Located(chosen, layout, split, place, hq, lq, scale, level)
+                    if _is_there(one):
+                        yield one if lq is None or _has_images(one, lq, layout.lq_names) else replace(one, lq=None)
+                if "{set}" not in pattern + layout.hq + layout.lq:
+                    break
 
-    high, low = _sides(place, scale)
+
+def _splits_of(chosen: Card, layout: Layout) -> dict[Split, str]:
+    """The splits that a layout holds: those that it names, those that numbers tell apart, or the set's first."""
+    return layout.splits or dict.fromkeys(chosen.numbers or list(chosen.splits)[:1], "")
+
+
+def _is_there(one: Located) -> bool:
+    layout = one.layout
+    if layout.hq and (one.hq is None or not _has_images(one, one.hq, layout.hq_names)):
+        return False
+    needs_low = bool(layout.lq) and (layout.whole or not layout.hq or not MADE & set(layout.kinds))
+    return not needs_low or (one.lq is not None and _has_images(one, one.lq, layout.lq_names))
+
+
+def _has_images(one: Located, folder: Path, patterns: Sequence[str]) -> bool:
+    if folder.is_file():
+        return True
+    images = _numbered(one, _images(folder, one.layout.deep))
+    return any(True for _ in (named(list(images), patterns, one.scale, one.level) if patterns else images))
+
+
+def _images(folder: Path, deep: bool) -> Iterator[Path]:
+    """Image and .mat files in the folder, unsorted and unchecked."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if deep and entry.is_dir():
+                yield from _images(Path(entry.path), deep)
+            elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES | {".mat"} and entry.is_file():
+                yield Path(entry.path)
+
+
+def _numbered(one: Located, paths: Iterator[Path] | Sequence[Path]) -> Iterator[Path]:
+    """Those of the split, where the card tells splits apart by numbers and the folder does not."""
+    limits = None if one.layout.splits else one.card.numbers.get(one.split)
+    for path in paths:
+        digits = path.stem.split("x", maxsplit=1)[0]
+        if limits is None or (digits.isdecimal() and limits[0] <= int(digits) <= limits[1]):
+            yield path
+
+
+def targets_of(place: Located) -> list[tuple[str, Path]]:
+    """(image's name, file) of every target; SuiteError where two files have one name."""
     if place.hq is None:
-        return [FilePair(path.stem, None, path) for path in low]
-    if not low:
-        return [FilePair(path.stem, path, None) for path in high]
-    return [FilePair(name, hq, lq) for name, hq, lq in match(high, low, scale)]
-
-
-def _sides(place: Located, scale: int) -> tuple[Sequence[Path], Sequence[Path]]:
-    """Files of both sides; in SelfExSR's layout they share a folder and differ in their endings."""
-    high = _images(place.hq)
-    if place.hq is not None and place.hq == place.lq:
-        ends = [f"_SRF_{scale}_{side}" for side in ("HR", "LR")]
-        both = [[path for path in high if path.stem.endswith(end)] for end in ends]
-        return both[0], both[1]
-    return high, _images(place.lq)
-
-
-def _images(folder: Path | None) -> Sequence[Path]:
-    if folder is None or not any(folder.iterdir()):
         return []
-    try:
-        return list_images(folder)
-    except SuiteError:  # a folder without images is no layout
-        return []
+    return _listed(place, place.hq, place.layout.hq_names)
 
 
-def _filled(pattern: str, scale: int, level: int | None) -> str:
-    return pattern.replace("{s}", str(scale)).replace("{q}", "none" if level is None else str(level))
+def files_of(place: Located) -> list[FilePair]:
+    """The files of a layout, paired by name; SuiteError lists those that have no partner. A .mat file of blocks gives a pair a block."""
+    if place.lq is not None and place.lq.is_file():
+        from suite.data.inspect_mat import block_names
+
+        return [FilePair(name, place.hq, place.lq, number) for number, name in enumerate(block_names(place.lq))]
+    if place.hq is None:
+        return [FilePair(name, None, path) for name, path in _listed(place, place.lq, place.layout.lq_names)]
+    if place.lq is None:
+        return [FilePair(name, path, None) for name, path in targets_of(place)]
+    return [FilePair(name, hq, lq) for name, hq, lq in only_pairs(pairing_of(place), place.scale)]
 
 
-def _folder(base: Path, relative: str) -> Path | None:
-    """The folder below `base`, whatever the case of its parts; None where it is not there."""
-    place = base
-    for part in Path(relative).parts:
-        if not place.is_dir():
-            return None
-        exact = place / part
-        if exact.is_dir():
+def pairing_of(place: Located) -> Pairing:
+    """The files of both sides of a layout that has both, and what has no partner."""
+    high = [path for _, path in targets_of(place)]
+    low = [path for _, path in _listed(place, place.lq, place.layout.lq_names)]
+    return pair_up(high, low, scale=place.scale, level=place.level, hq_names=place.layout.hq_names, lq_names=place.layout.lq_names)
+
+
+def _listed(place: Located, folder: Path, patterns: Sequence[str]) -> list[tuple[str, Path]]:
+    if place.layout.deep:
+        paths = sorted(_images(folder, deep=True))
+        return [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in paths]
+    mats = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".mat")
+    images = mats if mats and not place.layout.hq else list_images(folder)
+    return named(list(_numbered(place, images)), patterns, place.scale, place.level)
+
+
+class Folders:
+    """Folders below others, whatever the case of their names; what a folder holds is read once."""
+
+    def __init__(self) -> None:
+        self._held: dict[Path, dict[str, str]] = {}
+
+    def below(self, base: Path, relative: str) -> Path | None:
+        """The folder, or the file, `relative` below `base`; None where it is not there."""
+        place = base
+        for part in Path(relative).parts:
+            exact = place / part
+            if not exact.exists():
+                like = self._names(place).get(part.casefold())
+                if like is None:
+                    return None
+                exact = place / like
             place = exact
-            continue
-        like = sorted(one for one in place.iterdir() if one.name.casefold() == part.casefold() and one.is_dir())
-        if not like:
-            return None
-        place = like[0]
-    return place if relative and place.is_dir() else None
+        return place if place.exists() and (place.is_dir() or _is_mat(place)) else None
+
+    def _names(self, folder: Path) -> dict[str, str]:
+        if folder not in self._held:
+            names = sorted((entry.name for entry in folder.iterdir()), reverse=True) if folder.is_dir() else []
+            self._held[folder] = {name.casefold(): name for name in names}
+        return self._held[folder]
+
+
+def _is_mat(path: Path) -> bool:
+    return path.suffix.lower() == ".mat"
+
+
+def looked_for(chosen: Card, split: Split, scale: int, level: int | None) -> list[str]:
+    """The folders below the data folder in which the split is looked for, by the set's own name."""
+    found = []
+    for layout in chosen.ways:
+        splits = _splits_of(chosen, layout)
+        if split in splits:
+            put = _Put(chosen.name, splits[split], scale, level)
+            found += [Path(put.into(f"{place}/{layout.hq or layout.lq}")).as_posix() for place in layout.places]
+    return list(dict.fromkeys(found))
 
 
 def _not_there(chosen: Card, split: Split, root: Path | None, scale: int, level: int | None) -> str:
@@ -136,8 +285,10 @@ def _not_there(chosen: Card, split: Split, root: Path | None, scale: int, level:
             f"{chosen.name} is looked for in $SUITE_DATA, which is not set. "
             f"`python -m suite data show {chosen.name}` says in which folders of it."
         )
-    tried = [_filled(one.hq or one.lq, scale, level) for one in chosen.layouts if one.split == split]
+    tried = looked_for(chosen, split, scale, level)
+    more = f" and {len(tried) - LOOKED} more" if len(tried) > LOOKED else ""
+    count = f", {chosen.splits[split]} images" if chosen.splits[split] else ""
     return (
-        f"{chosen.name} ({split}, {chosen.splits[split]} images) is not in {base}; looked for {', '.join(dict.fromkeys(tried))}. "
-        f"`python -m suite data show {chosen.name}` says where it comes from."
+        f"{chosen.name} ({split}{count}) is not in {base}; looked for {', '.join(tried[:LOOKED])}{more}. "
+        f"`python -m suite data show {chosen.name}` says where it comes from and how it may lie."
     )

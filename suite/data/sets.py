@@ -67,18 +67,19 @@ class PairSource:
     task: Task
     rule: Protocol
     seed: int
+    block: int | None = None  # of a .mat file that holds many images
 
     def load(self) -> Pair:
         """The pair; SuiteError where a file cannot be read, or sizes do not fit."""
         scale = self.task.scale
-        hq = self.hq if isinstance(self.hq, np.ndarray) else _read(self.hq, self.task)
+        hq = self.hq if isinstance(self.hq, np.ndarray) else _read(self.hq, self.task, self.block)
         hq = _cropped(self.name, hq, scale)
         if self.rule.lowres == "float-y" and scale > 1:
             return Pair(self.name, _low_plane(hq, scale), hq)
         if self.lq is None:
             made = degradation(self.task.degradation).for_image(hq, self.seed, self.name, self.rule.noise or "bgr")
             return Pair(self.name, made, hq)
-        lq = _read(self.lq, self.task)
+        lq = _read(self.lq, self.task, self.block)
         if hq.shape[:2] != (lq.shape[0] * scale, lq.shape[1] * scale):
             cropped, wanted = (
                 (f", cropped to a multiple of {scale},", f"not {scale} times as large") if scale > 1 else ("", "of another size")
@@ -188,11 +189,16 @@ def _card_sources(name: str, split: Split, task: Task, rule: Protocol, seed: int
             "`python -m suite restore` restores such images.",
             exit=Exit.NOT_READY,
         )
-    return [PairSource(pair.name, pair.hq, pair.lq, task, rule, seed) for pair in found if pair.hq is not None]
+    return [PairSource(pair.name, pair.hq, pair.lq, task, rule, seed, pair.block) for pair in found if pair.hq is not None]
 
 
-def _read(path: Path, task: Task) -> Pixels:
-    image = read_image(path)
+def _read(path: Path, task: Task, block: int | None = None) -> Pixels:
+    if block is None:
+        image = read_image(path)
+    else:
+        from suite.data.inspect_mat import read_block
+
+        image = read_block(path, block)
     return grey(image)[..., None] if task.channels == 1 else image  # of three equal channels it is the plane itself
 
 
