@@ -1,6 +1,6 @@
 """Measuring a model on test sets, image by image, under a named protocol.
 
-`evaluate` measures a restorer on pairs in memory, for training. `measure_sets` is what `python -m suite evaluate` does: baselines and
+`evaluate` measures a restorer on pairs in memory, for training. `measure_set` is what `python -m suite evaluate` does: baselines and
 networks with weights, whole or tiled, on sets that are read as they are needed; images are scored while the network is at the next one.
 """
 

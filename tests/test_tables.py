@@ -86,3 +86,13 @@ def test_differences_are_taken_within_one_condition_only():
     table = table_of("vmambair-4", [made.done(made.VMAMBAIR[0], 26.0, backend="reference"), v1])
     measured = [cell.delta_measured for cell in table.rows[1].cells if cell.measured and cell.measured.seeds]
     assert measured == [None]
+
+
+def test_a_table_may_say_what_keeps_every_run_from_being_compared():
+    from suite.measured import obstacle
+
+    table = published.load(published.project_folder("results") / "published" / "vmambair.toml").table("vmambair-2")
+    (column,) = [column for column in table.columns if column.key == "ntire2020-psnr"]
+    spec = made.done(made.VMAMBAIR[0], 27.06, budget="paper", test_set="NTIRE2020-T1").spec.model_copy(update={"protocol": "real-sr@1"})
+    assert obstacle(spec, column, table) == "trained without GAN and perceptual losses"
+    assert obstacle(spec, column, table.model_copy(update={"unlike": ""})) == ""

@@ -1,7 +1,7 @@
 """Pairing the low-quality files of a set with their targets, by name: never by position, whatever the images' endings.
 
 A target of the image `baby` is called baby, baby_HR, baby_HR_x4 or baby_SRF_4_HR, its low-quality file baby, babyx4, baby_x4, baby_LR_x4,
-baby_LRBI_x4 and so on (HR_SUFFIXES and LR_SUFFIXES of suite.data.sets), unless a layout says how its files are called.
+baby_LRBI_x4 and so on (HQ_NAMES and LQ_NAMES), unless a layout says how its files are called.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.data.sets import HR_SUFFIXES, LR_SUFFIXES
 from suite.errors import Exit, SuiteError
 
-HQ_NAMES = tuple("{}" + suffix for suffix in HR_SUFFIXES)
-LQ_NAMES = tuple("{}" + suffix for suffix in LR_SUFFIXES)
+# How files of the image {} are called, {s} being the scale: MambaIR, BasicSR and DIV2K, RCAN, SelfExSR.
+HQ_NAMES = ("{}", "{}_HR", "{}_HR_x{s}", "{}_SRF_{s}_HR")
+LQ_NAMES = ("{}", "{}x{s}", "{}_x{s}", "{}_LR", "{}_LR_x{s}", "{}_LRBI_x{s}", "{}_SRF_{s}_LR")
 EXAMPLES = 3  # names shown of a longer list
 
 
@@ -77,7 +77,7 @@ def pair_up(
             continue
         partner = min(found)
         if len(found) > 1:
-            doubtful.append(f"{path} fits several low-quality files: {', '.join(sorted(one.name for one in found))}. Keep one.")
+            doubtful.append(f"{path} fits several low-quality files: {', '.join(sorted(one.stem for one in found))}. Keep one.")
         elif partner in taken:
             doubtful.append(f"{partner} fits both {taken[partner].name} and {path.name}. Rename one.")
         else:
@@ -91,9 +91,9 @@ def only_pairs(pairing: Pairing, scale: int) -> list[tuple[str, Path, Path]]:
     """The pairs; SuiteError lists what is left over, with counts and examples."""
     wrong = pairing.problems()
     if wrong:
-        endings = ", ".join(repr(suffix.format(s=scale)) for suffix in LR_SUFFIXES)
+        endings = ", ".join(repr(name.removeprefix("{}")) for name in filled(LQ_NAMES, scale, None))
         raise SuiteError(
-            f"files are paired by name, and some have no partner: {'; '.join(wrong)}. "
+            f"files are paired by name, and not all have one partner: {'; '.join(one.rstrip('.') for one in wrong)}. "
             f"A low-quality file is called like its target, with one of these endings: {endings}.",
             exit=Exit.NOT_READY,
         )

@@ -21,6 +21,7 @@ import numpy as np
 from models.lookup import UnknownName, suggest
 from suite.data.degradations import degradation
 from suite.data.images import Pixels, list_images, read_image
+from suite.data.pairing import only_pairs, pair_up
 from suite.data.photos import SPLITS, Split, load_photos
 from suite.data.resize import imresize, mod_crop
 from suite.errors import Exit, SuiteError
@@ -37,10 +38,6 @@ NamedImage = tuple[str, Pixels]
 SETS: Mapping[str, Callable[[Split], list[NamedImage]]] = MappingProxyType({"photos": load_photos})
 
 HIGH, LOW = ("HR", "target"), ("LR", "input")  # folders of a pair's two sides
-
-# How file names of one pair differ from the image's name, {s} being the scale: MambaIR, BasicSR and DIV2K, RCAN, SelfExSR.
-HR_SUFFIXES = ("", "_HR", "_HR_x{s}", "_SRF_{s}_HR")
-LR_SUFFIXES = ("", "x{s}", "_x{s}", "_LR", "_LR_x{s}", "_LRBI_x{s}", "_SRF_{s}_LR")
 
 COMMON_MULTIPLE = 24  # of the scales 2, 3, 4 and 8
 
@@ -151,7 +148,7 @@ def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, s
     hr_folder, lr_folder = _hr_folder(folder), _lr_folder(folder, task)
     if lr_folder is None:
         return [PairSource(path.stem, path, None, task, rule, seed) for path in list_images(hr_folder)]
-    matched = match(list_images(hr_folder), list_images(lr_folder), task.scale)
+    matched = only_pairs(pair_up(list_images(hr_folder), list_images(lr_folder), scale=task.scale), task.scale)
     return [PairSource(name, hr_path, lr_path, task, rule, seed) for name, hr_path, lr_path in matched]
 
 
@@ -255,43 +252,6 @@ def _lr_folder(folder: Path, task: Task) -> Path | None:
         names = " or ".join(f"{name}/" for name in HIGH)
         raise SuiteError(f"{folder} has {found[0].relative_to(folder)}/ but no {names} with the targets.", exit=Exit.NOT_READY)
     return found[0]
-
-
-def match(hr_paths: Sequence[Path], lr_paths: Sequence[Path], scale: int) -> list[tuple[str, Path, Path]]:
-    """(image's name, high-quality file, low-quality file) by HR_SUFFIXES and LR_SUFFIXES; SuiteError lists what is left over."""
-    lr_by_stem = {path.stem: path for path in lr_paths}
-    matched: list[tuple[str, Path, Path]] = []
-    lonely, taken = [], {}
-    for hr_path in hr_paths:
-        names = {hr_path.stem.removesuffix(suffix.format(s=scale)) for suffix in HR_SUFFIXES}
-        options = sorted({name + suffix.format(s=scale) for name in names for suffix in LR_SUFFIXES} & lr_by_stem.keys())
-        if len(options) > 1:
-            raise SuiteError(f"{hr_path} fits several low-quality files: {', '.join(options)}. Keep one.", exit=Exit.NOT_READY)
-        if not options:
-            lonely.append(hr_path)
-            continue
-        stem = options[0]
-        if stem in taken:
-            raise SuiteError(f"{lr_by_stem[stem]} fits both {taken[stem].name} and {hr_path.name}. Rename one.", exit=Exit.NOT_READY)
-        taken[stem] = hr_path
-        matched.append((min(names, key=len), hr_path, lr_by_stem[stem]))
-    spare = [path for path in lr_paths if path.stem not in taken]
-    if lonely or spare:
-        sides = [_left_over("high", "low", lonely), _left_over("low", "high", spare)]
-        suffixes = ", ".join(repr(suffix.format(s=scale)) for suffix in LR_SUFFIXES)
-        raise SuiteError(
-            f"files are paired by name, and some have no partner: {'; '.join(side for side in sides if side)}. "
-            f"A low-quality file is called like its target, with one of these endings: {suffixes}.",
-            exit=Exit.NOT_READY,
-        )
-    return matched
-
-
-def _left_over(quality: str, missing: str, paths: Sequence[Path]) -> str:
-    if not paths:
-        return ""
-    examples = ", ".join(path.name for path in paths[:3]) + (" ..." if len(paths) > 3 else "")
-    return f"{len(paths)} {quality}-quality without {missing}-quality in {paths[0].parent} ({examples})"
 
 
 def _cropped(name: str, image: Pixels, scale: int) -> Pixels:

@@ -149,6 +149,17 @@ def as_compared(protocol: Protocol, image: np.ndarray) -> np.ndarray:
     return _clamped(image).astype(np.float64)
 
 
+def unit_planes(image: np.ndarray, taker: str) -> npt.NDArray[np.float64]:
+    """`image`, `(H, W, 3)` or grey `(H, W, 1)`, uint8 or floating point in 0..1, as `(1, 3, H, W)`; ValueError names the `taker`."""
+    if image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(f"{taker} takes (H, W, 3) or (H, W, 1), not {image.shape}")
+    if image.dtype == np.uint8:
+        image = image / np.float64(255)
+    elif not np.issubdtype(image.dtype, np.floating) or not (image.min() >= 0 and image.max() <= 1):
+        raise ValueError(f"{taker} takes uint8 or floating point in 0..1, not {image.dtype} of {image.min():g} to {image.max():g}")
+    return np.broadcast_to(image, (*image.shape[:2], 3)).transpose(2, 0, 1)[None]
+
+
 def _values(protocol: Protocol, image: np.ndarray) -> np.ndarray:
     """What is compared, 0..255: a plane `(H, W)`, or `(H, W, 3)`."""
     image = as_compared(protocol, image)

@@ -25,6 +25,7 @@ import numpy as np
 
 from models.lookup import lookup
 from suite.errors import Exit, SuiteError
+from suite.metrics.fidelity import unit_planes
 from suite.output import note
 from suite.protocols import METRICS
 
@@ -75,14 +76,7 @@ def quality(metric: str, output: np.ndarray, target: np.ndarray) -> float:
 def _tensor(image: np.ndarray) -> torch.Tensor:
     import torch
 
-    if image.ndim != 3 or image.shape[2] not in (1, 3):
-        raise ValueError(f"pyiqa takes (H, W, 3) or (H, W, 1), not {image.shape}")
-    if image.dtype == np.uint8:
-        image = image / np.float64(255)
-    elif not np.issubdtype(image.dtype, np.floating) or not (image.min() >= 0 and image.max() <= 1):
-        raise ValueError(f"pyiqa takes uint8 or floating point in 0..1, not {image.dtype} of {image.min():g} to {image.max():g}")
-    planes = np.broadcast_to(image, (*image.shape[:2], 3)).transpose(2, 0, 1)[None]
-    return torch.from_numpy(np.ascontiguousarray(planes, dtype=np.float32))
+    return torch.from_numpy(np.ascontiguousarray(unit_planes(image, "pyiqa"), dtype=np.float32))
 
 
 def _model(metric: str) -> torch.nn.Module:

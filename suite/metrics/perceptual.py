@@ -29,6 +29,7 @@ import numpy as np
 from models.cache import cache_folder
 from models.lookup import lookup
 from suite.errors import Exit, SuiteError
+from suite.metrics.fidelity import unit_planes
 
 if TYPE_CHECKING:
     import torch
@@ -96,14 +97,7 @@ def _centred(image: np.ndarray) -> torch.Tensor:
     """`image` as the `(1, 3, H, W)` float32 in -1..1 that lpips takes."""
     import torch
 
-    if image.ndim != 3 or image.shape[2] not in (1, 3):
-        raise ValueError(f"LPIPS takes (H, W, 3) or (H, W, 1), not {image.shape}")
-    if image.dtype == np.uint8:
-        image = image / np.float64(255)
-    elif not np.issubdtype(image.dtype, np.floating) or not (image.min() >= 0 and image.max() <= 1):
-        raise ValueError(f"LPIPS takes uint8 or floating point in 0..1, not {image.dtype} of {image.min():g} to {image.max():g}")
-    planes = np.broadcast_to(image, (*image.shape[:2], 3)).transpose(2, 0, 1)[None]
-    return torch.from_numpy(np.ascontiguousarray(2 * planes - 1, dtype=np.float32))
+    return torch.from_numpy(np.ascontiguousarray(2 * unit_planes(image, "LPIPS") - 1, dtype=np.float32))
 
 
 def _network(metric: str) -> nn.Module:
