@@ -89,7 +89,7 @@ def planned(source: Path, target: Path, suffix: str, *, overwrite: bool) -> list
             raise SuiteError(f"{other} and {job.source} would both become {job.target}. Rename one of them.")
     there = [job.target for job in jobs if job.target.exists()]
     if there and not overwrite:
-        named = ", ".join(str(path) for path in there[:SHOWN]) + (" ..." if len(there) > SHOWN else "")
+        named = ", ".join(str(path) for path in there[:SHOWN]) + (f" and {len(there) - SHOWN} more" if len(there) > SHOWN else "")
         raise SuiteError(f"{len(there)} of {len(jobs)} restored images are there already: {named}. --overwrite replaces them.")
     return jobs
 

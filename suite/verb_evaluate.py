@@ -207,7 +207,7 @@ def _print(job: Job, results: Sequence[tuple[str, Sequence[Measured]]], out: Out
             [
                 {"image": image}
                 | {metric: f"{value:.4f}" for metric, value in values.items()}
-                | ({"tiles cost (dB)": None if cost is None else f"{-cost:.4f}"} if costs else {})
+                | ({"tiles cost (dB)": None if cost is None else f"{-cost:z.4f}"} if costs else {})
                 for image, values, cost in rows
             ]
         )
