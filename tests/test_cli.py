@@ -32,7 +32,10 @@ def run(tmp_path, capsys, monkeypatch):
         out, err = capsys.readouterr()
         return code, out, err
 
-    return call
+    users = ROOT / "reports" / "html" / "index.html"  # what a run without --report writes: never a test
+    before = users.stat().st_mtime_ns if users.exists() else None
+    yield call
+    assert (users.stat().st_mtime_ns if users.exists() else None) == before, f"the test wrote {users}: give it --report"
 
 
 @pytest.fixture
@@ -60,6 +63,11 @@ def fake(monkeypatch):
 
 def grid(*words):
     return ("run", "--grid", "mambair-tables-1-2", "--backend", "reference", "--device", "cpu", *words)
+
+
+def where(folder):
+    """Ledger and page of a test's own: those of the checkout are the user's."""
+    return ("--ledger", folder / "runs", "--report", folder / "page")
 
 
 # Help
@@ -196,7 +204,7 @@ def test_an_empty_list_says_so_on_standard_error(run, tmp_path):
 
 def test_a_dry_run_shows_cells_states_and_an_estimate_and_does_nothing(run, tmp_path, fake):
     fake(**{"mambair-sr-x2.mlp": "raises"})
-    words = grid("--only", "*.mlp", "--only", "*.no-conv", "--ledger", tmp_path / "runs", "--set", "iterations=7")
+    words = grid("--only", "*.mlp", "--only", "*.no-conv", *where(tmp_path), "--set", "iterations=7")
     code, _, _ = run(*words, "--launcher", "inline")
     assert code == Exit.INCOMPLETE
     before = sorted((tmp_path / "runs").iterdir())
@@ -222,7 +230,7 @@ def test_a_dry_run_shows_cells_states_and_an_estimate_and_does_nothing(run, tmp_
 
 def test_a_run_ends_in_a_report_and_one_line_that_says_so(run, tmp_path, fake):
     fake()
-    words = grid("--only", "*.mlp", "--launcher", "inline", "--ledger", tmp_path / "runs", "--report", tmp_path / "page")
+    words = grid("--only", "*.mlp", "--launcher", "inline", *where(tmp_path))
     page = tmp_path / "page" / "index.html"
     code, out, err = run(*words)
     assert (code, out) == (Exit.DONE, f"1 of 1 cells done; report: {page}\n")
@@ -244,8 +252,8 @@ def test_a_run_s_document_holds_its_records_alone_and_nothing_else_is_printed(ru
     Ledger(tmp_path / "runs").add(record(spec("of-another-run")))
     fake(**{"mambair-sr-x2.mlp": "raises"})
     monkeypatch.setattr("suite.cell.run_cell", chatty)
-    where = ("--launcher", "inline", "--ledger", tmp_path / "runs", "--report", tmp_path / "page")
-    code, out, err = run(*grid("--only", "*.mlp", "--only", "*.no-conv", *where, "--json"))
+    places = ("--launcher", "inline", *where(tmp_path))
+    code, out, err = run(*grid("--only", "*.mlp", "--only", "*.no-conv", *places, "--json"))
     document = json.loads(out)
     assert code == document["exit"] == Exit.INCOMPLETE
     assert {found["spec"]["model"]: found["status"] for found in document["records"]} == {
@@ -298,7 +306,7 @@ def test_a_profile_counts_at_the_size_asked_for(run):
 
 def test_threads_depend_on_what_is_selected_and_not_on_what_is_left(run, monkeypatch, tmp_path, fake):
     monkeypatch.setattr(machine, "cores", lambda: 12)
-    chosen = ("--launcher", "inline", "--ledger", tmp_path / "runs", "--report", tmp_path / "page")
+    chosen = ("--launcher", "inline", *where(tmp_path))
     fake(**{"mambair-sr-x2.mlp": "raises"})
     for _ in range(2):  # the second time, one cell is left
         assert "threads per cell: 6;" in run(*grid("--only", "*.mlp", "--only", "*.no-conv", *chosen))[2]
