@@ -13,6 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from models import MODELS
+from suite.measured import by_condition
+from suite.measured import heading as told_heading
+from suite.protocols import METRICS
 from suite.record import Crop, Record
 from suite.tables import Column, Row, Table
 
@@ -66,10 +70,9 @@ class Panel:
 
 @dataclass(frozen=True)
 class CurveSet:
-    """Training curves of one table under one set of conditions."""
+    """Training curves of one condition."""
 
     title: str
-    detail: str
     panels: tuple[Panel, ...]
 
 
@@ -136,38 +139,39 @@ def heading(column: Column) -> str:
     return f"{column.group}: {column.detail}" if column.kind == "retrained" else f"Paper budget: test set {column.detail}"
 
 
-def curve_sets(table: Table) -> tuple[CurveSet, ...]:
-    """Training loss and validation quality of every row that was trained, on axes shared by the set."""
+def curve_sets(records: Sequence[Record]) -> tuple[CurveSet, ...]:
+    """Training loss and validation quality of every trained network, on axes shared by the networks of a condition."""
     sets = []
-    for index in measured_columns(table):
-        metric = table.columns[index].metric
-        rows = [row for row in table.rows if _histories(row, index)]
-        if not rows:
-            continue
-        base = next((row for row in rows if row.baseline), None)
-        losses = {row.key: [[(p.iteration, p.loss) for p in run] for run in _histories(row, index)] for row in rows}
+    for alike in by_condition(records):
+        runs: dict[str, list[Record]] = {}
+        for record in alike:
+            if len(record.history) > 1:
+                runs.setdefault(record.spec.model, []).append(record)
+        metric = next((name for found in runs.values() for r in found for p in r.history for name in p.validation), "")
+        losses = {model: [[(p.iteration, p.loss) for p in r.history] for r in found] for model, found in runs.items()}
         scores = {
-            row.key: [[(p.iteration, p.validation[metric]) for p in run if metric in p.validation] for run in _histories(row, index)]
-            for row in rows
+            model: [[(p.iteration, p.validation[metric]) for p in r.history if metric in p.validation] for r in found]
+            for model, found in runs.items()
         }
-        behind = base.key if base else ""
+        behind = next((model for model in runs if any(parent(other) == model for other in runs)), "")
+        unit = METRICS[metric].unit if metric in METRICS else ""
         loss_charts = _charts("Training loss", losses, behind, log=True)
-        score_charts = _charts(f"Validation {metric}, {table.columns[index].unit}", scores, behind, log=False)
+        score_charts = _charts(f"Validation {metric}" + (f", {unit}" if unit else ""), scores, behind, log=False)
         panels = [
-            Panel(row.label, row.model or "", row.baseline, tuple(c[row.key] for c in (loss_charts, score_charts) if row.key in c))
-            for row in rows
+            Panel(model, model, model == behind, tuple(c[model] for c in (loss_charts, score_charts) if model in c)) for model in runs
         ]
-        sets.append(CurveSet(table.published.title, heading(table.columns[index]), tuple(p for p in panels if p.charts)))
+        sets.append(CurveSet(told_heading(alike[0].spec), tuple(p for p in panels if p.charts)))
     return tuple(found for found in sets if found.panels)
+
+
+def parent(model: str) -> str | None:
+    """The network that an ablation changes; None for any other."""
+    return MODELS[model].parent if model in MODELS else None
 
 
 def _records(row: Row, index: int) -> tuple[Record, ...]:
     measured = row.cells[index].measured
     return measured.records if measured else ()
-
-
-def _histories(row: Row, index: int) -> list[Sequence]:
-    return [record.history for record in _records(row, index) if len(record.history) > 1]
 
 
 Points = list[tuple[int, float]]

@@ -1,95 +1,74 @@
-"""How a table of the model is laid out: header rows, and for each model column its printed and measured parts.
+"""How a table of the model is laid out: two header rows as the papers print them, and its rows in their groups.
 
 Any rendering in rows and columns can use it. The first column (the network) and the last (the status) are not part of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from itertools import groupby
 
-from suite.tables import Column, Table
-
-Part = Literal["mark", "published", "measured", "verdict"]
+from suite.tables import Column, Row, Table
 
 
 @dataclass(frozen=True)
 class Head:
-    """A header cell of a table."""
+    """A header cell: of a group of columns, or of the one column `key`."""
 
     text: str
     detail: str = ""
     colspan: int = 1
-    rowspan: int = 1
     direction: str = ""
     marks: tuple[str, ...] = ()
-    css: str = ""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One visible column: which part of which model column it shows."""
-
-    kind: Part
-    index: int
-    first: bool  # of its model column
+    kind: str = ""
+    first: bool = True
+    key: str = ""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Header rows, and the visible columns below them."""
+    """Header rows, for each column whether it begins a group, and the rows by group."""
 
-    heads: tuple[tuple[Head, ...], ...]
-    slots: tuple[Slot, ...]
+    groups: tuple[Head, ...]
+    labels: tuple[Head, ...]
+    firsts: tuple[bool, ...]
+    blocks: tuple[tuple[str, tuple[Row, ...]], ...]
 
 
 def layout(table: Table) -> Layout:
-    """Header rows and visible columns: groups, then columns, then published, measured and verdict."""
-    slots: list[Slot] = []
+    """Header rows and blocks of rows of `table`."""
     groups: list[Head] = []
-    labels: list[Head] = []
-    parts: list[Head] = []
+    firsts: list[bool] = []
     before: Column | None = None
-    for index, column in enumerate(table.columns):
-        kinds = _slot_kinds(table, index)
-        slots += [Slot(kind, index, number == 0) for number, kind in enumerate(kinds)]
-        retrained = column.kind == "retrained"
-        if before is not None and _one_group(before, column):
-            groups[-1] = replace(groups[-1], colspan=groups[-1].colspan + len(kinds))
+    for column in table.columns:
+        firsts.append(before is None or not _one_group(before, column))
+        if firsts[-1]:
+            detail = _with_seeds(column, column.detail) if column.kind == "retrained" else ""
+            groups.append(Head(column.group, detail, kind=column.kind))
         else:
-            detail, css = (_with_seeds(column, column.detail), "first retrained") if retrained else ("", "first")
-            groups.append(Head(column.group, detail, len(kinds), css=css))
+            groups[-1] = replace(groups[-1], colspan=groups[-1].colspan + 1)
         before = column
-        labels.append(_label(column, kinds))
-        parts += [] if len(kinds) == 1 else [Head(kind, css="first" if number == 0 else kind) for number, kind in enumerate(kinds)]
-    return Layout((tuple(groups), tuple(labels), tuple(parts)), tuple(slots))
+    labels = tuple(_label(column, first) for column, first in zip(table.columns, firsts, strict=True))
+    blocks = tuple((name, tuple(rows)) for name, rows in groupby(table.rows, key=lambda row: row.group))
+    return Layout(tuple(groups), labels, tuple(firsts), blocks)
 
 
 def _one_group(left: Column, right: Column) -> bool:
     return left.kind == right.kind and left.group == right.group and (left.kind != "retrained" or left.detail == right.detail)
 
 
-def _label(column: Column, kinds: Sequence[str]) -> Head:
-    told = [] if column.kind == "retrained" or column.detail in (column.label, column.group) else [column.detail]
-    told += [kinds[0]] if len(kinds) == 1 and column.kind in ("quality", "cost") else []
-    unit = f",\N{NO-BREAK SPACE}{column.unit}" if column.unit and not column.label.startswith(column.unit) else ""
-    detail = "; ".join(part for part in told if part)
+def _label(column: Column, first: bool) -> Head:
+    detail = "" if column.kind == "retrained" or column.detail in (column.label, column.group) else column.detail
     detail = _with_seeds(column, detail) if column.kind == "quality" else detail
-    return Head(column.label + unit, detail, len(kinds), 2 if len(kinds) == 1 else 1, column.direction, column.marks, "first")
+    detail = "; ".join(part for part in (detail, "" if column.printed or column.kind == "retrained" else "measured alone") if part)
+    unit = (
+        f",\N{NO-BREAK SPACE}{column.unit}"
+        if column.unit and not column.label.startswith(column.unit) and f"({column.unit})" not in column.label
+        else ""
+    )
+    return Head(column.label + unit, detail, 1, column.direction, column.marks, column.kind, first, column.key)
 
 
 def _with_seeds(column: Column, detail: str) -> str:
     told = "" if not column.seeds else "1 seed" if column.seeds == 1 else f"{column.seeds} seeds"
     return "; ".join(part for part in (detail, told) if part)
-
-
-def _slot_kinds(table: Table, index: int) -> tuple[Part, ...]:
-    column = table.columns[index]
-    if column.kind == "mark":
-        return ("mark",)
-    if column.kind == "retrained" or not column.printed:
-        return ("measured",)
-    if column.kind == "cost" or any(row.cells[index].measured for row in table.rows):
-        return ("published", "measured", "verdict")
-    return ("published",)

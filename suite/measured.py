@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import Literal, TypeVar
 
 from suite import stats
+from suite.grids import GRIDS
 from suite.published import Column, PublishedTable
 from suite.record import Attempt, Record
 from suite.spec import RunSpec
@@ -82,6 +83,8 @@ class Cell:
     reason: str = ""
     command: str = ""  # what to run to know more
     marks: tuple[str, ...] = ()  # of footnotes
+    published_rank: int | None = None  # among the printed values of its column and group of rows, 1 = best
+    measured_rank: int | None = None  # among the measured ones
 
 
 def latest(records: Iterable[AnyRecord]) -> tuple[AnyRecord, ...]:
@@ -104,6 +107,30 @@ def dataset_name(name: str) -> str:
     return PurePath(name).name or name
 
 
+def told(spec: RunSpec) -> tuple[str, str]:
+    """What people are told of a cell's setting: a title, and its conditions."""
+    network = "full network" if not spec.width and spec.depth_divisor == 1 else f"width {spec.width or 'full'}, depth ÷{spec.depth_divisor}"
+    return f"Re-trained at {spec.budget} budget", f"test set {dataset_name(spec.test_set)}; {network}; {spec.iterations:,} iterations"
+
+
+def heading(spec: RunSpec) -> str:
+    """What the measurements of a condition are called away from their table."""
+    title, conditions = told(spec)
+    return f"{spec.task}: {title[0].lower()}{title[1:]}; {conditions}"
+
+
+def by_condition(records: Iterable[Record]) -> tuple[tuple[Record, ...], ...]:
+    """The records of each condition, by seed within a model, in the order in which conditions and models first appear."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(condition(record.spec), []).append(record)
+    found = []
+    for members in groups.values():
+        models = list(dict.fromkeys(record.spec.model for record in members))
+        found.append(tuple(sorted(members, key=lambda record: (models.index(record.spec.model), record.spec.seed))))
+    return tuple(found)
+
+
 def error_line(record: Attempt) -> str:
     """The line of a failed record's error that says what went wrong."""
     lines = [line.strip() for line in (record.error or "").splitlines() if line.strip()]
@@ -112,9 +139,10 @@ def error_line(record: Attempt) -> str:
     return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 
 
-def command(grid: str, model: str, *, budget: str = "", seeds: int = 1, changes: Mapping[str, str] | None = None) -> str:
-    """The command line that measures `model` as a row of `grid`."""
-    words = [COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(model)]
+def command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 1, changes: Mapping[str, str] | None = None) -> str:
+    """The command line that measures `model` on `task` as a row of `grid`; the task is named where the grid has several for the model."""
+    several = grid in GRIDS and sum(pairing.model == model for pairing in GRIDS[grid].pairings) > 1
+    words = [COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(f"{model}@{task}" if several else model)]
     words += ["--budget", shlex.quote(budget)] if budget else []
     words += ["--seeds", str(seeds)] if seeds > 1 else []
     for field, value in (changes or {}).items():
@@ -127,7 +155,7 @@ def regenerate(grid: str, records: Sequence[Record]) -> str:
     spec = records[0].spec
     sets = ("train_set", "validation_set", "test_set")
     changes = {field: getattr(spec, field) for field in sets if getattr(spec, field) != RunSpec.model_fields[field].default}
-    return command(grid, spec.model, budget=spec.budget, seeds=max(record.spec.seed for record in records) + 1, changes=changes)
+    return command(grid, spec.model, spec.task, budget=spec.budget, seeds=max(r.spec.seed for r in records) + 1, changes=changes)
 
 
 def obstacle(spec: RunSpec, column: Column, table: PublishedTable) -> str:

@@ -2,8 +2,8 @@
 
 Nothing here knows HTML: `build` gives what any rendering needs. A published column keeps its place; a record's number
 goes into it only where it may be compared (paper budget, full network, the published test set, a protocol that measures
-alike). Every other measurement stands in a column of its own, one for each set of conditions, and is compared with
-nothing but its own baseline row.
+alike). Every other measurement stands in a column of its own, one for each setting, and is compared with nothing but its
+own baseline row. A setting is what the header tells of the conditions: rows of different tasks (x2, x3, x4) share it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from suite.measured import (
     Status,
     command,
     condition,
-    dataset_name,
     delta,
     latest,
     measure,
     obstacle,
     origin_of,
     regenerate,
+    told,
     unavailable,
 )
 from suite.published import SCALES, Finding, Paper, PublishedTable
 from suite.published import Column as PublishedColumn
 from suite.published import Row as PublishedRow
+from suite.ranking import ranks
 from suite.record import Record
 from suite.spec import RunSpec
 
@@ -95,9 +96,9 @@ class _Line:
 
 
 def build(papers: Sequence[Paper], records: Iterable[Record]) -> tuple[Table, ...]:
-    """Every table of `papers` that is shown, in order, filled with what `records` measured; no record is needed."""
+    """Every table of `papers`, in order, filled with what `records` measured; no record is needed."""
     current = latest(records)
-    return tuple(_table(paper, published, current) for paper in papers for published in paper.tables if published.shown)
+    return tuple(_table(paper, published, current) for paper in papers for published in paper.tables)
 
 
 def _table(paper: Paper, published: PublishedTable, records: Sequence[Record]) -> Table:
@@ -108,13 +109,14 @@ def _table(paper: Paper, published: PublishedTable, records: Sequence[Record]) -
         filled = [_published_cell(line, column) for line in lines]
         columns.append(_published_column(column, filled, marks))
         cells.append(filled)
-    for column, spec in _retrained_columns(published, lines):
-        filled = [_retrained_cell(line, column.metric, condition(spec)) for line in lines]
+    for column, setting in _retrained_columns(published, lines):
+        filled = [_retrained_cell(line, column.metric, setting) for line in lines]
         columns.append(replace(column, warning=_data_warning(filled), seeds=_seeds(filled)))
         cells.append(filled)
     start = next((index for index, line in enumerate(lines) if line.baseline), None)
     if start is not None:
         cells = [[_with_delta(cell, filled[start], column) for cell in filled] for column, filled in zip(columns, cells, strict=True)]
+    cells = [_ranked(filled, column, lines) for column, filled in zip(columns, cells, strict=True)]
     rows = tuple(_row(published, line, columns, [filled[index] for filled in cells], marks) for index, line in enumerate(lines))
     findings = tuple(note for finding in published.findings for note in _finding(finding, rows, columns))
     return Table(paper, published, tuple(columns), rows, footnotes, findings)
@@ -127,10 +129,14 @@ def _lines(paper: Paper, published: PublishedTable, records: Sequence[Record]) -
         home = paper.table(baseline.table)
         places.insert(0, (home.row(baseline.row), home))
     lines = []
+    by_model: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda record: record.spec.seed):
+        by_model.setdefault(record.spec.model, []).append(record)
     for row, home in places:
+        tasks = {row.task} if row.task else {column.task or home.task for column in home.columns}
         runs: dict[str, tuple[Record, ...]] = {}
-        for record in sorted(records, key=lambda record: record.spec.seed):
-            if row.model == record.spec.model and (row.task or home.task) == record.spec.task:
+        for record in by_model.get(row.model or "", ()):
+            if record.spec.task in tasks:
                 key = condition(record.spec)
                 runs[key] = (*runs.get(key, ()), record)
         is_baseline = baseline is not None and row.key == baseline.row and home.id == (baseline.table or published.id)
@@ -154,7 +160,7 @@ def _published_column(column: PublishedColumn, cells: Sequence[Cell], marks: Map
     size = column.input_size or (next(iter(sizes)) if len(sizes) == 1 else None)
     detail = column.dataset
     if column.kind == "cost":
-        detail = "; ".join(part for part in (f"input {size[0]}×{size[1]}" if size else "", column.convention) if part)
+        detail = f"input {size[0]}×{size[1]}" if size and column.metric != "params" else ""
     return Column(
         key=column.key,
         group=column.group,
@@ -199,7 +205,8 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple
         extra = (f"{len(measured) - 1} more setting(s) qualify; see the list of cells",) if len(measured) > 1 else ()
         return Cell(measured=replace(best, notes=best.notes + extra), command=best.origin.command)
     changes = {"test_set": column.test_sets[0]} if column.test_sets else {}
-    wanted = command(grid, row.model or "", budget="paper", changes=changes)
+    task = row.task or column.task or line.home.task
+    wanted = command(grid, row.model or "", task, budget="paper", changes=changes)
     done = [records for records in runs.values() if any(record.status == "done" for record in records)]
     if not fitting and done:
         reasons = sorted({obstacle(records[0].spec, column, line.home) for records in done})
@@ -207,17 +214,17 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple
     tried = list(fitting.values()) or list(runs.values())
     if tried:
         return unavailable(tried[0], column.metric, grid)
-    return Cell(status=Status.PUBLISHED, reason="not run", command=command(grid, row.model or ""))
+    return Cell(status=Status.PUBLISHED, reason="not run", command=command(grid, row.model or "", task))
 
 
 def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Record, ...]]) -> Cell:
     """The cell of a cost, without its published value; a failed record may still carry the cost."""
     row, grid = line.row, line.home.grid
     counted = [record for records in runs.values() for record in records if record.cost is not None]
-    wanted = row.input_size or column.input_size
+    wanted = None if column.metric == "params" else row.input_size or column.input_size
     fitting = [record for record in counted if record.cost and wanted in (None, record.cost.input_size)]
     if not fitting:
-        missing = command(grid, row.model or "")
+        missing = command(grid, row.model or "", row.task or line.home.task)
         if counted and counted[0].cost and wanted:
             height, width = counted[0].cost.input_size
             reason = f"counted at {height}×{width}, not at {wanted[0]}×{wanted[1]}"
@@ -232,24 +239,26 @@ def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Re
     return Cell(measured=measured, command=origin.command)
 
 
-def _retrained_columns(published: PublishedTable, lines: Sequence[_Line]) -> list[tuple[Column, RunSpec]]:
-    """One column for each set of conditions that no printed column can take, and for each metric of the table."""
+def _retrained_columns(published: PublishedTable, lines: Sequence[_Line]) -> list[tuple[Column, Mapping[str, str]]]:
+    """One column for each setting that no printed column can take and each metric, with the setting's condition by task."""
     qualities = [column for column in published.columns if column.kind == "quality"]
     specs = {key: records[0].spec for line in lines for key, records in line.runs.items()}
-    apart = {key: spec for key, spec in specs.items() if all(obstacle(spec, column, published) for column in qualities)}
-    ordered = sorted(apart.values(), key=lambda spec: (spec.iterations, spec.test_set, condition(spec)))
+    apart = [spec for spec in specs.values() if all(obstacle(spec, column, published) for column in qualities)]
+    by_task = any(column.task for column in qualities)  # then a row holds several tasks, and a setting but one
+    settings: dict[tuple[str, str], dict[str, str]] = {}
+    for spec in sorted(apart, key=lambda spec: (spec.iterations, spec.test_set, condition(spec))):
+        title, conditions = told(spec)
+        alike = [other for other in apart if other.task == spec.task and told(other) == (title, conditions)]
+        differing = [f for f in RunSpec.model_fields if f not in ("model", "seed") and len({getattr(other, f) for other in alike}) > 1]
+        detail = "; ".join([*([spec.task] if by_task else []), conditions, *(f"{field} {getattr(spec, field)}" for field in differing)])
+        settings.setdefault((title, detail), {})[spec.task] = condition(spec)
     found = []
-    for index, spec in enumerate(ordered):
-        alike = [other for other in ordered if _told(other) == _told(spec)]
-        differing = [
-            field for field in RunSpec.model_fields if field not in ("model", "seed") and len({getattr(o, field) for o in alike}) > 1
-        ]
-        detail = "; ".join([_told(spec)[1], *(f"{field} {getattr(spec, field)}" for field in differing)])
+    for index, ((title, detail), setting) in enumerate(settings.items()):
         for metric in dict.fromkeys(column.metric for column in qualities):
             like = next(column for column in qualities if column.metric == metric)
             column = Column(
                 key=f"retrained-{index}-{metric}",
-                group=_told(spec)[0],
+                group=title,
                 label=metric,
                 kind="retrained",
                 metric=metric,
@@ -259,24 +268,20 @@ def _retrained_columns(published: PublishedTable, lines: Sequence[_Line]) -> lis
                 detail=detail,
                 printed=False,
             )
-            found.append((column, spec))
+            found.append((column, setting))
     return found
 
 
-def _told(spec: RunSpec) -> tuple[str, str]:
-    """What a header says of a re-trained column: its title, and its conditions."""
-    network = "full network" if not spec.width and spec.depth_divisor == 1 else f"width {spec.width or 'full'}, depth ÷{spec.depth_divisor}"
-    return f"Re-trained at {spec.budget} budget", f"test set {dataset_name(spec.test_set)}; {network}; {spec.iterations:,} iterations"
-
-
-def _retrained_cell(line: _Line, metric: str, key: str) -> Cell:
+def _retrained_cell(line: _Line, metric: str, setting: Mapping[str, str]) -> Cell:
     grid = line.home.grid
-    records = line.runs.get(key)
-    if records is None:
+    key = next((key for key in setting.values() if key in line.runs), "")
+    if not key:
         if line.row.model is None:
             return Cell(reason="not ours to run")
-        budget = json.loads(key)["budget"]
-        return Cell(status=Status.UNAVAILABLE, reason="not run", command=command(grid, line.row.model, budget=budget))
+        budget = json.loads(next(iter(setting.values())))["budget"]
+        again = command(grid, line.row.model, line.row.task or line.home.task, budget=budget)
+        return Cell(status=Status.UNAVAILABLE, reason="not run", command=again)
+    records = line.runs[key]
     measured = measure(records, metric, key, grid)
     return Cell(measured=measured, command=measured.origin.command) if measured else unavailable(records, metric, grid)
 
@@ -303,6 +308,20 @@ def _with_delta(cell: Cell, base: Cell, column: Column) -> Cell:
     if isinstance(cell.published, float) and isinstance(base.published, float):
         published = cell.published - base.published
     return replace(cell, delta_published=published, delta_measured=delta(cell.measured, base.measured, column.metric))
+
+
+def _ranked(cells: Sequence[Cell], column: Column, lines: Sequence[_Line]) -> list[Cell]:
+    """The cells of a column with their places among the rows of their group: printed among printed, measured among measured."""
+    if column.kind not in ("quality", "retrained"):
+        return list(cells)
+    ranked = list(cells)
+    for group in dict.fromkeys(line.row.group for line in lines):
+        places = [index for index, line in enumerate(lines) if line.row.group == group]
+        printed = ranks([cells[i].published for i in places], column.direction)
+        means = [found.estimate.mean if (found := cells[i].measured) else None for i in places]
+        for i, place, own in zip(places, printed, ranks(means, column.direction), strict=True):
+            ranked[i] = replace(cells[i], published_rank=place, measured_rank=own if sum(m is not None for m in means) > 1 else None)
+    return ranked
 
 
 def _row(

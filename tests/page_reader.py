@@ -76,17 +76,23 @@ def read(records):
     return reader.root
 
 
-def row_of(root, table, label):
-    """The cells of a row as {column: [texts]}."""
-    body = next(root.one("section", id=table).all("tbody"))
-    for row in body.all("tr"):
-        if next(row.all("th", scope="row")).text.startswith(label):
-            cells = {}
-            for cell in row.all("td"):
-                cells.setdefault(cell.attributes["data-column"], []).append(cell.text)
-            return cells
+def row_of(root, table, label, group=""):
+    """The cells of a row as {column: [texts]}: of what is printed, found and judged, or of the whole cell."""
+    for body in root.one("section", id=table).all("tbody"):
+        rows = list(body.all("tr"))
+        if "group" in (rows[0].attributes.get("class") or "").split():
+            if group and rows[0].text != group:
+                continue
+            rows = rows[1:]
+        for row in rows:
+            if next(row.all("th", scope="row")).text.startswith(label):
+                parts = ("printed", "found", "verdict")
+                return {
+                    cell.attributes["data-column"]: [part.text for name in parts for part in cell.all("div", class_=name)] or [cell.text]
+                    for cell in row.all("td")
+                }
     raise AssertionError(f"no row {label}")
 
 
-def statuses(root, table, label):
-    return row_of(root, table, label)["status"][0]
+def statuses(root, table, label, group=""):
+    return row_of(root, table, label, group)["status"][0]

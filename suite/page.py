@@ -1,0 +1,301 @@
+"""What the report of trained models shows, as data: tables with what stands below them, curves, images, cells, provenance.
+
+Tables are built from the papers' (suite/tables.py), everything that a record has but once (curves, image by image, costs) from
+the records themselves, by condition: a record may stand in several tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from suite import figures
+from suite.layout import Layout, layout
+from suite.measured import (
+    COMMAND,
+    Measured,
+    Origin,
+    Status,
+    by_condition,
+    error_line,
+    heading,
+    holds,
+    regenerate,
+)
+from suite.protocols import METRICS
+from suite.published import PublishedTable
+from suite.record import Record
+from suite.tables import Row, Table
+from suite.text import fixed, span
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """A metric image by image, averaged over seeds."""
+
+    title: str
+    metric: str
+    digits: int
+    labels: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
+    means: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table with all that stands below it."""
+
+    table: Table
+    layout: Layout
+    forest: figures.Forest | None
+    strips: tuple[figures.Strip, ...]
+    tolerances: tuple[str, ...]  # what "reproduced" means, a sentence each
+    missing: tuple[tuple[str, str, str], ...]  # label, why, command
+
+
+@dataclass(frozen=True)
+class About:
+    """What is told of a measured number on request."""
+
+    label: str
+    facts: tuple[tuple[str, tuple[str, ...]], ...]
+    fingerprints: tuple[str, ...]
+    command: str
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A machine, its software and a state of the code, under which some cells ran."""
+
+    name: str
+    machine: tuple[tuple[str, str], ...]
+    packages: tuple[tuple[str, str], ...]
+    commit: str
+    dirty: bool | None
+    launchers: tuple[str, ...]
+    threads: tuple[int, ...]
+    cells: int
+
+
+@dataclass(frozen=True)
+class CellLine:
+    """A record in the list of cells."""
+
+    record: Record
+    metrics: tuple[tuple[str, str], ...]
+    environment: str
+    error: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the templates show."""
+
+    summary: str
+    span: str
+    command: str
+    sections: tuple[Section, ...]
+    abouts: tuple[tuple[str, About], ...]  # by identifier
+    curves: tuple[figures.CurveSet, ...]
+    images: tuple[ImageTable, ...]
+    uncounted: tuple[tuple[str, str], ...]  # model, operators without a cost
+    tally: tuple[tuple[Status, int], ...]
+    cells: tuple[CellLine, ...]
+    failed: tuple[CellLine, ...]
+    environments: tuple[Environment, ...]
+    protocols: tuple[tuple[str, str], ...]
+    data: tuple[tuple[str, str], ...]
+    backends: tuple[tuple[str, str], ...]
+    seeds: tuple[int, ...]
+
+
+def page(tables: Sequence[Table], records: Sequence[Record]) -> Page:
+    """What the page shows of these tables, built from these records (one a cell)."""
+    environments = _environments(records)
+    ablations_last = sorted(tables, key=lambda table: table.published.baseline is not None)  # whose grid is the smaller one
+    grids = {key: table.published.grid for table in ablations_last for row in table.rows for key in _places(table, row)}
+    default = next((table.published.grid for table in tables if table.published.baseline), "tasks")
+    cells = tuple(_cell_line(r, environments, grids.get((r.spec.model, r.spec.task), "tasks")) for r in records)
+    moments = sorted(
+        moment for record in records if record.provenance for moment in (record.provenance.started, record.provenance.finished)
+    )
+    judged = [
+        cell.status
+        for table in tables
+        for row in table.rows
+        for column, cell in zip(table.columns, row.cells, strict=True)
+        if column.printed and cell.status and not row.borrowed
+    ]
+    done = [record for record in records if record.status == "done"]
+    return Page(
+        summary=_summary(records),
+        span=span(moments[0], moments[-1]) if moments else "",
+        command=f"{COMMAND} --grid {default}",
+        sections=tuple(_section(table) for table in tables),
+        abouts=_abouts(tables),
+        curves=figures.curve_sets(done),
+        images=tuple(found for alike in by_condition(done) for found in _image_tables(alike)),
+        uncounted=_uncounted(records),
+        tally=tuple((status, judged.count(status)) for status in Status),
+        cells=cells,
+        failed=tuple(line for line in cells if line.record.status == "failed"),
+        environments=tuple(environments.values()),
+        protocols=_pairs((f"{r.protocol.name}@{r.protocol.version}", r.protocol.statement) for r in records if r.protocol),
+        data=_pairs(pair for r in records if r.provenance for pair in r.provenance.data_checksums.items()),
+        backends=_pairs((r.spec.backend, r.provenance.backend_reason) for r in records if r.provenance),
+        seeds=tuple(sorted({record.spec.seed for record in records})),
+    )
+
+
+def _places(table: Table, row: Row) -> list[tuple[str, str]]:
+    """The (model, task) pairs whose records fill a row."""
+    published = next((found for found in table.published.rows if found.key == row.key), None)
+    if row.model is None or published is None:  # a borrowed row is its own table's
+        return []
+    tasks = {published.task} if published.task else {column.task or table.published.task for column in table.published.columns}
+    return [(row.model, task) for task in tasks]
+
+
+def _section(table: Table) -> Section:
+    missing = {}
+    for row in table.rows:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            if cell.command and cell.measured is None and (column.kind != "cost" or cell.status == Status.UNAVAILABLE):
+                missing.setdefault(cell.command, (row.label, cell.reason, cell.command))
+    return Section(
+        table, layout(table), figures.forest(table), figures.strips(table), _tolerances(table.published), tuple(missing.values())
+    )
+
+
+def _tolerances(table: PublishedTable) -> tuple[str, ...]:
+    """What "reproduced" means for the table's columns; those with one reason share a sentence."""
+    shared: dict[str, dict[str, None]] = {}
+    for column in table.columns:
+        if column.tolerance:
+            absolute = column.tolerance.absolute
+            within = f"{100 * (column.tolerance.relative or 0):.2g} %" if absolute is None else f"{absolute:g} {column.unit}".strip()
+            name = column.label if column.kind == "cost" else column.metric
+            shared.setdefault(column.tolerance.reason, {})[f"{within} of the printed {name}"] = None
+    return tuple(f"means within {' and '.join(parts)}: {reason}" for reason, parts in shared.items())
+
+
+def about_id(origin: Origin) -> str:
+    """The identifier of what is told of a number from `origin`."""
+    text = " ".join([*origin.fingerprints, origin.command])
+    return "about-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _abouts(tables: Sequence[Table]) -> tuple[tuple[str, About], ...]:
+    found: dict[str, About] = {}
+    for table in tables:
+        for row in table.rows:
+            for cell in row.cells:
+                if cell.measured and (key := about_id(cell.measured.origin)) not in found:
+                    found[key] = _about(cell.measured)
+    return tuple(found.items())
+
+
+def _about(measured: Measured) -> About:
+    origin, spec = measured.origin, measured.records[0].spec
+    facts = (
+        ("protocol", origin.protocol),
+        ("seeds", (", ".join(str(seed) for seed in measured.seeds),) if measured.seeds else ()),
+        ("data", origin.data),
+        ("scan backend", origin.backend),
+        ("machine", origin.machine),
+        ("commit", origin.commit),
+    )
+    return About(f"{spec.model} on {spec.task}", facts, origin.fingerprints, origin.command)
+
+
+def _uncounted(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+    for record in records:
+        if record.cost and record.cost.unsupported:
+            found[record.spec.model] = ", ".join(f"{name} ×{count}" for name, count in sorted(record.cost.unsupported.items()))
+    return tuple(found.items())
+
+
+def _image_tables(alike: Sequence[Record]) -> list[ImageTable]:
+    """A table for each metric that records of one condition hold."""
+    by_model: dict[str, list[Record]] = {}
+    for record in alike:
+        by_model.setdefault(record.spec.model, []).append(record)
+    held = dict.fromkeys(name for record in alike for score in record.scores for name in score.metrics)
+    found = []
+    for metric in held:
+        usable = {model: [r for r in records if holds(r, metric)] for model, records in by_model.items()}
+        usable = {model: records for model, records in usable.items() if records}
+        if not usable:
+            continue
+        values = {model: _image_means(records, metric) for model, records in usable.items()}
+        images = dict.fromkeys(image for means in values.values() for image in means)
+        rows = tuple((image, tuple(means.get(image) for means in values.values())) for image in images)
+        means = tuple(sum(record.mean(metric) for record in records) / len(records) for records in usable.values())
+        row = METRICS.get(metric)
+        unit = f", {row.unit}" if row and row.unit else ""
+        found.append(ImageTable(heading(alike[0].spec), metric + unit, row.digits if row else 4, tuple(usable), rows, means))
+    return found
+
+
+def _image_means(records: Sequence[Record], metric: str) -> dict[str, float]:
+    """Mean over the records of each image that holds the metric."""
+    values: dict[str, list[float]] = {}
+    for record in records:
+        for score in record.scores:
+            values.setdefault(score.image, []).append(score.metrics[metric])
+    return {image: sum(held) / len(held) for image, held in values.items()}
+
+
+def _summary(records: Sequence[Record]) -> str:
+    """One sentence: how many cells, at which budget, with how many seeds."""
+    if not records:
+        return "Nothing has been run yet: the tables hold what the papers print."
+    done = sum(record.status == "done" for record in records)
+    budgets = sorted({record.spec.budget for record in records})
+    seeds = len({record.spec.seed for record in records})
+    parts = [f"{done} of {len(records)} cells done" if done < len(records) else f"all {done} cells done"]
+    parts += [f"{len(records) - done} failed"] if done < len(records) else []
+    parts.append(f"{' and '.join(budgets)} budget")
+    parts.append("1 seed" if seeds == 1 else f"{seeds} seeds")
+    return ", ".join(parts)[0].upper() + ", ".join(parts)[1:] + "."
+
+
+def _environments(records: Sequence[Record]) -> dict[tuple, Environment]:
+    groups: dict[tuple, list[Record]] = {}
+    for record in records:
+        if record.provenance:
+            groups.setdefault(_environment_key(record), []).append(record)
+    found = {}
+    for number, (key, members) in enumerate(groups.items(), 1):
+        made = [record.provenance for record in members if record.provenance]
+        found[key] = Environment(
+            name=f"E{number}",
+            machine=tuple((name.replace("_gib", ", GiB").replace("_", " "), str(value)) for name, value in made[0].machine.items()),
+            packages=tuple(sorted(made[0].packages.items())),
+            commit=made[0].commit,
+            dirty=made[0].dirty,
+            launchers=tuple(sorted({p.launcher for p in made})),
+            threads=tuple(sorted({p.threads for p in made})),
+            cells=len(members),
+        )
+    return found
+
+
+def _environment_key(record: Record) -> tuple:
+    made = record.provenance
+    return (tuple(sorted(made.machine.items())), tuple(sorted(made.packages.items())), made.commit, made.dirty) if made else ()
+
+
+def _cell_line(record: Record, environments: Mapping[tuple, Environment], grid: str) -> CellLine:
+    names = dict.fromkeys(name for score in record.scores for name in score.metrics)
+    metrics = [(name, fixed(record.mean(name), METRICS[name].digits if name in METRICS else 4)) for name in names if holds(record, name)]
+    environment = environments.get(_environment_key(record))
+    error = error_line(record) if record.status == "failed" else ""
+    return CellLine(record, tuple(metrics), environment.name if environment else "", error, regenerate(grid, [record]))
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(set(pairs)))

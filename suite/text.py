@@ -1,0 +1,41 @@
+"""Numbers and times as people read them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number with so many decimals and a true minus sign."""
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference: with its sign, and zero without one."""
+    text = f"{value:+.{digits}f}"
+    return (text[1:] if not float(text) else text).replace("-", "−")
+
+
+def moment(text: str) -> str:
+    """An ISO 8601 time as people read it; anything else as it stands."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{at.day} {at:%B %Y, %H:%M} {at.tzname() or 'UTC'}"
+
+
+def span(first: str, last: str) -> str:
+    """From when to when, the day once where it is one day."""
+    begin, end = moment(first), moment(last)
+    day, _, rest = end.partition(", ")
+    return f"on {begin.removesuffix(' UTC')} to {rest}" if rest and begin.startswith(day) else f"from {begin} to {end}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people read them; a dash where nothing was timed."""
+    if seconds is None:
+        return "–"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
