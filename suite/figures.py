@@ -14,25 +14,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models import MODELS
-from suite.measured import by_condition
-from suite.measured import heading as told_heading
+from suite.axes import Tick, log_ticks, ticks, widened
+from suite.charts import Axis, Figure, Point, Series, dots, legend
+from suite.measured import by_condition, heading
 from suite.protocols import METRICS
 from suite.record import Crop, Record
 from suite.tables import Column, Row, Table
+from suite.text import signed
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 HOLLOW = ("circle", "square", "triangle", "cross")  # published data sets, in column order
 FILLED = ("diamond", "disc", "block")  # measured, by conditions
 PANEL = (228.0, 116.0, 38.0, 6.0, 18.0)  # width, height, left, top, bottom margin of a curve
-FOREST = (620.0, 34.0, 150.0, 24.0, 30.0)  # width, row height, left, right, bottom margin of a difference plot
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A labelled place on an axis."""
-
-    at: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -77,33 +70,6 @@ class CurveSet:
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A value in a difference plot, with its interval's ends where it has one."""
-
-    x: float
-    y: float
-    shape: str
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Forest:
-    """Differences from the baseline row, published and measured, on one axis."""
-
-    unit: str
-    summary: str
-    width: float
-    height: float
-    left: float
-    zero: float
-    ticks: tuple[Tick, ...]
-    labels: tuple[Tick, ...]  # `at` is the row's y
-    marks: tuple[Mark, ...]
-    legend: tuple[tuple[str, str], ...]  # shape, what it stands for
-
-
-@dataclass(frozen=True)
 class Tile:
     """One picture of a strip."""
 
@@ -134,7 +100,7 @@ def measured_columns(table: Table) -> tuple[int, ...]:
     return tuple(found.values())
 
 
-def heading(column: Column) -> str:
+def column_heading(column: Column) -> str:
     """What a column's measurements are called away from their table."""
     return f"{column.group}: {column.detail}" if column.kind == "retrained" else f"Paper budget: test set {column.detail}"
 
@@ -160,7 +126,7 @@ def curve_sets(records: Sequence[Record]) -> tuple[CurveSet, ...]:
         panels = [
             Panel(model, model, model == behind, tuple(c[model] for c in (loss_charts, score_charts) if model in c)) for model in runs
         ]
-        sets.append(CurveSet(told_heading(alike[0].spec), tuple(p for p in panels if p.charts)))
+        sets.append(CurveSet(heading(alike[0].spec), tuple(p for p in panels if p.charts)))
     return tuple(found for found in sets if found.panels)
 
 
@@ -188,7 +154,7 @@ def _charts(title: str, runs: dict[str, list[Points]], baseline: str, *, log: bo
     if not values:
         return {}
     last = max(x for lines in clean.values() for line in lines for x, _ in line)
-    low, high = _widened(min(values), max(values))
+    low, high = widened(min(values), max(values))
     width, height, left, top, margin = PANEL
     bottom = height - margin
 
@@ -197,7 +163,7 @@ def _charts(title: str, runs: dict[str, list[Points]], baseline: str, *, log: bo
         return " ".join(f"{left + x * across:.1f},{bottom - (y - low) * up:.1f}" for x, y in line)
 
     scale = (bottom - top) / (high - low)
-    yticks = tuple(Tick(bottom - (at - low) * scale, text) for at, text in (_log_ticks(low, high) if log else _ticks(low, high, 4)))
+    yticks = tuple(Tick(bottom - (at - low) * scale, text) for at, text in (log_ticks(low, high) if log else ticks(low, high, 4)))
     xticks = (Tick(left, "0"), Tick(width - 6, f"{last:,}"))
     charts = {}
     for key, lines in clean.items():
@@ -212,95 +178,57 @@ def _charts(title: str, runs: dict[str, list[Points]], baseline: str, *, log: bo
     return charts
 
 
-def _widened(low: float, high: float) -> tuple[float, float]:
-    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - margin, high + margin
-
-
-def _step(span: float, count: int) -> float:
-    rough = span / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
-
-
-def _ticks(low: float, high: float, count: int) -> list[tuple[float, str]]:
-    """Round places between two values, about `count` of them."""
-    step = _step(high - low, count)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    first = math.ceil(low / step - 1e-9)
-    places = [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
-    return [(place, f"{place:.{digits}f}".replace("-", "−")) for place in places]
-
-
-def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """1, 2 and 5 times powers of ten between two decimal logarithms; where they are fewer than two, round places."""
-    values = [factor * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for factor in (1, 2, 5)]
-    inside = [(math.log10(value), f"{value:g}") for value in values if low <= math.log10(value) <= high]
-    if len(inside) >= 2:
-        return inside
-    return [(math.log10(value), text) for value, text in _ticks(10**low, 10**high, 3) if value > 0]
-
-
-def forest(table: Table) -> Forest | None:
+def forest(table: Table) -> Figure | None:
     """Quality differences from the baseline row, published beside measured; None where the table has no baseline."""
     rows = [row for row in table.rows if not row.baseline]
     qualities = [index for index, column in enumerate(table.columns) if column.kind == "quality" and column.printed]
     if len(rows) == len(table.rows) or not qualities:
         return None
-    first = table.columns[qualities[0]]
-    shown = list(zip(HOLLOW, (index for index in qualities if table.columns[index].metric == first.metric), strict=False))
-    taken = [index for index in measured_columns(table) if table.columns[index].metric == first.metric]
-    filled = list(zip(FILLED, taken, strict=False))
-    spots = _spots(rows, shown, filled)
-    if not spots:
+    metric, unit = table.columns[qualities[0]].metric, table.columns[qualities[0]].unit
+    shown = [index for index in qualities if table.columns[index].metric == metric]
+    taken = [index for index in measured_columns(table) if table.columns[index].metric == metric]
+    series = [
+        Series(f"published, {table.columns[index].detail}", shape, _deltas(rows, index, measured=False), 1)
+        for shape, index in zip(HOLLOW, shown, strict=False)
+    ]
+    series += [
+        Series(f"measured, {column_heading(table.columns[index])}", shape, _deltas(rows, index, measured=True), 0)
+        for shape, index in zip(FILLED, taken, strict=False)
+    ]
+    series = [one for one in series if one.points]
+    if not series:
         return None
-    width, step, left, right, bottom = FOREST
-    ends = [0.0, *(spot.value for spot in spots), *(end for spot in spots for end in spot.interval or ())]
-    low, high = _widened(min(ends), max(ends))
-
-    def across(value: float) -> float:
-        return round(left + (value - low) * (width - left - right) / (high - low), 1)
-
-    lanes = {shape: lane for lane, shape in enumerate(dict.fromkeys(spot.shape for spot in spots))}
-    marks = []
-    for spot in spots:
-        y = round(step * (spot.row + (lanes[spot.shape] + 1) / (len(lanes) + 1)), 1)
-        whisker = (across(spot.interval[0]), across(spot.interval[1])) if spot.interval else (None, None)
-        marks.append(Mark(across(spot.value), y, spot.shape, *whisker))
-    legend = [(shape, f"published, {table.columns[index].detail}") for shape, index in shown]
-    legend += [(shape, f"measured, {heading(table.columns[index])}") for shape, index in filled]
-    return Forest(
-        unit=first.unit,
-        summary=f"{table.published.title}: differences from the baseline row in {first.unit}, as listed in the table above",
-        width=width,
-        height=step * len(rows) + bottom,
-        left=left,
-        zero=across(0.0),
-        ticks=tuple(Tick(across(at), text) for at, text in _ticks(low, high, 6)),
-        labels=tuple(Tick(step * number + step / 2, row.label) for number, row in enumerate(rows)),
-        marks=tuple(marks),
-        legend=tuple(legend),
+    labels = [row.label for row in rows]
+    return Figure(
+        key=f"differences-{table.published.id}",
+        title="What each change costs or gains,",
+        caption=f"as a difference from the baseline row in {unit}; right of the line is better. Hollow: published. Filled: measured "
+        "here, with its 95 % interval where there is one. Measured at another budget, the sizes are not comparable with the published "
+        "ones; the order of the rows may be.",
+        legend=legend(series),
+        head=("Change", *(one.name for one in series)),
+        rows=tuple((label, *(_delta_text(one, number) for one in series)) for number, label in enumerate(labels)),
+        plot=dots(labels, series, Axis(f"difference in {unit}"), zero=True),
     )
 
 
-@dataclass(frozen=True)
-class _Spot:
-    """A difference before it has a place."""
-
-    row: int
-    value: float
-    shape: str
-    interval: tuple[float, float] | None = None
-
-
-def _spots(rows: Sequence[Row], shown: Sequence[tuple[str, int]], filled: Sequence[tuple[str, int]]) -> list[_Spot]:
-    spots = []
+def _deltas(rows: Sequence[Row], index: int, *, measured: bool) -> tuple[Point, ...]:
+    points = []
     for number, row in enumerate(rows):
-        printed = [(shape, row.cells[index].delta_published) for shape, index in shown]
-        spots += [_Spot(number, value, shape) for shape, value in printed if value is not None]
-        deltas = [(shape, row.cells[index].delta_measured) for shape, index in filled]
-        spots += [_Spot(number, d.value, shape, d.interval) for shape, d in deltas if d is not None and math.isfinite(d.value)]
-    return spots
+        printed, found = row.cells[index].delta_published, row.cells[index].delta_measured
+        if measured and found is not None and math.isfinite(found.value):
+            points.append(Point(found.value, number, "", *(found.interval or (None, None))))
+        elif not measured and printed is not None:
+            points.append(Point(printed, number))
+    return tuple(points)
+
+
+def _delta_text(series: Series, number: int) -> str:
+    point = next((point for point in series.points if point.y == number), None)
+    if point is None:
+        return "–"
+    interval = "" if point.low is None or point.high is None else f" [{signed(point.low, 2)}, {signed(point.high, 2)}]"
+    return signed(point.x, 2) + interval
 
 
 def strips(table: Table) -> tuple[Strip, ...]:
@@ -315,7 +243,7 @@ def strips(table: Table) -> tuple[Strip, ...]:
                     kept.setdefault((crop.image, crop.input_png, crop.target_png), []).append(tile)
         for (image, source, target), tiles in kept.items():
             ends = _tile("input", "nearest neighbour", source), _tile("target", "", target)
-            found.append(Strip(image, heading(table.columns[index]), (ends[0], *tiles, ends[1])))
+            found.append(Strip(image, column_heading(table.columns[index]), (ends[0], *tiles, ends[1])))
     return tuple(found)
 
 

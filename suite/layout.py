@@ -1,6 +1,6 @@
 """How a table of the model is laid out: two header rows as the papers print them, and its rows in their groups.
 
-Any rendering in rows and columns can use it. The first column (the network) and the last (the status) are not part of it.
+Any rendering in rows and columns can use it. The first column, the network and the statuses of its row, is not part of it.
 """
 
 from __future__ import annotations
@@ -61,11 +61,8 @@ def _label(column: Column, first: bool) -> Head:
     detail = "" if column.kind == "retrained" or column.detail in (column.label, column.group) else column.detail
     detail = _with_seeds(column, detail) if column.kind == "quality" else detail
     detail = "; ".join(part for part in (detail, "" if column.printed or column.kind == "retrained" else "measured alone") if part)
-    unit = (
-        f",\N{NO-BREAK SPACE}{column.unit}"
-        if column.unit and not column.label.startswith(column.unit) and f"({column.unit})" not in column.label
-        else ""
-    )
+    told = column.label.startswith(column.unit) or f"({column.unit})" in column.label
+    unit = f",\N{NO-BREAK SPACE}{column.unit}" if column.unit and not told else ""
     return Head(column.label + unit, detail, 1, column.direction, column.marks, column.kind, first, column.key)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from suite import figures
+from suite.charts import Figure
+from suite.figure_list import scan_latency, tradeoffs
 from suite.layout import Layout, layout
 from suite.measured import (
     COMMAND,
@@ -26,6 +28,7 @@ from suite.measured import (
 from suite.protocols import METRICS
 from suite.published import PublishedTable
 from suite.record import Record
+from suite.scan_record import ScanRecord
 from suite.tables import Row, Table
 from suite.text import fixed, span
 
@@ -48,7 +51,7 @@ class Section:
 
     table: Table
     layout: Layout
-    forest: figures.Forest | None
+    forest: Figure | None
     strips: tuple[figures.Strip, ...]
     tolerances: tuple[str, ...]  # what "reproduced" means, a sentence each
     missing: tuple[tuple[str, str, str], ...]  # label, why, command
@@ -98,6 +101,7 @@ class Page:
     command: str
     sections: tuple[Section, ...]
     abouts: tuple[tuple[str, About], ...]  # by identifier
+    figures: tuple[Figure, ...]
     curves: tuple[figures.CurveSet, ...]
     images: tuple[ImageTable, ...]
     uncounted: tuple[tuple[str, str], ...]  # model, operators without a cost
@@ -111,8 +115,8 @@ class Page:
     seeds: tuple[int, ...]
 
 
-def page(tables: Sequence[Table], records: Sequence[Record]) -> Page:
-    """What the page shows of these tables, built from these records (one a cell)."""
+def page(tables: Sequence[Table], records: Sequence[Record], scans: Sequence[ScanRecord] = ()) -> Page:
+    """What the page shows of these tables, built from these records (one a cell), and of the scans."""
     environments = _environments(records)
     ablations_last = sorted(tables, key=lambda table: table.published.baseline is not None)  # whose grid is the smaller one
     grids = {key: table.published.grid for table in ablations_last for row in table.rows for key in _places(table, row)}
@@ -135,6 +139,7 @@ def page(tables: Sequence[Table], records: Sequence[Record]) -> Page:
         command=f"{COMMAND} --grid {default}",
         sections=tuple(_section(table) for table in tables),
         abouts=_abouts(tables),
+        figures=(*tradeoffs(tables), *scan_latency(scans)),
         curves=figures.curve_sets(done),
         images=tuple(found for alike in by_condition(done) for found in _image_tables(alike)),
         uncounted=_uncounted(records),

@@ -45,6 +45,7 @@ def html(records: Iterable[Attempt]) -> str:
     """The page of trained models as text."""
     held = list(records)
     current = latest(record for record in held if isinstance(record, Record))
+    scans = latest(record for record in held if isinstance(record, ScanRecord))
     return pages.page(
         "index.html.j2",
         {
@@ -56,9 +57,9 @@ def html(records: Iterable[Attempt]) -> str:
             "about_id": about_id,
         },
         {
-            "page": page(build(published.load_all(), current), current),
+            "page": page(build(published.load_all(), current), current, scans),
             "glyphs": GLYPHS,
             "Status": Status,
-            "scans": scan_page.FILE if any(isinstance(record, ScanRecord) for record in held) else "",
+            "scans": scan_page.FILE if scans else "",
         },
     )

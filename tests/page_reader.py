@@ -87,10 +87,11 @@ def row_of(root, table, label, group=""):
         for row in rows:
             if next(row.all("th", scope="row")).text.startswith(label):
                 parts = ("printed", "found", "verdict")
-                return {
+                cells = {
                     cell.attributes["data-column"]: [part.text for name in parts for part in cell.all("div", class_=name)] or [cell.text]
                     for cell in row.all("td")
                 }
+                return cells | {"status": [part.text for part in row.all("div", class_="status")]}
     raise AssertionError(f"no row {label}")
 
 

@@ -1,0 +1,141 @@
+"""The report's figures from its tables and records: quality against cost, cost against size, receptive fields, latency.
+
+The differences of ablations stand below their tables (suite/figures.py), training curves in a section of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from suite.charts import SHAPES, Axis, Figure, Plot, Point, Series, dots, legend, plane
+from suite.scan_record import ScanRecord, Timing
+from suite.tables import Column, Row, Table
+from suite.text import fixed
+
+WORK = "forward"  # of the scans in the latency figure
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """A figure of quality against cost: which columns of which table, and of which group of its rows."""
+
+    table: str
+    cost: str
+    quality: str
+    group: str = ""
+
+
+TRADEOFFS = (
+    Tradeoff("vmambair-2", "macs", "ntire2020-lpips"),  # what VmambaIR's figure 1 is about
+    Tradeoff("mambair-4", "macs", "urban100-psnr", "×2"),
+    Tradeoff("mambair-4", "macs", "urban100-psnr", "×4"),
+)
+
+
+def tradeoffs(tables: Sequence[Table]) -> tuple[Figure, ...]:
+    """Quality against cost, as printed and as counted or measured here."""
+    by_id = {table.published.id: table for table in tables}
+    return tuple(found for one in TRADEOFFS if (found := _tradeoff(by_id[one.table], one)) is not None)
+
+
+def _tradeoff(table: Table, wanted: Tradeoff) -> Figure | None:
+    places = {column.key: index for index, column in enumerate(table.columns)}
+    x, y = places[wanted.cost], places[wanted.quality]
+    cost, quality = table.columns[x], table.columns[y]
+    rows = [row for row in table.rows if row.group == wanted.group and None not in (row.cells[x].published, row.cells[y].published)]
+    if not rows:
+        return None
+    others = tuple(_printed(row, x, y) for row in rows if row.model is None)
+    ours = tuple(_printed(row, x, y) for row in rows if row.model is not None)
+    counted = [row for row in rows if row.cells[x].measured]
+    found = tuple(_found(row, x, y) for row in counted)
+    series = [Series("printed", "ring", others, 1), Series("printed, of the paper's own design", "gem", ours, 0)]
+    if found:
+        series.append(Series("cost as counted here; quality measured here where it may be compared, else as printed", "diamond", found, 0))
+    ties = [Series("", "", (replace(_printed(row, x, y), label=""), _found(row, x, y)), 0, joined=True) for row in counted]
+    name, spent = f"{table.paper.name}, Table {table.published.number}", cost.label.partition(" (")[0]
+    scale = f", {wanted.group}" if wanted.group else ""
+    better = "lower" if quality.direction == "lower" else "higher"
+    axes = Axis(f"{spent}, {cost.unit}", log=True), Axis(f"{quality.metric}, {better} is better")
+    return Figure(
+        key=f"figure-{wanted.table}-{wanted.quality}" + (f"-x{wanted.group[1:]}" if wanted.group else ""),
+        title=f"{quality.group} {quality.label} against cost{scale}.",
+        caption=f"{name}: {spent} in {cost.unit} as the paper counts them, on a logarithmic scale, and {quality.metric}, {better} is better.",
+        legend=legend(series),
+        head=("Network", f"{spent}, {cost.unit}, printed", "counted here", f"{quality.label}, printed", "measured here"),
+        rows=tuple(_tradeoff_row(row, x, y, cost, quality) for row in rows),
+        plot=plane([*ties, *series], *axes),
+    )
+
+
+def _printed(row: Row, x: int, y: int) -> Point:
+    return Point(float(row.cells[x].published or 0), float(row.cells[y].published or 0), row.label)
+
+
+def _found(row: Row, x: int, y: int) -> Point:
+    cost, quality = row.cells[x].measured, row.cells[y].measured
+    across = cost.estimate.mean if cost else float(row.cells[x].published or 0)
+    interval = quality.estimate.interval if quality else None
+    up = quality.estimate.mean if quality else float(row.cells[y].published or 0)
+    return Point(across, up, "", *(interval or (None, None)))
+
+
+def _tradeoff_row(row: Row, x: int, y: int, cost: Column, quality: Column) -> tuple[str, ...]:
+    texts = [row.label]
+    for index, column in ((x, cost), (y, quality)):
+        cell = row.cells[index]
+        texts.append(fixed(float(cell.published or 0), column.digits))
+        texts.append(fixed(cell.measured.estimate.mean, column.digits) if cell.measured else "–")
+    return tuple(texts)
+
+
+def scan_latency(scans: Sequence[ScanRecord]) -> tuple[Figure, ...]:
+    """Median time of a scan by case and backend, one figure a machine, device and type."""
+    groups: dict[tuple[str, str, str, int], list[ScanRecord]] = {}
+    for record in scans:
+        if record.status == "done" and record.findings:
+            spec = record.spec
+            groups.setdefault((spec.machine, spec.device, spec.dtype, spec.threads), []).append(record)
+    return tuple(found for key, members in groups.items() if (found := _latency(members, *key[1:])) is not None)
+
+
+def _latency(records: Sequence[ScanRecord], device: str, dtype: str, threads: int) -> Figure | None:
+    timings = {record.spec.backend: _forward(record) for record in records}
+    cases = list(dict.fromkeys(case for found in timings.values() for case in found))
+    if not cases:
+        return None
+    series = [
+        Series(backend, SHAPES[number % len(SHAPES)], tuple(_time(cases.index(case), t) for case, t in found.items()), number)
+        for number, (backend, found) in enumerate(timings.items())
+        if found
+    ]
+    machine = next((dict(r.provenance.machine) for r in records if r.provenance), {})
+    place = f"{machine.get('cpu', 'a processor')}, {threads} threads" if device == "cpu" else f"{machine.get('gpu', 'a GPU')}"
+    rows = tuple((case, *(_time_text(timings[one.name].get(case)) for one in series)) for case in cases)
+    plot: Plot = dots(cases, series, Axis("ms, logarithmic", log=True))
+    return Figure(
+        key=f"figure-latency-{device}-{dtype}-{records[0].fingerprint}",
+        title="How long a scan takes, by backend.",
+        caption=f"Forward pass of the layers of real networks, {dtype}, on {place}: medians with their quartiles; left is faster.",
+        legend=legend(series),
+        head=("Layer", *(f"{one.name}, ms [quartiles]" for one in series)),
+        rows=rows,
+        plot=plot,
+    )
+
+
+def _forward(record: ScanRecord) -> dict[str, Timing]:
+    held = record.findings.timings if record.findings else ()
+    return {t.case: t for t in held if t.work == WORK and t.path == "sequences" and t.median_ms}
+
+
+def _time(row: int, timing: Timing) -> Point:
+    return Point(timing.median_ms or 0.0, row, "", *(timing.quartiles_ms or (None, None)))
+
+
+def _time_text(timing: Timing | None) -> str:
+    if timing is None or timing.median_ms is None:
+        return "–"
+    low, high = timing.quartiles_ms or (timing.median_ms, timing.median_ms)
+    return f"{timing.median_ms:,.2f} [{low:,.2f}, {high:,.2f}]" + (" noisy" if timing.noisy else "")
