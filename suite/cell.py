@@ -64,6 +64,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     from suite.data.sampler import PatchSampler
     from suite.networks import restorer_of
     from suite.protocols import protocol
+    from suite.receptive_field import receptive_field
     from suite.tasks import task as task_row
 
     started = now()
@@ -101,6 +102,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         iteration_seconds=tuple(run.seconds),
         evaluate_seconds=evaluate_seconds,
         crops=tuple(evaluate.crops(data.test, outputs, task.scale)),
+        receptive_field=receptive_field(run.evaluated, data.test),
         provenance=provenance(context, started, data.checksums),
     )
 

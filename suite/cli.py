@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from suite.spec import CellSpec
 
 
+PICTURES = {"crops": True, "receptive_field": {"map_png"}}  # of a record, which --json leaves out
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
     options = parser().parse_args(arguments)
@@ -89,7 +92,7 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
     page = _render(ledger, options.report)
     if options.json:
         chosen = {spec.fingerprint for spec in specs}
-        records = [record.model_dump(mode="json", exclude={"crops"}) for record in ledger.records(_warn) if record.fingerprint in chosen]
+        records = [record.model_dump(mode="json", exclude=PICTURES) for record in ledger.records(_warn) if record.fingerprint in chosen]
         out.document({"outcome": outcome.sentence, "exit": int(outcome.exit), "report": str(page) if page else None, "records": records})
     else:
         out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else "no report, for nothing is recorded"))

@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 from suite.errors import SuiteError
 from suite.ledger import Ledger
-from suite.paths import project_folder
 from suite.record import Attempt, Record
 from suite.scan_record import ScanRecord
 
@@ -86,14 +85,9 @@ def protocols() -> list[Row]:
 
 def datasets() -> list[Row]:
     """The cards in datasets/: the embedded set, and those that the user brings."""
-    import tomllib
-
     from suite.data.cards import cards
 
-    embedded = tomllib.loads((project_folder("datasets") / "photos" / "card.toml").read_text(encoding="utf-8"))
-    splits = {split: len(images) for split, images in embedded["splits"].items()}
-    rows: list[Row] = [{"name": embedded["name"], "images": _counts(splits), "what": embedded["title"]}]
-    return [*rows, *({"name": row.name, "images": _counts(row.splits), "what": row.what} for row in cards().values())]
+    return [{"name": row.name, "images": _counts(row.splits), "what": row.what} for row in cards().values()]
 
 
 def _counts(splits: Mapping[str, int]) -> str:

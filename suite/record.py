@@ -72,6 +72,15 @@ class Crop(Frozen):
     target_png: str
 
 
+class ReceptiveField(Frozen):
+    """Which pixels of the input the output's centre depends on (suite.receptive_field says how it is measured)."""
+
+    side: int = Field(description="pixels of the low-quality crops' sides")
+    map_png: str = Field(description="the map, side x side: a grey PNG in base64, logarithmic over four decades below its maximum")
+    shares: dict[str, float] = Field(description='"20", "30", "50", "99" (percent): part of the crop in the smallest square that holds it')
+    images: int = Field(description="crops, one an image, that it is the mean of")
+
+
 class Provenance(Frozen):
     """Where, when and with what a record was made."""
 
@@ -113,6 +122,7 @@ class Record(Attempt):
     iteration_seconds: tuple[float, ...] = Field((), description="wall time of every training step, data loading included")
     evaluate_seconds: float | None = None
     crops: tuple[Crop, ...] = ()
+    receptive_field: ReceptiveField | None = Field(None, description="of the trained network; None where it was not or cannot be told")
 
     def mean(self, metric: str) -> float:
         """Mean of a metric over the test images (each image counts once)."""

@@ -148,7 +148,7 @@ def _denoise(sigma: int) -> Task:
         "color-dn-bgr@1",
         _DENOISE[sigma],
         "MambaIR, table 5",
-        ("DIV2K", "Flickr2K", "BSD500", "WED"),
+        ("DFWB",),
         ("CBSD68", "Kodak24", "McMaster", "Urban100"),
         level=sigma,
     )
@@ -163,7 +163,7 @@ def _jpeg(quality: int) -> Task:
         "jpeg-grey@1",
         _JPEG[quality],
         "none (quality 20 is in neither paper)" if quality == 20 else "MambaIR, supplementary material",
-        ("DIV2K", "Flickr2K", "BSD500", "WED"),
+        ("DFWB",),
         ("Classic5", "LIVE1"),
         channels=1,
         level=quality,

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from suite.data.locate import Located
 
 SUMMARY = "say which data sets are here, and what is wrong with them"
-EMBEDDED = "photos"
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -34,7 +33,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         if name == "show":
             part.add_argument("names", nargs=1, metavar="NAME", help="a set's name or alias")
         if name == "check":
-            part.add_argument("names", nargs="*", metavar="NAME", help="sets, or folders of your own (default: all sets that are here)")
+            part.add_argument("names", nargs="*", metavar="NAME", help="sets, or folders of your own (default: all sets below the folder)")
             part.add_argument("--quick", action="store_true", help="count and pair all files, but decode the first few of each set alone")
         part.add_argument("--root", type=Path, metavar="DIR", help="folder of the data sets (default: $SUITE_DATA)")
         part.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
@@ -51,35 +50,37 @@ def _list(options: argparse.Namespace, out: Output) -> Exit:
     from suite.data.cards import cards
     from suite.paths import data_folder
 
-    rows = [*_embedded(), *(row for card in cards().values() for row in _rows(card, options.root))]
+    rows = [row for card in cards().values() for row in (_packaged(card) if card.package else _rows(card, options.root))]
     out.document(rows) if options.json else out.table(rows)
     if options.root is None and data_folder() is None:
         note("$SUITE_DATA is not set, so that no folder was looked in; name one there or with --root.")
     return Exit.DONE
 
 
-def _embedded() -> Iterator[dict[str, object]]:
-    """The photographs of scikit-image's package, in the rows of the sets."""
-    from suite.data.photos import PHOTOS, SPLITS, photos_folder
-
-    try:
-        folder = str(photos_folder())
-    except SuiteError:
-        folder = ""
-    for split in SPLITS:
-        count = sum(photo.split == split for photo in PHOTOS.values())
-        layout = "scikit-image's package" if folder else "not found"
-        found = count if folder else None
+def _packaged(card: Card) -> Iterator[dict[str, object]]:
+    """The rows of a set that a package ships."""
+    folder = _package_folder()
+    for split, count in card.splits.items():
         yield {
-            "set": EMBEDDED,
+            "set": card.name,
             "split": split,
             "images": count,
-            "found": found,
-            "layout": layout,
+            "found": count if folder else None,
+            "layout": f"{card.package}'s package" if folder else "not found",
             "folder": folder,
             "copies": 1 if folder else 0,
-            "tasks": "all",
+            "tasks": ", ".join(card.kinds),
         }
+
+
+def _package_folder() -> str:
+    """Where the embedded photographs lie; empty where they do not."""
+    from suite.data.photos import photos_folder
+
+    try:
+        return str(photos_folder())
+    except SuiteError:
+        return ""  # `data check photos` says why
 
 
 def _rows(card: Card, root: Path | None) -> Iterator[dict[str, object]]:
@@ -110,33 +111,23 @@ def _count(place: Located) -> int | str:
 
 
 def _show(options: argparse.Namespace, out: Output) -> Exit:
-    from suite.data.cards import card, tree
-    from suite.data.checks import copies
-    from suite.data.locate import looked_for
-    from suite.paths import data_folder
+    from suite.data.cards import card
 
     chosen = card(options.names[0])
-    here = [group[0] for group in copies(chosen, options.root)]
-    root = options.root or data_folder()
     if options.json:
-        held = chosen.model_dump(mode="json", by_alias=True)
-        ways = [way.model_dump(mode="json") for way in chosen.ways]
-        looked = [str(root / path) if root else path for split in chosen.splits for path in looked_for(chosen, split, 4, 10)]
-        found = [{"folder": str(one.files), "layout": one.layout.of, "split": one.split} for one in here]
-        out.document({**held, "ways": ways, "root": str(root) if root else None, "looked": looked, "found": found})
+        out.document(_shown(chosen, options.root))
         return Exit.DONE
-    counts = ", ".join(f"{split} {count or 'not known'}" for split, count in chosen.splits.items())
     out.line(f"{chosen.name}: {chosen.what if chosen.title == chosen.name else f'{chosen.title}. {chosen.what}'}")
     for title, text in (
         ("also called", ", ".join(chosen.aliases)),
         ("origin", chosen.origin),
         ("licence", chosen.licence),
         ("for", ", ".join(chosen.kinds)),
-        ("images", counts),
+        ("images", ", ".join(f"{split} {count or 'not known'}" for split, count in chosen.splits.items())),
         ("size", chosen.size),
         ("made of", ", ".join(chosen.parts)),
-        ("looked in", str(root) if root else "nothing: $SUITE_DATA is not set"),
-        ("here", "; ".join(f"{one.files} ({one.split}, {one.layout.of})" for one in here) or "not found"),
+        ("measured", chosen.scored_by),
+        *_where(chosen, options.root),
     ):
         if text:
             out.line(f"  {title}: {text}")
@@ -145,6 +136,61 @@ def _show(options: argparse.Namespace, out: Output) -> Exit:
     for trap in chosen.traps:
         out.line(f"  mind: {trap}")
     out.line()
+    _show_images(chosen, out) if chosen.package else _show_layouts(chosen, out)
+    return Exit.DONE
+
+
+def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
+    """The card as one document, with where it is looked for and where it is."""
+    from suite.data.checks import copies
+    from suite.data.locate import looked_for
+    from suite.paths import data_folder
+
+    base = root or data_folder()
+    here = [group[0] for group in copies(chosen, root)]
+    found = [{"folder": str(one.files), "layout": one.layout.of, "split": one.split} for one in here]
+    looked = [str(base / path) if base else path for split in chosen.splits for path in looked_for(chosen, split, 4, 10)]
+    if chosen.package and (folder := _package_folder()):
+        found = [{"folder": folder, "layout": f"{chosen.package}'s package", "split": split} for split in chosen.splits]
+    held = chosen.model_dump(mode="json", by_alias=True)
+    ways = [way.model_dump(mode="json") for way in chosen.ways]
+    return {**held, "ways": ways, "root": str(base) if base else None, "looked": looked, "found": found}
+
+
+def _where(chosen: Card, root: Path | None) -> Iterator[tuple[str, str]]:
+    """Titles and texts on where a set is looked for, and where it is."""
+    from suite.data.checks import copies
+    from suite.paths import data_folder
+
+    if chosen.package:
+        yield "shipped by", chosen.package
+        yield "here", _package_folder() or "not found: `python -m suite data check " + chosen.name + "` says why"
+        return
+    base = root or data_folder()
+    here = [group[0] for group in copies(chosen, root)]
+    yield "looked in", str(base) if base else "nothing: $SUITE_DATA is not set"
+    yield "here", "; ".join(f"{one.files} ({one.split}, {one.layout.of})" for one in here) or "not found"
+
+
+def _show_images(chosen: Card, out: Output) -> None:
+    out.table(
+        [
+            {
+                "image": image.name,
+                "split": image.split,
+                "size": f"{image.size[1]}x{image.size[0]}",
+                "licence": image.licence,
+                "credit": image.credit,
+                "what": image.content,
+            }
+            for image in chosen.image
+        ]
+    )
+
+
+def _show_layouts(chosen: Card, out: Output) -> None:
+    from suite.data.cards import tree
+
     out.line("Folders accepted below $SUITE_DATA, the first that is there, in any case. {s}: scale, {q}: JPEG quality, .png: any ending.")
     out.line("A low-quality file is called NAME like its target, or NAMEx{s}, NAME_x{s}, NAME_LR_x{s}, NAME_LRBI_x{s}.")
     if chosen.aliases:
@@ -152,7 +198,6 @@ def _show(options: argparse.Namespace, out: Output) -> Exit:
     for way in chosen.ways:
         for line in tree(chosen, way):
             out.line(f"  {line}")
-    return Exit.DONE
 
 
 def _check(options: argparse.Namespace, out: Output) -> Exit:
@@ -192,7 +237,8 @@ def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Repor
     from suite.data.checks import of_card, of_folder
 
     if not options.names:
-        return [report for one in cards().values() for report in of_card(one, options.root, known, quick=options.quick)], []
+        mine = [one for one in cards().values() if not one.package]
+        return [report for one in mine for report in of_card(one, options.root, known, quick=options.quick)], []
     reports: list[Report] = []
     missing: list[str] = []
     for name in options.names:

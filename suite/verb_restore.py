@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from suite.errors import Exit, SuiteError
 from suite.output import Output, note
 from suite.verb_evaluate import add_inference, inference_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from suite.dnd import Photograph
+    from suite.restoring import Restoration
 
 SUMMARY = "restore an image, or the images of a folder"
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """The verb's options."""
-    verb.add_argument("source", type=Path, metavar="IN", help="an image, or a folder whose images are restored, those in its folders too")
+    verb.add_argument(
+        "source", type=Path, metavar="IN", help="an image, a folder whose images are restored, those in its folders too, or DND as shipped"
+    )
     verb.add_argument("target", type=Path, metavar="OUT", help="a PNG file, or a folder, which is made; images keep their places in it")
     what = verb.add_argument_group("by what")
     what.add_argument("--model", required=True, metavar="NAME", help="a name of `list models`, or bicubic")
@@ -28,32 +38,57 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Restores, and says what could not be; exit code 4 where some could not."""
-    from suite import evaluate, restoring
-    from suite.parallel import shown
+    from suite import dnd, evaluate, restoring
     from suite.protocols import protocol
 
     task = restoring.task_of(options.model, options.task)
     if options.model not in evaluate.BASELINES:
         evaluate.check_fits(options.model, task)
     inference, _ = inference_of(options)
-    jobs = restoring.planned(options.source, options.target, options.suffix, overwrite=options.overwrite)
+    channels = restoring.channels_of(options.model)
+    to_submit = dnd.is_dnd(options.source)
+    if to_submit:
+        if options.suffix or channels < 3 or task.scale > 1:
+            raise SuiteError(f"{options.source} is DND: it is restored by a colour model that does not enlarge, and without --suffix.")
+        jobs = dnd.planned(options.source, options.target, overwrite=options.overwrite)
+    else:
+        jobs = restoring.planned(options.source, options.target, options.suffix, overwrite=options.overwrite)
     model = evaluate.Model(evaluate.Job(options.model, task, protocol(task.protocol), options.weights, inference), note)
+
+    def restore(picture: np.ndarray) -> np.ndarray:
+        return model.restore(picture)[0]
+
+    def one(job: Restoration | Photograph) -> None:
+        if isinstance(job, dnd.Photograph):
+            dnd.restore_photograph(job, restore)
+        else:
+            restoring.restore_file(job, restore, task.scale, channels=channels)
+
+    what = "photographs" if to_submit else "images"
+    failed = _each(jobs, one, f"{what} restored")
+    if failed and len(jobs) == 1:
+        raise next(iter(failed.values()))
+    out.line(f"{len(jobs) - len(failed)} of {len(jobs)} {what} restored by {inference.label(options.model)}: {options.target}")
+    if to_submit and not failed:
+        out.line("These files are what DND's server is sent (noise.visinf.tu-darmstadt.de); its answer is the measurement.")
+    for path in failed:
+        out.line(f"not restored: {path}")
+    return Exit.INCOMPLETE if failed else Exit.DONE
+
+
+def _each(jobs: Sequence[Restoration | Photograph], one: Callable[[Restoration | Photograph], None], what: str) -> dict[Path, SuiteError]:
+    """Does every job with progress; gives the sources of those that could not be done, and why."""
+    from suite.parallel import shown
+
     failed: dict[Path, SuiteError] = {}
 
-    def one(job: restoring.Restoration) -> None:
+    def tried(job: Restoration | Photograph) -> None:
         try:
-            restoring.restore_file(
-                job, lambda picture: model.restore(picture)[0], task.scale, channels=restoring.channels_of(options.model)
-            )
+            one(job)
         except SuiteError as error:
             failed[job.source] = error
             note(f"not restored: {error}")
 
-    for _ in shown(map(one, jobs), len(jobs), "images restored"):
+    for _ in shown(map(tried, jobs), len(jobs), what):
         pass
-    if failed and len(jobs) == 1:
-        raise next(iter(failed.values()))
-    out.line(f"{len(jobs) - len(failed)} of {len(jobs)} images restored by {inference.label(options.model)}: {options.target}")
-    for path in failed:
-        out.line(f"not restored: {path}")
-    return Exit.INCOMPLETE if failed else Exit.DONE
+    return failed

@@ -17,7 +17,7 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 NAMES = (
     "DIV2K", "Flickr2K", "DF2K", "OST", "Set5", "Set14", "BSD100", "Urban100", "Manga109", "General100", "DIV2K100",
     "NTIRE2020-T1", "AIM2019", "RealSRSet", "Rain13K", "Rain100L", "Rain100H", "Test100", "Test1200", "Test2800", "CBSD68",
-    "Kodak24", "McMaster", "WED", "BSD500", "SIDD", "DND", "Classic5", "LIVE1", "DFWB",
+    "Kodak24", "McMaster", "WED", "BSD500", "SIDD", "DND", "Classic5", "LIVE1", "DFWB", "photos",
 )
 # fmt: on
 
@@ -50,6 +50,29 @@ a = "0000000000000000000000000000000000000000000000000000000000000000"
 def picture(path, side=12, seed=0):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)).save(path)
+
+
+PACKAGED = """
+schema = 2
+name = "Few"
+title = "t"
+what = "w"
+origin = "o"
+licence = "l"
+kinds = ["sr"]
+package = "some"
+[splits]
+test = 1
+[[image]]
+name = "a"
+file = "a.png"
+split = "test"
+content = "c"
+credit = "c"
+licence = "l"
+source = "s"
+size = [2, 3]
+"""
 
 
 @pytest.fixture
@@ -106,6 +129,7 @@ COUNTS = {
     "BSD500": {"train": 200, "validation": 100, "test": 200},
     "SIDD": {"train": 0, "validation": 1280},
     "DND": {"test": 50},
+    "photos": {"train": 5, "validation": 1, "test": 3},
     "Classic5": {"test": 5},
     "LIVE1": {"test": 29},
 }
@@ -132,7 +156,7 @@ def test_cards_state_origin_licence_and_layouts():
     for one in cards.cards().values():
         assert one.origin
         assert one.licence
-        assert len(list(cards.tree(one, one.ways[0]))) >= 3
+        assert one.image if one.package else len(list(cards.tree(one, one.ways[0]))) >= 3
 
 
 @pytest.mark.parametrize(
@@ -158,6 +182,7 @@ def test_cards_state_origin_licence_and_layouts():
         ("test = 2", "testing = 2", "splits"),
         ('a = "0', 'a = "z', "version.0.pixels.a"),
         ("schema = 2", "schema = 1", "schema"),
+        ('licence = "not stated"', 'licence = "not stated"\npackage = "some"', "lists its images, and no other does"),
         ("[[layout]]", "[[layout]", "not TOML"),
     ],
 )
@@ -168,6 +193,19 @@ def test_a_faulty_card_is_refused_and_the_field_is_named(few, old, new, said):
         few(CARD.replace(old, new, 1))
     assert said in str(raised.value)
     assert "few.toml" in str(raised.value)
+
+
+def test_a_set_that_a_package_ships_has_images_and_no_layouts(few):
+    assert few(PACKAGED).ways == ()
+    for old, new, said in (
+        ("test = 1", "test = 2", "the splits count other images"),
+        ('split = "test"', 'split = "train"', "the splits count other images"),
+        ('package = "some"', 'package = "some"\nlayouts = ["plain"]', "or names the package"),
+        ('package = "some"\n', "", "lists its images, and no other does"),
+        ('file = "a.png"', 'file = "../a.png"', "image.0.file"),
+    ):
+        with pytest.raises(SuiteError, match=said):
+            few(PACKAGED.replace(old, new, 1))
 
 
 # layout's owner, files, card, kind, scale, level, whether low-quality files are found

@@ -11,7 +11,6 @@ from models.lookup import UnknownName
 from suite import ensemble
 from suite.data.degradations import DEGRADATIONS
 from suite.data.images import encode_png
-from suite.data.photos import SPLITS
 from suite.data.resize import imresize, mod_crop
 from suite.data.sampler import PatchSampler
 from suite.data.sets import (
@@ -25,6 +24,7 @@ from suite.data.sets import (
     pair_images,
     resolve_folder,
 )
+from suite.data.splits import SPLITS
 from suite.errors import Exit, SuiteError
 from suite.protocols import protocol
 from suite.tasks import TASKS
@@ -292,7 +292,7 @@ def test_a_card_s_name_is_asked_for_its_files(tmp_path, monkeypatch):
     def card(name):
         if name.lower() != "set5":
             raise UnknownName("no such card")
-        return SimpleNamespace(name="Set5", splits={"test": 5})
+        return SimpleNamespace(name="Set5", splits={"test": 5}, scored_by="")
 
     monkeypatch.setitem(sys.modules, "suite.data.cards", SimpleNamespace(card=card))
     monkeypatch.setitem(sys.modules, "suite.data.locate", SimpleNamespace(file_pairs=file_pairs))

@@ -5,7 +5,6 @@ import io
 import struct
 import subprocess
 import sys
-import tomllib
 import zlib
 from importlib.machinery import ModuleSpec
 
@@ -13,18 +12,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from suite.data.cards import card
 from suite.data.images import encode_png, list_images, read_image
-from suite.data.photos import PHOTOS, SPLITS, load_photos, photos_folder
+from suite.data.photos import load_photos, photos_folder
+from suite.data.splits import SPLITS
 from suite.errors import Exit, SuiteError
 from suite.paths import project_folder
+
+PHOTOS = {photo.name: photo for photo in card("photos").image}
 
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_pixels_are_the_known_ones(name):
-    photo = PHOTOS[name]
-    pixels = read_image(photos_folder() / photo.file)
-    assert pixels.shape == (photo.height, photo.width, 3)
-    assert hashlib.sha256(pixels.tobytes()).hexdigest() == photo.sha256
+    pixels = read_image(photos_folder() / PHOTOS[name].file)
+    assert pixels.shape == (*PHOTOS[name].size, 3)
+    (version,) = card("photos").version
+    assert hashlib.sha256(pixels.tobytes()).hexdigest() == version.pixels[name]
 
 
 def test_each_photo_is_in_one_split_and_the_stereo_pair_stays_together():
@@ -35,13 +38,8 @@ def test_each_photo_is_in_one_split_and_the_stereo_pair_stays_together():
     assert PHOTOS["motorcycle_left"].split == PHOTOS["motorcycle_right"].split == "train"
 
 
-def test_the_card_says_what_the_table_does():
-    card = tomllib.loads((project_folder("datasets") / "photos" / "card.toml").read_text(encoding="utf-8"))
-    assert {split: list(names) for split, names in card["splits"].items()} == {
-        split: [name for name, photo in PHOTOS.items() if photo.split == split] for split in SPLITS
-    }
-    rows = {photo["name"]: (photo["credit"], photo["licence"], photo["size"]) for photo in card["photo"]}
-    assert rows == {name: (photo.credit, photo.licence, [photo.height, photo.width]) for name, photo in PHOTOS.items()}
+def test_the_card_states_whose_every_photograph_is():
+    assert all(photo.credit and photo.licence and photo.source and photo.content for photo in PHOTOS.values())
 
 
 def test_missing_files_are_named(tmp_path, monkeypatch):

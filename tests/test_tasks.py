@@ -74,6 +74,15 @@ def test_every_card_of_the_catalogue_names_a_task():
     assert {models.card(name).task for name in models.names()} <= set(TASKS)
 
 
+def test_denoisers_and_jpeg_networks_are_trained_on_dfwb():
+    from suite.data.cards import card
+
+    rows = [row for row in TASKS.values() if row.kind in ("denoise", "jpeg")]
+    assert len(rows) == 7
+    assert all(row.train_sets == ("DFWB",) for row in rows)
+    assert {part.partition(":")[0] for part in card("DFWB").parts} == {"DIV2K", "Flickr2K", "WED", "BSD500"}
+
+
 def test_the_sets_of_a_task_have_cards():
     cards = pytest.importorskip("suite.data.cards")
     for row in TASKS.values():

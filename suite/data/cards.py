@@ -19,7 +19,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.lookup import UnknownName, suggest
-from suite.data.photos import Split
+from suite.data.splits import Split
 from suite.errors import Exit, SuiteError
 from suite.paths import project_folder
 
@@ -94,6 +94,19 @@ class Shared(_Strict):
     what: str
 
 
+class Packaged(_Strict):
+    """One image of a set that a Python package ships."""
+
+    name: str
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="in the package's folder of images")
+    split: Split
+    content: str = Field(description="what it shows")
+    credit: str
+    licence: str = Field(description="as the package states it")
+    source: str
+    size: tuple[int, int] = Field(description="height, width in pixels")
+
+
 class Card(_Strict):
     """A data set."""
 
@@ -117,11 +130,18 @@ class Card(_Strict):
     parts: tuple[Annotated[str, Field(pattern=r"^[^:]+:(train|validation|test)$")], ...] = Field((), description="sets it is made of")
     shares: tuple[Shared, ...] = ()
     version: tuple[Version, ...] = ()
+    scored_by: str = Field("", description="who keeps its targets, and how its numbers are made then; none = nobody keeps them back")
+    package: str = Field("", description="the Python package that ships its images; none = it lies in the user's folders")
+    image: tuple[Packaged, ...] = Field((), description="those images")
 
     @model_validator(mode="after")
     def _fits(self) -> Card:
-        if not self.layouts and not self.layout:
-            raise ValueError("a card has at least one layout")
+        if bool(self.package) != bool(self.image):
+            raise ValueError("a set that a package ships lists its images, and no other does")
+        if bool(self.layouts or self.layout) == bool(self.package):
+            raise ValueError("a card has at least one layout, or names the package that ships the set")
+        if self.package and self.splits != {split: sum(one.split == split for one in self.image) for split in self.splits}:
+            raise ValueError("the splits count other images than are listed")
         for name in self.layouts:
             if name not in shared_layouts():
                 raise ValueError(f"no shared layout is called {name!r}.{suggest(name, shared_layouts())}")
@@ -182,7 +202,7 @@ def _said(error: Mapping[str, object]) -> str:
 
 @cache
 def cards() -> Mapping[str, Card]:
-    """Every card of datasets/ by its name, in alphabetical order; SuiteError where two share a name or an alias."""
+    """Every card of datasets/ by its name: what a package ships, then in alphabetical order; SuiteError where two share a name or alias."""
     found = [load(path) for path in sorted(project_folder("datasets").glob("*.toml")) if path.name != SHARED]
     by_name: dict[str, str] = {}
     for one in found:
@@ -190,7 +210,7 @@ def cards() -> Mapping[str, Card]:
             if name.casefold() in by_name:
                 raise SuiteError(f"the data sets {by_name[name.casefold()]} and {one.name} are both called {name!r}.", exit=Exit.NOT_READY)
             by_name[name.casefold()] = one.name
-    return MappingProxyType({one.name: one for one in sorted(found, key=lambda one: one.name.casefold())})
+    return MappingProxyType({one.name: one for one in sorted(found, key=lambda one: (not one.package, one.name.casefold()))})
 
 
 def card(name: str) -> Card:

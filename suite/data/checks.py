@@ -19,7 +19,7 @@ from suite.data.pairing import shortened
 from suite.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
-    from suite.data.photos import Split
+    from suite.data.splits import Split
 
 SCALES = (2, 3, 4, 8)
 LEVELS = (10, 20, 30, 40)
@@ -71,11 +71,28 @@ def copies(chosen: Card, root: Path | None) -> list[list[Located]]:
 
 def of_card(chosen: Card, root: Path | None, known: Remembered, *, quick: bool = False) -> Iterator[Report]:
     """A report for every copy; the first of a split is the one that tasks take."""
+    if chosen.package:
+        yield from _of_package(chosen, known)
+        return
     taken: set[Split] = set()
     for group in copies(chosen, root):
         report = _report(group, known, quick)
         report.taken = report.split not in taken
         taken.add(report.split)
+        yield report
+
+
+def _of_package(chosen: Card, known: Remembered) -> Iterator[Report]:
+    """A report for every split of a set that a package ships, against the pixels that the card knows."""
+    from suite.data.photos import photos_folder
+
+    folder = photos_folder()
+    for split, expected in chosen.splits.items():
+        files = [folder / image.file for image in chosen.image if image.split == split]
+        report = Report(chosen.name, split, f"{chosen.package}'s package", folder, expected, len(files))
+        report.targets = dict(known.facts(files))
+        report.wrong += [fact.problem for fact in report.targets.values() if fact.problem]
+        _versions(report, chosen, {"hq": report.targets})
         yield report
 
 

@@ -179,7 +179,7 @@ def _refused(path: Path, found: str) -> SuiteError:
 
 
 def encode_png(image: Pixels) -> bytes:
-    """`image`, uint8 RGB `(H, W, 3)`, as the bytes of a PNG file."""
+    """`image`, uint8 RGB `(H, W, 3)` or grey `(H, W)`, as the bytes of a PNG file."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -1,21 +1,22 @@
-"""MATLAB's .mat files, in which SIDD and DND are shipped: what is in one, and one block of it.
+"""MATLAB's .mat files, in which SIDD and DND are shipped: what is in one, one block of it, or one variable.
 
-Files up to version 7 are read by scipy; version 7.3 is HDF5 and needs h5py, which the suite does not require. Blocks are uint8
-`(images, blocks, height, width, 3)`, as SIDD's validation files have them (40, 32, 256, 256, 3).
+Files up to version 7 are read by scipy, those of version 7.3 by suite.data.mat73. Blocks are uint8 `(images, blocks, height, width, 3)`,
+as SIDD's validation files have them (40, 32, 256, 256, 3).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from suite.data import mat73
 from suite.data.images import Pixels
 from suite.errors import Exit, SuiteError
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
 BLOCK_AXES = 5
 
 
@@ -36,10 +37,8 @@ class MatFacts:
 
 def describe_mat(path: Path) -> MatFacts:
     """What the file holds, without reading it whole; SuiteError names a file that cannot be read."""
-    if _is_hdf5(path):
-        with _hdf5(path) as file:
-            held = [(name, tuple(reversed(file[name].shape)), str(file[name].dtype)) for name in file if hasattr(file[name], "shape")]
-        return MatFacts(path, "7.3 (HDF5)", tuple(held))
+    if _is_mat73(path):
+        return MatFacts(path, "7.3 (HDF5)", tuple(mat73.variables(path)))
     from scipy.io import whosmat
 
     try:
@@ -51,7 +50,7 @@ def describe_mat(path: Path) -> MatFacts:
 
 def block_names(path: Path) -> list[str]:
     """Names of the blocks of a .mat file, in their order: image and block, both counted from 1."""
-    images, blocks = _blocks_shape(path)[:2]
+    images, blocks = _blocks_of(path)[1][:2]
     return [f"{image:02d}-{block:02d}" for image in range(1, images + 1) for block in range(1, blocks + 1)]
 
 
@@ -61,53 +60,60 @@ def read_block(path: Path, number: int) -> Pixels:
     return np.array(held[divmod(number, held.shape[1])])
 
 
-def _blocks_shape(path: Path) -> tuple[int, ...]:
+def read_variable(path: Path, name: str) -> np.ndarray:
+    """The array `name`, with the shape that it has in MATLAB; SuiteError says what the file holds instead."""
+    try:
+        return mat73.array(path, name) if _is_mat73(path) else np.asarray(_loaded(path)[name])
+    except KeyError:
+        raise _without(path, name) from None
+
+
+def read_cells(path: Path, structure: str, field: str) -> list[np.ndarray]:
+    """The elements of the cell array `structure.field`, in MATLAB's order; SuiteError says what the file holds instead."""
+    try:
+        if _is_mat73(path):
+            return mat73.cells(path, f"{structure}/{field}")
+        return list(_loaded(path)[structure][field][0, 0].ravel(order="F"))
+    except (KeyError, ValueError):  # numpy's error for a field that a structure lacks is a ValueError
+        raise _without(path, f"{structure}.{field}") from None
+
+
+def _blocks_of(path: Path) -> tuple[str, tuple[int, ...]]:
+    """Name and shape of the one variable that holds blocks."""
     facts = describe_mat(path)
-    shapes = [shape for _, shape, kind in facts.variables if len(shape) == BLOCK_AXES and shape[-1] == 3 and kind == "uint8"]
-    if len(shapes) != 1:
+    found = [(name, shape) for name, shape, kind in facts.variables if len(shape) == BLOCK_AXES and shape[-1] == 3 and kind == "uint8"]
+    if len(found) != 1:
         raise SuiteError(
             f"{path} should hold one variable of uint8 blocks (images, blocks, height, width, 3), and is {facts.statement}.",
             exit=Exit.NOT_READY,
         )
-    return shapes[0]
+    return found[0]
 
 
 @lru_cache(maxsize=2)
 def _blocks(path: Path, _changed: int) -> np.ndarray:
-    shape = _blocks_shape(path)
-    if _is_hdf5(path):
-        with _hdf5(path) as file:
-            (held,) = (np.asarray(file[name]).T for name in file if tuple(reversed(getattr(file[name], "shape", ()))) == shape)
-        return held
+    return read_variable(path, _blocks_of(path)[0])
+
+
+def _is_mat73(path: Path) -> bool:
+    try:
+        return mat73.is_mat73(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _loaded(path: Path) -> Mapping[str, np.ndarray]:
     from scipy.io import loadmat
 
     try:
-        (held,) = (value for value in loadmat(path).values() if isinstance(value, np.ndarray) and value.shape == shape)
+        return loadmat(path)
     except Exception as error:  # as above: a file may be cut within its data
         raise _unreadable(path, error) from error
-    return held
-
-
-def _is_hdf5(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(520)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    return head.startswith(HDF5) or head[512:520] == HDF5
-
-
-def _hdf5(path: Path):  # noqa: ANN202 - h5py.File, of a package that may be missing
-    try:
-        import h5py
-    except ImportError:
-        raise SuiteError(
-            f"{path} is a .mat file of version 7.3, which is read by h5py, and that is not installed: `pip install h5py`, "
-            "or save the file again in MATLAB with '-v7'.",
-            exit=Exit.NOT_READY,
-        ) from None
-    return h5py.File(path, "r")
 
 
 def _unreadable(path: Path, error: Exception) -> SuiteError:
     return SuiteError(f"{path} cannot be read as a .mat file: {error}. Replace the file.", exit=Exit.NOT_READY)
+
+
+def _without(path: Path, name: str) -> SuiteError:
+    return SuiteError(f"{path} should hold {name}, and is {describe_mat(path).statement}.", exit=Exit.NOT_READY)

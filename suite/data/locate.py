@@ -10,7 +10,7 @@ from pathlib import Path
 from suite.data.cards import MADE, Card, Kind, Layout, card
 from suite.data.images import IMAGE_SUFFIXES, list_images
 from suite.data.pairing import Pairing, named, only_pairs, pair_up
-from suite.data.photos import Split
+from suite.data.splits import Split
 from suite.errors import Exit, SuiteError
 from suite.output import note
 from suite.paths import data_folder

@@ -22,8 +22,9 @@ from models.lookup import UnknownName, suggest
 from suite.data.degradations import degradation
 from suite.data.images import Pixels, list_images, read_image
 from suite.data.pairing import only_pairs, pair_up
-from suite.data.photos import SPLITS, Split, load_photos
+from suite.data.photos import NAME, load_photos
 from suite.data.resize import imresize, mod_crop
+from suite.data.splits import SPLITS, Split
 from suite.errors import Exit, SuiteError
 from suite.metrics.fidelity import grey, luma
 from suite.paths import data_folder
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 NamedImage = tuple[str, Pixels]
 
 # Data sets that need no folder of the user's.
-SETS: Mapping[str, Callable[[Split], list[NamedImage]]] = MappingProxyType({"photos": load_photos})
+SETS: Mapping[str, Callable[[Split], list[NamedImage]]] = MappingProxyType({NAME: load_photos})
 
 HIGH, LOW = ("HR", "target"), ("LR", "input")  # folders of a pair's two sides
 
@@ -104,8 +105,9 @@ def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
     """
     if split not in SPLITS:
         raise SuiteError(f"a data set has no split {split!r}.{suggest(split, SPLITS)}")
-    if set_or_folder in SETS:
-        return SETS[set_or_folder](split)
+    own = embedded(set_or_folder)
+    if own is not None:
+        return SETS[own](split)
     return [(path.stem, read_image(path)) for path in list_images(_hr_folder(resolve_folder(set_or_folder)))]
 
 
@@ -138,7 +140,7 @@ def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, see
 
 def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[PairSource]:
     """The pairs of `load_pairs`, found but not yet read or made."""
-    if set_or_folder in SETS:
+    if embedded(set_or_folder) is not None:
         images = load_images(set_or_folder, split)
         return [PairSource(name, grey(image)[..., None] if task.channels == 1 else image, None, task, rule, seed) for name, image in images]
     card = card_name(set_or_folder)
@@ -154,9 +156,12 @@ def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, s
 
 def canonical(name: str) -> str:
     """`name` so that it means the same in any process and folder: a set's or card's own name, or a folder's absolute path."""
-    if name in SETS:
-        return name
-    return card_name(name) or str(resolve_folder(name))
+    return embedded(name) or card_name(name) or str(resolve_folder(name))
+
+
+def embedded(name: str) -> str | None:
+    """The name of the set that needs no folder and is called `name`, whatever its case; None where none is."""
+    return next((known for known in SETS if known.casefold() == name.casefold()), None)
 
 
 def card_name(name: str) -> str | None:
@@ -176,7 +181,10 @@ def _card_sources(name: str, split: Split, task: Task, rule: Protocol, seed: int
     from suite.data.cards import card
     from suite.data.locate import file_pairs
 
-    splits = card(name).splits
+    chosen = card(name)
+    if chosen.scored_by:
+        raise SuiteError(f"{name} cannot be measured here: {chosen.scored_by}.", exit=Exit.NOT_READY)
+    splits = chosen.splits
     wanted = "validation" if split == "test" and "test" not in splits and "validation" in splits else split
     found = file_pairs(name, split=wanted, kind=task.kind, scale=task.scale, level=task.level)
     without = [pair.name for pair in found if pair.hq is None]
@@ -218,7 +226,7 @@ def resolve_folder(name: str) -> Path:
     looked = " and ".join(str(place) for place in places)
     hint = "" if base or path.is_absolute() else " $SUITE_DATA, the second place to look in, is not set."
     raise SuiteError(
-        f"no data set and no folder is called {name!r}; looked for a folder at {looked}.{hint} Data sets: {', '.join((*SETS, *cards()))}.",
+        f"no data set and no folder is called {name!r}; looked for a folder at {looked}.{hint} Data sets: {', '.join(cards())}.",
         exit=Exit.NOT_READY,
     )
 

@@ -1,0 +1,71 @@
+"""MATLAB's .mat files of version 7.3, which are HDF5 with a head of MATLAB's: read by h5py, which the suite does not require.
+
+HDF5 holds an array's axes in reverse order, a cell array as references to its elements, and MATLAB's class as an attribute.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from suite.errors import Exit, SuiteError
+
+if TYPE_CHECKING:
+    import h5py
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+USER_BLOCK = 512  # bytes of MATLAB's own head before it
+REMEDY = "pip install 'h5py>=3.10'"
+
+
+def is_mat73(path: Path) -> bool:
+    """Whether the file is HDF5, with MATLAB's head or without; raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        head = file.read(USER_BLOCK + len(HDF5))
+    return head.startswith(HDF5) or head[USER_BLOCK:] == HDF5
+
+
+def variables(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
+    """(name, shape, class) of every variable, both as MATLAB has them; a structure is 1x1."""
+    with _opened(path) as file:
+        return [
+            (name, tuple(reversed(getattr(item, "shape", (1, 1)))), _class(item))
+            for name, item in file.items()
+            if not name.startswith("#")  # where MATLAB keeps what is referred to
+        ]
+
+
+def array(path: Path, name: str) -> np.ndarray:
+    """The numbers of one variable, with the shape that they have in MATLAB; raises KeyError where there is none."""
+    with _opened(path) as file:
+        return np.asarray(file[name]).T
+
+
+def cells(path: Path, name: str) -> list[np.ndarray]:
+    """The elements of a cell array of numbers in MATLAB's order, each with its shape there; `name` may be "structure/field"."""
+    with _opened(path) as file:
+        return [np.asarray(file[reference]).T for reference in np.asarray(file[name]).flat]  # reversed axes: by columns
+
+
+def _class(item: h5py.Dataset | h5py.Group) -> str:
+    """`double`, `uint8`, `cell`, `struct` ...; HDF5's type where the file was not written by MATLAB."""
+    held = item.attrs.get("MATLAB_class")
+    if held is not None:
+        return held.decode() if isinstance(held, bytes) else str(held)
+    return str(getattr(item, "dtype", "struct"))
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        import h5py
+    except ImportError:
+        raise SuiteError(
+            f"{path} is a .mat file of version 7.3 (HDF5), which is read by h5py, and that is not installed: `{REMEDY}`.",
+            exit=Exit.NOT_READY,
+        ) from None
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be read as a .mat file of version 7.3: {error}. Replace the file.", exit=Exit.NOT_READY) from error
