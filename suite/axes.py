@@ -64,7 +64,8 @@ def ticks(low: float, high: float, count: int) -> list[tuple[float, str]]:
 
 def log_ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Round factors of powers of ten between two decimal logarithms, the fewer the more decades; else round places."""
-    factors = (1, 1.5, 2, 3, 5, 7) if high - low < 1.2 else (1, 2, 5) if high - low < 3 else (1,)
+    dense = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9) if high - low < 0.6 else (1, 1.5, 2, 3, 5, 7)
+    factors = dense if high - low < 1.2 else (1, 2, 5) if high - low < 3 else (1,)
     values = [factor * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for factor in factors]
     inside = [(math.log10(value), _short(value)) for value in values if low <= math.log10(value) <= high]
     if len(inside) >= 2:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from suite.charts import SHAPES, Axis, Figure, Plot, Point, Series, dots, legend, plane
+from suite.charts import SHAPES, Axis, Figure, Picture, Plot, Point, Series, dots, legend, plane
+from suite.measured import by_condition, heading
+from suite.record import Record
 from suite.scan_record import ScanRecord, Timing
 from suite.tables import Column, Row, Table
 from suite.text import fixed
@@ -61,7 +63,7 @@ def _tradeoff(table: Table, wanted: Tradeoff) -> Figure | None:
     return Figure(
         key=f"figure-{wanted.table}-{wanted.quality}" + (f"-x{wanted.group[1:]}" if wanted.group else ""),
         title=f"{quality.group} {quality.label} against cost{scale}.",
-        caption=f"{name}: {spent} in {cost.unit} as the paper counts them, on a logarithmic scale, and {quality.metric}, {better} is better.",
+        caption=f"{name}: {spent} in {cost.unit} as the paper counts them, on a logarithmic scale; {quality.metric}, {better} is better.",
         legend=legend(series),
         head=("Network", f"{spent}, {cost.unit}, printed", "counted here", f"{quality.label}, printed", "measured here"),
         rows=tuple(_tradeoff_row(row, x, y, cost, quality) for row in rows),
@@ -88,6 +90,34 @@ def _tradeoff_row(row: Row, x: int, y: int, cost: Column, quality: Column) -> tu
         texts.append(fixed(float(cell.published or 0), column.digits))
         texts.append(fixed(cell.measured.estimate.mean, column.digits) if cell.measured else "–")
     return tuple(texts)
+
+
+def receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
+    """What trained networks see (MambaIR, figure 1), one figure a condition: the first seed of each network."""
+    found = []
+    for alike in by_condition(records):
+        fields = {record.spec.model: record.receptive_field for record in reversed(alike) if record.receptive_field}
+        if not fields:
+            continue
+        held = [(model, field) for model, field in reversed(fields.items()) if field]
+        percentages = tuple(held[0][1].shares)
+        found.append(
+            Figure(
+                key=f"figure-receptive-field-{alike[0].fingerprint}",
+                title=f"What the output's centre depends on: {heading(alike[0].spec)}.",
+                caption=f"Mean gradient over {held[0][1].images} crops of {held[0][1].side}×{held[0][1].side} pixels, logarithmic: the "
+                "brighter a pixel, the more it counts. Below each: the part of the crop in which half of all dependence lies. It tells "
+                "where these trained networks look, not how well.",
+                legend=(),
+                head=("Network", *(f"part that holds {percentage} %" for percentage in percentages)),
+                rows=tuple((model, *(f"{100 * field.shares[key]:.1f} %" for key in percentages)) for model, field in held),
+                pictures=tuple(
+                    Picture(model, f"half within {100 * field.shares['50']:.1f} %", field.map_png, field.side, field.side)
+                    for model, field in held
+                ),
+            )
+        )
+    return tuple(found)
 
 
 def scan_latency(scans: Sequence[ScanRecord]) -> tuple[Figure, ...]:

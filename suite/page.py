@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from suite import figures
 from suite.charts import Figure
-from suite.figure_list import scan_latency, tradeoffs
+from suite.figure_list import receptive_fields, scan_latency, tradeoffs
 from suite.layout import Layout, layout
 from suite.measured import (
     COMMAND,
@@ -139,7 +139,7 @@ def page(tables: Sequence[Table], records: Sequence[Record], scans: Sequence[Sca
         command=f"{COMMAND} --grid {default}",
         sections=tuple(_section(table) for table in tables),
         abouts=_abouts(tables),
-        figures=(*tradeoffs(tables), *scan_latency(scans)),
+        figures=(*tradeoffs(tables), *receptive_fields(done), *scan_latency(scans)),
         curves=figures.curve_sets(done),
         images=tuple(found for alike in by_condition(done) for found in _image_tables(alike)),
         uncounted=_uncounted(records),

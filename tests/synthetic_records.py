@@ -5,7 +5,7 @@ import math
 import struct
 import zlib
 
-from suite.record import Cost, Crop, HistoryPoint, ImageScore, ProtocolUsed, Provenance, Record
+from suite.record import Cost, Crop, HistoryPoint, ImageScore, ProtocolUsed, Provenance, ReceptiveField, Record
 from suite.spec import RunSpec
 
 VMAMBAIR = tuple("vmambair-realsr-x4" + v for v in ("", ".one-way-scan", ".no-channel-scan", ".no-effn", ".linear-projection"))
@@ -99,6 +99,9 @@ def done(model, psnr=None, *, crops=True, **where):
         trained_params=1_000_000 + place,
         train_seconds=31.5,
         evaluate_seconds=4.25,
+        receptive_field=ReceptiveField(
+            side=24, map_png=png(shift=place), shares={"20": 0.01, "50": 0.05 + place / 100, "99": 0.9}, images=6
+        ),
         crops=tuple(Crop(image=n, input_png=png(), output_png=png(shift=5 * place + 9), target_png=png(shift=90)) for n in IMAGES[:2])
         if crops
         else (),
