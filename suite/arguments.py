@@ -8,6 +8,7 @@ from pathlib import Path
 from suite import verb_data, verb_evaluate, verb_restore, verb_score
 
 LAUNCHERS = ("ray", "inline")
+FORMATS = ("html", "latex", "markdown", "csv", "json")
 RECORDS = "records"
 KINDS = ("models", "grids", "tasks", "budgets", "backends", "protocols", "datasets", RECORDS)
 
@@ -39,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_run(_verb(verbs, "run", "train and measure the cells of a grid that are not done yet, then write the report"))
     _add_list(_verb(verbs, "list", "print what there is: models, grids, tasks, ... or the ledger's records"))
-    _add_report(_verb(verbs, "report", "write the HTML report of a ledger"))
+    _add_report(_verb(verbs, "report", "write the report of a ledger: HTML, or its tables for other programs"))
     verb_evaluate.add_arguments(_verb(verbs, "evaluate", verb_evaluate.SUMMARY))
     verb_restore.add_arguments(_verb(verbs, "restore", verb_restore.SUMMARY))
     verb_score.add_arguments(_verb(verbs, "score", verb_score.SUMMARY))
@@ -118,6 +119,14 @@ def _add_list(verb: argparse.ArgumentParser) -> None:
 
 def _add_report(verb: argparse.ArgumentParser) -> None:
     _add_ledger(verb)
+    verb.add_argument(
+        "--format",
+        action="append",
+        choices=(*FORMATS, "all"),
+        default=[],
+        metavar="NAME",
+        help=f"{', '.join(FORMATS)} or all; may be repeated (default: {FORMATS[0]})",
+    )
     verb.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
 
 

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from suite import verb_data, verb_evaluate, verb_restore, verb_score
-from suite.arguments import RECORDS, parser
+from suite.arguments import FORMATS, RECORDS, parser
 from suite.errors import Exit, SuiteError
 from suite.output import Output, note
 
@@ -237,13 +237,23 @@ def _warn(error: SuiteError) -> None:
 
 
 def _report(options: argparse.Namespace, out: Output) -> Exit:
+    from suite import export
+    from suite.paths import project_folder
+
     ledger = _ledger(options)
-    page = _render(ledger, options.out)
-    if page is None:
+    records = list(ledger.records(_warn))
+    if not records:
         raise SuiteError(
             f"the ledger {ledger.folder} holds no record. `python -m suite run --grid ablations` makes some.", exit=Exit.NOTHING
         )
-    out.line(f"report: {page}")
+    destination = options.out or project_folder("reports") / "html"
+    chosen = FORMATS if "all" in options.format else tuple(dict.fromkeys(options.format)) or FORMATS[:1]
+    if "html" in chosen:
+        from suite import report
+
+        out.line(f"report: {report.render(records, destination)}")
+    for name, file in export.write(records, destination, [name for name in chosen if name != "html"]):
+        out.line(f"{name}: {file}")
     return Exit.DONE
 
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+DIRECTIONS = ("higher", "lower", "")
 
 
 def ranks(values: Sequence[float | bool | None], direction: str) -> tuple[int | None, ...]:
-    """Places from 1 (best) on; equal values share one, None has none. `direction` is "higher" or "lower", whichever is better."""
-    held = [value for value in values if value is not None]
-    return tuple(None if v is None else 1 + sum(o > v if direction == "higher" else o < v for o in held) for v in values)
+    """The place of each value, 1 = best: one more than how many are better, so that equal values share a place.
+
+    `direction` says which is better, "higher" or "lower"; "" is neither, and then nothing has a place. None and what is not a number have
+    none, and take none from others. Raises ValueError for another direction.
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(f"values are ranked by 'higher' or 'lower', or not at all (''); not by {direction!r}")
+    sign = {"higher": 1, "lower": -1, "": 0}[direction]
+    held = [sign * value for value in values if _is_placed(value)]
+    return tuple(1 + sum(other > sign * value for other in held) if sign and _is_placed(value) else None for value in values)
+
+
+def _is_placed(value: float | bool | None) -> bool:
+    return value is not None and not math.isnan(value)

@@ -1,0 +1,190 @@
+"""The report's tables for other programs: LaTeX, Markdown, CSV and JSON, from the same table model as the page (suite/tables.py).
+
+Everything is computed once, in the model: these are renderings. LaTeX and Markdown show what a reader sees, rounded as the paper prints;
+CSV (one line a cell) and JSON hold every number unrounded, with where it comes from. The same records give the same bytes. Neither torch
+nor Ray nor Jinja is needed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import MappingProxyType
+
+from suite import published
+from suite.errors import Exit, SuiteError
+from suite.export_text import latex, markdown
+from suite.measured import Cell, Measured, latest
+from suite.record import Attempt, Record
+from suite.tables import Column, Row, Table, build
+
+SCHEMA = 1  # of the JSON document; raised when a field changes its meaning
+
+FIELDS = (
+    "paper",
+    "table",
+    "row_group",
+    "row",
+    "model",
+    "row_of",
+    "column_group",
+    "column",
+    "detail",
+    "kind",
+    "metric",
+    "unit",
+    "direction",
+    "published",
+    "published_rank",
+    "measured",
+    "interval_low",
+    "interval_high",
+    "measured_rank",
+    "difference",
+    "status",
+    "reason",
+    "seeds",
+    "protocol",
+    "command",
+)
+FORMULA = ("=", "+", "-", "@")  # with which a spreadsheet takes a text for a formula
+
+
+def csv_text(tables: Sequence[Table]) -> str:
+    """Long form: a head, then one line a cell, in the units of the columns. Texts that look like a formula begin with an apostrophe."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for table in tables:
+        for row in table.rows:
+            for column, cell in zip(table.columns, row.cells, strict=True):
+                writer.writerow({name: _safe(value) for name, value in _line(table, row, column, cell).items()})
+    return buffer.getvalue()
+
+
+def _safe(value: object) -> object:
+    """`value` as a spreadsheet may be given it: texts in one line; numbers are numbers, whatever their sign."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, str):
+        return value
+    text = " ".join(value.split())
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _line(table: Table, row: Row, column: Column, cell: Cell) -> dict[str, object]:
+    """A cell with all that tells it apart, under the names of FIELDS."""
+    found = cell.measured
+    low, high = (found.estimate.interval if found else None) or (None, None)
+    return {
+        "paper": table.paper.name,
+        "table": table.published.id,
+        "row_group": row.group,
+        "row": row.label,
+        "model": row.model,
+        "row_of": row.borrowed,
+        "column_group": column.group,
+        "column": column.label,
+        "detail": column.detail,
+        "kind": column.kind,
+        "metric": column.metric,
+        "unit": column.unit,
+        "direction": column.direction,
+        "published": cell.published,
+        "published_rank": cell.published_rank,
+        "measured": found.estimate.mean if found else None,
+        "interval_low": low,
+        "interval_high": high,
+        "measured_rank": cell.measured_rank,
+        "difference": cell.difference,
+        "status": cell.status.value if cell.status else None,
+        "reason": cell.reason,
+        "seeds": " ".join(map(str, found.seeds)) if found else None,
+        "protocol": "; ".join(text.partition(":")[0] for text in found.origin.protocol) if found else None,
+        "command": cell.command,
+    }
+
+
+def json_text(tables: Sequence[Table]) -> str:
+    """One document: `schema_version`, and `tables` with their columns, rows, cells, footnotes and findings."""
+    return json.dumps(
+        {"schema_version": SCHEMA, "tables": [_table(table) for table in tables]}, indent=1, ensure_ascii=False, allow_nan=False
+    )
+
+
+def _table(table: Table) -> dict[str, object]:
+    printed = table.published
+    return {
+        "id": printed.id,
+        "paper": {"key": table.paper.key, "name": table.paper.name, "title": table.paper.title, "arxiv": table.paper.arxiv},
+        "number": printed.number,
+        "version": printed.version,
+        "title": printed.title,
+        "caption": printed.caption,
+        "task": printed.task,
+        "protocols": list(printed.protocols),
+        "columns": [asdict(column) for column in table.columns],
+        "rows": [_row(table, row) for row in table.rows],
+        "footnotes": [dict(zip(("mark", "text", "source"), footnote, strict=True)) for footnote in table.footnotes],
+        "findings": [dict(zip(("title", "text"), finding, strict=True)) for finding in table.findings],
+    }
+
+
+def _row(table: Table, row: Row) -> dict[str, object]:
+    cells = {column.key: _cell(cell) for column, cell in zip(table.columns, row.cells, strict=True)}
+    about = {"key": row.key, "label": row.label, "what": row.what, "group": row.group, "model": row.model, "baseline": row.baseline}
+    return {**about, "borrowed": row.borrowed, "marks": list(row.marks), "cells": cells}
+
+
+def _cell(cell: Cell) -> dict[str, object]:
+    return {
+        "published": cell.published,
+        "published_rank": cell.published_rank,
+        "measured": _measured(cell.measured) if cell.measured else None,
+        "measured_rank": cell.measured_rank,
+        "difference": cell.difference,
+        "from_baseline": {"published": cell.delta_published, "measured": asdict(cell.delta_measured) if cell.delta_measured else None},
+        "status": cell.status.value if cell.status else None,
+        "reason": cell.reason,
+        "command": cell.command,
+        "marks": list(cell.marks),
+    }
+
+
+def _measured(found: Measured) -> dict[str, object]:
+    estimate = found.estimate
+    origin = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(found.origin).items()}
+    interval = list(estimate.interval) if estimate.interval else None
+    return {"mean": estimate.mean, "interval": interval, "seeds": list(found.seeds), "notes": list(found.notes), "origin": origin}
+
+
+# name of a format: its file, and what makes its text
+FORMATS: Mapping[str, tuple[str, Callable[[Sequence[Table]], str]]] = MappingProxyType(
+    {
+        "latex": ("tables.tex", latex),
+        "markdown": ("tables.md", markdown),
+        "csv": ("tables.csv", csv_text),
+        "json": ("tables.json", json_text),
+    }
+)
+
+
+def write(records: Iterable[Attempt], destination: Path, formats: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Writes the tables to `destination` in each of `formats`, names of FORMATS, and yields (format, file) as each is written.
+
+    SuiteError where a file cannot be written.
+    """
+    tables = build(published.load_all(), latest(record for record in records if isinstance(record, Record)))
+    for name in formats:
+        file, render = FORMATS[name]
+        text = render(tables)
+        try:
+            destination.mkdir(parents=True, exist_ok=True)
+            (destination / file).write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise SuiteError(f"{destination / file} cannot be written: {error}. Choose another --out.", exit=Exit.NOT_READY) from error
+        yield name, destination / file
