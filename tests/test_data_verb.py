@@ -167,25 +167,6 @@ def test_list_and_show(tmp_path, capsys):
     assert "      LR_bicubic/X{s}/NAMEx{s}.png   (low quality)\n" in shown
 
 
-def test_the_embedded_photographs_have_a_card_like_any_set(check, capsys):
-    code, found = check("photos")
-    assert code == Exit.DONE
-    assert [(row["split"], row["images"], row["expected"]) for row in found["sets"]] == [
-        ("train", 5, 5),
-        ("validation", 1, 1),
-        ("test", 3, 3),
-    ]
-    assert all("targets: pixels are those that the card knows" in row["notes"][0] for row in found["sets"])
-    assert cli.main(["data", "show", "Photos"]) == Exit.DONE
-    shown = capsys.readouterr().out
-    assert shown.startswith("photos:")
-    assert "Rachel Michetti" in shown
-    assert cli.main(["data", "show", "photos", "--json"]) == Exit.DONE
-    document = json.loads(capsys.readouterr().out)
-    assert [image["name"] for image in document["image"] if image["split"] == "validation"] == ["rocket"]
-    assert [place["split"] for place in document["found"]] == ["train", "validation", "test"]
-
-
 @pytest.mark.outside
 @pytest.mark.parametrize(
     ("folder", "expected"),

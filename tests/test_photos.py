@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import struct
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from suite import cli
 from suite.data.cards import card
 from suite.data.images import encode_png, list_images, read_image
 from suite.data.photos import load_photos, photos_folder
@@ -40,6 +42,26 @@ def test_each_photo_is_in_one_split_and_the_stereo_pair_stays_together():
 
 def test_the_card_states_whose_every_photograph_is():
     assert all(photo.credit and photo.licence and photo.source and photo.content for photo in PHOTOS.values())
+
+
+def test_the_embedded_photographs_have_a_card_like_any_set(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("SUITE_CACHE", str(tmp_path))
+    assert cli.main(["data", "check", "photos", "--json"]) == Exit.DONE
+    found = json.loads(capsys.readouterr().out)
+    assert [(row["split"], row["images"], row["expected"]) for row in found["sets"]] == [
+        ("train", 5, 5),
+        ("validation", 1, 1),
+        ("test", 3, 3),
+    ]
+    assert all("targets: pixels are those that the card knows" in row["notes"][0] for row in found["sets"])
+    assert cli.main(["data", "show", "Photos"]) == Exit.DONE
+    shown = capsys.readouterr().out
+    assert shown.startswith("photos:")
+    assert "Rachel Michetti" in shown
+    assert cli.main(["data", "show", "photos", "--json"]) == Exit.DONE
+    document = json.loads(capsys.readouterr().out)
+    assert [image["name"] for image in document["image"] if image["split"] == "validation"] == ["rocket"]
+    assert [place["split"] for place in document["found"]] == ["train", "validation", "test"]
 
 
 def test_missing_files_are_named(tmp_path, monkeypatch):
