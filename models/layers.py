@@ -21,19 +21,34 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class StochasticDepth(nn.Module):
-    """Drops a residual branch of a whole sample with probability `rate` while training (arXiv 1603.09382)."""
+    """Drops a residual branch of a whole sample with probability `rate` while training (arXiv 1603.09382).
+
+    Which samples are kept is drawn from torch's generator, or told by `draws` (B,), uniform in 0..1: so training draws for a whole batch
+    once, however many devices and passes share it (`depth_draws`).
+    """
+
+    draws: Tensor | None
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
+        self.draws = None
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (B, ...), each sample either zero or divided by the probability of being kept."""
         if self.rate == 0.0 or not self.training:
             return x
         keep = 1.0 - self.rate
-        mask = torch.empty(x.shape[0], *(1,) * (x.dim() - 1), device=x.device, dtype=x.dtype).bernoulli_(keep)
-        return x * mask / keep
+        draws = torch.rand(x.shape[0], device=x.device) if self.draws is None else self.draws
+        return x * (draws < keep).to(x.dtype).view(-1, *(1,) * (x.dim() - 1)) / keep
+
+
+def depth_draws(network: nn.Module, draws: Tensor | None) -> int:
+    """Tells each StochasticDepth of `network` its row of `draws` (layers, B), or none; returns how many layers there are."""
+    layers = [module for module in network.modules() if isinstance(module, StochasticDepth) and module.rate > 0.0]
+    for number, layer in enumerate(layers):
+        layer.draws = None if draws is None else draws[number]
+    return len(layers)
 
 
 class ChannelAttention(nn.Module):

@@ -10,7 +10,7 @@ from suite import verb_data, verb_evaluate, verb_restore, verb_score
 LAUNCHERS = ("ray", "inline")
 FORMATS = ("html", "latex", "markdown", "csv", "json")
 RECORDS = "records"
-KINDS = ("models", "grids", "tasks", "budgets", "backends", "protocols", "datasets", RECORDS)
+KINDS = ("models", "grids", "tasks", "budgets", "recipes", "backends", "protocols", "datasets", RECORDS)
 
 EPILOG = """\
 examples:
@@ -74,6 +74,12 @@ def _add_run(verb: argparse.ArgumentParser) -> None:
     what = verb.add_argument_group("what to run")
     what.add_argument("--grid", required=True, metavar="NAME", help="a name of `list grids`, e.g. ablations")
     what.add_argument("--budget", metavar="NAME", help="a name of `list budgets` (default: quick without a GPU, standard with one)")
+    what.add_argument(
+        "--recipe",
+        default="released",
+        metavar="NAME",
+        help="whose recipe: what `list recipes` has behind the task (default: %(default)s)",
+    )
     what.add_argument("--seeds", type=int, default=1, metavar="N", help="repeat every model with seeds 0 ... N-1 (default: %(default)s)")
     what.add_argument(
         "--only", action="append", default=[], metavar="PATTERN", help="part of a model's name, or a shell pattern; may be repeated"
@@ -103,6 +109,16 @@ def _add_run(verb: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="threads of a cell (default: this machine's cores shared among the selected cells; 1 on a cluster)",
+    )
+    how.add_argument(
+        "--micro-batch",
+        type=int,
+        default=0,
+        metavar="N",
+        help="images of a pass through the network; gradients add up to the whole batch",
+    )
+    how.add_argument(
+        "--recompute", action="store_true", help="compute activations again for the gradient: less memory, more time, the same numbers"
     )
     how.add_argument("--dry-run", action="store_true", help="print the cells, what is done, and an estimate; run nothing")
     out = verb.add_argument_group("what comes out")

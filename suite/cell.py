@@ -17,8 +17,10 @@ from suite import machine
 from suite.data.degradations import degradation
 from suite.data.sets import Pair, TrainingSet, check_disjoint, checksum, load_pairs, load_training, pair_images
 from suite.protocols import Protocol
+from suite.recipes import RECIPES
 from suite.record import ProtocolUsed, Provenance, Record
 from suite.spec import RunSpec
+from suite.start import save_weights, starting_weights, weights_file
 from suite.tasks import Task
 
 
@@ -45,6 +47,14 @@ class CellContext:
     launcher: str
     backend_reason: str
     attempt: int = 1
+    weights: Path | None = None  # absolute folder for the weights of finished cells; None: beside `work`
+    micro_batch: int = 0  # images of a pass through the network; 0: a worker's whole share of the batch
+    recompute: bool = False  # activations of blocks: less memory, more time
+
+    @property
+    def weights_folder(self) -> Path:
+        """Where the weights of finished cells lie."""
+        return self.weights or self.work.parent / "weights"
 
 
 @dataclass(frozen=True)
@@ -73,10 +83,11 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
     full_cost = cost.full_size_cost(spec.model)
 
-    run = train.begin(spec)
-    sampler = PatchSampler(
-        data.train.images, degradation(task.degradation), spec.patch, spec.seed, rotate=task.recipe.rotate, low=data.train.low
-    )
+    share = train.Share(micro_batch=context.micro_batch)
+    run = train.begin(spec, share, starting_weights(spec, context.weights_folder), recompute=context.recompute)
+    largest = max(spec.patch, *(patch for _, patch, _ in spec.stages)) if spec.stages else spec.patch
+    rotate = RECIPES[spec.recipe].rotate if spec.recipe in RECIPES else task.recipe.rotate
+    sampler = PatchSampler(data.train.images, degradation(task.degradation), largest, spec.seed, rotate=rotate, low=data.train.low)
     loss = psnr = None
     for point in train.train(run, sampler, data.validation, context.work):
         if point is not None:
@@ -84,6 +95,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         left = (spec.iterations - run.iteration) * _typical(run.seconds)
         yield Progress(spec.fingerprint, "training", run.iteration, spec.iterations, loss, psnr, left)
 
+    save_weights(weights_file(context.weights_folder, spec.fingerprint), run)
     yield Progress(spec.fingerprint, "evaluating", spec.iterations, spec.iterations, loss, psnr)
     clock = time.perf_counter()
     scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), data.test, rule, task.scale, metrics.measure)
@@ -97,6 +109,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         scores=tuple(scores),
         history=tuple(run.history),
         cost=full_cost,
+        started_from=run.started_from,
         trained_params=count_parameters(run.network),
         train_seconds=sum(run.seconds),
         iteration_seconds=tuple(run.seconds),

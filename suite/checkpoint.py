@@ -13,19 +13,24 @@ FILE = "checkpoint.pt"
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Writes `state` (tensors, numbers, texts, lists and dicts of them) as the checkpoint of `folder`, replacing it in one step."""
+    write(folder / FILE, state)
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Writes `state` to `path`, replacing what is there in one step."""
     import torch
 
-    temporary = folder / f"{FILE}.tmp"
+    folder, temporary = path.parent, path.with_name(f"{path.name}.tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(folder / FILE)
+        temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise SuiteError(
-            f"the checkpoint cannot be written to {folder} ({error}). Free space or choose another folder.", exit=Exit.NOT_READY
+            f"{path.name} cannot be written to {folder} ({error}). Free space or choose another folder.", exit=Exit.NOT_READY
         ) from error
 
 

@@ -138,6 +138,9 @@ def _scan_cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
         "--set": bool(options.set),
         "--backend": options.backend != "auto",
         "--address": options.address is not None,
+        "--recipe": options.recipe != "released",
+        "--micro-batch": options.micro_batch != 0,
+        "--recompute": options.recompute,
         "--cpus-per-cell": options.cpus_per_cell is not None,
     }
     refused = [name for name, given in others.items() if given]
@@ -179,6 +182,7 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
         changes=changes,
         backend=backend,
         device=device,
+        account=options.recipe,
     )
     return specs, reason
 
@@ -206,7 +210,9 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, di
         threads = 1 if address else max(1, cores // at_once)
     if threads < 1 or (threads > cores and not address):
         raise SuiteError(f"--cpus-per-cell {threads}: this machine has {cores} cores, so it must be 1 to {cores}.")
-    return How(options.launcher, threads, reason, address, disk_mib)
+    if options.micro_batch < 0:
+        raise SuiteError(f"--micro-batch {options.micro_batch}: a pass takes at least 1 image; leave it out for the whole batch at once.")
+    return How(options.launcher, threads, reason, address, disk_mib, micro_batch=options.micro_batch, recompute=options.recompute)
 
 
 def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:

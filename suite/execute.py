@@ -6,16 +6,17 @@ import contextlib
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from suite import launch, progress
 from suite.attempt import CELL
-from suite.cell import CellContext
+from suite.cell import CellContext, Progress
 from suite.errors import Exit, SuiteError
 from suite.ledger import Ledger
 from suite.record import Attempt
-from suite.spec import CellSpec
+from suite.spec import CellSpec, RunSpec
+from suite.start import weights_file
 from suite.stop import Stop
 
 
@@ -29,6 +30,8 @@ class How:
     address: str | None = None  # of a Ray cluster
     disk_mib: float = 0.0  # that must be free
     cell: str = CELL
+    micro_batch: int = 0
+    recompute: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,13 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
     records: list[Attempt] = []
     with ledger.locked(), stop.armed():
         done = set() if again else {entry.fingerprint for entry in ledger.entries() if entry.status == "done"}
-        todo = [spec for spec in unique(specs) if spec.fingerprint not in done]
+        wanted = _lost_starts(specs, done, ledger)
+        todo = [spec for spec in unique(specs) if spec.fingerprint not in done or spec.fingerprint in wanted]
         skipped = len(unique(specs)) - len(todo)
         if todo:
             _check_disk(ledger, how.disk_mib)
-        jobs = [launch.Job(spec, _context(spec, ledger, how)) for spec in todo]
         board = progress.Board.of(todo, skipped)
-        events = launch.run(jobs, how.launcher, stop, address=how.address, cell=how.cell)
+        events = _events(todo, ledger, how, stop)
         with contextlib.closing(events), progress.view(board, sys.stderr) as view:
             for event in events:
                 if isinstance(event, Attempt):
@@ -98,6 +101,23 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
     return Outcome(skipped, done_now, len(records) - done_now, len(todo) - len(records), stop.signum, tuple(records))
 
 
+def _lost_starts(specs: Sequence[CellSpec], done: Set[str], ledger: Ledger) -> set[str]:
+    """Cells that are done, whose weights others are to begin with and are gone: they are run once more."""
+    needed = {spec.start for spec in specs if isinstance(spec, RunSpec) and spec.start and spec.fingerprint not in done}
+    return {fingerprint for fingerprint in needed & set(done) if not weights_file(ledger.weights, fingerprint).is_file()}
+
+
+def _events(todo: Sequence[CellSpec], ledger: Ledger, how: How, stop: Stop) -> Iterator[Progress | Attempt]:
+    """What happens to the cells; one that begins with another's weights is launched when that one has ended."""
+    waiting = {spec.fingerprint: spec for spec in todo}
+    while waiting and not stop.requested:
+        ready = [spec for spec in waiting.values() if not isinstance(spec, RunSpec) or spec.start not in waiting]
+        jobs = [launch.Job(spec, _context(spec, ledger, how)) for spec in ready]
+        yield from launch.run(jobs, how.launcher, stop, address=how.address, cell=how.cell)
+        for spec in ready:
+            del waiting[spec.fingerprint]
+
+
 def _context(spec: CellSpec, ledger: Ledger, how: How) -> CellContext:
     return CellContext(
         work=ledger.work_folder(spec.fingerprint),
@@ -105,6 +125,9 @@ def _context(spec: CellSpec, ledger: Ledger, how: How) -> CellContext:
         launcher=how.launcher,
         backend_reason=how.backend_reason,
         attempt=ledger.attempts(spec.fingerprint) + 1,
+        weights=ledger.weights,
+        micro_batch=how.micro_batch,
+        recompute=how.recompute,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
@@ -13,6 +14,7 @@ from suite.budgets import budget as budget_row
 from suite.data.sets import canonical
 from suite.errors import Exit, SuiteError
 from suite.protocols import protocol
+from suite.recipes import DEFAULT, RECIPES, Recipe, accounts
 from suite.spec import RunSpec
 from suite.tasks import Task
 from suite.tasks import task as task_row
@@ -111,9 +113,19 @@ GRIDS: Mapping[str, Grid] = MappingProxyType(
 
 
 def cells(
-    grid: str, *, budget: str, seeds: int, only: Sequence[str], changes: Mapping[str, str], backend: str, device: str
+    grid: str,
+    *,
+    budget: str,
+    seeds: int,
+    only: Sequence[str],
+    changes: Mapping[str, str],
+    backend: str,
+    device: str,
+    account: str = DEFAULT,
 ) -> list[RunSpec]:
     """The cells of `grid`: every pairing that `only` selects (all, if empty) times seeds 0 ... `seeds` - 1.
+
+    Before a cell stand those whose weights its recipe begins with, selected or not. `account` says whose recipe: released, paper, ...
 
     `only` holds names of models or tasks, shell patterns or parts of such names, or MODEL@TASK, both parts of which must fit; `changes` the
     fields of `--set`; `backend` is a concrete name.
@@ -135,7 +147,9 @@ def cells(
     for field in changes:
         if field in SELECTED_ELSEWHERE:
             raise SuiteError(f"{field} is not changed by --set; choose it with {SELECTED_ELSEWHERE[field]}.")
-    return [_checked(_spec(pairing, budget, seed, backend, device), changes) for pairing in chosen for seed in range(seeds)]
+    choice = _Choice(budget, backend, device, account, changes)
+    specs = [spec for pairing in chosen for seed in range(seeds) for spec in _family_of_specs(pairing, seed, choice)]
+    return list({spec.fingerprint: spec for spec in specs}.values())
 
 
 def _fits(pattern: str, pairing: Pairing, grid: Grid) -> bool:
@@ -156,29 +170,86 @@ def selects(pattern: str, name: str, names: Sequence[str]) -> bool:
     return name == pattern if pattern in names else pattern in name or fnmatchcase(name, pattern)
 
 
-def _spec(pairing: Pairing, budget: str, seed: int, backend: str, device: str) -> RunSpec:
-    row, task = budget_row(budget), task_row(pairing.task)
-    recipe = task.recipe
+@dataclass(frozen=True)
+class _Choice:
+    """What is the same for all cells of a selection."""
+
+    budget: str
+    backend: str
+    device: str
+    account: str
+    changes: Mapping[str, str]
+
+
+def _family_of_specs(pairing: Pairing, seed: int, choice: _Choice) -> list[RunSpec]:
+    """The cell, last, behind those whose weights it begins with."""
+    row = _recipe(pairing.task, choice.account)
+    spec = _checked(_spec(pairing, row, seed, choice), choice.changes)
+    parent = None if "start" in choice.changes else _parent(pairing, row)
+    if parent is None:
+        return [spec]
+    changes = {field: text for field, text in choice.changes.items() if field != "milestones"}
+    begun = row.start.recipe.partition("/")[2] if row.start else DEFAULT
+    before = _family_of_specs(parent, seed, replace(choice, account=begun, changes=changes))
+    return [*before, spec.model_copy(update={"start": before[-1].fingerprint})]
+
+
+def _recipe(task: str, account: str) -> Recipe:
+    if f"{task}/{account}" not in RECIPES:
+        raise SuiteError(f"{task} has no recipe {account!r}.{suggest(account, accounts(task))} `list recipes` describes them.")
+    return RECIPES[f"{task}/{account}"]
+
+
+def _parent(pairing: Pairing, row: Recipe) -> Pairing | None:
+    """The pairing that `row` begins with; None where it begins from scratch, or is another network's."""
+    if row.start is None:
+        return None
+    task = row.start.recipe.partition("/")[0]
+    if not row.start.model:
+        return replace(pairing, task=task)
+    sibling = re.sub(r"-x\d", lambda _: f"-x{task_row(task).scale}", pairing.model)
+    return Pairing(sibling, task, published=True) if sibling == row.start.model else None
+
+
+def _spec(pairing: Pairing, recipe: Recipe, seed: int, choice: _Choice) -> RunSpec:
+    row, task = budget_row(choice.budget), task_row(pairing.task)
     iterations = row.iterations or recipe.iterations
+    batch, patch, lr = row.batch or recipe.batch, row.patch or recipe.patch, row.lr or recipe.lr
     return RunSpec(
         model=pairing.model,
         task=task.name,
-        budget=budget,
+        budget=choice.budget,
         seed=seed,
-        backend=backend,
-        device=device,
+        backend=choice.backend,
+        device=choice.device,
         width=row.width,
         depth_divisor=row.depth_divisor,
         iterations=iterations,
-        batch=row.batch or recipe.batch,
-        patch=_patch(row.patch or recipe.patch, task),
-        lr=row.lr or recipe.lr,
+        batch=batch,
+        patch=_patch(patch, task),
+        lr=lr,
         milestones=_milestones(recipe.milestones, iterations),
         betas=recipe.betas,
         ema_decay=(row.ema_decay or recipe.ema_decay) if recipe.ema_decay else 0.0,
-        clip_norm=row.clip_norm,
+        clip_norm=recipe.clip_norm or row.clip_norm,
+        recipe=recipe.name,
+        loss=recipe.loss,
+        optimiser=recipe.optimiser,
+        weight_decay=recipe.weight_decay,
+        periods=_milestones(recipe.periods, iterations),
+        floors=tuple(floor * lr / recipe.lr for floor in recipe.floors),
+        stages=_stages(recipe, task, iterations, batch / recipe.batch, patch / recipe.patch),
+        mixup=recipe.mixup,
+        discriminator_lr=recipe.discriminator_lr * lr / recipe.lr,
         protocol=protocol(task.protocol).key,
     )
+
+
+def _stages(recipe: Recipe, task: Task, iterations: int, batches: float, patches: float) -> tuple[tuple[int, int, int], ...]:
+    """The recipe's stages, shortened with the run and made smaller with the budget; every stage is at least one iteration long."""
+    sizes = [(_patch(round(stage.patch * patches), task), max(1, round(stage.batch * batches))) for stage in recipe.stages]
+    lengths = [max(1, round(stage.part * iterations)) for stage in recipe.stages]
+    return tuple((length, *size) for length, size in zip(lengths, sizes, strict=True))
 
 
 def _patch(patch: int, task: Task) -> int:
@@ -195,8 +266,14 @@ def _checked(spec: RunSpec, changes: Mapping[str, str]) -> RunSpec:
     changed = spec.replaced(dict(changes))
     task = task_row(changed.task)
     fixed: dict[str, object] = {"protocol": protocol(changed.protocol).key}
-    if "iterations" in changes and "milestones" not in changes:
-        fixed["milestones"] = _milestones(task.recipe.milestones, changed.iterations)
+    recipe = RECIPES[spec.recipe]
+    if "iterations" in changes:
+        fixed |= {name: _milestones(getattr(recipe, name), changed.iterations) for name in ("milestones", "periods") if name not in changes}
+    if "stages" not in changes:
+        scales = changed.batch / recipe.batch, changed.patch / recipe.patch
+        fixed["stages"] = _stages(recipe, task, changed.iterations, *scales)
+    if "lr" in changes and "floors" not in changes:
+        fixed["floors"] = tuple(floor * changed.lr / recipe.lr for floor in recipe.floors)
     for field in ("train_set", "validation_set", "test_set"):
         fixed[field] = canonical(getattr(changed, field))
     if changed.patch % task.scale:

@@ -40,12 +40,13 @@ class Entry:
 
 
 class Ledger:
-    """Records in `folder` (default results/runs of the checkout), checkpoints in `work`."""
+    """Records in `folder` (default results/runs of the checkout), checkpoints in `work`, the weights of finished cells in `weights`."""
 
     def __init__(self, folder: Path | None = None, *, work: Path | None = None) -> None:
         results = project_folder("results") if folder is None else None
         self.folder = (results / "runs" if results else Path(folder)).absolute()
         self.work = (work or (results / "work" if results else self.folder / "work")).absolute()
+        self.weights = (results / "weights" if results else self.folder / "weights").absolute()
 
     def entries(self) -> list[Entry]:
         """Every attempt, by fingerprint and number; an absent folder is an empty ledger."""

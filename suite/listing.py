@@ -61,6 +61,26 @@ def budgets() -> list[Row]:
     return [{"name": row.name, "what": row.summary} for row in BUDGETS.values()]
 
 
+def recipes() -> list[Row]:
+    """How the papers train."""
+    from suite.recipes import RECIPES
+
+    return [
+        {
+            "name": row.name,
+            "iterations": row.iterations,
+            "batch": row.batch,
+            "patch": " ".join(str(stage.patch) for stage in row.stages) or row.patch,
+            "lr": row.lr,
+            "loss": row.loss,
+            "begins with": row.start.recipe if row.start else "",
+            "source": row.source,
+            "defect": row.defect,
+        }
+        for row in RECIPES.values()
+    ]
+
+
 def backends() -> list[Row]:
     """Scan backends, and whether this machine runs them."""
     from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
@@ -133,6 +153,7 @@ KINDS: Mapping[str, Callable[[], list[Row]]] = MappingProxyType(
         "grids": grids,
         "tasks": tasks,
         "budgets": budgets,
+        "recipes": recipes,
         "backends": backends,
         "protocols": protocols,
         "datasets": datasets,

@@ -6,7 +6,8 @@ taken, in training as in testing. A network of one channel is refused colour ima
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,12 +60,26 @@ def restorer_of(network: RestorationNet) -> Restorer:
         image = torch.from_numpy(np.ascontiguousarray(lengthened)).to(device)
         x = image.permute(2, 0, 1)[None].float()
         x = x / 255 if picture.dtype == np.uint8 else x
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_arithmetic():
             y = forward(network, x)[0, :, : height * network.scale, : width * network.scale]
         return y.permute(1, 2, 0).float().cpu().numpy()
 
     network.eval()
     return restore
+
+
+@contextlib.contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Float32 in full on a GPU: no TensorFloat-32, which keeps 10 bits of a product's factors, while quality is measured."""
+    import torch
+
+    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, convolution.allow_tf32
+    matmul.allow_tf32 = convolution.allow_tf32 = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, convolution.allow_tf32 = before
 
 
 def as_float(image: np.ndarray) -> np.ndarray:

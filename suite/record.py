@@ -50,6 +50,7 @@ class HistoryPoint(Frozen):
 
     iteration: int
     loss: float = Field(description="mean training loss since the point before")
+    parts: dict[str, float] = Field(default_factory=dict, description="terms of the loss, where it has several")
     validation: dict[str, float] = Field(default_factory=dict, description="metrics on the validation images, if taken here")
 
 
@@ -70,6 +71,15 @@ class Crop(Frozen):
     input_png: str = Field(description="the low-quality input, enlarged by nearest neighbour")
     output_png: str
     target_png: str
+
+
+class StartedFrom(Frozen):
+    """The weights that a run began with."""
+
+    source: str = Field(description="a cell of the ledger, or a file, and which state of it")
+    sha256: str = Field(description="of the file")
+    tensors: int = Field(description="that were taken")
+    left: tuple[str, ...] = Field((), description="parameters that it had no value for, drawn at random instead")
 
 
 class ReceptiveField(Frozen):
@@ -117,6 +127,7 @@ class Record(Attempt):
     scores: tuple[ImageScore, ...] = ()
     history: tuple[HistoryPoint, ...] = ()
     cost: Cost | None = None
+    started_from: StartedFrom | None = None
     trained_params: int | None = Field(None, description="parameters of the network that was trained (narrowed or not)")
     train_seconds: float | None = None
     iteration_seconds: tuple[float, ...] = Field((), description="wall time of every training step, data loading included")

@@ -12,11 +12,13 @@ import json
 from typing import Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models import MODELS
 from models.lookup import suggest
 from suite.errors import SuiteError
+
+LATER = frozenset(("recipe", "loss", "optimiser", "weight_decay", "periods", "floors", "stages", "mixup", "discriminator_lr", "start"))
 
 
 class CellSpec(BaseModel):
@@ -30,8 +32,13 @@ class CellSpec(BaseModel):
     @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits over every field: the cell's key in the ledger."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        fields = {name: value for name, value in self.model_dump(mode="json").items() if not self._is_later_default(name)}
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _is_later_default(self, name: str) -> bool:
+        """Whether a field came after the first records and holds what they were made with: then it is no part of the fingerprint."""
+        return name in LATER and getattr(self, name) == type(self).model_fields[name].default
 
     @property
     def label(self) -> str:
@@ -62,6 +69,16 @@ class RunSpec(CellSpec):
     betas: tuple[float, float] = (0.9, 0.99)
     ema_decay: float = Field(0.0, ge=0, lt=1, description="0 = no moving average; the raw weights are evaluated")
     clip_norm: float = Field(0.0, ge=0, description="gradient clipping by global norm; 0 = off")
+    recipe: str = Field("", description="the row of suite.recipes.RECIPES that filled in the fields of training")
+    loss: Literal["l1", "charbonnier", "l1+perceptual+gan"] = "l1"
+    optimiser: Literal["adam", "adamw"] = "adam"
+    weight_decay: float = Field(0.0, ge=0)
+    periods: tuple[int, ...] = Field((), description="iterations of each period of a cosine with restarts; then no milestone counts")
+    floors: tuple[float, ...] = Field((), description="the learning rate at the end of each period")
+    stages: tuple[tuple[int, int, int], ...] = Field((), description="iterations, patch and batch of each stage; () = one stage")
+    mixup: float = Field(0.0, ge=0, description="parameter of the Beta distribution of the share by which two images are mixed; 0 = off")
+    discriminator_lr: float = Field(0.0, ge=0)
+    start: str = Field("", description="fingerprint of the cell whose weights it begins with, or a file of weights; '' = from scratch")
     train_set: str = Field("photos", description="a data set's name, or a folder of high-quality images")
     validation_set: str = Field("photos", description="never one of the test sets")
     test_set: str = Field("photos", description="a data set's name, or a folder: HR/ (and LR/), or images")
@@ -78,6 +95,16 @@ class RunSpec(CellSpec):
     def steps(self) -> int:
         """Training iterations."""
         return self.iterations
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunSpec:
+        if len(self.periods) != len(self.floors):
+            raise ValueError(f"{len(self.periods)} periods of the cosine and {len(self.floors)} floors: each period goes down to one")
+        if min((*self.periods, 1)) < 1 or any(min(stage) < 1 for stage in self.stages):
+            raise ValueError("periods and stages are at least one iteration long, patches and batches at least 1")
+        if (self.loss == "l1+perceptual+gan") != (self.discriminator_lr > 0):
+            raise ValueError("discriminator_lr belongs to the loss l1+perceptual+gan, and that loss needs one")
+        return self
 
     def replaced(self, changes: dict[str, str]) -> RunSpec:
         """The spec with `--set field=value` changes, parsed and checked; SuiteError names what is wrong."""

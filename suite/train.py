@@ -1,34 +1,73 @@
-"""Training one cell: a plain loop over patches, with everything that is needed to stop and go on.
+"""Training one cell: a plain loop over patches, with everything that is needed to stop and go on, alone or as one of several workers.
 
-Every batch is a function of (seed, iteration), every random number of the networks comes from torch's generator, whose
-state is in the checkpoint: stopping at any step and going on gives the same weights bit for bit on the CPU.
+Every batch, learning rate and random number is a function of the seed and the iteration: stopping at any step and going on gives the
+same weights bit for bit on the CPU, and how a batch is shared among workers and passes changes nothing but the order of sums.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from suite import checkpoint
-from suite.data.sampler import PatchSampler
+from suite.data.degradations import image_rng
+from suite.data.sampler import Batch, PatchSampler
 from suite.data.sets import Pair
 from suite.errors import Exit, SuiteError
 from suite.evaluate import evaluate
-from suite.networks import forward, network_of, restorer_of
+from suite.networks import network_of, restorer_of
 from suite.protocols import protocol
-from suite.record import HistoryPoint
+from suite.rates import discriminator_rate, rate, stage
+from suite.record import HistoryPoint, StartedFrom
 from suite.spec import RunSpec
+from suite.start import Start
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor, nn
 
     from models.base import RestorationNet
+    from suite.losses import Perceptual
 
 HISTORY_POINTS, VALIDATIONS = 20, 4  # of a run, evenly spread; the last iteration is one of each
 CHECKPOINT_SECONDS = 20.0
+
+Parts = dict[str, float]  # terms of a loss by name
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of `world` workers does of every batch, and in how large passes (0: in one)."""
+
+    rank: int = 0
+    world: int = 1
+    micro_batch: int = 0
+
+    def places(self, batch: int) -> range:
+        """The worker's places in a batch of `batch`."""
+        return range(self.rank * batch // self.world, (self.rank + 1) * batch // self.world)
+
+    def passes(self, batch: int) -> list[range]:
+        """The places of each pass through the network."""
+        mine = self.places(batch)
+        size = self.micro_batch or max(1, len(mine))
+        return [mine[begin : begin + size] for begin in range(0, len(mine), size)]
+
+
+@dataclass
+class Adversary:
+    """The other side of a GAN recipe, and the loss that goes with it."""
+
+    network: nn.Module
+    module: nn.Module  # the network, or what shares it among workers
+    optimiser: torch.optim.Optimizer
+    perceptual: Perceptual
 
 
 @dataclass
@@ -37,12 +76,15 @@ class Training:
 
     spec: RunSpec
     network: RestorationNet
+    module: nn.Module  # the network, or what shares it among workers
     optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
     average: torch.optim.swa_utils.AveragedModel | None
+    adversary: Adversary | None = None
+    share: Share = field(default_factory=Share)
+    started_from: StartedFrom | None = None
     iteration: int = 0
     history: list[HistoryPoint] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)  # since the last point of the history
+    losses: list[Parts] = field(default_factory=list)  # since the last point of the history
     seconds: list[float] = field(default_factory=list)  # of each iteration
 
     @property
@@ -59,8 +101,10 @@ class Training:
             "iteration": self.iteration,
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
+            "adversary": None
+            if self.adversary is None
+            else {"network": self.adversary.network.state_dict(), "optimiser": self.adversary.optimiser.state_dict()},
             "rng": torch.get_rng_state(),
             "rng_cuda": torch.cuda.get_rng_state_all() if self.spec.device == "cuda" else [],
             "history": [point.model_dump() for point in self.history],
@@ -75,9 +119,11 @@ class Training:
         self.iteration = state["iteration"]
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        if self.adversary is not None:
+            self.adversary.network.load_state_dict(state["adversary"]["network"])
+            self.adversary.optimiser.load_state_dict(state["adversary"]["optimiser"])
         torch.set_rng_state(state["rng"])
         if self.spec.device == "cuda":
             torch.cuda.set_rng_state_all(state["rng_cuda"])
@@ -85,26 +131,69 @@ class Training:
         self.losses, self.seconds = list(state["losses"]), list(state["seconds"])
 
 
-def begin(spec: RunSpec) -> Training:
-    """A run at iteration 0, seeded by the spec."""
+def begin(spec: RunSpec, share: Share | None = None, start: Start | None = None, *, recompute: bool = False) -> Training:
+    """A run at iteration 0, seeded by the spec, with the weights of `start` where there are any.
+
+    `recompute` keeps no activations of blocks and computes them again for the gradient: less memory, the same numbers.
+    """
     import torch
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+    from models.recompute import recompute_blocks
+
+    share = share or Share()
     torch.manual_seed(spec.seed)
     network = network_of(spec).train()
-    optimiser = torch.optim.Adam(network.parameters(), lr=spec.lr, betas=spec.betas)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, list(spec.milestones), gamma=0.5)
+    taken, origin = start.fitted(network) if start is not None else ({}, None)
+    network.load_state_dict(network.state_dict() | taken, strict=True)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(spec.ema_decay)) if spec.ema_decay else None
-    return Training(spec, network, optimiser, schedule, average)
+    if recompute:
+        recompute_blocks(network)
+    optimiser = _optimiser(spec, network.parameters(), spec.lr)
+    adversary = _adversary(spec, share) if spec.discriminator_lr else None
+    return Training(spec, network, _shared(network, share), optimiser, average, adversary, share, origin)
 
 
-def train(run: Training, sampler: PatchSampler, validation: Sequence[Pair], work: Path) -> Iterator[HistoryPoint | None]:
+def _optimiser(spec: RunSpec, parameters: Iterator[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+    import torch
+
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec.optimiser]
+    return kind(parameters, lr=lr, betas=spec.betas, weight_decay=spec.weight_decay)
+
+
+def _adversary(spec: RunSpec, share: Share) -> Adversary:
+    from models.discriminator import Discriminator
+    from suite import losses
+
+    network = Discriminator().to(spec.device).train()
+    perceptual = losses.perceptual().to(spec.device)
+    optimiser = _optimiser(spec, network.parameters(), spec.discriminator_lr)
+    return Adversary(network, _shared(network, share), optimiser, perceptual)
+
+
+def _shared(network: nn.Module, share: Share) -> nn.Module:
+    """The network as workers share it: gradients are averaged over them."""
+    if share.world == 1:
+        return network
+    from torch.nn.parallel import DistributedDataParallel
+
+    return DistributedDataParallel(network)
+
+
+def train(
+    run: Training,
+    sampler: PatchSampler,
+    validation: Sequence[Pair],
+    work: Path,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[HistoryPoint | None]:
     """Trains `run` to the end of its spec, in place; yields after each iteration (a point of the curve, where one is due).
 
-    Continues from the checkpoint in `work`, if there is one. Stops with SuiteError at a loss that is not finite, and
-    keeps the batch that made it.
+    Continues from the checkpoint in `work`, if there is one; the first worker writes it. Where `stop` says so, ends after a step with the
+    checkpoint written and the run unfinished. Raises SuiteError at a loss that is not finite, and keeps the batch that made it.
     """
-    spec = run.spec
+    spec, first = run.spec, run.share.rank == 0
     saved = checkpoint.load(work, spec.fingerprint)
     if saved is not None:
         run.restore(saved)
@@ -115,48 +204,160 @@ def train(run: Training, sampler: PatchSampler, validation: Sequence[Pair], work
         run.losses.append(_step(run, sampler, work))
         run.iteration += 1
         run.seconds.append(time.perf_counter() - started)
-        point = None
-        due = run.iteration == spec.iterations
+        point, due, stopping = None, run.iteration == spec.iterations, stop()
         if due or run.iteration % every == 0:
-            metrics = _validate(run, validation) if due or run.iteration % validate_every == 0 else {}
-            point = HistoryPoint(iteration=run.iteration, loss=sum(run.losses) / len(run.losses), validation=metrics)
+            metrics = _validate(run, validation) if first and (due or run.iteration % validate_every == 0) else {}
+            point = _point(run, metrics)
             run.history.append(point)
             run.losses = []
-        if due or time.monotonic() - last_saved > CHECKPOINT_SECONDS:
+        if first and (due or stopping or time.monotonic() - last_saved > CHECKPOINT_SECONDS):
             checkpoint.save(work, run.state())
             last_saved = time.monotonic()
         yield point
+        if stopping and not due:
+            return
 
 
-def _step(run: Training, sampler: PatchSampler, work: Path) -> float:
-    """One iteration; returns its loss."""
+def _point(run: Training, metrics: Parts) -> HistoryPoint:
+    means = {name: sum(parts[name] for parts in run.losses) / len(run.losses) for name in run.losses[0]}
+    total = means.pop("loss")
+    return HistoryPoint(iteration=run.iteration, loss=total, parts=means if len(means) > 1 else {}, validation=metrics)
+
+
+def _step(run: Training, sampler: PatchSampler, work: Path) -> Parts:
+    """One iteration: all passes of this worker's share, the optimisers' steps, the moving average; returns the terms of the loss."""
     import torch
-    import torch.nn.functional as F
+
+    from models.layers import depth_draws
 
     spec = run.spec
-    low, high = (torch.from_numpy(part).to(spec.device) for part in sampler.batch(run.iteration, spec.batch))
-    with torch.autocast(spec.device, dtype=torch.bfloat16, enabled=spec.dtype == "bfloat16"):
-        loss = F.l1_loss(forward(run.network, low), high)
-    if not torch.isfinite(loss):
-        checkpoint.save(work / "non-finite", {"iteration": run.iteration, "low": low.cpu(), "high": high.cpu()})
-        raise SuiteError(
-            f"the loss became {loss.item()} at iteration {run.iteration} of {spec.label}; training stopped. The batch is kept in "
-            f"{work / 'non-finite'}. A lower learning rate (--set lr={spec.lr / 2:g}) or clipping (--set clip_norm=0.5) may help.",
-            exit=Exit.INCOMPLETE,
-        )
+    patch, batch = stage(spec, run.iteration)
+    _set_rate(run.optimiser, rate(spec, run.iteration))
     run.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    draws = _draws(run, batch)
+    passes, sums, pictures = run.share.passes(batch), {}, []
+    for number, places in enumerate(passes):
+        low, high = (torch.from_numpy(part).to(spec.device) for part in _mixed(spec, sampler.at(patch), run.iteration, batch, places))
+        weight = len(places) * run.share.world / batch
+        with _alone(run.module, number < len(passes) - 1):
+            depth_draws(run.network, None if draws is None else draws[:, places.start : places.stop])
+            loss, parts, output = _generator_loss(run, low, high)
+            if not torch.isfinite(loss):
+                raise _not_finite(run, loss.item(), low, high, work)
+            (weight * loss).backward()
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + weight * value.detach()
+        pictures.append((output.detach(), high, weight))
+    depth_draws(run.network, None)
     if spec.clip_norm:
         torch.nn.utils.clip_grad_norm_(run.network.parameters(), spec.clip_norm)
     run.optimiser.step()
-    run.schedule.step()
+    if run.adversary is not None:
+        sums["discriminator"] = _discriminator_step(run, run.adversary, pictures)
     if run.average is not None:
         run.average.update_parameters(run.network)
-    return loss.item()
+    return _mean_over_workers(run, sums)
 
 
-def _validate(run: Training, pairs: Sequence[Pair]) -> dict[str, float]:
-    """Means of PSNR and SSIM over the validation images; leaves torch's generator and the training mode as they were."""
+def _generator_loss(run: Training, low: Tensor, high: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """The loss, its terms by name ("loss" is their sum), and the output, in float32."""
+    import torch
+
+    from suite.losses import adversarial, pixel_loss
+
+    spec = run.spec
+    with torch.autocast(spec.device, dtype=torch.bfloat16, enabled=spec.dtype == "bfloat16"):
+        grey = low.shape[1] == 1 and run.network.channels == 3
+        output = run.module(low.expand(-1, 3, -1, -1)).mean(dim=1, keepdim=True) if grey else run.module(low)
+    output = output.float()
+    pixels = pixel_loss(spec.loss, output, high)
+    parts = {"pixels": pixels}
+    if run.adversary is not None:
+        parts["perceptual"] = run.adversary.perceptual(output, high)
+        run.adversary.network.requires_grad_(False)
+        parts["gan"] = adversarial(run.adversary.network(output), real=True)
+        run.adversary.network.requires_grad_(True)
+    total = sum(parts.values())
+    return total, parts | {"loss": total}, output
+
+
+def _discriminator_step(run: Training, adversary: Adversary, pictures: Sequence[tuple[Tensor, Tensor, float]]) -> Tensor:
+    from suite.losses import adversarial
+
+    _set_rate(adversary.optimiser, discriminator_rate(run.spec, run.iteration))
+    adversary.optimiser.zero_grad(set_to_none=True)
+    total = 0.0
+    for number, (output, target, weight) in enumerate(pictures):
+        with _alone(adversary.module, number < len(pictures) - 1):
+            loss = adversarial(adversary.module(target), real=True) + adversarial(adversary.module(output), real=False)
+            (weight * loss).backward()
+        total += weight * loss.detach()
+    adversary.optimiser.step()
+    return total
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = lr
+
+
+def _alone(module: nn.Module, more: bool) -> contextlib.AbstractContextManager[object]:
+    """Workers average their gradients once, in the last pass."""
+    return module.no_sync() if more and hasattr(module, "no_sync") else contextlib.nullcontext()
+
+
+def _draws(run: Training, batch: int) -> Tensor | None:
+    """What stochastic depth goes by, for the whole batch: (layers, batch), uniform in 0..1; None where the network has none."""
+    import torch
+
+    from models.layers import depth_draws
+
+    layers = depth_draws(run.network, None)
+    if not layers:
+        return None
+    random = image_rng(run.spec.seed, "depth", run.iteration)
+    return torch.from_numpy(random.random((layers, batch), dtype=np.float32)).to(run.spec.device)
+
+
+def _mixed(spec: RunSpec, sampler: PatchSampler, iteration: int, batch: int, places: range) -> Batch:
+    """These places of the batch; where the recipe mixes images, half of the batches are mixed, each image with another of the batch."""
+    low, high = sampler.take(iteration, places)
+    if not spec.mixup:
+        return low, high
+    random = image_rng(spec.seed, "mixup", iteration)
+    if random.random() < 0.5:
+        return low, high
+    share = np.float32(random.beta(spec.mixup, spec.mixup))
+    partners = random.permutation(batch)
+    other_low, other_high = sampler.take(iteration, [int(partners[place]) for place in places])
+    return share * low + (1 - share) * other_low, share * high + (1 - share) * other_high
+
+
+def _not_finite(run: Training, loss: float, low: Tensor, high: Tensor, work: Path) -> SuiteError:
+    spec = run.spec
+    checkpoint.save(work / "non-finite", {"iteration": run.iteration, "low": low.cpu(), "high": high.cpu()})
+    return SuiteError(
+        f"the loss became {loss} at iteration {run.iteration} of {spec.label}; training stopped. The batch is kept in "
+        f"{work / 'non-finite'}. A lower learning rate (--set lr={spec.lr / 2:g}) or clipping (--set clip_norm=0.5) may help.",
+        exit=Exit.INCOMPLETE,
+    )
+
+
+def _mean_over_workers(run: Training, sums: dict[str, Tensor]) -> Parts:
+    import torch
+
+    values = torch.stack([torch.as_tensor(value, dtype=torch.float64).cpu() for value in sums.values()])
+    if run.share.world > 1:
+        values = values.to(run.spec.device)
+        torch.distributed.all_reduce(values)
+        values /= run.share.world
+    return dict(zip(sums, values.tolist(), strict=True))
+
+
+def _validate(run: Training, pairs: Sequence[Pair]) -> Parts:
+    """Means of PSNR and SSIM over the validation images, if any; leaves torch's generator and the training mode as they were."""
+    if not pairs:
+        return {}
     rule = protocol(run.spec.protocol)
     scores, _ = evaluate(restorer_of(run.evaluated), pairs, rule, run.network.scale)
     run.network.train()

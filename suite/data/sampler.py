@@ -11,6 +11,7 @@ patch instead of passing through a pool of pairs; an image smaller than the degr
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -74,9 +75,21 @@ class PatchSampler:
 
         What the degradation leaves in floating point is neither clipped nor rounded: noise may lie outside 0..1.
         """
-        pairs = [self.pair(iteration, index) for index in range(size)]
+        return self.take(iteration, range(size))
+
+    def take(self, iteration: int, places: Sequence[int]) -> Batch:
+        """These places of the batch of `iteration`, as `batch` gives all of them."""
+        pairs = [self.pair(iteration, index) for index in places]
         low, high = (_planes(np.stack(side)) for side in zip(*pairs, strict=True))
         return low, high
+
+    def at(self, patch: int) -> PatchSampler:
+        """The same sampler with another patch, no larger than its own: progressive training begins small."""
+        if patch == self.patch:
+            return self
+        other = copy.copy(self)
+        other.patch, other._window = patch, round(patch * self.degradation.context / self.degradation.scale) * self.degradation.scale
+        return other
 
     def pair(self, iteration: int, index: int) -> tuple[np.ndarray, Pixels]:
         """Patch number `index` of the batch of `iteration`: `(patch / scale, patch / scale, C)` and uint8 `(patch, patch, C)`."""

@@ -1,0 +1,88 @@
+"""Weights that a run begins with, and those that it leaves: of another cell of the ledger, or a file of anyone's."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from suite import checkpoint
+from suite.errors import Exit, SuiteError
+from suite.recipes import RECIPES
+from suite.record import StartedFrom
+from suite.spec import RunSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.base import RestorationNet
+    from suite.train import Training
+
+CELL = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights by our names or the authors', and where they come from."""
+
+    state: Mapping[str, Tensor]
+    source: str
+    sha256: str
+    strict: bool
+
+    def fitted(self, network: RestorationNet) -> tuple[dict[str, Tensor], StartedFrom]:
+        """Those that `network` takes: all of its own, or, where the recipe is not strict, what fits in name and shape."""
+        from models.official import official_names
+
+        wanted = network.state_dict()
+        theirs = official_names(network)
+        names = {name: name if name in self.state else theirs[name] for name in wanted}
+        taken = {
+            ours: self.state[name] for ours, name in names.items() if name in self.state and self.state[name].shape == wanted[ours].shape
+        }
+        left = tuple(sorted(set(wanted) - set(taken)))
+        if (self.strict and left) or not taken:
+            raise SuiteError(
+                f"{self.source} does not fit the network that is to begin with it: {len(left)} of {len(wanted)} tensors are missing or of "
+                f"another shape, the first is {left[0]}. Its recipe takes the weights of the same network.",
+                exit=Exit.NOT_READY,
+            )
+        return taken, StartedFrom(source=self.source, sha256=self.sha256, tensors=len(taken), left=left)
+
+
+def starting_weights(spec: RunSpec, folder: Path) -> Start | None:
+    """What `spec` begins with; None where it begins from scratch. `folder` holds the weights of the ledger's cells."""
+    if not spec.start:
+        return None
+    from models.official import unwrap
+
+    ours = CELL.fullmatch(spec.start) is not None
+    path = weights_file(folder, spec.start) if ours else Path(spec.start)
+    if not path.is_file():
+        what = f"cell {spec.start}, and {path} is not there" if ours else f"{path}, which is not there"
+        again = "Run that cell first (`list records` names those that are done)" if ours else "Give a file of weights"
+        raise SuiteError(
+            f"{spec.label} begins with the weights of {what}. {again}, or train from scratch: --set start=.", exit=Exit.NOT_READY
+        )
+    state, which = unwrap(checkpoint.read(path))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    row = RECIPES.get(spec.recipe)
+    strict = row is None or row.start is None or row.start.strict
+    source = f"cell {spec.start}" if ours else path.name
+    return Start(state, f"{source} ({which})", digest, strict)
+
+
+def save_weights(path: Path, run: Training) -> None:
+    """Keeps what `run` trained: the moving average as `params_ema` where the recipe has one, else the network as `params`."""
+    key = "params" if run.average is None else "params_ema"
+    metadata = {"model": run.spec.model, "fingerprint": run.spec.fingerprint, "iteration": run.iteration, "recipe": run.spec.recipe}
+    checkpoint.write(path, {key: run.evaluated.state_dict(), "metadata": metadata})
+
+
+def weights_file(folder: Path, fingerprint: str) -> Path:
+    """Where the weights of a cell lie."""
+    return folder / f"{fingerprint}.pt"
