@@ -218,15 +218,16 @@ def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:
     return slots if specs[0].device == "cpu" else min(slots, len(machine.gpus()) or 1)
 
 
-def _render(ledger: Ledger, destination: Path | None) -> Path | None:
+def _render(ledger: Ledger, destination: Path | None, pictures_mib: float | None = None) -> Path | None:
     """The report of the whole ledger, or None where there is no record."""
-    from suite import report
+    from suite import comparison, report
     from suite.paths import project_folder
 
     records = list(ledger.records(_warn))
     if not records:
         return None
-    return report.render(records, destination or project_folder("reports") / "html")
+    limit = comparison.PICTURES_MIB if pictures_mib is None else pictures_mib
+    return report.render(records, destination or project_folder("reports") / "html", limit)
 
 
 def _warn(error: SuiteError) -> None:
@@ -235,7 +236,7 @@ def _warn(error: SuiteError) -> None:
 
 def _report(options: argparse.Namespace, out: Output) -> Exit:
     ledger = _ledger(options)
-    page = _render(ledger, options.out)
+    page = _render(ledger, options.out, options.pictures)
     if page is None:
         raise SuiteError(
             f"the ledger {ledger.folder} holds no record. `python -m suite run --grid ablations` makes some.", exit=Exit.NOTHING

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from suite import figures, published, scan_page
+from suite import comparison, figures, published, scan_page
 from suite import html as pages
 from suite.layout import Layout, layout
 from suite.measured import COMMAND, Status, dataset_name, error_line, holds, latest, regenerate
@@ -51,7 +51,6 @@ class Section:
     table: Table
     layout: Layout
     forest: figures.Forest | None
-    strips: tuple[figures.Strip, ...]
     curves: tuple[figures.CurveSet, ...]
     images: tuple[ImageTable, ...]
     uncounted: tuple[tuple[str, str], ...]  # label, operators without a cost
@@ -99,9 +98,10 @@ class Page:
     data: tuple[tuple[str, str], ...]
     backends: tuple[tuple[str, str], ...]
     seeds: tuple[int, ...]
+    comparison: comparison.Comparison | None
 
 
-def render(records: Iterable[Attempt], destination: Path) -> Path:
+def render(records: Iterable[Attempt], destination: Path, pictures_mib: float = comparison.PICTURES_MIB) -> Path:
     """Writes `destination`/index.html and, where there are scan records, scan.html, and returns the first; no record is needed."""
     held = list(records)
     scans = latest(record for record in held if isinstance(record, ScanRecord))
@@ -109,18 +109,18 @@ def render(records: Iterable[Attempt], destination: Path) -> Path:
         pages.write(destination / scan_page.FILE, scan_page.html(scans, moment))
     else:
         (destination / scan_page.FILE).unlink(missing_ok=True)  # of records that are gone
-    return pages.write(destination / FILE, html(held))
+    return pages.write(destination / FILE, html(held, pictures_mib))
 
 
-def html(records: Iterable[Attempt]) -> str:
-    """The page of trained models as text."""
+def html(records: Iterable[Attempt], pictures_mib: float = comparison.PICTURES_MIB) -> str:
+    """The page of trained models as text, with at most `pictures_mib` MiB of pictures."""
     held = list(records)
     current = latest(record for record in held if isinstance(record, Record))
     return pages.page(
         "index.html.j2",
         {"fixed": fixed, "signed": signed, "moment": moment, "dataset": dataset_name, "duration": duration},
         {
-            "page": page(build(published.load_all(), current), current),
+            "page": page(build(published.load_all(), current), current, pictures_mib),
             "glyphs": GLYPHS,
             "Status": Status,
             "scans": scan_page.FILE if any(isinstance(record, ScanRecord) for record in held) else "",
@@ -128,7 +128,7 @@ def html(records: Iterable[Attempt]) -> str:
     )
 
 
-def page(tables: Sequence[Table], records: Sequence[Record]) -> Page:
+def page(tables: Sequence[Table], records: Sequence[Record], pictures_mib: float = comparison.PICTURES_MIB) -> Page:
     """What the page shows of these tables, built from these records (one a cell)."""
     environments = _environments(records)
     grids = {row.model: table.published.grid for table in tables for row in table.rows}
@@ -157,6 +157,7 @@ def page(tables: Sequence[Table], records: Sequence[Record]) -> Page:
         data=_pairs(pair for r in records if r.provenance for pair in r.provenance.data_checksums.items()),
         backends=_pairs((r.spec.backend, r.provenance.backend_reason) for r in records if r.provenance),
         seeds=tuple(sorted({record.spec.seed for record in records})),
+        comparison=comparison.build(records, tables, limit_mib=pictures_mib),
     )
 
 
@@ -170,7 +171,6 @@ def _section(table: Table) -> Section:
         table,
         layout(table),
         figures.forest(table),
-        figures.strips(table),
         figures.curve_sets(table),
         tuple(found for index in figures.measured_columns(table) for found in _image_tables(table, index)),
         _uncounted(table),
