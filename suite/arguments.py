@@ -66,6 +66,17 @@ def change(text: str) -> tuple[str, str]:
     return field, value
 
 
+def mebibytes(text: str) -> float:
+    """A size in MiB, zero or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size in MiB, zero or more, e.g. 32")
+    return value
+
+
 def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str) -> argparse.ArgumentParser:
     return verbs.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False)
 
@@ -144,6 +155,12 @@ def _add_report(verb: argparse.ArgumentParser) -> None:
         help=f"{', '.join(FORMATS)} or all; may be repeated (default: {FORMATS[0]})",
     )
     verb.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
+    verb.add_argument(
+        "--pictures",
+        type=mebibytes,
+        metavar="MIB",
+        help="how much of the page may be pictures (default: 8); what is left out is named there",
+    )
 
 
 def _add_profile(verb: argparse.ArgumentParser) -> None:

@@ -257,7 +257,7 @@ def _report(options: argparse.Namespace, out: Output) -> Exit:
     if "html" in chosen:
         from suite import report
 
-        out.line(f"report: {report.render(records, destination)}")
+        out.line(f"report: {report.render(records, destination, options.pictures)}")
     for name, file in export.write(records, destination, [name for name in chosen if name != "html"]):
         out.line(f"{name}: {file}")
     return Exit.DONE

@@ -6,9 +6,7 @@ it. Coordinates are SVG user units with the origin at the top left.
 
 from __future__ import annotations
 
-import base64
 import math
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,11 +16,10 @@ from suite.axes import Tick, log_ticks, ticks, widened
 from suite.charts import Axis, Figure, Point, Series, dots, legend
 from suite.measured import by_condition, heading
 from suite.protocols import METRICS
-from suite.record import Crop, Record
+from suite.record import Record
 from suite.tables import Column, Row, Table
 from suite.text import signed
 
-PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 HOLLOW = ("circle", "square", "triangle", "cross")  # published data sets, in column order
 FILLED = ("diamond", "disc", "block")  # measured, by conditions
 PANEL = (228.0, 116.0, 38.0, 6.0, 18.0)  # width, height, left, top, bottom margin of a curve
@@ -67,26 +64,6 @@ class CurveSet:
 
     title: str
     panels: tuple[Panel, ...]
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One picture of a strip."""
-
-    label: str
-    note: str
-    png: str  # base64; "" where there is none
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class Strip:
-    """A restored detail: input, every model's output, target."""
-
-    image: str
-    detail: str
-    tiles: tuple[Tile, ...]
 
 
 def measured_columns(table: Table) -> tuple[int, ...]:
@@ -229,38 +206,3 @@ def _delta_text(series: Series, number: int) -> str:
         return "–"
     interval = "" if point.low is None or point.high is None else f" [{signed(point.low, 2)}, {signed(point.high, 2)}]"
     return signed(point.x, 2) + interval
-
-
-def strips(table: Table) -> tuple[Strip, ...]:
-    """Restored details of every condition: one strip for each detail that some row kept, first seed of each row."""
-    found = []
-    for index in measured_columns(table):
-        kept: dict[tuple[str, str, str], list[Tile]] = {}
-        for row in table.rows:
-            for record in _records(row, index)[:1]:
-                for crop in record.crops:
-                    tile = _tile(row.label, _score(record, crop, table.columns[index]), crop.output_png)
-                    kept.setdefault((crop.image, crop.input_png, crop.target_png), []).append(tile)
-        for (image, source, target), tiles in kept.items():
-            ends = _tile("input", "nearest neighbour", source), _tile("target", "", target)
-            found.append(Strip(image, column_heading(table.columns[index]), (ends[0], *tiles, ends[1])))
-    return tuple(found)
-
-
-def _score(record: Record, crop: Crop, column: Column) -> str:
-    for score in record.scores:
-        if score.image == crop.image and column.metric in score.metrics:
-            return f"{score.metrics[column.metric]:.{column.digits}f} {column.unit}".strip()
-    return ""
-
-
-def _tile(label: str, note: str, png: str) -> Tile:
-    """The picture; one whose base64 text is not a PNG is shown as missing, with the reason."""
-    try:
-        data = base64.b64decode(png, validate=True)
-    except ValueError:  # not base64, or not ASCII
-        data = b""
-    if not data.startswith(PNG_HEAD) or len(data) < 24:
-        return Tile(label, "the record holds no readable picture", "", 1, 1)
-    width, height = struct.unpack(">II", data[16:24])
-    return Tile(label, note, png, width, height)

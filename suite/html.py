@@ -11,6 +11,9 @@ from pathlib import Path
 
 from suite.paths import project_folder
 
+STYLES = ("report.css", "compare.css")  # of reports/assets, in the order in which they are joined
+SCRIPTS = ("report.js", "pictures.js", "gestures.js", "ranking.js", "compare.js")
+
 
 def page(template: str, filters: Mapping[str, Callable[..., str]], values: Mapping[str, object]) -> str:
     """The page that a template of reports/templates makes of `values`."""
@@ -26,7 +29,7 @@ def page(template: str, filters: Mapping[str, Callable[..., str]], values: Mappi
         lstrip_blocks=True,
     )
     environment.filters.update(filters)
-    style, script = ((folder / "assets" / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    style, script = ("".join((folder / "assets" / name).read_text(encoding="utf-8") for name in names) for names in (STYLES, SCRIPTS))
     assets = {
         "style": Markup(style),  # noqa: S704 - the project's own file, not data
         "script": Markup(script),  # noqa: S704 - likewise

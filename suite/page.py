@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from suite import figures
+from suite import comparison, figures
 from suite.charts import Figure
 from suite.figure_list import receptive_fields, scan_latency, tradeoffs
 from suite.layout import Layout, layout
@@ -52,7 +52,6 @@ class Section:
     table: Table
     layout: Layout
     forest: Figure | None
-    strips: tuple[figures.Strip, ...]
     tolerances: tuple[str, ...]  # what "reproduced" means, a sentence each
     missing: tuple[tuple[str, str, str], ...]  # label, why, command
 
@@ -102,6 +101,7 @@ class Page:
     sections: tuple[Section, ...]
     abouts: tuple[tuple[str, About], ...]  # by identifier
     figures: tuple[Figure, ...]
+    comparison: comparison.Comparison | None
     curves: tuple[figures.CurveSet, ...]
     images: tuple[ImageTable, ...]
     uncounted: tuple[tuple[str, str], ...]  # model, operators without a cost
@@ -115,8 +115,13 @@ class Page:
     seeds: tuple[int, ...]
 
 
-def page(tables: Sequence[Table], records: Sequence[Record], scans: Sequence[ScanRecord] = ()) -> Page:
-    """What the page shows of these tables, built from these records (one a cell), and of the scans."""
+def page(
+    tables: Sequence[Table],
+    records: Sequence[Record],
+    scans: Sequence[ScanRecord] = (),
+    pictures_mib: float = comparison.PICTURES_MIB,
+) -> Page:
+    """What the page shows of these tables, built from these records (one a cell), and of the scans; at most so many MiB of pictures."""
     environments = _environments(records)
     ablations_last = sorted(tables, key=lambda table: table.published.baseline is not None)  # whose grid is the smaller one
     grids = {key: table.published.grid for table in ablations_last for row in table.rows for key in _places(table, row)}
@@ -140,6 +145,7 @@ def page(tables: Sequence[Table], records: Sequence[Record], scans: Sequence[Sca
         sections=tuple(_section(table) for table in tables),
         abouts=_abouts(tables),
         figures=(*tradeoffs(tables), *receptive_fields(done), *scan_latency(scans)),
+        comparison=comparison.build(records, tables, limit_mib=pictures_mib),
         curves=figures.curve_sets(done),
         images=tuple(found for alike in by_condition(done) for found in _image_tables(alike)),
         uncounted=_uncounted(records),
@@ -169,9 +175,7 @@ def _section(table: Table) -> Section:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell.command and cell.measured is None and (column.kind != "cost" or cell.status == Status.UNAVAILABLE):
                 missing.setdefault(cell.command, (row.label, cell.reason, cell.command))
-    return Section(
-        table, layout(table), figures.forest(table), figures.strips(table), _tolerances(table.published), tuple(missing.values())
-    )
+    return Section(table, layout(table), figures.forest(table), _tolerances(table.published), tuple(missing.values()))
 
 
 def _tolerances(table: PublishedTable) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from suite import comparison, published, scan_page
 from suite import html as pages
-from suite import published, scan_page
 from suite.measured import Status, dataset_name, latest
 from suite.page import about_id, page
 from suite.record import Attempt, Record
@@ -30,7 +30,7 @@ GLYPHS: Mapping[Status, str] = {
 }
 
 
-def render(records: Iterable[Attempt], destination: Path) -> Path:
+def render(records: Iterable[Attempt], destination: Path, pictures_mib: float = comparison.PICTURES_MIB) -> Path:
     """Writes `destination`/index.html and, where there are scan records, scan.html, and returns the first; no record is needed."""
     held = list(records)
     scans = latest(record for record in held if isinstance(record, ScanRecord))
@@ -38,11 +38,11 @@ def render(records: Iterable[Attempt], destination: Path) -> Path:
         pages.write(destination / scan_page.FILE, scan_page.html(scans, moment))
     else:
         (destination / scan_page.FILE).unlink(missing_ok=True)  # of records that are gone
-    return pages.write(destination / FILE, html(held))
+    return pages.write(destination / FILE, html(held, pictures_mib))
 
 
-def html(records: Iterable[Attempt]) -> str:
-    """The page of trained models as text."""
+def html(records: Iterable[Attempt], pictures_mib: float = comparison.PICTURES_MIB) -> str:
+    """The page of trained models as text, with at most `pictures_mib` MiB of pictures."""
     held = list(records)
     current = latest(record for record in held if isinstance(record, Record))
     scans = latest(record for record in held if isinstance(record, ScanRecord))
@@ -57,7 +57,7 @@ def html(records: Iterable[Attempt]) -> str:
             "about_id": about_id,
         },
         {
-            "page": page(build(published.load_all(), current), current, scans),
+            "page": page(build(published.load_all(), current), current, scans, pictures_mib),
             "glyphs": GLYPHS,
             "Status": Status,
             "scans": scan_page.FILE if scans else "",

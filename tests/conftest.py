@@ -1,9 +1,11 @@
 """Fixtures that several test files share, and what must be decided before the first import of a kernel."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
 
+import browser as driver
 import pytest
 from hypothesis import settings
 
@@ -35,3 +37,42 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """One browser for all tests of a file."""
+    with driver.started() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Gives the path of a scene's page, which is written once."""
+    from browser_scenes import SCENES
+
+    from suite import report
+
+    written = {}
+
+    def page(name):
+        if name not in written:
+            written[name] = report.render(SCENES[name](), tmp_path_factory.mktemp(name))
+        return written[name]
+
+    return page
+
+
+@pytest.fixture
+def use(chromium, pages):
+    """Opens a scene's page in the browser; at the end every page must have stayed quiet."""
+    with contextlib.ExitStack() as windows:
+        opened = []
+
+        def start(name="quick", **how):
+            opened.append(windows.enter_context(driver.opened(chromium, pages(name), **how)))
+            return opened[-1].page
+
+        yield start
+        for seen in opened:
+            seen.clean()

@@ -128,6 +128,8 @@ ERRORS = {
     "no weights": (("evaluate", TINY, "--task", "sr-x2"), Exit.USAGE, "--weights"),
     "missing weights": (("evaluate", TINY, "--task", "sr-x2", "--weights", "none.pth"), Exit.NOT_READY, "none.pth"),
     "empty ledger": (("report", "--ledger", "nowhere"), Exit.NOTHING, "holds no record"),
+    "size of pictures that is none": (("report", "--pictures", "all"), Exit.USAGE, "'all' is not a size in MiB"),
+    "negative size of pictures": (("report", "--pictures", "-1"), Exit.USAGE, "'-1' is not a size in MiB"),
 }
 
 

@@ -247,23 +247,6 @@ def test_markup_in_records_stays_text():
     assert "<script>alert(1)" not in report.html([attacked, failed])
 
 
-def test_pictures_are_shown_once_a_model_between_input_and_target():
-    root = read(made.quick_grid(2))
-    strip = next(root.one("section", id="vmambair-4").all(class_="strip"))
-    labels = [tile.one("span").text for tile in strip.all("li")]
-    assert labels == ["input", "VmambaIR (Ours)", "VmambaIR-V1", "VmambaIR-V2", "VmambaIR-V3", "VmambaIR-V4", "target"]
-    assert all(image.attributes["width"] == "24" for image in strip.all("img"))
-    assert next(strip.all("small")).text == "nearest neighbour"
-
-
-def test_a_picture_that_cannot_be_read_is_told():
-    record = made.done(made.VMAMBAIR[0])
-    broken = record.model_copy(update={"crops": (record.crops[0].model_copy(update={"output_png": "not base64 é"}),)})
-    strip = next(read([broken]).all(class_="strip"))
-    assert "the record holds no readable picture" in strip.text
-    assert len(list(strip.all("img"))) == 2
-
-
 def test_curves_and_differences_are_drawn_for_every_row():
     root = read(made.quick_grid(2))
     section = root.one("section", id="vmambair-4")

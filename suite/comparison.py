@@ -1,0 +1,312 @@
+"""The comparison of pictures: which details of which images stand on the page, by which networks, and how each image ranks.
+
+A set holds the records of one task under one set of conditions: its methods are the input, every network and the target, and
+every number beside a picture is of the record that made the picture. A picture is held once, by its digest, wherever it is
+shown. The page has to stay a file that opens at once, so the pictures on it are bounded: an image stands there with all its
+methods or not at all, the hardest images of each set first, and what was left out is named with the command that shows it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from suite.measured import condition, dataset_name
+from suite.protocols import METRICS, Metric
+from suite.record import Crop, Record
+from suite.spec import RunSpec
+from suite.tables import Table
+
+PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+MIB = 2**20
+PICTURES_MIB = 8.0  # of base64 text; with all else, a page of 1,000 records stays below 15 MB
+WORST = 5  # images in a ranking
+COMMAND = "python -m suite report --pictures"
+INPUT, TARGET = "input", "target"
+UNREADABLE = "the record holds no readable picture"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG that the page holds once; `id` is its element's."""
+
+    id: str
+    png: str  # base64
+    width: int  # pixels
+    height: int
+
+
+@dataclass(frozen=True)
+class Method:
+    """What made a picture: the input, a network (`key` is its model's name), or the target."""
+
+    key: str
+    label: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One method's picture of an image, and its metrics on the whole image in the set's order (None: not measured)."""
+
+    picture: Picture | None
+    values: tuple[float | None, ...]
+    note: str = ""
+    first: bool = False  # the picture itself stands here, not a link to where it does
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of a test set by every method, in the set's order of methods."""
+
+    name: str
+    tiles: tuple[Tile, ...]
+    embedded: bool = False
+
+    @property
+    def pictured(self) -> bool:
+        """Whether a record holds a picture of it, on the page or not."""
+        return any(tile.picture for tile in self.tiles)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """The images of one task under one set of conditions."""
+
+    key: str
+    title: str
+    detail: str
+    metrics: tuple[Metric, ...]
+    methods: tuple[Method, ...]
+    images: tuple[Image, ...]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the images whose pictures the records hold and the page does not."""
+        return tuple(image.name for image in self.images if image.pictured and not image.embedded)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An image in a ranking, with the value that it is ranked by."""
+
+    image: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that the section shows."""
+
+    sets: tuple[ImageSet, ...]
+    limit_mib: float
+    needed_mib: float  # of base64 text, for every picture of the records
+
+    @property
+    def left_out(self) -> int:
+        """How many images are not on the page, of all sets."""
+        return sum(len(found.left_out) for found in self.sets)
+
+    @property
+    def command(self) -> str:
+        """What writes the page with every picture."""
+        return f"{COMMAND} {math.ceil(self.needed_mib)}"
+
+    @property
+    def data(self) -> str:
+        """The sets as JSON, for the page's script: pictures by their ids."""
+        return json.dumps({"worst": WORST, "sets": [_set_data(found) for found in self.sets]}, separators=(",", ":"))
+
+
+def build(records: Iterable[Record], tables: Iterable[Table], *, limit_mib: float = PICTURES_MIB) -> Comparison | None:
+    """The comparison of `records` (one a cell), networks in the order and by the names of `tables`; None where none holds a picture."""
+    labels: dict[str, str] = {}
+    for table in sorted(tables, key=lambda table: table.published.baseline is None):  # ablations tell a model's variants apart
+        for row in table.rows:
+            if row.model:
+                labels.setdefault(row.model, row.label)
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        if record.status == "done" and record.scores:
+            groups.setdefault(condition(record.spec), []).append(record)
+    ordered = sorted(groups.items(), key=lambda item: (item[1][0].spec.task, item[1][0].spec.iterations, item[0]))
+    specs = [members[0].spec for _, members in ordered]
+    sets = [_set(key, members, labels, specs) for key, members in ordered]
+    sets = [found for found in sets if any(image.pictured for image in found.images)]
+    if not sets:
+        return None
+    needed = sum({tile.picture.id: len(tile.picture.png) for tile in _tiles(sets) if tile.picture}.values())
+    return Comparison(tuple(_placed(_bounded(sets, limit_mib * MIB))), limit_mib, needed / MIB)
+
+
+def worst(found: ImageSet, metric: str, method: str, against: str = "", count: int | None = WORST) -> tuple[Ranked, ...]:
+    """The `count` images on which `method` is worst in `metric`, or loses most to `against`; images without the values are left out."""
+    column = next(index for index, one in enumerate(found.metrics) if one.name == metric)
+    places = {one.key: index for index, one in enumerate(found.methods)}
+    ranked = []
+    for image in found.images:
+        value = image.tiles[places[method]].values[column]
+        other = image.tiles[places[against]].values[column] if against else 0.0
+        if value is not None and other is not None:
+            ranked.append(Ranked(image.name, value - other))
+    sign = 1 if found.metrics[column].better == "higher" else -1
+    return tuple(sorted(ranked, key=lambda one: sign * one.value)[:count])
+
+
+def _set(key: str, records: Sequence[Record], labels: Mapping[str, str], specs: Sequence[RunSpec]) -> ImageSet:
+    """The set of one condition: of each network, the record of its lowest seed."""
+    chosen: dict[str, Record] = {}
+    for record in sorted(records, key=lambda record: record.spec.seed):
+        chosen.setdefault(record.spec.model, record)
+    known = [model for model in labels if model in chosen]
+    models = known + sorted(set(chosen) - set(known))
+    names = [name for model in models for score in chosen[model].scores for name in score.metrics]
+    metrics = tuple(METRICS.get(name, Metric(name, "higher", "", 4)) for name in dict.fromkeys(names))
+    methods = (
+        Method(INPUT, "input", "nearest neighbour"),
+        *(_method(model, chosen[model].spec.seed, models, labels) for model in models),
+        Method(TARGET, "target", ""),
+    )
+    spec = records[0].spec
+    title, detail = _told(spec, specs)
+    images = tuple(_images([chosen[model] for model in models], metrics))
+    return ImageSet(hashlib.sha256(key.encode()).hexdigest()[:8], title, detail, metrics, methods, images)
+
+
+def _method(model: str, seed: int, models: Sequence[str], labels: Mapping[str, str]) -> Method:
+    """The network by the paper's name for it, where no other of the set has the same."""
+    label = labels.get(model, model)
+    alone = sum(labels.get(other, other) == label for other in models) == 1
+    name = label if alone else model
+    return Method(model, name, f"{model}, seed {seed}" if name != model else f"seed {seed}")
+
+
+def _told(spec: RunSpec, specs: Sequence[RunSpec]) -> tuple[str, str]:
+    """A set's title and its conditions; fields in which it differs from another set of the same title and conditions are added."""
+
+    def shown(one: RunSpec) -> tuple[str, str]:
+        full = not one.width and one.depth_divisor == 1
+        network = "full networks" if full else f"width {one.width or 'full'}, depth ÷{one.depth_divisor}"
+        return f"{one.task}, test set {dataset_name(one.test_set)}, {one.budget} budget", f"{network}; {one.iterations:,} iterations"
+
+    title, detail = shown(spec)
+    alike = [other for other in specs if shown(other) == (title, detail)]
+    fields = [name for name in RunSpec.model_fields if name not in ("model", "seed") and len({getattr(one, name) for one in alike}) > 1]
+    return title, "; ".join([detail, *(f"{name} {getattr(spec, name)}" for name in fields)])
+
+
+def _images(records: Sequence[Record], metrics: Sequence[Metric]) -> Iterator[Image]:
+    """Every image that a record scored; one whose input or target differs between records stands once for each pair of them."""
+    scores = [{score.image: score.metrics for score in record.scores} for record in records]
+    for name in dict.fromkeys(name for held in scores for name in held):
+        crops = [next((crop for crop in record.crops if crop.image == name), None) for record in records]
+        ends = list(dict.fromkeys((crop.input_png, crop.target_png) for crop in crops if crop)) or [("", "")]
+        for number, (source, target) in enumerate(ends, 1):
+            tiles = [_tile(source, (None,) * len(metrics))]
+            for crop, held in zip(crops, scores, strict=True):
+                mine = crop is not None and (crop.input_png, crop.target_png) == (source, target)
+                values = tuple(held.get(name, {}).get(metric.name) for metric in metrics)
+                tiles.append(_method_tile(crop, mine, values))
+            tiles.append(_tile(target, (None,) * len(metrics)))
+            yield Image(name if number == 1 else f"{name} (other data, {number})", tuple(tiles))
+
+
+def _method_tile(crop: Crop | None, mine: bool, values: tuple[float | None, ...]) -> Tile:
+    if mine and crop is not None:
+        return _tile(crop.output_png, values)
+    if crop is None:
+        return Tile(None, values, "the record holds no detail of this image")
+    return Tile(None, (None,) * len(values), "measured on another input or target of this name")
+
+
+def _tile(png: str, values: tuple[float | None, ...]) -> Tile:
+    picture = _picture(png)
+    return Tile(picture, values, "" if picture else UNREADABLE)
+
+
+def _picture(png: str) -> Picture | None:
+    """The picture; None where the base64 text is not a PNG."""
+    try:
+        data = base64.b64decode(png, validate=True)
+    except ValueError:  # not base64, or not ASCII
+        return None
+    if not data.startswith(PNG_HEAD) or len(data) < 24:
+        return None
+    width, height = struct.unpack(">II", data[16:24])
+    return Picture(f"picture-{hashlib.sha256(data).hexdigest()[:16]}", png, width, height)
+
+
+def _tiles(sets: Iterable[ImageSet]) -> Iterator[Tile]:
+    return (tile for found in sets for image in found.images for tile in image.tiles)
+
+
+def _hardest_first(found: ImageSet) -> list[Image]:
+    """The pictured images, worst mean over the methods of the set's first metric first; images without it last."""
+    sign = 1 if found.metrics and found.metrics[0].better == "higher" else -1
+
+    def place(image: Image) -> tuple[bool, float]:
+        values = [tile.values[0] for tile in image.tiles if found.metrics and tile.values[0] is not None]
+        return (not values, sign * sum(values) / len(values) if values else 0.0)
+
+    return sorted((image for image in found.images if image.pictured), key=place)
+
+
+def _bounded(sets: Sequence[ImageSet], limit: float) -> Iterator[ImageSet]:
+    """The sets with the images marked that fit into `limit` bytes of base64: in turn one of each set, until none fits."""
+    queues = {found.key: _hardest_first(found) for found in sets}
+    held: set[str] = set()
+    used = 0
+    chosen: set[tuple[str, str]] = set()
+    while any(queues.values()):
+        for key, queue in queues.items():
+            if queue:
+                image = queue.pop(0)
+                new = {tile.picture.id: len(tile.picture.png) for tile in image.tiles if tile.picture and tile.picture.id not in held}
+                if used + sum(new.values()) <= limit:
+                    used += sum(new.values())
+                    held.update(new)
+                    chosen.add((key, image.name))
+    for found in sets:
+        yield replace(found, images=tuple(replace(image, embedded=(found.key, image.name) in chosen) for image in found.images))
+
+
+def _placed(sets: Iterable[ImageSet]) -> Iterator[ImageSet]:
+    """The sets with the first place of every picture marked, in the page's order."""
+    seen: set[str] = set()
+    for found in sets:
+        images = []
+        for image in found.images:
+            tiles = []
+            for tile in image.tiles:
+                first = image.embedded and tile.picture is not None and tile.picture.id not in seen
+                if first and tile.picture:
+                    seen.add(tile.picture.id)
+                tiles.append(replace(tile, first=first))
+            images.append(replace(image, tiles=tuple(tiles)))
+        yield replace(found, images=tuple(images))
+
+
+def _set_data(found: ImageSet) -> dict[str, object]:
+    return {
+        "key": found.key,
+        "title": found.title,
+        "detail": found.detail,
+        "metrics": [{"name": one.name, "unit": one.unit, "digits": one.digits, "higher": one.better == "higher"} for one in found.metrics],
+        "methods": [{"key": one.key, "label": one.label, "what": one.what} for one in found.methods],
+        "images": [
+            {
+                "name": image.name,
+                "pictured": image.pictured,
+                "embedded": image.embedded,
+                "pictures": [tile.picture.id if tile.picture and image.embedded else "" for tile in image.tiles],
+                "notes": [tile.note for tile in image.tiles],
+                "values": [tile.values for tile in image.tiles],
+            }
+            for image in found.images
+        ],
+    }

@@ -1,0 +1,46 @@
+"""Records that make the pages of the browser's tests: invented, with pictures whose differences are known."""
+
+import base64
+import io
+
+import numpy as np
+import synthetic_records as made
+from PIL import Image
+
+from suite.record import Crop
+
+ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+FULL, V1, V2 = made.VMAMBAIR[:3]
+
+
+def png(pixels):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def known():
+    """The input equals the target, one network's right half is 20 levels off, another's picture cannot be decoded, others' are as usual."""
+    target = np.tile(np.arange(40, dtype=np.uint8)[:, None, None] * 5, (1, 40, 3))
+    right = target.copy()
+    right[:, 20:] += 20
+    broken = base64.b64encode(base64.b64decode(made.png(40, 40))[:40]).decode()
+    records = []
+    for model, output in ((FULL, png(right)), (V1, broken), (V2, png(target[:30]))):
+        crop = Crop(image="astronaut", input_png=png(target), output_png=output, target_png=png(target))
+        records.append(made.done(model).model_copy(update={"crops": (crop,)}))
+    return records
+
+
+def attacked():
+    records = []
+    for model in (FULL, ATTACK):
+        record = made.done(FULL, test_set=ATTACK)
+        scores = tuple(score.model_copy(update={"image": ATTACK + score.image}) for score in record.scores)
+        crops = tuple(crop.model_copy(update={"image": ATTACK + crop.image}) for crop in record.crops)
+        spec = record.spec.model_copy(update={"model": model})
+        records.append(record.model_copy(update={"spec": spec, "fingerprint": spec.fingerprint, "scores": scores, "crops": crops}))
+    return records
+
+
+SCENES = {"empty": list, "quick": lambda: made.quick_grid(2), "known": known, "attack": attacked}

@@ -1,0 +1,206 @@
+"""The comparison of pictures as a model: what stands on the page once, what is left out, and which images rank worst."""
+
+import base64
+import json
+import os
+import re
+
+import pytest
+import synthetic_records as made
+from page_reader import read
+
+from suite import cli, comparison, published, report
+from suite.measured import condition
+from suite.record import Crop, ImageScore, dump
+from suite.tables import build as tables_of
+
+FULL, V1 = made.VMAMBAIR[:2]
+
+
+def built(records, **limits):
+    return comparison.build(records, tables_of(published.load_all(), records), **limits)
+
+
+HEAD = base64.b64decode(made.png(96, 96))[:24]
+
+
+def picture():
+    """Base64 of noise with a PNG's head, of about the size of a real detail of 96x96 pixels."""
+    return base64.b64encode(HEAD + os.urandom(2 * 96 * 96)).decode()
+
+
+def with_crops(record, *crops):
+    return record.model_copy(update={"crops": crops})
+
+
+def test_methods_are_the_input_every_network_and_the_target():
+    found = built(made.quick_grid(2))
+    assert [one.title for one in found.sets] == ["real-sr-x4, test set photos, quick budget", "sr-x2, test set photos, quick budget"]
+    first = found.sets[0]
+    assert [method.label for method in first.methods] == ["input", "VmambaIR (Ours)", *(f"VmambaIR-V{n}" for n in range(1, 5)), "target"]
+    assert first.methods[2].what == f"{V1}, seed 0"
+    assert first.detail == "width 16, depth ÷3; 300 iterations"
+    record = made.done(FULL)
+    assert first.images[0].tiles[1].values == tuple(record.scores[0].metrics.values())
+    assert [image.name for image in first.images] == list(made.IMAGES)
+    assert [image.pictured for image in first.images] == [True] * 2 + [False] * 4
+
+
+def test_nothing_to_compare_without_a_picture():
+    assert built([]) is None
+    assert built(made.quick_grid(crops=False)) is None
+    assert built([made.failed(FULL, "RuntimeError: boom")]) is None
+
+
+def test_a_set_is_one_set_of_conditions():
+    records = [made.done(FULL), made.done(V1), made.done(FULL, backend="cpp"), made.done(V1, budget="paper", test_set="NTIRE2020-T1")]
+    found = built(records)
+    assert len(found.sets) == len({condition(record.spec) for record in records}) == 3
+    assert [one.detail for one in found.sets[:2]] == [f"width 16, depth ÷3; 300 iterations; backend {name}" for name in ("cpp", "numba")]
+    assert found.sets[2].title == "real-sr-x4, test set NTIRE2020-T1, paper budget"
+    assert len({one.key for one in found.sets}) == 3
+
+
+def test_the_lowest_seed_that_is_done_is_shown():
+    found = built([made.failed(FULL, "boom", seed=0), made.done(FULL, seed=2), made.done(FULL, seed=1)])
+    assert found.sets[0].methods[1].what == f"{FULL}, seed 1"
+
+
+def test_a_model_of_no_table_goes_by_its_own_name():
+    record = made.done(FULL)
+    other = record.model_copy(update={"spec": record.spec.model_copy(update={"model": "vmambair-realsr-x4-tiny"})})
+    assert [method.label for method in built([other, record]).sets[0].methods[1:3]] == ["VmambaIR (Ours)", "vmambair-realsr-x4-tiny"]
+
+
+def test_a_picture_is_on_the_page_once():
+    root = read(made.quick_grid(3))
+    images = [node.attributes for node in root.one("section", id="compare").all("img")]
+    assert len({image["src"] for image in images}) == len({image["id"] for image in images}) == len(images) == 1 + 11 + 1
+    assert all(image["id"].startswith("picture-") for image in images)
+    again = list(root.all("a", class_="nopicture"))
+    assert len(again) == 2 * (7 + 8) - len(images)  # two images of two sets; every other place is a link to the first
+
+
+def test_the_grid_stands_alone():
+    section = read(made.quick_grid()).one("section", id="compare")
+    strip = next(section.all("figure", class_="strip"))
+    assert [tile.one("span").text for tile in strip.all("li")][::6] == ["input", "target"]
+    value = made.done(FULL).scores[0].metrics
+    assert f"PSNR-Y {value['PSNR-Y']:.2f} dB" in list(strip.all("li"))[1].text
+    assert all(image.attributes["width"] == "24" for image in strip.all("img"))
+    assert "hidden" in section.one(id="compare-tool").attributes
+
+
+def test_a_picture_that_cannot_be_read_is_told():
+    record = made.done(FULL)
+    for broken in ("not base64 é", base64.b64encode(b"GIF89a" + bytes(30)).decode(), ""):
+        strip = read([with_crops(record, record.crops[0].model_copy(update={"output_png": broken}))]).one(class_="strip")
+        assert "the record holds no readable picture" in strip.text
+        assert len(list(strip.all("img"))) == 2
+
+
+def test_another_input_of_the_same_name_is_not_put_beside_the_first():
+    full, v1 = made.done(FULL), made.done(V1)
+    other = with_crops(v1, v1.crops[0].model_copy(update={"input_png": made.png(shift=77)}))
+    first, second = built([with_crops(full, full.crops[0]), other]).sets[0].images[:2]
+    assert (first.name, second.name) == ("astronaut", "astronaut (other data, 2)")
+    assert [bool(tile.picture) for tile in first.tiles] == [True, True, False, True]
+    assert first.tiles[2].note == second.tiles[1].note == "measured on another input or target of this name"
+    assert set(first.tiles[2].values) == {None}
+
+
+def scored(model, metric, values):
+    record = made.done(model)
+    return record.model_copy(update={"scores": tuple(ImageScore(image=n, metrics={metric: v}) for n, v in values.items())})
+
+
+def test_worst_images_of_a_set():
+    values = {"astronaut": 30.0, "chelsea": 25.0, "coffee": 28.0}
+    found = built([scored(FULL, "PSNR-Y", values), scored(V1, "PSNR-Y", {"astronaut": 31.0, "chelsea": 25.5, "coffee": 27.0})]).sets[0]
+    assert [one.image for one in comparison.worst(found, "PSNR-Y", FULL)] == ["chelsea", "coffee", "astronaut"]
+    assert comparison.worst(found, "PSNR-Y", FULL, V1, 2) == (
+        comparison.Ranked("astronaut", -1.0),
+        comparison.Ranked("chelsea", -0.5),
+    )
+    lower = built([scored(FULL, "LPIPS-alex", values)]).sets[0]
+    assert [one.image for one in comparison.worst(lower, "LPIPS-alex", FULL, count=1)] == ["astronaut"]
+
+
+def test_the_hardest_images_of_every_set_stay_and_the_rest_are_named_with_the_command():
+    names = made.IMAGES
+    records = []
+    for model in (FULL, V1, made.MAMBAIR[0]):
+        crops = [Crop(image=name, input_png=picture(), output_png=picture(), target_png=picture()) for name in names]
+        records.append(with_crops(made.done(model), *crops))
+    # the inputs and targets of one set are the same
+    ends = {crop.image: crop for crop in records[0].crops}
+    shared = [
+        crop.model_copy(update={"input_png": ends[crop.image].input_png, "target_png": ends[crop.image].target_png})
+        for crop in records[1].crops
+    ]
+    records[1] = with_crops(records[1], *shared)
+    found = built(records, limit_mib=0.4)
+    embedded = [[image.name for image in one.images if image.embedded] for one in found.sets]
+    ranked = [[one.image for one in comparison.worst(s, "PSNR-Y", s.methods[1].key, count=None)] for s in found.sets]
+    assert all(embedded)
+    assert [set(names_) for names_ in embedded] == [set(order[: len(names_)]) for order, names_ in zip(ranked, embedded, strict=True)]
+    size = sum(len(tile.picture.png) for s in found.sets for image in s.images for tile in image.tiles if tile.first)
+    assert size <= 0.4 * 2**20 < found.needed_mib * 2**20
+    assert found.left_out == 12 - sum(map(len, embedded))
+    text = " ".join(report.html(records, 0.4).split())
+    assert f"{found.left_out} images are left out" in text
+    assert f"python -m suite report --pictures {-int(-found.needed_mib // 1)}" in text
+    assert all(name in text for one in found.sets for name in one.left_out)
+    assert built(records, limit_mib=100).left_out == 0
+
+
+def test_the_command_on_the_page_shows_every_picture(tmp_path):
+    ledger = tmp_path / "runs"
+    ledger.mkdir()
+    for record in made.quick_grid():
+        (ledger / f"{record.fingerprint}.001.done.json").write_text(dump(record), encoding="utf-8")
+    small = ["report", "--ledger", str(ledger), "--out", str(tmp_path / "page"), "--pictures", "0.004"]
+    assert cli.main(small) == 0
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "images are left out" in page
+    words = re.search(r"python -m suite (report --pictures \d+)<", page).group(1).split()
+    assert cli.main([*words, *small[1:5]]) == 0
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "left out, for" not in page
+    assert page.count('id="picture-') == 13
+
+
+def test_the_help_tells_the_bound_of_the_pictures(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["report", "--help"])
+    assert f"(default: {comparison.PICTURES_MIB:g})" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.slow
+def test_a_page_of_a_thousand_records_is_below_15_mb():
+    ends = [(picture(), picture()) for _ in range(2)]
+    models = made.VMAMBAIR + made.MAMBAIR
+    records = []
+    for number in range(1000):
+        model, other = models[number % len(models)], number // len(models)
+        where = {"seed": other % 3, "test_set": f"set{other // 3}"}  # 31 data sets with up to 3 seeds
+        crops = [
+            Crop(image=name, input_png=low, output_png=picture(), target_png=high)
+            for name, (low, high) in zip(made.IMAGES, ends, strict=False)
+        ]
+        records.append(with_crops(made.done(model, crops=False, **where), *crops))
+    text = report.html(records)
+    assert len(text.encode()) < 15e6
+    assert "images are left out" in text
+    assert 300 < text.count('id="picture-') < 4 + 31 * 22  # some, and not all
+
+
+def test_data_for_the_script_are_those_of_the_grid():
+    root = read(made.quick_grid())
+    data = json.loads(root.one("section", id="compare").attributes["data-comparison"])
+    places = {node.attributes["id"] for node in root.one("section", id="compare").all("img")}
+    for one in data["sets"]:
+        for image in one["images"]:
+            assert len(image["pictures"]) == len(image["values"]) == len(one["methods"])
+            assert {picture for picture in image["pictures"] if picture} <= places
+            assert image["embedded"] == any(image["pictures"])
