@@ -4,6 +4,7 @@ import base64
 import io
 
 import numpy as np
+import scan_records
 import synthetic_records as made
 from PIL import Image
 
@@ -43,4 +44,11 @@ def attacked():
     return records
 
 
-SCENES = {"empty": list, "quick": lambda: made.quick_grid(2), "known": known, "attack": attacked}
+def judged():
+    """Both kinds of measurement beside printed numbers: comparable ones and re-trained ones; a failed cell, and timed scans."""
+    paper = {"budget": "paper", "crops": False}
+    comparable = [made.done(FULL, 28.48, test_set="NTIRE2020-T1", **paper), made.done(made.MAMBAIR[0], 38.2, test_set="Set5", **paper)]
+    return [*made.quick_grid(2), *comparable, made.failed(V1, "RuntimeError: boom", seed=7), *scan_records.bench()]
+
+
+SCENES = {"judged": judged, "empty": list, "quick": lambda: made.quick_grid(2), "known": known, "attack": attacked}

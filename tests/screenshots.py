@@ -7,14 +7,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import browser  # noqa: E402 - the paths come first
-import synthetic_records as made  # noqa: E402
+from browser_scenes import SCENES  # noqa: E402
 
 from suite import report  # noqa: E402
 
 
 def shots(folder):
     """Writes the page and its pictures into `folder`."""
-    path = report.render(made.quick_grid(2), folder)
+    path = report.render(SCENES["judged"](), folder)
     with browser.started() as chromium:
         for width in (1440, 390):
             for scheme in ("light", "dark"):

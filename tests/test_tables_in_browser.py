@@ -1,0 +1,117 @@
+"""The tables used in a real browser: sorted, filtered, and asked where a number comes from."""
+
+import pytest
+
+
+def column(page, table, key):
+    """The values of a column as the rows stand, group by group; hidden rows are left out."""
+    code = """(table, key) => [...table.tBodies].map((body) => {
+        const rows = [...body.rows].filter((row) => !row.hidden && row.dataset.status !== undefined);
+        const name = (row) => row.cells[0].firstChild.textContent.trim();
+        return rows.map((row) => key === "name" ? name(row) : row.querySelector(`[data-column="${key}"]`).dataset.value);
+    })"""
+    return page.locator(f"#{table} table.papers").evaluate(f"(table) => ({code})(table, {key!r})")
+
+
+def head(page, table, words):
+    return page.locator(f"#{table} table.papers thead button.sort", has_text=words).first
+
+
+def test_a_click_sorts_the_best_first_within_groups_and_the_third_restores(use):
+    page = use("judged")
+    before = column(page, "mambair-3", "set5-psnr")
+    assert len(before) == 3
+    button = head(page, "mambair-3", "PSNR, dB")
+    cell = button.locator("xpath=..")
+    button.click()
+    assert cell.get_attribute("aria-sort") == "descending"
+    assert column(page, "mambair-3", "set5-psnr") == [sorted(group, key=float, reverse=True) for group in before]
+    button.press("Enter")
+    assert cell.get_attribute("aria-sort") == "ascending"
+    assert column(page, "mambair-3", "set5-psnr") == [sorted(group, key=float) for group in before]
+    button.click()
+    assert cell.get_attribute("aria-sort") is None
+    assert column(page, "mambair-3", "set5-psnr") == before
+
+
+def test_lower_is_better_and_what_has_no_value_stands_last(use):
+    page = use("judged")
+    head(page, "vmambair-1", "LPIPS").click()
+    (values,) = column(page, "vmambair-1", "manga109-lpips")
+    assert [float(value) for value in values] == sorted(float(value) for value in values)
+    last = page.locator("#mambair-3 table.papers thead button.sort", has_text="PSNR, dB").last  # Manga109, which IPT lacks
+    for _ in range(2):  # either way
+        last.click()
+        assert all(group.index("") == len(group) - 1 for group in column(page, "mambair-3", "manga109-psnr") if "" in group)
+
+
+def test_names_are_sorted_and_one_column_at_a_time_is_marked(use):
+    page = use("judged")
+    head(page, "vmambair-2", "Network").click()
+    (names,) = column(page, "vmambair-2", "name")
+    assert names == sorted(names, key=str.lower)
+    head(page, "vmambair-2", "LPIPS").click()
+    assert page.locator("#vmambair-2 th[aria-sort]").count() == 1
+
+
+def shown(page):
+    return page.locator("#tables tr[data-status]:visible").count()
+
+
+def test_rows_are_filtered_by_name_and_by_status(use):
+    page = use("judged")
+    total = shown(page)
+    output = page.locator("form.filters output")
+    page.fill("form.filters input[name=network]", "swinir")
+    assert 0 < shown(page) < 15
+    assert output.inner_text() == f"{shown(page)} of {total} rows"
+    assert page.locator("#mambair-5 tbody tr:visible").count() == 0 or "swinir" in page.locator("#mambair-5 tbody").inner_text().lower()
+    page.fill("form.filters input[name=network]", "")
+    page.check("form.filters input[value=deviates]")
+    page.check("form.filters input[value=reproduced]")
+    for row in page.locator("#tables tr[data-status]:visible").all():
+        assert {"deviates", "reproduced"} & set(row.get_attribute("data-status").split())
+    assert 0 < shown(page) < total
+    page.click("form.filters button[type=reset]")
+    page.wait_for_timeout(50)
+    assert (shown(page), output.inner_text()) == (total, "")
+    page.check("form.filters input[name=own]")
+    assert all("own" in row.get_attribute("class") for row in page.locator("#tables tr[data-status]:visible").all())
+
+
+@pytest.mark.parametrize("way", ["press", "tap", "hover", "keyboard"])
+def test_a_number_tells_where_it_comes_from(use, way):
+    page = use("judged", width=390 if way == "tap" else 1440)
+    number = page.locator('#mambair-2 [data-column="set5"] button.number')
+    number.scroll_into_view_if_needed()
+    card = page.locator(f"#{number.get_attribute('popovertarget')}")
+    assert not card.is_visible()
+    {"press": number.click, "tap": number.click, "hover": number.hover, "keyboard": lambda: number.press("Enter")}[way]()
+    card.wait_for(state="visible")
+    page.wait_for_timeout(50)
+    text = card.inner_text()
+    for part in ("sr-y@1", "ab" * 32, "Example CPU", "seeds", "--only mambair-sr-x2", "--budget paper", "0123abc"):
+        assert part in text
+    told = "baseline · Set5, dB ↑(higher is better) · printed 38.57 · measured: 38.20 · ≠ deviates −0.37"
+    assert card.locator("[data-cell]").inner_text() == told
+    box = card.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= page.viewport_size["width"]
+    if way == "hover":
+        page.mouse.move(2, 2)
+        card.wait_for(state="hidden")
+    else:
+        page.keyboard.press("Escape")
+        assert not card.is_visible()
+
+
+def test_a_card_leads_to_the_cell(use):
+    page = use("judged")
+    number = page.locator('#mambair-2 [data-column="set5"] button.number')
+    number.click()
+    link = page.locator(f"#{number.get_attribute('popovertarget')} a").first
+    target = link.get_attribute("href")
+    link.click()
+    page.wait_for_timeout(200)
+    assert page.evaluate("location.hash") == target
+    assert page.locator(target).is_visible()  # the list of cells, closed before, is open
