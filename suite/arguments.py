@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from suite import verb_data, verb_evaluate, verb_restore, verb_score
+from suite import verb_check, verb_data, verb_evaluate, verb_restore, verb_score
 
 LAUNCHERS = ("ray", "inline")
 FORMATS = ("html", "latex", "markdown", "csv", "json")
@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     verb_restore.add_arguments(_verb(verbs, "restore", verb_restore.SUMMARY))
     verb_score.add_arguments(_verb(verbs, "score", verb_score.SUMMARY))
     verb_data.add_arguments(_verb(verbs, "data", verb_data.SUMMARY))
+    verb_check.add_arguments(_verb(verbs, "check", verb_check.SUMMARY))
     _add_profile(_verb(verbs, "profile", "count parameters and multiply-adds of networks as published"))
     _add_scan(_verb(verbs, "scan", "verify scan backends against float64 and time those that are right"))
     return top

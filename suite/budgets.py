@@ -30,6 +30,18 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType(
         row.name: row
         for row in (
             Budget(
+                "smoke",
+                "narrow networks, four iterations: what `check` watches",
+                iterations=4,
+                batch=2,
+                patch=32,
+                lr=1e-3,
+                ema_decay=0.9,
+                clip_norm=1.0,
+                width=16,
+                depth_divisor=6,
+            ),
+            Budget(
                 "quick",
                 "narrow networks, a few hundred iterations: minutes on two CPU cores",
                 iterations=400,

@@ -15,6 +15,7 @@ from typing import Literal
 
 from suite import machine
 from suite.data.degradations import degradation
+from suite.data.sampler import PatchSampler
 from suite.data.sets import Pair, TrainingSet, check_disjoint, checksum, load_pairs, load_training, pair_images
 from suite.protocols import Protocol
 from suite.recipes import RECIPES
@@ -71,7 +72,6 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     """Trains `spec` (or goes on from its checkpoint), measures it on the test set, and counts the full-size model's cost."""
     from models.base import count_parameters
     from suite import cost, evaluate, metrics, train
-    from suite.data.sampler import PatchSampler
     from suite.networks import restorer_of
     from suite.protocols import protocol
     from suite.receptive_field import receptive_field
@@ -85,9 +85,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
 
     share = train.Share(micro_batch=context.micro_batch)
     run = train.begin(spec, share, starting_weights(spec, context.weights_folder), recompute=context.recompute)
-    largest = max(spec.patch, *(patch for _, patch, _ in spec.stages)) if spec.stages else spec.patch
-    rotate = RECIPES[spec.recipe].rotate if spec.recipe in RECIPES else task.recipe.rotate
-    sampler = PatchSampler(data.train.images, degradation(task.degradation), largest, spec.seed, rotate=rotate, low=data.train.low)
+    sampler = sampler_of(spec, task, data.train)
     loss = psnr = None
     for point in train.train(run, sampler, data.validation, context.work):
         if point is not None:
@@ -118,6 +116,13 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         receptive_field=receptive_field(run.evaluated, data.test),
         provenance=provenance(context, started, data.checksums),
     )
+
+
+def sampler_of(spec: RunSpec, task: Task, images: TrainingSet) -> PatchSampler:
+    """What draws the batches of `spec`, at its largest patch."""
+    largest = max(patch for _, patch, _ in (*spec.stages, (0, spec.patch, 0)))
+    rotate = RECIPES[spec.recipe].rotate if spec.recipe in RECIPES else task.recipe.rotate
+    return PatchSampler(images.images, degradation(task.degradation), largest, spec.seed, rotate=rotate, low=images.low)
 
 
 def _load(spec: RunSpec, task: Task, rule: Protocol) -> _Data:

@@ -237,7 +237,7 @@ def _step(run: Training, sampler: PatchSampler, work: Path) -> Parts:
     draws = _draws(run, batch)
     passes, sums, pictures = run.share.passes(batch), {}, []
     for number, places in enumerate(passes):
-        low, high = (torch.from_numpy(part).to(spec.device) for part in _mixed(spec, sampler.at(patch), run.iteration, batch, places))
+        low, high = (torch.from_numpy(part).to(spec.device) for part in mixed(spec, sampler.at(patch), run.iteration, batch, places))
         weight = len(places) * run.share.world / batch
         with _alone(run.module, number < len(passes) - 1):
             depth_draws(run.network, None if draws is None else draws[:, places.start : places.stop])
@@ -319,7 +319,7 @@ def _draws(run: Training, batch: int) -> Tensor | None:
     return torch.from_numpy(random.random((layers, batch), dtype=np.float32)).to(run.spec.device)
 
 
-def _mixed(spec: RunSpec, sampler: PatchSampler, iteration: int, batch: int, places: range) -> Batch:
+def mixed(spec: RunSpec, sampler: PatchSampler, iteration: int, batch: int, places: range) -> Batch:
     """These places of the batch; where the recipe mixes images, half of the batches are mixed, each image with another of the batch."""
     low, high = sampler.take(iteration, places)
     if not spec.mixup:

@@ -15,7 +15,8 @@ from suite.data.images import Pixels, read_image
 from suite.data.splits import Split
 from suite.errors import Exit, SuiteError
 
-NAME = "photos"
+NAME, CROPS = "photos", "photo-crops"
+CROP = 96  # pixels
 
 
 def load_photos(split: Split) -> list[tuple[str, Pixels]]:
@@ -24,6 +25,15 @@ def load_photos(split: Split) -> list[tuple[str, Pixels]]:
 
     folder = photos_folder()
     return [(photo.name, read_image(folder / photo.file)) for photo in card(NAME).image if photo.split == split]
+
+
+def load_crops(split: Split) -> list[tuple[str, Pixels]]:
+    """The centre of each photo, CROP pixels a side: for what must be quick."""
+    found = []
+    for name, photo in load_photos(split):
+        top, left = ((length - CROP) // 2 for length in photo.shape[:2])
+        found.append((name, photo[top : top + CROP, left : left + CROP].copy()))
+    return found
 
 
 def photos_folder() -> Path:

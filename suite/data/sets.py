@@ -22,7 +22,7 @@ from models.lookup import UnknownName, suggest
 from suite.data.degradations import degradation
 from suite.data.images import Pixels, list_images, read_image
 from suite.data.pairing import only_pairs, pair_up
-from suite.data.photos import NAME, load_photos
+from suite.data.photos import CROPS, NAME, load_crops, load_photos
 from suite.data.resize import imresize, mod_crop
 from suite.data.splits import SPLITS, Split
 from suite.errors import Exit, SuiteError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 NamedImage = tuple[str, Pixels]
 
 # Data sets that need no folder of the user's.
-SETS: Mapping[str, Callable[[Split], list[NamedImage]]] = MappingProxyType({NAME: load_photos})
+SETS: Mapping[str, Callable[[Split], list[NamedImage]]] = MappingProxyType({NAME: load_photos, CROPS: load_crops})
 
 HIGH, LOW = ("HR", "target"), ("LR", "input")  # folders of a pair's two sides
 

@@ -1,0 +1,236 @@
+"""The gate: the watched numbers of now against those of the baseline, with a verdict on each.
+
+results/baseline.json is committed. It holds every number with its kind and tolerance, what it rests on, and a log of why it was rewritten.
+Tolerances are learnt: `check --learn` measures again at one and at two threads, and a number may move by four times the largest spread that
+was seen, and at least by the floor of its kind, which covers other processors and libraries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from suite.errors import Exit, SuiteError
+from suite.paths import project_folder
+from suite.probes import PROBES, Kind, Number
+
+SCHEMA = 1
+FILE = "baseline.json"
+SPREADS = 4.0  # how many times the spread that was seen a number may move
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """How numbers of a kind are compared: exactly, or within the larger of two floors."""
+
+    name: Kind
+    exact: bool
+    absolute: float = 0.0
+    relative: float = 0.0
+    why: str = ""
+
+
+KINDS: Mapping[Kind, KindRow] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            KindRow("count", True, why="a count is equal or it is not"),
+            KindRow("digest", True, why="bytes of deterministic paths are equal or they are not"),
+            KindRow("known", False, absolute=1e-9, relative=1e-9, why="float64 sums in another order"),
+            KindRow("output", False, absolute=1e-6, relative=2e-5, why="float32 sums in another order, on another processor"),
+            KindRow("loss", False, absolute=1e-6, relative=2e-4, why="float32 through a few steps of Adam"),
+            KindRow("quality", False, absolute=2e-3, relative=1e-3, why="the same, through the rounding of outputs to 8 bit"),
+        )
+    }
+)
+
+
+class Verdict(StrEnum):
+    """What became of a number."""
+
+    SAME = "same"
+    DRIFT = "drift"
+    INSIGNIFICANT = "insignificant"
+    NEW_FAILURE = "new failure"
+    FIXED = "fixed"
+    NOT_COMPARABLE = "not comparable"
+    UNSTABLE = "unstable"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Watched(_Strict):
+    """A number of the baseline; `spread` is the largest difference that repeats gave."""
+
+    kind: Kind
+    value: float | str | None
+    rests_on: str = ""
+    error: str = ""
+    spread: float = 0.0
+
+
+class Entry(_Strict):
+    """A line of the baseline's log."""
+
+    date: str
+    commit: str
+    reason: str
+    changed: int = Field(description="numbers that moved, came or went")
+
+
+class Baseline(_Strict):
+    """The committed file."""
+
+    schema_version: Literal[1] = SCHEMA
+    data: str = Field(description="digest of the pixels that everything is made of")
+    packages: dict[str, str]
+    machine: dict[str, str | int | float]
+    repeats: str = Field(description="what the spreads were learnt from")
+    log: tuple[Entry, ...]
+    numbers: dict[str, Watched]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A number that is not simply the same, or is: its verdict and both sides."""
+
+    key: str
+    verdict: Verdict
+    kind: Kind
+    before: float | str | None
+    now: float | str | None
+    allowed: float | None = None  # how far it may move; None where it must be equal
+    note: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """Now less before, where both are numbers."""
+        if isinstance(self.before, float) and isinstance(self.now, float):
+            return self.now - self.before
+        return None
+
+
+def allowed(watched: Watched) -> float | None:
+    """How far the number may move; None where it must be equal."""
+    row = KINDS[watched.kind]
+    if row.exact or not isinstance(watched.value, float):
+        return None
+    return max(SPREADS * watched.spread, row.absolute, row.relative * abs(watched.value))
+
+
+def compare(baseline: Baseline, numbers: Sequence[Number], *, probes: Iterable[str] = PROBES, data: str = "") -> list[Finding]:
+    """A finding for every number of the baseline that `probes` make and every one of `numbers`.
+
+    A number that is missing now is a new failure, never a pass; one that is new is not comparable.
+    """
+    made = tuple(f"{name}/" for name in probes)
+    before = {key: watched for key, watched in baseline.numbers.items() if key.startswith(made)}
+    now = {number.key: number for number in numbers}
+    other_data = "the data are others" if data and data != baseline.data else ""
+    found = [_finding(key, watched, now.get(key), other_data) for key, watched in before.items()]
+    new = [number for key, number in now.items() if key not in before]
+    return found + [_new(number) for number in new]
+
+
+def _finding(key: str, watched: Watched, number: Number | None, other_data: str) -> Finding:
+    if number is None:
+        return Finding(key, Verdict.NEW_FAILURE, watched.kind, watched.value, None, note="it is not measured any more")
+    limit = allowed(watched)
+    sides = (key, watched.kind, watched.value, number.value)
+
+    def verdict(which: Verdict, note: str = "") -> Finding:
+        return Finding(sides[0], which, sides[1], sides[2], sides[3], limit, note)
+
+    if other_data or number.rests_on != watched.rests_on:
+        return verdict(Verdict.NOT_COMPARABLE, other_data or f"it rests on {number.rests_on}, the baseline on {watched.rests_on}")
+    if number.value is None:
+        return verdict(Verdict.SAME if watched.value is None else Verdict.NEW_FAILURE, number.error)
+    if watched.value is None:
+        return verdict(Verdict.FIXED, f"was: {watched.error}")
+    if number.value == watched.value:
+        return verdict(Verdict.SAME)
+    if limit is None or not isinstance(number.value, float) or not isinstance(watched.value, float):
+        return verdict(Verdict.DRIFT)
+    return verdict(Verdict.INSIGNIFICANT if abs(number.value - watched.value) <= limit else Verdict.DRIFT)
+
+
+def _new(number: Number) -> Finding:
+    note = number.error or "the baseline does not know it"
+    return Finding(number.key, Verdict.NOT_COMPARABLE, number.kind, None, number.value, note=note)
+
+
+def settle(findings: Sequence[Finding], again: Sequence[Number]) -> list[Finding]:
+    """The findings after what drifted was measured once more: where the two measurements disagree, it is unstable."""
+    second = {number.key: number for number in again}
+    settled = []
+    for finding in findings:
+        other = second.get(finding.key)
+        if finding.verdict is Verdict.DRIFT and other is not None and _disagree(finding, other.value):
+            note = f"measured again, it is {other.value}"
+            finding = Finding(finding.key, Verdict.UNSTABLE, finding.kind, finding.before, finding.now, finding.allowed, note)
+        settled.append(finding)
+    return settled
+
+
+def _disagree(finding: Finding, value: float | str | None) -> bool:
+    if finding.allowed is None or not isinstance(value, float) or not isinstance(finding.now, float):
+        return value != finding.now
+    return abs(value - finding.now) > finding.allowed
+
+
+def exit_of(findings: Sequence[Finding]) -> Exit:
+    """What the command ends with: nothing measured is never a pass, nor is what cannot be compared."""
+    verdicts = {finding.verdict for finding in findings}
+    if not findings:
+        return Exit.NOTHING
+    if Verdict.NEW_FAILURE in verdicts:
+        return Exit.INCOMPLETE
+    bad = {Verdict.DRIFT, Verdict.UNSTABLE, Verdict.NOT_COMPARABLE}
+    return Exit.DRIFT if verdicts & bad else Exit.DONE
+
+
+def baseline_path() -> Path:
+    """The committed file."""
+    return project_folder("results") / FILE
+
+
+def load(path: Path) -> Baseline:
+    """The baseline in `path`; SuiteError where there is none, or it is of another schema."""
+    update = "`python -m suite check --update --reason TEXT` makes one."
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SuiteError(f"there is no baseline {path} to compare with. {update}", exit=Exit.NOT_READY) from None
+    except (OSError, ValueError) as error:
+        raise SuiteError(f"the baseline {path} cannot be read ({error}). Restore it from version control.", exit=Exit.NOT_READY) from None
+    if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA:
+        found = raw.get("schema_version") if isinstance(raw, dict) else None
+        raise SuiteError(
+            f"the baseline {path} is of schema {found}, and this suite compares with schema {SCHEMA}. {update}", exit=Exit.NOT_READY
+        )
+    try:
+        return Baseline.model_validate(raw)
+    except pydantic.ValidationError as error:
+        raise SuiteError(f"the baseline {path} is damaged: {error}. Restore it from version control.", exit=Exit.NOT_READY) from None
+
+
+def watched(runs: Sequence[Sequence[Number]]) -> dict[str, Watched]:
+    """The numbers of the first run, each with the largest difference that the others show from it."""
+    found = {}
+    for number in runs[0]:
+        others = [other.value for run in runs[1:] for other in run if other.key == number.key]
+        spread = max((abs(v - number.value) for v in others if isinstance(v, float) and isinstance(number.value, float)), default=0.0)
+        if KINDS[number.kind].exact and any(value != number.value for value in others):
+            raise SuiteError(f"{number.key} must be equal in every repeat, and is {number.value} and {others}.", exit=Exit.UNEXPECTED)
+        found[number.key] = Watched(kind=number.kind, value=number.value, rests_on=number.rests_on, error=number.error, spread=spread)
+    return found

@@ -1,0 +1,112 @@
+"""What the gate found, for machines and people: JUnit XML, a Markdown summary, JSON, and the rows of the terminal's table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from xml.etree import ElementTree as Xml
+
+from suite.gate import Finding, Verdict
+
+QUIET = (Verdict.SAME, Verdict.INSIGNIFICANT)
+MOST_ROWS = 40  # of a table; the rest is counted
+
+
+def sentence(findings: Sequence[Finding]) -> str:
+    """How many numbers got which verdict."""
+    counts = Counter(finding.verdict for finding in findings)
+    parts = [f"{counts[verdict]:,} {verdict.value}" for verdict in Verdict if counts[verdict]]
+    return f"{len(findings):,} numbers: " + (", ".join(parts) or "nothing was measured")
+
+
+def told(findings: Sequence[Finding]) -> list[Finding]:
+    """What is worth a row: all that is not quiet, the largest moves first."""
+    loud = [finding for finding in findings if finding.verdict not in QUIET]
+    return sorted(loud, key=lambda finding: (list(Verdict).index(finding.verdict), -_excess(finding), finding.key))
+
+
+def _excess(finding: Finding) -> float:
+    moved = finding.difference
+    return abs(moved) / finding.allowed if moved is not None and finding.allowed else float("inf")
+
+
+def rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
+    """The rows of the table."""
+    found: list[dict[str, object]] = []
+    for finding in told(findings)[:MOST_ROWS]:
+        moved, limit = finding.difference, finding.allowed
+        found.append(
+            {
+                "number": finding.key,
+                "verdict": finding.verdict.value,
+                "before": _text(finding.before),
+                "now": _text(finding.now),
+                "moved": "" if moved is None else f"{moved:+.3g}",
+                "allowed": "equal" if limit is None else f"±{limit:.2g}",
+                "note": finding.note,
+            }
+        )
+    return found
+
+
+def markdown(findings: Sequence[Finding], title: str = "Metric drift") -> str:
+    """A summary for a pull request or a job's page."""
+    lines = [f"### {title}", "", sentence(findings) + ".", ""]
+    table = rows(findings)
+    if table:
+        lines += ["| " + " | ".join(table[0]) + " |", "|" + "---|" * len(table[0])]
+        lines += ["| " + " | ".join(str(value).replace("|", "\\|").replace("\n", " ") for value in row.values()) + " |" for row in table]
+        left = len(told(findings)) - len(table)
+        lines += [f"\n... and {left} more."] if left > 0 else []
+    return "\n".join(lines) + "\n"
+
+
+def junit(findings: Sequence[Finding], seconds: float) -> str:
+    """One test case a number; what is not quiet is a failure, what was not comparable an error."""
+    suites = Xml.Element("testsuites", name="suite check", time=f"{seconds:.1f}")
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.key.partition("/")[0], []).append(finding)
+    for name, members in groups.items():
+        failures = sum(finding.verdict not in (*QUIET, Verdict.FIXED, Verdict.NOT_COMPARABLE) for finding in members)
+        errors = sum(finding.verdict is Verdict.NOT_COMPARABLE for finding in members)
+        suite = Xml.SubElement(suites, "testsuite", name=name, tests=str(len(members)), failures=str(failures), errors=str(errors))
+        for finding in members:
+            case = Xml.SubElement(suite, "testcase", classname=name, name=finding.key)
+            if finding.verdict in (*QUIET, Verdict.FIXED):
+                continue
+            kind = "error" if finding.verdict is Verdict.NOT_COMPARABLE else "failure"
+            message = f"{finding.verdict.value}: {_text(finding.before)} -> {_text(finding.now)} {finding.note}".strip()
+            Xml.SubElement(case, kind, message=_printable(message))
+    return Xml.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def document(findings: Sequence[Finding], seconds: float, exit_code: int) -> dict[str, object]:
+    """For `--json`."""
+    return {
+        "summary": sentence(findings),
+        "exit": exit_code,
+        "seconds": round(seconds, 1),
+        "verdicts": {verdict.value: sum(f.verdict is verdict for f in findings) for verdict in Verdict},
+        "findings": [
+            {
+                "number": finding.key,
+                "verdict": finding.verdict.value,
+                "kind": finding.kind,
+                "before": finding.before,
+                "now": finding.now,
+                "allowed": finding.allowed,
+                "note": finding.note,
+            }
+            for finding in told(findings)
+        ],
+    }
+
+
+def _text(value: float | str | None) -> str:
+    return "–" if value is None else value if isinstance(value, str) else f"{value:.10g}"
+
+
+def _printable(text: str) -> str:
+    """Without the control characters that XML cannot hold."""
+    return "".join(letter for letter in text if letter.isprintable() or letter in "\t\n")

@@ -1,0 +1,158 @@
+"""`python -m suite check`: whether any watched number moved since the committed baseline, and by how much."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from suite.errors import Exit, SuiteError
+from suite.output import Output, note
+
+SUMMARY = "compare the watched numbers with the committed baseline"
+
+
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    verb.add_argument("--only", action="append", default=[], metavar="PROBE", help="a group of numbers; may be repeated (default: all)")
+    verb.add_argument("--baseline", type=Path, metavar="FILE", help="(default: results/baseline.json)")
+    verb.add_argument("--update", action="store_true", help="rewrite the baseline with what is measured now; needs --reason")
+    verb.add_argument("--reason", metavar="TEXT", help="why the baseline is rewritten; goes into its log")
+    verb.add_argument(
+        "--repeats", type=int, default=4, metavar="N", help="measurements by which --update learns spreads (default: %(default)s)"
+    )
+    verb.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
+    verb.add_argument("--markdown", type=Path, metavar="FILE", help="also write a Markdown summary (default: $GITHUB_STEP_SUMMARY, if set)")
+    verb.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+
+
+def run(options: argparse.Namespace, out: Output) -> Exit:
+    """Compares, or rewrites the baseline."""
+    from suite import gate, gate_report
+    from suite.probes import PROBES
+
+    unknown = [name for name in options.only if name not in PROBES]
+    if unknown:
+        raise SuiteError(f"no probe is called {unknown[0]!r}; there are {', '.join(PROBES)}.")
+    path = options.baseline or gate.baseline_path()
+    if options.update:
+        return _update(options, out, path)
+    if options.reason:
+        raise SuiteError("--reason belongs to --update.")
+    baseline = gate.load(path)
+    chosen = tuple(name for name in PROBES if not options.only or name in options.only)
+    started = time.perf_counter()
+    with _threads(1):  # small networks: two threads would wait for each other on a busy machine
+        findings = gate.compare(baseline, measure(chosen), probes=chosen, data=data_digest())
+    drifted = {finding.key.partition("/")[0] for finding in findings if finding.verdict is gate.Verdict.DRIFT}
+    if drifted:
+        note(f"measuring {', '.join(sorted(drifted))} again, to tell drift from instability")
+        with _threads(1):
+            findings = gate.settle(findings, measure([name for name in chosen if name in drifted]))
+    seconds, code = time.perf_counter() - started, gate.exit_of(findings)
+    if options.junit:
+        _write(options.junit, gate_report.junit(findings, seconds))
+    summary = options.markdown or (Path(os.environ["GITHUB_STEP_SUMMARY"]) if os.environ.get("GITHUB_STEP_SUMMARY") else None)
+    if summary:
+        _write(summary, gate_report.markdown(findings), append=summary != options.markdown)
+    if options.json:
+        out.document(gate_report.document(findings, seconds, int(code)))
+        return code
+    table = gate_report.rows(findings)
+    if table:
+        out.table(table)
+    left = len(gate_report.told(findings)) - len(table)
+    more = f" ({left} rows are not shown; --json has all)" if left > 0 else ""
+    out.line(f"{gate_report.sentence(findings)}{more}; {seconds:.0f} s, against {path.name} of {baseline.log[-1].date}")
+    if code is Exit.DRIFT:
+        out.line("If this is meant: python -m suite check --update --reason TEXT")
+    return code
+
+
+def measure(probes: Sequence[str]) -> list:
+    """The numbers of these probes, with a note on each."""
+    from suite.parallel import shown
+    from suite.probes import PROBES
+
+    found = []
+    for name in shown(iter(probes), len(probes), "groups measured"):
+        found += list(PROBES[name].numbers())
+    return found
+
+
+def data_digest() -> str:
+    """Of the pixels that everything is made of."""
+    from suite.data.sets import load_images
+    from suite.data.splits import SPLITS
+    from suite.probes import DATA, digest
+
+    return digest(*(image for split in SPLITS for _, image in load_images(DATA, split)))
+
+
+def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
+    from suite import gate, machine
+    from suite.probes import PROBES
+
+    if not options.reason or not options.reason.strip():
+        raise SuiteError("the baseline is rewritten with a reason, which goes into its log: --reason TEXT.")
+    if options.only:
+        raise SuiteError("--update measures everything, so that no number is left from before; leave out --only.")
+    if options.repeats < 2:
+        raise SuiteError(f"--repeats {options.repeats}: a spread needs at least 2 measurements.")
+    runs = []
+    for number in range(options.repeats):
+        threads = 1 + number % 2
+        note(f"measurement {number + 1} of {options.repeats}, {threads} thread{'s' if threads > 1 else ''}")
+        with _threads(threads):
+            runs.append(measure(list(PROBES)))
+    before = gate.load(path) if path.is_file() else None
+    numbers = gate.watched(runs)
+    old = before.numbers if before else {}
+    changed = sum(old.get(key) is None or old[key].value != new.value for key, new in numbers.items()) + len(set(old) - set(numbers))
+    commit, _ = machine.commit()
+    entry = gate.Entry(date=datetime.now(UTC).date().isoformat(), commit=commit, reason=options.reason.strip(), changed=changed)
+    packages = machine.packages()
+    repeats = f"{options.repeats} measurements, alternately at 1 and 2 threads, on {machine.machine().get('cpu', 'a processor')}"
+    baseline = gate.Baseline(
+        data=data_digest(),
+        packages=packages,
+        machine=machine.machine(),
+        repeats=f"{repeats}, torch {packages.get('torch', 'unknown')}",
+        log=(*(before.log if before else ()), entry),
+        numbers=dict(sorted(numbers.items())),
+    )
+    _write(path, baseline.model_dump_json(indent=1) + "\n")
+    out.line(f"{path}: {len(numbers):,} numbers, {changed:,} changed")
+    return Exit.DONE
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    import torch
+
+    from suite.attempt import limit_threads
+
+    before = torch.get_num_threads()
+    limit_threads(count)
+    try:
+        yield
+    finally:
+        limit_threads(before)
+
+
+def _write(path: Path, text: str, *, append: bool = False) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if append:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(text)
+            return
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be written ({error.strerror or error}). Choose another place.", exit=Exit.NOT_READY) from None
