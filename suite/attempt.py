@@ -19,6 +19,7 @@ from suite import machine
 from suite.cell import CellContext, Progress
 from suite.errors import SuiteError
 from suite.paths import ROOT
+from suite.profile_record import ProfileRecord, ProfileSpec, named
 from suite.record import Attempt, Provenance, Record
 from suite.scan_record import ScanRecord
 from suite.spec import CellSpec, RunSpec
@@ -84,10 +85,9 @@ def error_text(error: BaseException) -> str:
 def failed_record(spec: CellSpec, context: CellContext, started: datetime, error: str) -> Attempt:
     """The record of an attempt that failed, with the machine it failed on."""
     commit, dirty = machine.commit()
-    kind = Record if isinstance(spec, RunSpec) else ScanRecord
-    return kind(
+    return _made(
+        spec,
         fingerprint=spec.fingerprint,
-        spec=spec,
         status="failed",
         attempt=context.attempt,
         provenance=Provenance(
@@ -103,3 +103,11 @@ def failed_record(spec: CellSpec, context: CellContext, started: datetime, error
         ),
         error=error,
     )
+
+
+def _made(spec: CellSpec, **fields: object) -> Attempt:
+    """A record of the kind that belongs to the spec."""
+    if isinstance(spec, ProfileSpec):
+        label, source = named(spec.model)
+        return ProfileRecord(spec=spec, label=label, source=source, **fields)
+    return (Record if isinstance(spec, RunSpec) else ScanRecord)(spec=spec, **fields)

@@ -65,4 +65,3 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
 def conventions_for(model: str) -> tuple[Convention, ...]:
     """The conventions that say something of `model`."""
     return tuple(row for row in CONVENTIONS.values() if not row.designs or model.startswith(row.designs))
-

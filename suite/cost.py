@@ -61,15 +61,28 @@ class Subject:
         return count_parameters(self.network)
 
     @property
+    def layer_params(self) -> int:
+        """Parameters that belong to a layer of PyTorch: the others are bare, such as a scan's projections and a window's position bias."""
+        from torch import nn
+
+        layers = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.LayerNorm, nn.BatchNorm2d, nn.PReLU)
+        return sum(p.numel() for m in self.network.modules() if isinstance(m, layers) for p in m.parameters(recurse=False))
+
+    @property
     def parts(self) -> dict[str, int]:
-        """Parameters of the network's own parts by name, in their order; what belongs to none is under "own"."""
+        """Parameters of the network's own parts by name, in their order, a U-Net's stages apart; what belongs to none is under "own"."""
+        from models.unet import UNetBody
+
+        opened = {name for name, module in self.network.named_children() if isinstance(module, UNetBody)}
         found: dict[str, int] = {}
         seen: set[int] = set()
         for name, value in self.network.named_parameters():
-            if id(value) not in seen:
-                seen.add(id(value))
-                part, dot, _ = name.partition(".")
-                found[part if dot else "own"] = found.get(part if dot else "own", 0) + value.numel()
+            if id(value) in seen:
+                continue
+            seen.add(id(value))
+            first, dot, rest = name.partition(".")
+            part = f"{first}.{rest.partition('.')[0]}" if first in opened else first if dot else "own"
+            found[part] = found.get(part, 0) + value.numel()
         return found
 
 
@@ -133,50 +146,65 @@ def catalogue_subject(model: str) -> Subject:
 
 def _cost(subject: Subject, size: tuple[int, int]) -> Cost:
     counts = counts_at(subject, size)
-    return Cost(
-        params=subject.params, macs=counts.macs, scan_macs=counts.scan_macs, input_size=size, unsupported=dict(counts.unsupported)
-    )
+    return Cost(params=subject.params, macs=counts.macs, scan_macs=counts.scan_macs, input_size=size, unsupported=dict(counts.unsupported))
 
 
 def counts_at(subject: Subject, size: tuple[int, int]) -> Counts:
     """What one image of `size` (height, width) costs, from two small traces; SuiteError where the network takes no image so small."""
-    return extrapolated(small_counts(subject), subject.multiple, size)
+    return counted(subject).at(size)
 
 
-def small_counts(subject: Subject) -> tuple[tuple[int, Counts], tuple[int, Counts]]:
-    """Pixels and counts of two small images, the second twice as wide as the first."""
+@dataclass(frozen=True)
+class Counted:
+    """A network's parameters, and its counts at two small sizes, which give those at any."""
+
+    params: int
+    parts: Mapping[str, int]
+    layer_params: int  # of layers: without bare parameters
+    multiple: int
+    channels: int
+    small: tuple[tuple[tuple[int, int], Counts], tuple[tuple[int, int], Counts]]  # (height, width), counts
+
+    def at(self, size: tuple[int, int]) -> Counts:
+        """The counts at `size` (height, width), padded, on the straight line through those of the two small images."""
+        if min(size) < self.multiple:
+            raise SuiteError(f"the cost at {size[0]}x{size[1]} is not defined: the network takes at least {self.multiple} pixels a side.")
+        height, width = (-(-side // self.multiple) * self.multiple for side in size)
+        ((first_size, first), (second_size, second)) = self.small
+        pixels, more_pixels = math.prod(first_size), math.prod(second_size)
+
+        def line(one: float, other: float) -> float:
+            return one + (other - one) / (more_pixels - pixels) * (height * width - pixels)
+
+        def lines(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+            return {name: line(one.get(name, 0.0), other.get(name, 0.0)) for name in sorted({*one, *other})}
+
+        return Counts(
+            lines(first.by_operator, second.by_operator),
+            first.unsupported,
+            lines(first.state_space, second.state_space),
+            line(first.plane_scan, second.plane_scan),
+        )
+
+
+def counted(subject: Subject) -> Counted:
+    """The subject's parameters and its counts at two small sizes, the second twice as wide as the first."""
     side = -(-SMALLEST_SIDE // subject.multiple) * subject.multiple
-    return tuple((side * width, trace(subject, (side, width))) for width in (side, 2 * side))
+    small = tuple((size, trace(subject, size)) for size in ((side, side), (side, 2 * side)))
+    return Counted(subject.params, subject.parts, subject.layer_params, subject.multiple, subject.channels, small)
 
 
-def extrapolated(small: tuple[tuple[int, Counts], tuple[int, Counts]], multiple: int, size: tuple[int, int]) -> Counts:
-    """The counts at `size` (height, width), padded to `multiple`, on the straight line through those of two small images."""
-    if min(size) < multiple:
-        raise SuiteError(f"the cost at {size[0]}x{size[1]} is not defined: the network takes at least {multiple} pixels a side.")
-    height, width = (-(-side // multiple) * multiple for side in size)
-    (pixels, first), (more_pixels, second) = small
+def subject_named(model: str) -> Subject:
+    """The network `model` of the catalogue or of the baselines."""
+    from suite import baselines
 
-    def line(one: float, other: float) -> float:
-        return one + (other - one) / (more_pixels - pixels) * (height * width - pixels)
-
-    def lines(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
-        return {name: line(one.get(name, 0.0), other.get(name, 0.0)) for name in sorted({*one, *other})}
-
-    return Counts(
-        lines(first.by_operator, second.by_operator),
-        first.unsupported,
-        lines(first.state_space, second.state_space),
-        line(first.plane_scan, second.plane_scan),
-    )
+    return baselines.subject(model) if model in baselines.BASELINES else catalogue_subject(model)
 
 
 @cache
-def small_counts_of(model: str) -> tuple[Subject, tuple[tuple[int, Counts], tuple[int, Counts]]]:
-    """The network `model` of the catalogue, or of the baselines, and its small counts; made once a process."""
-    from suite import baselines
-
-    subject = baselines.subject(model) if model in baselines.BASELINES else catalogue_subject(model)
-    return subject, small_counts(subject)
+def counted_model(model: str) -> Counted:
+    """`counted` of the network `model` of the catalogue or of the baselines; once a process."""
+    return counted(subject_named(model))
 
 
 def trace_macs(network: RestorationNet, size: tuple[int, int]) -> dict[str, float]:

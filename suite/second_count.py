@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from suite.cost import SCANS, Subject, image_scan_costs, reference_scans, trace
+from suite.cost import SCANS, Counts, Subject, image_scan_costs, reference_scans, trace
 
 # fvcore's operators, and PyTorch's that do the same work at 2 a multiply-add; the scans' operations count as they are.
 SAME: Mapping[tuple[str, ...], tuple[str, ...]] = MappingProxyType(
@@ -52,9 +52,9 @@ class Agreement:
         return self.second is None or math.isclose(self.first, self.second, rel_tol=1e-9)
 
 
-def compared(subject: Subject, size: tuple[int, int]) -> list[Agreement]:
-    """fvcore's and PyTorch's counts of one image of `size` (height, width), by groups of operators; what one of them lacks included."""
-    first, second = dict(trace(subject, size).by_operator), second_counts(subject, size)
+def compared(subject: Subject, size: tuple[int, int], counts: Counts | None = None) -> list[Agreement]:
+    """fvcore's counts (`counts`, if they are known) and PyTorch's of one image of `size`, by groups of operators; what one lacks included."""
+    first, second = dict((counts or trace(subject, size)).by_operator), second_counts(subject, size)
     lines = []
     for ours, theirs in SAME.items():
         factor = 1 if ours == (SCANS,) else 2
