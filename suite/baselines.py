@@ -1,7 +1,7 @@
 """BASELINES: networks that the papers' tables print and spandrel ships, with published hyper-parameters. Their cost alone is measured.
 
-Spandrel (MIT) holds the architectures without weights; it is the optional extra `baselines`. A network is named after the paper's label and the
-scale. What the tables print and spandrel does not ship is in ABSENT, with the reason.
+Spandrel (MIT) holds the architectures without weights; it is the optional extra `baselines`. A network is named after the paper's label
+and the scale. What the tables print and spandrel does not ship is in ABSENT, with the reason.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A process of its own for what is timed: the parent's side and the child's.
 
-The child reads one line of JSON, what is asked, from standard input and writes lines of JSON, {kind: value}, to standard output. It ends when
-standard input is closed, as it is when the parent dies. Environment variables hold its threads from the outset, as OpenMP wants it.
+The child reads one line of JSON, what is asked, from standard input and writes lines of JSON, {kind: value}, to standard output. It ends
+when standard input is closed, as it is when the parent dies. Environment variables hold its threads from the outset, as OpenMP wants it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ChildDied(RuntimeError):
 
 
 def environment_for(threads: int) -> dict[str, str]:
-    """This process's environment with `threads` for every library, in which `suite` is found whatever the working folder."""
+    """The environment of this process with `threads` for every library, in which `suite` is found whatever the working folder."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return os.environ | thread_environment(threads) | {"PYTHONPATH": path}
 

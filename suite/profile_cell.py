@@ -1,4 +1,4 @@
-"""A cell of the profile, from spec to record: the cost is counted here, times are taken in a process of their own (suite.profile_worker)."""
+"""A cell of the profile, from spec to record: the cost is counted here, times are taken in another process (suite.profile_worker)."""
 
 from __future__ import annotations
 

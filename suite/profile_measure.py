@@ -1,7 +1,7 @@
 """How long one image takes a network, in this process: the first call, a warm-up, samples, and what a call holds at its peak.
 
-Times are those of a forward pass in inference mode on an image of noise, in float32. A full-size network takes a processor seconds a call, so
-few calls are made there: FEWEST_SAMPLES of suite.timing and a warm-up of one or more. The record holds every one.
+Times are those of a forward pass in inference mode on an image of noise, in float32. A full-size network takes a processor seconds a call,
+so few calls are made there: FEWEST_SAMPLES of suite.timing and a warm-up of one or more. The record holds every one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The process in which a network is timed: its first call is the first of the process.
 
-`python -m suite.profile_worker` is asked {"spec": ..., "seconds": ...} and says "latency" or, where the network does not fit, "reason"; or it is
-asked {"claim": ..., ...} (suite.claim_v4) and says "pairs". suite.child is the way they talk.
+`python -m suite.profile_worker` is asked {"spec": ..., "seconds": ..., "threads": ...} and says "latency" or, where the network does not
+fit, "reason"; or it is asked {"claim": ..., "threads": ...} (suite.claim_v4) and says "pairs". suite.child is how they talk.
 """
 
 from __future__ import annotations

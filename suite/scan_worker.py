@@ -1,7 +1,7 @@
 """The process in which a scan backend is timed: nothing of another backend's libraries, threads and caches is in it.
 
-`python -m suite.scan_worker` is asked {"spec": ..., "only_start": ..., "caches": ...} and says "progress" and last "start" or "findings" (see
-suite.child). suite.scan_cell starts it.
+`python -m suite.scan_worker` is asked {"spec": ..., "only_start": ..., "caches": ...} and says "progress" and last "start" or "findings"
+(see suite.child). suite.scan_cell starts it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A second counter of the same networks: PyTorch's `FlopCounterMode`, compared with fvcore operator by operator.
 
-It sees what PyTorch dispatches, where fvcore sees what a trace records, and runs on fake tensors: nothing is computed, at any size. It knows
-our scans by the formulas of SCAN_FORMULAS.
+It sees what PyTorch dispatches, where fvcore sees what a trace records, and runs on fake tensors: nothing is computed, at any size. It
+knows our scans by the formulas of SCAN_FORMULAS.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Agreement:
 
 
 def compared(subject: Subject, size: tuple[int, int], counts: Counts | None = None) -> list[Agreement]:
-    """fvcore's counts (`counts`, if they are known) and PyTorch's of one image of `size`, by groups of operators; what one lacks included."""
+    """Both counts of one image of `size`, by groups of operators, what one of them lacks included; `counts` are fvcore's, if they are known."""
     first, second = dict((counts or trace(subject, size)).by_operator), second_counts(subject, size)
     lines = []
     for ours, theirs in SAME.items():
