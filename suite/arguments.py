@@ -9,7 +9,7 @@ from suite import verb_data, verb_evaluate, verb_profile, verb_restore, verb_sco
 
 LAUNCHERS = ("ray", "inline")
 RECORDS = "records"
-KINDS = ("models", "grids", "tasks", "budgets", "backends", "protocols", "datasets", "baselines", RECORDS)
+KINDS = ("models", "grids", "tasks", "budgets", "backends", "baselines", "protocols", "datasets", RECORDS)
 
 EPILOG = """\
 examples:

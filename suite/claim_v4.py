@@ -49,7 +49,7 @@ class Verdict:
         if self.interval is None:
             return f"too few pairs for a verdict ({self.pairs})"
         low, high = self.interval
-        if low <= 0 and CLAIM <= high:
+        if low <= 0 and high >= CLAIM:
             return f"cannot tell: neither no difference nor the printed {CLAIM:.1%} is excluded"
         if low <= CLAIM <= high:
             return f"agrees with the printed {CLAIM:.1%}"

@@ -5,13 +5,13 @@
 `macs` is the mix that fvcore counts on the authors' code and that the MambaIR family prints: convolutions, linear layers, einsums and
 matrix products 1 per multiply-add; a selective scan 9*B*L*D*N + B*L*D; a layer norm 5 per element where the published code calls
 `nn.LayerNorm` (MambaIR), nothing where it writes the norm out as arithmetic (VmambaIR: `ChannelNorm` here); pooling and resizing 1 per
-element; all other element-wise operators nothing. It adds the scan's and the norms' operations to multiply-adds, and is kept for comparison.
+element; all other element-wise operators nothing. It adds the scan's and the norms' operations to multiply-adds; it is for comparison.
 
-`flops` is 2 per multiply-add of the products (PRODUCTS), plus a scan's operations, 9*B*L*D*N + B*L*D, as they are; norms, pooling, resizing
-and activations nothing. suite.second_count counts the same with PyTorch's own counter.
+`flops` is 2 per multiply-add of the products (PRODUCTS), plus a scan's 9*B*L*D*N + B*L*D operations as they are; norms, pooling,
+resizing and activations nothing. suite.second_count counts the same with PyTorch's own counter.
 
-Every operator of the networks costs a + b * (number of pixels), so two traces of small images give the cost at any size exactly, and no time
-is spent on large ones (tests/test_cost.py compares with a direct trace). Networks with window attention pad to their windows; that is counted.
+Every operator of the networks costs a + b * (number of pixels), so two traces of small images give the cost at any size exactly, and
+no time is spent on large ones (tests/test_cost.py compares with a direct trace). Window attention pads to its windows; that is counted.
 
 Traces run on the backend `reference`, whatever times the network: the same operators are counted then, and nothing is built.
 """
@@ -47,7 +47,7 @@ ARITHMETIC = ("layer_norm", "group_norm", "batch_norm", "adaptive_avg_pool2d", "
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to be counted, on (B, channels, H, W): its cost is a + b*pixels where sides are multiples of `multiple`; others are padded."""
+    """A network to be counted, on (B, channels, H, W); its cost is a + b*pixels for multiples of `multiple`, to which it pads."""
 
     network: nn.Module
     channels: int

@@ -168,8 +168,8 @@ KINDS: Mapping[str, Callable[[], list[Row]]] = MappingProxyType(
         "tasks": tasks,
         "budgets": budgets,
         "backends": backends,
-        "protocols": protocols,
         "baselines": baselines,
+        "protocols": protocols,
         "datasets": datasets,
     }
 )

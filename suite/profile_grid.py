@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import models
+from models.config import MambaIRConfig
 from models.lookup import UnknownName, suggest
 from suite import machine
 from suite.baselines import BASELINES
@@ -64,8 +65,19 @@ def size_of(model: str, size: Size | str) -> Size:
     return input_720p(scale_of(model)) if size == HD else size
 
 
+def smallest_side(model: str) -> int:
+    """Of an image that the network takes, in pixels; without making the network."""
+    if model in BASELINES:
+        return BASELINES[model].multiple
+    from models.unet import SIZE_MULTIPLE
+
+    return 1 if isinstance(models.card(model).config, MambaIRConfig) else SIZE_MULTIPLE
+
+
 def spec(model: str, size: Size, timing: Timing | None) -> ProfileSpec:
-    """One cell."""
+    """One cell; SuiteError where the network takes no image so small."""
+    if min(size) < smallest_side(model):
+        raise SuiteError(f"{model} takes at least {smallest_side(model)} pixels a side; {size[0]}x{size[1]} was asked for.")
     if timing is None:
         return ProfileSpec(model=model, input_size=size, backend=NO_BACKEND, software=software_digest(timed=False))
     return ProfileSpec(

@@ -53,7 +53,7 @@ class Agreement:
 
 
 def compared(subject: Subject, size: tuple[int, int], counts: Counts | None = None) -> list[Agreement]:
-    """Both counts of one image of `size`, by groups of operators, what one of them lacks included; `counts` are fvcore's, if they are known."""
+    """Both counts of an image of `size` by groups of operators, what one lacks included; `counts` are fvcore's, if known."""
     first, second = dict((counts or trace(subject, size)).by_operator), second_counts(subject, size)
     lines = []
     for ours, theirs in SAME.items():
