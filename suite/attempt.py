@@ -85,12 +85,12 @@ def error_text(error: BaseException) -> str:
 def failed_record(spec: CellSpec, context: CellContext, started: datetime, error: str) -> Attempt:
     """The record of an attempt that failed, with the machine it failed on."""
     commit, dirty = machine.commit()
-    return _made(
-        spec,
-        fingerprint=spec.fingerprint,
-        status="failed",
-        attempt=context.attempt,
-        provenance=Provenance(
+    fields = {
+        "fingerprint": spec.fingerprint,
+        "spec": spec,
+        "status": "failed",
+        "attempt": context.attempt,
+        "provenance": Provenance(
             started=started.isoformat(timespec="seconds"),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             commit=commit,
@@ -101,13 +101,9 @@ def failed_record(spec: CellSpec, context: CellContext, started: datetime, error
             launcher=context.launcher,
             backend_reason=context.backend_reason,
         ),
-        error=error,
-    )
-
-
-def _made(spec: CellSpec, **fields: object) -> Attempt:
-    """A record of the kind that belongs to the spec."""
+        "error": error,
+    }
     if isinstance(spec, ProfileSpec):
         label, source = named(spec.model)
-        return ProfileRecord(spec=spec, label=label, source=source, **fields)
-    return (Record if isinstance(spec, RunSpec) else ScanRecord)(spec=spec, **fields)
+        return ProfileRecord(label=label, source=source, **fields)
+    return (Record if isinstance(spec, RunSpec) else ScanRecord)(**fields)

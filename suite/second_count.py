@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 from suite.cost import SCANS, Counts, Subject, image_scan_costs, reference_scans, trace
 
@@ -82,16 +81,20 @@ def second_counts(subject: Subject, size: tuple[int, int]) -> dict[str, int]:
     return {str(operator): value for operator, value in counter.flop_counts["Global"].items()}
 
 
-def _scan(u: Sequence[int], _delta: object, A: Sequence[int], _B: object, _C: object, D: Sequence[int] | None, *_: Any, **__: Any) -> int:  # noqa: ANN401
+def _scan(
+    u: Sequence[int], _delta: object, A: Sequence[int], _B: object, _C: object, D: Sequence[int] | None, *_: object, out_shape: object
+) -> int:
     """Operations of `ssm::selective_scan`, from the shapes of its arguments."""
     from models.scan.op import scan_macs
 
+    del out_shape  # which PyTorch hands over
     batch, channels, length = u
     return scan_macs(batch, channels, length, A[1], skip=D is not None)
 
 
-def _image(x: Sequence[int], _proj: object, dt_proj: Sequence[int], A: Sequence[int], *_: Any, **__: Any) -> int:  # noqa: ANN401
+def _image(x: Sequence[int], _proj: object, dt_proj: Sequence[int], A: Sequence[int], *_: object, out_shape: object) -> int:
     """Operations of `ssm::scan_image`, from the shapes of its arguments."""
+    del out_shape
     scans, projection = image_scan_costs(x, dt_proj, A)
     return scans + 2 * projection
 
