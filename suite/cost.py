@@ -8,7 +8,7 @@ matrix products 1 per multiply-add; a selective scan 9*B*L*D*N + B*L*D; a layer 
 element; all other element-wise operators nothing. It adds the scan's and the norms' operations to multiply-adds; it is for comparison.
 
 `flops` is 2 per multiply-add of the products (PRODUCTS), plus a scan's 9*B*L*D*N + B*L*D operations as they are; norms, pooling,
-resizing and activations nothing. suite.second_count counts the same with PyTorch's own counter.
+resizing, activations and other element-wise arithmetic nothing. PyTorch's own counter gives the same (suite.second_count).
 
 Every operator of the networks costs a + b * (number of pixels), so two traces of small images give the cost at any size exactly, and
 no time is spent on large ones (tests/test_cost.py compares with a direct trace). Window attention pads to its windows; that is counted.
@@ -40,9 +40,9 @@ SCAN, IMAGE_SCAN = "ssm::selective_scan", "ssm::scan_image"
 SCANS = "selective_scan"  # what both count as
 SMALLEST_SIDE = 4  # of a traced image, in pixels: a dilated convolution's padding fits
 
-# fvcore's names. An einsum that sums over one value only is an outer product: PyTorch multiplies element-wise.
-PRODUCTS = ("conv", "linear", "einsum", "outer_product", "matmul", "bmm", "baddbmm", "addmm")
-ARITHMETIC = ("layer_norm", "group_norm", "batch_norm", "adaptive_avg_pool2d", "upsample_nearest2d", "upsample_bilinear2d")
+# fvcore's names. An einsum that sums over one value only is an outer product: element-wise, and no multiply-add.
+PRODUCTS = ("conv", "linear", "einsum", "matmul", "bmm", "baddbmm", "addmm")
+ARITHMETIC = ("outer_product", "layer_norm", "group_norm", "batch_norm", "adaptive_avg_pool2d", "upsample_nearest2d", "upsample_bilinear2d")
 
 
 @dataclass(frozen=True)
