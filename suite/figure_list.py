@@ -5,16 +5,19 @@ The differences of ablations stand below their tables (suite/figures.py), traini
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suite.charts import SHAPES, Axis, Figure, Picture, Plot, Point, Series, dots, legend, plane
 from suite.measured import by_condition, heading
+from suite.profile_record import ProfileRecord
 from suite.record import Record
 from suite.scan_record import ScanRecord, Timing
 from suite.tables import Column, Row, Table
 from suite.text import fixed
 
+MOST_LINES = 6  # of a figure: more cannot be told apart
 WORK = "forward"  # of the scans in the latency figure
 
 
@@ -90,6 +93,102 @@ def _tradeoff_row(row: Row, x: int, y: int, cost: Column, quality: Column) -> tu
         texts.append(fixed(float(cell.published or 0), column.digits))
         texts.append(fixed(cell.measured.estimate.mean, column.digits) if cell.measured else "–")
     return tuple(texts)
+
+
+def growth(profiles: Sequence[ProfileRecord]) -> tuple[Figure, ...]:
+    """Cost and time against the input's size (MambaIR, figure 5), beside full attention in the place of the scans."""
+    costs = _by_size(profiles, lambda profile: profile.cost.macs / 1e9 if profile.cost else None)
+    attention = _by_size(profiles, lambda profile: (profile.cost.full_attention_macs or 0) / 1e9 or None if profile.cost else None)
+    lines = [(f"{model}", points, True) for model, points in costs.items()]
+    lines += [(f"{model} with full attention for its scans", points, False) for model, points in attention.items()]
+    times = _by_size(profiles, lambda profile: profile.latency.median_ms if profile.latency else None)
+    found = (
+        _growth(lines, "cost", "How cost grows with the input.", "G multiply-adds, logarithmic", "multiply-adds in G"),
+        _growth([(m, p, True) for m, p in times.items()], "time", "How time grows with the input.", "ms, logarithmic", "median ms"),
+    )
+    return tuple(figure for figure in found if figure is not None)
+
+
+def _by_size(profiles: Sequence[ProfileRecord], value: Callable[[ProfileRecord], float | None]) -> dict[str, dict[tuple[int, int], float]]:
+    """By what is plotted as one line, a value for each input size; those with two sizes or more."""
+    found: dict[str, dict[tuple[int, int], float]] = {}
+    for profile in sorted(profiles, key=lambda profile: math.prod(profile.spec.input_size)):
+        number = value(profile)
+        if number is not None:
+            backend = f" · {profile.spec.backend}" if profile.spec.timed and profile.latency and "none" not in profile.spec.backend else ""
+            found.setdefault(profile.spec.model + backend, {})[profile.spec.input_size] = number
+    return {name: sizes for name, sizes in found.items() if len(sizes) > 1}
+
+
+def _growth(
+    lines: Sequence[tuple[str, Mapping[tuple[int, int], float], bool]], key: str, title: str, label: str, unit: str
+) -> Figure | None:
+    lines = lines[:MOST_LINES]
+    if not lines:
+        return None
+    series = [
+        Series(
+            name, SHAPES[number % len(SHAPES)], tuple(Point(math.prod(s), v) for s, v in sizes.items()), number % len(SHAPES), joined=True
+        )
+        for number, (name, sizes, _) in enumerate(lines)
+    ]
+    every = sorted({size for _, sizes, _ in lines for size in sizes}, key=math.prod)
+    rows = tuple((name, *(f"{sizes[s]:,.3g}" if s in sizes else "–" for s in every)) for name, sizes, _ in lines)
+    return Figure(
+        key=f"figure-growth-{key}",
+        title=title,
+        caption="Both axes are logarithmic: a straight line of slope one is linear growth with the number of pixels.",
+        legend=legend(series),
+        head=(f"Network, {unit}", *(f"{height}×{width}" for height, width in every)),
+        rows=rows,
+        plot=plane(series, Axis("pixels of the low-quality input, logarithmic", log=True), Axis(label, log=True)),
+    )
+
+
+def network_latency(profiles: Sequence[ProfileRecord]) -> tuple[Figure, ...]:
+    """Median time of a pass of whole networks by backend, one figure an input size and device."""
+    groups: dict[tuple[tuple[int, int], str, int], list[ProfileRecord]] = {}
+    for profile in profiles:
+        if profile.latency:
+            groups.setdefault((profile.spec.input_size, profile.spec.device, profile.spec.threads), []).append(profile)
+    found = []
+    for ((height, width), device, threads), members in groups.items():
+        names, backends = (list(dict.fromkeys(getattr(p.spec, field) for p in members)) for field in ("model", "backend"))
+        series = [
+            Series(
+                backend,
+                SHAPES[number % len(SHAPES)],
+                tuple(
+                    Point(p.latency.median_ms, names.index(p.spec.model), "", *p.latency.quartiles_ms)
+                    for p in members
+                    if p.latency and p.spec.backend == backend
+                ),
+                number % len(SHAPES),
+            )
+            for number, backend in enumerate(backends)
+        ]
+        found.append(
+            Figure(
+                key=f"figure-networks-{height}x{width}-{device}-{threads}",
+                title=f"How long a network takes at {height}×{width}.",
+                caption=f"Medians with their quartiles after a warm-up, on {device}, {threads} threads; a cold start is apart.",
+                legend=legend(series),
+                head=("Network", "backend", "median ms", "quartiles", "cold start ms", "peak memory MiB"),
+                rows=tuple(_latency_row(p) for p in members),
+                plot=dots(names, series, Axis("ms, logarithmic", log=True)),
+            )
+        )
+    return tuple(found)
+
+
+def _latency_row(profile: ProfileRecord) -> tuple[str, ...]:
+    times = profile.latency
+    if times is None:
+        return (profile.spec.model, profile.spec.backend, "–", "–", "–", "–")
+    low, high = times.quartiles_ms
+    memory = "–" if times.peak_memory_mib is None else f"{times.peak_memory_mib:,.0f}"
+    ends = f"{low:,.0f}–{high:,.0f}" + (" (noisy)" if times.noisy else "")
+    return (profile.spec.model, profile.spec.backend, f"{times.median_ms:,.0f}", ends, f"{times.cold_ms:,.0f}", memory)
 
 
 def receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:

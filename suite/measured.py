@@ -16,7 +16,8 @@ from typing import Literal, TypeVar
 
 from suite import stats
 from suite.grids import GRIDS
-from suite.published import Column, PublishedTable
+from suite.profile_record import ProfileRecord
+from suite.published import SCALES, Column, PublishedTable
 from suite.record import Attempt, Record
 from suite.spec import RunSpec
 
@@ -65,9 +66,10 @@ class Measured:
     estimate: stats.Estimate
     seeds: tuple[int, ...]  # none for a cost
     condition: str  # what it was measured under; "" for a cost
-    records: tuple[Record, ...]
+    records: tuple[Record, ...] | tuple[ProfileRecord, ...]
     origin: Origin
     notes: tuple[str, ...] = ()
+    input_size: tuple[int, int] | None = None  # of a cost's multiply-adds
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,57 @@ def origin_of(records: Sequence[Record], again: str) -> Origin:
     )
 
 
+@dataclass(frozen=True)
+class Count:
+    """A counted cost: of a trained network's record or of a profile."""
+
+    record: Record | ProfileRecord
+    input_size: tuple[int, int]
+    conventions: Mapping[str, float]  # multiply-adds by other ways to count
+    origin: Origin
+
+    @property
+    def finished(self) -> str:
+        """When it was made; a later one counts."""
+        return self.record.provenance.finished if self.record.provenance else ""
+
+    def value(self, column: Column, printed: float | bool | None) -> tuple[float, str]:
+        """In the column's unit; where a named convention alone gives the printed number, by that, and a note that says so."""
+        scale = SCALES[column.unit]
+        own = float(getattr(self.record.cost, column.metric)) / scale
+        if column.metric != "macs" or not isinstance(printed, float) or column.tolerance is None or column.tolerance.covers(printed, own):
+            return own, ""
+        for name, macs in self.conventions.items():
+            if column.tolerance.covers(printed, macs / scale):
+                return macs / scale, f"by the convention “{name}”; in full {own:,.{column.digits}f}"
+        return own, ""
+
+
+def count_of(record: Record, grid: str) -> Count:
+    """The cost that the record of a trained network holds."""
+    if record.cost is None:
+        raise ValueError(f"the record {record.fingerprint} holds no cost")
+    return Count(record, record.cost.input_size, {}, origin_of([record], regenerate(grid, [record])))
+
+
+def profile_count(profile: ProfileRecord) -> Count:
+    """The cost that a profile holds."""
+    if profile.cost is None:
+        raise ValueError(f"the profile {profile.fingerprint} holds no cost")
+    height, width = profile.spec.input_size
+    made = [profile.provenance] if profile.provenance else []
+    origin = Origin(
+        fingerprints=(profile.fingerprint,),
+        protocol=(),
+        data=(),
+        machine=(),  # a cost depends on none
+        commit=_distinct(p.commit + (" with uncommitted changes" if p.dirty else "") for p in made),
+        backend=(),
+        command=f"python -m suite profile {shlex.quote(profile.spec.model)} --size {height}x{width}",
+    )
+    return Count(profile, profile.spec.input_size, profile.cost.conventions, origin)
+
+
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
@@ -223,7 +276,9 @@ def delta(mine: Measured | None, base: Measured | None, metric: str) -> Delta | 
     """Paired where it can be: by seed with two seeds or more, by image with one; None across conditions."""
     if mine is None or base is None or mine.condition != base.condition:
         return None
-    ours, theirs = ({record.spec.seed: record for record in found.records} for found in (mine, base))
+    if not mine.seeds or not base.seeds:  # costs
+        return Delta(mine.estimate.mean - base.estimate.mean)
+    ours, theirs = ({record.spec.seed: record for record in found.records if isinstance(record, Record)} for found in (mine, base))
     common = sorted(set(mine.seeds) & set(base.seeds))
     if len(common) > 1:
         estimate = stats.over_seeds([ours[seed].mean(metric) - theirs[seed].mean(metric) for seed in common])

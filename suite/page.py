@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from suite import comparison, figures
 from suite.charts import Figure
-from suite.figure_list import receptive_fields, scan_latency, tradeoffs
+from suite.figure_list import growth, network_latency, receptive_fields, scan_latency, tradeoffs
 from suite.layout import Layout, layout
 from suite.measured import (
     COMMAND,
@@ -25,10 +25,12 @@ from suite.measured import (
     holds,
     regenerate,
 )
+from suite.profile_record import ProfileRecord
 from suite.protocols import METRICS
 from suite.published import PublishedTable
 from suite.record import Record
 from suite.scan_record import ScanRecord
+from suite.spec import RunSpec
 from suite.tables import Row, Table
 from suite.text import fixed, span
 
@@ -104,6 +106,7 @@ class Page:
     comparison: comparison.Comparison | None
     curves: tuple[figures.CurveSet, ...]
     images: tuple[ImageTable, ...]
+    profiles: tuple[ProfileRecord, ...]
     uncounted: tuple[tuple[str, str], ...]  # model, operators without a cost
     tally: tuple[tuple[Status, int], ...]
     cells: tuple[CellLine, ...]
@@ -119,6 +122,7 @@ def page(
     tables: Sequence[Table],
     records: Sequence[Record],
     scans: Sequence[ScanRecord] = (),
+    profiles: Sequence[ProfileRecord] = (),
     pictures_mib: float = comparison.PICTURES_MIB,
 ) -> Page:
     """What the page shows of these tables, built from these records (one a cell), and of the scans; at most so many MiB of pictures."""
@@ -144,11 +148,12 @@ def page(
         command=f"{COMMAND} --grid {default}",
         sections=tuple(_section(table) for table in tables),
         abouts=_abouts(tables),
-        figures=(*tradeoffs(tables), *receptive_fields(done), *scan_latency(scans)),
+        figures=(*tradeoffs(tables), *growth(profiles), *receptive_fields(done), *scan_latency(scans), *network_latency(profiles)),
+        profiles=tuple(sorted(profiles, key=lambda profile: (profile.spec.model, profile.spec.input_size, profile.spec.backend))),
         comparison=comparison.build(records, tables, limit_mib=pictures_mib),
         curves=figures.curve_sets(done),
         images=tuple(found for alike in by_condition(done) for found in _image_tables(alike)),
-        uncounted=_uncounted(records),
+        uncounted=_uncounted([*records, *profiles]),
         tally=tuple((status, judged.count(status)) for status in Status),
         cells=cells,
         failed=tuple(line for line in cells if line.record.status == "failed"),
@@ -216,10 +221,11 @@ def _about(measured: Measured) -> About:
         ("machine", origin.machine),
         ("commit", origin.commit),
     )
-    return About(f"{spec.model} on {spec.task}", facts, origin.fingerprints, origin.command)
+    label = f"{spec.model} on {spec.task}" if isinstance(spec, RunSpec) else spec.label
+    return About(label, facts, origin.fingerprints, origin.command)
 
 
-def _uncounted(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
+def _uncounted(records: Sequence[Record | ProfileRecord]) -> tuple[tuple[str, str], ...]:
     found: dict[str, str] = {}
     for record in records:
         if record.cost and record.cost.unsupported:

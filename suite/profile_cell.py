@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+from suite.attention_cost import full_attention, has_counterpart
 from suite.cell import CellContext, Progress, now, provenance
 from suite.child import ChildDied, ask, environment_for
 from suite.conventions import conventions_for
@@ -60,6 +61,7 @@ def profile_cost(model: str, size: tuple[int, int]) -> ProfileCost:
         scan_macs=counts.scan_macs,
         unsupported=dict(counts.unsupported),
         conventions={row.name: row.macs(counts) for row in conventions_for(model)},
+        full_attention_macs=full_attention(model, size).macs if has_counterpart(model) else None,
     )
 
 

@@ -15,6 +15,7 @@ from suite import comparison, published, scan_page
 from suite import html as pages
 from suite.measured import Status, dataset_name, latest
 from suite.page import about_id, page
+from suite.profile_record import ProfileRecord
 from suite.record import Attempt, Record
 from suite.scan_record import ScanRecord
 from suite.tables import build
@@ -46,6 +47,7 @@ def html(records: Iterable[Attempt], pictures_mib: float = comparison.PICTURES_M
     held = list(records)
     current = latest(record for record in held if isinstance(record, Record))
     scans = latest(record for record in held if isinstance(record, ScanRecord))
+    profiles = latest(record for record in held if isinstance(record, ProfileRecord))
     return pages.page(
         "index.html.j2",
         {
@@ -57,7 +59,7 @@ def html(records: Iterable[Attempt], pictures_mib: float = comparison.PICTURES_M
             "about_id": about_id,
         },
         {
-            "page": page(build(published.load_all(), current), current, scans, pictures_mib),
+            "page": page(build(published.load_all(), current, profiles), current, scans, profiles, pictures_mib),
             "glyphs": GLYPHS,
             "Status": Status,
             "scans": scan_page.FILE if scans else "",

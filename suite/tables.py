@@ -9,26 +9,29 @@ own baseline row. A setting is what the header tells of the conditions: rows of 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from suite import stats
+from suite.baselines import BASELINES
 from suite.measured import (
     Cell,
     Measured,
     Status,
     command,
     condition,
+    count_of,
     delta,
     latest,
     measure,
     obstacle,
-    origin_of,
-    regenerate,
+    profile_count,
     told,
     unavailable,
 )
+from suite.profile_record import ProfileRecord
 from suite.published import SCALES, Finding, Paper, PublishedTable
 from suite.published import Column as PublishedColumn
 from suite.published import Row as PublishedRow
@@ -93,16 +96,17 @@ class _Line:
     home: PublishedTable
     baseline: bool
     runs: Mapping[str, tuple[Record, ...]]
+    profiles: tuple[ProfileRecord, ...]  # of its network, or of the baseline that it names
 
 
-def build(papers: Sequence[Paper], records: Iterable[Record]) -> tuple[Table, ...]:
-    """Every table of `papers`, in order, filled with what `records` measured; no record is needed."""
-    current = latest(records)
-    return tuple(_table(paper, published, current) for paper in papers for published in paper.tables)
+def build(papers: Sequence[Paper], records: Iterable[Record], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
+    """Every table of `papers`, in order, filled with what `records` measured and `profiles` counted; none is needed."""
+    current, counted = latest(records), latest(profiles)
+    return tuple(_table(paper, published, current, counted) for paper in papers for published in paper.tables)
 
 
-def _table(paper: Paper, published: PublishedTable, records: Sequence[Record]) -> Table:
-    lines = _lines(paper, published, records)
+def _table(paper: Paper, published: PublishedTable, records: Sequence[Record], profiles: Sequence[ProfileRecord]) -> Table:
+    lines = _lines(paper, published, records, profiles)
     marks, footnotes = _footnotes(published)
     columns, cells = [], []
     for column in published.columns:
@@ -122,7 +126,7 @@ def _table(paper: Paper, published: PublishedTable, records: Sequence[Record]) -
     return Table(paper, published, tuple(columns), rows, footnotes, findings)
 
 
-def _lines(paper: Paper, published: PublishedTable, records: Sequence[Record]) -> list[_Line]:
+def _lines(paper: Paper, published: PublishedTable, records: Sequence[Record], profiles: Sequence[ProfileRecord]) -> list[_Line]:
     places = [(row, published) for row in published.rows]
     baseline = published.baseline
     if baseline is not None and baseline.table:
@@ -140,7 +144,9 @@ def _lines(paper: Paper, published: PublishedTable, records: Sequence[Record]) -
                 key = condition(record.spec)
                 runs[key] = (*runs.get(key, ()), record)
         is_baseline = baseline is not None and row.key == baseline.row and home.id == (baseline.table or published.id)
-        lines.append(_Line(row, home, is_baseline, runs))
+        name = row.model or next((found.name for found in BASELINES.values() if (home.id, row.key) in found.rows), None)
+        counted = tuple(profile for profile in profiles if profile.spec.model == name and profile.cost)
+        lines.append(_Line(row, home, is_baseline, runs, counted))
     return lines
 
 
@@ -156,7 +162,7 @@ def _footnotes(published: PublishedTable) -> tuple[dict[str, tuple[str, ...]], t
 
 
 def _published_column(column: PublishedColumn, cells: Sequence[Cell], marks: Mapping[str, tuple[str, ...]]) -> Column:
-    sizes = {record.cost.input_size for cell in cells if cell.measured for record in cell.measured.records if record.cost}
+    sizes = {cell.measured.input_size for cell in cells if cell.measured and cell.measured.input_size}
     size = column.input_size or (next(iter(sizes)) if len(sizes) == 1 else None)
     detail = column.dataset
     if column.kind == "cost":
@@ -182,7 +188,7 @@ def _published_cell(line: _Line, column: PublishedColumn) -> Cell:
     published = line.row.cells.get(column.key)
     if column.kind == "mark":
         return Cell(published)
-    if line.row.model is None:
+    if line.row.model is None and not (column.kind == "cost" and line.profiles):
         return Cell(published, status=Status.PUBLISHED, reason="a baseline that only the paper measured")
     task = line.row.task or column.task or line.home.task
     runs = {key: records for key, records in line.runs.items() if records[0].spec.task == task}
@@ -220,23 +226,31 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple
 def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Record, ...]]) -> Cell:
     """The cell of a cost, without its published value; a failed record may still carry the cost."""
     row, grid = line.row, line.home.grid
-    counted = [record for records in runs.values() for record in records if record.cost is not None]
-    wanted = None if column.metric == "params" else row.input_size or column.input_size
-    fitting = [record for record in counted if record.cost and wanted in (None, record.cost.input_size)]
+    counted = [*(count_of(r, grid) for records in runs.values() for r in records if r.cost), *map(profile_count, line.profiles)]
+    wanted = None if column.metric == "params" else row.input_size or column.input_size or _input_720p(line, column)
+    fitting = [count for count in counted if wanted in (None, count.input_size)]
     if not fitting:
-        missing = command(grid, row.model or "", row.task or line.home.task)
-        if counted and counted[0].cost and wanted:
-            height, width = counted[0].cost.input_size
-            reason = f"counted at {height}×{width}, not at {wanted[0]}×{wanted[1]}"
-            return Cell(status=Status.UNAVAILABLE, reason=reason, command=missing)
+        size = f" --size {wanted[0]}x{wanted[1]}" if wanted else ""
+        missing = f"python -m suite profile {shlex.quote(row.model or '')}{size}"
+        if counted and wanted:
+            (height, width), (tall, wide) = counted[0].input_size, wanted
+            return Cell(status=Status.UNAVAILABLE, reason=f"counted at {height}×{width}, not at {tall}×{wide}", command=missing)
         if runs:
             return unavailable(next(iter(runs.values())), column.metric, grid)
         return Cell(status=Status.PUBLISHED if column.printed else Status.UNAVAILABLE, reason="not run", command=missing)
-    record = max(fitting, key=lambda record: record.provenance.finished if record.provenance else "")
-    value = float(getattr(record.cost, column.metric)) / SCALES[column.unit]
-    origin = origin_of([record], regenerate(grid, [record]))
-    measured = Measured(stats.Estimate(value, None, 1), (), "", (record,), origin)
-    return Cell(measured=measured, command=origin.command)
+    count = max(fitting, key=lambda count: count.finished)
+    value, note = count.value(column, row.cells.get(column.key))
+    size = count.input_size if column.metric == "macs" else None
+    measured = Measured(stats.Estimate(value, None, 1), (), "", (count.record,), count.origin, (note,) if note else (), size)
+    return Cell(measured=measured, command=count.origin.command)
+
+
+def _input_720p(line: _Line, column: PublishedColumn) -> tuple[int, int] | None:
+    """The low-quality input of a 1280x720 output, where the column's convention says that costs are of such."""
+    if "1280×720" not in column.convention:
+        return None
+    scale = int((line.row.task or line.home.task)[-1])
+    return 720 // scale, 1280 // scale
 
 
 def _retrained_columns(published: PublishedTable, lines: Sequence[_Line]) -> list[tuple[Column, Mapping[str, str]]]:
@@ -356,7 +370,7 @@ def _finding(finding: Finding, rows: Sequence[Row], columns: Sequence[Column]) -
     if cell.status == Status.REPRODUCED:
         return []
     cost = cell.measured.records[0].cost if cell.measured else None
-    if cell.measured is None or cost is None or cell.difference is None:
+    if cell.measured is None or cell.measured.input_size is None or cost is None or cell.difference is None:
         return [(finding.title, finding.without.format(published=published))]
     values = {
         "measured": f"{cell.measured.estimate.mean:.{column.digits}f}",
@@ -366,6 +380,6 @@ def _finding(finding: Finding, rows: Sequence[Row], columns: Sequence[Column]) -
         "scan": f"{cost.scan_macs / SCALES[column.unit]:.{column.digits}f}",
         "rest": f"{(cost.macs - cost.scan_macs) / SCALES[column.unit]:.{column.digits}f}",
         "params": f"{cost.params:,}",
-        "size": "{}×{}".format(*cost.input_size),
+        "size": "{}×{}".format(*cell.measured.input_size),
     }
     return [(finding.title, finding.text.format(**values))]

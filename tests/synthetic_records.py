@@ -5,6 +5,7 @@ import math
 import struct
 import zlib
 
+from suite.profile_record import Latency, ProfileCost, ProfileRecord, ProfileSpec
 from suite.record import Cost, Crop, HistoryPoint, ImageScore, ProtocolUsed, Provenance, ReceptiveField, Record
 from suite.spec import RunSpec
 
@@ -113,6 +114,35 @@ def failed(model, error, **where):
     """A cell that ended with `error`."""
     chosen = spec(model, **where)
     return Record(fingerprint=chosen.fingerprint, spec=chosen, status="failed", attempt=2, error=error, provenance=provenance())
+
+
+def profile(model, size=(64, 64), *, macs=19.45e9, conventions=None, latency=None, backend="cpp", **cost):
+    """A profile of `model`: counted, and timed where `latency` gives the median in ms."""
+    timed = latency is not None
+    where = {"backend": backend, "threads": 2, "machine": "m" * 16} if timed else {"backend": "none"}
+    of = ProfileSpec(model=model, input_size=size, timed=timed, software="s" * 16, **where)
+    counted = {
+        "params": 10_497_813,
+        "parts": (),
+        "by_operator": {"conv": macs},
+        "flops": 2 * macs,
+        "scan_macs": 0.2 * macs,
+        "unsupported": {},
+    }
+    times = None
+    if timed:
+        ends = {"median_ms": latency, "quartiles_ms": (0.9 * latency, 1.1 * latency), "samples_ms": (latency,) * 5}
+        times = Latency(cold_ms=3 * latency, warm_up=3, noisy=False, peak_memory_mib=100.0, **ends)
+    return ProfileRecord(
+        fingerprint=of.fingerprint,
+        spec=of,
+        status="done",
+        label=model,
+        source="suite",
+        cost=ProfileCost(macs=macs, conventions=conventions or {"fvcore": macs}, **(counted | cost)),
+        latency=times,
+        provenance=provenance(),
+    )
 
 
 def quick_grid(seeds=1, *, crops=True):

@@ -350,3 +350,21 @@ def test_times_as_people_read_them():
     assert moment("2026-03-02T10:04:30+00:00") == "2 March 2026, 10:04 UTC"
     assert moment("yesterday") == "yesterday"
     assert [duration(seconds) for seconds in (None, 31.46, 600.0, 9000.0)] == ["–", "31.5 s", "10.0 min", "2.5 h"]
+
+
+def test_profiles_are_listed_and_drawn():
+    from browser_scenes import SCENES
+
+    root = read(SCENES["judged"]())
+    listed = root.one("section", id="costs")
+    assert "esrgan 64×64 16,697,987 73.40" in listed.text
+    assert {figure.attributes["id"] for figure in root.one("section", id="figures").all("figure")} >= {
+        "figure-growth-cost",
+        "figure-networks-64x64-cpu-2",
+        "figure-vmambair-2-ntire2020-lpips",
+    }
+    growth = root.one("figure", id="figure-growth-cost")
+    assert len(list(growth.one("svg", class_="plot").all("polyline"))) == 2  # the network, and with full attention
+    assert "mambair-light-x2 with full attention for its scans" in growth.text
+    row = next(row for row in growth.one("tbody").all("tr") if "full attention" in row.text)
+    assert [cell.text for cell in row.all("td")] == ["7", "35.4"]

@@ -8,8 +8,37 @@ from suite.measured import Status
 from suite.tables import build
 
 
-def table_of(key, records):
-    return next(table for table in build(published.load_all(), records) if table.published.id == key)
+def table_of(key, records, profiles=()):
+    return next(table for table in build(published.load_all(), records, profiles) if table.published.id == key)
+
+
+def costs(key, profiles):
+    table = table_of(key, [], profiles)
+    places = {column.key: index for index, column in enumerate(table.columns)}
+    return {row.key: {name: row.cells[index] for name, index in places.items()} for row in table.rows}
+
+
+def test_a_baseline_s_cost_comes_from_its_profile():
+    rows = costs("vmambair-2", [made.profile("esrgan", macs=73.41e9, params=16_697_987)])
+    for key in ("esrgan", "bsrgan", "real-esrgan"):  # one network under three names
+        assert rows[key]["macs"].status is Status.REPRODUCED
+        assert rows[key]["params"].measured.estimate.mean == pytest.approx(16.697987)
+        assert rows[key]["ntire2020-psnr"].measured is None
+    assert rows["swinir"]["macs"].measured is None
+    assert rows["esrgan"]["macs"].command == "python -m suite profile esrgan --size 64x64"
+
+
+def test_a_cost_that_a_named_convention_gives_says_so():
+    counted = made.profile(
+        "mambair-light-x2", (360, 640), macs=334.11e9, params=905_016, conventions={"fvcore": 334.11e9, "half": 167.05e9}
+    )
+    cell = costs("mambair-4", [counted])["ours-x2"]["macs"]
+    assert (cell.status, cell.measured.estimate.mean) == (Status.REPRODUCED, pytest.approx(167.05))
+    assert cell.measured.notes == ("by the convention “half”; in full 334.1",)
+    other = costs("mambair-4", [made.profile("mambair-light-x2", (64, 64), params=905_016)])["ours-x2"]
+    assert other["macs"].reason == "counted at 64×64, not at 360×640"
+    assert other["macs"].command == "python -m suite profile mambair-light-x2 --size 360x640"
+    assert other["params"].status is Status.REPRODUCED  # parameters have no size
 
 
 def test_a_cost_at_another_size_is_not_compared():
