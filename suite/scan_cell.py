@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from suite.attempt import thread_environment
 from suite.cell import CellContext, Progress, now, provenance
-from suite.paths import ROOT
+from suite.child import ask, environment_for
 from suite.scan_grid import available
 from suite.scan_record import Caches, ScanFindings, ScanRecord, Start, Verified
 from suite.spec import ScanSpec
@@ -28,7 +23,6 @@ CELL = "suite.scan_cell:run_scan"
 BUILDS: Mapping[str, str] = MappingProxyType(  # what tells a backend where it keeps what it builds; the others build nothing
     {"numba": "NUMBA_CACHE_DIR", "cpp": "SUITE_CACHE", "triton": "TRITON_CACHE_DIR"}
 )
-LAST_WORDS = 2000  # characters of a process that died
 
 
 def run_scan(spec: ScanSpec, context: CellContext) -> Iterator[Progress | ScanRecord]:
@@ -67,7 +61,7 @@ def _accusation(wrong: list[Verified]) -> str:
 def in_processes(spec: ScanSpec) -> Iterator[Progress | ScanFindings]:
     """Progress and findings from processes of the backend's own."""
     with contextlib.ExitStack() as stack:
-        environment = os.environ | thread_environment(spec.threads) | {"PYTHONPATH": _python_path()}
+        environment = environment_for(spec.threads)
         starts: list[Start] = []
         caches: Caches = "found" if spec.backend in BUILDS else "none"
         if spec.build and spec.backend in BUILDS:
@@ -85,29 +79,7 @@ def in_processes(spec: ScanSpec) -> Iterator[Progress | ScanFindings]:
                 yield found.model_copy(update={"starts": (*starts, *found.starts)})
 
 
-def _python_path() -> str:
-    """So that `suite` is found whatever the working folder."""
-    return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-
-
 def _worker(spec: ScanSpec, environment: dict[str, str], caches: Caches, *, only_start: bool) -> Iterator[tuple[str, Any]]:
-    """What a worker says, by kind; RuntimeError with its last words where it dies."""
-    command = [sys.executable, "-m", "suite.scan_worker"]
+    """What a worker says, by kind."""
     asked = {"spec": spec.model_dump(mode="json"), "only_start": only_start, "caches": caches}
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
-        subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
-        ) as process,
-    ):
-        try:
-            process.stdin.write(json.dumps(asked) + "\n")
-            process.stdin.flush()
-            for line in process.stdout:
-                yield from json.loads(line).items()
-            code = process.wait()
-        finally:
-            process.kill()
-        if code:
-            errors.seek(0)
-            raise RuntimeError(f"the process of the backend {spec.backend} ended with {code}:\n{errors.read().strip()[-LAST_WORDS:]}")
+    yield from ask("suite.scan_worker", asked, environment, f"the backend {spec.backend}")
