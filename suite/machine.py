@@ -30,6 +30,7 @@ PACKAGES = (
     "pillow",
     "ray",
     "fvcore",
+    "spandrel",
     "lpips",
     "torchvision",
     "pyiqa",
@@ -69,6 +70,13 @@ def gpus() -> list[str]:
     """Names of the GPUs that nvidia-smi lists; empty where there is none or no driver."""
     answer = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     return [line.strip() for line in answer.splitlines() if line.strip()] if answer else []
+
+
+def free_gpu_mib() -> float | None:
+    """Memory in MiB that is free on the first GPU, by nvidia-smi; None where it does not tell."""
+    answer = _output("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
+    first = answer.splitlines()[0].strip() if answer and answer.strip() else ""
+    return float(first) if first.isdecimal() else None
 
 
 def default_device() -> Literal["cpu", "cuda"]:

@@ -1,0 +1,121 @@
+"""The costs that the papers print, beside those counted here: which convention gives a number, and why none does.
+
+The numbers are those of results/published; a baseline names its rows itself (suite.baselines).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from suite.baselines import BASELINES
+from suite.conventions import TOLERANCE, conventions_for
+from suite.cost import Counted
+from suite.published import SCALES, Column, PublishedTable, Row, load_all
+
+BARE = "thop"  # the convention whose parameters leave out bare ones
+OUTPUT_720P = (720, 1280)  # height, width: what light networks restore, in pixels
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One printed cost beside the counted one, in the column's unit; `met_by` names the convention that gives it, else `why` says more."""
+
+    table: str
+    row: str
+    metric: str  # params or macs
+    unit: str
+    size: tuple[int, int] | None  # of the input, height and width in pixels; None for parameters
+    printed: float
+    counted: float
+    met_by: str
+    why: str
+
+    @property
+    def difference(self) -> float:
+        """Counted less printed, relative."""
+        return self.counted / self.printed - 1
+
+
+_VMAMBAIR = (
+    "no way of counting that was tried gives it (results/LOG.md); the script that the authors publish gives 15.67 G for the full network"
+)
+# (model, table, metric): why no convention gives the printed number.
+DISAGREEMENTS: Mapping[tuple[str, str, str], str] = MappingProxyType(
+    {
+        ("vmambair-realsr-x4", "vmambair-2", "macs"): _VMAMBAIR,
+        ("vmambair-realsr-x4", "vmambair-4", "macs"): _VMAMBAIR,
+        ("vmambair-realsr-x4.one-way-scan", "vmambair-4", "macs"): _VMAMBAIR,
+        ("vmambair-realsr-x4.no-channel-scan", "vmambair-4", "macs"): _VMAMBAIR,
+        ("vmambair-realsr-x4.no-effn", "vmambair-4", "macs"): _VMAMBAIR + "; the paper gives no block counts for this row",
+        ("vmambair-realsr-x4.linear-projection", "vmambair-4", "macs"): _VMAMBAIR,
+        ("esrgan", "vmambair-2", "params"): "16.698 M, cut off after two decimals where 16.70 is rounded",
+        (
+            "swinir-realsr-x4",
+            "vmambair-2",
+            "params",
+        ): "the multiply-adds printed beside it are met; leaving out the tables of position biases "
+        "(48,600) or all biases and norms (122,299 together) does not give it either",
+        (
+            "swinir-light-x2",
+            "mambair-4-eccv",
+            "macs",
+        ): "less than its convolutions and linear layers alone, 198.4 G; its parameters are met",
+        ("swinir-light-x3", "mambair-4-eccv", "macs"): "less than its convolutions and linear layers alone, 90.1 G; its parameters are met",
+        ("swinir-light-x4", "mambair-4-eccv", "macs"): "less than its convolutions and linear layers alone, 51.9 G; its parameters are met",
+    }
+)
+
+
+def input_720p(scale: int) -> tuple[int, int]:
+    """Height and width of the low-quality input of a 1280x720 output, as the papers take it: cut off, not rounded."""
+    return OUTPUT_720P[0] // scale, OUTPUT_720P[1] // scale
+
+
+def scale_of(model: str) -> int:
+    """Enlargement of a network of the catalogue or the baselines."""
+    import models
+
+    return BASELINES[model].scale if model in BASELINES else models.card(model).scale
+
+
+def comparisons(model: str, counted: Counted) -> list[Comparison]:
+    """Every printed cost of `model` with what it was `counted` as."""
+    found = []
+    for table, row in _rows(model):
+        for column in table.columns:
+            value = row.cells.get(column.key)
+            if column.kind == "cost" and value is not None:
+                found.append(_comparison(model, counted, table, row, column))
+    return found
+
+
+def _rows(model: str) -> list[tuple[PublishedTable, Row]]:
+    """The published rows that are about `model`."""
+    named = BASELINES[model].rows if model in BASELINES else ()
+    return [
+        (table, row)
+        for paper in load_all()
+        for table in paper.tables
+        for row in table.rows
+        if row.model == model or (table.id, row.key) in named
+    ]
+
+
+def _comparison(model: str, counted: Counted, table: PublishedTable, row: Row, column: Column) -> Comparison:
+    printed, unit = float(row.cells[column.key]), SCALES[column.unit]
+    size = None
+    if column.metric == "params":
+        value = counted.params / unit
+        ways = {"exactly": value, BARE: counted.layer_params / unit}
+        allowed = 0.5 * 10**-column.digits + 1e-9
+    else:
+        size = row.input_size or column.input_size or input_720p(scale_of(model))
+        counts = counted.at(size)
+        value = counts.macs / unit
+        ways = {convention.name: convention.macs(counts) / unit for convention in conventions_for(model)}
+        allowed = TOLERANCE * printed
+    met = next((name for name, way in ways.items() if abs(way - printed) <= allowed), "")
+    why = "" if met else DISAGREEMENTS.get((model, table.id, column.metric), "not looked into")
+    return Comparison(table.id, row.key, column.metric, column.unit, size, printed, value, met, why)
