@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from suite import verb_data, verb_evaluate, verb_restore, verb_score
+from suite import verb_data, verb_evaluate, verb_profile, verb_restore, verb_score
 
 LAUNCHERS = ("ray", "inline")
 RECORDS = "records"
-KINDS = ("models", "grids", "tasks", "budgets", "backends", "protocols", "datasets", RECORDS)
+KINDS = ("models", "grids", "tasks", "budgets", "backends", "baselines", "protocols", "datasets", RECORDS)
 
 EPILOG = """\
 examples:
@@ -19,7 +19,8 @@ examples:
   python -m suite evaluate bicubic --task sr-x2          a baseline on the embedded photographs
   python -m suite score --pred mine --gt HR --scale 4    any two folders, under every protocol side by side
   python -m suite restore photo.jpg out.png --model mambair-sr-x4 --weights FILE
-  python -m suite profile vmambair-realsr-x4             parameters and multiply-adds
+  python -m suite profile all --size 720p                parameters, multiply-adds and operations
+  python -m suite profile mambair-light-x4 --time        and how long it takes here
   python -m suite scan                                   verify and time every scan backend that runs here
 
 exit codes: 0 done; 1 unexpected; 2 usage; 3 drift; 4 some cells failed or are missing; 5 nothing selected;
@@ -44,17 +45,9 @@ def parser() -> argparse.ArgumentParser:
     verb_restore.add_arguments(_verb(verbs, "restore", verb_restore.SUMMARY))
     verb_score.add_arguments(_verb(verbs, "score", verb_score.SUMMARY))
     verb_data.add_arguments(_verb(verbs, "data", verb_data.SUMMARY))
-    _add_profile(_verb(verbs, "profile", "count parameters and multiply-adds of networks as published"))
+    verb_profile.add_arguments(_verb(verbs, "profile", verb_profile.SUMMARY))
     _add_scan(_verb(verbs, "scan", "verify scan backends against float64 and time those that are right"))
     return top
-
-
-def size(text: str) -> tuple[int, int]:
-    """`HxW` as (height, width) in pixels."""
-    height, cross, width = text.lower().partition("x")
-    if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH in pixels, e.g. 64x64")
-    return int(height), int(width)
 
 
 def change(text: str) -> tuple[str, str]:
@@ -119,12 +112,6 @@ def _add_list(verb: argparse.ArgumentParser) -> None:
 def _add_report(verb: argparse.ArgumentParser) -> None:
     _add_ledger(verb)
     verb.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
-
-
-def _add_profile(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("model", nargs="+", help="names of `list models`")
-    verb.add_argument("--size", type=size, metavar="HxW", help="low-quality input in pixels (default: 64x64)")
-    _add_json(verb)
 
 
 def _add_scan(verb: argparse.ArgumentParser) -> None:

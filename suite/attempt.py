@@ -19,6 +19,7 @@ from suite import machine
 from suite.cell import CellContext, Progress
 from suite.errors import SuiteError
 from suite.paths import ROOT
+from suite.profile_record import ProfileRecord, ProfileSpec, named
 from suite.record import Attempt, Provenance, Record
 from suite.scan_record import ScanRecord
 from suite.spec import CellSpec, RunSpec
@@ -84,13 +85,12 @@ def error_text(error: BaseException) -> str:
 def failed_record(spec: CellSpec, context: CellContext, started: datetime, error: str) -> Attempt:
     """The record of an attempt that failed, with the machine it failed on."""
     commit, dirty = machine.commit()
-    kind = Record if isinstance(spec, RunSpec) else ScanRecord
-    return kind(
-        fingerprint=spec.fingerprint,
-        spec=spec,
-        status="failed",
-        attempt=context.attempt,
-        provenance=Provenance(
+    fields = {
+        "fingerprint": spec.fingerprint,
+        "spec": spec,
+        "status": "failed",
+        "attempt": context.attempt,
+        "provenance": Provenance(
             started=started.isoformat(timespec="seconds"),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             commit=commit,
@@ -101,5 +101,9 @@ def failed_record(spec: CellSpec, context: CellContext, started: datetime, error
             launcher=context.launcher,
             backend_reason=context.backend_reason,
         ),
-        error=error,
-    )
+        "error": error,
+    }
+    if isinstance(spec, ProfileSpec):
+        label, source = named(spec.model)
+        return ProfileRecord(label=label, source=source, **fields)
+    return (Record if isinstance(spec, RunSpec) else ScanRecord)(**fields)

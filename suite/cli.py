@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from suite import verb_data, verb_evaluate, verb_restore, verb_score
+from suite import verb_data, verb_evaluate, verb_profile, verb_restore, verb_score
 from suite.arguments import RECORDS, parser
 from suite.errors import Exit, SuiteError
 from suite.output import Output, note
@@ -257,29 +257,6 @@ def _list(options: argparse.Namespace, out: Output) -> Exit:
     return Exit.DONE
 
 
-def _profile(options: argparse.Namespace, out: Output) -> Exit:
-    from suite import cost
-
-    costs = {model: cost.full_size_cost(model, options.size) for model in options.model}
-    if options.json:
-        out.document({model: found.model_dump(mode="json") for model, found in costs.items()})
-        return Exit.DONE
-    out.table(
-        [
-            {
-                "model": model,
-                "params": f"{found.params:,}",
-                "GMACs": f"{found.macs / 1e9:.2f}",
-                "of which scans": f"{found.scan_macs / 1e9:.2f}",
-                "input (HxW)": "x".join(map(str, found.input_size)),
-                "not counted": ", ".join(f"{name} {count}" for name, count in found.unsupported.items()),
-            }
-            for model, found in costs.items()
-        ]
-    )
-    return Exit.DONE
-
-
 def _scan(options: argparse.Namespace, out: Output) -> Exit:
     if options.ahead_of_time:
         from suite import scan_ahead
@@ -350,7 +327,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace, Output], Exit]] = MappingProxy
         "restore": verb_restore.run,
         "score": verb_score.run,
         "data": verb_data.run,
-        "profile": _profile,
+        "profile": verb_profile.run,
         "scan": _scan,
     }
 )

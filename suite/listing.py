@@ -8,6 +8,7 @@ from types import MappingProxyType
 from suite.errors import SuiteError
 from suite.ledger import Ledger
 from suite.paths import project_folder
+from suite.profile_record import ProfileRecord
 from suite.record import Attempt, Record
 from suite.scan_record import ScanRecord
 
@@ -77,6 +78,26 @@ def backends() -> list[Row]:
     return rows
 
 
+def baselines() -> list[Row]:
+    """Networks of others that the papers' tables print: those whose cost is measured here, then those that cannot be had and why."""
+    from suite.baselines import ABSENT, BASELINES
+
+    rows: list[Row] = [
+        {
+            "name": row.name,
+            "label": row.label,
+            "task": row.task,
+            "stands in": ", ".join(dict.fromkeys(t for t, _ in row.rows)),
+            "what": row.source,
+        }
+        for row in BASELINES.values()
+    ]
+    return [
+        *rows,
+        *({"name": None, "label": label, "task": None, "stands in": None, "what": f"not here: {why}"} for label, why in ABSENT.items()),
+    ]
+
+
 def protocols() -> list[Row]:
     """How quality numbers are made."""
     from suite.protocols import PROTOCOLS
@@ -105,7 +126,7 @@ def records(ledger: Ledger, on_unreadable: Callable[[SuiteError], None]) -> list
     rows: list[Row] = []
     for record in ledger.records(on_unreadable):
         if not isinstance(record, Record):
-            rows.append(_scan_row(record))
+            rows.append(_profile_row(record) if isinstance(record, ProfileRecord) else _scan_row(record))
             continue
         spec = record.spec
         metrics = record.scores[0].metrics if record.scores else {}
@@ -133,6 +154,13 @@ def _scan_row(record: Attempt) -> Row:
     return about | {"status": record.status, "attempt": record.attempt, "quality": quality}
 
 
+def _profile_row(record: ProfileRecord) -> Row:
+    about = {"cell": record.fingerprint, "model": record.spec.label, "seed": None, "task": "profile", "budget": None, "iterations": None}
+    costs = [f"{record.cost.params:,} parameters", f"{record.cost.macs / 1e9:.2f} GMACs"] if record.cost else []
+    costs += [f"{record.latency.median_ms:.0f} ms"] if record.latency else []
+    return about | {"status": record.status, "attempt": record.attempt, "quality": ", ".join(costs)}
+
+
 KINDS: Mapping[str, Callable[[], list[Row]]] = MappingProxyType(
     {
         "models": models,
@@ -140,6 +168,7 @@ KINDS: Mapping[str, Callable[[], list[Row]]] = MappingProxyType(
         "tasks": tasks,
         "budgets": budgets,
         "backends": backends,
+        "baselines": baselines,
         "protocols": protocols,
         "datasets": datasets,
     }

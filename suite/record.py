@@ -1,6 +1,7 @@
 """What a result is. One record is one attempt at one cell: all that the report, the gate and a reader need.
 
-`Record` is of a trained model, `ScanRecord` (suite.scan_record) of a timed scan backend; what both have is in `Attempt`.
+`Record` is of a trained model, `ScanRecord` (suite.scan_record) of a timed scan backend, `ProfileRecord`
+(suite.profile_record) of a network's cost and latency; what all have is in `Attempt`.
 
 Nothing is rounded on the way in. Units are in the field names. `SCHEMA` is raised when a field changes its
 meaning, with an upgrade function in `UPGRADES`, so that old records load for ever.
@@ -126,8 +127,9 @@ def dump(record: Attempt) -> str:
 
 
 def load(text: str, *, origin: str) -> Attempt:
-    """The record in `text`, of either kind, upgraded from older schemas; SuiteError names `origin` where it cannot be read."""
-    from suite.scan_record import ScanRecord  # which is made of the parts above
+    """The record in `text`, of any kind, upgraded from older schemas; SuiteError names `origin` where it cannot be read."""
+    from suite.profile_record import ProfileRecord  # both are made of the parts above
+    from suite.scan_record import ScanRecord
 
     try:
         raw = json.loads(text)
@@ -139,7 +141,7 @@ def load(text: str, *, origin: str) -> Attempt:
             )
         for step in range(version, SCHEMA):
             raw = UPGRADES[step](raw)
-        return {"run": Record, "scan": ScanRecord}[raw["kind"]].model_validate(raw)
+        return {"run": Record, "scan": ScanRecord, "profile": ProfileRecord}[raw["kind"]].model_validate(raw)
     except (json.JSONDecodeError, KeyError, TypeError, pydantic.ValidationError) as error:
         raise SuiteError(
             f"{origin} is not a readable record ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY

@@ -56,7 +56,7 @@ def cells(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
     """The cells, and the backends that do not run on the device here; raises `UnknownName`, `BackendUnavailable` or `SuiteError`."""
     for name in selection.backends:
         resolve_backend(name, selection.device)
-    _check_device(selection.device)
+    check_device(selection.device)
     running, absent = available(selection.device)
     named = [name for name in running if not selection.backends or name in selection.backends]
     chosen = [name for name in named if not selection.only or any(selects(pattern, name, BACKENDS) for pattern in selection.only)]
@@ -87,7 +87,7 @@ def cells(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
     return specs, absent
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
     """SuiteError where PyTorch cannot use a GPU that is asked for."""
     if device != "cuda":
         return

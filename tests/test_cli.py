@@ -292,16 +292,18 @@ def test_a_baseline_is_measured_image_by_image(run, images):
     assert f"{found['mean']['PSNR-Y']:.4f}" == lines[2][1]
 
 
-def test_a_profile_counts_at_the_size_asked_for(run):
-    code, out, _ = run("profile", TINY, "--size", "32x48")
+def test_a_profile_counts_at_the_size_asked_for(run, tmp_path):
+    ledger = ("--ledger", str(tmp_path / "runs"))
+    code, out, _ = run("profile", TINY, "--size", "32x48", *ledger)
     assert code == Exit.DONE
     assert "32x48" in out.splitlines()[1]
-    code, out, err = run("profile", TINY, "--json")
-    found = json.loads(out)[TINY]
-    assert (code, err) == (Exit.DONE, "")
+    code, out, _ = run("profile", TINY, "--json", *ledger)
+    (record,) = json.loads(out)["records"]
+    found = record["cost"]
+    assert code == Exit.DONE
     assert found["params"] > 0
-    assert found["macs"] > found["scan_macs"] > 0
-    assert found["input_size"] == [64, 64]
+    assert found["flops"] > found["macs"] > found["scan_macs"] > 0
+    assert record["spec"]["input_size"] == [64, 64]
 
 
 def test_threads_depend_on_what_is_selected_and_not_on_what_is_left(run, monkeypatch, tmp_path, fake):

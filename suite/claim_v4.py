@@ -1,0 +1,116 @@
+"""VmambaIR's claim for V4: 1x1 convolutions make the network 8.6 % faster than linear layers and reshapes (section 5.5).
+
+Both are called in turn, A B B A, so that what drifts in a machine meets both alike; each two neighbours are a pair, and the ratio of a pair
+is the time with linear layers by the time with convolutions. The interval is that of a median from ranks: no distribution is assumed.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from suite import timing
+
+CLAIM = 0.086  # share of time saved, or of speed gained: the paper says "enhancement in computational speed"
+CONVOLUTION, LINEAR = "vmambair-realsr-x4", "vmambair-realsr-x4.linear-projection"
+WIDTH, FEATURES = 48, (64, 64)  # of the projection alone: the first level's, 48 to 96 channels on 64x64
+LEVEL = 0.95
+FEWEST_PAIRS = 6  # below, ranks give no 95 % interval
+REPEATED = 5e-3  # seconds that a timed call is repeated for where it is shorter
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is compared: the networks or, with `alone`, their projection."""
+
+    size: tuple[int, int]  # of the input, or of the features
+    backend: str
+    device: str
+    seconds: float
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The median of the pairs' ratios less one, its 95 % interval, and what it says of the claim; medians in ms."""
+
+    convolution_ms: float
+    linear_ms: float
+    gain: float
+    interval: tuple[float, float] | None
+    pairs: int
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words."""
+        if self.interval is None:
+            return f"too few pairs for a verdict ({self.pairs})"
+        low, high = self.interval
+        if low <= 0 and high >= CLAIM:
+            return f"cannot tell: neither no difference nor the printed {CLAIM:.1%} is excluded"
+        if low <= CLAIM <= high:
+            return f"agrees with the printed {CLAIM:.1%}"
+        if low <= 0 <= high:
+            return f"no difference to be seen, where {CLAIM:.1%} is printed"
+        if high < 0:
+            return f"the convolutions are slower here, where they are printed as {CLAIM:.1%} faster"
+        return f"the convolutions are faster here, by {'less' if high < CLAIM else 'more'} than the printed {CLAIM:.1%}"
+
+
+def measured(asked: Asked) -> Iterator[list[tuple[float, float]]]:
+    """Pairs of seconds (convolution, linear), all at once at the end; the warm-up of both is left out."""
+    convolution, linear = _calls(asked)
+    for call in (convolution, linear, convolution, linear):
+        shortest = timing.once(call, asked.device)
+    repeats = max(1, math.ceil(REPEATED / shortest))
+
+    def seconds(call: timing.Call) -> float:
+        return timing.once(lambda: [call() for _ in range(repeats)], asked.device) / repeats
+
+    pairs: list[tuple[float, float]] = []
+    begun = time.perf_counter()
+    while len(pairs) < FEWEST_PAIRS or time.perf_counter() - begun < asked.seconds:
+        first, second, third, fourth = (seconds(call) for call in (convolution, linear, linear, convolution))
+        pairs += [(first, second), (fourth, third)]
+    yield pairs
+
+
+def _calls(asked: Asked) -> tuple[timing.Call, timing.Call]:
+    import torch
+    from torch import nn
+
+    from models.oss import LinearProjection
+    from suite.profile_measure import call_of, network_of
+
+    channels = WIDTH if asked.alone else 3
+    x = torch.rand(1, channels, *asked.size, generator=torch.Generator().manual_seed(0)).to(asked.device)
+    if asked.alone:
+        both = (nn.Conv2d(WIDTH, 2 * WIDTH, 1), LinearProjection(WIDTH, 2 * WIDTH))
+        return tuple(call_of(module.to(asked.device).eval(), x) for module in both)
+    return tuple(call_of(network_of(name, asked.backend, asked.device), x) for name in (CONVOLUTION, LINEAR))
+
+
+def verdict(pairs: Sequence[tuple[float, float]]) -> Verdict:
+    """What the pairs of seconds say."""
+    gains = sorted(linear / convolution - 1 for convolution, linear in pairs)
+    return Verdict(
+        statistics.median(convolution for convolution, _ in pairs) * 1e3,
+        statistics.median(linear for _, linear in pairs) * 1e3,
+        statistics.median(gains),
+        _interval(gains),
+        len(pairs),
+    )
+
+
+def _interval(ordered: Sequence[float]) -> tuple[float, float] | None:
+    """Two ranks between which the median lies with at least LEVEL, from the binomial distribution; None for too few values."""
+    count = len(ordered)
+    if count < FEWEST_PAIRS:
+        return None
+    from scipy.stats import binom
+
+    rank = int(binom.ppf((1 - LEVEL) / 2, count, 0.5))  # the chance that fewer values than this lie below the median is less than that
+    return ordered[rank - 1], ordered[count - rank]

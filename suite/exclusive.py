@@ -1,0 +1,35 @@
+"""One timing run at a time: a lock file of the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from suite.errors import Exit, SuiteError
+from suite.ledger import take_lock
+
+FILE = "ssm-suite-timing.lock"  # in the folder for temporary files, which is the machine's own also where homes are shared
+
+
+@contextlib.contextmanager
+def machine_alone() -> Iterator[None]:
+    """Holds this machine for one timing run; SuiteError where another holds it."""
+    path = Path(tempfile.gettempdir()) / FILE
+    try:
+        handle = path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise SuiteError(
+            f"the lock {path}, which keeps two timing runs apart, cannot be opened: {error.strerror or error}. "
+            "Give permission, or name another folder for temporary files in TMPDIR.",
+            exit=Exit.NOT_READY,
+        ) from error
+    with handle:
+        holder = take_lock(handle)
+        if holder is not None:
+            raise SuiteError(
+                f"process {holder} is timing on this machine, and two at a time would disturb each other. Wait until it ends, or stop it.",
+                exit=Exit.NOT_READY,
+            )
+        yield

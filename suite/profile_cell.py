@@ -1,0 +1,78 @@
+"""A cell of the profile, from spec to record: the cost is counted here, times are taken in another process (suite.profile_worker)."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+from suite.cell import CellContext, Progress, now, provenance
+from suite.child import ChildDied, ask, environment_for
+from suite.conventions import conventions_for
+from suite.cost import counted_model
+from suite.profile_record import Latency, Part, ProfileCost, ProfileRecord, ProfileSpec, named
+
+CELL = "suite.profile_cell:run_profile"
+NOT_ASKED = "not asked"
+SECONDS = 3.0  # that samples are taken for by default
+
+
+def run_profile(spec: ProfileSpec, context: CellContext) -> Iterator[Progress | ProfileRecord]:
+    """Counts, times where the spec says so, and yields the record; what does not fit is a record that says so."""
+    started = now()
+    yield Progress(spec.fingerprint, "profiling", 0, spec.steps)
+    cost = profile_cost(spec.model, spec.input_size)
+    latency, reason = None, NOT_ASKED
+    if spec.timed:
+        yield Progress(spec.fingerprint, "timing", 1, spec.steps)
+        latency, reason = timed(spec)
+    yield record(spec, context, started, cost, latency, reason)
+
+
+def record(spec: ProfileSpec, context: CellContext, started: str, cost: ProfileCost, latency: Latency | None, reason: str) -> ProfileRecord:
+    """The record of a cell that was done."""
+    label, source = named(spec.model)
+    return ProfileRecord(
+        fingerprint=spec.fingerprint,
+        spec=spec,
+        status="done",
+        attempt=context.attempt,
+        label=label,
+        source=source,
+        cost=cost,
+        latency=latency,
+        latency_reason=reason,
+        provenance=provenance(dataclasses.replace(context, threads=spec.threads), started, {}),
+    )
+
+
+def profile_cost(model: str, size: tuple[int, int]) -> ProfileCost:
+    """What the network `model` costs on one image of `size` (height, width)."""
+    counted = counted_model(model)
+    counts = counted.at(size)
+    return ProfileCost(
+        params=counted.params,
+        parts=tuple(Part(name=name, params=params) for name, params in counted.parts.items()),
+        macs=counts.macs,
+        by_operator=dict(counts.by_operator),
+        flops=counts.flops,
+        scan_macs=counts.scan_macs,
+        unsupported=dict(counts.unsupported),
+        conventions={row.name: row.macs(counts) for row in conventions_for(model)},
+    )
+
+
+def timed(spec: ProfileSpec) -> tuple[Latency | None, str]:
+    """The times from a process of the network's own, or why there are none."""
+    asked = {"spec": spec.model_dump(mode="json"), "seconds": spec.seconds, "threads": spec.threads}
+    said: dict[str, Any] = {}
+    try:
+        said = dict(ask("suite.profile_worker", asked, environment_for(spec.threads), spec.label))
+    except ChildDied as error:
+        if error.code != -signal.SIGKILL:  # which is what the kernel sends where memory ends
+            raise
+        return None, "did not fit: the process was killed, as the system does where memory ends"
+    if "latency" in said:
+        return Latency.model_validate(said["latency"]), ""
+    return None, said["reason"]

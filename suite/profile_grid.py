@@ -1,0 +1,164 @@
+"""The cells of the profile: which models, at which sizes, counted or timed; and how far a sweep over sizes goes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import models
+from models.config import MambaIRConfig
+from models.lookup import UnknownName, suggest
+from suite import machine
+from suite.baselines import BASELINES
+from suite.errors import SuiteError
+from suite.grids import selects
+from suite.paths import ROOT
+from suite.printed_costs import input_720p, scale_of
+from suite.profile_record import NO_BACKEND, ProfileSpec
+from suite.scan_grid import machine_digest
+
+ALL, HD = "all", "720p"
+COUNTED_BY = ("fvcore", "spandrel")  # packages that decide a cost
+TIMED_WITH = ("torch", "numba", "triton", "mamba-ssm", *COUNTED_BY)
+COUNTING = ("cost.py", "conventions.py", "baselines.py")  # files of suite/ that decide a cost
+TIMING = ("timing.py", "profile_measure.py")
+
+SWEEP = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)  # sides in pixels, the area about doubled each time
+MEMORY_SHARE = 0.9  # of the free memory that a call is let have
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How times are taken."""
+
+    backend: str
+    device: str
+    threads: int
+    seconds: float
+
+
+def chosen(patterns: Sequence[str]) -> list[str]:
+    """Names that the patterns select: full-size networks, tiny siblings and baselines by their whole name; `UnknownName` where none."""
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        names = models.names()
+        if pattern == ALL:
+            selected = names
+        elif pattern in models.MODELS or pattern in BASELINES:
+            selected = [pattern]
+        else:
+            selected = [name for name in (*names, *BASELINES) if selects(pattern, name, names)]
+        if not selected:
+            raise UnknownName(f"{pattern!r} selects no network and no baseline.{suggest(pattern, (*names, *BASELINES))}")
+        found |= dict.fromkeys(selected)
+    return list(found)
+
+
+def size_of(model: str, size: Size | str) -> Size:
+    """`size` itself, or for 720p the model's input of a 1280x720 output."""
+    return input_720p(scale_of(model)) if size == HD else size
+
+
+def smallest_side(model: str) -> int:
+    """Of an image that the network takes, in pixels; without making the network."""
+    if model in BASELINES:
+        return BASELINES[model].multiple
+    from models.unet import SIZE_MULTIPLE
+
+    return 1 if isinstance(models.card(model).config, MambaIRConfig) else SIZE_MULTIPLE
+
+
+def spec(model: str, size: Size, timing: Timing | None) -> ProfileSpec:
+    """One cell; SuiteError where the network takes no image so small."""
+    if min(size) < smallest_side(model):
+        raise SuiteError(f"{model} takes at least {smallest_side(model)} pixels a side; {size[0]}x{size[1]} was asked for.")
+    if timing is None:
+        return ProfileSpec(model=model, input_size=size, backend=NO_BACKEND, software=software_digest(timed=False))
+    return ProfileSpec(
+        model=model,
+        input_size=size,
+        backend=NO_BACKEND if model in BASELINES else timing.backend,
+        device=timing.device,
+        threads=timing.threads,
+        timed=True,
+        seconds=timing.seconds,
+        machine=machine_digest(),
+        software=software_digest(timed=True),
+    )
+
+
+def software_digest(*, timed: bool) -> str:
+    """16 hexadecimal digits over the code and the versions of the packages that decide a cost, or a cost and its time."""
+    files = [path for path in sorted((ROOT / "models").glob("*.py")) if path.is_file()]
+    files += [ROOT / "suite" / name for name in (*COUNTING, *(TIMING if timed else ()))]
+    if timed:
+        files += [path for path in sorted((ROOT / "models" / "scan").iterdir()) if path.is_file()]
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    versions = machine.packages()
+    digest.update(json.dumps({name: versions.get(name) for name in (TIMED_WITH if timed else COUNTED_BY)}).encode())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a sweep knows of one size: seconds a call, and memory in MiB (None where it cannot be measured)."""
+
+    pixels: int
+    seconds: float
+    mib: float | None
+
+
+def predicted(known: Sequence[tuple[int, float]], pixels: int) -> float:
+    """A value at `pixels` on the straight line through the last two known, or in proportion to the last."""
+    (last_pixels, last) = known[-1]
+    if len(known) < 2:
+        return last * pixels / last_pixels
+    (earlier_pixels, earlier) = known[-2]
+    slope = (last - earlier) / (last_pixels - earlier_pixels)
+    return last + max(slope, 0.0) * (pixels - last_pixels)
+
+
+def stop_reason(reached: Sequence[Reached], pixels: int, longest: float, free_mib: float | None) -> str:
+    """Why an image of `pixels` is not tried after those that were reached; "" where it is."""
+    if not reached:
+        return ""
+    seconds = predicted([(one.pixels, one.seconds) for one in reached], pixels)
+    if seconds > longest:
+        return f"a call would take about {seconds:.1f} s, more than the {longest:g} s of --longest"
+    known = [(one.pixels, one.mib) for one in reached if one.mib]
+    if known and free_mib is not None:
+        needed = predicted(known, pixels)
+        if needed > MEMORY_SHARE * free_mib:
+            return f"did not fit: it would need about {needed:.0f} MiB, and {free_mib:.0f} MiB are free"
+    return ""
+
+
+def free_mib(device: str) -> float | None:
+    """Memory that is free on the device, in MiB; None where it is not known."""
+    if device == "cuda":
+        return machine.free_gpu_mib()
+    info = Path("/proc/meminfo")
+    if not info.is_file():
+        return None
+    fields = dict(line.split(":", 1) for line in info.read_text(encoding="ascii").splitlines())
+    free = int(fields["MemAvailable"].split()[0]) / 1024
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if limit.is_file() and used.is_file() and (allowed := limit.read_text(encoding="ascii").strip()) != "max":
+        free = min(free, (int(allowed) - int(used.read_text(encoding="ascii"))) / 2**20)  # a container's own limit
+    return free
+
+
+def checked_timing(timing: Timing) -> Timing:
+    """`timing`, or a SuiteError where this machine cannot do it."""
+    if not 1 <= timing.threads <= machine.cores():
+        raise SuiteError(f"--threads {timing.threads}: this machine has {machine.cores()} cores, so it must be 1 to {machine.cores()}.")
+    if not 0 < timing.seconds <= 600:
+        raise SuiteError(f"--seconds {timing.seconds:g}: a time is measured for more than 0 and at most 600 seconds.")
+    return timing

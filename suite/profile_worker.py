@@ -1,0 +1,35 @@
+"""The process in which a network is timed: its first call is the first of the process.
+
+`python -m suite.profile_worker` is asked {"spec": ..., "seconds": ..., "threads": ...} and says "latency" or, where the network does not
+fit, "reason"; or it is asked {"claim": ..., "threads": ...} (suite.claim_v4) and says "pairs". suite.child is how they talk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from suite.child import Say, serve
+from suite.profile_record import ProfileSpec
+
+
+def answer(asked: dict[str, Any], say: Say) -> None:
+    """Does what is asked."""
+    import torch
+
+    torch.set_num_threads(asked["threads"])
+    if "claim" in asked:
+        from suite import claim_v4
+
+        for pairs in claim_v4.measured(claim_v4.Asked(**asked["claim"])):
+            say("pairs", pairs)
+        return
+    from suite.profile_measure import latency
+
+    try:
+        say("latency", latency(ProfileSpec.model_validate(asked["spec"]), asked["seconds"]).model_dump(mode="json"))
+    except torch.OutOfMemoryError as error:
+        say("reason", f"did not fit: {str(error).splitlines()[0]}")
+
+
+if __name__ == "__main__":
+    serve(answer)

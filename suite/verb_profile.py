@@ -1,0 +1,207 @@
+"""`python -m suite profile`: what networks cost, and with --time how long they take here."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from suite.errors import Exit, SuiteError
+from suite.output import Output, note
+
+if TYPE_CHECKING:
+    from suite.execute import Outcome
+    from suite.ledger import Ledger
+    from suite.profile_grid import Size, Timing
+    from suite.profile_record import ProfileRecord, ProfileSpec
+
+SUMMARY = "count parameters, multiply-adds and operations of networks as published, and time them"
+HD = "720p"
+CLAIMS = ("v4",)
+WITHOUT_SCANS = "the backend of what scans nothing"
+
+
+def size(text: str) -> tuple[int, int] | str:
+    """`HxW` as (height, width) in pixels; `720p` as it stands."""
+    if text.lower() == HD:
+        return HD
+    height, cross, width = text.lower().partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH in pixels, e.g. 64x64, nor {HD}")
+    return int(height), int(width)
+
+
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    what = verb.add_argument_group("what to count")
+    what.add_argument(
+        "model", nargs="*", metavar="MODEL", help="names of `list models` or `list baselines`, parts of names, shell patterns, or all"
+    )
+    what.add_argument(
+        "--size",
+        type=size,
+        action="append",
+        metavar=f"HxW|{HD}",
+        help=f"low-quality input in pixels, or {HD}: that of a 1280x720 output; may be repeated (default: 64x64)",
+    )
+    what.add_argument("--parts", action="store_true", help="print the parameters of each part, and multiply-adds by operator")
+    what.add_argument("--conventions", action="store_true", help="print the multiply-adds by every named way to count")
+    what.add_argument("--check", action="store_true", help="count with PyTorch's own counter too, and compare operator by operator")
+    how = verb.add_argument_group("how to time it")
+    how.add_argument("--time", action="store_true", help="time a forward pass in a process of its own")
+    how.add_argument("--sweep", action="store_true", help="time 64x64 upward, until the next would not fit or take too long")
+    how.add_argument("--claim", choices=CLAIMS, help="instead: compare 1x1 convolutions with linear layers and reshapes, in pairs (V4)")
+    how.add_argument(
+        "--backend", default="auto", metavar="NAME", help="scan backend, a name of `list backends` (default: the fastest that runs here)"
+    )
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to time (default: a GPU, if there is one)")
+    how.add_argument("--threads", type=int, metavar="N", help="processor threads (default: this machine's cores)")
+    how.add_argument("--seconds", type=float, default=3.0, metavar="N", help="how long each time is measured (default: %(default)s)")
+    how.add_argument(
+        "--longest", type=float, default=20.0, metavar="N", help="a sweep stops before calls of N seconds (default: %(default)s)"
+    )
+    out = verb.add_argument_group("what comes out")
+    out.add_argument("--ledger", type=Path, metavar="DIR", help="folder of the records (default: results/runs)")
+    out.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+
+
+def run(options: argparse.Namespace, out: Output) -> Exit:
+    """Counts or times, records, and prints tables or one document."""
+    if options.claim:
+        return _claim(options, out)
+    from suite import profile_grid, profile_view
+    from suite.exclusive import machine_alone
+    from suite.ledger import Ledger
+
+    if not options.model:
+        raise SuiteError("no MODEL is given: names of `list models` or `list baselines`, patterns, or all.")
+    names = profile_grid.chosen(options.model)
+    if options.check:
+        return profile_view.check(names, options.json, out)
+    if options.sweep and options.size:
+        raise SuiteError("--sweep chooses the sizes; leave out --size.")
+    ledger = Ledger(options.ledger)
+    timing, reason = _timing(options) if options.time or options.sweep else (None, "")
+    with machine_alone() if timing else contextlib.nullcontext():
+        if options.sweep:
+            outcome, stops = _swept(names, timing, reason, options.longest, ledger)
+        else:
+            sizes = options.size or [(64, 64)]
+            specs = [profile_grid.spec(name, profile_grid.size_of(name, one), timing) for name in names for one in sizes]
+            outcome, stops = _done(specs, ledger, reason, timed=timing is not None), {}
+    records = sorted(outcome.records, key=lambda record: (names.index(record.spec.model), math.prod(record.spec.input_size)))
+    if options.json:
+        out.document(profile_view.document(records, outcome.exit, stops))
+    else:
+        profile_view.show(records, options, stops, out)
+    return outcome.exit
+
+
+def _timing(options: argparse.Namespace) -> tuple[Timing, str]:
+    """How times are taken, and why on that backend; raises where this machine cannot."""
+    from models.scan.backends import resolve_backend
+    from suite import machine, profile_grid
+    from suite.scan_grid import check_device
+
+    device = machine.default_device() if options.device == "auto" else options.device
+    check_device(device)
+    backend, reason = resolve_backend(options.backend, device)
+    threads = machine.cores() if options.threads is None else options.threads
+    return profile_grid.checked_timing(profile_grid.Timing(backend, device, threads, options.seconds)), reason
+
+
+def _done(specs: Sequence[ProfileSpec], ledger: Ledger, reason: str, *, timed: bool) -> Outcome:
+    """The cells' outcome, with the records of what was counted before among its records: a cost does not change, a time may."""
+    import dataclasses
+
+    from suite.execute import How, execute, unique
+    from suite.profile_cell import CELL
+
+    specs = unique(specs)
+    before = [] if timed else [spec.fingerprint for spec in specs if ledger.done(spec.fingerprint)]
+    how = How("inline", max(1, specs[0].threads), reason or WITHOUT_SCANS, cell=CELL)
+    outcome = execute(specs, ledger, how, again=timed)
+    held = [record for fingerprint in before if (record := ledger.latest(fingerprint))]
+    return dataclasses.replace(outcome, records=(*outcome.records, *held))
+
+
+def _swept(names: Sequence[str], timing: Timing, reason: str, longest: float, ledger: Ledger) -> tuple[Outcome, dict[str, str]]:
+    """The outcome of all sizes that were reached, and by model why no larger one was tried."""
+    import dataclasses
+
+    from suite import profile_grid
+
+    outcomes, stops = [], {}
+    for name in names:
+        reached: list[profile_grid.Reached] = []
+        for side in profile_grid.SWEEP:
+            stop = profile_grid.stop_reason(reached, side * side, longest, profile_grid.free_mib(timing.device))
+            if stop:
+                stops[name] = f"stopped before {side}x{side}: {stop}"
+                _record_stop(profile_grid.spec(name, (side, side), timing), stop, ledger, reason)
+                break
+            outcomes.append(_done([profile_grid.spec(name, (side, side), timing)], ledger, reason, timed=True))
+            record = next(iter(outcomes[-1].records), None)
+            if record is None or record.status == "failed" or record.latency is None:
+                stops[name] = f"stopped at {side}x{side}: {_why(record)}"
+                break
+            reached.append(profile_grid.Reached(side * side, record.latency.median_ms / 1e3, record.latency.peak_memory_mib))
+        if outcomes and outcomes[-1].signum is not None:
+            break
+    first = outcomes[0]
+    return dataclasses.replace(
+        first,
+        done=sum(one.done for one in outcomes),
+        failed=sum(one.failed for one in outcomes),
+        unfinished=sum(one.unfinished for one in outcomes),
+        signum=outcomes[-1].signum,
+        records=tuple(record for one in outcomes for record in one.records),
+    ), stops
+
+
+def _why(record: ProfileRecord | None) -> str:
+    from suite.measured import error_line
+
+    if record is None:
+        return "interrupted"
+    return error_line(record) if record.status == "failed" else record.latency_reason
+
+
+def _record_stop(spec: ProfileSpec, stop: str, ledger: Ledger, reason: str) -> None:
+    """A record of the size at which a sweep stopped: its cost, and why there is no time."""
+    from suite.cell import CellContext, now
+    from suite.profile_cell import profile_cost, record
+
+    with ledger.locked():
+        context = CellContext(ledger.work_folder(spec.fingerprint), spec.threads, "inline", reason, ledger.attempts(spec.fingerprint) + 1)
+        ledger.add(record(spec, context, now(), profile_cost(spec.model, spec.input_size), None, stop))
+
+
+def _claim(options: argparse.Namespace, out: Output) -> Exit:
+    """The paired comparison for V4: the networks, then the projection alone."""
+    from dataclasses import asdict
+
+    from suite import claim_v4, profile_view
+    from suite.child import ask, environment_for
+    from suite.exclusive import machine_alone
+
+    if options.model:
+        raise SuiteError(f"--claim {options.claim} names its own networks; leave out {' '.join(options.model)}.")
+    sizes: Sequence[Size | str] = options.size or [(64, 64)]
+    if HD in sizes or len(sizes) > 1:
+        raise SuiteError("--claim takes one --size in pixels, e.g. 64x64.")
+    timing, reason = _timing(options)
+    found = {}
+    with machine_alone():
+        for what, alone in (("network", False), ("projection alone", True)):
+            asked = claim_v4.Asked(claim_v4.FEATURES if alone else sizes[0], timing.backend, timing.device, timing.seconds, alone)
+            note(f"{what}: calls in turn for about {timing.seconds:g} s ...")
+            said = dict(
+                ask("suite.profile_worker", {"claim": asdict(asked), "threads": timing.threads}, environment_for(timing.threads), what)
+            )
+            found[what] = (asked, claim_v4.verdict([tuple(pair) for pair in said["pairs"]]), said["pairs"])
+    profile_view.show_claim(found, timing, reason, options.json, out)
+    return Exit.DONE
