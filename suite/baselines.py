@@ -158,7 +158,7 @@ ABSENT: Mapping[str, str] = MappingProxyType(
     | dict.fromkeys(("SRFormer", "SRFormer-light", "Restormer", "MPRNet"), NOT_FREE)
     | {
         "IPT": "it takes patches of 48x48 alone, so a cost at a size of one's choice is not defined",
-        "Uformer": "it takes square images of multiples of 128 alone, so a cost at a size of one's choice is not defined",
+        "Uformer": "it takes square images alone, so a cost at a size of one's choice is not defined",
         "OmniSR": "it is in none of the tables, and its pooling with strides makes its cost no straight line in the pixels",
     }
 )

@@ -110,10 +110,7 @@ def _interval(ordered: Sequence[float]) -> tuple[float, float] | None:
     count = len(ordered)
     if count < FEWEST_PAIRS:
         return None
-    below, rank = 0.0, 0
-    while True:  # the chance that at most `rank` values lie below the median
-        below += math.comb(count, rank) / 2**count
-        if 2 * below > 1 - LEVEL:
-            break
-        rank += 1
+    from scipy.stats import binom
+
+    rank = int(binom.ppf((1 - LEVEL) / 2, count, 0.5))  # the chance that fewer values than this lie below the median is less than that
     return ordered[rank - 1], ordered[count - rank]

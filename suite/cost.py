@@ -151,7 +151,14 @@ def _cost(subject: Subject, size: tuple[int, int]) -> Cost:
 
 def counts_at(subject: Subject, size: tuple[int, int]) -> Counts:
     """What one image of `size` (height, width) costs, from two small traces; SuiteError where the network takes no image so small."""
+    check_size(subject.multiple, size)  # before seconds are spent on traces
     return counted(subject).at(size)
+
+
+def check_size(multiple: int, size: tuple[int, int]) -> None:
+    """SuiteError where a network of this size multiple takes no image so small."""
+    if min(size) < multiple:
+        raise SuiteError(f"the cost at {size[0]}x{size[1]} is not defined: the network takes at least {multiple} pixels a side.")
 
 
 @dataclass(frozen=True)
@@ -167,8 +174,7 @@ class Counted:
 
     def at(self, size: tuple[int, int]) -> Counts:
         """The counts at `size` (height, width), padded, on the straight line through those of the two small images."""
-        if min(size) < self.multiple:
-            raise SuiteError(f"the cost at {size[0]}x{size[1]} is not defined: the network takes at least {self.multiple} pixels a side.")
+        check_size(self.multiple, size)
         height, width = (-(-side // self.multiple) * self.multiple for side in size)
         ((first_size, first), (second_size, second)) = self.small
         pixels, more_pixels = math.prod(first_size), math.prod(second_size)

@@ -28,7 +28,6 @@ TIMING = ("timing.py", "profile_measure.py")
 
 SWEEP = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)  # sides in pixels, the area about doubled each time
 MEMORY_SHARE = 0.9  # of the free memory that a call is let have
-GROWTH = 1.0  # of time and memory with the pixels, where one size is known; networks of this suite are linear
 
 Size = tuple[int, int]
 
@@ -120,7 +119,7 @@ def predicted(known: Sequence[tuple[int, float]], pixels: int) -> float:
     """A value at `pixels` on the straight line through the last two known, or in proportion to the last."""
     (last_pixels, last) = known[-1]
     if len(known) < 2:
-        return last * (pixels / last_pixels) ** GROWTH
+        return last * pixels / last_pixels
     (earlier_pixels, earlier) = known[-2]
     slope = (last - earlier) / (last_pixels - earlier_pixels)
     return last + max(slope, 0.0) * (pixels - last_pixels)
@@ -149,7 +148,11 @@ def free_mib(device: str) -> float | None:
     if not info.is_file():
         return None
     fields = dict(line.split(":", 1) for line in info.read_text(encoding="ascii").splitlines())
-    return int(fields["MemAvailable"].split()[0]) / 1024
+    free = int(fields["MemAvailable"].split()[0]) / 1024
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if limit.is_file() and used.is_file() and (allowed := limit.read_text(encoding="ascii").strip()) != "max":
+        free = min(free, (int(allowed) - int(used.read_text(encoding="ascii"))) / 2**20)  # a container's own limit
+    return free
 
 
 def checked_timing(timing: Timing) -> Timing:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +73,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     if options.claim:
         return _claim(options, out)
     from suite import profile_grid, profile_view
+    from suite.exclusive import machine_alone
     from suite.ledger import Ledger
 
     if not options.model:
@@ -82,13 +85,14 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         raise SuiteError("--sweep chooses the sizes; leave out --size.")
     ledger = Ledger(options.ledger)
     timing, reason = _timing(options) if options.time or options.sweep else (None, "")
-    if options.sweep:
-        outcome, stops = _swept(names, timing, reason, options.longest, ledger)
-    else:
-        sizes = options.size or [(64, 64)]
-        specs = [profile_grid.spec(name, profile_grid.size_of(name, one), timing) for name in names for one in sizes]
-        outcome, stops = _done(specs, ledger, reason, timed=timing is not None), {}
-    records = sorted(outcome.records, key=lambda record: names.index(record.spec.model))
+    with machine_alone() if timing else contextlib.nullcontext():
+        if options.sweep:
+            outcome, stops = _swept(names, timing, reason, options.longest, ledger)
+        else:
+            sizes = options.size or [(64, 64)]
+            specs = [profile_grid.spec(name, profile_grid.size_of(name, one), timing) for name in names for one in sizes]
+            outcome, stops = _done(specs, ledger, reason, timed=timing is not None), {}
+    records = sorted(outcome.records, key=lambda record: (names.index(record.spec.model), math.prod(record.spec.input_size)))
     if options.json:
         out.document(profile_view.document(records, outcome.exit, stops))
     else:
@@ -111,18 +115,15 @@ def _timing(options: argparse.Namespace) -> tuple[Timing, str]:
 
 def _done(specs: Sequence[ProfileSpec], ledger: Ledger, reason: str, *, timed: bool) -> Outcome:
     """The cells' outcome, with the records of what was counted before among its records: a cost does not change, a time may."""
-    import contextlib
     import dataclasses
 
-    from suite.exclusive import machine_alone
     from suite.execute import How, execute, unique
     from suite.profile_cell import CELL
 
     specs = unique(specs)
     before = [] if timed else [spec.fingerprint for spec in specs if ledger.done(spec.fingerprint)]
     how = How("inline", max(1, specs[0].threads), reason or WITHOUT_SCANS, cell=CELL)
-    with machine_alone() if timed else contextlib.nullcontext():
-        outcome = execute(specs, ledger, how, again=timed)
+    outcome = execute(specs, ledger, how, again=timed)
     held = [record for fingerprint in before if (record := ledger.latest(fingerprint))]
     return dataclasses.replace(outcome, records=(*outcome.records, *held))
 

@@ -49,9 +49,9 @@ def judged():
     paper = {"budget": "paper", "crops": False}
     comparable = [made.done(FULL, 28.48, test_set="NTIRE2020-T1", **paper), made.done(made.MAMBAIR[0], 38.2, test_set="Set5", **paper)]
     profiles = [made.profile("esrgan", macs=73.4e9, params=16_697_987), made.profile("mambair-light-x2", latency=900.0)]
-    profiles += [
-        made.profile("mambair-light-x2", (n, n), macs=6e9 * (n / 64) ** 2, full_attention_macs=7e9 * (n / 64) ** 4) for n in (64, 96)
-    ]
+    for side in (64, 96):
+        pixels = (side / 64) ** 2
+        profiles.append(made.profile("mambair-light-x2", (side, side), macs=6e9 * pixels, full_attention_macs=7e9 * pixels**2))
     return [*made.quick_grid(2), *profiles, *comparable, made.failed(V1, "RuntimeError: boom", seed=7), *scan_records.bench()]
 
 

@@ -94,6 +94,17 @@ def test_a_cost_is_recorded_once_and_shown_again(run, tmp_path):
     assert record.cost.flops == flops_of(record.cost.by_operator)
 
 
+def test_both_counters_are_compared_and_a_difference_is_an_exit_code(run, monkeypatch):
+    code, out, _ = run(TINY, "--check")
+    assert code == Exit.DONE
+    assert "same" in out
+    assert "DIFFERENT" not in out
+    monkeypatch.setattr("suite.second_count.ONE_SIDED", {})
+    code, out, _ = run(TINY, "--check", "--json")
+    assert code == Exit.DRIFT
+    assert not json.loads(out)["agree"]
+
+
 def test_records_of_profiles_are_listed_and_the_report_is_made_beside_them(run, tmp_path, capsys):
     run(TINY)
     assert cli.main(["list", "records", "--ledger", str(tmp_path / "runs")]) == Exit.DONE
