@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from suite import verb_data, verb_evaluate, verb_restore, verb_score
+from suite import verb_data, verb_evaluate, verb_export, verb_restore, verb_score
 from suite.arguments import RECORDS, parser
 from suite.errors import Exit, SuiteError
 from suite.output import Output, note
@@ -352,6 +352,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace, Output], Exit]] = MappingProxy
         "evaluate": verb_evaluate.run,
         "restore": verb_restore.run,
         "score": verb_score.run,
+        "export": verb_export.run,
         "data": verb_data.run,
         "profile": _profile,
         "scan": _scan,
