@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -45,6 +46,8 @@ def _in_one_step(path: Path, fill: Callable[[BinaryIO], object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise SuiteError(
             f"{path.name} cannot be written to {folder} ({error}). Free space or choose another folder.", exit=Exit.NOT_READY
         ) from error

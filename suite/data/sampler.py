@@ -54,7 +54,7 @@ class PatchSampler:
             raise SuiteError("there is no training image.", exit=Exit.NOT_READY)
         self.degradation, self.seed, self.rotate = degradation, seed, rotate
         self._images = images  # cut to a multiple of the scale when they are used, since they may be mapped
-        # The smallest image says which patches fit; a side is all that is read of the others here.
+        # The smallest image says which patches fit; nothing but sizes is read here.
         self._smallest = min(((name, image.shape) for name, image in images), key=lambda item: min(item[1][:2]))
         self._set_patch(patch)
         self._made_anew = low is None and degradation.random
