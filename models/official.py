@@ -247,8 +247,9 @@ def load_official(network: RestorationNet, checkpoint: Mapping[str, object]) -> 
 def load_weights(network: RestorationNet, checkpoint: Mapping[str, object]) -> str:
     """Loads weights under our names or the authors', strictly; says which state dict of the checkpoint was taken."""
     state, which = unwrap(checkpoint)
-    ours = {name: name for name in network.state_dict()}
-    _load_strictly(network, state, ours if state.keys() == ours.keys() else official_names(network), which)
+    # Whichever names the file has more of, so that what does not fit is told in its own.
+    ours, theirs = {name: name for name in network.state_dict()}, official_names(network)
+    _load_strictly(network, state, max(ours, theirs, key=lambda names: len(state.keys() & set(names.values()))), which)
     return which
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from suite import verb_check, verb_data, verb_evaluate, verb_profile, verb_restore, verb_score
+from suite import verb_check, verb_data, verb_evaluate, verb_export, verb_profile, verb_restore, verb_score
 
 LAUNCHERS = ("ray", "inline")
 FORMATS = ("html", "latex", "markdown", "csv", "json")
@@ -20,6 +20,7 @@ examples:
   python -m suite evaluate bicubic --task sr-x2          a baseline on the embedded photographs
   python -m suite score --pred mine --gt HR --scale 4    any two folders, under every protocol side by side
   python -m suite restore photo.jpg out.png --model mambair-sr-x4 --weights FILE
+  python -m suite export FILE out.pth --model mambair-sr-x4     weights for the authors' code, or as safetensors
   python -m suite profile all --size 720p                parameters, multiply-adds and operations
   python -m suite profile mambair-light-x4 --time        and how long it takes here
   python -m suite scan                                   verify and time every scan backend that runs here
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     verb_evaluate.add_arguments(_verb(verbs, "evaluate", verb_evaluate.SUMMARY))
     verb_restore.add_arguments(_verb(verbs, "restore", verb_restore.SUMMARY))
     verb_score.add_arguments(_verb(verbs, "score", verb_score.SUMMARY))
+    verb_export.add_arguments(_verb(verbs, "export", verb_export.SUMMARY))
     verb_data.add_arguments(_verb(verbs, "data", verb_data.SUMMARY))
     verb_check.add_arguments(_verb(verbs, "check", verb_check.SUMMARY))
     verb_profile.add_arguments(_verb(verbs, "profile", verb_profile.SUMMARY))

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from suite import verb_check, verb_data, verb_evaluate, verb_profile, verb_restore, verb_score
+from suite import verb_check, verb_data, verb_evaluate, verb_export, verb_profile, verb_restore, verb_score
 from suite.arguments import FORMATS, RECORDS, parser
 from suite.errors import Exit, SuiteError
 from suite.output import Output, note
@@ -345,6 +345,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace, Output], Exit]] = MappingProxy
         "evaluate": verb_evaluate.run,
         "restore": verb_restore.run,
         "score": verb_score.run,
+        "export": verb_export.run,
         "data": verb_data.run,
         "check": verb_check.run,
         "profile": verb_profile.run,

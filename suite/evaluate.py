@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.lookup import suggest
-from suite import checkpoint, ensemble
+from suite import ensemble, weights
 from suite.data.images import Pixels, encode_png
 from suite.data.resize import imresize
 from suite.data.sets import Pair, PairSource
-from suite.errors import Exit, SuiteError
+from suite.errors import SuiteError
 from suite.metrics.fidelity import luma, quantise, score
 from suite.networks import Restorer, as_float, restorer_of
 from suite.protocols import Protocol
 from suite.record import Crop, ImageScore
 from suite.tasks import Task
 from suite.tiling import Memory, Tile
+from suite.weights import Used
 
 if TYPE_CHECKING:
     from models.base import RestorationNet
@@ -100,13 +101,14 @@ class Model:
 
     def __init__(self, job: Job, tell: Callable[[str], None]) -> None:
         restore = baseline(job.model, job.task.scale) if job.model in BASELINES else None
+        self.used: Used | None = None  # of the weights
         self.is_baseline = restore is not None
         if restore is not None:
             refuse_weights(job.model, job.weights)
         else:
             check_fits(job.model, job.task)
-            network, which = load_network(job.model, job.weights, job.inference.backend, job.inference.device)
-            tell(f"weights: {which} of {job.weights}")
+            network, self.used = load_network(job.model, job.weights, job.inference.backend, job.inference.device)
+            tell(self.used.sentence(job.weights))
             restore = restorer_of(network)
         self._memory = Memory(restore, job.inference.tile, job.inference.tile_size, tell)
         self._whole = Memory(restore, "whole", None, tell)
@@ -189,10 +191,10 @@ def baseline(model: str, scale: int) -> Restorer:
     return lambda picture: imresize(picture, scale, between="uint8" if picture.dtype == np.uint8 else "float")
 
 
-def refuse_weights(model: str, weights: Path | None) -> None:
+def refuse_weights(model: str, path: Path | None) -> None:
     """SuiteError where weights are given for a baseline."""
-    if weights is not None:
-        raise SuiteError(f"{model} has no weights; leave out --weights {weights}.")
+    if path is not None:
+        raise SuiteError(f"{model} has no weights; leave out --weights {path}.")
 
 
 def check_fits(model: str, task: Task) -> None:
@@ -208,26 +210,20 @@ def check_fits(model: str, task: Task) -> None:
         raise SuiteError(f"{model} restores grey images, and {task.name} is a task on colour images.")
 
 
-def load_network(model: str, weights: Path | None, backend: str, device: str = "cpu") -> tuple[RestorationNet, str]:
-    """The catalogue's network with the authors' or our weights from `weights`, strictly, and which of the file's weights they are.
+def load_network(model: str, path: Path | None, backend: str, device: str = "cpu") -> tuple[RestorationNet, Used]:
+    """The catalogue's network with the authors' or our weights from the file `path`, strictly, and which of them they are.
 
     SuiteError says what is missing or does not fit.
     """
     import models
-    from models.official import OfficialMismatch, load_weights
 
-    if weights is None:
+    if path is None:
         raise SuiteError(f"{model} needs --weights FILE: an untrained network measures nothing.")
-    if not weights.is_file():
-        raise SuiteError(f"there is no weights file {weights}.", exit=Exit.NOT_READY)
-    loaded = checkpoint.read(weights)
+    found = weights.read(path)
     network = models.create(model)
     models.set_scan_backend(network, backend)
-    try:
-        which = load_weights(network, loaded)
-    except OfficialMismatch as error:
-        raise SuiteError(f"{weights} does not fit {model}: {error}", exit=Exit.NOT_READY) from error
-    return network.to(device), which
+    used = weights.load(network, found, model)
+    return network.to(device), used
 
 
 def crops(pairs: Sequence[Pair], outputs: Sequence[Pixels], scale: int) -> list[Crop]:

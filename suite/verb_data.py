@@ -1,4 +1,4 @@
-"""`python -m suite data list|show|check`: which data sets are known, which are here, and what is wrong with them."""
+"""`python -m suite data list|show|check|speed`: which sets are known, which are here, what is wrong with them; how fast they train."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from suite.data.inspection import Remembered
     from suite.data.leaks import Leak
     from suite.data.locate import Located
+    from suite.data.speed import Speed
 
-SUMMARY = "say which data sets are here, and what is wrong with them"
+SUMMARY = "say which data sets are here, what is wrong with them, and how fast training data are made"
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """The verb's three parts and their options."""
+    """The verb's four parts and their options."""
     parts = verb.add_subparsers(dest="part", required=True, metavar="PART")
     for name, what in (
         ("list", "every set that is known, and where it is"),
@@ -36,14 +37,40 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
             part.add_argument("names", nargs="*", metavar="NAME", help="sets, or folders of your own (default: all sets below the folder)")
             part.add_argument("--quick", action="store_true", help="count and pair all files, but decode the first few of each set alone")
         part.add_argument("--root", type=Path, metavar="DIR", help="folder of the data sets (default: $SUITE_DATA)")
-        part.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+        _add_json(part)
+    what = "samples a second for training, at each recipe's patch"
+    _add_speed(parts.add_parser("speed", help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False))
+
+
+def _add_speed(part: argparse.ArgumentParser) -> None:
+    part.add_argument("names", nargs="*", metavar="TASK", help="names of `list tasks` (default: all)")
+    part.add_argument("--data", default="photos", metavar="NAME_OR_FOLDER", help="what is trained on (default: %(default)s)")
+    part.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that make batches; 0: the training process itself (default: one for each of this machine's cores but one)",
+    )
+    part.add_argument("--seconds", type=float, default=2.0, metavar="S", help="how long each task is measured (default: %(default)s)")
+    part.add_argument(
+        "--step-ms",
+        type=float,
+        metavar="MS",
+        help="what the network takes for a batch, measured elsewhere: tells the share of a step that is spent waiting",
+    )
+    part.set_defaults(root=None)
+    _add_json(part)
+
+
+def _add_json(part: argparse.ArgumentParser) -> None:
+    part.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Runs the chosen part."""
     if options.root is not None and not options.root.is_dir():
         raise SuiteError(f"--root {options.root} is not a folder.", exit=Exit.NOT_READY)
-    return {"list": _list, "show": _show, "check": _check}[options.part](options, out)
+    return {"list": _list, "show": _show, "check": _check, "speed": _speed}[options.part](options, out)
 
 
 def _list(options: argparse.Namespace, out: Output) -> Exit:
@@ -299,3 +326,29 @@ def _print(reports: Sequence[Report], missing: Sequence[str], common: Sequence[L
         out.line(f"missing: {sentence}")
     for leak in common:
         out.line(f"{'LEAK' if leak.serious else 'shared'}: {leak.statement}")
+
+
+def _speed(options: argparse.Namespace, out: Output) -> Exit:
+    from suite.data.speed import measured
+    from suite.parallel import shown
+    from suite.tasks import TASKS, task
+
+    chosen = [task(name) for name in options.names or TASKS]
+    found = list(shown(measured(chosen, options.data, options.workers, options.seconds, options.step_ms), len(chosen), "tasks measured"))
+    if options.json:
+        out.document([{**one.as_dict(), "waiting_share": one.waiting(options.step_ms)} for one in found])
+        return Exit.DONE
+    out.table([_speed_row(one, options.step_ms) for one in found])
+    return Exit.DONE
+
+
+def _speed_row(speed: Speed, step_ms: float | None) -> dict[str, object]:
+    row = {
+        "task": speed.task,
+        "patch": speed.patch,
+        "batch": speed.batch,
+        "workers": speed.workers,
+        "samples/s": f"{speed.samples_per_second:.0f}",
+        "ms a batch": f"{speed.batch_ms:.0f}",
+    }
+    return row if step_ms is None else row | {f"waits at {step_ms:g} ms a step": f"{100 * speed.waiting(step_ms):.0f} %"}

@@ -13,6 +13,7 @@ from suite.output import Output, note
 if TYPE_CHECKING:
     from suite.data.sets import PairSource
     from suite.evaluate import Job, Measured
+    from suite.weights import Used
 
 SUMMARY = "measure a model with given weights, or a baseline, on test sets"
 TILES = ("whole", "authors", "feathered")  # of suite.tiling, which is not loaded for the help
@@ -32,7 +33,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="NAME_OR_FOLDER",
         help="names of `list datasets`, or folders with HR/ and perhaps LR/, or target/ and input/, or images (default: photos)",
     )
-    what.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint: the authors', or of these networks")
+    what.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint: the authors', or of these networks, or safetensors")
     what.add_argument("--protocol", metavar="NAME[@VERSION]", help="a name of `list protocols` (default: the task's)")
     what.add_argument("--limit", type=int, metavar="N", help="the first N images of each set alone: for trying things out")
     add_inference(verb.add_argument_group("how to run it"))
@@ -82,7 +83,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         found = evaluate.measure_set(job, model, sources, tile_cost=options.tile_cost, save=save)
         results.append((data, list(shown(found, len(sources), f"images of {data} measured"))))
     if options.json:
-        out.document(_document(job, reason, options, results))
+        out.document(_document(job, reason, options, model.used, results))
     else:
         _print(job, results, out)
     return Exit.DONE
@@ -157,7 +158,9 @@ def _cost(found: Sequence[Measured]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _document(job: Job, reason: str, options: argparse.Namespace, results: Sequence[tuple[str, Sequence[Measured]]]) -> dict[str, object]:
+def _document(
+    job: Job, reason: str, options: argparse.Namespace, used: Used | None, results: Sequence[tuple[str, Sequence[Measured]]]
+) -> dict[str, object]:
     from suite import metrics
     from suite.data import jpeg
     from suite.grids import is_published
@@ -169,6 +172,7 @@ def _document(job: Job, reason: str, options: argparse.Namespace, results: Seque
         "task": job.task.name,
         "published": is_published(job.model, job.task.name),
         "weights": options.weights and str(options.weights),
+        "loaded": used and used.as_dict(),
         "protocol": job.rule.key,
         "statement": job.rule.statement,
         "unavailable": metrics.unavailable(job.rule),

@@ -28,7 +28,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("target", type=Path, metavar="OUT", help="a PNG file, or a folder, which is made; images keep their places in it")
     what = verb.add_argument_group("by what")
     what.add_argument("--model", required=True, metavar="NAME", help="a name of `list models`, or bicubic")
-    what.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint: the authors', or of these networks")
+    what.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint: the authors', or of these networks, or safetensors")
     what.add_argument("--task", metavar="NAME", help="a name of `list tasks` (default: the model's own; bicubic needs one for its scale)")
     add_inference(verb.add_argument_group("how to run it"))
     out = verb.add_argument_group("what comes out")

@@ -121,14 +121,8 @@ def profile(model, size=(64, 64), *, macs=19.45e9, conventions=None, latency=Non
     timed = latency is not None
     where = {"backend": backend, "threads": 2, "machine": "m" * 16} if timed else {"backend": "none"}
     of = ProfileSpec(model=model, input_size=size, timed=timed, software="s" * 16, **where)
-    counted = {
-        "params": 10_497_813,
-        "parts": (),
-        "by_operator": {"conv": macs},
-        "flops": 2 * macs,
-        "scan_macs": 0.2 * macs,
-        "unsupported": {},
-    }
+    counted = {"params": 10_497_813, "parts": (), "by_operator": {"conv": macs}, "unsupported": {}}
+    counted |= {"flops": 2 * macs, "scan_macs": 0.2 * macs}
     times = None
     if timed:
         ends = {"median_ms": latency, "quartiles_ms": (0.9 * latency, 1.1 * latency), "samples_ms": (latency,) * 5}

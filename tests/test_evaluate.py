@@ -93,6 +93,7 @@ def test_weights_load_under_our_names_and_the_authors(folder, tmp_path, capsys):
     torch.save({"params": {names[key]: value for key, value in network.state_dict().items()}}, theirs)
     mine, other = (measure("mambair-sr-x2-tiny", folder, file) for file in (ours, theirs))
     assert mine["sets"] == other["sets"]
+    assert [(found["loaded"]["which"], found["loaded"]["names"]) for found in (mine, other)] == [("bare", "suite"), ("params", "authors")]
     assert f"weights: params of {theirs}" in capsys.readouterr().err
 
 
@@ -254,6 +255,7 @@ def test_the_document_says_how_the_numbers_were_made(folder):
     assert found["statement"] == protocol("sr-y").statement
     assert (found["backend"], found["backend_reason"]) == ("none", "bicubic scans nothing")
     assert found["unavailable"] == {}
+    assert found["loaded"] is None
     assert measure("identity", folder, None, "jpeg-10")["jpeg_encoder"].startswith("Pillow")
 
 

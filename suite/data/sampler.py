@@ -50,25 +50,33 @@ class PatchSampler:
         low: Sequence[np.ndarray] | None = None,
     ) -> None:
         scale = degradation.scale
-        if patch % scale or patch < scale:
-            raise SuiteError(f"the patch of {patch} pixels is not a multiple of the scale {scale} of {degradation.name!r}.")
         if not images:
             raise SuiteError("there is no training image.", exit=Exit.NOT_READY)
-        for name, image in images:
-            if min(image.shape[:2]) < patch:
-                raise SuiteError(
-                    f"the training image {name!r} is {image.shape[1]}x{image.shape[0]} pixels, smaller than the patch of {patch}. "
-                    "Take it out of the set, or choose a smaller patch.",
-                    exit=Exit.NOT_READY,
-                )
-        self.degradation, self.patch, self.seed, self.rotate = degradation, patch, seed, rotate
-        self._window = round(patch * degradation.context / scale) * scale
-        self._high = [mod_crop(image, scale) for _, image in images]
+        self.degradation, self.seed, self.rotate = degradation, seed, rotate
+        self._images = images  # cut to a multiple of the scale when they are used, since they may be mapped
+        # The smallest image says which patches fit; nothing but sizes is read here.
+        self._smallest = min(((name, image.shape) for name, image in images), key=lambda item: min(item[1][:2]))
+        self._set_patch(patch)
         self._made_anew = low is None and degradation.random
         if low is not None:
-            self._low = list(low)
+            self._low = low
         else:  # a deterministic row asks its generator for nothing
-            self._low = [] if degradation.random else [degradation.apply(image, image_rng(seed)) for image in self._high]
+            whole = (mod_crop(image, scale) for _, image in images)
+            self._low = [] if degradation.random else [degradation.apply(image, image_rng(seed)) for image in whole]
+
+    def _set_patch(self, patch: int) -> None:
+        scale = self.degradation.scale
+        if patch % scale or patch < scale:
+            raise SuiteError(f"the patch of {patch} pixels is not a multiple of the scale {scale} of {self.degradation.name!r}.")
+        name, (height, width, _) = self._smallest
+        if min(height, width) < patch:
+            raise SuiteError(
+                f"the training image {name!r} is {width}x{height} pixels, smaller than the patch of {patch}. "
+                "Take it out of the set, or choose a smaller patch.",
+                exit=Exit.NOT_READY,
+            )
+        self.patch = patch
+        self._window = round(patch * self.degradation.context / scale) * scale
 
     def batch(self, iteration: int, size: int) -> Batch:
         """The batch of `iteration`: float32 `(size, C, patch / scale, patch / scale)` and `(size, C, patch, patch)`, 0..1.
@@ -78,30 +86,50 @@ class PatchSampler:
         return self.take(iteration, range(size))
 
     def take(self, iteration: int, places: Sequence[int]) -> Batch:
-        """These places of the batch of `iteration`, as `batch` gives all of them."""
-        pairs = [self.pair(iteration, index) for index in places]
-        low, high = (_planes(np.stack(side)) for side in zip(*pairs, strict=True))
+        """These places of the batch of `iteration`, as `batch` gives all of them; SuiteError names the patch that cannot be made."""
+        low, high = (as_float(side) for side in self.raw(iteration, places))
+        return low, high
+
+    def raw(self, iteration: int, places: Sequence[int]) -> tuple[np.ndarray, npt.NDArray[np.uint8]]:
+        """What `take` gives, before 8-bit values become floats: `(len(places), C, side, side)`, a quarter of the bytes."""
+        pairs = []
+        for place in places:
+            try:
+                pairs.append(self.pair(iteration, place))
+            except Exception as error:
+                name = self._drawn(iteration, place)[0][0]
+                what = (
+                    f"patch {place} of iteration {iteration}, of the training image {name!r}, cannot be made by {self.degradation.name!r}"
+                )
+                raise SuiteError(f"{what}: {type(error).__name__}: {error}", exit=Exit.INCOMPLETE) from error
+        low, high = (np.ascontiguousarray(np.stack(side).transpose(0, 3, 1, 2)) for side in zip(*pairs, strict=True))
         return low, high
 
     def at(self, patch: int) -> PatchSampler:
-        """The same sampler with another patch, no larger than its own: progressive training begins small."""
+        """The same sampler with another patch, as progressive training asks for; the same SuiteErrors as for the first."""
         if patch == self.patch:
             return self
         other = copy.copy(self)
-        other.patch, other._window = patch, round(patch * self.degradation.context / self.degradation.scale) * self.degradation.scale
+        other._set_patch(patch)
         return other
 
     def pair(self, iteration: int, index: int) -> tuple[np.ndarray, Pixels]:
         """Patch number `index` of the batch of `iteration`: `(patch / scale, patch / scale, C)` and uint8 `(patch, patch, C)`."""
-        rng = image_rng(self.seed, "patch", self.degradation.name, f"v{self.degradation.version}", iteration, index)
-        number = int(rng.integers(len(self._high)))
+        (_, image), number, rng = self._drawn(iteration, index)
+        high_whole = mod_crop(image, self.degradation.scale)
         if self._made_anew:
-            window = self._symmetric(self._crop(self._high[number], self._window, rng)[0], self._symmetry(rng))
+            window = self._symmetric(self._crop(high_whole, self._window, rng)[0], self._symmetry(rng))
             low = self.degradation.apply(np.ascontiguousarray(window), rng)
             return self._aligned(low, window, rng)
-        low, high = self._aligned(self._low[number], self._high[number], rng)
+        low, high = self._aligned(self._low[number], high_whole, rng)
         symmetry = self._symmetry(rng)
         return self._symmetric(low, symmetry), self._symmetric(high, symmetry)
+
+    def _drawn(self, iteration: int, index: int) -> tuple[tuple[str, Pixels], int, np.random.Generator]:
+        """The image that a patch is cut from, its number, and the generator that goes on from there."""
+        rng = image_rng(self.seed, "patch", self.degradation.name, f"v{self.degradation.version}", iteration, index)
+        number = int(rng.integers(len(self._images)))
+        return self._images[number], number, rng
 
     def _crop(self, image: np.ndarray, side: int, rng: np.random.Generator) -> tuple[np.ndarray, int, int]:
         """A random window of at most `side` pixels, and its top left corner."""
@@ -129,9 +157,9 @@ class PatchSampler:
         return image.swapaxes(0, 1) if transpose else image
 
 
-def _planes(images: np.ndarray) -> npt.NDArray[np.float32]:
-    """`(size, H, W, C)`, uint8 or floating point, to float32 `(size, C, H, W)`, 0..1."""
-    planes = images.transpose(0, 3, 1, 2).astype(np.float32, order="C")
-    if images.dtype == np.uint8:
-        planes /= np.float32(255)
-    return planes
+def as_float(planes: np.ndarray) -> npt.NDArray[np.float32]:
+    """uint8 as float32 in 0..1; floating point as float32, as it is."""
+    values = planes.astype(np.float32)
+    if planes.dtype == np.uint8:
+        values /= np.float32(255)
+    return values

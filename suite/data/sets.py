@@ -8,7 +8,6 @@ position.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.lookup import UnknownName, suggest
+from suite.data import cache, digest
 from suite.data.degradations import degradation
+from suite.data.digest import COMMON_MULTIPLE as COMMON_MULTIPLE  # what images are recognised by
 from suite.data.images import Pixels, list_images, read_image
 from suite.data.pairing import only_pairs, pair_up
 from suite.data.photos import CROPS, NAME, load_crops, load_photos
@@ -39,8 +40,6 @@ NamedImage = tuple[str, Pixels]
 SETS: Mapping[str, Callable[[Split], list[NamedImage]]] = MappingProxyType({NAME: load_photos, CROPS: load_crops})
 
 HIGH, LOW = ("HR", "target"), ("LR", "input")  # folders of a pair's two sides
-
-COMMON_MULTIPLE = 24  # of the scales 2, 3, 4 and 8
 
 
 @dataclass(frozen=True)
@@ -70,20 +69,21 @@ class PairSource:
     def load(self) -> Pair:
         """The pair; SuiteError where a file cannot be read, or sizes do not fit."""
         scale = self.task.scale
-        hq = self.hq if isinstance(self.hq, np.ndarray) else _read(self.hq, self.task, self.block)
+        hq = self.hq if isinstance(self.hq, np.ndarray) else read_for(self.hq, self.task, self.block)
         hq = _cropped(self.name, hq, scale)
         if self.rule.lowres == "float-y" and scale > 1:
             return Pair(self.name, _low_plane(hq, scale), hq)
         if self.lq is None:
             made = degradation(self.task.degradation).for_image(hq, self.seed, self.name, self.rule.noise or "bgr")
             return Pair(self.name, made, hq)
-        lq = _read(self.lq, self.task, self.block)
+        lq = read_for(self.lq, self.task, self.block)
         if hq.shape[:2] != (lq.shape[0] * scale, lq.shape[1] * scale):
             cropped, wanted = (
                 (f", cropped to a multiple of {scale},", f"not {scale} times as large") if scale > 1 else ("", "of another size")
             )
+            target = self.hq if isinstance(self.hq, Path) else repr(self.name)
             raise SuiteError(
-                f"{self.lq} is {lq.shape[1]}x{lq.shape[0]} pixels (width x height), but its target {self.hq}{cropped} is "
+                f"{self.lq} is {lq.shape[1]}x{lq.shape[0]} pixels (width x height), but its target {target}{cropped} is "
                 f"{hq.shape[1]}x{hq.shape[0]}, which is {wanted}.",
                 exit=Exit.NOT_READY,
             )
@@ -92,10 +92,10 @@ class PairSource:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Images to be trained on; `low` holds their low-quality versions where the user has them, else they are made."""
+    """Images to be trained on, in memory or mapped; `low` holds their low-quality versions where the user or the cache has them."""
 
-    images: list[NamedImage]
-    low: list[np.ndarray] | None
+    images: Sequence[NamedImage]
+    low: Sequence[np.ndarray] | None
 
 
 def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
@@ -112,18 +112,26 @@ def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
 
 
 def load_training(set_or_folder: str, task: Task) -> TrainingSet:
-    """What `task` trains on, all in memory. Real pairs are used where the task is about them (rain, cameras): others are made by the task.
+    """What `task` trains on. Real pairs are used where the task is about them (rain, cameras): others are made by the task.
 
-    Raises SuiteError where data are missing, files are unpaired, or sizes do not fit.
+    A set of up to `cache.IN_MEMORY` bytes is held in memory; a larger one is decoded once and mapped (suite.data.cache): the same pixels,
+    in the same order. Raises SuiteError where data are missing, files are unpaired, sizes do not fit, or the disk has no room.
     """
+    from suite.data.training import decoded_bytes, mapped_pairs, mapped_targets
     from suite.protocols import protocol
 
     rule = protocol(task.protocol)
     sources = pair_sources(set_or_folder, "train", task, rule)
-    if task.kind in ("derain", "real-denoise") and any(source.lq is not None for source in sources):
+    paired = task.kind in ("derain", "real-denoise") and any(source.lq is not None for source in sources)
+    sides = [path for source in sources for path in (source.hq, source.lq if paired else None) if path is not None]
+    files = [side for side in sides if isinstance(side, Path)]
+    single = len(files) == len(sides) and all(source.block is None for source in sources)  # what else there is, is small
+    if single and decoded_bytes(files, task.channels) > cache.IN_MEMORY:
+        return TrainingSet(*(mapped_pairs if paired else mapped_targets)(sources, task))
+    if paired:
         pairs = [source.load() for source in sources]
         return TrainingSet([(pair.name, pair.hq) for pair in pairs], [pair.lq for pair in pairs])
-    read = [(source.name, source.hq if isinstance(source.hq, np.ndarray) else _read(source.hq, task)) for source in sources]
+    read = [(source.name, source.hq if isinstance(source.hq, np.ndarray) else read_for(source.hq, task)) for source in sources]
     return TrainingSet(read, None)
 
 
@@ -197,7 +205,8 @@ def _card_sources(name: str, split: Split, task: Task, rule: Protocol, seed: int
     return [PairSource(pair.name, pair.hq, pair.lq, task, rule, seed, pair.block) for pair in found if pair.hq is not None]
 
 
-def _read(path: Path, task: Task, block: int | None = None) -> Pixels:
+def read_for(path: Path, task: Task, block: int | None = None) -> Pixels:
+    """The image as `task` takes it: uint8 `(H, W, 3)` or `(H, W, 1)`."""
     if block is None:
         image = read_image(path)
     else:
@@ -271,12 +280,8 @@ def _cropped(name: str, image: Pixels, scale: int) -> Pixels:
 
 
 def checksum(images: Iterable[tuple[str, np.ndarray]]) -> str:
-    """sha256, hexadecimal, over names, sizes and pixels, whatever the order."""
-    digest = hashlib.sha256()
-    for name, image in sorted(images, key=lambda item: item[0]):
-        digest.update(f"{name}\0{image.shape}\0".encode())
-        digest.update(np.ascontiguousarray(image))
-    return digest.hexdigest()
+    """sha256, hexadecimal, over names, sizes and pixels, whatever the order; mapped images know theirs."""
+    return images.mapped.checksum if isinstance(images, cache.Named) else digest.of_set(images)
 
 
 def pair_images(pairs: Iterable[Pair]) -> list[tuple[str, np.ndarray]]:
@@ -292,8 +297,8 @@ def check_disjoint(splits: Mapping[str, tuple[str, Sequence[tuple[str, np.ndarra
     """
     seen: dict[tuple[str, ...], tuple[str, str]] = {}
     for split, (origin, images) in splits.items():
-        for name, image in images:
-            for key in (("pixels", _pixel_key(image)), ("name", origin, name)):
+        for name, pixels in _recognised(images):
+            for key in (("pixels", pixels), ("name", origin, name)):
                 other_split, other_name = seen.setdefault(key, (split, name))
                 if other_split != split:
                     raise SuiteError(
@@ -302,6 +307,8 @@ def check_disjoint(splits: Mapping[str, tuple[str, Sequence[tuple[str, np.ndarra
                     )
 
 
-def _pixel_key(image: np.ndarray) -> str:
-    common = mod_crop(image, COMMON_MULTIPLE)
-    return checksum([("", common if common.size else image)])
+def _recognised(images: Sequence[tuple[str, np.ndarray]]) -> Iterable[tuple[str, str]]:
+    """The name of each image, and what its pixels are recognised by; mapped images are not read for it."""
+    if isinstance(images, cache.Named):
+        return zip(images.mapped.names, images.mapped.pixel_keys, strict=True)
+    return ((name, digest.pixel_key(image)) for name, image in images)

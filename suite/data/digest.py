@@ -1,0 +1,36 @@
+"""Digests of images: of a whole set, and of one image however it was cut to a multiple of a scale."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from suite.data.resize import mod_crop
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+COMMON_MULTIPLE = 24  # of the scales 2, 3, 4 and 8
+
+
+def feed(digest: _Hash, name: str, image: np.ndarray) -> None:
+    """Adds name, size and pixels of the next image of a set."""
+    digest.update(f"{name}\0{image.shape}\0".encode())
+    digest.update(np.ascontiguousarray(image))
+
+
+def of_set(images: Iterable[tuple[str, np.ndarray]]) -> str:
+    """sha256, hexadecimal, over names, sizes and pixels, whatever the order."""
+    digest = hashlib.sha256()
+    for name, image in sorted(images, key=lambda item: item[0]):
+        feed(digest, name, image)
+    return digest.hexdigest()
+
+
+def pixel_key(image: np.ndarray) -> str:
+    """The same for an image and for its copy that was only cropped to a multiple of a scale."""
+    common = mod_crop(image, COMMON_MULTIPLE)
+    return of_set([("", common if common.size else image)])

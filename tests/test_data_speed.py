@@ -1,0 +1,29 @@
+"""`python -m suite data speed`: what it measures, and what follows from it."""
+
+import json
+
+import pytest
+
+from suite import cli
+from suite.data.speed import Speed
+
+
+def test_speed_of_training_data(capsys):
+    words = ("data", "speed", "sr-x2", "real-sr-x4", "--workers", "0", "--seconds", "0.01")
+    assert cli.main([*words, "--step-ms", "50", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["task"], one["workers"]) for one in found] == [("sr-x2", 0), ("real-sr-x4", 0)]
+    for one in found:
+        assert one["batch_ms"] == pytest.approx(1000 * one["batch"] / one["samples_per_second"])
+        assert one["waiting_share"] == pytest.approx(one["batch_ms"] / (one["batch_ms"] + 50))
+    assert cli.main([*words[:3], "--workers", "1", "--seconds", "0.01"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split() == ["TASK", "PATCH", "BATCH", "WORKERS", "SAMPLES/S", "MS", "A", "BATCH"]
+    for wrong in (("--workers", "-1"), ("--seconds", "0"), ("--step-ms", "nan")):
+        assert cli.main([*words[:3], *wrong]) == 2
+        assert "workers are 0 or more" in capsys.readouterr().err
+
+
+def test_workers_hide_what_they_make_while_the_network_computes():
+    fed = Speed("x", 64, 10, 4, 100.0)  # a batch every 100 ms
+    assert [fed.waiting(step) for step in (None, 25.0, 100.0, 400.0)] == [None, 0.75, 0.0, 0.0]
+    assert Speed("x", 64, 10, 0, 100.0).waiting(400.0) == pytest.approx(0.2)
