@@ -78,9 +78,8 @@ def starting_weights(spec: RunSpec, folder: Path) -> Start | None:
 
 def save_weights(path: Path, run: Training) -> None:
     """Keeps what `run` trained: the moving average as `params_ema` where the recipe has one, else the network as `params`."""
-    key = "params" if run.average is None else "params_ema"
     metadata = {"model": run.spec.model, "fingerprint": run.spec.fingerprint, "iteration": run.iteration, "recipe": run.spec.recipe}
-    checkpoint.write(path, {key: run.evaluated.state_dict(), "metadata": metadata})
+    checkpoint.save_weights(path, run.evaluated.state_dict(), metadata, averaged=run.average is not None)
 
 
 def weights_file(folder: Path, fingerprint: str) -> Path:
