@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -23,16 +24,20 @@ import numpy as np
 from suite.errors import Exit, SuiteError
 from suite.output import note
 from suite.spec import RunSpec
+from suite.stop import Stopped
 
 TENSORBOARD, MLFLOW = "tensorboard", "mlflow"
 KINDS = (TENSORBOARD, MLFLOW)
 FILE = "log.jsonl"
+STRIP_SIDE = 256  # pixels
 EXPERIMENT = "ssm-restoration-suite"  # MLflow's name for what belongs together
-MLFLOW_SETTINGS = {  # for those that the user has not set
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # by default a server that is gone holds a training for minutes, at every point
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-}
+MLFLOW_SETTINGS: Mapping[str, str] = MappingProxyType(  # for those that the user has not set
+    {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # by default a server that is gone holds a training for minutes, at every point
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    }
+)
 
 Status = Literal["done", "stopped", "failed"]
 
@@ -54,11 +59,18 @@ class Sink(Protocol):
 
 
 class Tracker:
-    """Tells all sinks, and survives each of them."""
+    """Tells all sinks, and survives each of them; as a context, it is closed by what ends the block."""
 
     def __init__(self, sinks: Mapping[str, Sink], warn: Callable[[str], None] = note) -> None:
         self._sinks = dict(sinks)
         self._warn = warn
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        broken_off = kind is not None and (issubclass(kind, Stopped) or not issubclass(kind, Exception))  # not: KeyboardInterrupt, ...
+        self.close("done" if kind is None else "stopped" if broken_off else "failed")
 
     def begin(self, iteration: int) -> None:
         """To be called once, before the first point; `iteration` is 0, or the one of the checkpoint."""
@@ -110,6 +122,22 @@ def tracker(work: Path, logs: Path, spec: RunSpec, kinds: Sequence[str], warn: C
     return Tracker(made, warn)
 
 
+def strip(pictures: Sequence[np.ndarray], side: int = STRIP_SIDE) -> np.ndarray:
+    """The middles of pictures of one view beside each other, as uint8 `(H, W, 3)`; smaller ones are enlarged by nearest neighbour.
+
+    `pictures` are uint8 `(h, w, 1)` or `(h, w, 3)`, whose sizes divide the largest; `side` is what is shown of each, in pixels.
+    """
+    height = max(picture.shape[0] for picture in pictures)
+    shown = []
+    for picture in pictures:
+        factor = height // picture.shape[0]
+        whole = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+        top, left = (max(0, (length - side) // 2) for length in whole.shape[:2])
+        part = whole[top : top + side, left : left + side]
+        shown.append(part if part.shape[2] == 3 else part.repeat(3, axis=2))
+    return np.ascontiguousarray(np.concatenate(shown, axis=1))
+
+
 class _Lines:
     """One line of JSON a point and an event: {"iteration": ..., name: number, ...} or {"iteration": ..., "event": ...}."""
 
@@ -118,6 +146,7 @@ class _Lines:
         self._iteration = 0
 
     def begin(self, iteration: int) -> None:
+        """Cuts what the training does again, and what a kill left half written."""
         self._iteration = iteration
         source = self._path if self._path.is_file() else self._final  # done once, and run again before its record was written
         lines = source.read_text(encoding="utf-8").splitlines() if iteration and source.is_file() else []
@@ -136,6 +165,7 @@ class _Lines:
         self._add(iteration, {"event": "images", "name": name, "size": list(strip.shape[:2])})
 
     def close(self, status: Status) -> None:
+        """Moves the lines to the ledger where the cell is done."""
         self._add(self._iteration, {"event": status})
         if status != "done":
             return
@@ -184,6 +214,7 @@ class _MLflow:
         self._told = -1  # the last iteration that the server knows: MLflow cannot take anything back
 
     def begin(self, iteration: int) -> None:
+        """Finds or makes the run."""
         for name, value in MLFLOW_SETTINGS.items():
             os.environ.setdefault(name, value)
         uri = os.environ.get("MLFLOW_TRACKING_URI")

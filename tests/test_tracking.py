@@ -1,5 +1,6 @@
 """Tracking: what is told, what is taken back when a training goes on, and that nothing of it stops a training."""
 
+import contextlib
 import importlib.util
 import json
 import subprocess
@@ -13,6 +14,7 @@ from fake_cells import spec
 from suite import tracking
 from suite.errors import Exit, SuiteError
 from suite.paths import ROOT
+from suite.stop import Stopped
 from suite.tracking import Tracker, _Lines, chosen, tracker
 
 SPEC = spec("mambair-sr-x2-tiny")
@@ -113,6 +115,32 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path, told):
     track.close("done")
     assert len(told) == 2
     assert all(text.endswith("the training goes on.") for text in told)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(None, "done"), (Stopped, "stopped"), (KeyboardInterrupt, "stopped"), (ValueError, "failed")]
+)
+def test_what_ends_the_block_is_the_last_event(tmp_path, error, status):
+    def train():
+        with tracker(tmp_path / "work", tmp_path / "logs", SPEC, ()) as track:
+            track.begin(0)
+            if error:
+                raise error("ended")
+
+    with contextlib.suppress(Stopped, KeyboardInterrupt, ValueError):
+        train()
+    (log,) = tmp_path.rglob("*.jsonl")
+    assert lines(log)[-1] == {"iteration": 0, "event": status}
+
+
+def test_a_strip_shows_the_same_view_beside_each_other():
+    low = np.arange(4 * 6, dtype=np.uint8).reshape(4, 6, 1)
+    high = np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)
+    made = tracking.strip([low, high], side=4)
+    assert (made.dtype, made.shape) == (np.uint8, (4, 8, 3))
+    assert np.array_equal(made[:, 4:], high[2:6, 4:8])
+    assert np.array_equal(made[::2, :4:2], low[1:3, 2:4].repeat(3, axis=2))
+    assert tracking.strip([low, high]).shape == (8, 24, 3)
 
 
 def test_warnings_go_to_standard_error(capsys):
