@@ -2,8 +2,8 @@
 
 This and suite.bell are the only files that know Ray, and Ray only schedules: events stream back to the driver, which keeps the ledger.
 
-`ray` without an address starts a Ray of its own that ends with this process: on the loopback interface alone, without
-dashboard, usage statistics or log output, in a short temporary folder (its sockets' paths must stay under 107 bytes)
+`ray` without an address starts a Ray of its own that ends with this process: on the loopback interface alone, without usage
+statistics or log output, in a short temporary folder (its sockets' paths must stay under 107 bytes)
 that is removed, with a small object store (records go through it, images do not). Where the driver is killed, Ray's processes
 die with it (two idle agents of Ray's a minute later), and the next run removes the folder.
 

@@ -64,6 +64,7 @@ class Tracker:
     def __init__(self, sinks: Mapping[str, Sink], warn: Callable[[str], None] = note) -> None:
         self._sinks = dict(sinks)
         self._warn = warn
+        self._begun = False
 
     def __enter__(self) -> Tracker:
         return self
@@ -74,6 +75,7 @@ class Tracker:
 
     def begin(self, iteration: int) -> None:
         """To be called once, before the first point; `iteration` is 0, or the one of the checkpoint."""
+        self._begun = True
         self._each(lambda sink: sink.begin(iteration))
 
     def point(self, iteration: int, scalars: Mapping[str, float]) -> None:
@@ -85,8 +87,9 @@ class Tracker:
         self._each(lambda sink: sink.images(iteration, name, strip))
 
     def close(self, status: Status) -> None:
-        """The training is done, was stopped and can go on, or has failed."""
-        self._each(lambda sink: sink.close(status))
+        """The training is done, was stopped and can go on, or has failed; nothing where it never began."""
+        if self._begun:
+            self._each(lambda sink: sink.close(status))
 
     def _each(self, tell: Callable[[Sink], None]) -> None:
         for name, sink in list(self._sinks.items()):
@@ -125,7 +128,7 @@ def tracker(work: Path, logs: Path, spec: RunSpec, kinds: Sequence[str], warn: C
 def strip(pictures: Sequence[np.ndarray], side: int = STRIP_SIDE) -> np.ndarray:
     """The middles of pictures of one view beside each other, as uint8 `(H, W, 3)`; smaller ones are enlarged by nearest neighbour.
 
-    `pictures` are uint8 `(h, w, 1)` or `(h, w, 3)`, whose sizes divide the largest; `side` is what is shown of each, in pixels.
+    `pictures` are uint8 `(h, w, 1)` or `(h, w, 3)`; `side` is what is shown of each, in pixels.
     """
     height = max(picture.shape[0] for picture in pictures)
     shown = []
@@ -135,7 +138,8 @@ def strip(pictures: Sequence[np.ndarray], side: int = STRIP_SIDE) -> np.ndarray:
         top, left = (max(0, (length - side) // 2) for length in whole.shape[:2])
         part = whole[top : top + side, left : left + side]
         shown.append(part if part.shape[2] == 3 else part.repeat(3, axis=2))
-    return np.ascontiguousarray(np.concatenate(shown, axis=1))
+    rows = min(part.shape[0] for part in shown)
+    return np.ascontiguousarray(np.concatenate([part[:rows] for part in shown], axis=1))
 
 
 class _Lines:

@@ -133,6 +133,16 @@ def test_what_ends_the_block_is_the_last_event(tmp_path, error, status):
     assert lines(log)[-1] == {"iteration": 0, "event": status}
 
 
+def test_a_training_that_never_began_is_not_told(tmp_path):
+    def refuse():
+        with tracker(tmp_path / "work", tmp_path / "logs", SPEC, ("tensorboard",), pytest.fail):
+            raise SuiteError("no checkpoint can be used")
+
+    with pytest.raises(SuiteError):
+        refuse()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_strip_shows_the_same_view_beside_each_other():
     low = np.arange(4 * 6, dtype=np.uint8).reshape(4, 6, 1)
     high = np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)
@@ -141,6 +151,7 @@ def test_a_strip_shows_the_same_view_beside_each_other():
     assert np.array_equal(made[:, 4:], high[2:6, 4:8])
     assert np.array_equal(made[::2, :4:2], low[1:3, 2:4].repeat(3, axis=2))
     assert tracking.strip([low, high]).shape == (8, 24, 3)
+    assert tracking.strip([low[:3], high[:7]]).shape == (6, 24, 3)
 
 
 def test_warnings_go_to_standard_error(capsys):
