@@ -45,7 +45,8 @@ def command(folder, launcher):
 def started(folder, launcher, behaviours, *words, **variables):
     """The command, running; killed at the end, if it has not ended. `behaviours` by model; the others are good."""
     (folder / "home").mkdir(exist_ok=True)
-    paths = {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}", "HOME": str(folder / "home")}
+    found = filter(None, [str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH")])
+    paths = {"PYTHONPATH": os.pathsep.join(found), "HOME": str(folder / "home")}
     environment = os.environ | paths | {fake_cells.VARIABLE: json.dumps(behaviours)} | variables
     with subprocess.Popen(
         [*command(folder, launcher), *words], env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

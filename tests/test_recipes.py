@@ -200,7 +200,8 @@ def test_a_progressive_recipe_goes_through_all_its_stages(folders, tmp_path):
     record = finish(of, context(tmp_path))
     assert [point.iteration for point in record.history] == [1, 2, 3, 4, 5, 6]
     kept = torch.load(tmp_path / "weights" / f"{of.fingerprint}.pt", weights_only=True)
-    assert kept["metadata"] == {"model": of.model, "fingerprint": of.fingerprint, "iteration": 6, "recipe": ""}
+    digest = checkpoint.tensors_sha256(kept["params"])
+    assert kept["metadata"] == {"model": of.model, "fingerprint": of.fingerprint, "iteration": 6, "recipe": "", "tensors_sha256": digest}
 
 
 def test_a_gan_recipe_trains_both_sides_and_goes_on_bit_for_bit(folders, tmp_path, monkeypatch):
