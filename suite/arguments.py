@@ -10,6 +10,7 @@ from suite import verb_check, verb_data, verb_evaluate, verb_export, verb_profil
 LAUNCHERS = ("ray", "inline")
 FORMATS = ("html", "latex", "markdown", "csv", "json")
 RECORDS = "records"
+LONGEST_HOURS = 10_000  # more than a year; a timer takes no infinity
 KINDS = ("models", "grids", "tasks", "budgets", "recipes", "backends", "baselines", "protocols", "datasets", RECORDS)
 
 EPILOG = """\
@@ -26,7 +27,8 @@ examples:
   python -m suite scan                                   verify and time every scan backend that runs here
 
 exit codes: 0 done; 1 unexpected; 2 usage; 3 drift; 4 some cells failed or are missing; 5 nothing selected;
-            6 data, a package or the machine is not ready; 130, 143 interrupted (the same command continues)
+            6 data, a package or the machine is not ready; 130, 138, 143 stopped by SIGINT, SIGUSR1,
+            SIGTERM (the same command continues)
 """
 
 
@@ -52,6 +54,17 @@ def parser() -> argparse.ArgumentParser:
     verb_profile.add_arguments(_verb(verbs, "profile", verb_profile.SUMMARY))
     _add_scan(_verb(verbs, "scan", "verify scan backends against float64 and time those that are right"))
     return top
+
+
+def hours(text: str) -> float:
+    """A time above 0, in hours."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < LONGEST_HOURS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours above 0 and below {LONGEST_HOURS}, e.g. 11.5")
+    return value
 
 
 def change(text: str) -> tuple[str, str]:
@@ -127,11 +140,21 @@ def _add_run(verb: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--recompute", action="store_true", help="compute activations again for the gradient: less memory, more time, the same numbers"
     )
+    _add_limits(how)
     how.add_argument("--dry-run", action="store_true", help="print the cells, what is done, and an estimate; run nothing")
     out = verb.add_argument_group("what comes out")
     _add_ledger(out)
     out.add_argument("--report", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
     _add_json(out)
+
+
+def _add_limits(how: argparse._ActionsContainer) -> None:
+    how.add_argument(
+        "--max-hours", type=hours, metavar="H", help="after H hours cells save and end, exit code 4; the same command continues"
+    )
+    how.add_argument(
+        "--dashboard", action="store_true", help="Ray's web page of this run, on this machine alone (pip install 'ray[default]')"
+    )
 
 
 def _add_list(verb: argparse.ArgumentParser) -> None:

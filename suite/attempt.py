@@ -1,7 +1,7 @@
 """One attempt at a cell, in whatever process it runs: threads, the cell itself, and what becomes of an error.
 
-`attempt` always ends in a record: the cell's own, or a failed one with the error. Both launchers run it, so that the
-threads, the messages and the records are the same with Ray and without.
+`attempt` ends in a record, the cell's own or a failed one with the error, unless the cell was asked to stop. Both launchers run it,
+so that the threads, the messages and the records are the same with Ray and without.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from suite.profile_record import ProfileRecord, ProfileSpec, named
 from suite.record import Attempt, Provenance, Record
 from suite.scan_record import ScanRecord
 from suite.spec import CellSpec, RunSpec
+from suite.stop import StopFlag, Stopped
 
 CELL = "suite.cell:run_cell"
 SECONDS_BETWEEN_PROGRESS = 0.5  # a line on a screen; more would cost a message an iteration
@@ -39,9 +40,12 @@ def thread_environment(threads: int) -> dict[str, str]:
 def attempt(spec: CellSpec, context: CellContext, cell: str = CELL) -> Iterator[Progress | Attempt]:
     """Progress of the cell, thinned out, and last its record, whatever happens short of the death of the process.
 
-    `cell` names the generator function as `module:attribute`.
+    There is no record where the cell was asked to stop before it began, or raises `Stopped`. `cell` names the generator function as
+    `module:attribute`.
     """
     started = datetime.now(UTC)
+    if StopFlag.of(context.work).requested():
+        return
     yield Progress(spec.fingerprint, "starting", 0, spec.steps)
     try:
         context.work.mkdir(parents=True, exist_ok=True)
@@ -57,6 +61,8 @@ def attempt(spec: CellSpec, context: CellContext, cell: str = CELL) -> Iterator[
                 shown, shown_at = event.state, time.monotonic()
                 yield event
         raise RuntimeError(f"{cell} ended without a record")
+    except Stopped:
+        return
     except Exception as error:
         yield failed_record(spec, context, started, error_text(error))
 

@@ -198,8 +198,11 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, di
     from suite import machine, scan_cell
     from suite.execute import How
 
-    if _times_scans(options):
-        return How(options.launcher, machine.cores(), reason, None, disk_mib, scan_cell.CELL)  # nothing runs beside a cell
+    seconds = None if options.max_hours is None else options.max_hours * 3600
+    shown = _dashboard(options)
+    if _times_scans(options):  # nothing runs beside a cell, and nothing of it is kept
+        kept = {"grace": 0.0, "seconds": seconds, "dashboard": shown}
+        return How(options.launcher, machine.cores(), reason, None, disk_mib, scan_cell.CELL, **kept)
     address = options.address or (os.environ.get("RAY_ADDRESS") or None if options.launcher == "ray" else None)
     if options.address and options.launcher != "ray":
         raise SuiteError(f"--address {options.address} is for --launcher ray, not {options.launcher}.")
@@ -212,7 +215,16 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, di
         raise SuiteError(f"--cpus-per-cell {threads}: this machine has {cores} cores, so it must be 1 to {cores}.")
     if options.micro_batch < 0:
         raise SuiteError(f"--micro-batch {options.micro_batch}: a pass takes at least 1 image; leave it out for the whole batch at once.")
-    return How(options.launcher, threads, reason, address, disk_mib, micro_batch=options.micro_batch, recompute=options.recompute)
+    passes = {"micro_batch": options.micro_batch, "recompute": options.recompute}
+    return How(options.launcher, threads, reason, address, disk_mib, seconds=seconds, dashboard=shown, **passes)
+
+
+def _dashboard(options: argparse.Namespace) -> bool:
+    """Whether Ray is to show its dashboard; SuiteError where there is no Ray of our own to show it."""
+    if options.dashboard and (options.launcher != "ray" or options.address or os.environ.get("RAY_ADDRESS")):
+        where = "a cluster has its own" if options.launcher == "ray" else f"--launcher {options.launcher} starts no Ray"
+        raise SuiteError(f"--dashboard shows the Ray that a run starts for itself, and {where}. Leave it out, or use --launcher ray alone.")
+    return options.dashboard
 
 
 def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:
@@ -304,7 +316,7 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
     specs, absent = scan_grid.cells(chosen)
     ledger = _ledger(options)
     reason = "asked for by name" if options.backend else scan_grid.REASON
-    outcome = execute(specs, ledger, How("inline", specs[0].threads, reason, cell=scan_cell.CELL), again=True)
+    outcome = execute(specs, ledger, How("inline", specs[0].threads, reason, cell=scan_cell.CELL, grace=0.0), again=True)
     page = _render_if_possible(ledger, options.report)
     if options.json:
         records = [record.model_dump(mode="json") for record in outcome.records]

@@ -19,6 +19,7 @@ class Exit(IntEnum):
     NOTHING = 5  # nothing was selected or measured
     NOT_READY = 6  # data, a package or the machine is not ready
     INTERRUPTED = 130
+    PREEMPTED = 138  # SIGUSR1, by which a batch system warns
     TERMINATED = 143
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence, Set
@@ -12,12 +11,13 @@ from dataclasses import dataclass
 from suite import launch, progress
 from suite.attempt import CELL
 from suite.cell import CellContext, Progress
-from suite.errors import Exit, SuiteError
+from suite.checkpoint import prove_writable
+from suite.errors import Exit
 from suite.ledger import Ledger
 from suite.record import Attempt
 from suite.spec import CellSpec, RunSpec
 from suite.start import weights_file
-from suite.stop import Stop
+from suite.stop import EXITS, GRACE_SECONDS, Stop
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class How:
     cell: str = CELL
     micro_batch: int = 0
     recompute: bool = False
+    grace: float = GRACE_SECONDS  # that cells have to end by themselves when the run is stopped
+    seconds: float | None = None  # after which the run is stopped
+    dashboard: bool = False  # Ray's
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,14 @@ class Outcome:
     failed: int
     unfinished: int  # not reached, or broken off
     signum: int | None = None
+    time_up: bool = False
     records: tuple[Attempt, ...] = ()  # of this run, done and failed
 
     @property
     def exit(self) -> Exit:
         """The exit code of the run."""
         if self.signum is not None:
-            return Exit.INTERRUPTED if self.signum == signal.SIGINT else Exit.TERMINATED
+            return EXITS[self.signum]
         return Exit.INCOMPLETE if self.failed or self.unfinished else Exit.DONE
 
     @property
@@ -61,6 +65,8 @@ class Outcome:
             parts.append(f"{self.failed} failed")
         if self.signum is not None:
             parts.append(f"stopped by {signal.Signals(self.signum).name}; the same command continues")
+        elif self.time_up and self.unfinished:
+            parts.append("stopped for the time is up; the same command continues")
         elif self.failed or self.unfinished:
             parts.append("the same command tries again what is not done")
         return ", ".join(parts)
@@ -78,7 +84,7 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
 
     Raises `SuiteError` where the ledger is held by another run or cannot be written, or the launcher does not start.
     """
-    stop = Stop()
+    stop = Stop(grace=how.grace, seconds=how.seconds)
     records: list[Attempt] = []
     with ledger.locked(), stop.armed():
         done = set() if again else {entry.fingerprint for entry in ledger.entries() if entry.status == "done"}
@@ -86,7 +92,7 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
         todo = [spec for spec in unique(specs) if spec.fingerprint not in done or spec.fingerprint in wanted]
         skipped = len(unique(specs)) - len(todo)
         if todo:
-            _check_disk(ledger, how.disk_mib)
+            prove_writable(ledger.work, round(how.disk_mib * 2**20))
         board = progress.Board.of(todo, skipped)
         events = _events(todo, ledger, how, stop)
         with contextlib.closing(events), progress.view(board, sys.stderr) as view:
@@ -98,7 +104,7 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
                         ledger.clear_work(event.fingerprint)
                 view.show(event)
     done_now = sum(record.status == "done" for record in records)
-    return Outcome(skipped, done_now, len(records) - done_now, len(todo) - len(records), stop.signum, tuple(records))
+    return Outcome(skipped, done_now, len(records) - done_now, len(todo) - len(records), stop.signum, stop.time_up, tuple(records))
 
 
 def _lost_starts(specs: Sequence[CellSpec], done: Set[str], ledger: Ledger) -> set[str]:
@@ -113,7 +119,7 @@ def _events(todo: Sequence[CellSpec], ledger: Ledger, how: How, stop: Stop) -> I
     while waiting and not stop.requested:
         ready = [spec for spec in waiting.values() if not isinstance(spec, RunSpec) or spec.start not in waiting]
         jobs = [launch.Job(spec, _context(spec, ledger, how)) for spec in ready]
-        yield from launch.run(jobs, how.launcher, stop, address=how.address, cell=how.cell)
+        yield from launch.run(jobs, how.launcher, stop, address=how.address, cell=how.cell, dashboard=how.dashboard)
         for spec in ready:
             del waiting[spec.fingerprint]
 
@@ -129,14 +135,3 @@ def _context(spec: CellSpec, ledger: Ledger, how: How) -> CellContext:
         micro_batch=how.micro_batch,
         recompute=how.recompute,
     )
-
-
-def _check_disk(ledger: Ledger, needed_mib: float) -> None:
-    """SuiteError before any work where the checkpoints and records would not fit."""
-    free_mib = shutil.disk_usage(ledger.work).free / 2**20
-    if free_mib < needed_mib:
-        raise SuiteError(
-            f"{ledger.work} has {free_mib:.0f} MiB free and the run needs about {needed_mib:.0f} MiB. "
-            "Free space there, or use another ledger with --ledger DIR.",
-            exit=Exit.NOT_READY,
-        )

@@ -1,9 +1,9 @@
 """Launchers: the same attempts at the same cells, one after another in this process or spread by Ray.
 
-This is the only file that knows Ray, and Ray only schedules: events stream back to the driver, which keeps the ledger.
+This and suite.bell are the only files that know Ray, and Ray only schedules: events stream back to the driver, which keeps the ledger.
 
-`ray` without an address starts a Ray of its own that ends with this process: on the loopback interface alone, without
-dashboard, usage statistics or log output, in a short temporary folder (its sockets' paths must stay under 107 bytes)
+`ray` without an address starts a Ray of its own that ends with this process: on the loopback interface alone, without usage
+statistics or log output, in a short temporary folder (its sockets' paths must stay under 107 bytes)
 that is removed, with a small object store (records go through it, images do not). Where the driver is killed, Ray's processes
 die with it (two idle agents of Ray's a minute later), and the next run removes the folder.
 
@@ -11,7 +11,8 @@ With an address it joins a cluster (`host:6379`, or `auto` on one of its machine
 installed at the same commit (`pip install -e .`) with the same Python and Ray, and the data sets where the specs name them;
 nothing is shipped. A cluster with token authentication is joined with Ray's own variables, RAY_AUTH_MODE and RAY_AUTH_TOKEN.
 Results come back by the network, but a cell's checkpoint stays where it ran: a cell that moves to another machine starts
-anew unless the work folder is shared, and such a machine keeps the work folder of a cell that is done.
+anew unless the work folder is shared, and such a machine keeps the work folder of a cell that is done. That the run is to stop, a
+cell there learns from an actor.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,17 +33,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite.attempt import CELL, attempt, error_text, failed_record, thread_environment
+from suite.bell import Bell, listening_attempt
 from suite.cell import CellContext, Progress
 from suite.errors import Exit, SuiteError
 from suite.ledger import take_lock
 from suite.machine import cores
+from suite.output import note
 from suite.paths import ROOT
 from suite.record import Attempt
 from suite.spec import CellSpec
-from suite.stop import Stop
+from suite.stop import Stop, StopFlag
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    from ray.actor import ActorHandle
 
 OBJECT_STORE_BYTES = 256 * 2**20
 JOIN_SECONDS = 40.0  # an address that does not answer would hold ray.init for many minutes
@@ -71,6 +77,14 @@ class _Flight:
     recorded: bool = False
 
 
+@dataclass(frozen=True)
+class _Where:
+    """A cluster's address, or a Ray of our own, with or without its dashboard."""
+
+    address: str | None
+    dashboard: bool
+
+
 @dataclass
 class _Grid:
     """The cells under way, by their streams of events."""
@@ -78,13 +92,17 @@ class _Grid:
     cell: str
     logs: Path | None  # folder of the workers' logs, where it is on this machine
     environment: dict[str, str] | None  # of the workers, where they are not our own
+    bell: ActorHandle | None = None  # on a cluster
     flights: dict[Any, _Flight] = field(default_factory=dict)
 
 
-def run(jobs: Sequence[Job], launcher: str, stop: Stop, *, address: str | None = None, cell: str = CELL) -> Iterator[Progress | Attempt]:
-    """Runs the jobs and yields what happens; each ends in one record, done or failed.
+def run(
+    jobs: Sequence[Job], launcher: str, stop: Stop, *, address: str | None = None, cell: str = CELL, dashboard: bool = False
+) -> Iterator[Progress | Attempt]:
+    """Runs the jobs and yields what happens; each ends in one record, done or failed, unless the run is stopped.
 
-    Ends early when `stop` is requested. `cell` names the generator function that is run, as `module:attribute`.
+    When `stop` is requested, cells are asked to end, and broken off where they do not in time. `cell` names the generator function that
+    is run, as `module:attribute`.
     Raises `SuiteError` where Ray is missing, does not start, or has no room for a job.
     """
     if not jobs:
@@ -92,38 +110,51 @@ def run(jobs: Sequence[Job], launcher: str, stop: Stop, *, address: str | None =
     if launcher == "inline":
         yield from _inline(jobs, stop, cell)
     else:
-        yield from _on_ray(jobs, stop, address, cell)
+        yield from _on_ray(jobs, stop, _Where(address, dashboard), cell)
 
 
 def _inline(jobs: Sequence[Job], stop: Stop, cell: str) -> Iterator[Progress | Attempt]:
     for job in jobs:
-        with contextlib.closing(attempt(job.spec, job.context, cell)) as events:
-            while True:
-                try:
-                    with stop.interruptible():
-                        event = next(events, None)
-                except KeyboardInterrupt:
-                    return
-                if event is None:
-                    break
-                yield event
+        flag = StopFlag.of(job.context.work)
+        stop.watch(flag)
+        try:
+            with contextlib.closing(attempt(job.spec, job.context, cell)) as events:
+                while True:
+                    try:
+                        with stop.interruptible():
+                            event = next(events, None)
+                    except KeyboardInterrupt:
+                        return
+                    if event is None:
+                        break
+                    yield event
+        finally:
+            stop.forget(flag)
+        if stop.requested:
+            return
 
 
-def _on_ray(jobs: Sequence[Job], stop: Stop, address: str | None, cell: str) -> Iterator[Progress | Attempt]:
-    ray = _import_ray(local=address is None)
+def _on_ray(jobs: Sequence[Job], stop: Stop, where: _Where, cell: str) -> Iterator[Progress | Attempt]:
+    ray = _import_ray(local=where.address is None)
     threads = max(job.context.threads for job in jobs)
-    with _own_ray(ray, threads) if address is None else _joined_ray(ray, address) as logs:
+    with _own_ray(ray, threads, where.dashboard) if where.address is None else _joined_ray(ray, where.address) as logs:
         stop.rearm()  # ray.init takes SIGTERM
         _check_room(ray, jobs)
-        environment = None if address is None else thread_environment(threads) | {"PYTHONUNBUFFERED": "1"}
-        grid = _Grid(cell, logs, environment)
+        if where.address is None:
+            grid = _Grid(cell, logs, None)
+        else:
+            bell = ray.remote(Bell).options(num_cpus=0).remote()
+            grid = _Grid(cell, logs, thread_environment(threads) | {"PYTHONUNBUFFERED": "1"}, bell)
         for job in jobs:
+            stop.watch(StopFlag.of(job.context.work))
             _submit(ray, grid, _Flight(job, datetime.now(UTC)))
         try:
             yield from _collect(ray, grid, stop)
         finally:
             for stream in grid.flights:
                 ray.cancel(stream, force=True)
+            for job in jobs:
+                stop.forget(StopFlag.of(job.context.work))
 
 
 def _import_ray(*, local: bool) -> ModuleType:
@@ -145,15 +176,18 @@ def _import_ray(*, local: bool) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _own_ray(ray: ModuleType, threads: int) -> Iterator[Path | None]:
+def _own_ray(ray: ModuleType, threads: int, dashboard: bool) -> Iterator[Path | None]:
     """A Ray of our own for the length of the block; gives the folder of its logs."""
+    if dashboard:
+        _check_dashboard()
     with _temporary_folder() as folder:
         try:
-            with _environment(_worker_environment(threads)):
-                ray.init(
+            with _environment(_worker_environment(threads)), _kept_from_children({signal.SIGUSR1}):
+                started = ray.init(
                     address="local",  # also where RAY_ADDRESS is set
                     num_cpus=cores(),
-                    include_dashboard=False,
+                    include_dashboard=dashboard,
+                    dashboard_host="127.0.0.1",
                     log_to_driver=False,
                     logging_level="ERROR",
                     object_store_memory=OBJECT_STORE_BYTES,
@@ -163,6 +197,9 @@ def _own_ray(ray: ModuleType, threads: int) -> Iterator[Path | None]:
         except Exception as error:
             ray.shutdown()
             raise SuiteError(f"Ray did not start on this machine: {_first_line(error)}. {ADVICE}", exit=Exit.NOT_READY) from error
+        if dashboard:
+            token = f", token {os.environ['RAY_AUTH_TOKEN']}" if os.environ.get("RAY_AUTH_MODE") == "token" else ""
+            note(f"Ray's dashboard, on this machine alone: http://{started.dashboard_url}{token}")
         try:
             yield folder / "session_latest" / "logs"
         finally:
@@ -213,6 +250,27 @@ def _temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _check_dashboard() -> None:
+    """SuiteError where what Ray's dashboard needs is not installed."""
+    try:
+        import ray.dashboard.optional_deps  # noqa: F401 - Ray's own list
+    except ImportError as error:
+        raise SuiteError(
+            f"--dashboard needs packages that are not installed ({error}). Install them: `pip install 'ray[default]'`.",
+            exit=Exit.NOT_READY,
+        ) from error
+
+
+@contextlib.contextmanager
+def _kept_from_children(signals: set[signal.Signals]) -> Iterator[None]:
+    """Processes that begin in the block, and theirs, never see the signals: a batch system warns all of a job, and only we are to act."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _worker_environment(threads: int) -> dict[str, str]:
     """What Ray's workers inherit: their threads, and where `suite` and `models` are found whatever their working directory."""
     path = os.environ.get("PYTHONPATH")
@@ -257,28 +315,33 @@ def _submit(ray: ModuleType, grid: _Grid, flight: _Flight) -> None:
     options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0, "num_returns": "streaming", "name": _task_name(flight)}
     if grid.environment is not None:
         options["runtime_env"] = {"env_vars": grid.environment}
-    stream = ray.remote(attempt).options(**options).remote(flight.job.spec, flight.job.context, grid.cell)
+    if grid.bell is None:
+        stream = ray.remote(attempt).options(**options).remote(flight.job.spec, flight.job.context, grid.cell)
+    else:
+        stream = ray.remote(listening_attempt).options(**options).remote(flight.job.spec, flight.job.context, grid.cell, grid.bell)
     grid.flights[stream] = flight
 
 
 def _collect(ray: ModuleType, grid: _Grid, stop: Stop) -> Iterator[Progress | Attempt]:
-    """Events of all the streams as they come, until all have ended or a stop is requested."""
-    while grid.flights and not stop.requested:
+    """Events of all the streams as they come, until all have ended, or not in time after a stop is requested."""
+    rung = False
+    while grid.flights and not stop.overdue:
+        if stop.requested and grid.bell is not None and not rung:
+            grid.bell.ring.remote()
+            rung = True
         ready, _ = ray.wait(list(grid.flights), num_returns=1, timeout=POLL_SECONDS)
         for stream in ready:
             flight = grid.flights[stream]
             try:
                 event = ray.get(next(stream))
             except StopIteration:
-                del grid.flights[stream]
-                if not flight.recorded:
-                    yield _failure(flight, "its stream of events ended without a record")
+                del grid.flights[stream]  # without a record: it was asked to stop
             except ray.exceptions.RayTaskError as error:  # not the cell's own error: `attempt` records those
                 flight.recorded = True
                 yield _failure(flight, error_text(error))
             except ray.exceptions.RayError as error:
                 del grid.flights[stream]
-                if flight.recorded:
+                if flight.recorded or stop.requested:
                     continue
                 flight.deaths += 1
                 if flight.deaths < LIVES:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite import checkpoint
+from suite import tensor_file
 from suite.errors import Exit, SuiteError
 from suite.recipes import RECIPES
 from suite.record import StartedFrom
@@ -67,7 +67,7 @@ def starting_weights(spec: RunSpec, folder: Path) -> Start | None:
         raise SuiteError(
             f"{spec.label} begins with the weights of {what}. {again}, or train from scratch: --set start=.", exit=Exit.NOT_READY
         )
-    state, which = unwrap(checkpoint.read(path))
+    state, which = unwrap(tensor_file.read(path))
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     row = RECIPES.get(spec.recipe)
@@ -78,9 +78,8 @@ def starting_weights(spec: RunSpec, folder: Path) -> Start | None:
 
 def save_weights(path: Path, run: Training) -> None:
     """Keeps what `run` trained: the moving average as `params_ema` where the recipe has one, else the network as `params`."""
-    key = "params" if run.average is None else "params_ema"
     metadata = {"model": run.spec.model, "fingerprint": run.spec.fingerprint, "iteration": run.iteration, "recipe": run.spec.recipe}
-    checkpoint.write(path, {key: run.evaluated.state_dict(), "metadata": metadata})
+    tensor_file.save_weights(path, run.evaluated.state_dict(), metadata, averaged=run.average is not None)
 
 
 def weights_file(folder: Path, fingerprint: str) -> Path:

@@ -1,4 +1,8 @@
-"""Stopping a run: the first Ctrl-C or SIGTERM ends it in order, the second kills it at once."""
+"""Stopping a run: Ctrl-C, SIGTERM, SIGUSR1 (Slurm's warning) or the end of its time; the second signal kills it at once.
+
+The driver asks each running cell by a file in the cell's work folder. A cell that polls it finishes its step, saves its state and raises
+`Stopped`; one that has not ended after the grace period is broken off.
+"""
 
 from __future__ import annotations
 
@@ -6,61 +10,161 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from types import FrameType
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, MappingProxyType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SHOW_CURSOR = b"\x1b[?25h"  # the live view hides it
+from suite.errors import Exit
+
+EXITS: Mapping[int, Exit] = MappingProxyType(  # the signals that stop a run, and its exit codes
+    {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED, signal.SIGUSR1: Exit.PREEMPTED}
+)
+GRACE_SECONDS = 30.0  # for a step, a checkpoint of hundreds of MiB, and slow storage; Slurm's own wait before SIGKILL is as long
+FILE = "stop"  # in a cell's work folder
+SHOW_CURSOR = "\x1b[?25h"  # the live view hides it
+
+
+class Stopped(Exception):
+    """Raised by a cell that was asked to stop and has saved its state: the cell is unfinished, and has no record."""
+
+
+@dataclass(frozen=True)
+class StopFlag:
+    """A request to stop that a cell polls after each step: it is made where the file `path` is there."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, work: Path) -> StopFlag:
+        """The flag of the cell whose work folder is `work`."""
+        return cls(work / FILE)
+
+    def requested(self) -> bool:
+        """Whether the cell is to stop; a look at one file name."""
+        return self.path.exists()
+
+    def set(self) -> None:
+        """Asks."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.touch()
+
+    def clear(self) -> None:
+        """Takes back what was asked, now or by an earlier run."""
+        self.path.unlink(missing_ok=True)
 
 
 class Stop:
-    """Remembers the first signal. Only code inside `interruptible` is broken off by it; the rest asks `requested`.
+    """Remembers the first signal, or that the time is up, and asks the running cells to stop.
 
-    So a record that is just being written is never lost. Signals reach the main thread alone, so `armed` must be entered there.
+    Only code inside `interruptible` is ever broken off, so that a record that is just being written is never lost. Signals and the
+    timer (SIGALRM) reach the main thread alone, so `armed` must be entered there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, grace: float = GRACE_SECONDS, seconds: float | None = None) -> None:
+        """`grace`: seconds that cells have to end by themselves; `seconds`: the time of the whole run, None without end."""
         self.signum: int | None = None
+        self.time_up = False
+        self.overdue = False  # the grace period is over
+        self._grace, self._seconds = grace, seconds
+        self._flags: set[StopFlag] = set()
         self._interruptible = False
 
     @property
     def requested(self) -> bool:
-        """Whether a signal has come."""
-        return self.signum is not None
+        """Whether a signal has come or the time is up."""
+        return self.signum is not None or self.time_up
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[None]:
-        """Takes the signals over, and gives them back."""
-        before = {number: signal.getsignal(number) for number in SIGNALS}
+        """Takes the signals and the timer over, and gives them back."""
+        before = {number: signal.getsignal(number) for number in (*EXITS, signal.SIGALRM)}
         self.rearm()
+        if self._seconds is not None:
+            signal.setitimer(signal.ITIMER_REAL, max(self._seconds, 1e-3))  # 0 would mean: never
         try:
             yield
         finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             for number, handler in before.items():
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not Python's
 
     def rearm(self) -> None:
         """Takes the signals over again, after a library has."""
-        for number in SIGNALS:
+        for number in (*EXITS, signal.SIGALRM):
             signal.signal(number, self._handle)
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """A stretch that a signal breaks off with KeyboardInterrupt."""
-        if self.requested:
-            raise KeyboardInterrupt("stopped by a signal")
+        """A stretch that the end of the grace period breaks off with KeyboardInterrupt."""
+        if self.overdue:
+            raise KeyboardInterrupt("not ended in time")
         self._interruptible = True
         try:
             yield
         finally:
             self._interruptible = False
 
+    def watch(self, flag: StopFlag) -> None:
+        """From now on `flag` is set when the run is to stop: at once, if it is already; what an earlier run left is cleared."""
+        flag.clear()
+        self._flags.add(flag)
+        if self.requested:
+            flag.set()
+
+    def forget(self, flag: StopFlag) -> None:
+        """The cell of `flag` has ended."""
+        self._flags.discard(flag)
+        with contextlib.suppress(OSError):  # the next run clears it
+            flag.clear()
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if self.requested:
-            if sys.stderr.isatty():
-                os.write(sys.stderr.fileno(), SHOW_CURSOR)
-            os._exit(128 + number)  # Ray's processes die with their parent
-        self.signum = number
+        if number == signal.SIGALRM:
+            if self.requested:
+                self._break_off()
+            else:
+                self.time_up = True
+                self._ask("the time is up")
+        elif self.signum is not None:
+            _end_now(EXITS[number])
+        else:
+            asked_before, self.signum = self.requested, number
+            if not asked_before:
+                self._ask(signal.Signals(number).name)
+
+    def _ask(self, why: str) -> None:
+        if self._grace > 0:
+            _say(f"{why}: running cells finish their step and save, {self._grace:.0f} s at most; a second signal ends at once.")
+        try:
+            for flag in list(self._flags):
+                flag.set()
+        except OSError as error:  # a full disk: nobody could be asked, and nothing be saved
+            _say(f"the cells cannot be asked to stop ({error.strerror}) and are broken off.")
+            self._break_off()
+        if self._grace > 0:
+            signal.setitimer(signal.ITIMER_REAL, self._grace)
+        else:
+            self._break_off()
+
+    def _break_off(self) -> None:
+        """What is interruptible ends by KeyboardInterrupt; where that was of no use for another grace period, the process ends."""
+        if self.overdue and self._interruptible:
+            _end_now(EXITS[self.signum] if self.signum is not None else Exit.INCOMPLETE)
+        self.overdue = True
+        if self._grace > 0:
+            signal.setitimer(signal.ITIMER_REAL, self._grace)
         if self._interruptible:
-            raise KeyboardInterrupt("stopped by a signal")
+            raise KeyboardInterrupt("not ended in time")
+
+
+def _say(text: str) -> None:
+    """A line on standard error from a signal handler, where Python's own streams may be in use."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"\n{text}\n".encode())
+
+
+def _end_now(code: Exit) -> None:
+    if sys.stderr.isatty():
+        os.write(2, SHOW_CURSOR.encode())
+    os._exit(code)  # Ray's processes die with their parent

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import models
-from suite import checkpoint
+from suite import tensor_file
 from suite.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def read(path: Path) -> Weights:
 
     if not path.is_file():
         raise SuiteError(f"there is no weights file {path}.", exit=Exit.NOT_READY)
-    held = checkpoint.read(path)
+    held = tensor_file.read(path)
     about = held.pop("metadata", None)
     said = str(about.get("model", "")) if isinstance(about, Mapping) else ""
     if "network" in held and "fingerprint" in held:  # of a cell that is being trained
@@ -149,7 +149,7 @@ def write(path: Path, network: RestorationNet, model: str, form: Format, key: st
     names = official_names(network)
     tensors = {names[ours]: value.detach().cpu().contiguous() for ours, value in network.state_dict().items()}
     if form == "official":
-        checkpoint.write(path, {key: tensors})
+        tensor_file.write(path, {key: tensors})
     else:
-        checkpoint.write_safetensors(path, tensors, {"format": "pt", "model": model, "format_version": FORMAT_VERSION, "key": key})
+        tensor_file.write_safetensors(path, tensors, {"format": "pt", "model": model, "format_version": FORMAT_VERSION, "key": key})
     return len(tensors)

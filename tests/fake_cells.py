@@ -15,6 +15,7 @@ from suite.cell import run_cell as real_cell
 from suite.errors import SuiteError
 from suite.record import ImageScore, Provenance, Record
 from suite.spec import RunSpec
+from suite.stop import StopFlag, Stopped
 
 CELL = "fake_cells:run_cell"
 VARIABLE = "SUITE_TEST_CELLS"
@@ -39,6 +40,9 @@ def run_cell(of, context):
     if behaviour == "real":
         yield from real_cell(of, context)
         return
+    if behaviour == "trains":
+        yield from trained(of, context)
+        return
     for iteration in range(1, of.iterations + 1):
         yield Progress(of.fingerprint, "training", iteration, of.iterations, loss=1 / iteration)
     if behaviour == "raises":
@@ -53,9 +57,13 @@ def run_cell(of, context):
         os._exit(9)
     if behaviour == "ends":
         return
-    while behaviour == "slow":
+    flag, saved = StopFlag.of(context.work), context.work / "saved"
+    while behaviour == "deaf" or (behaviour == "slow" and not saved.exists()):
         (context.work / "checkpoint").touch()
         time.sleep(0.05)
+        if behaviour == "slow" and flag.requested():
+            saved.touch()
+            raise Stopped("saved")
         yield Progress(of.fingerprint, "training", of.iterations, of.iterations)
     while behaviour == "stubborn":
         try:
@@ -65,6 +73,24 @@ def run_cell(of, context):
             (context.work / "asked").touch()
     yield Progress(of.fingerprint, "evaluating", of.iterations, of.iterations)
     yield record(of, attempt=context.attempt, score=deterministic_score(of), provenance=provenance(context))
+
+
+def trained(of, context):
+    """Trains a tiny network on pictures of noise, as a cell does; the score is told by its weights."""
+    from suite.data.degradations import degradation
+    from suite.data.sampler import PatchSampler
+    from suite.train import begin, train
+
+    pixels = np.random.default_rng(0).integers(0, 256, size=(48, 48, 3), dtype=np.uint8)
+    sampler = PatchSampler([("noise", pixels)], degradation("bicubic-x2"), of.patch, of.seed, rotate=True)
+    run = begin(of)
+    flag = StopFlag.of(context.work)
+    for _ in train(run, sampler, [], context.work, stop=flag.requested):
+        yield Progress(of.fingerprint, "training", run.iteration, of.iterations)
+    if run.iteration < of.iterations:
+        raise Stopped("saved")
+    score = float(sum(tensor.double().abs().sum() for tensor in run.network.state_dict().values()))
+    yield record(of, attempt=context.attempt, score=score, provenance=provenance(context))
 
 
 def deterministic_score(of):

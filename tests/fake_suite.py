@@ -1,13 +1,17 @@
 """`python -m suite` with the cells of fake_cells.py; run in a process of its own by tests/test_launch.py."""
 
 import dataclasses
+import os
 import sys
 
 import fake_cells
 
-from suite import cli
+from suite import cli, stop
 
 if __name__ == "__main__":
     real_how = cli._how
-    cli._how = lambda *arguments: dataclasses.replace(real_how(*arguments), cell=fake_cells.CELL)
+    grace = float(os.environ.get("SUITE_TEST_GRACE", stop.GRACE_SECONDS))
+    cli._how = lambda *arguments: dataclasses.replace(real_how(*arguments), cell=fake_cells.CELL, grace=grace)
+    if os.environ.get("SUITE_TEST_DISK") == "another":  # than the cells': the driver's file does not reach them
+        stop.Stop.watch = lambda *_: None
     sys.exit(cli.main())

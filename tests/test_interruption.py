@@ -1,8 +1,11 @@
 """Runs in processes of their own, killed and stopped: no cell is lost, nothing stays behind, the same command continues."""
 
 import contextlib
+import http.client
+import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,7 +45,8 @@ def command(folder, launcher):
 def started(folder, launcher, behaviours, *words, **variables):
     """The command, running; killed at the end, if it has not ended. `behaviours` by model; the others are good."""
     (folder / "home").mkdir(exist_ok=True)
-    paths = {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}", "HOME": str(folder / "home")}
+    found = filter(None, [str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH")])
+    paths = {"PYTHONPATH": os.pathsep.join(found), "HOME": str(folder / "home")}
     environment = os.environ | paths | {fake_cells.VARIABLE: json.dumps(behaviours)} | variables
     with subprocess.Popen(
         [*command(folder, launcher), *words], env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -57,8 +61,8 @@ def done_files(folder):
     return sorted((folder / "runs").glob("*.done.json"))
 
 
-def checkpoints(folder):
-    return list((folder / "runs" / "work").glob("*/checkpoint"))
+def checkpoints(folder, name="checkpoint"):
+    return list((folder / "runs" / "work").glob(f"*/{name}"))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
@@ -86,6 +90,7 @@ def test_a_killed_driver_and_a_stopped_one_lose_no_cell(tmp_path):
     assert second.returncode == Exit.TERMINATED, errors
     assert output.startswith("2 of 4 cells done (2 before), stopped by SIGTERM; the same command continues; report: ")
     assert "Traceback" not in errors
+    assert checkpoints(tmp_path, "saved")
     wait_for(lambda: not any(map(alive, family)), "Ray's processes to end with their driver")
     assert ray_folders(driver.pid) == ray_folders(second.pid) == []  # the killed driver's is cleared, too
 
@@ -108,19 +113,27 @@ sys.stdin.read()
 """
 
 
-def test_a_cluster_that_is_there_is_joined_and_left_as_it_was(tmp_path):
+def test_a_cluster_that_is_there_is_joined_asked_to_stop_over_the_network_and_left_as_it_was(tmp_path):
     ray = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    cells = {fake_cells.VARIABLE: json.dumps({"mambair-sr-x2.no-conv": "slow"}), "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
     with (
         tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder,  # Ray's sockets need a short path
         subprocess.Popen(
-            [sys.executable, "-c", CLUSTER, folder], env=os.environ | ray, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", CLUSTER, folder], env=os.environ | ray | cells, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as cluster,
     ):
         address = cluster.stdout.readline().strip()
+        with started(tmp_path, "ray", {}, "--address", address, **ray, SUITE_TEST_DISK="another") as driver:
+            wait_for(lambda: checkpoints(tmp_path), "a cell to be under way")
+            driver.send_signal(signal.SIGTERM)
+            output, errors = driver.communicate(timeout=PATIENCE)
+        assert driver.returncode == Exit.TERMINATED, errors
+        assert "stopped by SIGTERM; the same command continues" in output
+        assert len(checkpoints(tmp_path, "saved")) == 1
         with started(tmp_path, "ray", {}, "--address", address, **ray) as driver:
             output, errors = driver.communicate(timeout=PATIENCE)
         assert driver.returncode == Exit.DONE, errors
-        assert output.startswith("4 of 4 cells done; report: ")
+        assert output.startswith("4 of 4 cells done")
         assert cluster.poll() is None
         cluster.communicate(timeout=PATIENCE)
 
@@ -133,18 +146,75 @@ def test_ctrl_c_ends_in_order_and_the_same_command_continues(tmp_path):
     assert driver.returncode == Exit.INTERRUPTED, errors
     assert output.startswith("1 of 4 cells done, stopped by SIGINT; the same command continues; report: ")
     assert "Traceback" not in errors
+    assert "SIGINT: running cells finish their step and save, 30 s at most; a second signal ends at once." in errors
     assert (tmp_path / "report" / "index.html").is_file()
-    assert len(done_files(tmp_path)) == 1
+    assert len(done_files(tmp_path)) == len(checkpoints(tmp_path, "saved")) == 1
+    assert not checkpoints(tmp_path, "stop")
 
 
 def test_a_second_ctrl_c_kills_at_once(tmp_path):
-    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "stubborn"}) as driver:
+    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "deaf"}) as driver:
         wait_for(lambda: checkpoints(tmp_path), "the first cell to be under way")
         driver.send_signal(signal.SIGINT)
-        wait_for(lambda: list((tmp_path / "runs" / "work").glob("*/asked")), "the cell to refuse")
+        wait_for(lambda: checkpoints(tmp_path, "stop"), "the cell to be asked")
         driver.send_signal(signal.SIGINT)
         driver.communicate(timeout=PATIENCE)
     assert driver.returncode == Exit.INTERRUPTED
+
+
+def test_a_cell_that_cannot_be_broken_off_ends_with_the_process_after_two_grace_periods(tmp_path):
+    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "stubborn"}, SUITE_TEST_GRACE="0.5") as driver:
+        wait_for(lambda: checkpoints(tmp_path), "the first cell to be under way")
+        driver.send_signal(signal.SIGTERM)
+        driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == Exit.TERMINATED
+    assert checkpoints(tmp_path, "asked")
+
+
+@pytest.mark.parametrize("launcher", ["ray", "inline"])
+def test_a_batch_system_s_warning_to_every_process_reaches_only_the_driver_and_the_cells_save(tmp_path, launcher):
+    slow = {"mambair-sr-x2.no-conv": "slow"}
+    with started(tmp_path, launcher, slow) as driver:
+        wait_for(lambda: checkpoints(tmp_path), "a cell to be under way")
+        for process in [*descendants(driver.pid), driver.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGUSR1)
+        output, errors = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == Exit.PREEMPTED == 138, errors
+    assert "stopped by SIGUSR1; the same command continues; report: " in output or "no report" in output
+    assert checkpoints(tmp_path, "saved")
+    assert not checkpoints(tmp_path, "stop")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_the_dashboard_is_for_this_machine_alone_and_wants_its_token(tmp_path):
+    if importlib.util.find_spec("aiohttp_cors") is None:
+        pytest.skip("needs what Ray's dashboard needs: pip install -e '.[dashboard]'")
+    with started(tmp_path, "ray", {"mambair-sr-x2.no-conv": "slow"}, "--dashboard") as driver:
+        line = next(line for line in driver.stderr if line.startswith("Ray's dashboard, on this machine alone: "))
+        port, token = re.search(r"http://127\.0\.0\.1:(\d+), token (\w{64})$", line.strip()).groups()
+        wait_for(lambda: checkpoints(tmp_path), "a cell to be under way")
+        assert listening_elsewhere(descendants(driver.pid)) == []
+        answers = []
+        for headers in ({}, {"Authorization": f"Bearer {token}"}):
+            connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=PATIENCE)
+            connection.request("GET", "/api/version", headers=headers)
+            answers.append(connection.getresponse().status)
+            connection.close()
+        assert answers == [401, 200]
+        driver.send_signal(signal.SIGTERM)
+        driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == Exit.TERMINATED
+
+
+@pytest.mark.parametrize("launcher", ["ray", "inline"])
+def test_a_cell_that_does_not_listen_is_killed_after_the_grace_period_alone(tmp_path, launcher):
+    deaf = {"mambair-sr-x2.no-conv": "deaf"}
+    with started(tmp_path, launcher, deaf, "--only", "no-conv", "--max-hours", str(4 / 3600), SUITE_TEST_GRACE="2") as driver:
+        output, errors = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == Exit.INCOMPLETE, errors
+    assert "stopped for the time is up; the same command continues" in output
+    assert "the time is up: running cells finish their step and save, 2 s at most" in errors
 
 
 def test_a_run_with_a_failed_cell_says_so_and_still_reports(tmp_path):

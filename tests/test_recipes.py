@@ -8,7 +8,7 @@ from torch import nn
 
 from models.base import count_parameters
 from models.discriminator import Discriminator
-from suite import checkpoint, grids, losses, train
+from suite import checkpoint, grids, losses, tensor_file, train
 from suite.cell import CellContext, run_cell
 from suite.data.degradations import degradation
 from suite.data.sampler import PatchSampler
@@ -200,7 +200,8 @@ def test_a_progressive_recipe_goes_through_all_its_stages(folders, tmp_path):
     record = finish(of, context(tmp_path))
     assert [point.iteration for point in record.history] == [1, 2, 3, 4, 5, 6]
     kept = torch.load(tmp_path / "weights" / f"{of.fingerprint}.pt", weights_only=True)
-    assert kept["metadata"] == {"model": of.model, "fingerprint": of.fingerprint, "iteration": 6, "recipe": ""}
+    digest = checkpoint.tensors_sha256(kept["params"])
+    assert kept["metadata"] == {"model": of.model, "fingerprint": of.fingerprint, "iteration": 6, "recipe": "", "tensors_sha256": digest}
 
 
 def test_a_gan_recipe_trains_both_sides_and_goes_on_bit_for_bit(folders, tmp_path, monkeypatch):
@@ -276,6 +277,6 @@ def test_a_damaged_start_is_told(folders, tmp_path):
     of = spec(folders, start="1" * 16)
     with pytest.raises(SuiteError, match="is damaged, or not a checkpoint"):
         finish(of, context(tmp_path, weights=path.parent))
-    checkpoint.write(path, {"params": {"x": torch.zeros(1)}})
+    tensor_file.write(path, {"params": {"x": torch.zeros(1)}})
     with pytest.raises(SuiteError, match="does not fit the network that is to begin with it"):
         finish(of, context(tmp_path, weights=path.parent))
