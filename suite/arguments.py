@@ -119,7 +119,7 @@ def _add_run(verb: argparse.ArgumentParser) -> None:
         "--cpus-per-cell",
         type=int,
         metavar="N",
-        help="threads of a cell (default: this machine's cores shared among the selected cells; 1 on a cluster)",
+        help="threads of a cell, or of each of its workers (default: this machine's cores shared among them; 1 on a cluster)",
     )
     how.add_argument(
         "--micro-batch",
@@ -131,11 +131,25 @@ def _add_run(verb: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--recompute", action="store_true", help="compute activations again for the gradient: less memory, more time, the same numbers"
     )
+    how.add_argument(
+        "--rehearse", action="store_true", help="try the largest pass before training, and say what fits if it does not (on a GPU: always)"
+    )
     how.add_argument("--dry-run", action="store_true", help="print the cells, what is done, and an estimate; run nothing")
+    _add_workers(verb.add_argument_group("several workers for each cell, by Ray Train"))
     out = verb.add_argument_group("what comes out")
     _add_ledger(out)
     out.add_argument("--report", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
     _add_json(out)
+
+
+def _add_workers(group: argparse._ActionsContainer) -> None:
+    group.add_argument("--workers-per-trial", type=int, default=1, metavar="N", help="workers that share each batch (default: %(default)s)")
+    group.add_argument("--gpus-per-worker", type=int, metavar="G", help="GPUs of each worker (default: 1 with --device cuda, 0 on the CPU)")
+    group.add_argument(
+        "--storage",
+        metavar="PATH|URI",
+        help="where their checkpoints go: a folder that all machines have, or a URI such as s3://bucket/folder (default: the ledger's)",
+    )
 
 
 def _add_list(verb: argparse.ArgumentParser) -> None:
