@@ -1,0 +1,246 @@
+"""Several workers train a cell as one does, whatever befalls them: over gloo, by Ray Train, on processors alone."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import fake_cells
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from processes import PATIENCE, command_line, descendants, parent_of, wait_for
+
+from suite import launch, losses, workers
+from suite.cell import CellContext, Progress, run_cell
+from suite.machine import cores
+from suite.record import Record
+from suite.spec import RunSpec
+from suite.stop import Stop
+
+TESTS = Path(__file__).resolve().parent
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.skipif(cores() < 2, reason="two workers need two processor cores"),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),
+]
+
+
+def pictures(folder):
+    random = np.random.default_rng(0)
+    found = {}
+    for split in ("train", "validation", "test"):
+        (folder / split).mkdir()
+        for index in range(2):
+            smooth = np.kron(random.integers(0, 256, (8, 9, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+            Image.fromarray(smooth).save(folder / split / f"{split}{index}.png")
+        found[f"{split}_set"] = str(folder / split)
+    return found
+
+
+def specs(sets):
+    """Cells by name: both designs, all that one batch has in common for its images, and both sides of a GAN."""
+    x2 = {"task": "sr-x2", "model": "mambair-light-x2-tiny"}  # has stochastic depth
+    x4 = {"task": "sr-x4", "model": "vmambair-realsr-x4-tiny"}
+    base = {"budget": "quick", "backend": "numba", "protocol": "sr-y@1", "iterations": 50, "batch": 4, "patch": 16, "lr": 1e-3} | sets
+    gan = {"loss": "l1+perceptual+gan", "discriminator_lr": 1e-3, "ema_decay": 0.9, "batch": 2, "patch": 32, "iterations": 4}
+    return {
+        "mambair": RunSpec(**base | x2 | {"mixup": 1.2, "stages": ((25, 16, 4), (25, 24, 2))}),
+        "vmambair": RunSpec(**base | x4 | {"batch": 3, "patch": 32, "ema_decay": 0.9, "clip_norm": 0.5}),  # 1 image and 2
+        "passes": RunSpec(**base | x2 | {"seed": 1}),
+        "gan": RunSpec(**base | x4 | gan),
+    }
+
+
+def job(folder, of, count=2, **fields):
+    context = CellContext(
+        work=folder / "work" / of.fingerprint, threads=1, launcher="ray", backend_reason="a test", workers=count, **fields
+    )  # fmt: skip
+    return launch.Job(of, context)
+
+
+@contextlib.contextmanager
+def told(**variables):
+    """The environment of Ray's processes: where the tests are, a controller that looks often, and `variables`."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"PYTHONPATH": str(TESTS), "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2", **variables}.items():
+            patch.setenv(name, value)
+        yield
+
+
+def events(jobs, stop=None, address=None):
+    yield from launch.run(jobs, "ray", stop or Stop(), address=address, cell=fake_cells.SHARED_CELL)
+
+
+def weights(folder, of):
+    kept = torch.load(folder / "work" / "weights" / f"{of.fingerprint}.pt", weights_only=True)
+    return kept["params_ema" if of.ema_decay else "params"]
+
+
+def curve(record):
+    assert record.status == "done", record.error
+    return [point.loss for point in record.history]
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    return specs(pictures(tmp_path_factory.mktemp("pictures")))
+
+
+@pytest.fixture(scope="module")
+def together(cells, tmp_path_factory):
+    """The folder and the records of all cells by two workers, in one Ray, undisturbed."""
+    folder = tmp_path_factory.mktemp("together")
+    micro = {"passes": 1}
+    jobs = [job(folder, of, micro_batch=micro.get(name, 0)) for name, of in cells.items()]
+    with told():
+        seen = list(events(jobs))
+    names = {of.fingerprint: name for name, of in cells.items()}
+    return folder, {names[event.fingerprint]: event for event in seen if isinstance(event, Record)}, seen
+
+
+@pytest.mark.parametrize("name", ["mambair", "vmambair", "passes", "gan"])
+def test_two_workers_train_as_one(name, cells, together, tmp_path, monkeypatch):
+    monkeypatch.setattr(losses, "perceptual", fake_cells.random_perceptual)
+    folder, records, _ = together
+    of = cells[name]
+    *_, alone = run_cell(of, job(tmp_path, of, count=1).context)
+    assert curve(records[name]) == pytest.approx(curve(alone), rel=1e-5)
+    assert [point.parts for point in records[name].history] == [pytest.approx(point.parts, rel=1e-4) for point in alone.history]
+    for ours, theirs in zip(weights(folder, of).values(), weights(tmp_path, of).values(), strict=True):
+        assert torch.isclose(ours, theirs, rtol=1e-3, atol=1e-4).double().mean() > 0.99  # Adam makes much of a gradient near zero
+    ours, theirs = (record.scores[0].metrics["PSNR-Y"] for record in (records[name], alone))
+    assert ours == pytest.approx(theirs, abs=1e-2)
+    assert len(records[name].iteration_seconds) == of.iterations
+
+
+def test_progress_streams_from_the_first_worker(cells, together):
+    of = cells["vmambair"]
+    seen = [event for event in together[2] if isinstance(event, Progress) and event.fingerprint == of.fingerprint]
+    assert [event.note for event in seen if event.note] == ["2 workers"]
+    training = [event for event in seen if event.state == "training"]
+    assert training
+    assert training[-1].loss is not None
+    assert seen[-1].state == "evaluating"
+
+
+def processes_named(part, driver=None):
+    return {process for process in descendants(driver or os.getpid()) if part in command_line(process)}
+
+
+def until(stream, iteration):
+    """Consumes events until a worker has come so far, past its first checkpoints."""
+    for event in stream:
+        assert not isinstance(event, Record), event.error
+        if event.state == "training" and event.iteration >= iteration:
+            return
+    raise AssertionError("the stream ended")
+
+
+def rest(stream):
+    """The iterations that were told, and the record."""
+    *seen, record = stream
+    return [event.iteration for event in seen if event.state == "training"], record
+
+
+def same(folder, other, of):
+    return all(torch.equal(a, b) for a, b in zip(weights(folder, of).values(), weights(other, of).values(), strict=True))
+
+
+def test_a_killed_worker_costs_no_bit(cells, together, tmp_path):
+    of = cells["mambair"]
+    with told(**{fake_cells.PAUSE: "0.1"}):
+        stream = events([job(tmp_path, of)])
+        until(stream, 20)
+        victim = max(processes_named("RayTrainWorker"))
+        os.kill(victim, signal.SIGKILL)
+        iterations, record = rest(stream)
+    assert curve(record) == curve(together[1]["mambair"])
+    assert same(tmp_path, together[0], of)
+    assert min(iterations) > 1  # not from the start
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits_from_a_storage(cells, together, tmp_path):
+    of, stop = cells["mambair"], Stop()
+    where = {"storage": (tmp_path / "storage").as_uri()}
+    with told(**{fake_cells.PAUSE: "0.1"}):
+        stream = events([job(tmp_path, of, **where)], stop)
+        until(stream, 20)
+        stop.signum = signal.SIGTERM
+        assert list(stream) == []
+    shutil.rmtree(tmp_path / "work")  # nothing but the storage is needed
+    with told():
+        iterations, record = rest(events([job(tmp_path, of, **where)]))
+    assert curve(record) == curve(together[1]["mambair"])
+    assert same(tmp_path, together[0], of)
+    assert min(iterations) > 10
+    assert list((tmp_path / "storage" / of.fingerprint).glob("checkpoint_*/checkpoint.pt"))
+    workers.clear(where["storage"], of.fingerprint)
+    assert list((tmp_path / "storage").iterdir()) == []
+    workers.clear(where["storage"], of.fingerprint)
+
+
+CLUSTER = """
+import sys
+from ray.cluster_utils import Cluster
+each = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "node_ip_address": "127.0.0.1", "temp_dir": sys.argv[1]}
+cluster = Cluster(initialize_head=True, head_node_args={**each, "include_dashboard": False})
+for _ in range(2):
+    cluster.add_node(**each)
+cluster.wait_for_nodes()
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+@contextlib.contextmanager
+def cluster():
+    """Three machines of one processor each, on the loopback interface; gives the address and the process that holds them."""
+    with (
+        tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder,  # Ray's sockets need a short path
+        subprocess.Popen([sys.executable, "-c", CLUSTER, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder,
+    ):
+        try:
+            yield holder.stdout.readline().strip(), holder.pid
+        finally:
+            family = descendants(holder.pid)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                holder.communicate(timeout=PATIENCE)
+            for process in family:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+
+
+def test_a_machine_that_is_lost_costs_no_bit(cells, together, tmp_path):
+    of = cells["mambair"]
+    quiet = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    paths = {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}", "GLOO_SOCKET_IFNAME": "lo"}
+    with told(**quiet, **paths, **{fake_cells.PAUSE: "0.1"}), cluster() as (address, holder):
+        stream = events([job(tmp_path, of)], address=address)
+        until(stream, 20)
+        machines = {parent_of(worker) for worker in processes_named("RayTrainWorker", holder)}
+        assert len(machines) == 2
+        (cell,) = {parent_of(controller) for controller in processes_named("TrainController", holder)}
+        lost = (machines - {cell}).pop()
+        for process in (lost, *descendants(lost)):
+            os.kill(process, signal.SIGKILL)
+        iterations, record = rest(stream)
+        wait_for(lambda: not descendants(lost), "the machine to be gone")
+    assert curve(record) == curve(together[1]["mambair"])
+    assert same(tmp_path, together[0], of)
+    assert min(iterations) > 1
+
+
+def test_an_error_that_would_come_again_ends_the_cell_in_words(cells, tmp_path):
+    broken = cells["mambair"].model_copy(update={"lr": 1e30, "iterations": 6, "stages": ()})
+    with told():
+        *_, record = events([job(tmp_path, broken)])
+    assert record.status == "failed"
+    assert record.error.startswith("SuiteError: the loss became")
