@@ -125,15 +125,19 @@ class _Fit:
         return self.thread.is_alive()
 
     def result(self) -> Result:
-        """What came of it; SuiteError where too many workers were lost."""
+        """What came of it; SuiteError where too many workers were lost, RuntimeError where Ray Train itself failed."""
+        import ray.train
+
         outcome = self.outcome[0]
-        if isinstance(outcome, Exception):
-            reason = str(outcome).strip().splitlines()[-1] if str(outcome).strip() else type(outcome).__name__
-            raise SuiteError(
-                f"the workers were lost more than {LOSSES} times; the last time: {reason} The same command goes on from the checkpoint.",
-                exit=Exit.INCOMPLETE,
-            ) from outcome
-        return outcome
+        if not isinstance(outcome, Exception):
+            return outcome
+        if not isinstance(outcome, ray.train.WorkerGroupError):
+            raise RuntimeError(f"Ray Train failed: {outcome}") from outcome
+        reason = (str(outcome).strip().splitlines() or [type(outcome).__name__])[-1]
+        raise SuiteError(
+            f"workers were lost more than {LOSSES} times; the last time: {reason} The same command goes on from the checkpoint.",
+            exit=Exit.INCOMPLETE,
+        ) from outcome
 
 
 def _trainer(work: Work) -> TorchTrainer:
@@ -204,9 +208,9 @@ def _train(work: Work, rank: int) -> None:
 
     spec, context = work.spec, work.context
     folder = context.work / f"worker-{rank}"  # on this machine; only the storage outlives a worker
+    _check_seen(context)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    _check_seen(context)
     row = task(spec.task)
     run, sampler = prepared(spec, context, Share(rank, context.workers, context.micro_batch), load_training(spec.train_set, row))
     begun = ray.train.get_checkpoint()
@@ -237,7 +241,7 @@ def _keep(run: Training, folder: Path) -> None:
 def _check_seen(context: CellContext) -> None:
     """SuiteError where the storage is a folder that this machine does not have."""
     place, name = _place(context)
-    if "://" not in place and not Path(place, name, ".validate_storage_marker").exists():
+    if "://" not in place and not Path(place, name).is_dir():  # the cell made it
         raise SuiteError(f"a worker's machine does not see the checkpoints' folder {place}. {_ADVICE}", exit=Exit.NOT_READY)
 
 
