@@ -128,7 +128,7 @@ def _add_run(verb: argparse.ArgumentParser) -> None:
         "--cpus-per-cell",
         type=int,
         metavar="N",
-        help="threads of a cell (default: this machine's cores shared among the selected cells; 1 on a cluster)",
+        help="threads of a cell, or of each of its workers (default: this machine's cores shared among them; 1 on a cluster)",
     )
     how.add_argument(
         "--micro-batch",
@@ -141,7 +141,11 @@ def _add_run(verb: argparse.ArgumentParser) -> None:
         "--recompute", action="store_true", help="compute activations again for the gradient: less memory, more time, the same numbers"
     )
     _add_limits(how)
+    how.add_argument(
+        "--rehearse", action="store_true", help="try the largest pass before training, and say what fits if it does not (on a GPU: always)"
+    )
     how.add_argument("--dry-run", action="store_true", help="print the cells, what is done, and an estimate; run nothing")
+    _add_workers(verb.add_argument_group("several workers for each cell, by Ray Train"))
     out = verb.add_argument_group("what comes out")
     _add_ledger(out)
     out.add_argument("--report", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
@@ -153,7 +157,24 @@ def _add_limits(how: argparse._ActionsContainer) -> None:
         "--max-hours", type=hours, metavar="H", help="after H hours cells save and end, exit code 4; the same command continues"
     )
     how.add_argument(
+        "--track",
+        action="append",
+        choices=("tensorboard", "mlflow"),
+        default=[],
+        help="tell it of the training, too (default: TensorBoard, where it is installed); may be repeated",
+    )
+    how.add_argument(
         "--dashboard", action="store_true", help="Ray's web page of this run, on this machine alone (pip install 'ray[default]')"
+    )
+
+
+def _add_workers(group: argparse._ActionsContainer) -> None:
+    group.add_argument("--workers-per-trial", type=int, default=1, metavar="N", help="workers that share each batch (default: %(default)s)")
+    group.add_argument("--gpus-per-worker", type=int, metavar="G", help="GPUs of each worker (default: 1 with --device cuda, 0 on the CPU)")
+    group.add_argument(
+        "--storage",
+        metavar="PATH|URI",
+        help="where their checkpoints go: a folder that all machines have, or a URI such as s3://bucket/folder (default: the ledger's)",
     )
 
 

@@ -1,17 +1,18 @@
 """One cell, from spec to record: the pure function that launchers run.
 
 `run_cell(spec, context)` is a generator: it yields `Progress` while it works and, last, a `Record`. It knows nothing of
-Ray, the ledger or the terminal, so that the inline and the Ray launcher give equal records.
+Ray, the ledger or the terminal, so that the inline and the Ray launcher give equal records. Where several workers train the
+cell, suite.workers does that part with them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from suite import machine
 from suite.data.degradations import degradation
@@ -19,10 +20,19 @@ from suite.data.sampler import PatchSampler
 from suite.data.sets import Pair, TrainingSet, check_disjoint, checksum, load_pairs, load_training, pair_images
 from suite.protocols import Protocol
 from suite.recipes import RECIPES
-from suite.record import ProtocolUsed, Provenance, Record
+from suite.record import HistoryPoint, ProtocolUsed, Provenance, Record
+from suite.share import Share
 from suite.spec import RunSpec
 from suite.start import save_weights, starting_weights, weights_file
+from suite.stop import StopFlag, Stopped
 from suite.tasks import Task
+from suite.tracking import Tracker, strip, tracker
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from suite.data.sampler import PatchSampler
+    from suite.train import Training
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,12 @@ class CellContext:
     weights: Path | None = None  # absolute folder for the weights of finished cells; None: beside `work`
     micro_batch: int = 0  # images of a pass through the network; 0: a worker's whole share of the batch
     recompute: bool = False  # activations of blocks: less memory, more time
+    workers: int = 1  # that train it together, by Ray Train where there is more than one
+    gpus: int = 0  # of each worker
+    storage: str = ""  # path or URI under which several workers keep checkpoints; empty: `work`
+    rehearse: bool = False  # the largest pass before training; on a GPU always
+    logs: Path | None = None  # absolute folder for what is told while cells train; None: beside `work`
+    track: tuple[str, ...] = ()  # kinds of suite.tracking.KINDS that are told, beside lines of JSON
 
     @property
     def weights_folder(self) -> Path:
@@ -59,7 +75,7 @@ class CellContext:
 
 
 @dataclass(frozen=True)
-class _Data:
+class Data:
     """The images of a cell, checked not to overlap."""
 
     train: TrainingSet
@@ -71,7 +87,7 @@ class _Data:
 def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]:
     """Trains `spec` (or goes on from its checkpoint), measures it on the test set, and counts the full-size model's cost."""
     from models.base import count_parameters
-    from suite import cost, evaluate, metrics, train
+    from suite import cost, evaluate, metrics
     from suite.networks import restorer_of
     from suite.protocols import protocol
     from suite.receptive_field import receptive_field
@@ -83,15 +99,8 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
     full_cost = cost.full_size_cost(spec.model)
 
-    share = train.Share(micro_batch=context.micro_batch)
-    run = train.begin(spec, share, starting_weights(spec, context.weights_folder), recompute=context.recompute)
-    sampler = sampler_of(spec, task, data.train)
-    loss = psnr = None
-    for point in train.train(run, sampler, data.validation, context.work):
-        if point is not None:
-            loss, psnr = point.loss, point.validation.get(rule.fidelity[0], psnr)
-        left = (spec.iterations - run.iteration) * _typical(run.seconds)
-        yield Progress(spec.fingerprint, "training", run.iteration, spec.iterations, loss, psnr, left)
+    run = yield from (_train_alone(spec, context, data) if context.workers == 1 else _train_together(spec, context, data))
+    loss, psnr = _shown(run, rule)
 
     save_weights(weights_file(context.weights_folder, spec.fingerprint), run)
     yield Progress(spec.fingerprint, "evaluating", spec.iterations, spec.iterations, loss, psnr)
@@ -118,6 +127,79 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     )
 
 
+def _train_alone(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:
+    from suite import train
+
+    run, sampler = prepared(spec, context, Share(micro_batch=context.micro_batch), data.train)
+    flag = StopFlag.of(context.work)
+    with tracker(context.work, context.logs or context.work.parent / "logs", spec, context.track) as told:
+        steps = train.train(run, sampler, data.validation, context.work, stop=flag.requested)
+        yield from training_progress(run, _told(run, steps, told, data.validation))
+        if run.iteration < spec.iterations:
+            raise Stopped(f"{spec.label} was asked to stop at iteration {run.iteration}")
+    return run
+
+
+def _told(run: Training, steps: Iterator[HistoryPoint | None], told: Tracker, validation: list[Pair]) -> Iterator[HistoryPoint | None]:
+    """The steps as they come, each point of the curve told to the trackers, with a picture where it was validated."""
+    from suite.rates import rate
+
+    begun = False
+    for point in steps:
+        if not begun:
+            told.begin(run.iteration - 1)
+            begun = True
+        if point is not None:
+            seconds = {"seconds of an iteration": _typical(run.seconds), "learning rate": rate(run.spec, point.iteration - 1)}
+            told.point(point.iteration, {"loss": point.loss, **point.parts, **point.validation, **seconds})
+            if point.validation and validation:
+                told.images(point.iteration, f"{validation[0].name}: input, output, target", _strip(run, validation[0]))
+        yield point
+
+
+def _strip(run: Training, pair: Pair) -> np.ndarray:
+    from suite.networks import restorer_of
+
+    restored = restorer_of(run.evaluated)(pair.lq)
+    run.network.train()
+    return strip([pair.lq, restored, pair.hq])
+
+
+def _train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:
+    from suite import workers
+
+    return (yield from workers.train_together(spec, context, data))
+
+
+def prepared(spec: RunSpec, context: CellContext, share: Share, images: TrainingSet) -> tuple[Training, PatchSampler]:
+    """The training at its start, rehearsed where that is due, and what draws its patches from `images`."""
+    from suite import rehearsal, train
+    from suite.tasks import task as task_row
+
+    sampler = sampler_of(spec, task_row(spec.task), images)
+    run = train.begin(spec, share, starting_weights(spec, context.weights_folder), recompute=context.recompute)
+    if context.rehearse or spec.device == "cuda":
+        rehearsal.rehearse(run, recompute=context.recompute)
+    return run, sampler
+
+
+def training_progress(run: Training, steps: Iterator[HistoryPoint | None]) -> Iterator[Progress]:
+    """One event for each of the `steps` of `run`."""
+    from suite.protocols import protocol
+
+    spec, rule = run.spec, protocol(run.spec.protocol)
+    for _ in steps:
+        left = (spec.iterations - run.iteration) * _typical(run.seconds)
+        yield Progress(spec.fingerprint, "training", run.iteration, spec.iterations, *_shown(run, rule), left)
+
+
+def _shown(run: Training, rule: Protocol) -> tuple[float | None, float | None]:
+    """The latest loss and PSNR of the curve; None where there is none yet."""
+    loss = run.history[-1].loss if run.history else None
+    psnr = (point.validation[rule.fidelity[0]] for point in reversed(run.history) if rule.fidelity[0] in point.validation)
+    return loss, next(psnr, None)
+
+
 def sampler_of(spec: RunSpec, task: Task, images: TrainingSet) -> PatchSampler:
     """What draws the batches of `spec`, at its largest patch."""
     largest = max(patch for _, patch, _ in (*spec.stages, (0, spec.patch, 0)))
@@ -125,7 +207,7 @@ def sampler_of(spec: RunSpec, task: Task, images: TrainingSet) -> PatchSampler:
     return PatchSampler(images.images, degradation(task.degradation), largest, spec.seed, rotate=rotate, low=images.low)
 
 
-def _load(spec: RunSpec, task: Task, rule: Protocol) -> _Data:
+def _load(spec: RunSpec, task: Task, rule: Protocol) -> Data:
     """All images of the cell; SuiteError where some cannot be had, or one is in two splits."""
     train = load_training(spec.train_set, task)
     validation = load_pairs(spec.validation_set, "validation", task, rule)
@@ -136,7 +218,7 @@ def _load(spec: RunSpec, task: Task, rule: Protocol) -> _Data:
         "test": (spec.test_set, pair_images(test)),
     }
     check_disjoint(splits)
-    return _Data(train, validation, test, {f"{split} ({source})": checksum(images) for split, (source, images) in splits.items()})
+    return Data(train, validation, test, {f"{split} ({source})": checksum(images) for split, (source, images) in splits.items()})
 
 
 def provenance(context: CellContext, started: str, checksums: dict[str, str]) -> Provenance:

@@ -72,6 +72,7 @@ def _refuse(message: str, code: Exit) -> Exit:
 
 def _run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.execute import execute, unique
+    from suite.share import sentence
 
     specs, reason = _cells(options)
     specs = unique(specs)
@@ -87,7 +88,11 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
     note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {backends} ({reason}).")
     if left:
         where = f"{how.launcher} at {how.address}" if how.address else how.launcher
-        note(f"launcher {where}, threads per cell: {how.threads}; {expected.sentence(_slots(how, specs))}")
+        each = "cell" if how.workers == 1 else "worker"
+        note(f"launcher {where}, threads per {each}: {how.threads}; {expected.sentence(_slots(how, specs))}")
+        if how.workers > 1 or how.micro_batch:
+            for line in dict.fromkeys(sentence(spec, how.workers, how.micro_batch) for spec in left):
+                note(line)
     outcome = execute(specs, ledger, how)
     page = _render(ledger, options.report)
     if options.json:
@@ -142,6 +147,10 @@ def _scan_cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
         "--micro-batch": options.micro_batch != 0,
         "--recompute": options.recompute,
         "--cpus-per-cell": options.cpus_per_cell is not None,
+        "--rehearse": options.rehearse,
+        "--workers-per-trial": options.workers_per_trial != 1,
+        "--gpus-per-worker": options.gpus_per_worker is not None,
+        "--storage": options.storage is not None,
     }
     refused = [name for name, given in others.items() if given]
     if refused:
@@ -195,8 +204,9 @@ def _ledger(options: argparse.Namespace) -> Ledger:
 
 def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, disk_mib: float) -> How:
     """Launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
-    from suite import machine, scan_cell
+    from suite import machine, scan_cell, tracking
     from suite.execute import How
+    from suite.share import Crew
 
     seconds = None if options.max_hours is None else options.max_hours * 3600
     shown = _dashboard(options)
@@ -206,17 +216,20 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, di
     address = options.address or (os.environ.get("RAY_ADDRESS") or None if options.launcher == "ray" else None)
     if options.address and options.launcher != "ray":
         raise SuiteError(f"--address {options.address} is for --launcher ray, not {options.launcher}.")
+    asked = Crew(options.workers_per_trial, options.gpus_per_worker, options.storage or "")
+    crew = asked.checked(options.launcher, specs)
     cores = machine.cores()
     threads = options.cpus_per_cell
     if threads is None:
         at_once = len(specs) if specs[0].device == "cpu" else min(len(specs), len(machine.gpus()) or 1)
-        threads = 1 if address else max(1, cores // at_once)
+        threads = 1 if address else max(1, cores // (at_once * crew.workers))
     if threads < 1 or (threads > cores and not address):
         raise SuiteError(f"--cpus-per-cell {threads}: this machine has {cores} cores, so it must be 1 to {cores}.")
     if options.micro_batch < 0:
         raise SuiteError(f"--micro-batch {options.micro_batch}: a pass takes at least 1 image; leave it out for the whole batch at once.")
-    passes = {"micro_batch": options.micro_batch, "recompute": options.recompute}
-    return How(options.launcher, threads, reason, address, disk_mib, seconds=seconds, dashboard=shown, **passes)
+    more = {"micro_batch": options.micro_batch, "recompute": options.recompute, "rehearse": options.rehearse}
+    more |= {"workers": crew.workers, "gpus": crew.gpus or 0, "storage": crew.storage, "track": tracking.chosen(options.track)}
+    return How(options.launcher, threads, reason, address, disk_mib, seconds=seconds, dashboard=shown, **more)
 
 
 def _dashboard(options: argparse.Namespace) -> bool:
@@ -235,8 +248,8 @@ def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:
         return 1
     if how.address:
         return None
-    slots = max(1, machine.cores() // how.threads)
-    return slots if specs[0].device == "cpu" else min(slots, len(machine.gpus()) or 1)
+    slots = max(1, machine.cores() // (how.threads * how.workers))
+    return slots if specs[0].device == "cpu" else min(slots, len(machine.gpus()) // how.workers or 1)
 
 
 def _render(ledger: Ledger, destination: Path | None) -> Path | None:

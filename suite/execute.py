@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
-from suite import launch, progress
+from suite import launch, progress, workers
 from suite.attempt import CELL
 from suite.cell import CellContext, Progress
 from suite.checkpoint import prove_writable
@@ -35,6 +35,11 @@ class How:
     grace: float = GRACE_SECONDS  # that cells have to end by themselves when the run is stopped
     seconds: float | None = None  # after which the run is stopped
     dashboard: bool = False  # Ray's
+    workers: int = 1  # that train a cell
+    gpus: int = 0  # of each worker
+    storage: str = ""  # path or URI of the workers' checkpoints; empty: the ledger's work folder
+    rehearse: bool = False
+    track: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,8 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
                     records.append(event)
                     if event.status == "done":
                         ledger.clear_work(event.fingerprint)
+                        if how.storage:
+                            workers.clear(how.storage, event.fingerprint)
                 view.show(event)
     done_now = sum(record.status == "done" for record in records)
     return Outcome(skipped, done_now, len(records) - done_now, len(todo) - len(records), stop.signum, stop.time_up, tuple(records))
@@ -134,4 +141,10 @@ def _context(spec: CellSpec, ledger: Ledger, how: How) -> CellContext:
         weights=ledger.weights,
         micro_batch=how.micro_batch,
         recompute=how.recompute,
+        workers=how.workers,
+        gpus=how.gpus,
+        storage=how.storage,
+        rehearse=how.rehearse,
+        logs=ledger.logs,
+        track=how.track,
     )

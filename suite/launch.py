@@ -1,6 +1,8 @@
 """Launchers: the same attempts at the same cells, one after another in this process or spread by Ray.
 
-This and suite.bell are the only files that know Ray, and Ray only schedules: events stream back to the driver, which keeps the ledger.
+Of the files that know Ray (with suite.bell, which tells cells on a cluster to stop) this one schedules cells: events stream back to the
+driver, which keeps the ledger. Another, suite.workers, trains one cell on several workers; such a cell takes no processor itself while it
+waits for them, and as many cells are under way at a time as have room for all their workers.
 
 `ray` without an address starts a Ray of its own that ends with this process: on the loopback interface alone, without usage
 statistics or log output, in a short temporary folder (its sockets' paths must stay under 107 bytes)
@@ -92,6 +94,8 @@ class _Grid:
     cell: str
     logs: Path | None  # folder of the workers' logs, where it is on this machine
     environment: dict[str, str] | None  # of the workers, where they are not our own
+    waiting: list[_Flight]
+    at_once: int  # flights
     bell: ActorHandle | None = None  # on a cluster
     flights: dict[Any, _Flight] = field(default_factory=dict)
 
@@ -140,14 +144,14 @@ def _on_ray(jobs: Sequence[Job], stop: Stop, where: _Where, cell: str) -> Iterat
     with _own_ray(ray, threads, where.dashboard) if where.address is None else _joined_ray(ray, where.address) as logs:
         stop.rearm()  # ray.init takes SIGTERM
         _check_room(ray, jobs)
-        if where.address is None:
-            grid = _Grid(cell, logs, None)
-        else:
+        bell = environment = None
+        if where.address is not None:
             bell = ray.remote(Bell).options(num_cpus=0).remote()
-            grid = _Grid(cell, logs, thread_environment(threads) | {"PYTHONUNBUFFERED": "1"}, bell)
+            environment = thread_environment(threads) | {"PYTHONUNBUFFERED": "1"}
+        flights = [_Flight(job, datetime.now(UTC)) for job in jobs]
+        grid = _Grid(cell, logs, environment, flights, _at_once(ray, jobs), bell)
         for job in jobs:
             stop.watch(StopFlag.of(job.context.work))
-            _submit(ray, grid, _Flight(job, datetime.now(UTC)))
         try:
             yield from _collect(ray, grid, stop)
         finally:
@@ -274,7 +278,8 @@ def _kept_from_children(signals: set[signal.Signals]) -> Iterator[None]:
 def _worker_environment(threads: int) -> dict[str, str]:
     """What Ray's workers inherit: their threads, and where `suite` and `models` are found whatever their working directory."""
     path = os.environ.get("PYTHONPATH")
-    return thread_environment(threads) | {"PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)}
+    found = {"PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)}
+    return thread_environment(threads) | found | {"GLOO_SOCKET_IFNAME": "lo" if sys.platform.startswith("linux") else "lo0"}
 
 
 @contextlib.contextmanager
@@ -292,22 +297,54 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
 
 
 def _needs(job: Job) -> tuple[int, int]:
-    """CPUs and GPUs that a job takes."""
-    return job.context.threads, int(job.spec.device == "cuda")
+    """CPUs and GPUs that a job's own process takes; that of several workers waits while they train, and measures when they have left."""
+    return (job.context.threads, int(job.spec.device == "cuda")) if job.context.workers == 1 else (0, 0)
+
+
+def _room(ray: ModuleType, context: CellContext) -> int:
+    """How many workers of a job the machines can take together."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    room = 0
+    for node in nodes:
+        cpus = int(node.get("CPU", 0) // context.threads)
+        room += min(cpus, int(node.get("GPU", 0) // context.gpus)) if context.gpus else cpus
+    return room
+
+
+def _at_once(ray: ModuleType, jobs: Sequence[Job]) -> int:
+    """How many jobs are given to Ray at a time: all, but where several workers share one."""
+    if all(job.context.workers == 1 for job in jobs):
+        return len(jobs)
+    return max(1, min(_room(ray, job.context) // job.context.workers for job in jobs))
 
 
 def _check_room(ray: ModuleType, jobs: Sequence[Job]) -> None:
-    """SuiteError where no machine could ever take some job: Ray would wait for ever."""
+    """SuiteError where no machine could ever take some job, or not all its workers at once: Ray would wait for ever."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    have = "; ".join(f"{node.get('CPU', 0):.0f} CPUs, {node.get('GPU', 0):.0f} GPUs" for node in nodes)
     for job in jobs:
-        cpus, gpus = _needs(job)
+        context, (cpus, gpus) = job.context, _needs(job)
         if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
-            have = "; ".join(f"{node.get('CPU', 0):.0f} CPUs, {node.get('GPU', 0):.0f} GPUs" for node in nodes)
             raise SuiteError(
                 f"{job.spec.label} needs {cpus} CPUs and {gpus} GPUs on one machine, and Ray has: {have}. "
                 "Change --cpus-per-cell or --device.",
                 exit=Exit.NOT_READY,
             )
+        if context.workers > 1 and _room(ray, context) < context.workers:
+            raise SuiteError(
+                f"{job.spec.label} needs room for {context.workers} workers of {context.threads} CPUs and {context.gpus} GPUs each, and "
+                f"Ray has: {have}. Change --workers-per-trial, --cpus-per-cell or --gpus-per-worker.",
+                exit=Exit.NOT_READY,
+            )
+
+
+def _beside_gpus(ray: ModuleType) -> object:
+    """Where a cell goes that measures on a GPU without keeping one from its workers: to the machine with most of them."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    best = max(nodes, key=lambda node: node["Resources"].get("GPU", 0))
+    return NodeAffinitySchedulingStrategy(best["NodeID"], soft=True)
 
 
 def _submit(ray: ModuleType, grid: _Grid, flight: _Flight) -> None:
@@ -315,17 +352,19 @@ def _submit(ray: ModuleType, grid: _Grid, flight: _Flight) -> None:
     options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0, "num_returns": "streaming", "name": _task_name(flight)}
     if grid.environment is not None:
         options["runtime_env"] = {"env_vars": grid.environment}
-    if grid.bell is None:
-        stream = ray.remote(attempt).options(**options).remote(flight.job.spec, flight.job.context, grid.cell)
-    else:
-        stream = ray.remote(listening_attempt).options(**options).remote(flight.job.spec, flight.job.context, grid.cell, grid.bell)
+    if flight.job.context.gpus:
+        options["scheduling_strategy"] = _beside_gpus(ray)
+    task, bell = (attempt, ()) if grid.bell is None else (listening_attempt, (grid.bell,))
+    stream = ray.remote(task).options(**options).remote(flight.job.spec, flight.job.context, grid.cell, *bell)
     grid.flights[stream] = flight
 
 
 def _collect(ray: ModuleType, grid: _Grid, stop: Stop) -> Iterator[Progress | Attempt]:
     """Events of all the streams as they come, until all have ended, or not in time after a stop is requested."""
     rung = False
-    while grid.flights and not stop.overdue:
+    while (grid.flights or (grid.waiting and not stop.requested)) and not stop.overdue:
+        while grid.waiting and not stop.requested and len(grid.flights) < grid.at_once:
+            _submit(ray, grid, grid.waiting.pop(0))
         if stop.requested and grid.bell is not None and not rung:
             grid.bell.ring.remote()
             rung = True

@@ -47,6 +47,7 @@ class Ledger:
         self.folder = (results / "runs" if results else Path(folder)).absolute()
         self.work = (work or (results / "work" if results else self.folder / "work")).absolute()
         self.weights = (results / "weights" if results else self.folder / "weights").absolute()
+        self.logs = (results / "logs" if results else self.folder / "logs").absolute()
 
     def entries(self) -> list[Entry]:
         """Every attempt, by fingerprint and number; an absent folder is an empty ledger."""

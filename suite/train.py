@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from suite import checkpoint
+from suite import tensor_file
+from suite.checkpoint import Checkpoints
 from suite.data.degradations import image_rng
 from suite.data.sampler import Batch, PatchSampler
 from suite.data.sets import Pair
 from suite.errors import Exit, SuiteError
 from suite.evaluate import evaluate
 from suite.networks import network_of, restorer_of
+from suite.output import note
 from suite.protocols import protocol
 from suite.rates import discriminator_rate, rate, stage
 from suite.record import HistoryPoint, StartedFrom
+from suite.share import Share
 from suite.spec import RunSpec
 from suite.start import Start
 
@@ -39,25 +42,6 @@ HISTORY_POINTS, VALIDATIONS = 20, 4  # of a run, evenly spread; the last iterati
 CHECKPOINT_SECONDS = 20.0
 
 Parts = dict[str, float]  # terms of a loss by name
-
-
-@dataclass(frozen=True)
-class Share:
-    """What one of `world` workers does of every batch, and in how large passes (0: in one)."""
-
-    rank: int = 0
-    world: int = 1
-    micro_batch: int = 0
-
-    def places(self, batch: int) -> range:
-        """The worker's places in a batch of `batch`."""
-        return range(self.rank * batch // self.world, (self.rank + 1) * batch // self.world)
-
-    def passes(self, batch: int) -> list[range]:
-        """The places of each pass through the network."""
-        mine = self.places(batch)
-        size = self.micro_batch or max(1, len(mine))
-        return [mine[begin : begin + size] for begin in range(0, len(mine), size)]
 
 
 @dataclass
@@ -126,7 +110,7 @@ class Training:
             self.adversary.optimiser.load_state_dict(state["adversary"]["optimiser"])
         torch.set_rng_state(state["rng"])
         if self.spec.device == "cuda":
-            torch.cuda.set_rng_state_all(state["rng_cuda"])
+            torch.cuda.set_rng_state_all(state["rng_cuda"][: torch.cuda.device_count()])  # a worker saw more GPUs, perhaps
         self.history = [HistoryPoint.model_validate(point) for point in state["history"]]
         self.losses, self.seconds = list(state["losses"]), list(state["seconds"])
 
@@ -187,14 +171,17 @@ def train(
     work: Path,
     *,
     stop: Callable[[], bool] = lambda: False,
+    keep: Callable[[Training], None] | None = None,
 ) -> Iterator[HistoryPoint | None]:
     """Trains `run` to the end of its spec, in place; yields after each iteration (a point of the curve, where one is due).
 
-    Continues from the checkpoint in `work`, if there is one; the first worker writes it. Where `stop` says so, ends after a step with the
-    checkpoint written and the run unfinished. Raises SuiteError at a loss that is not finite, and keeps the batch that made it.
+    Continues from the newest whole checkpoint in `work`, if there is one, and keeps the last and the best there; `keep`, which all workers
+    call at once, does so instead where it is given. Where `stop` says so to any worker, ends after a step with the checkpoint written and
+    the run unfinished. Raises SuiteError at a loss that is not finite, and keeps the batch that made it.
     """
     spec, first = run.spec, run.share.rank == 0
-    saved = checkpoint.load(work, spec.fingerprint)
+    kept = Checkpoints(work, spec.fingerprint)
+    saved = kept.latest(note)
     if saved is not None:
         run.restore(saved)
     every, validate_every = (max(1, spec.iterations // count) for count in (HISTORY_POINTS, VALIDATIONS))
@@ -204,18 +191,36 @@ def train(
         run.losses.append(_step(run, sampler, work))
         run.iteration += 1
         run.seconds.append(time.perf_counter() - started)
-        point, due, stopping = None, run.iteration == spec.iterations, stop()
+        point, due = None, run.iteration == spec.iterations
+        stopping, saving = _said_by_any(run, stop(), time.monotonic() - last_saved > CHECKPOINT_SECONDS)
         if due or run.iteration % every == 0:
             metrics = _validate(run, validation) if first and (due or run.iteration % validate_every == 0) else {}
             point = _point(run, metrics)
             run.history.append(point)
             run.losses = []
-        if first and (due or stopping or time.monotonic() - last_saved > CHECKPOINT_SECONDS):
-            checkpoint.save(work, run.state())
+        if due or stopping or saving:
+            keep(run) if keep else kept.save(run.iteration, run.state(), _score(run, point))
             last_saved = time.monotonic()
         yield point
         if stopping and not due:
             return
+
+
+def _score(run: Training, point: HistoryPoint | None) -> float | None:
+    """What the best checkpoint is told by: the validation's first metric, where it was taken at this iteration."""
+    metric = protocol(run.spec.protocol).fidelity[0]
+    return point.validation.get(metric) if point else None
+
+
+def _said_by_any(run: Training, *said: bool) -> list[bool]:
+    """What any of the workers says of each question: they stop and save together, or wait for each other for ever."""
+    if run.share.world == 1:
+        return list(said)
+    import torch
+
+    answers = torch.tensor(said, dtype=torch.int32, device=run.spec.device)
+    torch.distributed.all_reduce(answers, torch.distributed.ReduceOp.MAX)
+    return [bool(answer) for answer in answers.tolist()]
 
 
 def _point(run: Training, metrics: Parts) -> HistoryPoint:
@@ -241,7 +246,7 @@ def _step(run: Training, sampler: PatchSampler, work: Path) -> Parts:
         weight = len(places) * run.share.world / batch
         with _alone(run.module, number < len(passes) - 1):
             depth_draws(run.network, None if draws is None else draws[:, places.start : places.stop])
-            loss, parts, output = _generator_loss(run, low, high)
+            loss, parts, output = generator_loss(run, low, high)
             if not torch.isfinite(loss):
                 raise _not_finite(run, loss.item(), low, high, work)
             (weight * loss).backward()
@@ -259,7 +264,7 @@ def _step(run: Training, sampler: PatchSampler, work: Path) -> Parts:
     return _mean_over_workers(run, sums)
 
 
-def _generator_loss(run: Training, low: Tensor, high: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+def generator_loss(run: Training, low: Tensor, high: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
     """The loss, its terms by name ("loss" is their sum), and the output, in float32."""
     import torch
 
@@ -282,18 +287,23 @@ def _generator_loss(run: Training, low: Tensor, high: Tensor) -> tuple[Tensor, d
 
 
 def _discriminator_step(run: Training, adversary: Adversary, pictures: Sequence[tuple[Tensor, Tensor, float]]) -> Tensor:
-    from suite.losses import adversarial
-
     _set_rate(adversary.optimiser, discriminator_rate(run.spec, run.iteration))
     adversary.optimiser.zero_grad(set_to_none=True)
     total = 0.0
     for number, (output, target, weight) in enumerate(pictures):
         with _alone(adversary.module, number < len(pictures) - 1):
-            loss = adversarial(adversary.module(target), real=True) + adversarial(adversary.module(output), real=False)
+            loss = discriminator_loss(adversary, output, target)
             (weight * loss).backward()
         total += weight * loss.detach()
     adversary.optimiser.step()
     return total
+
+
+def discriminator_loss(adversary: Adversary, output: Tensor, target: Tensor) -> Tensor:
+    """How badly the discriminator tells `target` from `output`, (B, C, H, W) each."""
+    from suite.losses import adversarial
+
+    return adversarial(adversary.module(target), real=True) + adversarial(adversary.module(output), real=False)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
@@ -335,7 +345,7 @@ def mixed(spec: RunSpec, sampler: PatchSampler, iteration: int, batch: int, plac
 
 def _not_finite(run: Training, loss: float, low: Tensor, high: Tensor, work: Path) -> SuiteError:
     spec = run.spec
-    checkpoint.save(work / "non-finite", {"iteration": run.iteration, "low": low.cpu(), "high": high.cpu()})
+    tensor_file.write(work / "non-finite" / "batch.pt", {"iteration": run.iteration, "low": low.cpu(), "high": high.cpu()})
     return SuiteError(
         f"the loss became {loss} at iteration {run.iteration} of {spec.label}; training stopped. The batch is kept in "
         f"{work / 'non-finite'}. A lower learning rate (--set lr={spec.lr / 2:g}) or clipping (--set clip_norm=0.5) may help.",

@@ -1,6 +1,8 @@
 """Stand-ins for `suite.cell.run_cell`, importable by Ray's workers; what a cell does is told by the environment.
 
 SUITE_TEST_CELLS is JSON, {model: behaviour}; a model that is not in it is "good".
+
+`shared_cell` is the real cell, whose workers run `quick_loop`: the real one, hurried or slowed for tests.
 """
 
 import json
@@ -9,7 +11,7 @@ import time
 
 import numpy as np
 
-from suite import machine
+from suite import cell, losses, machine, train, workers
 from suite.cell import Progress
 from suite.cell import run_cell as real_cell
 from suite.errors import SuiteError
@@ -19,6 +21,8 @@ from suite.stop import StopFlag, Stopped
 
 CELL = "fake_cells:run_cell"
 VARIABLE = "SUITE_TEST_CELLS"
+SHARED_CELL = "fake_cells:shared_cell"
+PAUSE = "SUITE_TEST_PAUSE"  # seconds after each step of a worker
 
 
 def spec(model, **fields):
@@ -105,3 +109,32 @@ def provenance(context):
     times = {"started": "2026-01-01T00:00:00+00:00", "finished": "2026-01-01T00:00:10+00:00"}
     how = {"threads": context.threads, "launcher": context.launcher, "backend_reason": context.backend_reason}
     return Provenance(**fields, **times, **how)
+
+
+def shared_cell(of, context):
+    """The real cell; Ray takes `quick_loop` to the workers by its name."""
+    workers.loop = quick_loop
+    yield from real_cell(of, context)
+
+
+def quick_loop(config):
+    """A worker that writes checkpoints all the time, pauses after each step, and needs no weights of VGG19."""
+    train.CHECKPOINT_SECONDS = 0.3
+    losses.perceptual = random_perceptual
+    workers.training_progress = paused
+    workers.loop(config)
+
+
+def paused(run, steps):
+    for event in cell.training_progress(run, steps):
+        yield event
+        time.sleep(float(os.environ.get(PAUSE, "0")))
+
+
+def random_perceptual():
+    """The perceptual loss with features of random weights."""
+    import torch
+    from torchvision.models import vgg19
+
+    torch.manual_seed(0)
+    return losses.Perceptual(vgg19(weights=None).features)

@@ -25,6 +25,12 @@ def stat_of(process):
     return int(after_name[1]), after_name[0]
 
 
+def parent_of(process):
+    """The number of a process's parent; None where it is gone."""
+    found = stat_of(process)
+    return found and found[0]
+
+
 def descendants(process):
     parents = {int(path.name): found[0] for path in Path("/proc").glob("[0-9]*") if (found := stat_of(path.name))}
     family = {process}

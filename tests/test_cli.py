@@ -319,3 +319,15 @@ def test_threads_depend_on_what_is_selected_and_not_on_what_is_left(run, monkeyp
     for _ in range(2):  # the second time, one cell is left
         assert "threads per cell: 6;" in run(*grid("--only", "*.mlp", "--only", "*.no-conv", *chosen))[2]
     assert [found.provenance.threads for found in Ledger(tmp_path / "runs").records()] == [6, 6]
+
+
+def test_how_a_batch_is_shared_is_told_once_and_what_cannot_be_is_refused(run, fake, tmp_path):
+    fake()
+    small = ("--set", "iterations=3", "--set", "batch=4", "--cpus-per-cell", 1, *where(tmp_path))
+    code, _, err = run(*grid("--only", "direction", "--launcher", "inline", "--micro-batch", 2, *small))
+    assert code == Exit.DONE
+    assert err.count("batch 4 = 2 passes of 2") == 1
+    code, _, err = run(*grid("--only", "direction", "--workers-per-trial", 8, *small))
+    assert code == Exit.USAGE
+    assert "8 workers cannot share" in err
+    assert "Use --workers-per-trial 4 at most" in err

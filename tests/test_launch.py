@@ -1,5 +1,6 @@
 """Launchers and whole runs: equal records, failures that stay where they are, and ends that lose nothing."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -230,6 +231,26 @@ def test_a_job_that_no_machine_can_take_is_an_error_and_not_a_wait(tmp_path):
     launch._check_room(Cluster, jobs(tmp_path, "ray", [spec("m")]))
     with pytest.raises(SuiteError, match="needs 1 CPUs and 1 GPUs on one machine, and Ray has: 2 CPUs, 0 GPUs"):
         launch._check_room(Cluster, jobs(tmp_path, "ray", [spec("m", device="cuda")]))
+
+
+def test_workers_of_a_cell_need_room_at_the_same_time(tmp_path):
+    class Cluster:
+        @staticmethod
+        def nodes():
+            return [{"Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}} for cpus, gpus in ((5.0, 4.0), (3.0, 0.0))]
+
+    def shared(device="cpu", **fields):
+        of = spec("m", device=device)
+        return launch.Job(of, dataclasses.replace(context(tmp_path, "ray"), threads=2, **fields))
+
+    launch._check_room(Cluster, [shared(workers=3)])  # 2 and 1
+    assert launch._needs(shared(workers=3)) == (0, 0)
+    assert launch._at_once(Cluster, [shared(workers=3)] * 5) == 1
+    with pytest.raises(SuiteError, match="room for 4 workers of 2 CPUs and 0 GPUs each, and Ray has: 5 CPUs, 4 GPUs; 3 CPUs, 0 GPUs"):
+        launch._check_room(Cluster, [shared(workers=4)])
+    launch._check_room(Cluster, [shared("cuda", workers=2, gpus=2)])
+    with pytest.raises(SuiteError, match="room for 3 workers of 2 CPUs and 1 GPUs"):
+        launch._check_room(Cluster, [shared("cuda", workers=3, gpus=1)])
 
 
 def test_folders_of_killed_runs_are_removed_and_those_in_use_are_not(monkeypatch):

@@ -8,7 +8,7 @@ from torch import nn
 
 from models.base import count_parameters
 from models.discriminator import Discriminator
-from suite import checkpoint, grids, losses, tensor_file, train
+from suite import grids, losses, tensor_file, train
 from suite.cell import CellContext, run_cell
 from suite.data.degradations import degradation
 from suite.data.sampler import PatchSampler
@@ -200,7 +200,7 @@ def test_a_progressive_recipe_goes_through_all_its_stages(folders, tmp_path):
     record = finish(of, context(tmp_path))
     assert [point.iteration for point in record.history] == [1, 2, 3, 4, 5, 6]
     kept = torch.load(tmp_path / "weights" / f"{of.fingerprint}.pt", weights_only=True)
-    digest = checkpoint.tensors_sha256(kept["params"])
+    digest = tensor_file.tensors_sha256(kept["params"])
     assert kept["metadata"] == {"model": of.model, "fingerprint": of.fingerprint, "iteration": 6, "recipe": "", "tensors_sha256": digest}
 
 

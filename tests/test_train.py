@@ -109,7 +109,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_batch(spec, tmp_path):
     with pytest.raises(SuiteError, match=r"the loss became nan at iteration 0 .*non-finite") as error:
         next(train(run, sampler, validation, tmp_path / "work"))
     assert "--set lr=0.0005" in str(error.value)
-    kept = torch.load(tmp_path / "work" / "non-finite" / checkpoint.FILE, weights_only=True)
+    kept = torch.load(tmp_path / "work" / "non-finite" / "batch.pt", weights_only=True)
     assert kept["low"].shape == (2, 3, 8, 8)
     assert torch.equal(kept["high"], torch.from_numpy(sampler.batch(0, 2)[1]))
 

@@ -1,0 +1,95 @@
+"""How a global batch is shared: what one of several workers does of it, in how many passes, and whether that can be done at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from suite.errors import SuiteError
+from suite.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of `world` workers does of every batch, and in how large passes (0: in one)."""
+
+    rank: int = 0
+    world: int = 1
+    micro_batch: int = 0
+
+    def places(self, batch: int) -> range:
+        """The worker's places in a batch of `batch`."""
+        return range(self.rank * batch // self.world, (self.rank + 1) * batch // self.world)
+
+    def passes(self, batch: int) -> list[range]:
+        """The places of each pass through the network."""
+        mine = self.places(batch)
+        size = self.micro_batch or max(1, len(mine))
+        return [mine[begin : begin + size] for begin in range(0, len(mine), size)]
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The workers of a cell as a user asks for them."""
+
+    workers: int
+    gpus: int | None  # of each; None: as the device needs
+    storage: str  # folder or URI of their checkpoints; empty: the ledger's
+
+    def checked(self, launcher: str, specs: Sequence[RunSpec]) -> Crew:
+        """What is meant, for cells of one device; SuiteError for what cannot be."""
+        if self.workers < 1:
+            raise SuiteError(f"--workers-per-trial {self.workers}: a cell is trained by at least 1 worker.")
+        if self.workers == 1:
+            if self.gpus is not None or self.storage:
+                raise SuiteError("--gpus-per-worker and --storage are for several workers; give --workers-per-trial N too.")
+            return self
+        if launcher != "ray":
+            raise SuiteError(f"--workers-per-trial {self.workers} needs Ray; leave out --launcher {launcher}.")
+        device = specs[0].device
+        gpus = int(device == "cuda") if self.gpus is None else self.gpus
+        if gpus < 0 or (gpus > 0) != (device == "cuda"):
+            raise SuiteError(f"--gpus-per-worker {gpus} and the device {device} do not go together: 0 on the CPU, at least 1 on a GPU.")
+        for spec in specs:
+            check_share(spec, self.workers)
+        uri = not self.storage or "://" in self.storage
+        return replace(self, gpus=gpus, storage=self.storage if uri else str(Path(self.storage).absolute()))
+
+
+def stages(spec: RunSpec) -> list[tuple[int, int]]:
+    """Patch and global batch of every stage, in their order."""
+    return [(patch, batch) for _, patch, batch in spec.stages] or [(spec.patch, spec.batch)]
+
+
+def check_share(spec: RunSpec, workers: int) -> None:
+    """SuiteError where some stage has fewer images than workers: each must take part in every step."""
+    for number, (patch, batch) in enumerate(stages(spec), start=1):
+        if batch < workers:
+            least = min(batch for _, batch in stages(spec))
+            raise SuiteError(
+                f"{spec.label}: stage {number} (patch {patch}) has a batch of {batch}, which {workers} workers cannot share: each takes at "
+                f"least one image. Use --workers-per-trial {least} at most, or a larger batch (--set batch=N)."
+            )
+
+
+def sentence(spec: RunSpec, workers: int, micro_batch: int) -> str:
+    """How the batch of every stage is made up, e.g. 'batch 32 = 2 workers x 4 passes of 4'."""
+    parts = [_made_up(batch, workers, micro_batch) for _, batch in stages(spec)]
+    if len(parts) == 1:
+        return parts[0]
+    return "; ".join(f"stage {number}: {part}" for number, part in enumerate(parts, start=1))
+
+
+def _made_up(batch: int, workers: int, micro_batch: int) -> str:
+    shares = [Share(rank, workers, micro_batch) for rank in range(workers)]
+    sizes = sorted({len(share.places(batch)) for share in shares})
+    passes = [share.passes(batch) for share in shares]
+    most, largest = max(map(len, passes)), max(len(places) for each in passes for places in each)
+    even = len(sizes) == 1 and most * largest == sizes[0]
+    of = f"{most} passes of" if most > 1 else "1 pass of"
+    whole = f"{of} {largest}" if even else f"{of} at most {largest}"
+    if workers == 1:
+        return f"batch {batch} = {whole}"
+    uneven = f" with {sizes[0]} or {sizes[-1]} images" if len(sizes) > 1 else ""
+    return f"batch {batch} = {workers} workers{uneven} x {whole}"

@@ -1,0 +1,275 @@
+"""One cell trained by several workers: data parallel, by Ray Train's TorchTrainer, over gloo on CPUs and NCCL on GPUs.
+
+Beside suite.launch, which schedules cells, this is the only file that knows Ray. Here the cell's process waits while its workers train
+and passes on what the first of them tells it; they leave a last checkpoint, from which it measures the network as ever.
+
+    train_together   in the cell's process
+    loop             in each worker
+    clear            removes a finished cell's checkpoints from a storage
+
+Workers hold nothing that a checkpoint does not: where one is lost, or its machine, all begin again from the last. With as many workers as
+before the weights are the same bit for bit on CPUs, if there are two; more add up in an order that gloo and NCCL choose.
+
+torch's rendezvous, a port that the first worker opens for the others, listens on every interface of its machine.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from suite import checkpoint
+from suite.attempt import SECONDS_BETWEEN_PROGRESS, error_text, limit_threads, thread_environment
+from suite.cell import CellContext, Data, Progress, prepared, training_progress
+from suite.data.sets import load_pairs, load_training
+from suite.errors import Exit, SuiteError
+from suite.protocols import protocol
+from suite.share import Share
+from suite.spec import RunSpec
+from suite.tasks import task
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+    from ray.train import Result
+    from ray.train.torch import TorchTrainer
+
+    from suite.train import Training
+
+LOSSES = 8  # of workers or machines that a training survives; a run of days on rented machines sees some
+KEPT = 2  # checkpoints: the last, and the one before while the last is being written
+PATIENCE_SECONDS = 4 * 3600  # that workers wait for one another: the first alone validates, others lose nothing but time
+POLL_SECONDS = 0.5
+PEERS = ("gloo", "NCCL", "Connection closed by", "Connection reset by")  # in the errors of those that lost another worker
+
+
+class Mailbox:
+    """What workers tell the cell: an actor on the cell's machine. Latest progress, and the error that ends the training."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._refusal: tuple[str, int | None] | None = None
+
+    def tell(self, progress: Progress) -> None:
+        """From the first worker."""
+        self._progress = progress
+
+    def refuse(self, error: str, exit: int | None) -> None:
+        """An error that would come again however often the workers begin anew; `exit` where a user can mend it. The first stands."""
+        self._refusal = self._refusal or (error, exit)
+
+    def refusal(self) -> tuple[str, int | None] | None:
+        """The error that ends the training, if any."""
+        return self._refusal
+
+    def latest(self) -> Progress | None:
+        """What was told since it was last asked."""
+        progress, self._progress = self._progress, None
+        return progress
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker is given."""
+
+    spec: RunSpec
+    context: CellContext
+    mailbox: ActorHandle
+
+
+def train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:
+    """Has the cell trained by `context.workers`, and returns the training as they left it; SuiteError where that cannot be."""
+    import ray
+
+    del data  # each worker loads what it needs, where it is
+    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
+    fit = _Fit(_trainer(Work(spec, context, mailbox)))
+    yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=f"{context.workers} workers")
+    while fit.under_way(POLL_SECONDS):
+        progress = ray.get(mailbox.latest.remote())
+        if progress is not None:
+            yield progress
+    refusal = ray.get(mailbox.refusal.remote())
+    if refusal is not None:
+        text, code = refusal
+        raise RuntimeError(f"a worker failed: {text}") if code is None else SuiteError(text, exit=Exit(code))
+    return _result(spec, context, fit.result())
+
+
+@dataclass
+class _Fit:
+    """A trainer at work in a thread: its `fit` returns when all is done. A daemon, so that a cell that is given up can end."""
+
+    trainer: TorchTrainer
+    outcome: list[Result | Exception] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.outcome.append(self.trainer.fit())
+        except Exception as error:
+            self.outcome.append(error)
+
+    def under_way(self, seconds: float) -> bool:
+        """Whether it is, after at most `seconds`."""
+        self.thread.join(seconds)
+        return self.thread.is_alive()
+
+    def result(self) -> Result:
+        """What came of it; SuiteError where too many workers were lost, RuntimeError where Ray Train itself failed."""
+        import ray.train
+
+        outcome = self.outcome[0]
+        if not isinstance(outcome, Exception):
+            return outcome
+        if not isinstance(outcome, ray.train.WorkerGroupError):
+            raise RuntimeError(f"Ray Train failed: {outcome}") from outcome
+        reason = (str(outcome).strip().splitlines() or [type(outcome).__name__])[-1]
+        raise SuiteError(
+            f"workers were lost more than {LOSSES} times; the last time: {reason} The same command goes on from the checkpoint.",
+            exit=Exit.INCOMPLETE,
+        ) from outcome
+
+
+def _trainer(work: Work) -> TorchTrainer:
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    context, cuda = work.context, work.spec.device == "cuda"
+    place, name = _place(context)
+    scaling = ScalingConfig(
+        num_workers=context.workers,
+        use_gpu=cuda,
+        resources_per_worker={"CPU": context.threads} | ({"GPU": context.gpus} if cuda else {}),
+    )
+    run = RunConfig(
+        name=name,
+        storage_path=place,
+        failure_config=FailureConfig(max_failures=LOSSES),
+        checkpoint_config=CheckpointConfig(num_to_keep=KEPT),
+        worker_runtime_env={"env_vars": thread_environment(context.threads)},
+    )
+    try:
+        _ = run.storage_context  # made, and written to, here and now
+    except Exception as error:  # of pyarrow's, the system's or a cloud's library
+        raise SuiteError(f"--storage {place} cannot be used: {error}. {_ADVICE}", exit=Exit.NOT_READY) from error
+    backend = TorchConfig(backend="nccl" if cuda else "gloo", timeout_s=PATIENCE_SECONDS)
+    return TorchTrainer(loop, train_loop_config={"work": work}, torch_config=backend, scaling_config=scaling, run_config=run)
+
+
+_ADVICE = "Give a folder that every machine has (--storage PATH), or a URI that pyarrow opens, such as s3://bucket/folder."
+
+
+def _place(context: CellContext) -> tuple[str, str]:
+    """The storage, and the name of the cell's folder there."""
+    return context.storage or str(context.work.parent), context.work.name
+
+
+def loop(config: dict[str, Work]) -> None:
+    """One worker, from the last checkpoint to the end."""
+    import ray
+
+    work = config["work"]
+    if ray.get(work.mailbox.refusal.remote()) is not None:
+        return  # begun anew after an error that would come again
+    try:
+        limit_threads(work.context.threads)
+        _train(work, ray.train.get_context().get_world_rank())
+    except Exception as error:
+        if not _lost_another(error):
+            code = int(error.exit) if isinstance(error, SuiteError) else None
+            text = str(error) if isinstance(error, SuiteError) else error_text(error)
+            ray.get(work.mailbox.refuse.remote(text, code))
+        raise
+
+
+def _lost_another(error: Exception) -> bool:
+    """Whether a worker failed because another was lost; then all begin anew."""
+    import ray
+    import torch
+
+    known = isinstance(error, (torch.distributed.DistError, ray.exceptions.RayError))
+    return known or (isinstance(error, RuntimeError) and any(word in str(error) for word in PEERS))
+
+
+def _train(work: Work, rank: int) -> None:
+    import ray
+
+    from suite import train
+
+    spec, context = work.spec, work.context
+    folder = context.work / f"worker-{rank}"  # on this machine; only the storage outlives a worker
+    _check_seen(context)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    row = task(spec.task)
+    run, sampler = prepared(spec, context, Share(rank, context.workers, context.micro_batch), load_training(spec.train_set, row))
+    begun = ray.train.get_checkpoint()
+    if begun is not None:
+        with begun.as_directory() as kept:
+            run.restore(_state(Path(kept), spec))
+    validation = load_pairs(spec.validation_set, "validation", row, protocol(spec.protocol)) if rank == 0 else []
+    told_at = 0.0
+    for progress in training_progress(run, train.train(run, sampler, validation, folder, keep=lambda run: _keep(run, folder))):
+        if rank == 0 and time.monotonic() - told_at >= SECONDS_BETWEEN_PROGRESS:
+            told_at = time.monotonic()
+            work.mailbox.tell.remote(progress)
+
+
+def _keep(run: Training, folder: Path) -> None:
+    """Writes a checkpoint to the storage; all workers take part, and the first has it."""
+    import ray
+
+    done = {"iteration": run.iteration}
+    if run.share.rank != 0:
+        ray.train.report(done)
+        return
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        checkpoint.save(Path(made), run.state())
+        ray.train.report(done, checkpoint=ray.train.Checkpoint.from_directory(made))
+
+
+def _check_seen(context: CellContext) -> None:
+    """SuiteError where the storage is a folder that this machine does not have."""
+    place, name = _place(context)
+    if "://" not in place and not Path(place, name).is_dir():  # the cell made it
+        raise SuiteError(f"a worker's machine does not see the checkpoints' folder {place}. {_ADVICE}", exit=Exit.NOT_READY)
+
+
+def _state(folder: Path, spec: RunSpec) -> dict[str, Any]:
+    state = checkpoint.load(folder, spec.fingerprint)
+    if state is None:
+        raise SuiteError(f"the checkpoint of {spec.label} is gone from the storage. Remove its folder there to begin anew.")
+    return state
+
+
+def _result(spec: RunSpec, context: CellContext, result: Result) -> Training:
+    """The training in this process, as the last checkpoint has it."""
+    from suite import train
+    from suite.start import starting_weights
+
+    run = train.begin(spec, start=starting_weights(spec, context.weights_folder))
+    if result.checkpoint is None:
+        raise RuntimeError("the workers ended without a checkpoint")
+    with result.checkpoint.as_directory() as kept:
+        run.restore(_state(Path(kept), spec))
+    return run
+
+
+def clear(storage: str, name: str) -> None:
+    """Removes the checkpoints of the finished cell `name` from `storage`; they may be gone."""
+    from pyarrow.fs import FileSystem, FileType
+
+    system, folder = FileSystem.from_uri(storage)
+    path = f"{folder.rstrip('/')}/{name}"
+    if system.get_file_info(path).type != FileType.NotFound:
+        system.delete_dir(path)
