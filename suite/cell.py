@@ -129,11 +129,13 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
 
 def _train_alone(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:
     from suite import train
+    from suite.data.loader import default_workers
 
     run, sampler = prepared(spec, context, Share(micro_batch=context.micro_batch), data.train)
     flag = StopFlag.of(context.work)
     with tracker(context.work, context.logs or context.work.parent / "logs", spec, context.track) as told:
-        steps = train.train(run, sampler, data.validation, context.work, stop=flag.requested)
+        loaders = default_workers(context.threads, spec.device)
+        steps = train.train(run, sampler, data.validation, context.work, stop=flag.requested, loaders=loaders)
         yield from training_progress(run, _told(run, steps, told, data.validation))
         if run.iteration < spec.iterations:
             raise Stopped(f"{spec.label} was asked to stop at iteration {run.iteration}")

@@ -249,6 +249,7 @@ def smoke_cells() -> list[RunSpec]:
 
 def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
     from suite import evaluate, train
+    from suite.batches import mixed
     from suite.cell import sampler_of
     from suite.data.sets import load_pairs, load_training
     from suite.networks import restorer_of
@@ -261,8 +262,8 @@ def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
     run = train.begin(spec, None, starting_weights(spec, folder))
     sampler, key = sampler_of(spec, task, load_training(spec.train_set, task)), f"training/{spec.task}/{spec.model}"
     if spec.mixup:  # in four steps of two images it may happen to mix none
-        mixed = [part for iteration in range(4) for part in train.mixed(spec, sampler, iteration, 4, range(4))]
-        yield Number(f"{key}/mixed batches", "digest", digest(*mixed), rests_on)
+        parts = [part for iteration in range(4) for part in mixed(spec, sampler, iteration, 4, range(4))]
+        yield Number(f"{key}/mixed batches", "digest", digest(*parts), rests_on)
     for _ in train.train(run, sampler, [], folder / spec.fingerprint):
         pass
     save_weights(weights_file(folder, spec.fingerprint), run)

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from suite import tensor_file
+from suite.batches import SharedBatches
 from suite.checkpoint import Checkpoints
 from suite.data.degradations import image_rng
-from suite.data.sampler import Batch, PatchSampler
+from suite.data.loader import Loader
+from suite.data.sampler import PatchSampler
 from suite.data.sets import Pair
 from suite.errors import Exit, SuiteError
 from suite.evaluate import evaluate
@@ -172,12 +174,13 @@ def train(
     *,
     stop: Callable[[], bool] = lambda: False,
     keep: Callable[[Training], None] | None = None,
+    loaders: int = 0,
 ) -> Iterator[HistoryPoint | None]:
     """Trains `run` to the end of its spec, in place; yields after each iteration (a point of the curve, where one is due).
 
     Continues from the newest whole checkpoint in `work`, if there is one, and keeps the last and the best there; `keep`, which all workers
     call at once, does so instead where it is given. Where `stop` says so to any worker, ends after a step with the checkpoint written and
-    the run unfinished. Raises SuiteError at a loss that is not finite, and keeps the batch that made it.
+    the run unfinished. `loaders` processes make batches ahead. Raises SuiteError at a loss that is not finite, and keeps the batch.
     """
     spec, first = run.spec, run.share.rank == 0
     kept = Checkpoints(work, spec.fingerprint)
@@ -186,11 +189,11 @@ def train(
         run.restore(saved)
     every, validate_every = (max(1, spec.iterations // count) for count in (HISTORY_POINTS, VALIDATIONS))
     last_saved = time.monotonic()
-    while run.iteration < spec.iterations:
+    for _, low, high, waited in Loader(SharedBatches(spec, sampler, run.share), run.iteration, spec.iterations, workers=loaders):
         started = time.perf_counter()
-        run.losses.append(_step(run, sampler, work))
+        run.losses.append(_step(run, low, high, work))
         run.iteration += 1
-        run.seconds.append(time.perf_counter() - started)
+        run.seconds.append(waited + time.perf_counter() - started)
         point, due = None, run.iteration == spec.iterations
         stopping, saving = _said_by_any(run, stop(), time.monotonic() - last_saved > CHECKPOINT_SECONDS)
         if due or run.iteration % every == 0:
@@ -229,20 +232,21 @@ def _point(run: Training, metrics: Parts) -> HistoryPoint:
     return HistoryPoint(iteration=run.iteration, loss=total, parts=means if len(means) > 1 else {}, validation=metrics)
 
 
-def _step(run: Training, sampler: PatchSampler, work: Path) -> Parts:
-    """One iteration: all passes of this worker's share, the optimisers' steps, the moving average; returns the terms of the loss."""
+def _step(run: Training, all_low: Tensor, all_high: Tensor, work: Path) -> Parts:
+    """One iteration on this worker's share of the batch; returns the terms of the loss."""
     import torch
 
     from models.layers import depth_draws
 
     spec = run.spec
-    patch, batch = stage(spec, run.iteration)
+    _, batch = stage(spec, run.iteration)
     _set_rate(run.optimiser, rate(spec, run.iteration))
     run.optimiser.zero_grad(set_to_none=True)
     draws = _draws(run, batch)
     passes, sums, pictures = run.share.passes(batch), {}, []
     for number, places in enumerate(passes):
-        low, high = (torch.from_numpy(part).to(spec.device) for part in mixed(spec, sampler.at(patch), run.iteration, batch, places))
+        part = slice(places.start - passes[0].start, places.stop - passes[0].start)
+        low, high = all_low[part].to(spec.device), all_high[part].to(spec.device)
         weight = len(places) * run.share.world / batch
         with _alone(run.module, number < len(passes) - 1):
             depth_draws(run.network, None if draws is None else draws[:, places.start : places.stop])
@@ -327,20 +331,6 @@ def _draws(run: Training, batch: int) -> Tensor | None:
         return None
     random = image_rng(run.spec.seed, "depth", run.iteration)
     return torch.from_numpy(random.random((layers, batch), dtype=np.float32)).to(run.spec.device)
-
-
-def mixed(spec: RunSpec, sampler: PatchSampler, iteration: int, batch: int, places: range) -> Batch:
-    """These places of the batch; where the recipe mixes images, half of the batches are mixed, each image with another of the batch."""
-    low, high = sampler.take(iteration, places)
-    if not spec.mixup:
-        return low, high
-    random = image_rng(spec.seed, "mixup", iteration)
-    if random.random() < 0.5:
-        return low, high
-    share = np.float32(random.beta(spec.mixup, spec.mixup))
-    partners = random.permutation(batch)
-    other_low, other_high = sampler.take(iteration, [int(partners[place]) for place in places])
-    return share * low + (1 - share) * other_low, share * high + (1 - share) * other_high
 
 
 def _not_finite(run: Training, loss: float, low: Tensor, high: Tensor, work: Path) -> SuiteError:

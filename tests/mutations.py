@@ -184,9 +184,9 @@ def schedule_off(patch):
 
 
 def mixing_off(patch):
-    from suite import train
+    from suite import batches
 
-    patch.setattr(train, "mixed", lambda _spec, sampler, iteration, _batch, places: sampler.take(iteration, places))
+    patch.setattr(batches, "mixed", lambda _spec, sampler, iteration, _batch, places: sampler.take(iteration, places))
 
 
 def depth_off(patch):
