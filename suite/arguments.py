@@ -141,6 +141,7 @@ def _add_run(verb: argparse.ArgumentParser) -> None:
 def _add_list(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
     _add_ledger(verb)
+    verb.add_argument("--csv", metavar="FILE", help="of records: all their columns as CSV to FILE, or - for standard output")
     _add_json(verb)
 
 
