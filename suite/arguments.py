@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from suite import verb_data, verb_evaluate, verb_restore, verb_score
+from suite import verb_compare, verb_data, verb_doctor, verb_evaluate, verb_restore, verb_score
+from suite.verb_list import RECORDS
 
 LAUNCHERS = ("ray", "inline")
 FORMATS = ("html", "latex", "markdown", "csv", "json")
-RECORDS = "records"
 KINDS = ("models", "grids", "tasks", "budgets", "recipes", "backends", "protocols", "datasets", RECORDS)
 
 EPILOG = """\
@@ -22,6 +22,8 @@ examples:
   python -m suite restore photo.jpg out.png --model mambair-sr-x4 --weights FILE
   python -m suite profile vmambair-realsr-x4             parameters and multiply-adds
   python -m suite scan                                   verify and time every scan backend that runs here
+  python -m suite compare 'mambair-sr-x2.*' mambair-sr-x2 whether variants are better than one baseline
+  python -m suite doctor                                 what does not work here, and the command that mends it
 
 exit codes: 0 done; 1 unexpected; 2 usage; 3 drift; 4 some cells failed or are missing; 5 nothing selected;
             6 data, a package or the machine is not ready; 130, 143 interrupted (the same command continues)
@@ -44,9 +46,11 @@ def parser() -> argparse.ArgumentParser:
     verb_evaluate.add_arguments(_verb(verbs, "evaluate", verb_evaluate.SUMMARY))
     verb_restore.add_arguments(_verb(verbs, "restore", verb_restore.SUMMARY))
     verb_score.add_arguments(_verb(verbs, "score", verb_score.SUMMARY))
+    verb_compare.add_arguments(_verb(verbs, "compare", verb_compare.SUMMARY))
     verb_data.add_arguments(_verb(verbs, "data", verb_data.SUMMARY))
     _add_profile(_verb(verbs, "profile", "count parameters and multiply-adds of networks as published"))
     _add_scan(_verb(verbs, "scan", "verify scan backends against float64 and time those that are right"))
+    verb_doctor.add_arguments(_verb(verbs, "doctor", verb_doctor.SUMMARY))
     return top
 
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from suite import verb_data, verb_evaluate, verb_restore, verb_score
-from suite.arguments import FORMATS, RECORDS, parser
+from suite import verb_compare, verb_data, verb_doctor, verb_evaluate, verb_list, verb_restore, verb_score
+from suite.arguments import FORMATS, parser
 from suite.errors import Exit, SuiteError
 from suite.output import Output, note
 
@@ -265,46 +264,6 @@ def _report(options: argparse.Namespace, out: Output) -> Exit:
     return Exit.DONE
 
 
-def _list(options: argparse.Namespace, out: Output) -> Exit:
-    from suite import listing
-
-    if options.csv is not None:
-        return _list_csv(options, out)
-    with _uncollected():
-        rows = listing.records(_ledger(options), _warn) if options.kind == RECORDS else listing.KINDS[options.kind]()
-        if options.json:
-            out.document(rows)
-        elif rows:
-            out.table(rows)
-        else:
-            note(f"there are no {options.kind} yet.")
-    return Exit.DONE
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """No search for cycles: among the rows of a hundred thousand records there is none, and it takes a third of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-def _list_csv(options: argparse.Namespace, out: Output) -> Exit:
-    """All that the index holds of every record: more than a table on a screen can show."""
-    from suite import csv_text, index
-
-    if options.kind != RECORDS or options.json:
-        raise SuiteError(f"--csv is for `list {RECORDS}`, without --json.")
-    found = index.columns(_ledger(options), _warn)
-    text = csv_text.text_of(list(found), zip(*found.values(), strict=True))
-    csv_text.deliver(text, options.csv, out, RECORDS)
-    return Exit.DONE
-
-
 def _profile(options: argparse.Namespace, out: Output) -> Exit:
     from suite import cost
 
@@ -392,12 +351,14 @@ def _render_if_possible(ledger: Ledger, destination: Path | None) -> Path | None
 VERBS: Mapping[str, Callable[[argparse.Namespace, Output], Exit]] = MappingProxyType(
     {
         "run": _run,
-        "list": _list,
+        "list": verb_list.run,
         "report": _report,
         "evaluate": verb_evaluate.run,
         "restore": verb_restore.run,
         "score": verb_score.run,
+        "compare": verb_compare.run,
         "data": verb_data.run,
+        "doctor": verb_doctor.run,
         "profile": _profile,
         "scan": _scan,
     }
