@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from suite.errors import Exit, SuiteError
+from suite.whole import replacing
 
 FILE = "checkpoint.pt"
 
@@ -20,17 +20,12 @@ def write(path: Path, state: dict[str, Any]) -> None:
     """Writes `state` to `path`, replacing what is there in one step."""
     import torch
 
-    folder, temporary = path.parent, path.with_name(f"{path.name}.tmp")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with replacing(path) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise SuiteError(
-            f"{path.name} cannot be written to {folder} ({error}). Free space or choose another folder.", exit=Exit.NOT_READY
+            f"{path.name} cannot be written to {path.parent} ({error}). Free space or choose another folder.", exit=Exit.NOT_READY
         ) from error
 
 
