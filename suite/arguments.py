@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from suite import verb_check, verb_data, verb_evaluate, verb_export, verb_profile, verb_restore, verb_score
+from suite import verb_check, verb_compare, verb_data, verb_doctor, verb_evaluate, verb_export, verb_profile, verb_restore, verb_score
+from suite.verb_list import RECORDS
 
 LAUNCHERS = ("ray", "inline")
 FORMATS = ("html", "latex", "markdown", "csv", "json")
-RECORDS = "records"
 LONGEST_HOURS = 10_000  # more than a year; a timer takes no infinity
 KINDS = ("models", "grids", "tasks", "budgets", "recipes", "backends", "baselines", "protocols", "datasets", RECORDS)
 
@@ -25,6 +25,8 @@ examples:
   python -m suite profile all --size 720p                parameters, multiply-adds and operations
   python -m suite profile mambair-light-x4 --time        and how long it takes here
   python -m suite scan                                   verify and time every scan backend that runs here
+  python -m suite compare 'mambair-sr-x2.*' mambair-sr-x2 whether variants are better than one baseline
+  python -m suite doctor                                 what does not work here, and the command that mends it
 
 exit codes: 0 done; 1 unexpected; 2 usage; 3 drift; 4 some cells failed or are missing; 5 nothing selected;
             6 data, a package or the machine is not ready; 130, 138, 143 stopped by SIGINT, SIGUSR1,
@@ -49,10 +51,12 @@ def parser() -> argparse.ArgumentParser:
     verb_restore.add_arguments(_verb(verbs, "restore", verb_restore.SUMMARY))
     verb_score.add_arguments(_verb(verbs, "score", verb_score.SUMMARY))
     verb_export.add_arguments(_verb(verbs, "export", verb_export.SUMMARY))
+    verb_compare.add_arguments(_verb(verbs, "compare", verb_compare.SUMMARY))
     verb_data.add_arguments(_verb(verbs, "data", verb_data.SUMMARY))
     verb_check.add_arguments(_verb(verbs, "check", verb_check.SUMMARY))
     verb_profile.add_arguments(_verb(verbs, "profile", verb_profile.SUMMARY))
     _add_scan(_verb(verbs, "scan", "verify scan backends against float64 and time those that are right"))
+    verb_doctor.add_arguments(_verb(verbs, "doctor", verb_doctor.SUMMARY))
     return top
 
 
@@ -181,6 +185,7 @@ def _add_workers(group: argparse._ActionsContainer) -> None:
 def _add_list(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
     _add_ledger(verb)
+    verb.add_argument("--csv", metavar="FILE", help="of records: all their columns as CSV to FILE, or - for standard output")
     _add_json(verb)
 
 

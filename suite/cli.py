@@ -16,8 +16,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from suite import verb_check, verb_data, verb_evaluate, verb_export, verb_profile, verb_restore, verb_score
-from suite.arguments import FORMATS, RECORDS, parser
+from suite import (
+    verb_check,
+    verb_compare,
+    verb_data,
+    verb_doctor,
+    verb_evaluate,
+    verb_export,
+    verb_list,
+    verb_profile,
+    verb_restore,
+    verb_score,
+)
+from suite.arguments import FORMATS, parser
 from suite.errors import Exit, SuiteError
 from suite.output import Output, note
 
@@ -282,22 +293,10 @@ def _report(options: argparse.Namespace, out: Output) -> Exit:
     if "html" in chosen:
         from suite import report
 
-        out.line(f"report: {report.render(records, destination, options.pictures)}")
+        bound = () if options.pictures is None else (options.pictures,)
+        out.line(f"report: {report.render(records, destination, *bound)}")
     for name, file in export.write(records, destination, [name for name in chosen if name != "html"]):
         out.line(f"{name}: {file}")
-    return Exit.DONE
-
-
-def _list(options: argparse.Namespace, out: Output) -> Exit:
-    from suite import listing
-
-    rows = listing.records(_ledger(options), _warn) if options.kind == RECORDS else listing.KINDS[options.kind]()
-    if options.json:
-        out.document(rows)
-    elif rows:
-        out.table(rows)
-    else:
-        note(f"there are no {options.kind} yet.")
     return Exit.DONE
 
 
@@ -365,14 +364,16 @@ def _render_if_possible(ledger: Ledger, destination: Path | None) -> Path | None
 VERBS: Mapping[str, Callable[[argparse.Namespace, Output], Exit]] = MappingProxyType(
     {
         "run": _run,
-        "list": _list,
+        "list": verb_list.run,
         "report": _report,
         "evaluate": verb_evaluate.run,
         "restore": verb_restore.run,
         "score": verb_score.run,
         "export": verb_export.run,
+        "compare": verb_compare.run,
         "data": verb_data.run,
         "check": verb_check.run,
+        "doctor": verb_doctor.run,
         "profile": verb_profile.run,
         "scan": _scan,
     }

@@ -15,6 +15,7 @@ import numpy as np
 from suite.data.inspect_mat import read_cells, read_variable
 from suite.errors import Exit, SuiteError
 from suite.networks import Restorer, as_float
+from suite.whole import replacing
 
 INFO, VARIABLE = "info.mat", "InoisySRGB"
 FOLDERS = ("images_srgb", "ValidationNoisyBlocksSrgb")  # as the benchmark ships it, and MambaIR's
@@ -78,12 +79,8 @@ def restore_photograph(job: Photograph, restore: Restorer) -> None:
                 exit=Exit.NOT_READY,
             )
         crops[0, index] = np.clip(as_float(restore(crop.astype(np.float32))), 0, 1).astype(np.float32)
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = job.target.with_name(job.target.name + ".part")
     try:
-        with temporary.open("wb") as file:
+        with replacing(job.target) as file:
             savemat(file, {"Idenoised": crops, "israw": False, "eval_version": EVAL_VERSION})
-        temporary.replace(job.target)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise SuiteError(f"{job.target} cannot be written: {error}. Free space or choose another OUT.", exit=Exit.NOT_READY) from error

@@ -18,7 +18,7 @@ from suite.progress import clock
 from suite.record import Attempt, Record
 from suite.spec import RunSpec
 
-BYTES_PER_PARAMETER = 33  # a checkpoint of float32 weights, Adam's two moments and the average, twice while it is replaced
+BYTES_PER_PARAMETER = 65  # four copies: the last two checkpoints, the best and a new one, of float32 weights, moments and average
 RECORD_MIB = 0.2  # with the crops of three test images
 
 # The rough rule: processor time on one core of an AMD EPYC server, of both designs as the quick budget narrows them.

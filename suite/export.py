@@ -7,8 +7,6 @@ nor Ray nor Jinja is needed.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -16,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from suite import published
+from suite.csv_text import text_of
 from suite.errors import Exit, SuiteError
 from suite.export_text import latex, markdown
 from suite.measured import Cell, Measured, latest
@@ -51,29 +50,17 @@ FIELDS = (
     "protocol",
     "command",
 )
-FORMULA = ("=", "+", "-", "@")  # with which a spreadsheet takes a text for a formula
 
 
 def csv_text(tables: Sequence[Table]) -> str:
     """Long form: a head, then one line a cell, in the units of the columns. Texts that look like a formula begin with an apostrophe."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    for table in tables:
-        for row in table.rows:
-            for column, cell in zip(table.columns, row.cells, strict=True):
-                writer.writerow({name: _safe(value) for name, value in _line(table, row, column, cell).items()})
-    return buffer.getvalue()
-
-
-def _safe(value: object) -> object:
-    """`value` as a spreadsheet may be given it: texts in one line; numbers are numbers, whatever their sign."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if not isinstance(value, str):
-        return value
-    text = " ".join(value.split())
-    return f"'{text}" if text.startswith(FORMULA) else text
+    lines = (
+        _line(table, row, column, cell)
+        for table in tables
+        for row in table.rows
+        for column, cell in zip(table.columns, row.cells, strict=True)
+    )
+    return text_of(FIELDS, ([line[name] for name in FIELDS] for line in lines))
 
 
 def _line(table: Table, row: Row, column: Column, cell: Cell) -> dict[str, object]:

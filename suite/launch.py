@@ -210,6 +210,13 @@ def _own_ray(ray: ModuleType, threads: int, dashboard: bool) -> Iterator[Path | 
             ray.shutdown()
 
 
+def tried() -> float:
+    """Starts a Ray of its own as a run does, and ends it; gives the processors that it offers. SuiteError where it does not start."""
+    ray = _import_ray(local=True)
+    with _own_ray(ray, 1):
+        return float(ray.cluster_resources().get("CPU", 0))
+
+
 @contextlib.contextmanager
 def _joined_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
     """The cluster at `address` for the length of the block; its logs are out of reach."""

@@ -17,13 +17,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from suite.errors import Exit, SuiteError
 from suite.paths import project_folder
-from suite.record import Attempt, dump, load
+
+if TYPE_CHECKING:
+    from suite.record import Attempt
 
 NAME = re.compile(r"(?P<fingerprint>[0-9a-f]{16})\.(?P<attempt>\d{3,})\.(?P<status>done|failed)\.json")
+FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 TEMPORARY = ".new-"  # begins the name of a file that is being written
 LOCK = ".lock"
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)  # exFAT, some network folders
@@ -53,12 +56,7 @@ class Ledger:
         """Every attempt, by fingerprint and number; an absent folder is an empty ledger."""
         if not self.folder.is_dir():
             return []
-        found = []
-        for path in self.folder.iterdir():
-            match = NAME.fullmatch(path.name)
-            if match:
-                status: Literal["done", "failed"] = "done" if match["status"] == "done" else "failed"
-                found.append(Entry(match["fingerprint"], int(match["attempt"]), status, path))
+        found = [entry for path in self.folder.iterdir() if (entry := _entry(path)) is not None]
         return sorted(found, key=lambda entry: (entry.fingerprint, entry.attempt))
 
     def done(self, fingerprint: str) -> bool:
@@ -73,6 +71,13 @@ class Ledger:
         """The record that stands for the cell: the last done one, else the last failed one."""
         entry = _standing(self._of(fingerprint))
         return _read(entry) if entry else None
+
+    def read(self, name: str) -> Attempt:
+        """The record in the file `name` of the ledger's folder; SuiteError with its path where it cannot be read."""
+        entry = _entry(self.folder / name)
+        if entry is None:
+            raise ValueError(f"{name!r} is not the name of a record's file")
+        return _read(entry)
 
     def records(self, on_unreadable: Callable[[SuiteError], None] | None = None) -> Iterator[Attempt]:
         """One record a cell, as `latest`.
@@ -97,6 +102,9 @@ class Ledger:
 
     def add(self, record: Attempt) -> Path:
         """Writes the record and returns its path; `SuiteError` where the attempt is already there or cannot be written."""
+        from suite.record import dump
+
+        _checked(record.fingerprint)
         if any(entry.attempt == record.attempt for entry in self._of(record.fingerprint)):
             raise SuiteError(
                 f"attempt {record.attempt} of cell {record.fingerprint} is already in {self.folder}; a record is never overwritten.",
@@ -112,7 +120,7 @@ class Ledger:
 
     def work_folder(self, fingerprint: str) -> Path:
         """Where the cell keeps its checkpoint; not made here."""
-        return self.work / fingerprint
+        return self.work / _checked(fingerprint)
 
     def clear_work(self, fingerprint: str) -> None:
         """Removes the cell's work folder, if there is one."""
@@ -169,12 +177,29 @@ def take_lock(handle: IO[str]) -> str | None:
     return None
 
 
+def _entry(path: Path) -> Entry | None:
+    """What the name of a file says; None for a file that is no record's."""
+    match = NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    return Entry(match["fingerprint"], int(match["attempt"]), "done" if match["status"] == "done" else "failed", path)
+
+
+def _checked(fingerprint: str) -> str:
+    """The fingerprint, which becomes part of a path: nothing else may, for a record may come from another machine."""
+    if FINGERPRINT.fullmatch(fingerprint) is None:
+        raise SuiteError(f"{fingerprint!r} is no fingerprint of a cell (16 hexadecimal digits); nothing was written.", exit=Exit.UNEXPECTED)
+    return fingerprint
+
+
 def _standing(entries: list[Entry]) -> Entry | None:
     done = [entry for entry in entries if entry.status == "done"]
     return max(done or entries, key=lambda entry: entry.attempt, default=None)
 
 
 def _read(entry: Entry) -> Attempt:
+    from suite.record import load  # pydantic and the catalogue: not for a list of names
+
     try:
         text = entry.path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

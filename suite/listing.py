@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from suite.errors import SuiteError
-from suite.ledger import Ledger
-from suite.profile_record import ProfileRecord
-from suite.record import Attempt, Record
-from suite.scan_record import ScanRecord
+
+if TYPE_CHECKING:
+    from suite.ledger import Ledger
 
 Row = dict[str, object]
 
@@ -137,42 +137,9 @@ def _counts(splits: Mapping[str, int]) -> str:
 
 def records(ledger: Ledger, on_unreadable: Callable[[SuiteError], None]) -> list[Row]:
     """The standing record of every cell, with its quality."""
-    rows: list[Row] = []
-    for record in ledger.records(on_unreadable):
-        if not isinstance(record, Record):
-            rows.append(_profile_row(record) if isinstance(record, ProfileRecord) else _scan_row(record))
-            continue
-        spec = record.spec
-        metrics = record.scores[0].metrics if record.scores else {}
-        rows.append(
-            {
-                "cell": record.fingerprint,
-                "model": spec.model,
-                "seed": spec.seed,
-                "task": spec.task,
-                "budget": spec.budget,
-                "iterations": spec.iterations,
-                "status": record.status,
-                "attempt": record.attempt,
-                "quality": ", ".join(f"{metric} {record.mean(metric):.4f}" for metric in metrics),
-            }
-        )
-    return rows
+    from suite import index
 
-
-def _scan_row(record: Attempt) -> Row:
-    findings = record.findings if isinstance(record, ScanRecord) else None
-    timed = sum(timing.skipped is None for timing in findings.timings) if findings else 0
-    about = {"cell": record.fingerprint, "model": record.spec.label, "seed": None, "task": "scan", "budget": None, "iterations": None}
-    quality = f"{findings.verdict}, {timed} times" if findings else ""
-    return about | {"status": record.status, "attempt": record.attempt, "quality": quality}
-
-
-def _profile_row(record: ProfileRecord) -> Row:
-    about = {"cell": record.fingerprint, "model": record.spec.label, "seed": None, "task": "profile", "budget": None, "iterations": None}
-    costs = [f"{record.cost.params:,} parameters", f"{record.cost.macs / 1e9:.2f} GMACs"] if record.cost else []
-    costs += [f"{record.latency.median_ms:.0f} ms"] if record.latency else []
-    return about | {"status": record.status, "attempt": record.attempt, "quality": ", ".join(costs)}
+    return index.rows(ledger, on_unreadable)
 
 
 KINDS: Mapping[str, Callable[[], list[Row]]] = MappingProxyType(

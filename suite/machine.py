@@ -79,6 +79,12 @@ def free_gpu_mib() -> float | None:
     return float(first) if first.isdecimal() else None
 
 
+def gpu_facts() -> list[str]:
+    """Name, memory and driver of every GPU that nvidia-smi lists, as it words them."""
+    answer = _output("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
+    return [line.strip() for line in answer.splitlines() if line.strip()] if answer else []
+
+
 def default_device() -> Literal["cpu", "cuda"]:
     """Where networks run by default: on a GPU that torch can use. Loads torch only where nvidia-smi lists a GPU."""
     if not gpus():

@@ -28,8 +28,9 @@ class Output:
             return
         texts = [[str(key).upper() for key in rows[0]], *(["" if value is None else str(value) for value in row.values()] for row in rows)]
         widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+        pattern = "  ".join(f"{{:<{width}}}" for width in widths)  # one call a line: a ledger has a hundred thousand
         for text in texts:
-            self.line("  ".join(part.ljust(width) for part, width in zip(text, widths, strict=True)).rstrip())
+            self._stream.write(pattern.format(*text).rstrip() + "\n")
 
 
 def note(text: str) -> None:

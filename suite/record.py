@@ -111,7 +111,7 @@ class Attempt(Frozen):
     """What every record holds."""
 
     schema_version: int = SCHEMA
-    fingerprint: str
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{16}$")  # part of file names
     spec: CellSpec
     status: Literal["done", "failed"]
     attempt: int = 1

@@ -21,6 +21,7 @@ from suite.metrics.fidelity import quantise
 from suite.networks import Restorer
 from suite.tasks import Task
 from suite.tasks import task as task_row
+from suite.whole import replacing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -133,14 +134,11 @@ def restore_file(job: Restoration, restore: Restorer, scale: int, *, channels: i
     if picture.alpha is not None:
         planes.append((picture.alpha if scale == 1 else imresize(picture.alpha, scale))[..., None])
     pixels = np.concatenate(planes, axis=2)
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = job.target.with_name(job.target.name + ".part")
     try:
-        image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-        image.save(temporary, format="PNG", icc_profile=picture.profile)
-        temporary.replace(job.target)
+        with replacing(job.target) as file:
+            image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+            image.save(file, format="PNG", icc_profile=picture.profile)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise SuiteError(f"{job.target} cannot be written: {error}. Free space or choose another OUT.", exit=Exit.NOT_READY) from error
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite.errors import Exit, SuiteError
+from suite.whole import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,25 +24,18 @@ Plain = str | int | float | bool | None
 
 def write(path: Path, state: Mapping[str, Any]) -> None:
     """Writes `state` to `path`, replacing what is there in one step; SuiteError where it cannot, and what is there stays."""
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
-    with written(path.parent, temporary):
-        dump(temporary, dict(state))
-        temporary.replace(path)
-        sync(path.parent)
+    import torch
+
+    with written(path.parent), replacing(path) as file:
+        torch.save(dict(state), file)
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Writes named tensors and texts about them to `path` as safetensors, replacing what is there in one step."""
     from safetensors import torch as safetensors
 
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
-    with written(path.parent, temporary):
-        with temporary.open("wb") as file:
-            file.write(safetensors.save(dict(tensors), dict(metadata)))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync(path.parent)
+    with written(path.parent), replacing(path) as file:
+        file.write(safetensors.save(dict(tensors), dict(metadata)))
 
 
 def read(path: Path) -> dict[str, Any]:

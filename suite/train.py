@@ -201,7 +201,7 @@ def train(
             point = _point(run, metrics)
             run.history.append(point)
             run.losses = []
-        if due or stopping or saving:
+        if due or stopping or saving or (point is not None and point.validation):
             keep(run) if keep else kept.save(run.iteration, run.state(), _score(run, point))
             last_saved = time.monotonic()
         yield point

@@ -144,7 +144,13 @@ def _sets(job: Job, options: argparse.Namespace) -> dict[str, Sequence[PairSourc
 
 
 def _folder(save: Path, data: str) -> Path:
-    return save / (Path(data).resolve().name if "/" in data else data)
+    """Where the images of a set are saved: below `save`, whatever the set is called (`..` is a folder, too)."""
+    from suite.data.sets import canonical
+
+    name = Path(canonical(data)).name
+    if not name:
+        raise SuiteError(f"{data} has no name under which its images could be saved. Give --data a folder inside it.")
+    return save / name
 
 
 def _means(found: Sequence[Measured]) -> dict[str, float]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.errors import Exit, SuiteError
+from suite.csv_text import TO_OUTPUT, deliver, text_of
+from suite.errors import Exit
 from suite.output import Output, note
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "score a folder of images against a folder of targets, whoever made them"
 
-TO_OUTPUT = "-"
 CSV_COLUMNS = ("row", "protocol", "image", "metric", "value", "text")
 
 
@@ -65,7 +63,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     if options.json:
         out.document(document(scores, options.pred, options.gt))
     elif options.csv:
-        _write_csv(scores, options.csv, out)
+        deliver(text_of(CSV_COLUMNS, _csv_rows(scores)), options.csv, out, "scores")
     elif scores.against:
         _print_all(scores, out)
     else:
@@ -173,22 +171,6 @@ def _signed(value: float, digits: int) -> str:
     return "" if value == 0 else f"{value:+.{digits}f}"
 
 
-def _write_csv(scores: Scores, destination: str, out: Output) -> None:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    writer.writerows(_csv_rows(scores))
-    if destination == TO_OUTPUT:
-        for line in buffer.getvalue().splitlines():
-            out.line(line)
-        return
-    try:
-        Path(destination).write_text(buffer.getvalue(), encoding="utf-8")
-    except OSError as error:
-        raise SuiteError(f"--csv {destination} cannot be written: {error.strerror}.") from None
-    out.line(f"scores: {destination}")
-
-
 def _csv_rows(scores: Scores) -> Iterator[tuple[object, ...]]:
     for key, sheet in scores.sheets.items():
         yield "protocol", key, "", "", "", sheet.protocol.statement
@@ -197,7 +179,7 @@ def _csv_rows(scores: Scores) -> Iterator[tuple[object, ...]]:
             yield "unavailable", key, "", metric, "", why
     yield from _value_rows("", scores.besides, None)
     for metric, value in scores.besides_mean.items():
-        yield "mean", "", "", metric, repr(value), ""
+        yield "mean", "", "", metric, value, ""
     for metric, why in scores.besides_unavailable.items():
         yield "unavailable", "", "", metric, "", why
     for key, why in scores.refused.items():
@@ -207,6 +189,6 @@ def _csv_rows(scores: Scores) -> Iterator[tuple[object, ...]]:
 def _value_rows(key: str, images: dict[str, dict[str, float]], sheet: Sheet | None) -> Iterator[tuple[object, ...]]:
     for name, values in images.items():
         for metric, value in values.items():
-            yield "image", key, name, metric, repr(value), ""
+            yield "image", key, name, metric, value, ""
     for metric, value in (sheet.mean if sheet else {}).items():
-        yield "mean", key, "", metric, repr(value), ""
+        yield "mean", key, "", metric, value, ""

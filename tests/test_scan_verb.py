@@ -4,7 +4,6 @@ import dataclasses
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import scan_records as made
@@ -17,12 +16,11 @@ from suite import ceilings, cli, machine, report, scan_ahead, scan_cell, scan_ch
 from suite.errors import Exit, SuiteError
 from suite.ledger import Ledger
 from suite.paths import ROOT
-from suite.record import Record, dump, load
+from suite.record import dump, load
 from suite.scan_check import CASES, Check, relative_error, tolerance, verified_cases
 from suite.scan_measure import measure
 from suite.scan_record import ScanRecord
 
-HISTORY = Path(__file__).resolve().parent / "history"
 QUICK = ("--case", "channel-lifted", "--seconds", "0.2", "--threads", "1", "--no-build", "--device", "cpu")
 
 
@@ -191,15 +189,6 @@ def test_a_scan_record_comes_back_as_it_went_in(record, tmp_path):
     assert load(dump(record), origin="here") == record
     Ledger(tmp_path).add(record)
     assert list(Ledger(tmp_path).records()) == [record]
-
-
-def test_records_of_all_schemas_load():
-    files = sorted(HISTORY.glob("record-*.json"))
-    assert [path.name for path in files] == [f"record-{number}.json" for number in range(1, len(files) + 1)]
-    for path in files:
-        found = load(path.read_text(encoding="utf-8"), origin=path.name)
-        assert isinstance(found, Record)
-        assert found.fingerprint == found.spec.fingerprint
 
 
 def test_both_kinds_of_record_live_in_one_ledger_and_each_has_its_page(run, tmp_path):

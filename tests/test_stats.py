@@ -1,8 +1,12 @@
+import itertools
 import math
 
+import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from suite import stats
 
@@ -57,7 +61,6 @@ def test_too_few_images_have_no_interval():
 
 def test_bootstrap_is_repeatable_and_near_theory():
     # 400 equally likely quantiles of a unit normal: the interval of the mean is 1.96 / 20 to each side
-    from scipy.stats import norm
 
     sample = [float(norm.ppf((index + 0.5) / 400)) + 0.3 for index in range(400)]
     estimate = stats.over_images(sample)
@@ -69,3 +72,138 @@ def test_bootstrap_is_repeatable_and_near_theory():
 def test_bootstrap_of_equal_differences_is_a_point():
     low, high = stats.over_images([0.25] * 6).interval
     assert (low, high) == (0.25, 0.25)
+
+
+# Paired differences over seeds and images
+
+
+def quantiles(count, mean=0.0, deviation=1.0):
+    """Values of exactly this mean and standard deviation, spread as a normal distribution."""
+    values = norm.ppf((np.arange(count) + 0.5) / count)
+    return mean + deviation * (values - values.mean()) / values.std(ddof=1)
+
+
+def drawn(generator, effect, seeds, images, *, of_seed=0.05, of_image=0.2, rest=0.1):
+    """Differences (seeds, images) of a known effect: every seed, every image and every pair of them is off by chance."""
+    shape = (seeds, images)
+    by_seed, by_image = generator.normal(0, of_seed, (seeds, 1)), generator.normal(0, of_image, (1, images))
+    return effect + by_seed + by_image + generator.normal(0, rest, shape)
+
+
+COVERED = {
+    "one seed, Set5": (1, 5, {}),
+    "one seed, 40 images": (1, 40, {}),
+    "three seeds, 30 images": (3, 30, {}),
+    "five seeds that differ most": (5, 20, {"of_seed": 0.3}),
+    "four seeds, all of it noise of pairs": (4, 12, {"of_seed": 0.0, "of_image": 0.0}),
+}
+
+
+@pytest.mark.parametrize("case", COVERED)
+def test_the_interval_covers_a_known_effect_and_p_keeps_its_level(case, monkeypatch):
+    seeds, images, spread = COVERED[case]
+    monkeypatch.setattr(stats, "RESAMPLES", 999)
+    monkeypatch.setattr(stats, "detectable", lambda *_: None)  # which takes time, and is tested below
+    runs = 300
+    if seeds == 1:  # a seed's own offset cannot be told from the effect by one seed
+        spread = {"of_seed": 0.0}
+    generator = np.random.default_rng(7)
+    found = [stats.over_both(drawn(generator, 0.3, seeds, images, **spread)) for _ in range(runs)]
+    covered = sum(one.interval[0] <= 0.3 <= one.interval[1] for one in found) / runs
+    error = (0.95 * 0.05 / runs) ** 0.5
+    # never too narrow; too wide where the variance that two seeds leave is not there, and is counted all the same
+    assert 0.95 - 3 * error <= covered <= (0.995 if "noise" in case else 0.95 + 3 * error)
+    rejected = sum(stats.over_both(drawn(generator, 0.0, seeds, images, **spread)).p < 0.05 for _ in range(runs)) / runs
+    assert rejected <= 0.05 + 3 * error
+
+
+def test_two_levels_see_what_one_level_misses():
+    """Three seeds of which one trained badly: over images the difference is certain, over seeds it is not."""
+    values = np.array([[0.02], [0.03], [0.40]]) + 0.01 * quantiles(50)[None, :]
+    found = stats.over_both(values)
+    assert found.wilcoxon < 1e-6
+    assert found.test == "two levels"
+    assert found.p > 0.2
+    assert found.interval[0] < 0 < found.interval[1]
+
+
+def test_the_error_of_a_mean_is_that_of_an_analysis_of_variance():
+    # two seeds, three images: of_seeds = 3 * 2, of_images = 2 * 1, of_rest = 0
+    values = np.array([[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]])
+    error, freedom = stats.error_of_mean(values)
+    assert error == pytest.approx(((6 + 2) / 6) ** 0.5)
+    assert freedom == pytest.approx(8**2 / (6**2 / 1 + 2**2 / 2))
+
+
+def test_seeds_that_do_not_differ_leave_the_interval_of_images():
+    by_image = quantiles(30, 0.2, 0.3)
+    found = stats.over_both(np.tile(by_image, (4, 1)))
+    one = stats.over_both(by_image[None, :])
+    assert found.interval == pytest.approx(one.interval, abs=0.006)
+    assert found.detectable == pytest.approx(one.detectable)
+
+
+def test_wilcoxon_is_scipy_s():
+    generator = np.random.default_rng(3)
+    for count in (6, 20, 50, 80):
+        values = generator.normal(0.3, 1, count)
+        assert stats.wilcoxon(values) == scipy.stats.wilcoxon(values).pvalue
+
+
+def test_wilcoxon_against_every_assignment_of_signs():
+    """Ties and zeros, where the tables do not hold: the share of sign assignments that are at least as extreme."""
+    values = np.array([1.0, 1.0, 2.0, -1.0, 3.0, 0.0, 2.0])
+    held = values[values != 0]
+    ranks = scipy.stats.rankdata(np.abs(held))
+    sums = [sum(ranks[list(chosen)]) for size in range(len(held) + 1) for chosen in itertools.combinations(range(len(held)), size)]
+    centre, seen = ranks.sum() / 2, ranks[held > 0].sum()
+    exact = sum(abs(one - centre) >= abs(seen - centre) - 1e-9 for one in sums) / len(sums)
+    assert stats.wilcoxon(values) == pytest.approx(exact)
+    assert stats.wilcoxon(np.zeros(7)) == 1.0
+
+
+@pytest.mark.parametrize("images", [5, 6, 9])
+def test_the_smallest_p_of_wilcoxon_s_test(images):
+    assert stats.wilcoxon(np.arange(1, images + 1)) == pytest.approx(stats.smallest_wilcoxon(images))
+
+
+def test_holm_s_worked_example():
+    # 0.005 * 4, 0.01 * 3, 0.03 * 2, and 0.04 * 1, which may not be below the one before it
+    assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert stats.holm([0.6, 0.7]) == [1.0, 1.0]
+    assert stats.holm([0.02]) == [0.02]
+    assert stats.holm([]) == []
+
+
+@pytest.mark.parametrize("images", [6, 15, 60])
+def test_the_detectable_difference_is_found_in_four_of_five_simulations(images):
+    deviation, runs = 0.4, 40_000
+    smallest = stats.over_both(quantiles(images, 0.1, deviation)[None, :]).detectable
+    values = np.random.default_rng(11).normal(smallest, deviation, (runs, images))
+    power = (scipy.stats.ttest_1samp(values, 0.0, axis=1).pvalue < 0.05).mean()
+    assert power == pytest.approx(stats.POWER, abs=4 * (0.16 / runs) ** 0.5)
+
+
+def test_the_detectable_difference_of_two_levels_in_simulation():
+    seeds, images, runs = 4, 25, 3000
+    generator = np.random.default_rng(5)
+    variance = 0.1**2 / seeds + 0.2**2 / images + 0.1**2 / (seeds * images)
+    freedom = np.mean([stats.error_of_mean(drawn(generator, 0, seeds, images, of_seed=0.1))[1] for _ in range(500)])
+    smallest = stats.detectable(variance**0.5, freedom)
+    found = 0
+    for _ in range(runs):
+        values = drawn(generator, smallest, seeds, images, of_seed=0.1)
+        found += stats._student(values.mean(), *stats.error_of_mean(values)) < 0.05
+    assert found / runs == pytest.approx(stats.POWER, abs=0.06)  # the freedom varies with the draw, and is put in as its mean
+
+
+def test_few_images_and_values_that_are_not_finite_tell_nothing():
+    for values in (np.ones((3, 4)), np.array([[1.0, 2.0, 3.0, 4.0, math.inf]])):
+        found = stats.over_both(values)
+        assert (found.interval, found.p, found.detectable, found.test) == (None, None, None, "")
+
+
+def test_equal_differences_are_certain():
+    found = stats.over_both(np.full((3, 8), 0.25))
+    assert (found.mean, found.interval, found.p, found.detectable) == (0.25, (0.25, 0.25), 0.0, 0.0)
+    assert stats.over_both(np.zeros((3, 8))).p == 1.0

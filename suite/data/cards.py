@@ -51,10 +51,10 @@ class Layout(_Strict):
     whole: bool = Field(False, description="only there if the low-quality files are")
     deep: bool = Field(False, description="images lie in folders below `hq`")
 
-    @field_validator("places", "hq", "lq")
+    @field_validator("places", "hq", "lq", "splits")
     @classmethod
-    def _inside(cls, value: tuple[str, ...] | str) -> tuple[str, ...] | str:
-        for folder in (value,) if isinstance(value, str) else value:
+    def _inside(cls, value: tuple[str, ...] | str | dict[Split, str]) -> tuple[str, ...] | str | dict[Split, str]:
+        for folder in (value,) if isinstance(value, str) else value.values() if isinstance(value, dict) else value:
             path = PurePosixPath(folder)
             if path.is_absolute() or ".." in path.parts or any(letter in folder for letter in "\\:~$\0"):
                 raise ValueError(f"{folder!r} leaves the data folder")
@@ -65,7 +65,7 @@ class Layout(_Strict):
     @classmethod
     def _file_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            if name.count("{}") != 1 or "/" in name or "\\" in name:
+            if name.count("{}") != 1 or any(letter in name for letter in "/\\\0"):
                 raise ValueError(f"{name!r} is no file name with one {{}} for the image's name")
             _known_placeholders(name.replace("{}", ""))
         return value

@@ -40,13 +40,26 @@ def variables(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
 def array(path: Path, name: str) -> np.ndarray:
     """The numbers of one variable, with the shape that they have in MATLAB; raises KeyError where there is none."""
     with _opened(path) as file:
-        return np.asarray(file[name]).T
+        return _numbers(path, file[name])
 
 
 def cells(path: Path, name: str) -> list[np.ndarray]:
     """The elements of a cell array of numbers in MATLAB's order, each with its shape there; `name` may be "structure/field"."""
     with _opened(path) as file:
-        return [np.asarray(file[reference]).T for reference in np.asarray(file[name]).flat]  # reversed axes: by columns
+        return [_numbers(path, file[reference]) for reference in np.asarray(file[name]).flat]  # reversed axes: by columns
+
+
+def _numbers(path: Path, item: h5py.Dataset | h5py.Group) -> np.ndarray:
+    """An array's numbers, axes in MATLAB's order; SuiteError where HDF5 would read them from another file, which MATLAB never writes."""
+    import h5py
+
+    inside = isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual and Path(item.file.filename) == path
+    if not inside:
+        raise SuiteError(
+            f"{path} does not hold the numbers of {item.name} itself, but names other files, or is no array. Replace the file.",
+            exit=Exit.NOT_READY,
+        )
+    return np.asarray(item).T
 
 
 def _class(item: h5py.Dataset | h5py.Group) -> str:

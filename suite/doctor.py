@@ -1,0 +1,364 @@
+"""CHECKS: what `python -m suite doctor` looks at. A check is a function from a question to findings; each runs in a process of its own
+(suite.doctor_run), so it may import what is broken.
+
+A finding is a problem where something that the suite needs does not work, and a warning where a part is missing that not everyone needs.
+Both say what to do. Findings may hold paths: whoever shows them takes out what is private.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from suite.errors import SuiteError
+from suite.paths import ROOT, data_folder
+
+OPTIONAL = ("triton", "pyiqa", "mamba-ssm", "spandrel", "tensorboard", "h5py")
+IMPORTED = ("numpy", "torch", "torchvision", "numba", "scipy", "pandas", "PIL", "skimage", "lpips", "fvcore", "jinja2", "rich")
+BACKENDS = ("reference", "numba", "cpp", "triton", "cuda")  # of models.scan.backends, which is not imported here
+SELF_CHECK = "length-65"  # of models.scan.cases: a step beyond a tile, in a moment
+LITTLE_GIB, NOTHING_GIB = 5.0, 0.2  # of disk: a run of the paper's budget, a record
+BACKEND_SECONDS = 15.0
+COMPILES = "not verified in time: its first use compiles, which may take minutes"
+COMPILE = "python -m suite scan --seconds 0.1 --no-build --backend"
+ABI = re.compile(r"_ARRAY_API|numpy\.dtype size changed|compiled using NumPy 1|numpy\.core\.multiarray|binary incompatib", re.IGNORECASE)
+NAME_DATA = "export SUITE_DATA=<the folder of your data sets>"
+COMMAND = re.compile(r"`([^`]+)`")
+
+State = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a check is asked: its `subject` of the table, and the ledger's folder ("" = the default one)."""
+
+    subject: str = ""
+    ledger: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of the doctor's table; without a name of its own it has its check's."""
+
+    check: str
+    state: State
+    found: str
+    mend: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Its fields."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A row of CHECKS."""
+
+    name: str
+    function: Callable[[Question], list[Finding]]
+    subject: str = ""
+    deep: bool = False  # only where it is asked for
+    seconds: float = 60.0  # it may take: a driver or a file system may hang; most take a tenth of it
+    late: str = ""  # what it means that it takes longer, if no harm; then what helps
+    mend: str = ""
+
+
+def python(_: Question) -> list[Finding]:
+    """Its version, the system, and whether packages go into an environment of their own."""
+    project = _project()
+    lowest = str(project["requires-python"]).removeprefix(">=")
+    about = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    if _numbers(platform.python_version()) < _numbers(lowest):
+        return [Finding("", "problem", f"{about}; {lowest} is the oldest that is supported", f"python{lowest} -m venv .venv")]
+    shared = sys.prefix == sys.base_prefix
+    return [Finding("", "ok", about + (", not in an environment of its own" if shared else ""))]
+
+
+def packages(_: Question) -> list[Finding]:
+    """Versions of what pyproject.toml names, against its lower bounds."""
+    held, wrong = [], []
+    for name, lowest in _required():
+        version = _version(name)
+        if version is None or _numbers(version) < _numbers(lowest):
+            found = f"{name} is not installed" if version is None else f"{name} {version} is older than {lowest}"
+            wrong.append(Finding("", "problem", found, f"pip install --upgrade '{name}>={lowest}'"))
+        else:
+            held.append(f"{name} {version}")
+    return [Finding("", "ok", ", ".join(held) or "none"), *wrong]
+
+
+def optional(_: Question) -> list[Finding]:
+    """Versions of what is not needed, if it is there."""
+    held = [f"{name} {version}" for name in OPTIONAL if (version := _version(name))]
+    return [Finding("", "ok", ", ".join(held) or "none of " + ", ".join(OPTIONAL))]
+
+
+def imports(_: Question) -> list[Finding]:
+    """Whether the needed packages can be imported, which versions alone do not tell."""
+    findings = _torchvision_for_another_torch()
+    broken = []
+    for name in IMPORTED:
+        if name == "torchvision" and findings:
+            continue
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # a compiled module that does not fit raises whatever it likes
+            broken.append(Finding("", "problem", f"{name} cannot be imported ({_said(error)})", _reinstall(name, str(error))))
+    findings += broken or _torch_without_numpy()
+    return findings or [Finding("", "ok", f"{len(IMPORTED)} packages are imported")]
+
+
+def _torchvision_for_another_torch() -> list[Finding]:
+    torch, vision = _version("torch"), _version("torchvision")
+    if torch is None or vision is None:
+        return []
+    wanted = [line for line in metadata.requires("torchvision") or [] if re.match(r"torch\s*\(?==", line)]
+    match = re.search(r"==\s*([\d.]+)", wanted[0]) if wanted else None
+    if match is None or _numbers(match[1]) == _numbers(torch):
+        return []
+    found = f"torchvision {vision} was built for torch {match[1]}, and torch {torch} is installed: it cannot be imported, nor can lpips"
+    return [Finding("", "problem", found, "pip install --upgrade torch torchvision (both in one command, from one index)")]
+
+
+def _torch_without_numpy() -> list[Finding]:
+    import torch
+
+    try:
+        torch.zeros(1).numpy()
+    except RuntimeError as error:
+        return [Finding("", "problem", f"torch cannot use NumPy ({_said(error)})", "pip install --upgrade torch torchvision numpy")]
+    return []
+
+
+def _reinstall(module: str, error: str) -> str:
+    name = {"PIL": "pillow", "skimage": "scikit-image"}.get(module, module)
+    if ABI.search(error):
+        return f"pip install --upgrade --force-reinstall {name} (it was built for another NumPy)"
+    both = "torch torchvision" if module == "torchvision" else name
+    return f"pip install --upgrade --force-reinstall {both}"
+
+
+def gpu(_: Question) -> list[Finding]:
+    """NVIDIA's GPUs, their driver, and whether torch can use them."""
+    from suite import machine
+
+    rows = machine.gpu_facts()
+    import torch
+
+    built = f"torch {torch.__version__} for CUDA {torch.version.cuda}" if torch.version.cuda else f"torch {torch.__version__} without CUDA"
+    if not rows:
+        return [Finding("", "ok", f"no NVIDIA GPU, so networks run on the processor; {built}")]
+    about = f"{'; '.join(rows)}; {built}"
+    if torch.cuda.is_available():
+        return [Finding("", "ok", about)]
+    mend = "pip install --upgrade --force-reinstall torch torchvision (a build for CUDA)"
+    if torch.version.cuda:
+        mend = f"update the driver to one for CUDA {torch.version.cuda}, or install a torch for the driver's CUDA"
+    return [Finding("", "warning", f"torch cannot use the GPU: {about}", mend)]
+
+
+def backend(question: Question) -> list[Finding]:
+    """One scan backend against the reference in float64, forward and all gradients, on a short scan."""
+    from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
+    from suite.scan_check import CASES, errors_of, tolerance
+
+    name = question.subject
+    device = BACKENDS[name].devices[0] if name != "reference" else "cpu"
+    try:
+        resolve_backend(name, device)
+    except BackendUnavailable as error:
+        return [Finding("", "warning", f"does not run here: {error.reason}", error.remedy)]
+    case = CASES[SELF_CHECK]
+    shares = {tensor: error / tolerance(case, tensor) for tensor, error in errors_of(name, case, device).items()}
+    worst = max(shares, key=lambda tensor: shares[tensor])
+    if not shares[worst] <= 1:
+        found = f"wrong on {device}: the error of {worst} is {shares[worst]:.1f} times what it may be"
+        return [Finding("", "problem", found, f"--backend another one, and report what `python -m suite scan --backend {name}` prints")]
+    return [Finding("", "ok", f"agrees with the reference on {device}, y and all gradients")]
+
+
+def chosen(_: Question) -> list[Finding]:
+    """What `auto` takes on the default device."""
+    from models.scan.backends import resolve_backend
+    from suite import machine
+
+    device = machine.default_device()
+    name, reason = resolve_backend("auto", device)
+    if name == "reference":
+        mend = "pip install --upgrade numba" if device == "cpu" else "pip install --upgrade triton"
+        return [Finding("", "warning", f"reference on {device}, the slow definition: {reason}", mend)]
+    return [Finding("", "ok", f"{name} on {device}")]
+
+
+def compiler(_: Question) -> list[Finding]:
+    """A C++ compiler, for the backend cpp and for torch.compile on a processor."""
+    asked = os.environ.get("CXX")
+    names = [asked] if asked else ["c++", "g++", "clang++"]
+    found = next((name for name in names if shutil.which(name)), None)
+    if found:
+        return [Finding("", "ok", found)]
+    what = f"no C++ compiler ({', '.join(names)}): neither the backend cpp nor torch.compile works on a processor"
+    return [Finding("", "warning", what, "apt-get install g++ (or set CXX to a C++17 compiler)")]
+
+
+def ray(_: Question) -> list[Finding]:
+    """Whether Ray can be imported."""
+    try:
+        module = importlib.import_module("ray")
+    except Exception as error:  # as above
+        mend = "pip install --upgrade --force-reinstall ray (or run with --launcher inline)"
+        return [Finding("", "problem", f"it cannot be imported ({_said(error)})", mend)]
+    address = "; $RAY_ADDRESS names a cluster, which `run` joins" if os.environ.get("RAY_ADDRESS") else ""
+    return [Finding("", "ok", f"ray {module.__version__} is imported{address}")]
+
+
+def ray_start(_: Question) -> list[Finding]:
+    """Whether a Ray of one's own starts, on the loopback interface alone."""
+    from suite import launch
+
+    try:
+        processors = launch.tried()
+    except SuiteError as error:
+        return [Finding("", "problem", str(error), "--launcher inline runs the same cells without Ray")]
+    return [Finding("", "ok", f"started on 127.0.0.1 with {processors:g} processors, and ended")]
+
+
+def disk(question: Question) -> list[Finding]:
+    """Room for, and access to, what a run writes."""
+    from models.cache import cache_folder
+    from suite.ledger import Ledger
+
+    ledger = Ledger(Path(question.ledger) if question.ledger else None)
+    folders = {"ledger": ledger.folder, "work": ledger.work, "cache": cache_folder()}
+    return [_room(name, folder) for name, folder in folders.items()]
+
+
+def _room(name: str, folder: Path) -> Finding:
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(there).free / 2**30
+    option = "export SUITE_CACHE=DIR" if name == "cache" else "--ledger DIR, a folder elsewhere"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Finding(f"disk: {name}", "problem", f"{folder} cannot be written", f"chmod u+w {there}, or {option}")
+    state: State = "ok" if free >= LITTLE_GIB else "warning" if free >= NOTHING_GIB else "problem"
+    return Finding(f"disk: {name}", state, f"{free:.1f} GiB free in {folder}", "" if state == "ok" else f"free some space, or {option}")
+
+
+def caches(_: Question) -> list[Finding]:
+    """Where weights and compiled kernels are kept, and which weights are there."""
+    import torch
+
+    from models.cache import cache_folder
+    from suite.losses import vgg19_file
+    from suite.metrics import perceptual
+
+    asked = "" if os.environ.get("SUITE_CACHE") else " ($SUITE_CACHE is not set)"
+    findings = [Finding("caches", "ok", f"{cache_folder()}{asked}; torch's: {torch.hub.get_dir()}")]
+    for metric in perceptual.BACKBONES:
+        reason = perceptual.reason(metric)
+        findings.append(_weights(metric, reason, f"{metric} is measured"))
+    command = "python -c \"from torchvision.models import vgg19; vgg19(weights='IMAGENET1K_V1')\""
+    lacking = f"{vgg19_file()} is not there, and recipes with a perceptual loss do not start. `{command}`"
+    missing = None if vgg19_file().is_file() else lacking
+    return [*findings, _weights("VGG19", missing, "the perceptual loss has its weights")]
+
+
+def _weights(name: str, reason: str | None, good: str) -> Finding:
+    if reason is None:
+        return Finding(f"weights: {name}", "ok", good)
+    commands = COMMAND.findall(reason)
+    what = reason.partition(" With a network")[0].partition(" `")[0]
+    return Finding(f"weights: {name}", "warning", what, commands[-1] if commands else "")
+
+
+def data(_: Question) -> list[Finding]:
+    """The embedded photographs, and the user's sets."""
+    from suite.data.cards import cards
+    from suite.data.checks import copies
+    from suite.data.photos import photos_folder
+
+    try:
+        photos_folder()
+        findings = [Finding("data: photos", "ok", "the embedded photographs are there")]
+    except SuiteError as error:
+        findings = [Finding("data: photos", "problem", str(error), "pip install --force-reinstall 'scikit-image>=0.24'")]
+    own = [card for card in cards().values() if not card.package]
+    base = data_folder()
+    if base is None:
+        found = f"$SUITE_DATA is not set: none of {len(own)} sets is looked for"
+        return [*findings, Finding("", "warning", found, NAME_DATA)]
+    if not base.is_dir():
+        return [*findings, Finding("", "problem", f"$SUITE_DATA, {base}, is not a folder", NAME_DATA)]
+    here = [card.name for card in own if copies(card, None)]
+    state: State = "ok" if here else "warning"
+    mend = "" if here else "python -m suite data show Set5 (in which folders a set may lie)"
+    return [*findings, Finding("", state, f"{len(here)} of {len(own)} sets: {', '.join(here) or 'none'}", mend)]
+
+
+def shadowing(_: Question) -> list[Finding]:
+    """Whether the folder datasets/ hides the package of that name, which pyiqa imports."""
+    blockers = [path for path in (ROOT / "datasets" / "__init__.py", ROOT / "datasets.py") if path.exists()]
+    if blockers:
+        found = f"{blockers[0].relative_to(ROOT)} hides the Python package `datasets`, which pyiqa imports"
+        return [Finding("", "problem", found, f"rm {blockers[0].relative_to(ROOT)}")]
+    return [Finding("", "ok", "the folder datasets/ hides no package")]
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("python", python),
+    Check("packages", packages),
+    Check("optional packages", optional),
+    Check("imports", imports),
+    Check("gpu", gpu),
+    *(Check(f"scan: {name}", backend, name, seconds=BACKEND_SECONDS, late=COMPILES, mend=f"{COMPILE} {name}") for name in BACKENDS),
+    Check("scan: auto", chosen),
+    Check("compiler", compiler),
+    Check("ray", ray),
+    Check("ray: start", ray_start, deep=True),
+    Check("disk", disk),
+    Check("caches", caches),
+    Check("data sets", data),
+    Check("package names", shadowing),
+)
+
+
+def _project() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def _required() -> Iterator[tuple[str, str]]:
+    """Name and lower bound of each package that pyproject.toml requires; it names lower bounds alone."""
+    for line in _project()["dependencies"]:
+        name, _, lowest = line.partition(">=")
+        yield name.strip(), lowest.strip()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The release that a version begins with, without zeros at its end: 2.6.0+cpu as 2, 6."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    found = [int(part) for part in match[0].split(".")] if match else []
+    while found and not found[-1]:
+        found.pop()
+    return tuple(found)
+
+
+def _said(error: Exception) -> str:
+    """Type and first line of an error."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

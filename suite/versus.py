@@ -1,0 +1,249 @@
+"""Is A better than B: which records may be compared, and what their paired differences say. `python -m suite compare` prints it.
+
+A side holds the done records of one model under one condition, by seed. Two sides are comparable if they were measured on the same images,
+of the same test data, by the same protocol, and had the same budget; then each seed's metrics are paired by image. Anything else in which
+they differ (a backend, a loss) may be what is compared, so it is named and no obstacle. A verdict needs both the corrected p and the
+interval: Wilcoxon's test of one seed and a bootstrap may disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import numpy as np
+
+from models.lookup import suggest
+from suite import stats
+from suite.errors import Exit, SuiteError
+from suite.index import rows
+from suite.ledger import FINGERPRINT, Ledger
+from suite.measured import by_condition, dataset_name
+from suite.protocols import METRICS
+from suite.record import Record
+
+Verdict = Literal["better", "worse", "no difference shown", "not comparable"]
+
+ALPHA = 1 - stats.LEVEL
+BUDGET = ("iterations", "batch", "patch", "stages", "width", "depth_divisor")  # besides its name
+NOT_TOLD = frozenset({"model", "seed", "task", "budget", "protocol", "test_set", *BUDGET})  # of the spec: obstacles, or what is compared
+
+
+@dataclass(frozen=True)
+class Side:
+    """The done records of one model under one condition, by seed; `failed` holds the seeds without a number."""
+
+    records: tuple[Record, ...]
+    failed: tuple[int, ...] = ()
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.records[0].spec.model
+
+    @property
+    def seeds(self) -> dict[int, Record]:
+        """The records by their seeds."""
+        return {record.spec.seed: record for record in self.records}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A variant against its baseline in one metric; `p_holm` is corrected for all comparisons of the metric that were made with it."""
+
+    variant: Side
+    baseline: Side | None
+    metric: str
+    verdict: Verdict
+    found: stats.Paired | None = None  # of variant - baseline, in the metric's unit
+    p_holm: float | None = None
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def ledger_sides(ledger: Ledger, on_unreadable: object = None) -> tuple[Side, ...]:
+    """Every side of a ledger."""
+    return _sides(record for record in ledger.records(on_unreadable) if isinstance(record, Record))
+
+
+def sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Side, ...]:
+    """The sides of the cell or the models that `chosen` means: a fingerprint, a model's name, a shell pattern, or a part of names.
+
+    Only their records are read. SuiteError (Exit.NOTHING) where nothing fits, or nothing that does is done.
+    """
+    held = [row for row in rows(ledger, on_unreadable, ("cell", "model", "status", "kind")) if row["kind"] == "run"]
+    models = sorted({str(row["model"]) for row in held})
+    if FINGERPRINT.fullmatch(chosen):
+        fits = [row for row in held if row["cell"] == chosen]
+    else:
+        names = {chosen} if chosen in models else {name for name in models if fnmatchcase(name, chosen) or chosen in name}
+        fits = [row for row in held if row["model"] in names]
+    if not fits:
+        where = f"the ledger {ledger.folder} holds {len(held)} runs of {len(models)} models"
+        raise SuiteError(
+            f"{chosen} is none of its cells and models: {where}.{suggest(chosen, models)} `python -m suite list records` shows them; "
+            "two ledgers are compared by their folders.",
+            exit=Exit.NOTHING,
+        )
+    latest = [ledger.latest(str(row["cell"])) for row in fits]
+    found = _sides(record for record in latest if isinstance(record, Record))
+    if not found:
+        raise SuiteError(f"of the {len(fits)} cells that {chosen} means none is done: nothing can be compared.", exit=Exit.NOTHING)
+    return found
+
+
+def _sides(records: Iterable[Record]) -> tuple[Side, ...]:
+    found = []
+    for members in by_condition(records):
+        for model in dict.fromkeys(record.spec.model for record in members):
+            own = [record for record in members if record.spec.model == model]
+            done = tuple(record for record in own if record.status == "done" and record.scores)
+            if done:
+                found.append(Side(done, tuple(record.spec.seed for record in own if record not in done)))
+    return tuple(found)
+
+
+def compared(variants: Sequence[Side], baselines: Sequence[Side], metrics: Sequence[str], *, same_model: bool) -> tuple[Comparison, ...]:
+    """Every variant against the baseline that fits it best, in each of `metrics` (none: the first that it was measured by).
+
+    With `same_model` a variant's baseline is of its own model (two ledgers); else it is any, and a side is not compared with itself.
+    """
+    found = []
+    for variant in variants:
+        fits = [one for one in baselines if not same_model or one.model == variant.model]
+        baseline = min(fits, key=lambda one: _distance(variant, one), default=None)
+        if baseline is not None and baseline.records == variant.records and not same_model:
+            continue
+        chosen = metrics or tuple(variant.records[0].scores[0].metrics)[:1]
+        found += [_comparison(variant, baseline, metric) for metric in chosen]
+    return _with_verdicts(found)
+
+
+def obstacles(one: Record, other: Record) -> list[str]:
+    """Why two records' metrics may not be compared; none where they may."""
+    a, b = one.spec, other.spec
+    reasons = []
+    if a.task != b.task:
+        reasons.append(f"other task ({a.task}, {b.task})")
+    (name, _, version), (name_b, _, version_b) = a.protocol.partition("@"), b.protocol.partition("@")
+    if name != name_b:
+        reasons.append(f"other protocol ({a.protocol}, {b.protocol})")
+    elif version != version_b:
+        reasons.append(f"other protocol version ({a.protocol}, {b.protocol})")
+    reasons += _other_data(one, other)
+    if a.budget != b.budget:
+        reasons.append(f"other budget ({a.budget}, {b.budget})")
+    else:
+        other_fields = [f"{field} {_short(getattr(a, field))}, {_short(getattr(b, field))}" for field in BUDGET if _differs(a, b, field)]
+        reasons += [f"other budget ({'; '.join(other_fields)})"] if other_fields else []
+    return reasons
+
+
+def _other_data(one: Record, other: Record) -> list[str]:
+    """By checksum where both records have one, which a set's name is not; else by name."""
+    ours, theirs = _digests(one), _digests(other)
+    if ours and theirs:
+        return [] if ours == theirs else [f"other test data (checksum {_some(ours)}, {_some(theirs)})"]
+    a, b = one.spec.test_set, other.spec.test_set
+    return [] if a == b else [f"other test data ({dataset_name(a)}, {dataset_name(b)})"]
+
+
+def _digests(record: Record) -> frozenset[str]:
+    held = record.provenance.data_checksums if record.provenance else {}
+    return frozenset(digest for split, digest in held.items() if split.startswith("test ("))
+
+
+def _some(digests: frozenset[str]) -> str:
+    return " ".join(digest[:8] for digest in sorted(digests))
+
+
+def _short(value: object) -> str:
+    return str(value) if not isinstance(value, tuple) else f"{len(value)} stages"
+
+
+def _differs(one: object, other: object, field: str) -> bool:
+    return bool(getattr(one, field) != getattr(other, field))
+
+
+def _distance(variant: Side, baseline: Side) -> tuple[int, int, int]:
+    """How badly a baseline fits: what stands against it, fields that differ, and seeds that they share, most of them first."""
+    one, other = variant.records[0], baseline.records[0]
+    common = variant.seeds.keys() & baseline.seeds.keys()
+    return len(obstacles(one, other)), len(_noted(one, other)), -len(common)
+
+
+def _noted(one: Record, other: Record) -> list[str]:
+    """Fields of the specs that differ, and are no obstacle."""
+    fields = [field for field in type(one.spec).model_fields if field not in NOT_TOLD and _differs(one.spec, other.spec, field)]
+    return [f"{field} {_short(getattr(one.spec, field))}, {_short(getattr(other.spec, field))}" for field in fields]
+
+
+def _comparison(variant: Side, baseline: Side | None, metric: str) -> Comparison:
+    """Differences, or why there are none; the verdict is not final."""
+    if baseline is None:
+        return Comparison(variant, None, metric, "not comparable", reason=f"the baseline has no done record of {variant.model}")
+    ours, theirs = variant.seeds, baseline.seeds
+    common = sorted(ours.keys() & theirs.keys())
+    if not common:
+        reason = f"no seed in common ({_listed(ours)}; {_listed(theirs)})"
+        return Comparison(variant, baseline, metric, "not comparable", reason=reason)
+    reasons = list(dict.fromkeys(reason for seed in common for reason in obstacles(ours[seed], theirs[seed])))
+    values = [({s.image: s.metrics for s in ours[seed].scores}, {s.image: s.metrics for s in theirs[seed].scores}) for seed in common]
+    images = sorted(values[0][0])
+    if not reasons:
+        reasons = _unlike_images(values, metric)
+    if reasons:
+        return Comparison(variant, baseline, metric, "not comparable", reason="; ".join(reasons))
+    differences = np.array([[mine[image][metric] - base[image][metric] for image in images] for mine, base in values])
+    notes = _noted(ours[common[0]], theirs[common[0]])
+    left = sorted((ours.keys() ^ theirs.keys()) | set(variant.failed) | set(baseline.failed))
+    notes += [f"without seed {_listed(left)}"] if left else []
+    if not (_digests(ours[common[0]]) and _digests(theirs[common[0]])):
+        notes.append("a record has no checksum of its test data")
+    return Comparison(variant, baseline, metric, "no difference shown", stats.over_both(differences), notes=tuple(notes))
+
+
+def _unlike_images(values: Sequence[tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]], metric: str) -> list[str]:
+    every = [side for pair in values for side in pair]
+    names = [frozenset(side) for side in every]
+    if len(set(names)) > 1:
+        return [f"other images ({len(frozenset.intersection(*names))} of {len(frozenset.union(*names))} in common)"]
+    if any(metric not in metrics for side in every for metrics in side.values()):
+        return [f"a record holds no {metric} of every image"]
+    return []
+
+
+def _listed(seeds: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(seeds)))
+
+
+def _with_verdicts(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """Corrects the p values within each metric, and decides."""
+    corrected: dict[int, float] = {}
+    families: dict[str, list[int]] = {}
+    for place, one in enumerate(found):
+        if one.found is not None and one.found.p is not None:
+            families.setdefault(one.metric, []).append(place)
+    for places in families.values():
+        p_values = [paired.p for place in places if (paired := found[place].found) is not None and paired.p is not None]
+        corrected |= dict(zip(places, stats.holm(p_values), strict=True))
+    sizes = {place: len(places) for places in families.values() for place in places}
+    return tuple(_decided(one, corrected.get(place), sizes.get(place, 0)) for place, one in enumerate(found))
+
+
+def _decided(one: Comparison, p_holm: float | None, comparisons: int) -> Comparison:
+    paired = one.found
+    if paired is None:
+        return one
+    if p_holm is None or paired.interval is None:
+        return replace(one, reason=f"{paired.images} images tell nothing of others; {stats.FEWEST_IMAGES} are the fewest")
+    low, high = paired.interval
+    if p_holm < ALPHA and not low <= 0 <= high:
+        lower = one.metric in METRICS and METRICS[one.metric].better == "lower"
+        return replace(one, p_holm=p_holm, verdict="better" if (paired.mean > 0) != lower else "worse")
+    least = min(1.0, stats.smallest_wilcoxon(paired.images) * comparisons)
+    never = paired.test == "wilcoxon" and least >= ALPHA
+    reason = f"one seed on {paired.images} images: Holm p cannot be below {least:.3g}" if never else ""
+    return replace(one, p_holm=p_holm, reason=reason)

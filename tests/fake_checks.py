@@ -1,0 +1,37 @@
+"""Stand-ins for the doctor's checks, which are run in processes of their own."""
+
+import os
+import sys
+import time
+
+from suite.doctor import Finding
+
+
+def well(question):
+    sys.stdout.write("a library talks on standard output\n")
+    return [Finding("", "ok", f"subject {question.subject}, ledger {question.ledger}")]
+
+
+def missing(_):
+    return [Finding("weights", "warning", "not there", "fetch them")]
+
+
+def raises(_):
+    raise ValueError("this check is broken")
+
+
+def dies(_):
+    os.abort()
+
+
+def leaves(_):
+    sys.exit(7)
+
+
+def hangs(_):
+    time.sleep(60)
+
+
+def tells(_):
+    """Everything that must not be told."""
+    return [Finding("", "problem", "; ".join(os.environ[name] for name in os.environ if name.startswith("TELL_")), os.environ["TELL_PATH"])]
