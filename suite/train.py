@@ -196,12 +196,15 @@ def train(
         run.seconds.append(waited + time.perf_counter() - started)
         point, due = None, run.iteration == spec.iterations
         stopping, saving = _said_by_any(run, stop(), time.monotonic() - last_saved > CHECKPOINT_SECONDS)
+        validating = due or (
+            run.iteration % every == 0 and run.iteration % validate_every == 0
+        )  # the same for all workers, as saving must be
         if due or run.iteration % every == 0:
-            metrics = _validate(run, validation) if first and (due or run.iteration % validate_every == 0) else {}
+            metrics = _validate(run, validation) if first and validating else {}
             point = _point(run, metrics)
             run.history.append(point)
             run.losses = []
-        if due or stopping or saving or (point is not None and point.validation):
+        if validating or stopping or saving:
             keep(run) if keep else kept.save(run.iteration, run.state(), _score(run, point))
             last_saved = time.monotonic()
         yield point
