@@ -274,7 +274,7 @@ def clear(storage: str, name: str) -> None:
             system.delete_dir(path)
     except (OSError, ValueError) as error:  # pyarrow's own errors are of these kinds
         raise SuiteError(
-            f"cell {name} is done and recorded, but its checkpoints in {storage} cannot be removed ({error}). Remove them by hand; the same "
-            "command goes on with the other cells.",
+            f"cell {name} is done and recorded, but its checkpoints in {storage} cannot be removed ({error}). Remove them by hand; the "
+            "same command goes on with the other cells.",
             exit=Exit.NOT_READY,
         ) from error
