@@ -260,7 +260,7 @@ def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:
     if how.address:
         return None
     slots = max(1, machine.cores() // (how.threads * how.workers))
-    return slots if specs[0].device == "cpu" else min(slots, len(machine.gpus()) // how.workers or 1)
+    return slots if specs[0].device == "cpu" else min(slots, len(machine.gpus()) // (how.workers * max(1, how.gpus)) or 1)
 
 
 def _render(ledger: Ledger, destination: Path | None) -> Path | None:

@@ -46,6 +46,7 @@ KEPT = 2  # checkpoints: the last, and the one before while the last is being wr
 PATIENCE_SECONDS = 4 * 3600  # that workers wait for one another: the first alone validates, others lose nothing but time
 POLL_SECONDS = 0.5
 PEERS = ("gloo", "NCCL", "Connection closed by", "Connection reset by")  # in the errors of those that lost another worker
+ADVICE = "Give a folder that every machine has (--storage PATH), or a URI that pyarrow opens, such as s3://bucket/folder."
 
 
 class Mailbox:
@@ -161,12 +162,9 @@ def _trainer(work: Work) -> TorchTrainer:
     try:
         _ = run.storage_context  # made, and written to, here and now
     except Exception as error:  # of pyarrow's, the system's or a cloud's library
-        raise SuiteError(f"--storage {place} cannot be used: {error}. {_ADVICE}", exit=Exit.NOT_READY) from error
+        raise SuiteError(f"--storage {place} cannot be used: {error}. {ADVICE}", exit=Exit.NOT_READY) from error
     backend = TorchConfig(backend="nccl" if cuda else "gloo", timeout_s=PATIENCE_SECONDS)
     return TorchTrainer(loop, train_loop_config={"work": work}, torch_config=backend, scaling_config=scaling, run_config=run)
-
-
-_ADVICE = "Give a folder that every machine has (--storage PATH), or a URI that pyarrow opens, such as s3://bucket/folder."
 
 
 def _place(context: CellContext) -> tuple[str, str]:
@@ -242,7 +240,7 @@ def _check_seen(context: CellContext) -> None:
     """SuiteError where the storage is a folder that this machine does not have."""
     place, name = _place(context)
     if "://" not in place and not Path(place, name).is_dir():  # the cell made it
-        raise SuiteError(f"a worker's machine does not see the checkpoints' folder {place}. {_ADVICE}", exit=Exit.NOT_READY)
+        raise SuiteError(f"a worker's machine does not see the checkpoints' folder {place}. {ADVICE}", exit=Exit.NOT_READY)
 
 
 def _state(folder: Path, spec: RunSpec) -> dict[str, Any]:
@@ -266,10 +264,17 @@ def _result(spec: RunSpec, context: CellContext, result: Result) -> Training:
 
 
 def clear(storage: str, name: str) -> None:
-    """Removes the checkpoints of the finished cell `name` from `storage`; they may be gone."""
+    """Removes the checkpoints of the finished cell `name` from `storage`, if they are there; SuiteError where that fails."""
     from pyarrow.fs import FileSystem, FileType
 
-    system, folder = FileSystem.from_uri(storage)
-    path = f"{folder.rstrip('/')}/{name}"
-    if system.get_file_info(path).type != FileType.NotFound:
-        system.delete_dir(path)
+    try:
+        system, folder = FileSystem.from_uri(storage)
+        path = f"{folder.rstrip('/')}/{name}"
+        if system.get_file_info(path).type != FileType.NotFound:
+            system.delete_dir(path)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are of these kinds
+        raise SuiteError(
+            f"cell {name} is done and recorded, but its checkpoints in {storage} cannot be removed ({error}). Remove them by hand; the "
+            "same command goes on with the other cells.",
+            exit=Exit.NOT_READY,
+        ) from error
