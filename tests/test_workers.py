@@ -54,7 +54,7 @@ def specs(sets):
     x2 = {"task": "sr-x2", "model": "mambair-light-x2-tiny"}  # has stochastic depth
     x4 = {"task": "sr-x4", "model": "vmambair-realsr-x4-tiny"}
     base = {"budget": "quick", "backend": "numba", "protocol": "sr-y@1", "iterations": 50, "batch": 4, "patch": 16, "lr": 1e-4} | sets
-    gan = {"loss": "l1+perceptual+gan", "discriminator_lr": 1e-3, "ema_decay": 0.9, "batch": 2, "patch": 32, "iterations": 4}
+    gan = {"loss": "l1+perceptual+gan", "discriminator_lr": 1e-5, "ema_decay": 0.9, "batch": 2, "patch": 32, "iterations": 4}
     return {
         "mambair": RunSpec(**base | x2 | {"mixup": 1.2, "stages": ((25, 16, 4), (25, 24, 2))}),
         "vmambair": RunSpec(**base | x4 | {"batch": 3, "patch": 32, "ema_decay": 0.9, "clip_norm": 0.5}),  # 1 image and 2
@@ -110,15 +110,24 @@ def test_two_workers_train_as_one(name, cells, together, tmp_path, monkeypatch):
         pass
     one = run.state()
     assert [point["iteration"] for point in two["history"]] == [point["iteration"] for point in one["history"]]
-    assert [point["loss"] for point in two["history"]] == pytest.approx([point["loss"] for point in one["history"]], rel=1e-5)
+    assert two["history"][0]["loss"] == pytest.approx(one["history"][0]["loss"], rel=1e-6)
+    assert [point["loss"] for point in two["history"]] == pytest.approx([point["loss"] for point in one["history"]], abs=1e-5, rel=1e-5)
     assert [point["parts"] for point in two["history"]] == [pytest.approx(point["parts"], rel=1e-4) for point in one["history"]]
-    pairs = [(two["network"], one["network"])]
-    pairs += [(two["average"], one["average"])] if of.ema_decay else []
-    pairs += [(two["adversary"]["network"], one["adversary"]["network"])] if name == "gan" else []
-    for ours, theirs in pairs:
-        for key, value in ours.items():
-            close = torch.isclose(value, theirs[key], rtol=1e-3, atol=of.lr / 10).double().mean()
-            assert close > 0.99, key  # Adam makes much of a gradient near zero
+    assert_close(two["network"], one["network"], train.begin(of).network)
+    if of.ema_decay:
+        assert_close(two["average"], one["average"], train.begin(of).average)
+    if name == "gan":
+        assert_close(two["adversary"]["network"], one["adversary"]["network"], train.begin(of).adversary.network)
+
+
+def assert_close(ours, theirs, start):
+    """Two states are nearer to each other than to where they began, by far."""
+    apart = moved = 0.0
+    for key, before in start.state_dict().items():
+        if before.is_floating_point():
+            apart += (ours[key] - theirs[key]).double().square().sum().item()
+            moved += (ours[key] - before).double().square().sum().item()
+    assert apart**0.5 < 0.01 * moved**0.5
 
 
 def processes_named(part, driver=None):
@@ -181,10 +190,11 @@ def test_a_killed_worker_and_a_stop_cost_no_bit(cells, together, tmp_path):
 
 
 CLUSTER = """
-import sys
+import os, sys
 from ray.cluster_utils import Cluster
+os.makedirs(os.environ["RAY_TMPDIR"] + "/ray")
 each = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "node_ip_address": "127.0.0.1"}
-cluster = Cluster(initialize_head=True, head_node_args={**each, "include_dashboard": False, "temp_dir": sys.argv[1]})
+cluster = Cluster(initialize_head=True, head_node_args={**each, "include_dashboard": False})
 for _ in range(2):
     cluster.add_node(**each)
 cluster.wait_for_nodes()
@@ -199,7 +209,13 @@ def cluster():
     """Three machines of one processor each, on the loopback interface; gives the address and the process that holds them."""
     with (
         tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder,  # Ray's sockets need a short path
-        subprocess.Popen([sys.executable, "-c", CLUSTER, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder,
+        subprocess.Popen(
+            [sys.executable, "-c", CLUSTER],
+            env=os.environ | {"RAY_TMPDIR": folder},  # also of the file by which others find the cluster
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as holder,
     ):
         try:
             yield holder.stdout.readline().strip(), holder.pid
@@ -228,7 +244,7 @@ def test_a_machine_that_is_lost_costs_no_bit(cells, together, tmp_path):
 
 
 def test_an_error_that_would_come_again_ends_the_cell_in_words(cells, tmp_path):
-    broken = cells["mambair"].model_copy(update={"lr": 1e30, "iterations": 6, "stages": ()})
+    broken = cells["mambair"].model_copy(update={"lr": 1e30, "iterations": 8, "stages": ()})
     with told():
         *_, record = events([job(tmp_path, broken)])
     assert record.status == "failed"
