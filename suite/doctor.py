@@ -339,7 +339,7 @@ def _required() -> Iterator[tuple[str, str]]:
     """Name and lower bound of each package that pyproject.toml requires; it names lower bounds alone."""
     for line in _project()["dependencies"]:
         name, _, lowest = line.partition(">=")
-        yield name.strip(), lowest.strip()
+        yield name.partition("[")[0].strip(), lowest.strip()
 
 
 def _version(name: str) -> str | None:

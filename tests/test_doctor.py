@@ -161,8 +161,8 @@ def test_packages_that_are_old_or_missing_are_named(monkeypatch):
     del versions["lpips"]
     monkeypatch.setattr(doctor, "_version", versions.get)
     found = doctor.packages(NOTHING)
-    assert {one.found for one in found[1:]} == {"ray 2.39.9 is older than 2.40", "lpips is not installed"}
-    assert {one.mend for one in found[1:]} == {"pip install --upgrade 'ray>=2.40'", "pip install --upgrade 'lpips>=0.1.4'"}
+    assert {one.found for one in found[1:]} == {"ray 2.39.9 is older than 2.51", "lpips is not installed"}
+    assert {one.mend for one in found[1:]} == {"pip install --upgrade 'ray>=2.51'", "pip install --upgrade 'lpips>=0.1.4'"}
 
 
 def test_versions_are_compared_as_numbers():

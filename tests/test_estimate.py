@@ -41,7 +41,7 @@ def test_the_same_network_here_comes_first(ledger):
     found = estimate([spec(MODEL, iterations=100)], ledger)
     assert found.seconds == 2.0 * 100 + 30
     assert found.basis == EARLIER
-    assert found.disk_mib == pytest.approx(33e6 / 2**20 + estimate_module.RECORD_MIB)
+    assert found.disk_mib == pytest.approx(65e6 / 2**20 + estimate_module.RECORD_MIB)
 
 
 def test_other_networks_at_the_same_size_come_next(ledger):

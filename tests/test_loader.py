@@ -74,11 +74,12 @@ def broken(image, _rng):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_patch_that_cannot_be_made_is_named(workers):
     sampler = PatchSampler(IMAGES, replace(DEGRADATIONS["noise-25"], apply=broken), 16, 0, rotate=True)
+    others = descendants(os.getpid())  # of other tests
     message = r"patch 0 of iteration 4, of the training image 'image \d', cannot be made by 'noise-25': ZeroDivisionError: no way"
     with pytest.raises(SuiteError, match=message) as error:
         next(iter(Loader(Patches(sampler, range(2)), 4, 9, workers=workers)))
     assert error.value.exit is Exit.INCOMPLETE
-    wait_for(lambda: not any(map(alive, descendants(os.getpid()))), "the workers to end")
+    wait_for(lambda: not any(map(alive, descendants(os.getpid()) - others)), "the workers to end")
 
 
 def fatal(sampler, iteration):
@@ -88,23 +89,25 @@ def fatal(sampler, iteration):
 
 
 def test_a_worker_that_dies_is_told_where_its_batch_is_asked_for():
+    others = descendants(os.getpid())  # of other tests
     seen = []
     with pytest.raises(SuiteError, match=r"a process that makes batches died before iteration [345] was made"):
         seen.extend(iteration for iteration, *_ in Loader(partial(fatal, sampler_of()), 3, 20, workers=1))
     assert seen == [3, 4][: len(seen)]  # what it had made may be lost with it
-    wait_for(lambda: not any(map(alive, descendants(os.getpid()))), "the workers to end")
+    wait_for(lambda: not any(map(alive, descendants(os.getpid()) - others)), "the workers to end")
 
 
 def test_closing_ends_the_workers_and_gives_signals_back():
+    others = descendants(os.getpid())  # of other tests
     handler = signal.getsignal(signal.SIGCHLD)
     with Loader(Patches(sampler_of(), range(2)), 0, 10**6, workers=2) as batches:
         running = iter(batches)
         assert [next(running)[0] for _ in range(3)] == [0, 1, 2]
-        assert sum(map(alive, descendants(os.getpid()))) == 2
+        assert sum(map(alive, descendants(os.getpid()) - others)) == 2
         assert signal.getsignal(signal.SIGCHLD) is handler
     with pytest.raises(SuiteError, match="closed before iteration 3"):
         next(running)
-    wait_for(lambda: not any(map(alive, descendants(os.getpid()))), "the workers to end")
+    wait_for(lambda: not any(map(alive, descendants(os.getpid()) - others)), "the workers to end")
 
 
 ENDLESS = """
