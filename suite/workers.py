@@ -32,6 +32,7 @@ from suite.errors import Exit, SuiteError
 from suite.protocols import protocol
 from suite.share import Share
 from suite.spec import RunSpec
+from suite.stop import StopFlag, Stopped
 from suite.tasks import task
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ class Mailbox:
     def __init__(self) -> None:
         self._progress: Progress | None = None
         self._refusal: tuple[str, int | None] | None = None
+        self._stopping = False
+
+    def stop(self) -> None:
+        """From the cell: the workers are to save and end."""
+        self._stopping = True
+
+    def stopping(self) -> bool:
+        """Whether they are."""
+        return self._stopping
 
     def tell(self, progress: Progress) -> None:
         """From the first worker."""
@@ -92,7 +102,10 @@ def train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator
     mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
     fit = _Fit(_trainer(Work(spec, context, mailbox)))
     yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=f"{context.workers} workers")
+    flag = StopFlag.of(context.work)
     while fit.under_way(POLL_SECONDS):
+        if flag.requested():
+            mailbox.stop.remote()
         progress = ray.get(mailbox.latest.remote())
         if progress is not None:
             yield progress
@@ -100,7 +113,10 @@ def train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator
     if refusal is not None:
         text, code = refusal
         raise RuntimeError(f"a worker failed: {text}") if code is None else SuiteError(text, exit=Exit(code))
-    return _result(spec, context, fit.result())
+    run = _result(spec, context, fit.result())
+    if run.iteration < spec.iterations:
+        raise Stopped(f"{spec.label} was asked to stop at iteration {run.iteration}")
+    return run
 
 
 @dataclass
@@ -217,10 +233,33 @@ def _train(work: Work, rank: int) -> None:
             run.restore(_state(Path(kept), spec))
     validation = load_pairs(spec.validation_set, "validation", row, protocol(spec.protocol)) if rank == 0 else []
     told_at = 0.0
-    for progress in training_progress(run, train.train(run, sampler, validation, folder, keep=lambda run: _keep(run, folder))):
+    stop = _Asked(work.mailbox) if rank == 0 else _never
+    steps = train.train(run, sampler, validation, folder, stop=stop, keep=lambda run: _keep(run, folder))
+    for progress in training_progress(run, steps):
         if rank == 0 and time.monotonic() - told_at >= SECONDS_BETWEEN_PROGRESS:
             told_at = time.monotonic()
             work.mailbox.tell.remote(progress)
+
+
+@dataclass
+class _Asked:
+    """Whether the cell wants its workers to stop: asked of its mailbox now and then, by the first worker alone."""
+
+    mailbox: ActorHandle
+    at: float = 0.0
+    answer: bool = False
+
+    def __call__(self) -> bool:
+        import ray
+
+        if not self.answer and time.monotonic() - self.at >= POLL_SECONDS:
+            self.at = time.monotonic()
+            self.answer = ray.get(self.mailbox.stopping.remote())
+        return self.answer
+
+
+def _never() -> bool:
+    return False
 
 
 def _keep(run: Training, folder: Path) -> None:
