@@ -127,8 +127,8 @@ class Loader:
             raise SuiteError(f"the loader was closed before iteration {iteration}.", exit=Exit.INCOMPLETE)
         try:
             return next(self._running)
-        except RuntimeError as error:
-            if not str(error).startswith("DataLoader worker"):
+        except (RuntimeError, ConnectionError, EOFError) as error:  # the latter two: it died while a batch was handed over
+            if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
                 raise
             raise SuiteError(
                 f"a process that makes batches died before iteration {iteration} was made ({str(error).rstrip('. ')}). "
