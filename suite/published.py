@@ -142,7 +142,7 @@ class PublishedTable(_Strict):
     version: str = Field("", description="of the paper, where versions print different tables")
     baseline: Baseline | None = None
     protocols: tuple[str, ...] = Field((), description="names of our protocols that measure as the paper did; empty = any")
-    unlike: str = Field("", description="what keeps any run of this suite from being compared with the table's qualities")
+    unlike: str = Field("", description="what keeps a run without a GAN from being compared with the table's qualities")
     columns: tuple[Column, ...] = Field(min_length=1)
     rows: tuple[Row, ...] = Field(min_length=1)
     footnotes: tuple[Footnote, ...] = ()

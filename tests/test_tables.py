@@ -125,3 +125,5 @@ def test_a_table_may_say_what_keeps_every_run_from_being_compared():
     spec = made.done(made.VMAMBAIR[0], 27.06, budget="paper", test_set="NTIRE2020-T1").spec.model_copy(update={"protocol": "real-sr@1"})
     assert obstacle(spec, column, table) == "trained without GAN and perceptual losses"
     assert obstacle(spec, column, table.model_copy(update={"unlike": ""})) == ""
+    gan = spec.model_copy(update={"loss": "l1+perceptual+gan", "discriminator_lr": 1e-4})
+    assert obstacle(gan, column, table) == ""
