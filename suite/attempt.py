@@ -57,7 +57,7 @@ def attempt(spec: CellSpec, context: CellContext, cell: str = CELL) -> Iterator[
             if isinstance(event, Attempt):
                 yield event
                 return
-            if event.state != shown or time.monotonic() - shown_at >= SECONDS_BETWEEN_PROGRESS:
+            if event.note or event.state != shown or time.monotonic() - shown_at >= SECONDS_BETWEEN_PROGRESS:
                 shown, shown_at = event.state, time.monotonic()
                 yield event
         raise RuntimeError(f"{cell} ended without a record")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -132,11 +132,13 @@ def _train_alone(spec: RunSpec, context: CellContext, data: Data) -> Generator[P
     from suite.data.loader import default_workers
 
     run, sampler = prepared(spec, context, Share(micro_batch=context.micro_batch), data.train)
-    flag = StopFlag.of(context.work)
-    with tracker(context.work, context.logs or context.work.parent / "logs", spec, context.track) as told:
+    flag, said = StopFlag.of(context.work), []  # what is said here is heard by the driver, which may be on another machine
+    with tracker(context.work, context.logs or context.work.parent / "logs", spec, context.track, said.append) as told:
         loaders = default_workers(context.threads, spec.device)
-        steps = train.train(run, sampler, data.validation, context.work, stop=flag.requested, loaders=loaders)
-        yield from training_progress(run, _told(run, steps, told, data.validation))
+        steps = train.train(run, sampler, data.validation, context.work, stop=flag.requested, loaders=loaders, tell=said.append)
+        for progress in training_progress(run, _told(run, steps, told, data.validation)):
+            yield replace(progress, note=" ".join(said)) if said else progress
+            said.clear()
         if run.iteration < spec.iterations:
             raise Stopped(f"{spec.label} was asked to stop at iteration {run.iteration}")
     return run
@@ -160,11 +162,12 @@ def _told(run: Training, steps: Iterator[HistoryPoint | None], told: Tracker, va
 
 
 def _strip(run: Training, pair: Pair) -> np.ndarray:
+    from suite.metrics.fidelity import quantise
     from suite.networks import restorer_of
 
     restored = restorer_of(run.evaluated)(pair.lq)
     run.network.train()
-    return strip([pair.lq, restored, pair.hq])
+    return strip([quantise(picture) for picture in (pair.lq, restored, pair.hq)])
 
 
 def _train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:

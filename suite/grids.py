@@ -236,7 +236,7 @@ def _spec(pairing: Pairing, recipe: Recipe, seed: int, choice: _Choice) -> RunSp
         loss=recipe.loss,
         optimiser=recipe.optimiser,
         weight_decay=recipe.weight_decay,
-        periods=_milestones(recipe.periods, iterations),
+        periods=_lengths(recipe.periods, iterations),
         floors=tuple(floor * lr / recipe.lr for floor in recipe.floors),
         stages=_stages(recipe, task, iterations, batch / recipe.batch, patch / recipe.patch),
         mixup=recipe.mixup,
@@ -258,6 +258,11 @@ def _patch(patch: int, task: Task) -> int:
 
 
 def _milestones(fractions: Sequence[float], iterations: int) -> tuple[int, ...]:
+    """Where in a run the learning rate is halved; what falls on the end of a short one is left out."""
+    return tuple(at for at in _lengths(fractions, iterations) if at < iterations)
+
+
+def _lengths(fractions: Sequence[float], iterations: int) -> tuple[int, ...]:
     return tuple(round(fraction * iterations) for fraction in fractions)
 
 
@@ -268,7 +273,8 @@ def _checked(spec: RunSpec, changes: Mapping[str, str]) -> RunSpec:
     fixed: dict[str, object] = {"protocol": protocol(changed.protocol).key}
     recipe = RECIPES[spec.recipe]
     if "iterations" in changes:
-        fixed |= {name: _milestones(getattr(recipe, name), changed.iterations) for name in ("milestones", "periods") if name not in changes}
+        made = {"milestones": _milestones(recipe.milestones, changed.iterations), "periods": _lengths(recipe.periods, changed.iterations)}
+        fixed |= {name: values for name, values in made.items() if name not in changes}
     if "stages" not in changes:
         scales = changed.batch / recipe.batch, changed.patch / recipe.patch
         fixed["stages"] = _stages(recipe, task, changed.iterations, *scales)

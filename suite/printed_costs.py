@@ -12,7 +12,7 @@ from types import MappingProxyType
 from suite.baselines import BASELINES
 from suite.conventions import TOLERANCE, conventions_for
 from suite.cost import Counted
-from suite.published import SCALES, Column, PublishedTable, Row, load_all
+from suite.published import SCALES, Column, PublishedTable, Row, cost_input, load_all
 
 BARE = "thop"  # the convention whose parameters leave out bare ones
 OUTPUT_720P = (720, 1280)  # height, width: what light networks restore, in pixels
@@ -111,7 +111,7 @@ def _comparison(model: str, counted: Counted, table: PublishedTable, row: Row, c
         ways = {"exactly": value, BARE: counted.layer_params / unit}
         allowed = 0.5 * 10**-column.digits + 1e-9
     else:
-        size = row.input_size or column.input_size or input_720p(scale_of(model))
+        size = cost_input(table, row, column)
         counts = counted.at(size)
         value = counts.macs / unit
         ways = {convention.name: convention.macs(counts) / unit for convention in conventions_for(model)}

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, mode
 from models.lookup import suggest
 from suite.errors import Exit, SuiteError
 from suite.paths import project_folder
+from suite.tasks import task
 
 PAPERS = ("vmambair", "mambair")  # in the report's order; each is results/published/<key>.toml
 SCALES = {"": 1.0, "dB": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}  # unit: what a record's number is divided by
@@ -64,6 +65,7 @@ class Column(_Strict):
     test_sets: tuple[str, ...] = Field((), description="names of the suite's data sets that are this data; case and dashes do not count")
     task: str = Field("", description="where it differs from the table's")
     input_size: tuple[int, int] | None = Field(None, description="height, width in pixels of the input of a cost; None = any")
+    output_size: tuple[int, int] | None = Field(None, description="or of its output: the input is smaller by the row's scale, cut off")
     tolerance: Tolerance | None = None
     printed: bool = Field(True, description="false: the paper has no such column, only records fill it")
     convention: str = Field("", description="what a cost counts, in words, for the header")
@@ -167,6 +169,16 @@ class PublishedTable(_Strict):
     def row(self, key: str) -> Row:
         """The row `key`; the loader has checked every reference."""
         return next(row for row in self.rows if row.key == key)
+
+
+def cost_input(table: PublishedTable, row: Row, column: Column) -> tuple[int, int] | None:
+    """Height and width of the input that a printed cost is of; None where any will do, as for parameters."""
+    if column.metric == "params":
+        return None
+    if column.output_size is not None:
+        scale = task(row.task or column.task or table.task).scale
+        return column.output_size[0] // scale, column.output_size[1] // scale
+    return row.input_size or column.input_size
 
 
 class Paper(_Strict):

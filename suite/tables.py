@@ -32,7 +32,7 @@ from suite.measured import (
     unavailable,
 )
 from suite.profile_record import ProfileRecord
-from suite.published import SCALES, Finding, Paper, PublishedTable
+from suite.published import SCALES, Finding, Paper, PublishedTable, cost_input
 from suite.published import Column as PublishedColumn
 from suite.published import Row as PublishedRow
 from suite.ranking import ranks
@@ -167,6 +167,7 @@ def _published_column(column: PublishedColumn, cells: Sequence[Cell], marks: Map
     detail = column.dataset
     if column.kind == "cost":
         detail = f"input {size[0]}×{size[1]}" if size and column.metric != "params" else ""
+        detail = f"output {column.output_size[1]}×{column.output_size[0]}" if column.output_size else detail
     return Column(
         key=column.key,
         group=column.group,
@@ -227,7 +228,7 @@ def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Re
     """The cell of a cost, without its published value; a failed record may still carry the cost."""
     row, grid = line.row, line.home.grid
     counted = [*(count_of(r, grid) for records in runs.values() for r in records if r.cost), *map(profile_count, line.profiles)]
-    wanted = None if column.metric == "params" else row.input_size or column.input_size or _input_720p(line, column)
+    wanted = cost_input(line.home, row, column)
     fitting = [count for count in counted if wanted in (None, count.input_size)]
     if not fitting:
         size = f" --size {wanted[0]}x{wanted[1]}" if wanted else ""
@@ -243,14 +244,6 @@ def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Re
     size = count.input_size if column.metric == "macs" else None
     measured = Measured(stats.Estimate(value, None, 1), (), "", (count.record,), count.origin, (note,) if note else (), size)
     return Cell(measured=measured, command=count.origin.command)
-
-
-def _input_720p(line: _Line, column: PublishedColumn) -> tuple[int, int] | None:
-    """The low-quality input of a 1280x720 output, where the column's convention says that costs are of such."""
-    if "1280×720" not in column.convention:
-        return None
-    scale = int((line.row.task or line.home.task)[-1])
-    return 720 // scale, 1280 // scale
 
 
 def _retrained_columns(published: PublishedTable, lines: Sequence[_Line]) -> list[tuple[Column, Mapping[str, str]]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from suite.errors import Exit, SuiteError
 from suite.output import Output, note
+from suite.probes import Number
 
 SUMMARY = "compare the watched numbers with the committed baseline"
 
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     return code
 
 
-def measure(probes: Sequence[str]) -> list:
+def measure(probes: Sequence[str]) -> list[Number]:
     """The numbers of these probes, with a note on each."""
     from suite.parallel import shown
     from suite.probes import PROBES

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from small_pictures import write_splits
 from torch import nn
 
 from models.base import count_parameters
@@ -167,15 +167,7 @@ def test_without_vgg19_a_gan_recipe_does_not_start(tmp_path, monkeypatch):
 
 @pytest.fixture
 def folders(tmp_path):
-    random = np.random.default_rng(0)
-    found = {}
-    for split in ("train", "validation", "test"):
-        (tmp_path / split).mkdir()
-        for index in range(2):
-            smooth = np.kron(random.integers(0, 256, (8, 9, 3)), np.ones((8, 8, 1))).astype(np.uint8)
-            Image.fromarray(smooth).save(tmp_path / split / f"{split}{index}.png")
-        found[f"{split}_set"] = str(tmp_path / split)
-    return found
+    return write_splits(tmp_path)
 
 
 def spec(folders, **fields):

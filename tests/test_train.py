@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from small_pictures import write_splits
 
 from suite import checkpoint
 from suite.cell import CellContext, Progress, run_cell
@@ -22,18 +22,9 @@ from suite.train import begin, train
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def noise_images(folder, count, seed):
-    folder.mkdir()
-    random = np.random.default_rng(seed)
-    for index in range(count):
-        smooth = np.kron(random.integers(0, 256, (6, 7, 3)), np.ones((8, 8, 1))).astype(np.uint8)
-        Image.fromarray(smooth).save(folder / f"{folder.name}{index}.png")
-    return str(folder)
-
-
 @pytest.fixture
 def spec(tmp_path):
-    sets = {f"{split}_set": noise_images(tmp_path / split, 2, seed) for seed, split in enumerate(("train", "validation", "test"))}
+    sets = write_splits(tmp_path)
     return RunSpec(
         model="mambair-sr-x2-tiny",  # has stochastic depth, which draws random numbers while training
         task="sr-x2",
@@ -189,3 +180,14 @@ def test_a_network_of_three_channels_learns_a_grey_task(spec, tmp_path):
     record = list(run_cell(grey, context(tmp_path)))[-1]
     assert set(record.scores[0].metrics) == {"PSNR-grey", "SSIM-grey"}
     assert len(record.crops) == 2
+
+
+def test_a_picture_of_the_training_is_of_8_bit_whatever_the_images_are(spec):
+    from suite.cell import _strip
+    from suite.data.sets import Pair
+
+    target = np.full((16, 16, 3), 200, np.uint8)
+    noisy = np.full((8, 8, 3), 1.2, np.float32)  # noise is not clipped
+    shown = _strip(begin(spec), Pair("x", noisy, target))
+    assert (shown.dtype, shown.shape) == (np.uint8, (16, 48, 3))
+    assert (shown[0, 0, 0], shown[0, -1, 0]) == (255, 200)

@@ -11,11 +11,10 @@ import tempfile
 from pathlib import Path
 
 import fake_cells
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from processes import PATIENCE, command_line, descendants, parent_of
+from small_pictures import write_splits
 
 from suite import checkpoint, launch, losses, train, workers
 from suite.cell import CellContext, prepared
@@ -35,18 +34,6 @@ pytestmark = [
     pytest.mark.skipif(cores() < 2, reason="two workers need two processor cores"),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),
 ]
-
-
-def pictures(folder):
-    random = np.random.default_rng(0)
-    found = {}
-    for split in ("train", "validation", "test"):
-        (folder / split).mkdir()
-        for index in range(2):
-            smooth = np.kron(random.integers(0, 256, (8, 9, 3)), np.ones((8, 8, 1))).astype(np.uint8)
-            Image.fromarray(smooth).save(folder / split / f"{split}{index}.png")
-        found[f"{split}_set"] = str(folder / split)
-    return found
 
 
 def specs(sets):
@@ -86,7 +73,7 @@ def events(jobs, stop=None, address=None):
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):
-    return specs(pictures(tmp_path_factory.mktemp("pictures")))
+    return specs(write_splits(tmp_path_factory.mktemp("pictures")))
 
 
 @pytest.fixture(scope="module")
