@@ -181,8 +181,8 @@ def train(
 
     Continues from the newest whole checkpoint in `work`, if there is one, and keeps the last and the best there; `keep`, which all workers
     call at once, does so instead where it is given. Where `stop` says so to any worker, ends after a step with the checkpoint written and
-    the run unfinished. `loaders` processes make batches ahead; `tell` hears of damaged
-    checkpoints. Raises SuiteError at a loss that is not finite, and keeps the batch.
+    the run unfinished. `loaders` processes make batches ahead; `tell` hears of damaged checkpoints. Raises SuiteError at a loss that is not
+    finite, and keeps the batch.
     """
     spec, first = run.spec, run.share.rank == 0
     kept = Checkpoints(work, spec.fingerprint)
@@ -198,9 +198,8 @@ def train(
         run.seconds.append(waited + time.perf_counter() - started)
         point, due = None, run.iteration == spec.iterations
         stopping, saving = _said_by_any(run, stop(), time.monotonic() - last_saved > CHECKPOINT_SECONDS)
-        validating = due or (
-            run.iteration % every == 0 and run.iteration % validate_every == 0
-        )  # the same for all workers, as saving must be
+        # The same for all workers, as saving must be.
+        validating = due or (run.iteration % every == 0 and run.iteration % validate_every == 0)
         if due or run.iteration % every == 0:
             metrics = _validate(run, validation) if first and validating else {}
             point = _point(run, metrics)

@@ -9,10 +9,13 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from suite.errors import Exit, SuiteError
 from suite.output import Output, note
-from suite.probes import Number
+
+if TYPE_CHECKING:
+    from suite.probes import Number
 
 SUMMARY = "compare the watched numbers with the committed baseline"
 
