@@ -62,7 +62,7 @@ def _label(column: Column, first: bool) -> Head:
     detail = _with_seeds(column, detail) if column.kind == "quality" else detail
     detail = "; ".join(part for part in (detail, "" if column.printed or column.kind == "retrained" else "measured alone") if part)
     told = column.label.startswith(column.unit) or f"({column.unit})" in column.label
-    unit = f",\N{NO-BREAK SPACE}{column.unit}" if column.unit and not told else ""
+    unit = f", {column.unit}" if column.unit and not told else ""
     return Head(column.label + unit, detail, 1, column.direction, column.marks, column.kind, first, column.key)
 
 

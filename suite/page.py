@@ -139,7 +139,7 @@ def page(
         for table in tables
         for row in table.rows
         for column, cell in zip(table.columns, row.cells, strict=True)
-        if column.printed and cell.status and not row.borrowed
+        if cell.status and not row.borrowed
     ]
     done = [record for record in records if record.status == "done"]
     return Page(
@@ -178,7 +178,7 @@ def _section(table: Table) -> Section:
     missing = {}
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
-            if cell.command and cell.measured is None and (column.kind != "cost" or cell.status == Status.UNAVAILABLE):
+            if cell.command and cell.measured is None and (column.kind != "cost" or cell.status != Status.PUBLISHED):
                 missing.setdefault(cell.command, (row.label, cell.reason, cell.command))
     return Section(table, layout(table), figures.forest(table), _tolerances(table.published), tuple(missing.values()))
 

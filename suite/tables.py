@@ -238,7 +238,7 @@ def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Re
             return Cell(status=Status.UNAVAILABLE, reason=f"counted at {height}×{width}, not at {tall}×{wide}", command=missing)
         if runs:
             return unavailable(next(iter(runs.values())), column.metric, grid)
-        return Cell(status=Status.PUBLISHED if column.printed else Status.UNAVAILABLE, reason="not run", command=missing)
+        return Cell(status=Status.PUBLISHED if column.printed else None, reason="not run", command=missing)
     count = max(fitting, key=lambda count: count.finished)
     value, note = count.value(column, row.cells.get(column.key))
     size = count.input_size if column.metric == "macs" else None
@@ -287,7 +287,7 @@ def _retrained_cell(line: _Line, metric: str, setting: Mapping[str, str]) -> Cel
             return Cell(reason="not ours to run")
         budget = json.loads(next(iter(setting.values())))["budget"]
         again = command(grid, line.row.model, line.row.task or line.home.task, budget=budget)
-        return Cell(status=Status.UNAVAILABLE, reason="not run", command=again)
+        return Cell(reason="not run", command=again)
     records = line.runs[key]
     measured = measure(records, metric, key, grid)
     return Cell(measured=measured, command=measured.origin.command) if measured else unavailable(records, metric, grid)

@@ -99,7 +99,7 @@ def test_an_empty_ledger_shows_the_papers_and_the_command():
     assert "python -m suite run --grid ablations --only vmambair-realsr-x4.no-effn" in text
     assert statuses(root, "vmambair-4", "VmambaIR-V3") == "○ published only not run"
     assert row_of(root, "vmambair-4", "VmambaIR-V3")["macs"] == ["20.03d from the baseline: −2.1 %"]
-    assert row_of(root, "mambair-1", "remove Conv+CA")["cost"] == ["× unavailable: not run"]
+    assert row_of(root, "mambair-1", "remove Conv+CA")["cost"] == ["– not run"]
     assert "costs 19.45 G at 64×64, not the printed 20.45 G" in text
     assert not list(root.all("img"))
 
@@ -117,7 +117,7 @@ def test_quick_budget_is_shown_apart_and_never_compared():
     assert "Re-trained at quick budget" in head
     assert "test set photos; width 16, depth ÷3; 300 iterations; 1 seed" in head
     assert "All 11 cells done, quick budget, 1 seed." in root.text
-    assert [count.text for count in root.all(class_="count")] == ["1", "6", "39", "1138", "0"]  # five costs deviate, 5 + 18 qualities
+    assert [count.text for count in root.all(class_="count")] == ["1", "6", "39", "1138", "1"]  # five costs deviate, 5 + 18 qualities; one record without a metric
 
 
 def test_costs_compare_at_any_budget_and_the_finding_computes_its_numbers():
