@@ -219,36 +219,41 @@ def trace_macs(network: RestorationNet, size: tuple[int, int]) -> dict[str, floa
 
 
 def trace(subject: Subject, size: tuple[int, int]) -> Counts:
-    """The counts of one pass over an image of exactly `size` (height, width), which is computed."""
+    """The counts of one pass over an image of exactly `size` (height, width), which is computed; of equal blocks in a row, one is."""
     import torch
 
     from models.layers import ChannelNorm
     from models.s6 import PlanarS6
     from models.vss import VisionStateSpace
+    from suite.repeats import once_each
 
-    network, was_training = subject.network, subject.network.training
-    with warnings.catch_warnings(), torch.no_grad(), reference_scans(network):
+    network, was_training, image = subject.network, subject.network.training, torch.zeros(1, subject.channels, *size)
+    network.eval()
+    with warnings.catch_warnings(), torch.no_grad(), reference_scans(network), once_each(network, image) as repeats:
         warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)  # fvcore traces with it
         warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
         from fvcore.nn import FlopCountAnalysis
 
-        analysis = FlopCountAnalysis(network.eval(), torch.zeros(1, subject.channels, *size))
+        analysis = FlopCountAnalysis(network, image)
         for operator, handle in HANDLES.items():
             analysis.set_op_handle(operator, handle)
         analysis.tracer_warnings("none").unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        counted, uncounted = Counter(analysis.by_operator()), dict(sorted(analysis.unsupported_ops().items()))
         by_module = analysis.by_module_and_operator()
+        counted = repeats.total(by_module)
+        uncounted = repeats.total({name: analysis.unsupported_ops(name) for name in ("", *repeats.times)})
+        state_space: Counter[str] = Counter()
+        plane_scan = 0.0
+        for name, module in network.named_modules():
+            times = repeats.weight(name)
+            if isinstance(module, ChannelNorm):
+                counted.subtract({operator: times * value for operator, value in by_module[name].items()})
+            elif isinstance(module, VisionStateSpace):
+                state_space.update({operator: times * value for operator, value in by_module[name].items()})
+            elif isinstance(module, PlanarS6):
+                plane_scan += times * by_module[name][SCANS]
     network.train(was_training)
-    state_space: Counter[str] = Counter()
-    plane_scan = 0.0
-    for name, module in network.named_modules():
-        if isinstance(module, ChannelNorm):
-            counted.subtract(by_module[name])
-        elif isinstance(module, VisionStateSpace):
-            state_space.update(by_module[name])
-        elif isinstance(module, PlanarS6):
-            plane_scan += by_module[name][SCANS]
-    return Counts({name: float(value) for name, value in counted.items() if value}, uncounted, dict(state_space), plane_scan)
+    by_operator = {name: float(value) for name, value in counted.items() if value}
+    return Counts(by_operator, dict(sorted(uncounted.items())), dict(state_space), plane_scan)
 
 
 @contextlib.contextmanager

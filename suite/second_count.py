@@ -1,7 +1,7 @@
 """A second counter of the same networks: PyTorch's `FlopCounterMode`, compared with fvcore operator by operator.
 
-It sees what PyTorch dispatches, where fvcore sees what a trace records, and runs on fake tensors: nothing is computed, at any size. It
-knows our scans by the formulas of SCAN_FORMULAS.
+It sees what PyTorch dispatches, where fvcore sees what a trace records, and runs on meta tensors, which have shapes alone: nothing is
+computed, at any size. It knows our scans by the formulas of SCAN_FORMULAS, and passes through every block, equal ones included.
 """
 
 from __future__ import annotations
@@ -69,14 +69,16 @@ def compared(subject: Subject, size: tuple[int, int], counts: Counts | None = No
 def second_counts(subject: Subject, size: tuple[int, int]) -> dict[str, int]:
     """Operations by operator as PyTorch's counter has them, for one image of `size` (height, width); nothing is computed."""
     import torch
-    from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils.flop_counter import FlopCounterMode
 
     network, was_training = subject.network, subject.network.training
     formulas = {getattr(torch.ops.ssm, name): formula for name, formula in SCAN_FORMULAS.items()}
     counter = FlopCounterMode(display=False, custom_mapping=formulas)
-    with reference_scans(network), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad(), counter:
-        network.eval()(torch.zeros(1, subject.channels, *size))
+    shapes = {name: value.to("meta") for name, value in (*network.named_parameters(), *network.named_buffers())}
+    image = torch.zeros(1, subject.channels, *size, device="meta")
+    network.eval()
+    with reference_scans(network), torch.no_grad(), counter:
+        torch.func.functional_call(network, shapes, (image,))
     network.train(was_training)
     return {str(operator): value for operator, value in counter.flop_counts["Global"].items()}
 

@@ -1,8 +1,11 @@
 """Costs: the papers' figures in their conventions, the extrapolation that makes them cheap, and a second counter."""
 
+import contextlib
 import dataclasses
 
 import pytest
+import torch
+from torch import nn
 
 import models
 from models.scan.op import scan_macs
@@ -10,6 +13,7 @@ from suite.conventions import CONVENTIONS
 from suite.cost import SCANS, Subject, cost_of, counted_model, flops_of, full_size_cost, reference_scans, subject_named, trace, trace_macs
 from suite.errors import SuiteError
 from suite.printed_costs import DISAGREEMENTS, comparisons
+from suite.repeats import Repeats, once_each
 from suite.second_count import ONE_SIDED, compared
 
 # (network, input) to G by convention: the authors' code in fvcore's, and what the papers print in that which gives it.
@@ -53,6 +57,25 @@ def test_a_full_size_network_costs_what_is_known_and_both_counters_agree(model):
     lines = compared(subject_named(model), *found.small[0])
     assert all(line.agrees for line in lines), lines
     assert sum(line.first for line in lines if line.second is not None) == pytest.approx(found.small[0][1].flops)
+
+
+def test_equal_blocks_are_traced_once_and_count_as_often_as_they_stand(monkeypatch):
+    network = models.create("mambair-light-x2-tiny", depths=(3, 3, 2))
+    once = trace(Subject(network, 3, 1), (4, 6))
+    with once_each(network.eval(), torch.zeros(1, 3, 4, 6)) as repeats:
+        assert dict(repeats.times) == {"groups.0": 2, "groups.0.blocks.0": 3, "groups.2.blocks.0": 2}
+        assert repeats.weight("groups.0.blocks.0.scan") == 6
+        assert isinstance(network.groups[1], nn.Identity)
+    monkeypatch.setattr("suite.repeats.once_each", lambda *_: contextlib.nullcontext(Repeats({})))
+    assert trace(Subject(network, 3, 1), (4, 6)) == once
+
+
+def test_blocks_that_change_the_shape_or_differ_in_a_setting_are_all_traced():
+    halving = nn.Sequential(*(nn.Sequential(nn.Conv2d(4, 1, 3, padding=1), nn.PixelUnshuffle(2)) for _ in range(2)))
+    dilated = nn.Sequential(*(nn.Conv2d(4, 4, 3, padding=dilation, dilation=dilation) for dilation in (1, 2, 2)))
+    for network, times in ((halving, {}), (dilated, {"1": 2})):
+        with once_each(network, torch.zeros(1, 4, 8, 8)) as repeats:
+            assert dict(repeats.times) == times
 
 
 def test_operations_are_two_a_multiply_add_and_the_scans_own():

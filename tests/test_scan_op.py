@@ -8,6 +8,7 @@ import torch
 
 import models
 from models.scan import (
+    BACKENDS,
     BackendUnavailable,
     ScanInputError,
     backends,
@@ -140,6 +141,13 @@ def test_a_named_backend_is_that_backend_or_an_error():
         resolve_backend("numbar", "cpu")
     with pytest.raises(BackendUnavailable, match="does not compute in float64"):
         selective_scan(*(t.double() for t in arguments(SMALL)), backend="numba")
+
+
+@pytest.mark.parametrize("backend", ["auto", *BACKENDS])
+def test_on_meta_tensors_every_backend_gives_the_shape_alone(backend):
+    shapes = ((1, 4, 6), (1, 4, 6), (4, 2), (1, 2, 6), (1, 2, 6))
+    y = selective_scan(*(torch.zeros(shape, device="meta") for shape in shapes), backend=backend)
+    assert (y.shape, y.device.type) == ((1, 4, 6), "meta")
 
 
 def test_auto_says_which_and_why():

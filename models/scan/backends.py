@@ -118,11 +118,13 @@ def module_of(name: str) -> ModuleType:
 
 @cache
 def resolve_backend(name: str, device: str) -> tuple[str, str]:
-    """A concrete backend for `device` ("cpu" or "cuda"), and the sentence why.
+    """A concrete backend for `device` ("cpu", "cuda", or "meta", where shapes are all there is), and the sentence why.
 
     A name is itself or `BackendUnavailable`; "auto" takes the first of `AUTO_ORDER` that runs here, and says which
     faster ones do not.
     """
+    if device == "meta":
+        return lookup("scan backend", "reference" if name == "auto" else name, BACKENDS).name, "nothing is computed on meta tensors"
     if name != "auto":
         row = lookup("scan backend", name, BACKENDS)
         if device not in row.devices:
