@@ -64,7 +64,7 @@ def opened(browser, path, *, width=1440, height=1000, scheme="light", script=Tru
     window = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=script)
     try:
         page = window.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
         seen = Seen(page)
         page.on("request", lambda request: seen.requests.append(request.url))
         page.on("console", lambda line: seen.console.append(f"{line.type}: {line.text}"))
