@@ -15,6 +15,7 @@ from suite.data.kernels import draw_kernel, sinc_kernel
 from suite.data.photos import load_photos
 from suite.data.resize import plain_taps, resample
 from suite.errors import SuiteError
+from suite.networks import exact_arithmetic
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SCALE = SECOND_ORDER_X4.scale
@@ -82,15 +83,15 @@ def test_blur_mirrors_the_border_however_small_the_image(size):
         np.testing.assert_allclose(found, blur(image, kernel), atol=2e-6)
 
 
-def noise_of(kind, image, strength, grey, seeds):
+def noise_of(kind, image, strength, grey, seeds, device="cpu"):
     """The noise of many draws on the device, before clamping; and the numpy draws of suite.data.blind, clamped alike."""
     plans = [OrderPlan(None, 1.0, "area", kind, strength, grey, 75)] * len(seeds)
-    group = torch.from_numpy(image).expand(len(seeds), -1, -1, -1).contiguous()
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    group = torch.from_numpy(image).to(device).expand(len(seeds), -1, -1, -1).contiguous()
+    generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
     drawn = blind_torch.NOISE[kind](group, [image.shape[1:]] * len(seeds), plans, generators)
     add = {"gaussian": add_gaussian_noise, "poisson": add_poisson_noise}[kind]
     theirs = np.stack([add(image, strength, grey, np.random.default_rng(seed)) for seed in seeds]) - image
-    return drawn.numpy(), theirs
+    return drawn.cpu().numpy(), theirs
 
 
 @pytest.mark.parametrize("grey", [False, True])
@@ -142,6 +143,46 @@ def test_a_picture_depends_on_its_crop_plan_and_seed_alone():
     assert blind_torch.carry_out([], torch.zeros(0, 3, 0, 0, dtype=torch.uint8), [], [], SCALE) == []
     with pytest.raises(ValueError, match="multiples of 4, not 64x66"):
         on_torch(plans[:1], [crop(64, 66)], [0])
+
+
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; tests/gpu_check.sh runs it on one")
+
+
+def blocks(height, width, seed):
+    """A picture of blocks and noise; unlike a photograph it needs no package."""
+    rng = np.random.default_rng(seed)
+    coarse = np.kron(rng.integers(0, 256, (-(-height // 16), -(-width // 16), 3)), np.ones((16, 16, 1)))[:height, :width]
+    return (coarse + rng.normal(0, 8, coarse.shape)).clip(0, 255).astype(np.uint8)
+
+
+@on_a_gpu
+def test_cuda_makes_the_cpu_s_pictures_where_there_is_no_noise():
+    plans, crops = [plan(seed, noise=0.0) for seed in range(24)], np.stack([blocks(400, 400, seed) for seed in range(24)])
+    canvas, sizes = torch.from_numpy(crops.transpose(0, 3, 1, 2).copy()), [(400, 400)] * 24
+    with exact_arithmetic():
+        found, again = (torch.stack(blind_torch.carry_out(plans, canvas.cuda(), sizes, range(24), SCALE)).cpu().numpy() for _ in range(2))
+    on_cpu = torch.stack(blind_torch.carry_out(plans, canvas, sizes, range(24), SCALE)).numpy()
+    wanted = np.stack([carry_out(p, c, SCALE, np.random.default_rng(0)).transpose(2, 0, 1) for p, c in zip(plans, crops, strict=True)])
+    assert np.array_equal(found, again)
+    for other in (on_cpu, wanted):
+        difference = np.abs(found.astype(int) - other)
+        print(f"of {difference.size} values {np.count_nonzero(difference)} differ, at most by {difference.max()}")  # noqa: T201 - shown by -s
+        assert np.mean(difference > 0) < 5e-3
+        assert np.mean(difference > 2) < 1e-3
+
+
+@on_a_gpu
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize(("kind", "strength"), [("gaussian", 12.0), ("poisson", 0.1)])
+def test_cuda_noise_has_the_cpu_s_moments(kind, strength, grey):
+    image = np.full((3, 64, 64), 127 / 255, dtype=np.float32)
+    image[:, :, 32:] = 90 / 255
+    drawn, theirs = noise_of(kind, image, strength, grey, range(40), "cuda")
+    for columns in (slice(0, 32), slice(32, None)):
+        ours, numpys = drawn[..., columns], theirs[..., columns]
+        count = ours[:, 0].size if grey else ours.size
+        assert abs(ours.mean() - numpys.mean()) < 4.5 * numpys.std() * np.sqrt(2 / count)
+        assert ours.std() == pytest.approx(numpys.std(), rel=4.5 * np.sqrt(1.5 / count))
 
 
 def test_who_has_a_device_version():
