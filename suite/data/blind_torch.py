@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -128,7 +129,9 @@ def _mirrored(side: int, length: int) -> np.ndarray:
 
 def _centred(kernel: Kernel) -> np.ndarray:
     """In the middle of the largest kernel's square, with zeros around."""
-    return np.pad(kernel, EDGE - len(kernel) // 2).astype(np.float32)
+    square, begin = np.zeros((2 * EDGE + 1, 2 * EDGE + 1), dtype=np.float32), EDGE - len(kernel) // 2
+    square[begin : begin + len(kernel), begin : begin + len(kernel)] = kernel
+    return square
 
 
 def _resized(images: Images, sizes: Sequence[Size], targets: Sequence[Size], filters: Sequence[Filter]) -> Images:
@@ -138,7 +141,7 @@ def _resized(images: Images, sizes: Sequence[Size], targets: Sequence[Size], fil
     def resize(group: Tensor, numbers: list[int]) -> Tensor:
         canvas = keys[numbers[0]]
         for axis, along in enumerate((along_rows, along_columns)):
-            taps = [plain_taps(sizes[number][axis], targets[number][axis], filters[number]) for number in numbers]
+            taps = [_taps(sizes[number][axis], targets[number][axis], filters[number]) for number in numbers]
             index, weight = (_on(group, part) for part in _joined(taps, canvas[axis]))
             shape = (len(numbers), 1, -1, 1) if axis == 0 else (len(numbers), 1, 1, -1)
             # Tap by tap, as suite.data.resize sums: the same floats.
@@ -149,6 +152,11 @@ def _resized(images: Images, sizes: Sequence[Size], targets: Sequence[Size], fil
         return group
 
     return _in_groups(images, keys, resize)
+
+
+@lru_cache(maxsize=512)  # crops are square, as a rule: rows and columns have the same
+def _taps(length: int, out: int, kind: Filter) -> Taps:
+    return plain_taps(length, out, kind)
 
 
 def _canvas(size: Size) -> Size:
@@ -178,7 +186,7 @@ def _gaussian(group: Tensor, sizes: Sequence[Size], plans: Sequence[OrderPlan], 
 def _poisson(group: Tensor, sizes: Sequence[Size], plans: Sequence[OrderPlan], generators: Sequence[torch.Generator]) -> Tensor:
     """Each plan's strength times the shot noise of the 8-bit values; photons at white as in suite.data.blind.add_poisson_noise."""
     grey = sum(weight * group[:, [channel]] for channel, weight in enumerate(GREY_WEIGHTS))
-    is_grey = torch.tensor([plan.grey for plan in plans], device=group.device).view(-1, 1, 1, 1)
+    is_grey = _on(group, np.array([plan.grey for plan in plans])).view(-1, 1, 1, 1)
     levels = _to_levels(torch.where(is_grey, grey, group))
     counted = torch.full_like(levels, 256, dtype=torch.int64)  # what lies beside a picture counts as a value of its own
     for number, (height, width) in enumerate(sizes):
@@ -216,4 +224,4 @@ def _to_levels(values: Tensor) -> Tensor:
 
 
 def _on(group: Tensor, values: np.ndarray) -> Tensor:
-    return torch.from_numpy(values).to(group.device)
+    return torch.from_numpy(values).to(group.device, non_blocking=True)  # else every copy waits for all that the GPU has to do

@@ -64,6 +64,7 @@ TO_YCC = ((19595, 38470, 7471), (-11059, -21709, 32768), (32768, -27439, -5329))
 CR_IN_RED, CB_IN_GREEN, CR_IN_GREEN, CB_IN_BLUE = 91881, 22554, 46802, 116130
 
 
+@lru_cache(maxsize=100)
 def tables(quality: int) -> np.ndarray:
     """Quantisation steps of luminance and chrominance at `quality` (1 to 100) by the IJG's rule: int64 `(2, 8, 8)`, 1 to 255."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
@@ -80,7 +81,7 @@ def compressed(images: Tensor, sizes: Sequence[Size], qualities: Sequence[int]) 
     rows, columns = (Edges(side, length, device) for side, length in zip(zip(*sizes, strict=True), (height, width), strict=True))
     full = along_columns(along_rows(images.to(torch.int32), rows.whole), columns.whole)
     luminance, blue, red = _to_ycc(full)
-    steps = torch.from_numpy(np.stack([tables(quality) for quality in qualities]).astype(np.float32)).to(device)
+    steps = torch.from_numpy(np.stack([tables(quality) for quality in qualities]).astype(np.float32)).to(device, non_blocking=True)
     luminance = _coded(luminance[:, None].float(), steps[:, :1])
     chroma = along_rows(_halved(torch.stack((blue, red), dim=1)), rows.half).float()
     return _to_rgb(luminance[:, 0], _doubled(_coded(chroma, steps[:, 1:]), rows, columns))
@@ -96,11 +97,11 @@ class Edges:
         self.half = _indices(np.minimum(at[:, : length // 2], halves - 1), device)
         self.beside = _indices((at // 2 + np.where(at % 2, 1, -1)).clip(0, halves - 1), device)  # the chroma sample to mix in
         self.own = _indices(np.minimum(at // 2, halves - 1), device)
-        self.narrow = torch.from_numpy(halves <= 2).to(device)  # chroma of 1 or 2 columns is repeated, not interpolated
+        self.narrow = torch.from_numpy(halves <= 2).to(device, non_blocking=True)  # chroma of 1 or 2 columns is repeated, not interpolated
 
 
 def _indices(values: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64)).to(device)
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64)).to(device, non_blocking=True)
 
 
 def along_rows(images: Tensor, index: Tensor) -> Tensor:
