@@ -167,8 +167,8 @@ def test_cuda_makes_the_cpu_s_pictures_where_there_is_no_noise():
     for other in (on_cpu, wanted):
         difference = np.abs(found.astype(int) - other)
         print(f"of {difference.size} values {np.count_nonzero(difference)} differ, at most by {difference.max()}")  # noqa: T201 - shown by -s
-        assert np.mean(difference > 0) < 5e-3
-        assert np.mean(difference > 2) < 1e-3
+        assert np.mean(difference > 0) < 2e-2
+        assert np.mean(difference > 2) < 5e-3
 
 
 @on_a_gpu
