@@ -18,6 +18,7 @@ from suite.data.loader import Loader
 from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.errors import Exit, SuiteError
+from suite.measured import heading
 from suite.share import Share
 from suite.spec import RunSpec
 from suite.train import begin, train
@@ -194,6 +195,11 @@ def test_a_dry_run_says_where_crops_are_degraded(tmp_path, capsys):
     assert cli.main(words) == 0
     said = capsys.readouterr()
     assert "degrade" not in said.out + said.err
+
+
+def test_the_report_s_heading_says_so():
+    said = [heading(spec_of(degrade_on=where)) for where in ("worker", "device")]
+    assert said[1] == said[0] + "; crops degraded on the cpu device"
 
 
 def test_a_batch_of_crops_is_sent_whole():
