@@ -83,6 +83,7 @@ def _refuse(message: str, code: Exit) -> Exit:
 
 def _run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.execute import execute, unique
+    from suite.grids import degraded_on_device
     from suite.share import sentence
 
     specs, reason = _cells(options)
@@ -97,6 +98,8 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
     left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
     backends = ", ".join(dict.fromkeys(spec.backend for spec in specs))
     note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {backends} ({reason}).")
+    if on_device := degraded_on_device(specs):
+        note(on_device)
     if left:
         where = f"{how.launcher} at {how.address}" if how.address else how.launcher
         each = "cell" if how.workers == 1 else "worker"
@@ -116,12 +119,17 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _dry_run(options: argparse.Namespace, out: Output, specs: list[CellSpec], ledger: Ledger, expected: Estimate) -> Exit:
+    from suite.grids import degraded_on_device
+
     states = {}
     for entry in ledger.entries():
         states[entry.fingerprint] = "done" if "done" in (entry.status, states.get(entry.fingerprint)) else entry.status
     fields = (
         ("backend", "device", "threads", "dtype", "seconds") if _times_scans(options) else ("model", "seed", "task", "budget", "iterations")
     )
+    if on_device := degraded_on_device(specs):
+        fields += ("degrade_on",)
+        note(on_device)
     rows = [
         {field: getattr(spec, field) for field in fields} | {"state": states.get(spec.fingerprint, "new"), "cell": spec.fingerprint}
         for spec in specs

@@ -25,7 +25,8 @@ RECORD_MIB = 0.2  # with the crops of three test images
 RULE_FOR = (("cpu", "numba"), ("cpu", "cpp"))
 RULE_SECONDS = 1e-6  # an iteration, per low-quality pixel of the batch, feature and block; measured: 5.7e-7 to 1.8e-6, by processor
 REST_SECONDS = 20.0  # of a cell outside its training steps; measured: 19 and 22
-SAME_SIZE = ("width", "depth_divisor", "batch", "patch", "backend", "dtype", "device")  # what decides the time of an iteration
+# What decides the time of an iteration.
+SAME_SIZE = ("width", "depth_divisor", "batch", "patch", "backend", "dtype", "device", "degrade_on")
 
 EARLIER = "earlier runs of the same network on this machine"
 SIMILAR = "earlier runs of other networks at the same size on this machine"

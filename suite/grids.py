@@ -11,11 +11,12 @@ from types import MappingProxyType
 import models
 from models.lookup import UnknownName, suggest
 from suite.budgets import budget as budget_row
+from suite.data.degradations import DEGRADATIONS, on_device
 from suite.data.sets import canonical
 from suite.errors import Exit, SuiteError
 from suite.protocols import protocol
 from suite.recipes import DEFAULT, RECIPES, Recipe, accounts
-from suite.spec import RunSpec
+from suite.spec import CellSpec, RunSpec
 from suite.tasks import Task
 from suite.tasks import task as task_row
 
@@ -241,7 +242,24 @@ def _spec(pairing: Pairing, recipe: Recipe, seed: int, choice: _Choice) -> RunSp
         stages=_stages(recipe, task, iterations, batch / recipe.batch, patch / recipe.patch),
         mixup=recipe.mixup,
         discriminator_lr=recipe.discriminator_lr * lr / recipe.lr,
+        degrade_on="device" if choice.device == "cuda" and row.degrade_on_gpu and _has_device_version(task) else "worker",
         protocol=protocol(task.protocol).key,
+    )
+
+
+def _has_device_version(task: Task) -> bool:
+    return DEGRADATIONS[task.degradation].on_device is not None
+
+
+def degraded_on_device(specs: Sequence[CellSpec]) -> str:
+    """A sentence on the cells whose crops are degraded on the device that trains them; empty where there is none."""
+    chosen = [spec for spec in specs if isinstance(spec, RunSpec) and spec.degrade_on == "device"]
+    if not chosen:
+        return ""
+    tasks = ", ".join(dict.fromkeys(spec.task for spec in chosen))
+    return (
+        f"{len(chosen)} of {len(specs)} cells ({tasks}) degrade their training crops on the {chosen[0].device} device, with other random "
+        "numbers than worker processes draw; --set degrade_on=worker leaves it to those. Validation and test images are made on the CPU."
     )
 
 
@@ -284,4 +302,6 @@ def _checked(spec: RunSpec, changes: Mapping[str, str]) -> RunSpec:
         fixed[field] = canonical(getattr(changed, field))
     if changed.patch % task.scale:
         raise SuiteError(f"patch = {changed.patch} is not a multiple of the scale {task.scale} of {changed.task}.")
+    if changed.degrade_on == "device":
+        on_device(task.degradation)  # or SuiteError
     return changed.model_copy(update=fixed)

@@ -112,7 +112,9 @@ def dataset_name(name: str) -> str:
 def told(spec: RunSpec) -> tuple[str, str]:
     """What people are told of a cell's setting: a title, and its conditions."""
     network = "full network" if not spec.width and spec.depth_divisor == 1 else f"width {spec.width or 'full'}, depth ÷{spec.depth_divisor}"
-    return f"Re-trained at {spec.budget} budget", f"test set {dataset_name(spec.test_set)}; {network}; {spec.iterations:,} iterations"
+    there = f"; crops degraded on the {spec.device} device" if spec.degrade_on == "device" else ""
+    size = f"{network}; {spec.iterations:,} iterations"
+    return f"Re-trained at {spec.budget} budget", f"test set {dataset_name(spec.test_set)}; {size}{there}"
 
 
 def heading(spec: RunSpec) -> str:

@@ -18,7 +18,9 @@ from models import MODELS
 from models.lookup import suggest
 from suite.errors import SuiteError
 
-LATER = frozenset(("recipe", "loss", "optimiser", "weight_decay", "periods", "floors", "stages", "mixup", "discriminator_lr", "start"))
+LATER = frozenset(
+    ("recipe", "loss", "optimiser", "weight_decay", "periods", "floors", "stages", "mixup", "discriminator_lr", "start", "degrade_on")
+)
 
 
 class CellSpec(BaseModel):
@@ -79,6 +81,9 @@ class RunSpec(CellSpec):
     mixup: float = Field(0.0, ge=0, description="parameter of the Beta distribution of the share by which two images are mixed; 0 = off")
     discriminator_lr: float = Field(0.0, ge=0)
     start: str = Field("", description="fingerprint of the cell whose weights it begins with, or a file of weights; '' = from scratch")
+    degrade_on: Literal["worker", "device"] = Field(
+        "worker", description="where training crops are degraded at random: by the processes that make batches, or where the network trains"
+    )
     train_set: str = Field("photos", description="a data set's name, or a folder of high-quality images")
     validation_set: str = Field("photos", description="never one of the test sets")
     test_set: str = Field("photos", description="a data set's name, or a folder: HR/ (and LR/), or images")

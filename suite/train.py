@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from suite import tensor_file
-from suite.batches import SharedBatches
+from suite.batches import batches_of
 from suite.checkpoint import Checkpoints
 from suite.data.degradations import image_rng
 from suite.data.loader import Loader
@@ -191,7 +191,8 @@ def train(
         run.restore(saved)
     every, validate_every = (max(1, spec.iterations // count) for count in (HISTORY_POINTS, VALIDATIONS))
     last_saved = time.monotonic()
-    for _, low, high, waited in Loader(SharedBatches(spec, sampler, run.share), run.iteration, spec.iterations, workers=loaders):
+    make, finish = batches_of(spec, sampler, run.share)
+    for _, low, high, waited in Loader(make, run.iteration, spec.iterations, workers=loaders, finish=finish):
         started = time.perf_counter()
         run.losses.append(_step(run, low, high, work))
         run.iteration += 1

@@ -58,6 +58,11 @@ def _add_speed(part: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="what the network takes for a batch, measured elsewhere: tells the share of a step that is spent waiting",
     )
+    part.add_argument(
+        "--device",
+        choices=("cpu", "cuda"),
+        help="also measure tasks whose degradation can be left to this device: what is made without it, and how long it takes there",
+    )
     part.set_defaults(root=None)
     _add_json(part)
 
@@ -329,20 +334,22 @@ def _print(reports: Sequence[Report], missing: Sequence[str], common: Sequence[L
 
 
 def _speed(options: argparse.Namespace, out: Output) -> Exit:
-    from suite.data.speed import measured
+    from suite.data.speed import able, measured
     from suite.parallel import shown
     from suite.tasks import TASKS, task
 
     chosen = [task(name) for name in options.names or TASKS]
-    found = list(shown(measured(chosen, options.data, options.workers, options.seconds, options.step_ms), len(chosen), "tasks measured"))
+    device = options.device or ""
+    speeds = measured(chosen, options.data, options.workers, options.seconds, options.step_ms, device)
+    found = list(shown(speeds, len(chosen) + (len(able(chosen)) if device else 0), "tasks measured"))
     if options.json:
         out.document([{**one.as_dict(), "waiting_share": one.waiting(options.step_ms)} for one in found])
         return Exit.DONE
-    out.table([_speed_row(one, options.step_ms) for one in found])
+    out.table([_speed_row(one, options.step_ms, device) for one in found])
     return Exit.DONE
 
 
-def _speed_row(speed: Speed, step_ms: float | None) -> dict[str, object]:
+def _speed_row(speed: Speed, step_ms: float | None, device: str) -> dict[str, object]:
     row = {
         "task": speed.task,
         "patch": speed.patch,
@@ -351,4 +358,6 @@ def _speed_row(speed: Speed, step_ms: float | None) -> dict[str, object]:
         "samples/s": f"{speed.samples_per_second:.0f}",
         "ms a batch": f"{speed.batch_ms:.0f}",
     }
+    if device:
+        row |= {"degraded on": speed.device or "worker", "ms there": f"{speed.device_ms:.0f}" if speed.device else ""}
     return row if step_ms is None else row | {f"waits at {step_ms:g} ms a step": f"{100 * speed.waiting(step_ms):.0f} %"}

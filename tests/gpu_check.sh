@@ -5,12 +5,15 @@
 #   2. the mamba-ssm extension for this GPU alone, if its source package is given and nvcc is there
 #   3. compute-sanitizer over one small scan, forward and gradients, if the tool is there
 #   4. python -m suite scan --device cuda, kept as results/gpu/scan.json with its ledger in results/gpu/runs
+#   5. the blind degradation on the GPU against the CPU's (tests/test_blind_torch.py), and python -m suite data speed real-sr-x4 with the
+#      degradation left to the GPU, kept as results/gpu/data-speed.json
 #
 # Needs: Python 3.11 or later with torch and triton. If the machine reaches no package index, carry along what it lacks as wheels in a
 # folder and name that in WHEELS:  pydantic, pydantic-core, annotated-types, typing-inspection, typing-extensions  (the verb);  pytest,
 # hypothesis, sortedcontainers, iniconfig, pluggy, packaging, pygments  (part 1);  jinja2, markupsafe  (the page: if they are left out,
 # `python -m suite report --ledger results/gpu/runs` makes it elsewhere). `pip download -d FOLDER pydantic pytest hypothesis jinja2` with
-# the machine's Python version fetches them. Ray, numba, SciPy and pandas are not needed.
+# the machine's Python version fetches them. Ray, numba and pandas are not needed; SciPy, Pillow and scikit-image for part 5 alone, which is
+# skipped without them.
 #
 #   WHEELS=folder       wheels to install first, without an index
 #   MAMBA_SDIST=file    mamba_ssm-*.tar.gz, for part 2; takes minutes on many cores
@@ -109,6 +112,22 @@ for record in document["records"]:
 for absent in document["unavailable"]:
     print(absent["name"], "unavailable:", absent["reason"])
 SHOW
+
+part "degradation on the GPU"
+if "$PYTHON" -c 'import PIL, scipy, skimage' 2> /dev/null; then
+    timeout 120 "$PYTHON" -m pytest -q -s -p no:cacheprovider tests/test_blind_torch.py -k cuda || failed "degradation on the GPU"
+    timeout 120 "$PYTHON" -m suite data speed real-sr-x4 --device cuda --json > "$OUT/data-speed.json" || failed "the speed of training data"
+    "$PYTHON" - "$OUT/data-speed.json" <<'SPEED' || failed "no speed"
+import json
+import sys
+
+for one in json.load(open(sys.argv[1], encoding="utf-8")):
+    where = f"left to {one['device']}, {one['device_ms']:.1f} ms a batch there" if one["device"] else "by workers"
+    print(f"{one['task']}: {one['workers']} workers, {one['samples_per_second']:.0f} samples/s, {one['batch_ms']:.0f} ms a batch of {one['batch']}; degraded {where}")
+SPEED
+else
+    skipped "SciPy, Pillow or scikit-image is not installed"
+fi
 
 part "done, exit code $code; results in $OUT"
 exit "$code"

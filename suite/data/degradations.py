@@ -6,11 +6,11 @@ A row never changes its bytes: raise `version` when its result changes. The vers
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,6 +19,19 @@ from suite.data import blind, jpeg, noise, rain
 from suite.data.images import Pixels
 from suite.data.resize import imresize
 from suite.errors import SuiteError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """A random row in two parts: what chance decides of one image, and its carrying out for many images at once on a torch device."""
+
+    draw: Callable[[np.random.Generator], blind.Plan]
+    # plans, crops uint8 (N, channels, H, W) on the device, their heights and widths within it, seeds of the noise
+    # -> uint8 (channels, height / scale, width / scale) for each
+    carry_out: Callable[[Sequence[blind.Plan], Tensor, Sequence[tuple[int, int]], Sequence[int]], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,7 @@ class Degradation:
     channels: Literal[1, 3] = 3
     # Where test images follow a published realisation instead: image, seed, order of the channels that a protocol asks for.
     published: Callable[[Pixels, int, noise.Order], np.ndarray] | None = None
+    on_device: OnDevice | None = None  # for training crops, where workers would starve a GPU: distributed as what `apply` makes
 
     def for_image(self, hq: Pixels, seed: int, name: str, order: noise.Order = "bgr") -> np.ndarray:
         """The low-quality version of the test image `name`: the same bytes for the same seed and name, in any order."""
@@ -52,6 +66,12 @@ def _bicubic(hq: Pixels, rng: np.random.Generator, scale: int) -> Pixels:  # noq
 
 def _jpeg(grey: Pixels, rng: np.random.Generator, quality: int) -> Pixels:  # noqa: ARG001 - all rows are called alike
     return jpeg.compress(grey, quality)
+
+
+def _blind_on_device(plans: Sequence[blind.Plan], crops: Tensor, sizes: Sequence[tuple[int, int]], seeds: Sequence[int]) -> list[Tensor]:
+    from suite.data import blind_torch
+
+    return blind_torch.carry_out(plans, crops, sizes, seeds, blind.SECOND_ORDER_X4.scale)
 
 
 def _bicubic_row(scale: int) -> Degradation:
@@ -83,7 +103,15 @@ DEGRADATIONS: Mapping[str, Degradation] = MappingProxyType(
         for row in (
             *map(_bicubic_row, (2, 3, 4)),
             # Real-ESRGAN degrades crops of 400 pixels and trains on patches of 256.
-            Degradation("blind-x4", 4, random=True, version=1, apply=blind.degrade, context=400 / 256),
+            Degradation(
+                "blind-x4",
+                4,
+                random=True,
+                version=1,
+                apply=blind.degrade,
+                context=400 / 256,
+                on_device=OnDevice(partial(blind.draw_plan, blind.SECOND_ORDER_X4), _blind_on_device),
+            ),
             *map(_noise_row, (15, 25, 50)),
             *map(_jpeg_row, (10, 20, 30, 40)),
             Degradation("rain", 1, random=True, version=1, apply=rain.add_rain),
@@ -98,6 +126,18 @@ def degradation(name: str) -> Degradation:
     if name not in DEGRADATIONS:
         raise SuiteError(f"no degradation is called {name!r}.{suggest(name, DEGRADATIONS)}")
     return DEGRADATIONS[name]
+
+
+def on_device(name: str) -> OnDevice:
+    """The device version of the row `name`; SuiteError says which rows have one."""
+    found = degradation(name).on_device
+    if found is None:
+        having = ", ".join(row.name for row in DEGRADATIONS.values() if row.on_device is not None)
+        raise SuiteError(
+            f"degrade_on = device: {name} has no version for a device: it is made fast enough by workers. {having} has one. "
+            "Leave degrade_on out, or select the tasks that have one with --only."
+        )
+    return found
 
 
 def image_rng(seed: int, *names: str | int) -> np.random.Generator:

@@ -16,13 +16,14 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from suite.data.deferred import Deferred
 from suite.data.sampler import PatchSampler
 from suite.errors import Exit, SuiteError
 
@@ -33,6 +34,7 @@ AHEAD = 2  # batches that each worker makes ahead
 MOST_WORKERS = 16  # by default
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 
+Finish = Callable[[Deferred], "tuple[Tensor, Tensor]"]
 Sides = tuple[np.ndarray, np.ndarray]  # low and high quality, (n, C, side, side): uint8, or float32 around 0..1
 Loaded = tuple[int, "Tensor", "Tensor", float]  # iteration, low quality, high quality, both float32 around 0..1; seconds waited for them
 
@@ -63,16 +65,27 @@ class Loader:
     `make` gives the batch of an iteration; it must depend on nothing else, and be picklable where processes are not forked (off Linux).
     What it gives in 8 bits is sent so and made float32 here, exactly as by `PatchSampler.take`: a quarter of the bytes to move.
     `workers` processes make the next ones while the last is used; 0: this process makes each when it is asked for. `pin` puts them in
-    page-locked memory, from which a GPU takes them without waiting. SuiteErrors of `make` come out at their iteration; a worker that dies
-    is one, too. `close` ends the workers; so does the end of the iterations, an error, and the end of a `with`.
+    page-locked memory, from which a GPU takes them without waiting. Where `make` defers the degradation, `finish` carries it out in this
+    process, and what it gives is the batch; that counts as waited, but for what is left running on a GPU. SuiteErrors of `make` come out at
+    their iteration; a worker that dies is one, too. `close` ends the workers; so does the end of the iterations, an error, and the end of a
+    `with`.
     """
 
-    def __init__(self, make: Callable[[int], Sides], first: int, last: int, *, workers: int = 0, pin: bool = False) -> None:
+    def __init__(
+        self,
+        make: Callable[[int], Sides | Deferred],
+        first: int,
+        last: int,
+        *,
+        workers: int = 0,
+        pin: bool = False,
+        finish: Finish | None = None,
+    ) -> None:
         if workers < 0:
             raise SuiteError(f"batches are made by 0 or more workers, not {workers}.")
-        self.first, self.last, self.workers, self.pin = first, last, workers, pin
+        self.first, self.last, self.workers, self.pin, self.finish = first, last, workers, pin, finish
         self._batches = _Batches(make, first, last, shared=workers > 0)
-        self._running: Iterator[tuple[Tensor, Tensor] | _Failure] | None = None
+        self._running: Iterator[Received] | None = None
 
     def __iter__(self) -> Iterator[Loaded]:
         if self.workers and self.last > self.first:
@@ -95,7 +108,7 @@ class Loader:
         """Ends the workers, if there are any; batches that were made ahead are dropped."""
         self._running = None  # the last reference: torch's iterator ends its workers when it goes
 
-    def _start(self) -> Iterator[tuple[Tensor, Tensor] | _Failure]:
+    def _start(self) -> Iterator[Received]:
         import torch
         from torch.utils.data import DataLoader
 
@@ -119,10 +132,14 @@ class Loader:
         found = self._received(iteration) if self.workers else self._batches[iteration - self.first]
         if isinstance(found, _Failure):
             raise SuiteError(found.message, exit=found.exit)
+        if isinstance(found, Deferred):
+            if self.finish is None:
+                raise ValueError("deferred batches need to be finished")
+            return self.finish(found)
         low, high = (_as_float(side, self.pin) for side in found)
         return low, high
 
-    def _received(self, iteration: int) -> tuple[Tensor, Tensor] | _Failure:
+    def _received(self, iteration: int) -> Received:
         if self._running is None:
             raise SuiteError(f"the loader was closed before iteration {iteration}.", exit=Exit.INCOMPLETE)
         try:
@@ -154,11 +171,14 @@ class _Failure:
     exit: Exit
 
 
+Received = "tuple[Tensor, Tensor] | Deferred | _Failure"
+
+
 @dataclass(frozen=True)
 class _Batches:
     """The data set as torch's DataLoader wants it: item n is the batch of iteration first + n."""
 
-    make: Callable[[int], Sides]
+    make: Callable[[int], Sides | Deferred]
     first: int
     last: int
     shared: bool  # whether batches go through shared memory
@@ -166,16 +186,18 @@ class _Batches:
     def __len__(self) -> int:
         return self.last - self.first
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor] | _Failure:
+    def __getitem__(self, number: int) -> Received:
         import torch
 
         try:
-            low, high = self.make(self.first + number)
+            made = self.make(self.first + number)
         except SuiteError as error:
             return _Failure(str(error), error.exit)
-        if self.shared and (short := _shortage(low.nbytes + high.nbytes)):
+        arrays = (made.crops,) if isinstance(made, Deferred) else made
+        if self.shared and (short := _shortage(sum(array.nbytes for array in arrays))):
             return _Failure(short, Exit.NOT_READY)
-        return torch.from_numpy(low), torch.from_numpy(high)
+        tensors = [torch.from_numpy(array) for array in arrays]
+        return replace(made, crops=tensors[0]) if isinstance(made, Deferred) else (tensors[0], tensors[1])
 
 
 def _shortage(needed: int) -> str:

@@ -12,16 +12,19 @@ patch instead of passing through a pool of pairs; an image smaller than the degr
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from suite.data.degradations import Degradation, image_rng
+from suite.data.deferred import Deferred, Job
+from suite.data.degradations import Degradation, image_rng, on_device
 from suite.data.images import Pixels
 from suite.data.resize import mod_crop
 from suite.errors import Exit, SuiteError
 
+T = TypeVar("T")
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # low quality, high quality: (size, C, side, side), 0..1
 
 
@@ -57,7 +60,7 @@ class PatchSampler:
         # The smallest image says which patches fit; nothing but sizes is read here.
         self._smallest = min(((name, image.shape) for name, image in images), key=lambda item: min(item[1][:2]))
         self._set_patch(patch)
-        self._made_anew = low is None and degradation.random
+        self.makes_anew = low is None and degradation.random  # a low-quality image for each patch
         if low is not None:
             self._low = low
         else:  # a deterministic row asks its generator for nothing
@@ -92,18 +95,31 @@ class PatchSampler:
 
     def raw(self, iteration: int, places: Sequence[int]) -> tuple[np.ndarray, npt.NDArray[np.uint8]]:
         """What `take` gives, before 8-bit values become floats: `(len(places), C, side, side)`, a quarter of the bytes."""
-        pairs = []
-        for place in places:
-            try:
-                pairs.append(self.pair(iteration, place))
-            except Exception as error:
-                name = self._drawn(iteration, place)[0][0]
-                what = (
-                    f"patch {place} of iteration {iteration}, of the training image {name!r}, cannot be made by {self.degradation.name!r}"
-                )
-                raise SuiteError(f"{what}: {type(error).__name__}: {error}", exit=Exit.INCOMPLETE) from error
+        pairs = [self._named(self.pair, iteration, place) for place in places]
         low, high = (np.ascontiguousarray(np.stack(side).transpose(0, 3, 1, 2)) for side in zip(*pairs, strict=True))
         return low, high
+
+    def deferred(self, iteration: int, places: Sequence[int]) -> Deferred:
+        """These places of the batch before their degradation, which is left to a device; SuiteError as `take`, or for want of a row.
+
+        Images, crops and plans are those of `raw`; noise, and the patch's place in its crop, are drawn otherwise.
+        """
+        on_device(self.degradation.name)
+        made = [self._named(self._planned, iteration, place) for place in places]
+        height, width = (max((window.shape[axis] for window, _ in made), default=0) for axis in (0, 1))
+        crops = np.zeros((len(made), self.degradation.channels, height, width), dtype=np.uint8)
+        for crop, (window, job) in zip(crops, made, strict=True):
+            crop[:, : job.height, : job.width] = window.transpose(2, 0, 1)
+        return Deferred(crops, tuple(job for _, job in made), self.degradation.name, self.degradation.scale, self.patch)
+
+    def _named(self, make: Callable[[int, int], T], iteration: int, place: int) -> T:
+        """What `make` makes of the place; SuiteError names the patch where it cannot."""
+        try:
+            return make(iteration, place)
+        except Exception as error:
+            name = self._drawn(iteration, place)[0][0]
+            what = f"patch {place} of iteration {iteration}, of the training image {name!r}, cannot be made by {self.degradation.name!r}"
+            raise SuiteError(f"{what}: {type(error).__name__}: {error}", exit=Exit.INCOMPLETE) from error
 
     def at(self, patch: int) -> PatchSampler:
         """The same sampler with another patch, as progressive training asks for; the same SuiteErrors as for the first."""
@@ -117,13 +133,28 @@ class PatchSampler:
         """Patch number `index` of the batch of `iteration`: `(patch / scale, patch / scale, C)` and uint8 `(patch, patch, C)`."""
         (_, image), number, rng = self._drawn(iteration, index)
         high_whole = mod_crop(image, self.degradation.scale)
-        if self._made_anew:
-            window = self._symmetric(self._crop(high_whole, self._window, rng)[0], self._symmetry(rng))
+        if self.makes_anew:
+            window = self._drawn_window(high_whole, rng)
             low = self.degradation.apply(np.ascontiguousarray(window), rng)
             return self._aligned(low, window, rng)
         low, high = self._aligned(self._low[number], high_whole, rng)
         symmetry = self._symmetry(rng)
         return self._symmetric(low, symmetry), self._symmetric(high, symmetry)
+
+    def _planned(self, iteration: int, index: int) -> tuple[Pixels, Job]:
+        """The crop of a patch, `(H, W, C)`, before its degradation, and what is to be done to it."""
+        (_, image), _, rng = self._drawn(iteration, index)
+        window = self._drawn_window(mod_crop(image, self.degradation.scale), rng)
+        plan = on_device(self.degradation.name).draw(rng)
+        seed = int(rng.integers(2**63))
+        height, width = window.shape[:2]
+        scale = self.degradation.scale
+        top, left = self._corner(height // scale, width // scale, self.patch // scale, rng)
+        return window, Job(plan, seed, height, width, top, left)
+
+    def _drawn_window(self, image: Pixels, rng: np.random.Generator) -> Pixels:
+        """The crop of `image` that is degraded, turned and flipped."""
+        return self._symmetric(self._crop(image, self._window, rng)[0], self._symmetry(rng))
 
     def _drawn(self, iteration: int, index: int) -> tuple[tuple[str, Pixels], int, np.random.Generator]:
         """The image that a patch is cut from, its number, and the generator that goes on from there."""
@@ -133,10 +164,13 @@ class PatchSampler:
 
     def _crop(self, image: np.ndarray, side: int, rng: np.random.Generator) -> tuple[np.ndarray, int, int]:
         """A random window of at most `side` pixels, and its top left corner."""
-        height, width = (min(side, length) for length in image.shape[:2])
-        top = int(rng.integers(image.shape[0] - height + 1))
-        left = int(rng.integers(image.shape[1] - width + 1))
-        return image[top : top + height, left : left + width], top, left
+        top, left = self._corner(*image.shape[:2], side, rng)
+        return image[top : top + side, left : left + side], top, left
+
+    @staticmethod
+    def _corner(height: int, width: int, side: int, rng: np.random.Generator) -> tuple[int, int]:
+        top = int(rng.integers(max(height - side, 0) + 1))
+        return top, int(rng.integers(max(width - side, 0) + 1))
 
     def _aligned(self, low: np.ndarray, high: Pixels, rng: np.random.Generator) -> tuple[np.ndarray, Pixels]:
         scale = self.degradation.scale

@@ -7,28 +7,39 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
+from suite.data.deferred import Deferred
 from suite.data.degradations import degradation
 from suite.data.loader import Loader, Patches
 from suite.data.sampler import PatchSampler
 from suite.data.sets import load_training
-from suite.errors import SuiteError
+from suite.errors import Exit, SuiteError
 from suite.machine import cores
 from suite.tasks import Task
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 SAMPLES = 32  # at most, of a batch that is timed: those of the blind degradation would take seconds each
+SAMPLES_ON_CPU = 4  # of a batch that a CPU takes for a device, to try it out
 MANY = 10**6  # iterations; the clock ends the measurement
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Samples a second of one task at its recipe's patch, made by `workers` processes (0: by the training process itself)."""
+    """Samples a second of one task at its recipe's patch, made by `workers` processes (0: by the training process itself).
+
+    Where `device` is not empty, they leave out the degradation, and the device takes `device_ms` for that of a batch.
+    """
 
     task: str
     patch: int
     batch: int  # the recipe's
     workers: int
     samples_per_second: float
+    device: str = ""
+    device_ms: float = 0.0
 
     def as_dict(self) -> dict[str, object]:
         """Its fields, and what follows from them."""
@@ -42,37 +53,100 @@ class Speed:
     def waiting(self, step_ms: float | None) -> float | None:
         """Share of a training step, 0..1, that is spent waiting for its batch where the network takes `step_ms` for it.
 
-        Workers make batches while the network computes; the training process makes one before each step. None where no time is known.
+        Workers make batches while the network and the device's degradation compute; the training process makes one before each step. The
+        device's own time for the degradation counts as waiting. None where no time is known.
         """
         if step_ms is None:
             return None
-        if not self.workers:
-            return self.batch_ms / (self.batch_ms + step_ms)
-        return max(0.0, 1 - step_ms / self.batch_ms)
+        busy = self.device_ms + step_ms
+        whole = max(self.batch_ms, busy) if self.workers else self.batch_ms + busy
+        return 1 - step_ms / whole
 
 
-def measured(tasks: Sequence[Task], data: str, workers: int | None, seconds: float, step_ms: float | None) -> Iterator[Speed]:
-    """`measure` of each task; by default one worker for each core but one. SuiteError for numbers that make no sense."""
+def measured(
+    tasks: Sequence[Task], data: str, workers: int | None, seconds: float, step_ms: float | None, device: str = ""
+) -> Iterator[Speed]:
+    """`measure` of each task, then of those whose degradation `device` can do; by default one worker for each core but one.
+
+    SuiteError for numbers that make no sense, and for a GPU that is not here.
+    """
     if (workers is not None and workers < 0) or not 0 < seconds < math.inf or not (step_ms is None or 0 < step_ms < math.inf):
         raise SuiteError(
             f"--workers {workers}, --seconds {seconds:g} and --step-ms {step_ms}: workers are 0 or more, the others are above 0 and finite."
         )
     used = max(0, cores() - 1) if workers is None else workers
-    return (measure(task, data, used, seconds) for task in tasks)
+    if device == "cuda":
+        _check_gpu()
+    done = [(task, "") for task in tasks] + [(task, device) for task in able(tasks) if device]
+    return (measure(task, data, used, seconds, where) for task, where in done)
 
 
-def measure(task: Task, data: str, workers: int, seconds: float) -> Speed:
-    """Times the data of `task` from the set or folder `data`, for at least `seconds` after the workers have started."""
+def able(tasks: Sequence[Task]) -> list[Task]:
+    """Those whose degradation a device can do."""
+    return [task for task in tasks if degradation(task.degradation).on_device is not None]
+
+
+def _check_gpu() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
+
+
+def measure(task: Task, data: str, workers: int, seconds: float, device: str = "") -> Speed:
+    """Times the data of `task` from the set or folder `data`, for at least `seconds` after the workers have started.
+
+    `device` is where their degradation is left to, and timed; empty: nothing is left.
+    """
     recipe, train = task.recipe, load_training(data, task)
     sampler = PatchSampler(train.images, degradation(task.degradation), recipe.patch, 0, rotate=recipe.rotate, low=train.low)
-    samples = min(SAMPLES, recipe.batch)
-    with Loader(Patches(sampler, range(samples)), 0, MANY, workers=workers) as loader:
+    samples, deferred = min(SAMPLES, recipe.batch), bool(device) and sampler.makes_anew
+    make = _Crops(sampler, samples) if deferred else Patches(sampler, range(samples))
+    with Loader(make, 0, MANY, workers=workers, finish=_as_they_are) as loader:
         batches = iter(loader)
         for _ in range(max(1, workers)):  # the first of every worker
             next(batches)
         rate = _rate(batches, seconds, least=max(1, 2 * workers))
         batches.close()
-    return Speed(task.name, recipe.patch, recipe.batch, workers, samples * rate)
+    device_ms = _device_ms(sampler, recipe.batch, seconds, device) if deferred else 0.0
+    return Speed(task.name, recipe.patch, recipe.batch, workers, samples * rate, device if deferred else "", device_ms)
+
+
+@dataclass(frozen=True)
+class _Crops:
+    """As Patches, before the degradation."""
+
+    sampler: PatchSampler
+    samples: int
+
+    def __call__(self, iteration: int) -> Deferred:
+        return self.sampler.deferred(iteration, range(self.samples))
+
+
+def _as_they_are(made: Deferred) -> tuple[Tensor, Tensor]:
+    """The crops alone: the time of what is done to them is taken apart."""
+    return made.crops, made.crops
+
+
+def _device_ms(sampler: PatchSampler, batch: int, seconds: float, device: str) -> float:
+    """Milliseconds in which `device` degrades `batch` crops, the way to it included; on a CPU by the time of fewer."""
+    samples = min(batch, SAMPLES_ON_CPU) if device == "cpu" else batch
+    made = (sampler.deferred(iteration, range(samples)) for iteration in count())
+    made = [next(made) for _ in range(2)]  # other plans, other canvases
+
+    def steps() -> Iterator[None]:
+        import torch
+
+        for number in count():
+            made[number % len(made)].carried_out(device)
+            if device == "cuda":
+                torch.cuda.synchronize()
+            yield
+
+    batches = steps()
+    for _ in made:  # what is built at the first use
+        next(batches)
+    return 1000 * batch / samples / _rate(batches, seconds, least=len(made))
 
 
 def _rate(batches: Iterator[object], seconds: float, least: int) -> float:
