@@ -8,6 +8,7 @@ where the case does not run here. It ends when standard input is closed, as it i
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -21,6 +22,8 @@ from types import MappingProxyType
 
 Call = Callable[[], object]
 SCAN = (1, 4, 72, 10, 2048)  # images, groups, channels a group, states, steps: MambaIR-light's block, on half of its 64x64 pixels
+TASKS = "/proc/self/task"
+M_MMAP_THRESHOLD, OWN_PAGES = -3, 16 * 1024  # of malloc.h; bytes from which an allocation has pages of its own
 WARM_UP = 3  # calls: the first compiles or loads kernels, the second still finds caches cold
 DESIGNS: Mapping[str, tuple[str, int]] = MappingProxyType(  # a network of each, and the side of its input: calls of 5 to 50 ms
     {"vmambair": ("vmambair-realsr-x4-tiny", 16), "mambair": ("mambair-light-x2-tiny", 48), "mambair-unet": ("mambair-realdn-tiny", 24)}
@@ -132,21 +135,44 @@ def prepared(name: str, calls: dict[str, Call]) -> float:
 
 
 def seconds(call: Call, calls: int) -> float:
-    """The median of `calls` calls, after one that is not counted: the other process has had the caches meanwhile."""
+    """The median of `calls` calls, after one that is not counted: the other process has had the caches meanwhile.
+
+    A call lasts from its beginning to its end less what the thread that worked most stood in line for a processor that others had: on a
+    busy machine that is most of it, and tells nothing of the code.
+    """
     call()
     found = []
     for _ in range(calls):
-        begun = time.perf_counter()
+        before, begun = threads(), time.perf_counter()
         call()
-        found.append(time.perf_counter() - begun)
-    return statistics.median(found)
+        passed = time.perf_counter() - begun
+        found.append(passed - in_line(before, threads()))
+    return max(statistics.median(found), 1e-9)
+
+
+def threads() -> dict[str, tuple[int, int]]:
+    """Nanoseconds that each thread of this process has run, and been ready to run and did not, by Linux; empty where that is not told."""
+    found = {}
+    for name in os.listdir(TASKS) if os.path.isdir(TASKS) else ():  # noqa: PTH208, PTH112 - quick, for it is between two looks at a clock
+        with contextlib.suppress(OSError, ValueError), open(f"{TASKS}/{name}/schedstat") as file:  # noqa: PTH123 - it may have ended
+            ran, waited, _ = map(int, file.read().split())
+            found[name] = (ran, waited)
+    return found
+
+
+def in_line(before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]) -> float:
+    """Seconds that the thread that ran most between the two stood in line. Another may do so while it only looks whether that has ended."""
+    spans = [(ran - before[name][0], waited - before[name][1]) for name, (ran, waited) in after.items() if name in before]
+    return max(spans)[1] / 1e9 if spans else 0.0
 
 
 def peak_bytes(call: Call) -> int:
-    """By how much the resident set grows at its peak while the call runs, after free memory went back to the system (Linux)."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    """By how much the resident set grows at its peak while the call runs (Linux)."""
+    c = ctypes.CDLL(None)
+    if hasattr(c, "mallopt"):  # glibc: what was freed goes back, and a tensor has pages of its own, which go back when it does
+        c.mallopt(M_MMAP_THRESHOLD, OWN_PAGES)
+        call()
+        c.malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     held = _status_bytes("VmRSS")
     call()

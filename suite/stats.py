@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -182,10 +183,16 @@ def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
     ordered, count = sorted(values), len(values)
     if count < FEWEST_RANKS:
         return None
+    rank = _median_rank(count)
+    return ordered[rank - 1], ordered[count - rank]
+
+
+@cache
+def _median_rank(count: int) -> int:
+    """The lower of the two ranks: the chance that fewer values than this lie below the median is less than (1 - LEVEL) / 2."""
     from scipy.stats import binom
 
-    rank = int(binom.ppf((1 - LEVEL) / 2, count, 0.5))  # the chance that fewer values than this lie below the median is less than that
-    return ordered[rank - 1], ordered[count - rank]
+    return int(binom.ppf((1 - LEVEL) / 2, count, 0.5))
 
 
 def smallest_wilcoxon(images: int) -> float:
