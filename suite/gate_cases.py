@@ -135,19 +135,20 @@ def prepared(name: str, calls: dict[str, Call]) -> float:
 
 
 def seconds(call: Call, calls: int) -> float:
-    """The median of `calls` calls, after one that is not counted: the other process has had the caches meanwhile.
+    """The median of `calls` calls; before many short ones, one is not counted, for the other process has had the caches meanwhile.
 
     A call lasts from its beginning to its end less what the thread that worked most stood in line for a processor that others had: on a
     busy machine that is most of it, and tells nothing of the code.
     """
-    call()
+    if calls > 1:
+        call()
     found = []
     for _ in range(calls):
-        before, begun = threads(), time.perf_counter()
+        begun, before = time.perf_counter(), threads()  # in this order: what is taken off lies within what is measured
         call()
-        passed = time.perf_counter() - begun
-        found.append(passed - in_line(before, threads()))
-    return max(statistics.median(found), 1e-9)
+        after, ended = threads(), time.perf_counter()
+        found.append(ended - begun - in_line(before, after))
+    return statistics.median(found)
 
 
 def threads() -> dict[str, tuple[int, int]]:

@@ -174,7 +174,9 @@ def trees(tmp_path, monkeypatch):
         .read_text()
         .replace("    import torch\n\n    import models\n\n    torch.set_num_threads(1)", "    import models")
         .replace("for case in _table()", "for case in made()")
-        .replace("CASES: Mapping", "import models\n\n\ndef made():\n    yield Case('one', lambda: models.create('one'))\n\n\nCASES: Mapping")
+        .replace(
+            "CASES: Mapping", "import models\n\n\ndef made():\n    yield Case('one', lambda: models.create('one'))\n\n\nCASES: Mapping"
+        )
     )
     monkeypatch.setattr(gate_cases, "__file__", str(cases))
 
@@ -259,6 +261,15 @@ def _counted(before, begun):
         before(self, side, *rest)
 
     return begin
+
+
+def test_waiting_for_a_processor_is_that_of_the_thread_that_worked(tmp_path, monkeypatch):
+    before = {"1": (0, 0), "2": (10**9, 5 * 10**8), "3": (0, 0)}
+    after = {"1": (10**6, 9 * 10**8), "2": (2 * 10**9, 7 * 10**8), "4": (10**10, 10**10)}  # 1 looks on, 2 works, 3 has ended, 4 is new
+    assert gate_cases.in_line(before, after) == pytest.approx(0.2)
+    assert gate_cases.in_line({}, {}) == 0
+    monkeypatch.setattr(gate_cases, "TASKS", str(tmp_path / "none"))
+    assert gate_cases.threads() == {}
 
 
 @pytest.mark.usefixtures("one_thread")
