@@ -12,7 +12,6 @@ import contextlib
 import ctypes
 import json
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -135,20 +134,18 @@ def prepared(name: str, calls: dict[str, Call]) -> float:
 
 
 def seconds(call: Call, calls: int) -> float:
-    """The median of `calls` calls; before many short ones, one is not counted, for the other process has had the caches meanwhile.
+    """The least of `calls` calls, since what others do to the machine only adds.
 
     A call lasts from its beginning to its end less what the thread that worked most stood in line for a processor that others had: on a
     busy machine that is most of it, and tells nothing of the code.
     """
-    if calls > 1:
-        call()
     found = []
     for _ in range(calls):
         begun, before = time.perf_counter(), threads()  # in this order: what is taken off lies within what is measured
         call()
         after, ended = threads(), time.perf_counter()
         found.append(ended - begun - in_line(before, after))
-    return statistics.median(found)
+    return min(found)
 
 
 def threads() -> dict[str, tuple[int, int]]:
