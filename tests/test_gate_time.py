@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from itertools import cycle
 from pathlib import Path
 from xml.etree import ElementTree
@@ -271,10 +272,13 @@ def _counted(before, begun):
 
 
 def test_waiting_for_a_processor_is_that_of_the_thread_that_worked(tmp_path, monkeypatch):
-    before = {"1": (0, 0), "2": (10**9, 5 * 10**8), "3": (0, 0)}
-    after = {"1": (10**6, 9 * 10**8), "2": (2 * 10**9, 7 * 10**8), "4": (10**10, 10**10)}  # 1 looks on, 2 works, 3 has ended, 4 is new
-    assert gate_cases.in_line(before, after) == pytest.approx(0.2)
-    assert gate_cases.in_line({}, {}) == 0
+    before = {"1": (0.0, 0.0), "2": (1.0, 0.5), "3": (0.0, 0.0)}
+    after = {"1": (0.1, 0.9), "2": (2.0, 0.7), "4": (10.0, 10.0)}  # 1 looks on, 2 works, 3 has ended, 4 is new
+    assert gate_cases.busiest(before, after) == pytest.approx((1.0, 0.2))
+    assert gate_cases.busiest({}, {}) == (0, 0)
+    assert gate_cases.seconds(lambda: time.sleep(0.01), 2) >= 0.009  # to sleep is no waiting for a processor
+    monkeypatch.setattr(gate_cases, "busiest", lambda *_both: (0.001, 5.0))
+    assert gate_cases.seconds(lambda: None, 2) == 0.001
     monkeypatch.setattr(gate_cases, "TASKS", str(tmp_path / "none"))
     assert gate_cases.threads() == {}
 
