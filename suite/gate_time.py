@@ -94,7 +94,7 @@ def judged(old: old_code.OldCode, seconds: float) -> list[Timed]:
     moved = [key for key in keys if first[key].verdict in (Verdict.DRIFT, Verdict.FIXED)]
     if moved:
         note(f"timing {', '.join(f'{case} ({kind})' for kind, case in moved)} again, in other processes")
-        again = verdicts(measured(trees, moved, seconds * len(moved) / len(keys), fresh=True), moved)
+        again = verdicts(measured(trees, moved, seconds / 2, fresh=True), moved)
         first |= {key: confirmed(first[key], again[key]) for key in moved}
     return list(first.values())
 
