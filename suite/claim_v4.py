@@ -12,13 +12,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from suite import timing
+from suite import stats, timing
 
 CLAIM = 0.086  # share of time saved, or of speed gained: the paper says "enhancement in computational speed"
 CONVOLUTION, LINEAR = "vmambair-realsr-x4", "vmambair-realsr-x4.linear-projection"
 WIDTH, FEATURES = 48, (64, 64)  # of the projection alone: the first level's, 48 to 96 channels on 64x64
-LEVEL = 0.95
-FEWEST_PAIRS = 6  # below, ranks give no 95 % interval
+FEWEST_PAIRS = stats.FEWEST_RANKS  # below, ranks give no 95 % interval
 REPEATED = 5e-3  # seconds that a timed call is repeated for where it is shorter
 
 
@@ -100,17 +99,6 @@ def verdict(pairs: Sequence[tuple[float, float]]) -> Verdict:
         statistics.median(convolution for convolution, _ in pairs) * 1e3,
         statistics.median(linear for _, linear in pairs) * 1e3,
         statistics.median(gains),
-        _interval(gains),
+        stats.median_interval(gains),
         len(pairs),
     )
-
-
-def _interval(ordered: Sequence[float]) -> tuple[float, float] | None:
-    """Two ranks between which the median lies with at least LEVEL, from the binomial distribution; None for too few values."""
-    count = len(ordered)
-    if count < FEWEST_PAIRS:
-        return None
-    from scipy.stats import binom
-
-    rank = int(binom.ppf((1 - LEVEL) / 2, count, 0.5))  # the chance that fewer values than this lie below the median is less than that
-    return ordered[rank - 1], ordered[count - rank]

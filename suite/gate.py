@@ -1,8 +1,8 @@
 """The gate: the watched numbers of now against those of the baseline, with a verdict on each.
 
 results/baseline.json is committed. It holds every number with its kind and tolerance, what it rests on, and a log of why it was rewritten.
-Tolerances are learnt: `check --learn` measures again at one and at two threads, and a number may move by four times the largest spread that
-was seen, and at least by the floor of its kind, which covers other processors and libraries.
+Tolerances are learnt: `check --update` measures again at one and at two threads, and a number may move by four times the largest spread
+that was seen, and at least by the floor of its kind, which covers other processors and libraries.
 """
 
 from __future__ import annotations

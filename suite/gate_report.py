@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as Xml
 
 from suite.gate import Finding, Verdict
@@ -54,15 +54,20 @@ def markdown(findings: Sequence[Finding], title: str = "Metric drift") -> str:
     lines = [f"### {title}", "", sentence(findings) + ".", ""]
     table = rows(findings)
     if table:
-        lines += ["| " + " | ".join(table[0]) + " |", "|" + "---|" * len(table[0])]
-        lines += ["| " + " | ".join(str(value).replace("|", "\\|").replace("\n", " ") for value in row.values()) + " |" for row in table]
+        lines += markdown_table(table)
         left = len(told(findings)) - len(table)
         lines += [f"\n... and {left} more."] if left > 0 else []
     return "\n".join(lines) + "\n"
 
 
-def junit(findings: Sequence[Finding], seconds: float) -> str:
-    """One test case a number; what is not quiet is a failure, what was not comparable an error."""
+def markdown_table(table: Sequence[Mapping[str, object]]) -> list[str]:
+    """The lines of a table whose rows have equal keys."""
+    cells = [["" if value is None else str(value).replace("|", "\\|").replace("\n", " ") for value in row.values()] for row in table]
+    return ["| " + " | ".join(table[0]) + " |", "|" + "---|" * len(table[0]), *("| " + " | ".join(row) + " |" for row in cells)]
+
+
+def junit(findings: Sequence[Finding], seconds: float, more: Sequence[Xml.Element] = ()) -> str:
+    """One test case a number; what is not quiet is a failure, what was not comparable an error. `more` are suites of other things."""
     suites = Xml.Element("testsuites", name="suite check", time=f"{seconds:.1f}")
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
@@ -77,7 +82,8 @@ def junit(findings: Sequence[Finding], seconds: float) -> str:
                 continue
             kind = "error" if finding.verdict is Verdict.NOT_COMPARABLE else "failure"
             message = f"{finding.verdict.value}: {_text(finding.before)} -> {_text(finding.now)} {finding.note}".strip()
-            Xml.SubElement(case, kind, message=_printable(message))
+            Xml.SubElement(case, kind, message=printable(message))
+    suites.extend(more)
     return Xml.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 
@@ -107,6 +113,6 @@ def _text(value: float | str | None) -> str:
     return "–" if value is None else value if isinstance(value, str) else f"{value:.10g}"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Without the control characters that XML cannot hold."""
     return "".join(letter for letter in text if letter.isprintable() or letter in "\t\n")

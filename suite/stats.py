@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ LEVEL = 0.95
 POWER = 0.8  # of the smallest difference that is called detectable
 RESAMPLES = 9999
 FEWEST_IMAGES = 5  # a bootstrap of fewer has too few distinct resamples to carry a 95 % interval
+FEWEST_RANKS = 6  # values; of fewer, no two ranks hold the median with 95 %
 QUANTILES = 2000  # of the standard error, for the power
 ENUMERATED = 13  # values up to which every assignment of signs is tried where Wilcoxon's table does not hold (ties, zeros)
 
@@ -174,6 +176,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
         corrected[place] = highest
     return corrected
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Two of the values between which the median lies with at least LEVEL, by their ranks; None for fewer than FEWEST_RANKS."""
+    ordered, count = sorted(values), len(values)
+    if count < FEWEST_RANKS:
+        return None
+    rank = _median_rank(count)
+    return ordered[rank - 1], ordered[count - rank]
+
+
+@cache
+def _median_rank(count: int) -> int:
+    """The lower of the two ranks: the chance that fewer values than this lie below the median is less than (1 - LEVEL) / 2."""
+    from scipy.stats import binom
+
+    return int(binom.ppf((1 - LEVEL) / 2, count, 0.5))
 
 
 def smallest_wilcoxon(images: int) -> float:

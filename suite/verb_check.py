@@ -7,6 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from suite.errors import Exit, SuiteError
 from suite.output import Output, note
 
 if TYPE_CHECKING:
+    from suite.gate import Finding
+    from suite.gate_time import Timing
     from suite.probes import Number
 
 SUMMARY = "compare the watched numbers with the committed baseline"
@@ -29,6 +32,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--repeats", type=int, default=4, metavar="N", help="measurements by which --update learns spreads (default: %(default)s)"
     )
+    verb.add_argument("--time", action="store_true", help="also time the code against that of the baseline's commit (a minute); only told")
+    verb.add_argument("--gate-time", action="store_true", help="as --time, and slower code or more memory ends with 3")
+    verb.add_argument("--against", metavar="REV", help="the commit to time against (default: the last that changed results/baseline.json)")
     verb.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
     verb.add_argument("--markdown", type=Path, metavar="FILE", help="also write a Markdown summary (default: $GITHUB_STEP_SUMMARY, if set)")
     verb.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
@@ -36,7 +42,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Compares, or rewrites the baseline."""
-    from suite import gate, gate_report
+    from suite import gate
     from suite.probes import PROBES
 
     unknown = [name for name in options.only if name not in PROBES]
@@ -47,6 +53,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         return _update(options, out, path)
     if options.reason:
         raise SuiteError("--reason belongs to --update.")
+    against = _against(options)
     baseline = gate.load(path)
     chosen = tuple(name for name in PROBES if not options.only or name in options.only)
     started = time.perf_counter()
@@ -57,22 +64,67 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         note(f"measuring {', '.join(sorted(drifted))} again, to tell drift from instability")
         with _threads(1):
             findings = gate.settle(findings, measure([name for name in chosen if name in drifted]))
-    seconds, code = time.perf_counter() - started, gate.exit_of(findings)
+    seconds = time.perf_counter() - started
+    timing = None
+    if against is not None:
+        from suite import gate_time
+
+        timing = gate_time.timing(against, binding=options.gate_time)
+    return _tell(options, out, Told(findings, seconds, timing, f"{path.name} of {baseline.log[-1].date}"))
+
+
+def _against(options: argparse.Namespace) -> str | None:
+    """The commit to time against, empty for the baseline's; None where nothing is to be timed. A name that git lacks is refused at once."""
+    if not (options.time or options.gate_time):
+        if options.against is not None:
+            raise SuiteError("--against belongs to --time or --gate-time.")
+        return None
+    from suite import old_code
+
+    if options.against is None:
+        return ""
+    return old_code.commit_named(options.against)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was found."""
+
+    findings: Sequence[Finding]
+    seconds: float  # of the numbers
+    timing: Timing | None
+    baseline: str
+
+
+def _tell(options: argparse.Namespace, out: Output, told: Told) -> Exit:
+    """Writes the files, prints, and gives the exit code: the worse of the numbers' and, where it is binding, time's."""
+    from suite import gate, gate_report
+
+    findings, timing = told.findings, told.timing
+    of_numbers = gate.exit_of(findings)
+    timed = None
+    if timing is not None:
+        from suite import gate_time_report as timed
+    code = max(of_numbers, timed.exit_of(timing)) if timed else of_numbers
     if options.junit:
-        _write(options.junit, gate_report.junit(findings, seconds))
+        _write(options.junit, gate_report.junit(findings, told.seconds, [timed.junit(timing)] if timed else []))
     summary = options.markdown or (Path(os.environ["GITHUB_STEP_SUMMARY"]) if os.environ.get("GITHUB_STEP_SUMMARY") else None)
     if summary:
-        _write(summary, gate_report.markdown(findings), append=summary != options.markdown)
+        text = gate_report.markdown(findings) + (timed.markdown(timing) if timed else "")
+        _write(summary, text, append=summary != options.markdown)
     if options.json:
-        out.document(gate_report.document(findings, seconds, int(code)))
+        more = {"time": timed.document(timing)} if timed else {}
+        out.document(gate_report.document(findings, told.seconds, int(code)) | more)
         return code
     table = gate_report.rows(findings)
-    if table:
-        out.table(table)
+    out.table(table)
     left = len(gate_report.told(findings)) - len(table)
     more = f" ({left} rows are not shown; --json has all)" if left > 0 else ""
-    out.line(f"{gate_report.sentence(findings)}{more}; {seconds:.0f} s, against {path.name} of {baseline.log[-1].date}")
-    if code is Exit.DRIFT:
+    out.line(f"{gate_report.sentence(findings)}{more}; {told.seconds:.0f} s, against {told.baseline}")
+    if timed:
+        out.table(timed.rows(timing))
+        out.line(timed.sentence(timing))
+    if of_numbers is Exit.DRIFT:
         out.line("If this is meant: python -m suite check --update --reason TEXT")
     return code
 
@@ -103,6 +155,10 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
 
     if not options.reason or not options.reason.strip():
         raise SuiteError("the baseline is rewritten with a reason, which goes into its log: --reason TEXT.")
+    if options.time or options.gate_time or options.against:
+        raise SuiteError(
+            "--update keeps no times: the old code is called again at every --time. Leave out --time, --gate-time and --against."
+        )
     if options.only:
         raise SuiteError("--update measures everything, so that no number is left from before; leave out --only.")
     if options.repeats < 2:

@@ -207,3 +207,12 @@ def test_equal_differences_are_certain():
     found = stats.over_both(np.full((3, 8), 0.25))
     assert (found.mean, found.interval, found.p, found.detectable) == (0.25, (0.25, 0.25), 0.0, 0.0)
     assert stats.over_both(np.zeros((3, 8))).p == 1.0
+
+
+def test_the_interval_of_a_median_covers_it_and_needs_six_values():
+    assert stats.median_interval([1.0] * (stats.FEWEST_RANKS - 1)) is None
+    assert stats.median_interval([3.0, 1.0, 6.0, 2.0, 5.0, 4.0]) == (1.0, 6.0)
+    random = np.random.default_rng(0)
+    for count in (6, 11, 24, 50):
+        ends = [stats.median_interval(values) for values in random.standard_cauchy((2000, count)).tolist()]
+        assert np.mean([low <= 0 <= high for low, high in ends]) >= 0.94

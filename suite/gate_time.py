@@ -1,0 +1,167 @@
+"""Whether the code became slower or needs more memory since the baseline's commit, by a rank test on paired turns.
+
+Times of another day or machine say nothing, so none are kept: the old code is called again, here and now, in turn with the new
+(suite.gate_turns); machine, interpreter and packages are the same by construction. A case drifts where all of this holds: Wilcoxon's
+signed-rank test says so at LEVEL, by Holm over all cases of the kind; its median is at least LEAST slower; its whole 95 % interval lies
+above FLOOR; and two other processes show the same once more, for where a process lies in memory moves its times by some percent.
+
+same            the whole interval lies within LEAST: the code is as fast, or needs as much
+insignificant   nothing can be told, or it is too small to matter, or the second pair of processes does not show it
+drift           slower, or more memory
+fixed           faster, or less memory: told, and no failure
+new failure     the case runs in the old code and not in the new
+not comparable  it does not run in the old code; or the machine is so noisy that BLIND slower is not excluded
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from suite import old_code, stats
+from suite.errors import SuiteError
+from suite.exclusive import machine_alone
+from suite.gate import Verdict
+from suite.gate_cases import CASES
+from suite.gate_turns import SECONDS, Key, Kind, Turn, Turns, measured
+from suite.output import note
+from suite.paths import ROOT
+
+LEVEL = 0.01  # chance that any case of a kind passes the test alone where nothing changed
+LEAST = 0.05  # share that the median must move by
+FLOOR = 0.02  # share that all of the interval must lie beyond
+BLIND = 0.20  # a slow-down that must be excluded, or the measurement is worth nothing
+BESIDE: Mapping[Kind, float] = {"time": 0.0, "memory": float(2**20)}  # bytes: of small peaks, the kernel's pages are a large share
+UNITS: Mapping[Kind, tuple[str, float]] = {"time": ("ms", 1e-3), "memory": ("MiB", float(2**20))}
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A case and its verdict: medians in `unit`, the median change as a share and its 95 % interval, p after Holm's correction."""
+
+    key: str
+    verdict: Verdict
+    unit: str = ""
+    before: float | None = None
+    now: float | None = None
+    change: float | None = None
+    interval: tuple[float, float] | None = None
+    p: float | None = None
+    turns: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """All cases, or one that says why there are none; `against` is the old commit, empty where there is none."""
+
+    against: str
+    cases: tuple[Timed, ...]
+    seconds: float
+    binding: bool
+    note: str = ""
+
+
+def timing(against: str, *, binding: bool, seconds: float = SECONDS) -> Timing:
+    """Times the code of `against`, a commit (empty: the last that changed the committed baseline), and this tree's in turn.
+
+    What stands in the way is a case that is not comparable, with the reason.
+    """
+    from suite import gate
+
+    begun, commit, remark = time.perf_counter(), against, ""
+    try:
+        if not commit:
+            file = gate.baseline_path()
+            commit = old_code.commit_of(file)
+            remark = f"{file.name} has changes that are not committed" if old_code.changed(file) else ""
+        with old_code.laid_out(commit) as old, machine_alone():
+            note(f"timing the code of {commit[:10]} and this in turn, about {2 * seconds:.0f} s")
+            cases = judged(old, seconds)
+    except SuiteError as error:
+        cases = [Timed("time", Verdict.NOT_COMPARABLE, note=str(error))]
+    return Timing(commit, tuple(cases), time.perf_counter() - begun, binding, remark)
+
+
+def judged(old: old_code.OldCode, seconds: float) -> list[Timed]:
+    """The verdicts on every case; what seems to have moved is measured again in other processes."""
+    trees = {"old": (old.tree, old.environment), "new": (ROOT, old_code.environment(ROOT))}
+    keys: list[Key] = [(kind, case) for kind in UNITS for case in CASES]
+    first = verdicts(measured(trees, keys, seconds), keys)
+    moved = [key for key in keys if first[key].verdict in (Verdict.DRIFT, Verdict.FIXED)]
+    if moved:
+        note(f"timing {', '.join(f'{case} ({kind})' for kind, case in moved)} again, in other processes")
+        again = verdicts(measured(trees, moved, seconds / 2, fresh=True), moved)
+        first |= {key: confirmed(first[key], again[key]) for key in moved}
+    return list(first.values())
+
+
+def verdicts(found: Turns, keys: Sequence[Key]) -> dict[Key, Timed]:
+    """A verdict on every key; p is corrected for the cases of the kind."""
+    done = {}
+    for kind in UNITS:
+        asked = [key for key in keys if key[0] == kind]
+        taken = [key for key in asked if key[1] not in found.failed and found.taken.get(key)]
+        ratios = {key: [turn.ratio(BESIDE[kind]) for turn in found.taken[key]] for key in taken}
+        corrected = dict(zip(taken, stats.holm([_p(ratios[key]) for key in taken]), strict=True))
+        for key in asked:
+            done[key] = _judged(key, found.taken[key], ratios[key], corrected[key]) if key in ratios else _failed(key, found)
+    return done
+
+
+def _p(ratios: Sequence[float]) -> float:
+    import numpy as np
+
+    return stats.wilcoxon(np.asarray(ratios))
+
+
+def _judged(key: Key, turns: Sequence[Turn], ratios: Sequence[float], p: float) -> Timed:
+    kind, case = key
+    unit, size = UNITS[kind]
+    interval = stats.median_interval(ratios)
+    change, low, high = (math.expm1(value) for value in (statistics.median(ratios), *(interval or (-math.inf, math.inf))))
+    found = Timed(
+        f"{kind}/{case}",
+        Verdict.INSIGNIFICANT,
+        unit,
+        statistics.median(value for turn in turns for value in turn.old) / size,
+        statistics.median(value for turn in turns for value in turn.new) / size,
+        change,
+        (low, high) if interval else None,
+        p,
+        len(turns),
+    )
+    more, less = ("slower", "faster") if kind == "time" else ("more memory", "less memory")
+    sure = p < LEVEL
+    if sure and change >= LEAST and low > FLOOR:
+        return replace(found, verdict=Verdict.DRIFT, note=f"{more} by {change:.1%}")
+    if sure and change <= -LEAST and high < -FLOOR:
+        return replace(found, verdict=Verdict.FIXED, note=f"{less} by {-change:.1%}")
+    if max(-low, high) <= LEAST:
+        return replace(found, verdict=Verdict.SAME)
+    if high > BLIND:
+        words = f"too noisy: {high:.0%} {more} is not excluded; run it again on a quieter machine"
+        return replace(found, verdict=Verdict.NOT_COMPARABLE, note=words if interval else "too few turns")
+    return found
+
+
+def _failed(key: Key, found: Turns) -> Timed:
+    kind, case = key
+    reasons = found.failed.get(case, {})
+    name = f"{kind}/{case}"
+    if "old" not in reasons and "new" in reasons:
+        return Timed(name, Verdict.NEW_FAILURE, note=f"it runs in the old code, and here: {reasons['new']}")
+    reason = reasons.get("old", "no turn was taken")
+    both = "in both" if reasons.get("new") == reason else "in the old code"
+    return Timed(name, Verdict.NOT_COMPARABLE, note=f"it does not run {both}: {reason}")
+
+
+def confirmed(first: Timed, again: Timed) -> Timed:
+    """The first verdict where the second pair of processes gives it too; else it is of the processes and not of the code."""
+    if again.verdict is first.verdict:
+        return first
+    second = "nothing" if again.change is None else f"{again.change:+.1%}"
+    return replace(first, verdict=Verdict.INSIGNIFICANT, note=f"{first.change:+.1%} in one pair of processes, {second} in another")

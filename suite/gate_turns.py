@@ -1,0 +1,203 @@
+"""Old and new code called in turn, A B B A, by two processes that live as long as the measurement: a machine's drift meets both alike.
+
+Only one of the two works at a time. Each turn is a number: the logarithm of new over old, in which whatever changes steadily cancels; the
+next turn is B A A B, so that what comes of the order cancels over two. Cases take turns with each other, too, so that no case has
+a bad minute to itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from suite import gate_cases
+from suite.child import LAST_WORDS
+from suite.errors import Exit, SuiteError
+
+Kind = Literal["time", "memory"]
+Key = tuple[Kind, str]  # and the case
+Side = Literal["old", "new"]
+
+SECONDS = 30.0  # of turns for time, on all cases together
+FEWEST_TURNS = 13  # with 11, the smallest p, corrected for ten cases, is just below suite.gate_time.LEVEL; one turn may disagree with 13
+SAMPLE_SECONDS = 25e-3  # of calls in a sample: several where they are short, for the first finds the other process's data in the caches
+COMPILED = 15.0  # seconds of preparing in which kernels were compiled: the processes that did it are not timed
+PATIENCE = 300.0  # seconds for one answer; Numba compiles for 40 on a busy machine
+
+
+class CaseFailed(Exception):
+    """A case does not run in one of the processes."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Two samples of each side, in seconds or bytes."""
+
+    old: tuple[float, float]
+    new: tuple[float, float]
+
+    def ratio(self, beside: float = 0.0) -> float:
+        """Logarithm of new over old, of the geometric means; `beside` is added to every sample first."""
+        return (sum(math.log(value + beside) for value in self.new) - sum(math.log(value + beside) for value in self.old)) / 2
+
+
+@dataclass
+class Turns:
+    """What was measured, by kind and case; and why which case was not, by case and side."""
+
+    taken: dict[Key, list[Turn]] = field(default_factory=dict)
+    failed: dict[str, dict[Side, str]] = field(default_factory=dict)
+
+
+class Process:
+    """A process with one version of the code; SuiteError, in words, where it dies or does not answer."""
+
+    def __init__(self, side: Side, tree: Path, environment: Mapping[str, str]) -> None:
+        self.side = side
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by `end`
+        command = [sys.executable, "-P", str(Path(gate_cases.__file__).resolve()), str(tree)]  # -P: suite/ holds names of the library's
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, env=dict(environment), cwd=tree
+        )
+
+    @property
+    def number(self) -> int:
+        """Of the system's table of processes."""
+        return self._process.pid
+
+    def say(self, case: str, ask: str, calls: int = 1) -> None:
+        """Asks without waiting."""
+        try:
+            self._process.stdin.write(json.dumps({"case": case, "ask": ask, "calls": calls}) + "\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise self._died() from None
+
+    def hear(self) -> float:
+        """The answer to the oldest question; `CaseFailed` where there is none but a reason."""
+        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+            raise SuiteError(
+                f"the process that times the {self.side} code has not answered for {PATIENCE:.0f} s. Run it again on a quieter machine.",
+                exit=Exit.NOT_READY,
+            )
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._died()
+        found = json.loads(line)
+        if "error" in found:
+            raise CaseFailed(found["error"])
+        return float(found["value"])
+
+    def ask(self, case: str, ask: str, calls: int = 1) -> float:
+        """Asks and waits."""
+        self.say(case, ask, calls)
+        return self.hear()
+
+    def end(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            with contextlib.suppress(OSError):  # what was still to be said to it
+                stream.close()
+
+    def _died(self) -> SuiteError:
+        code = self._process.wait()
+        self._errors.seek(0)
+        words = self._errors.read().strip()[-LAST_WORDS:]
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        said = f" Its last words: {words}" if words else ""
+        return SuiteError(
+            f"the process that times the {self.side} code {how}, so nothing is told of time and memory. "
+            f"Run it again; where memory was short, end other programs.{said}",
+            exit=Exit.NOT_READY,
+        )
+
+
+@contextlib.contextmanager
+def processes(trees: Mapping[Side, tuple[Path, Mapping[str, str]]]) -> Iterator[tuple[Process, Process]]:
+    """The two processes, old and new; both have ended afterwards."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        for side in ("old", "new"):
+            found.append(Process(side, *trees[side]))
+            stack.callback(found[-1].end)
+        yield found[0], found[1]
+
+
+def turn(number: int, old: Callable[[], float], new: Callable[[], float]) -> Turn:
+    """The turn with this number: A B B A where it is even, B A A B where it is odd, A being the old code."""
+    first, second = (old, new) if number % 2 == 0 else (new, old)
+    outer, inner, inner_again, outer_again = first(), second(), second(), first()
+    one, other = (outer, outer_again), (inner, inner_again)
+    return Turn(one, other) if number % 2 == 0 else Turn(other, one)
+
+
+def measured(
+    trees: Mapping[Side, tuple[Path, Mapping[str, str]]], keys: Sequence[Key], seconds: float = SECONDS, *, fresh: bool = False
+) -> Turns:
+    """Turns of the keys for about `seconds`, and FEWEST_TURNS at least, in two new processes. `fresh`: they find kernels compiled."""
+    found = Turns()
+    with processes(trees) as (old, new):
+        begun = time.perf_counter()
+        calls = prepare(old, new, list(dict.fromkeys(case for _, case in keys)), found)
+        if fresh or time.perf_counter() - begun < COMPILED:
+            _take(old, new, calls, [key for key in keys if key[1] in calls], found, seconds)
+            return found
+    return measured(trees, keys, seconds, fresh=True)
+
+
+def prepare(old: Process, new: Process, cases: Sequence[str], found: Turns) -> dict[str, int]:
+    """Warms every case up in both at once: how many calls a sample has, by case; `found` is told which do not run, and why."""
+    calls: dict[str, int] = {}
+    for case in cases:
+        reasons: dict[Side, str] = {}
+        took = []
+        for process in (old, new):
+            process.say(case, "prepare")
+        for process in (old, new):
+            try:
+                took.append(process.hear())
+            except CaseFailed as failure:
+                reasons[process.side] = str(failure)
+        if reasons:
+            found.failed[case] = reasons
+        else:
+            calls[case] = max(1, math.ceil(SAMPLE_SECONDS / max(*took, 1e-6)))
+    return calls
+
+
+def _take(old: Process, new: Process, calls: Mapping[str, int], keys: Sequence[Key], found: Turns, seconds: float) -> None:
+    """Time first, then memory: giving free memory back makes the next calls slower."""
+    asks: Mapping[Kind, str] = {"time": "seconds", "memory": "bytes"}
+    for kind, ask in asks.items():
+        cases = [case for of, case in keys if of == kind]
+        number, begun = 0, time.perf_counter()
+        while cases and (number < FEWEST_TURNS or (kind == "time" and time.perf_counter() - begun < seconds)):
+            for case in [case for case in cases if case not in found.failed]:
+                sides = [_sampler(process, case, ask, calls[case], found) for process in (old, new)]
+                with contextlib.suppress(CaseFailed):
+                    found.taken.setdefault((kind, case), []).append(turn(number, *sides))
+            number += 1
+
+
+def _sampler(process: Process, case: str, ask: str, calls: int, found: Turns) -> Callable[[], float]:
+    def sample() -> float:
+        try:
+            return process.ask(case, ask, calls)
+        except CaseFailed as failure:
+            found.failed[case] = {process.side: str(failure)}
+            raise
+
+    return sample
