@@ -16,7 +16,7 @@ from PIL import Image
 from processes import alive, command_line, descendants, ray_folders
 
 from suite import attempt as attempt_module
-from suite import launch
+from suite import cluster, launch
 from suite.attempt import attempt
 from suite.cell import CellContext, Progress
 from suite.errors import Exit, SuiteError
@@ -197,7 +197,7 @@ def test_ray_that_does_not_start_is_an_error_with_the_reason(tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_an_address_where_no_ray_answers_is_an_error_in_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(launch, "JOIN_SECONDS", 3.0)
+    monkeypatch.setattr(cluster, "JOIN_SECONDS", 3.0)
     with pytest.raises(SuiteError, match="nothing there answered"):
         list(launch.run(jobs(tmp_path, "ray", [spec("m")]), "ray", Stop(), address="127.0.0.1:9"))
     with pytest.raises(SuiteError, match="cannot stream"):
@@ -219,7 +219,7 @@ def test_an_address_where_no_ray_answers_is_an_error_in_time(tmp_path, monkeypat
     ],
 )
 def test_the_cause_is_found_in_what_ray_prints(traceback, cause):
-    assert launch._cause(traceback) == cause
+    assert cluster._cause(traceback) == cause
 
 
 def test_a_job_that_no_machine_can_take_is_an_error_and_not_a_wait(tmp_path):
@@ -228,9 +228,9 @@ def test_a_job_that_no_machine_can_take_is_an_error_and_not_a_wait(tmp_path):
         def nodes():
             return [{"Alive": True, "Resources": {"CPU": 2.0}}, {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}]
 
-    launch._check_room(Cluster, jobs(tmp_path, "ray", [spec("m")]))
+    cluster.check_room(Cluster, jobs(tmp_path, "ray", [spec("m")]))
     with pytest.raises(SuiteError, match="needs 1 CPUs and 1 GPUs on one machine, and Ray has: 2 CPUs, 0 GPUs"):
-        launch._check_room(Cluster, jobs(tmp_path, "ray", [spec("m", device="cuda")]))
+        cluster.check_room(Cluster, jobs(tmp_path, "ray", [spec("m", device="cuda")]))
 
 
 def test_workers_of_a_cell_need_room_at_the_same_time(tmp_path):
@@ -243,23 +243,23 @@ def test_workers_of_a_cell_need_room_at_the_same_time(tmp_path):
         of = spec("m", device=device)
         return launch.Job(of, dataclasses.replace(context(tmp_path, "ray"), threads=2, **fields))
 
-    launch._check_room(Cluster, [shared(workers=3)])  # 2 and 1
-    assert launch._needs(shared(workers=3)) == (0, 0)
-    assert launch._at_once(Cluster, [shared(workers=3)] * 5) == 1
+    cluster.check_room(Cluster, [shared(workers=3)])  # 2 and 1
+    assert cluster.needs(shared(workers=3)) == (0, 0)
+    assert cluster.at_once(Cluster, [shared(workers=3)] * 5) == 1
     with pytest.raises(SuiteError, match="room for 4 workers of 2 CPUs and 0 GPUs each, and Ray has: 5 CPUs, 4 GPUs; 3 CPUs, 0 GPUs"):
-        launch._check_room(Cluster, [shared(workers=4)])
-    launch._check_room(Cluster, [shared("cuda", workers=2, gpus=2)])
+        cluster.check_room(Cluster, [shared(workers=4)])
+    cluster.check_room(Cluster, [shared("cuda", workers=2, gpus=2)])
     with pytest.raises(SuiteError, match="room for 3 workers of 2 CPUs and 1 GPUs"):
-        launch._check_room(Cluster, [shared("cuda", workers=3, gpus=1)])
+        cluster.check_room(Cluster, [shared("cuda", workers=3, gpus=1)])
 
 
 def test_folders_of_killed_runs_are_removed_and_those_in_use_are_not(monkeypatch):
     with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as base:
-        monkeypatch.setattr(launch, "Path", lambda text: Path(base) if text == "/tmp" else Path(text))  # noqa: S108
-        left = Path(base) / f"{launch.FOLDER_PREFIX}left"
+        monkeypatch.setattr(cluster, "Path", lambda text: Path(base) if text == "/tmp" else Path(text))  # noqa: S108
+        left = Path(base) / f"{cluster.FOLDER_PREFIX}left"
         left.mkdir()
         (left / ".lock").write_text("1")
-        with launch._temporary_folder() as first, launch._temporary_folder() as second:
+        with cluster._temporary_folder() as first, cluster._temporary_folder() as second:
             assert not left.exists()
             assert first.is_dir()
             assert second.is_dir()

@@ -117,7 +117,8 @@ def test_quick_budget_is_shown_apart_and_never_compared():
     assert "Re-trained at quick budget" in head
     assert "test set photos; width 16, depth ÷3; 300 iterations; 1 seed" in head
     assert "All 11 cells done, quick budget, 1 seed." in root.text
-    assert [count.text for count in root.all(class_="count")] == ["1", "6", "39", "1138", "1"]  # five costs deviate, 5 + 18 qualities; one record without a metric
+    # five costs deviate, 5 + 18 qualities; one record without a metric
+    assert [count.text for count in root.all(class_="count")] == ["1", "6", "39", "1138", "1"]
 
 
 def test_costs_compare_at_any_budget_and_the_finding_computes_its_numbers():
