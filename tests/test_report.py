@@ -1,5 +1,6 @@
 """The page, read as HTML: what stands in which cell, that nothing is requested, that nothing breaks out of its place."""
 
+import os
 import re
 import subprocess
 import sys
@@ -316,7 +317,12 @@ def test_the_same_records_give_the_same_file_replaced_whole(tmp_path):
     first = path.read_bytes()
     assert path == tmp_path / "html" / "index.html"
     assert report.render(iter(made.quick_grid()), tmp_path / "html").read_bytes() == first
+    ours, gone = (tmp_path / "html" / f".index-{process}-x.html" for process in (os.getpid(), 2**22 + 1))
+    for left in (ours, gone):
+        left.touch()  # half written, by a process that lives and by one that was killed
     report.render([], tmp_path / "html")
+    assert (ours.exists(), gone.exists()) == (True, False)
+    ours.unlink()
     assert path.read_bytes() != first
     assert [entry.name for entry in path.parent.iterdir()] == ["index.html"]
 
