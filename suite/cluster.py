@@ -177,7 +177,9 @@ def _worker_environment(threads: int) -> dict[str, str]:
     """What Ray's workers inherit: their threads, and where `suite` and `models` are found whatever their working directory."""
     path = os.environ.get("PYTHONPATH")
     found = {"PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)}
-    return thread_environment(threads) | found | {"GLOO_SOCKET_IFNAME": "lo" if sys.platform.startswith("linux") else "lo0"}
+    loopback = "lo" if sys.platform.startswith("linux") else "lo0"
+    nccl = os.environ.get("NCCL_SOCKET_IFNAME", loopback)  # GPUs of one machine talk past it; it is for their meeting alone
+    return thread_environment(threads) | found | {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": nccl}
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from suite.attempt import attempt
 from suite.cell import CellContext, Progress
 from suite.errors import Exit, SuiteError
 from suite.execute import How, execute
-from suite.ledger import Ledger
+from suite.ledger import LOCK, Ledger, take_lock
 from suite.record import Record
 from suite.stop import Stop
 
@@ -92,6 +92,21 @@ def test_threads_are_held_in_this_process(tmp_path):
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_cell_waits_for_another_process_that_still_works_on_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(attempt_module, "OTHERS_SECONDS", 0.2)
+    monkeypatch.setattr(attempt_module, "SECONDS_BETWEEN_PROGRESS", 0.1)
+    with (tmp_path / LOCK).open("a+") as other:
+        assert take_lock(other) is None
+        first, *waits, last = attempt(spec("m"), context(tmp_path), fake_cells.CELL)
+        assert {event.note for event in waits} == {f"waiting for process {os.getpid()}, which still works on it"}
+        assert last.status == "failed"
+        assert "it may belong to a run that was killed. Stop it" in last.error
+        events = attempt(spec("m"), context(tmp_path), fake_cells.CELL)
+        assert next(events) == first
+        assert next(events).note
+    assert list(events)[-1].status == "done"
 
 
 # Launchers
@@ -289,11 +304,32 @@ def test_a_run_records_failures_goes_on_and_tries_again(tmp_path, monkeypatch):
     assert execute(specs, ledger, how).skipped == 3
 
 
+def test_checkpoints_that_a_killed_run_left_of_a_cell_that_is_done_are_removed(tmp_path):
+    ledger, of = Ledger(tmp_path / "runs"), spec("m")
+    ledger.add(fake_cells.record(of))
+    stored = tmp_path / "storage" / of.fingerprint / "checkpoint_1"
+    for folder in (ledger.work_folder(of.fingerprint), stored):
+        folder.mkdir(parents=True)
+        (folder / "checkpoint.pt").touch()
+    how = How("inline", 1, "a test", cell=fake_cells.CELL, storage=str(tmp_path / "storage"))
+    assert execute([of], ledger, how).skipped == 1
+    assert list(ledger.work.iterdir()) == list((tmp_path / "storage").iterdir()) == []
+
+
+def test_checkpoints_that_cannot_be_removed_are_told_and_cost_no_cell(tmp_path, capsys):
+    how = How("inline", 1, "a test", cell=fake_cells.CELL, storage="nowhere://x")
+    assert execute([spec("first"), spec("second")], Ledger(tmp_path / "runs"), how).done == 2
+    assert "in nowhere://x cannot be removed now" in capsys.readouterr().err
+
+
 def test_a_run_that_would_not_fit_the_disk_does_not_start(tmp_path):
     how = How("inline", 1, "a test", disk_mib=1e12, cell=fake_cells.CELL)
     with pytest.raises(SuiteError, match="MiB free") as caught:
         execute([spec("m")], Ledger(tmp_path / "runs"), how)
     assert caught.value.exit is Exit.NOT_READY
+    how = How("inline", 1, "a test", cell=fake_cells.CELL, storage=str(tmp_path / "storage"), storage_mib=1e12)
+    with pytest.raises(SuiteError, match="or use another folder with --storage PATH"):
+        execute([spec("m")], Ledger(tmp_path / "runs"), how)
 
 
 def test_a_record_that_cannot_be_written_stops_the_run_and_keeps_the_checkpoint(tmp_path, monkeypatch):
