@@ -38,7 +38,7 @@ class _OneAddressBackend(_TorchBackend):
         address, port = worker_group.execute_single(0, listen)
         size = len(worker_group)
         words = {"address": address, "port": port, "size": size, "backend": backend_config.backend, "seconds": backend_config.timeout_s}
-        ray.get([worker_group.execute_single_async(rank, join, rank=rank, **words) for rank in range(size)])
+        ray.get([worker_group.execute_single_async(number, join, number, **words) for number in range(size)])
 
 
 def listen() -> tuple[str, int]:
@@ -54,11 +54,11 @@ def listen() -> tuple[str, int]:
     return address, door.getsockname()[1]
 
 
-def join(rank: int, size: int, address: str, port: int, backend: str, seconds: float) -> None:
-    """Makes this process number `rank` of `size` in torch's process group; the first serves the open port."""
+def join(number: int, size: int, address: str, port: int, backend: str, seconds: float) -> None:
+    """Makes this process `number` of `size` in torch's process group; the first serves the open port."""
     from torch import distributed
 
     patience = timedelta(seconds=seconds)
-    served = {"is_master": True, "master_listen_fd": _opened.pop().detach()} if rank == 0 else {"is_master": False}
+    served = {"is_master": True, "master_listen_fd": _opened.pop().detach()} if number == 0 else {"is_master": False}
     store = distributed.TCPStore(address, port, size, timeout=patience, multi_tenant=False, wait_for_workers=False, **served)
-    distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
+    distributed.init_process_group(backend, store=store, rank=number, world_size=size, timeout=patience)

@@ -14,6 +14,7 @@ from pathlib import Path
 import observed
 import torch
 from processes import PATIENCE, alive, command_line, descendants, parent_of
+from small_pictures import write_splits
 
 from suite import checkpoint, cli
 from suite.errors import Exit
@@ -136,26 +137,34 @@ def blow(folder, driver, aims, chance):
             return None
 
 
+def small_sets(folder):
+    """Pictures for the cells; the sets as fields of a spec."""
+    folder.mkdir(exist_ok=True)
+    return write_splits(folder)
+
+
 def killed(folder, sets, setting, kills, chance, toll):
     """One grid: at most `kills` blows, each followed by the same command at once where it has ended, and then its end."""
     toll.rounds += 1
+    struck(folder, sets, setting, kills, chance, toll)
+    finish(folder, sets, setting, toll)
+
+
+def struck(folder, sets, setting, kills, chance, toll):
+    """At most `kills` blows, until the grid is done; the last command goes on to its end, where it lives."""
     while kills:
         with started(folder, sets, setting) as driver:
             toll.starts += 1
-            while kills and driver.poll() is None:
-                hit = blow(folder, driver, setting.aims, chance)
-                if hit is None:
-                    break
+            while kills and (hit := blow(folder, driver, setting.aims, chance)) is not None:
                 toll.kills[hit] += 1
                 kills -= 1
                 sys.stdout.write(f"killed: {hit[0]}, {hit[1]}\n")
                 if hit[0] == "driver":
                     driver.wait()
-            ended = driver.wait() if kills or hit is None else None
+            ended = driver.wait(timeout=4 * PATIENCE)
         if ended == Exit.DONE:
-            break
-        assert ended in (None, Exit.INCOMPLETE, -signal.SIGKILL), tail(folder)
-    finish(folder, sets, setting, toll)
+            return
+        assert ended in (Exit.INCOMPLETE, -signal.SIGKILL), tail(folder)
 
 
 def finish(folder, sets, setting, toll):

@@ -5,6 +5,7 @@ import http.client
 import importlib.util
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import fake_cells
+import killing
 import pytest
 from processes import PATIENCE, alive, command_line, descendants, listening_elsewhere, ray_folders, wait_for
 
@@ -223,3 +225,20 @@ def test_a_run_with_a_failed_cell_says_so_and_still_reports(tmp_path):
     assert driver.returncode == Exit.INCOMPLETE
     assert output.startswith("3 of 4 cells done, 1 failed, the same command tries again what is not done; report: ")
     assert "mambair-sr-x2.no-conv · seed 0: failed, ValueError: this cell is broken" in errors
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_three_kills_of_real_cells_lose_nothing(tmp_path):
+    """The driver twice and a process that makes batches; tests/test_random_kills.py has thirty."""
+    sets, toll, chance = killing.small_sets(tmp_path / "pictures"), killing.Toll(), random.Random(1)  # noqa: S311 - to be drawn again
+    whole, folder = tmp_path / "undisturbed", tmp_path / "killed"
+    driver = killing.Setting(("--launcher", "inline"), {"driver": ("writing", "recording", "clearing")})
+    loader = killing.Setting(("--launcher", "inline"), {"loader": ("training",)})
+    for place in (whole, folder):
+        place.mkdir()
+    killing.finish(whole, sets, driver, killing.Toll())
+    killing.struck(folder, sets, driver, 2, chance, toll)
+    killing.struck(folder, sets, loader, 1, chance, toll)
+    killing.finish(folder, sets, driver, toll)
+    assert toll.kills.total() == 3
+    killing.assert_as_undisturbed(folder, whole, toll)

@@ -4,8 +4,7 @@ import random
 import sys
 
 import pytest
-from killing import INLINE, RAY, SHARED, Setting, Toll, assert_as_undisturbed, finish, killed
-from small_pictures import write_splits
+from killing import INLINE, RAY, SHARED, Setting, Toll, assert_as_undisturbed, finish, killed, small_sets
 
 from suite.machine import cores
 
@@ -22,7 +21,7 @@ TOGETHER = Setting(("--launcher", "ray", "--workers-per-trial", "2"), SHARED)
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):
-    return write_splits(tmp_path_factory.mktemp("pictures"))
+    return small_sets(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")
