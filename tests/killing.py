@@ -49,6 +49,7 @@ class Setting:
     words: tuple[str, ...]
     aims: dict[str, tuple[str, ...]]
     seeds: int = 1
+    only: str = "no-conv"  # of the grid: two cells a seed
 
 
 @dataclass
@@ -71,7 +72,18 @@ def command(folder, sets, setting):
     small = {"width": 8, "depth_divisor": 6, "patch": 16, "batch": 2, "iterations": 40, **sets}
     words = [word for name, value in small.items() for word in ("--set", f"{name}={value}")]
     where = ["--ledger", str(folder / "runs"), "--report", str(folder / "report")]
-    grid = ["--grid", "mambair-tables-1-2", "--only", "no-conv", "--seeds", str(setting.seeds), "--device", "cpu", "--cpus-per-cell", "1"]
+    grid = [
+        "--grid",
+        "mambair-tables-1-2",
+        "--only",
+        setting.only,
+        "--seeds",
+        str(setting.seeds),
+        "--device",
+        "cpu",
+        "--cpus-per-cell",
+        "1",
+    ]
     return [sys.executable, str(TESTS / "observed.py"), "run", *grid, *words, *where, *setting.words]
 
 

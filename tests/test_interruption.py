@@ -219,6 +219,19 @@ def test_a_cell_that_does_not_listen_is_killed_after_the_grace_period_alone(tmp_
     assert "the time is up: running cells finish their step and save, 2 s at most" in errors
 
 
+def test_a_second_run_on_one_ledger_is_told_which_process_holds_it(tmp_path):
+    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "slow"}) as first:
+        wait_for(lambda: checkpoints(tmp_path), "the first cell to be under way")
+        with started(tmp_path, "inline", {}) as second:
+            output, errors = second.communicate(timeout=PATIENCE)
+        assert (second.returncode, output) == (Exit.NOT_READY, "")
+        assert f"another run (process {first.pid}) is writing to the ledger {tmp_path / 'runs'}. Wait until it ends, stop it, or" in errors
+        assert done_files(tmp_path) == []
+        first.send_signal(signal.SIGTERM)
+        first.communicate(timeout=PATIENCE)
+    assert first.returncode == Exit.TERMINATED
+
+
 def test_a_run_with_a_failed_cell_says_so_and_still_reports(tmp_path):
     with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "raises"}) as driver:
         output, errors = driver.communicate(timeout=PATIENCE)
