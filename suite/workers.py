@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from suite.train import Training
 
 LOSSES = 8  # of workers or machines that a training survives; a run of days on rented machines sees some
+LIVES = 2  # of the process that leads them; the second time the cell has failed
 KEPT = 2  # checkpoints: the last, and the one before while the last is being written
 PATIENCE_SECONDS = 4 * 3600  # that workers wait for one another: the first alone validates, others lose nothing but time
 POLL_SECONDS = 0.5
@@ -99,17 +100,21 @@ def train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator
     del data  # each worker loads what it needs, where it is
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
-    run_config = _run_config(context)  # makes the storage
-    begin, said = storage.mended(*_place(context), spec.fingerprint)
-    fit = _Fit(_trainer(Work(spec, context, mailbox, begin), run_config))
-    yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=" ".join([f"{context.workers} workers", *said]))
     flag = StopFlag.of(context.work)
-    while fit.under_way(POLL_SECONDS):
-        if flag.requested():
-            mailbox.stop.remote()
-        progress = ray.get(mailbox.latest.remote())
-        if progress is not None:
-            yield progress
+    for life in range(LIVES):
+        run_config = _run_config(context)  # makes the storage
+        begin, said = storage.mended(*_place(context), spec.fingerprint)
+        fit = _Fit(_trainer(Work(spec, context, mailbox, begin), run_config))
+        again = ["Ray's controller was lost, and all begin again;"] if life else []
+        yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=" ".join([*again, f"{context.workers} workers", *said]))
+        while fit.under_way(POLL_SECONDS):
+            if flag.requested():
+                mailbox.stop.remote()
+            progress = ray.get(mailbox.latest.remote())
+            if progress is not None:
+                yield progress
+        if not fit.lost():
+            break
     refusal = ray.get(mailbox.refusal.remote())
     if refusal is not None:
         text, code = refusal
@@ -141,6 +146,12 @@ class _Fit:
         """Whether it is, after at most `seconds`."""
         self.thread.join(seconds)
         return self.thread.is_alive()
+
+    def lost(self) -> bool:
+        """Whether the process died that Ray Train leads the workers from: they end with it, and it leaves what it was writing."""
+        import ray
+
+        return isinstance(self.outcome[0], ray.exceptions.RayActorError)
 
     def result(self) -> Result:
         """What came of it; SuiteError where too many workers were lost, RuntimeError where Ray Train itself failed."""

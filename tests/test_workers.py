@@ -239,6 +239,19 @@ def test_an_error_that_would_come_again_ends_the_cell_in_words(cells, tmp_path):
     assert record.error.startswith("SuiteError: the loss became")
 
 
+def test_a_killed_controller_costs_no_bit(cells, together, tmp_path):
+    of = cells["mambair"]
+    with told():
+        stream = events([job(tmp_path, of)])
+        until(stream, 12)
+        kill(processes_named("TrainController"))
+        notes = until(stream, 20)
+        assert notes == ["Ray's controller was lost, and all begin again; 2 workers"]
+        iterations, record = rest(stream)
+    assert_undisturbed(record, tmp_path, of, together["mambair"])
+    assert min(iterations) > 12
+
+
 def test_a_snapshot_of_ray_s_that_a_kill_has_torn_is_mended_aloud(cells, together, tmp_path):
     of = cells["mambair"]
     with told():
