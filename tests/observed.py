@@ -8,6 +8,7 @@ two processes, checkpoints are written all the time on a disk that takes its tim
 
 import contextlib
 import dataclasses
+import functools
 import os
 import sys
 import time
@@ -41,14 +42,12 @@ def saying(role, during, after, function):
     return observed
 
 
+@functools.cache
 def hurry(role):
     """Changes this process, once: see above."""
     from suite import cell, checkpoint, cost, train
     from suite.data import loader
 
-    if hasattr(os, "hurried"):
-        return
-    os.hurried = True
     sync, count, begin = os.fsync, cost.full_size_cost, loader._leave_interrupts_to_the_parent
 
     def slow_sync(descriptor):
