@@ -6,6 +6,7 @@ so that the threads, the messages and the records are the same with Ray and with
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -14,10 +15,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from suite import machine
 from suite.cell import CellContext, Progress
-from suite.errors import SuiteError
+from suite.errors import Exit, SuiteError
+from suite.ledger import LOCK, take_lock
 from suite.paths import ROOT
 from suite.profile_record import ProfileRecord, ProfileSpec, named
 from suite.record import Attempt, Provenance, Record
@@ -27,6 +30,7 @@ from suite.stop import StopFlag, Stopped
 
 CELL = "suite.cell:run_cell"
 SECONDS_BETWEEN_PROGRESS = 0.5  # a line on a screen; more would cost a message an iteration
+OTHERS_SECONDS = 120.0  # that a cell waits for another process to leave it
 
 Cell = Callable[[CellSpec, CellContext], Iterator[Progress | Attempt]]
 
@@ -49,22 +53,42 @@ def attempt(spec: CellSpec, context: CellContext, cell: str = CELL) -> Iterator[
     yield Progress(spec.fingerprint, "starting", 0, spec.steps)
     try:
         context.work.mkdir(parents=True, exist_ok=True)
-        limit_threads(context.threads)
-        module, _, attribute = cell.partition(":")
-        run: Cell = getattr(importlib.import_module(module), attribute)
-        shown, shown_at = "starting", 0.0
-        for event in run(spec, context):
-            if isinstance(event, Attempt):
-                yield event
-                return
-            if event.note or event.state != shown or time.monotonic() - shown_at >= SECONDS_BETWEEN_PROGRESS:
-                shown, shown_at = event.state, time.monotonic()
-                yield event
-        raise RuntimeError(f"{cell} ended without a record")
+        with (context.work / LOCK).open("a+", encoding="ascii") as handle:
+            yield from _alone(spec, handle)
+            limit_threads(context.threads)
+            module, _, attribute = cell.partition(":")
+            run: Cell = getattr(importlib.import_module(module), attribute)
+            shown, shown_at = "starting", 0.0
+            for event in run(spec, context):
+                if isinstance(event, Attempt):
+                    yield event
+                    return
+                if event.note or event.state != shown or time.monotonic() - shown_at >= SECONDS_BETWEEN_PROGRESS:
+                    shown, shown_at = event.state, time.monotonic()
+                    yield event
+            raise RuntimeError(f"{cell} ended without a record")
     except Stopped:
         return
     except Exception as error:
         yield failed_record(spec, context, started, error_text(error))
+
+
+def _alone(spec: CellSpec, handle: IO[str]) -> Iterator[Progress]:
+    """Waits until no other process works on the cell: where a driver is killed, Ray's workers go on for some seconds, and write there.
+
+    SuiteError where one does so for longer; a folder that knows no locks is taken as it is.
+    """
+    until = time.monotonic() + OTHERS_SECONDS
+    with contextlib.suppress(OSError):
+        while (holder := take_lock(handle)) is not None:
+            if time.monotonic() > until:
+                raise SuiteError(
+                    f"process {holder} has been working on {spec.label} for {OTHERS_SECONDS:.0f} s; it may belong to a run that was "
+                    "killed. Stop it, and the same command goes on.",
+                    exit=Exit.NOT_READY,
+                )
+            yield Progress(spec.fingerprint, "starting", 0, spec.steps, note=f"waiting for process {holder}, which still works on it")
+            time.sleep(SECONDS_BETWEEN_PROGRESS)
 
 
 def limit_threads(threads: int) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -135,7 +136,9 @@ def _train_alone(spec: RunSpec, context: CellContext, data: Data) -> Generator[P
     flag, said = StopFlag.of(context.work), []  # what is said here is heard by the driver, which may be on another machine
     with tracker(context.work, context.logs or context.work.parent / "logs", spec, context.track, said.append) as told:
         loaders = default_workers(context.threads, spec.device)
-        steps = train.train(run, sampler, data.validation, context.work, stop=flag.requested, loaders=loaders, tell=said.append)
+        how = {"stop": flag.requested, "loaders": loaders, "tell": said.append}
+        begun = partial(_begin_telling, run, told, data.validation)
+        steps = train.train(run, sampler, data.validation, context.work, **how, begun=begun)
         for progress in training_progress(run, _told(run, steps, told, data.validation)):
             yield replace(progress, note=" ".join(said)) if said else progress
             said.clear()
@@ -145,20 +148,29 @@ def _train_alone(spec: RunSpec, context: CellContext, data: Data) -> Generator[P
 
 
 def _told(run: Training, steps: Iterator[HistoryPoint | None], told: Tracker, validation: list[Pair]) -> Iterator[HistoryPoint | None]:
-    """The steps as they come, each point of the curve told to the trackers, with a picture where it was validated."""
+    """The steps as they come, each point of the curve told to the trackers."""
+    for point in steps:
+        if point is not None:
+            _tell(run, told, point, validation)
+        yield point
+
+
+def _begin_telling(run: Training, told: Tracker, validation: list[Pair]) -> None:
+    """Begins where the training goes on. A point at the very step of the checkpoint is told again: a kill may have come between the two."""
+    last = run.history[-1] if run.history and run.history[-1].iteration == run.iteration else None
+    told.begin(run.iteration if last is None else run.iteration - 1)
+    if last is not None:
+        _tell(run, told, last, validation)
+
+
+def _tell(run: Training, told: Tracker, point: HistoryPoint, validation: list[Pair]) -> None:
+    """A point of the curve, at which `run` is, with a picture where it was validated."""
     from suite.rates import rate
 
-    begun = False
-    for point in steps:
-        if not begun:
-            told.begin(run.iteration - 1)
-            begun = True
-        if point is not None:
-            seconds = {"seconds of an iteration": _typical(run.seconds), "learning rate": rate(run.spec, point.iteration - 1)}
-            told.point(point.iteration, {"loss": point.loss, **point.parts, **point.validation, **seconds})
-            if point.validation and validation:
-                told.images(point.iteration, f"{validation[0].name}: input, output, target", _strip(run, validation[0]))
-        yield point
+    seconds = {"seconds of an iteration": _typical(run.seconds), "learning rate": rate(run.spec, point.iteration - 1)}
+    told.point(point.iteration, {"loss": point.loss, **point.parts, **point.validation, **seconds})
+    if point.validation and validation:
+        told.images(point.iteration, f"{validation[0].name}: input, output, target", _strip(run, validation[0]))
 
 
 def _strip(run: Training, pair: Pair) -> np.ndarray:

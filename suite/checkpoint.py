@@ -139,8 +139,11 @@ class _Damaged(Exception):
     """Why a checkpoint cannot be used."""
 
 
-def prove_writable(folder: Path, needed_bytes: int) -> None:
-    """SuiteError, before there is work to lose, where `folder` cannot take `needed_bytes`; a quota shows itself in writing alone."""
+def prove_writable(folder: Path, needed_bytes: int, instead: str = "another ledger with --ledger DIR") -> None:
+    """SuiteError, before there is work to lose, where `folder` cannot take `needed_bytes`; a quota shows itself in writing alone.
+
+    `instead` is what a user may choose in its place.
+    """
     with written(folder):
         free = shutil.disk_usage(folder).free
         descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=folder)
@@ -153,7 +156,7 @@ def prove_writable(folder: Path, needed_bytes: int) -> None:
     if free < needed_bytes:
         raise SuiteError(
             f"{folder} has {free / 2**20:.0f} MiB free and the checkpoints need {needed_bytes / 2**20:.0f} MiB. "
-            "Free space there, or use another ledger with --ledger DIR.",
+            f"Free space there, or use {instead}.",
             exit=Exit.NOT_READY,
         )
 

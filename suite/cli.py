@@ -94,7 +94,7 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
     expected = _estimate(options, specs, ledger)
     if options.dry_run:
         return _dry_run(options, out, specs, ledger, expected)
-    how = _how(options, specs, reason, expected.disk_mib)
+    how = _how(options, specs, reason, expected)
     left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
     backends = ", ".join(dict.fromkeys(spec.backend for spec in specs))
     note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {backends} ({reason}).")
@@ -134,7 +134,7 @@ def _dry_run(options: argparse.Namespace, out: Output, specs: list[CellSpec], le
         {field: getattr(spec, field) for field in fields} | {"state": states.get(spec.fingerprint, "new"), "cell": spec.fingerprint}
         for spec in specs
     ]
-    how = _how(options, specs, "", expected.disk_mib)
+    how = _how(options, specs, "", expected)
     slots = _slots(how, specs)
     if options.json:
         out.document({"cells": rows, "estimate": expected.as_dict(slots)})
@@ -187,7 +187,9 @@ def _scan_cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
 def _estimate(options: argparse.Namespace, specs: Sequence[CellSpec], ledger: Ledger) -> Estimate:
     from suite import estimate, scan_grid
 
-    return scan_grid.estimate(specs, ledger) if _times_scans(options) else estimate.estimate(specs, ledger)
+    if _times_scans(options):
+        return scan_grid.estimate(specs, ledger)
+    return estimate.estimate(specs, ledger, max(1, options.workers_per_trial), options.storage or "")
 
 
 def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
@@ -221,7 +223,7 @@ def _ledger(options: argparse.Namespace) -> Ledger:
     return Ledger(options.ledger)
 
 
-def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, disk_mib: float) -> How:
+def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: Estimate) -> How:
     """Launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
     from suite import machine, scan_cell, tracking
     from suite.execute import How
@@ -231,7 +233,7 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, di
     shown = _dashboard(options)
     if _times_scans(options):  # nothing runs beside a cell, and nothing of it is kept
         kept = {"grace": 0.0, "seconds": seconds, "dashboard": shown}
-        return How(options.launcher, machine.cores(), reason, None, disk_mib, scan_cell.CELL, **kept)
+        return How(options.launcher, machine.cores(), reason, None, expected.disk_mib, scan_cell.CELL, **kept)
     address = options.address or (os.environ.get("RAY_ADDRESS") or None if options.launcher == "ray" else None)
     if options.address and options.launcher != "ray":
         raise SuiteError(f"--address {options.address} is for --launcher ray, not {options.launcher}.")
@@ -248,7 +250,8 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, di
         raise SuiteError(f"--micro-batch {options.micro_batch}: a pass takes at least 1 image; leave it out for the whole batch at once.")
     more = {"micro_batch": options.micro_batch, "recompute": options.recompute, "rehearse": options.rehearse}
     more |= {"workers": crew.workers, "gpus": crew.gpus or 0, "storage": crew.storage, "track": tracking.chosen(options.track)}
-    return How(options.launcher, threads, reason, address, disk_mib, seconds=seconds, dashboard=shown, **more)
+    more["storage_mib"] = expected.storage_mib
+    return How(options.launcher, threads, reason, address, expected.disk_mib, seconds=seconds, dashboard=shown, **more)
 
 
 def _dashboard(options: argparse.Namespace) -> bool:

@@ -224,10 +224,10 @@ def ray(_: Question) -> list[Finding]:
 
 def ray_start(_: Question) -> list[Finding]:
     """Whether a Ray of one's own starts, on the loopback interface alone."""
-    from suite import launch
+    from suite import cluster
 
     try:
-        processors = launch.tried()
+        processors = cluster.tried()
     except SuiteError as error:
         return [Finding("", "problem", str(error), "--launcher inline runs the same cells without Ray")]
     return [Finding("", "ok", f"started on 127.0.0.1 with {processors:g} processors, and ended")]

@@ -18,7 +18,10 @@ from suite.progress import clock
 from suite.record import Attempt, Record
 from suite.spec import RunSpec
 
-BYTES_PER_PARAMETER = 65  # four copies: the last two checkpoints, the best and a new one, of float32 weights, moments and average
+BYTES_PER_PARAMETER = 16.25  # of one checkpoint: float32 weights, moments and average
+COPIES = 4  # where one worker trains: the last two checkpoints, the best and a new one
+MADE_COPIES = 1  # where several do: what the first of them writes before it goes to the storage
+STORED_COPIES = 4  # and in the storage: the last two, a new one, and what a worker that was lost had just brought there
 RECORD_MIB = 0.2  # with the crops of three test images
 
 # The rough rule: processor time on one core of an AMD EPYC server, of both designs as the quick budget narrows them.
@@ -39,12 +42,15 @@ class Estimate:
     """Of the cells that are not done: their time one after another, and the disk space that they need at once."""
 
     seconds: float | None  # None where nothing is known of some cell
-    disk_mib: float
+    disk_mib: float  # below the ledger
     basis: str
+    storage_mib: float = 0.0  # in another storage of several workers
 
     def sentence(self, slots: int | None) -> str:
         """For a person; `slots` cells run at a time (None: it is not known how many)."""
         disk = f"about {self.disk_mib:.0f} MiB on disk"
+        if self.storage_mib:
+            disk += f" and {self.storage_mib:.0f} MiB in the storage"
         if self.seconds is None:
             return f"time unknown, {disk} ({self.basis})"
         if self.seconds == 0:
@@ -61,6 +67,7 @@ class Estimate:
             "wall_seconds": wall,
             "cells_at_a_time": slots,
             "disk_mib": self.disk_mib,
+            "storage_mib": self.storage_mib,
             "basis": self.basis,
         }
 
@@ -75,15 +82,21 @@ class _Seen:
     params: int | None
 
 
-def estimate(cells: Sequence[RunSpec], ledger: Ledger) -> Estimate:
-    """What is left of `cells`, from the ledger's records where they tell."""
+def estimate(cells: Sequence[RunSpec], ledger: Ledger, workers: int = 1, storage: str = "") -> Estimate:
+    """What is left of `cells`, from the ledger's records where they tell.
+
+    Where several `workers` train a cell, their checkpoints are in `storage`; empty: below the ledger, too.
+    """
     left = [spec for spec in cells if not ledger.done(spec.fingerprint)]
     seen = list(_seen(ledger.records(lambda _error: None)))  # whoever runs or reports is told of unreadable records
     guesses = [_seconds(spec, seen) for spec in left]
     counts = Counter(basis for _, basis in guesses)
     basis = "; ".join(f"{basis} ({count} of {len(left)} cells)" if len(counts) > 1 else basis for basis, count in counts.items())
     known = [seconds for seconds, _ in guesses if seconds is not None]
-    return Estimate(sum(known) if len(known) == len(guesses) else None, _disk_mib(left, seen), basis)
+    checkpoint = _checkpoint_mib(left, seen, workers)
+    here, stored = (COPIES, 0) if workers == 1 else (MADE_COPIES, STORED_COPIES) if storage else (MADE_COPIES + STORED_COPIES, 0)
+    seconds = sum(known) if len(known) == len(guesses) else None
+    return Estimate(seconds, checkpoint * here + RECORD_MIB * len(left), basis, checkpoint * stored)
 
 
 def _seconds(spec: RunSpec, seen: Sequence[_Seen]) -> tuple[float | None, str]:
@@ -127,10 +140,10 @@ def _rough_seconds(spec: RunSpec) -> float | None:
     return REST_SECONDS + spec.iterations * RULE_SECONDS * pixels * config.dim * blocks
 
 
-def _disk_mib(left: Sequence[RunSpec], seen: Sequence[_Seen]) -> float:
-    """Records of all the cells, and checkpoints of as many as can be under way at once."""
+def _checkpoint_mib(left: Sequence[RunSpec], seen: Sequence[_Seen], workers: int) -> float:
+    """A checkpoint of each of the largest cells, of as many as can be under way at once."""
     checkpoints = sorted((_params(spec, seen) * BYTES_PER_PARAMETER / 2**20 for spec in left), reverse=True)
-    return sum(checkpoints[: machine.cores()]) + RECORD_MIB * len(left)
+    return sum(checkpoints[: max(1, machine.cores() // workers)])
 
 
 def _params(spec: RunSpec, seen: Sequence[_Seen]) -> int:

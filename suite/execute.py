@@ -7,13 +7,15 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
 
-from suite import launch, progress, workers
+from suite import launch, progress, storage
 from suite.attempt import CELL
 from suite.cell import CellContext, Progress
 from suite.checkpoint import prove_writable
-from suite.errors import Exit
+from suite.errors import Exit, SuiteError
 from suite.ledger import Ledger
+from suite.output import note
 from suite.record import Attempt
 from suite.spec import CellSpec, RunSpec
 from suite.start import weights_file
@@ -38,6 +40,7 @@ class How:
     workers: int = 1  # that train a cell
     gpus: int = 0  # of each worker
     storage: str = ""  # path or URI of the workers' checkpoints; empty: the ledger's work folder
+    storage_mib: float = 0.0  # that must be free there, where it is a folder of this machine
     rehearse: bool = False
     track: tuple[str, ...] = ()
 
@@ -96,8 +99,11 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
         wanted = _lost_starts(specs, done, ledger)
         todo = [spec for spec in unique(specs) if spec.fingerprint not in done or spec.fingerprint in wanted]
         skipped = len(unique(specs)) - len(todo)
+        _clear({spec.fingerprint for spec in specs} - {spec.fingerprint for spec in todo}, ledger, how)
         if todo:
             prove_writable(ledger.work, round(how.disk_mib * 2**20))
+            if how.storage and "://" not in how.storage:
+                prove_writable(Path(how.storage), round(how.storage_mib * 2**20), "another folder with --storage PATH")
         board = progress.Board.of(todo, skipped)
         events = _events(todo, ledger, how, stop)
         with contextlib.closing(events), progress.view(board, sys.stderr) as view:
@@ -106,12 +112,27 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
                     ledger.add(event)
                     records.append(event)
                     if event.status == "done":
-                        ledger.clear_work(event.fingerprint)
-                        if how.storage:
-                            workers.clear(how.storage, event.fingerprint)
+                        _clear({event.fingerprint}, ledger, how)
                 view.show(event)
     done_now = sum(record.status == "done" for record in records)
     return Outcome(skipped, done_now, len(records) - done_now, len(todo) - len(records), stop.signum, stop.time_up, tuple(records))
+
+
+def _clear(done: Set[str], ledger: Ledger, how: How) -> None:
+    """Removes the checkpoints of cells that are done and recorded; also those that a run left which was killed before it could.
+
+    What cannot be removed now is told, and tried again by the next run: no cell that is under way is lost for it.
+    """
+    for fingerprint in sorted(done):
+        try:
+            ledger.clear_work(fingerprint)
+        except OSError as error:
+            note(f"cell {fingerprint} is done; its checkpoints in {ledger.work} cannot be removed now ({error}).")
+    if how.storage:
+        try:
+            storage.clear(how.storage, done)
+        except SuiteError as error:
+            note(str(error))
 
 
 def _lost_starts(specs: Sequence[CellSpec], done: Set[str], ledger: Ledger) -> set[str]:

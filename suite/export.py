@@ -20,6 +20,7 @@ from suite.export_text import latex, markdown
 from suite.measured import Cell, Measured, latest
 from suite.record import Attempt, Record
 from suite.tables import Column, Row, Table, build
+from suite.whole import replacing
 
 SCHEMA = 1  # of the JSON document; raised when a field changes its meaning
 
@@ -170,8 +171,8 @@ def write(records: Iterable[Attempt], destination: Path, formats: Sequence[str])
         file, render = FORMATS[name]
         text = render(tables)
         try:
-            destination.mkdir(parents=True, exist_ok=True)
-            (destination / file).write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="\n")
+            with replacing(destination / file) as written:
+                written.write((text if text.endswith("\n") else text + "\n").encode())
         except OSError as error:
             raise SuiteError(f"{destination / file} cannot be written: {error}. Choose another --out.", exit=Exit.NOT_READY) from error
         yield name, destination / file

@@ -40,9 +40,12 @@ def page(template: str, filters: Mapping[str, Callable[..., str]], values: Mappi
 
 
 def write(path: Path, text: str) -> Path:
-    """Writes a page, replacing an older one in one step."""
+    """Writes a page, replacing an older one in one step; what a killed process left half written beside it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".html")
+    for left in path.parent.glob(f".{path.stem}-*-*{path.suffix}"):
+        if _gone(left.name.split("-")[-2]):
+            left.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-{os.getpid()}-", suffix=path.suffix)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -51,6 +54,19 @@ def write(path: Path, text: str) -> Path:
     finally:
         Path(name).unlink(missing_ok=True)
     return path
+
+
+def _gone(process: str) -> bool:
+    """Whether no process has that number; False where that cannot be asked without harm."""
+    if os.name != "posix" or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)  # asks, and sends nothing
+    except ProcessLookupError:
+        return True
+    except OSError:  # another user's
+        return False
+    return False
 
 
 def _digest(text: str) -> str:

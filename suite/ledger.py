@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ NAME = re.compile(r"(?P<fingerprint>[0-9a-f]{16})\.(?P<attempt>\d{3,})\.(?P<stat
 FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 TEMPORARY = ".new-"  # begins the name of a file that is being written
 LOCK = ".lock"
+_LOCKED: weakref.WeakSet[IO[str]] = weakref.WeakSet()  # files that this process holds locked
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)  # exFAT, some network folders
 
 
@@ -146,8 +148,8 @@ class Ledger:
                     exit=Exit.NOT_READY,
                 )
             try:
-                for torn in self.folder.glob(f"{TEMPORARY}*"):
-                    torn.unlink()
+                for torn in (torn for folder in (self.folder, self.work, self.weights) for torn in folder.glob(f"{TEMPORARY}*")):
+                    torn.unlink(missing_ok=True)
                 probe, name = tempfile.mkstemp(prefix=TEMPORARY, dir=self.folder)
                 os.close(probe)
                 Path(name).unlink()
@@ -160,7 +162,11 @@ class Ledger:
 
 
 def take_lock(handle: IO[str]) -> str | None:
-    """Locks the open file for this process until it is closed; None, or the number of the process that holds it."""
+    """Locks the open file for this process until it is closed; None, or the number of the process that holds it.
+
+    Processes that it forks (those that make batches) do not hold it: they may live for some seconds after their parent is killed, and would
+    keep the same command from going on.
+    """
     try:
         import fcntl
     except ImportError as error:
@@ -174,7 +180,18 @@ def take_lock(handle: IO[str]) -> str | None:
     handle.truncate()
     handle.write(str(os.getpid()))
     handle.flush()
+    _LOCKED.add(handle)
     return None
+
+
+def _let_go() -> None:
+    """In a forked process: a lock is held for as long as any process has the file open."""
+    for handle in _LOCKED:
+        handle.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _entry(path: Path) -> Entry | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 20.0  # between lines of one cell that stays in its state
 HEADER_LINES = 3  # of the live view: counts, column titles, and what does not fit
+TOLD = ("starting", "training")  # states whose notes are news; those of others say what is done at a step
 COLUMNS = ("cell", "state", "iteration", "loss", "PSNR", "time left")
 
 State = Literal["waiting", "starting", "profiling", "training", "evaluating", "building", "verifying", "timing", "done", "failed"]
@@ -43,6 +44,7 @@ class Line:
     seconds_left: float | None = None
     error: str = ""
     note: str = ""
+    news: str = ""  # a note that the last event brought and that must be seen: of a damaged checkpoint, for one
 
     @property
     def running(self) -> bool:
@@ -75,20 +77,23 @@ class Board:
         return cls({spec.fingerprint: Line(spec.label, iterations=spec.steps) for spec in specs}, skipped)
 
     def take(self, event: Progress | Attempt) -> bool:
-        """Notes an event; True where it changed its cell's state, or the case that is timed."""
+        """Notes an event; True where it changed its cell's state, or the case that is timed, or brought news."""
         line = self.lines[event.fingerprint]
         before = line.state, line.iteration if line.state == "timing" else 0
+        line.news = ""
         if isinstance(event, Attempt):
             line.state, line.seconds_left = event.status, None
             line.error = error_line(event) if event.status == "failed" else ""
             line.psnr = _psnr(event)
         else:
             line.state = event.state
+            if event.state in TOLD and event.note != line.note:
+                line.news = event.note
             line.iteration, line.iterations = event.iteration, event.iterations or line.iterations
             line.seconds_left, line.note = event.seconds_left, event.note
             line.loss = line.loss if event.loss is None else event.loss
             line.psnr = line.psnr if event.psnr is None else event.psnr
-        return (line.state, line.iteration if line.state == "timing" else 0) != before
+        return bool(line.news) or (line.state, line.iteration if line.state == "timing" else 0) != before
 
     def header(self) -> str:
         """Counts, and the time since the start."""
@@ -159,8 +164,11 @@ class LiveView:
             self._live.__exit__(kind, error, trace)
 
     def show(self, event: Progress | Attempt) -> None:
-        """Takes an event; the next redrawing shows it."""
+        """Takes an event; the next redrawing shows it. News stay above the table."""
         self.board.take(event)
+        line = self.board.lines[event.fingerprint]
+        if line.news and self._live is not None:
+            self._live.console.print(f"{line.label}: {line.news}", markup=False)
 
     def table(self) -> Table:
         """The board as it stands, cut to the height of the terminal: running cells first, waiting ones last."""

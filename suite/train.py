@@ -176,19 +176,21 @@ def train(
     keep: Callable[[Training], None] | None = None,
     loaders: int = 0,
     tell: Callable[[str], None] = note,
+    begun: Callable[[], None] = lambda: None,
 ) -> Iterator[HistoryPoint | None]:
     """Trains `run` to the end of its spec, in place; yields after each iteration (a point of the curve, where one is due).
 
     Continues from the newest whole checkpoint in `work`, if there is one, and keeps the last and the best there; `keep`, which all workers
-    call at once, does so instead where it is given. Where `stop` says so to any worker, ends after a step with the checkpoint written and
-    the run unfinished. `loaders` processes make batches ahead; `tell` hears of damaged checkpoints. Raises SuiteError at a loss that is not
-    finite, and keeps the batch.
+    call at once, does so instead where it is given. `begun` is called once, before the first step, when `run` is where it goes on. Where
+    `stop` says so to any worker, ends after a step with the checkpoint written and the run unfinished. `loaders` processes make batches
+    ahead; `tell` hears of damaged checkpoints. Raises SuiteError at a loss that is not finite, and keeps the batch.
     """
     spec, first = run.spec, run.share.rank == 0
     kept = Checkpoints(work, spec.fingerprint)
     saved = kept.latest(tell)
     if saved is not None:
         run.restore(saved)
+    begun()
     every, validate_every = (max(1, spec.iterations // count) for count in (HISTORY_POINTS, VALIDATIONS))
     last_saved = time.monotonic()
     make, finish = batches_of(spec, sampler, run.share)

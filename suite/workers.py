@@ -1,16 +1,14 @@
 """One cell trained by several workers: data parallel, by Ray Train's TorchTrainer, over gloo on CPUs and NCCL on GPUs.
 
-Beside suite.launch, which schedules cells, this is the only file that knows Ray. Here the cell's process waits while its workers train
-and passes on what the first of them tells it; they leave a last checkpoint, from which it measures the network as ever.
+suite.launch schedules cells. Here the cell's process waits while its workers train and passes on what the first of them tells it; they
+leave a last checkpoint, from which it measures the network as ever.
 
     train_together   in the cell's process
     loop             in each worker
-    clear            removes a finished cell's checkpoints from a storage
 
 Workers hold nothing that a checkpoint does not: where one is lost, or its machine, all begin again from the last. With as many workers as
-before the weights are the same bit for bit on CPUs, if there are two; more add up in an order that gloo and NCCL choose.
-
-torch's rendezvous, a port that the first worker opens for the others, listens on every interface of its machine.
+before the weights are the same bit for bit on CPUs, if there are two; more add up in an order that gloo and NCCL choose. They find each
+other through suite.rendezvous, and checkpoints in the storage through suite.storage.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from suite import checkpoint
+from suite import checkpoint, storage
 from suite.attempt import SECONDS_BETWEEN_PROGRESS, error_text, limit_threads, thread_environment
 from suite.cell import CellContext, Data, Progress, prepared, training_progress
 from suite.data.sets import load_pairs, load_training
@@ -37,12 +35,13 @@ from suite.tasks import task
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
-    from ray.train import Result
+    from ray.train import Result, RunConfig
     from ray.train.torch import TorchTrainer
 
     from suite.train import Training
 
 LOSSES = 8  # of workers or machines that a training survives; a run of days on rented machines sees some
+LIVES = 2  # of the process that leads them; the second time the cell has failed
 KEPT = 2  # checkpoints: the last, and the one before while the last is being written
 PATIENCE_SECONDS = 4 * 3600  # that workers wait for one another: the first alone validates, others lose nothing but time
 POLL_SECONDS = 0.5
@@ -91,6 +90,7 @@ class Work:
     spec: RunSpec
     context: CellContext
     mailbox: ActorHandle
+    begin: str = ""  # the checkpoint that is gone on from where Ray knows of none: the name of its folder in the cell's
 
 
 def train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:
@@ -100,20 +100,26 @@ def train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator
     del data  # each worker loads what it needs, where it is
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
-    fit = _Fit(_trainer(Work(spec, context, mailbox)))
-    yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=f"{context.workers} workers")
     flag = StopFlag.of(context.work)
-    while fit.under_way(POLL_SECONDS):
-        if flag.requested():
-            mailbox.stop.remote()
-        progress = ray.get(mailbox.latest.remote())
-        if progress is not None:
-            yield progress
+    for life in range(LIVES):
+        run_config = _run_config(context)  # makes the storage
+        begin, said = storage.mended(*_place(context), spec.fingerprint)
+        fit = _Fit(_trainer(Work(spec, context, mailbox, begin), run_config))
+        again = ["Ray's controller was lost, and all begin again;"] if life else []
+        yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=" ".join([*again, f"{context.workers} workers", *said]))
+        while fit.under_way(POLL_SECONDS):
+            if flag.requested():
+                mailbox.stop.remote()
+            progress = ray.get(mailbox.latest.remote())
+            if progress is not None:
+                yield progress
+        if not fit.lost():
+            break
     refusal = ray.get(mailbox.refusal.remote())
     if refusal is not None:
         text, code = refusal
         raise RuntimeError(f"a worker failed: {text}") if code is None else SuiteError(text, exit=Exit(code))
-    run = _result(spec, context, fit.result())
+    run = _result(spec, context, fit.result(), begin)
     if run.iteration < spec.iterations:
         raise Stopped(f"{spec.label} was asked to stop at iteration {run.iteration}")
     return run
@@ -141,6 +147,12 @@ class _Fit:
         self.thread.join(seconds)
         return self.thread.is_alive()
 
+    def lost(self) -> bool:
+        """Whether the process died that Ray Train leads the workers from: they end with it, and it leaves what it was writing."""
+        import ray
+
+        return isinstance(self.outcome[0], ray.exceptions.RayActorError)
+
     def result(self) -> Result:
         """What came of it; SuiteError where too many workers were lost, RuntimeError where Ray Train itself failed."""
         import ray.train
@@ -157,17 +169,11 @@ class _Fit:
         ) from outcome
 
 
-def _trainer(work: Work) -> TorchTrainer:
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+def _run_config(context: CellContext) -> RunConfig:
+    """Where the checkpoints go, and how many; the folder is made, and SuiteError where it cannot be."""
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig
 
-    context, cuda = work.context, work.spec.device == "cuda"
     place, name = _place(context)
-    scaling = ScalingConfig(
-        num_workers=context.workers,
-        use_gpu=cuda,
-        resources_per_worker={"CPU": context.threads} | ({"GPU": context.gpus} if cuda else {}),
-    )
     run = RunConfig(
         name=name,
         storage_path=place,
@@ -179,7 +185,22 @@ def _trainer(work: Work) -> TorchTrainer:
         _ = run.storage_context  # made, and written to, here and now
     except Exception as error:  # of pyarrow's, the system's or a cloud's library
         raise SuiteError(f"--storage {place} cannot be used: {error}. {ADVICE}", exit=Exit.NOT_READY) from error
-    backend = TorchConfig(backend="nccl" if cuda else "gloo", timeout_s=PATIENCE_SECONDS)
+    return run
+
+
+def _trainer(work: Work, run: RunConfig) -> TorchTrainer:
+    from ray.train import ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    from suite.rendezvous import OneAddress
+
+    context, cuda = work.context, work.spec.device == "cuda"
+    scaling = ScalingConfig(
+        num_workers=context.workers,
+        use_gpu=cuda,
+        resources_per_worker={"CPU": context.threads} | ({"GPU": context.gpus} if cuda else {}),
+    )
+    backend = OneAddress(backend="nccl" if cuda else "gloo", timeout_s=PATIENCE_SECONDS)
     return TorchTrainer(loop, train_loop_config={"work": work}, torch_config=backend, scaling_config=scaling, run_config=run)
 
 
@@ -227,7 +248,7 @@ def _train(work: Work, rank: int) -> None:
     folder.mkdir(parents=True)
     row = task(spec.task)
     run, sampler = prepared(spec, context, Share(rank, context.workers, context.micro_batch), load_training(spec.train_set, row))
-    begun = ray.train.get_checkpoint()
+    begun = ray.train.get_checkpoint() or storage.kept(*_place(context), work.begin)
     if begun is not None:
         with begun.as_directory() as kept:
             run.restore(_state(Path(kept), spec))
@@ -289,31 +310,15 @@ def _state(folder: Path, spec: RunSpec) -> dict[str, Any]:
     return state
 
 
-def _result(spec: RunSpec, context: CellContext, result: Result) -> Training:
-    """The training in this process, as the last checkpoint has it."""
+def _result(spec: RunSpec, context: CellContext, result: Result, begin: str) -> Training:
+    """The training in this process, as the last checkpoint has it; that is the one of its beginning where all was done before."""
     from suite import train
     from suite.start import starting_weights
 
     run = train.begin(spec, start=starting_weights(spec, context.weights_folder))
-    if result.checkpoint is None:
+    last = result.checkpoint or storage.kept(*_place(context), begin)
+    if last is None:
         raise RuntimeError("the workers ended without a checkpoint")
-    with result.checkpoint.as_directory() as kept:
+    with last.as_directory() as kept:
         run.restore(_state(Path(kept), spec))
     return run
-
-
-def clear(storage: str, name: str) -> None:
-    """Removes the checkpoints of the finished cell `name` from `storage`, if they are there; SuiteError where that fails."""
-    from pyarrow.fs import FileSystem, FileType
-
-    try:
-        system, folder = FileSystem.from_uri(storage)
-        path = f"{folder.rstrip('/')}/{name}"
-        if system.get_file_info(path).type != FileType.NotFound:
-            system.delete_dir(path)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are of these kinds
-        raise SuiteError(
-            f"cell {name} is done and recorded, but its checkpoints in {storage} cannot be removed ({error}). Remove them by hand; the "
-            "same command goes on with the other cells.",
-            exit=Exit.NOT_READY,
-        ) from error

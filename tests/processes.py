@@ -4,7 +4,7 @@ import contextlib
 import time
 from pathlib import Path
 
-from suite import launch
+from suite import cluster
 
 PATIENCE = 90.0  # seconds; a busy machine starts Ray slowly
 
@@ -54,7 +54,7 @@ def command_line(process):
 
 def ray_folders(process):
     """Temporary folders that the launcher made for the driver with this process number."""
-    locks = Path("/tmp").glob(f"{launch.FOLDER_PREFIX}*/.lock")  # noqa: S108 - the launcher's own choice is under test
+    locks = Path("/tmp").glob(f"{cluster.FOLDER_PREFIX}*/.lock")  # noqa: S108 - the launcher's own choice is under test
     return [lock.parent for lock in locks if lock.read_text() == str(process)]
 
 

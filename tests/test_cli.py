@@ -231,7 +231,7 @@ def test_a_dry_run_shows_cells_states_and_an_estimate_and_does_nothing(run, tmp_
     code, out, _ = run(*words, "--dry-run", "--json")
     document = json.loads(out)
     assert [cell["state"] for cell in document["cells"]] == ["done", "failed"]
-    assert set(document["estimate"]) == {"cell_seconds", "wall_seconds", "cells_at_a_time", "disk_mib", "basis"}
+    assert set(document["estimate"]) == {"cell_seconds", "wall_seconds", "cells_at_a_time", "disk_mib", "storage_mib", "basis"}
 
 
 def test_a_run_ends_in_a_report_and_one_line_that_says_so(run, tmp_path, fake):

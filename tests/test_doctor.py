@@ -2,12 +2,13 @@
 
 import importlib
 import json
+import types
 from importlib import metadata
 
 import fake_checks
 import pytest
 
-from suite import cli, doctor, doctor_run, machine
+from suite import cli, cluster, doctor, doctor_run, machine
 from suite.doctor import Check, Finding, Question
 from suite.errors import Exit
 from suite.paths import ROOT
@@ -232,3 +233,14 @@ def test_every_backend_is_checked():
     from models.scan.backends import BACKENDS
 
     assert tuple(BACKENDS) == doctor.BACKENDS
+
+
+def test_ray_is_tried_as_a_run_starts_it(monkeypatch):
+    asked = {}
+    ray = types.SimpleNamespace(
+        init=lambda **words: asked.update(words), shutdown=lambda: None, cluster_resources=lambda: {"CPU": 2.0}
+    )  # fmt: skip
+    monkeypatch.setattr(cluster, "import_ray", lambda *, local: ray if local else None)
+    (found,) = doctor.ray_start(Question())
+    assert (found.state, found.found) == ("ok", "started on 127.0.0.1 with 2 processors, and ended")
+    assert asked["_node_ip_address"] == "127.0.0.1"

@@ -44,6 +44,21 @@ def test_the_same_network_here_comes_first(ledger):
     assert found.disk_mib == pytest.approx(65e6 / 2**20 + estimate_module.RECORD_MIB)
 
 
+def test_copies_of_several_workers_are_counted_where_they_lie(ledger, monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    ledger.add(ran(spec(MODEL, seed=7)))
+    cells, one = [spec(MODEL, iterations=100, seed=seed) for seed in range(3)], 16.25e6 / 2**20
+    records = 3 * estimate_module.RECORD_MIB
+    alone, here, elsewhere = (estimate(cells, ledger, *words) for words in ((), (2,), (2, "s3://bucket/folder")))
+    assert alone.disk_mib == pytest.approx(3 * 4 * one + records)
+    assert here.disk_mib == pytest.approx(2 * 5 * one + records)  # two cells at a time
+    assert elsewhere.disk_mib == pytest.approx(2 * one + records)
+    assert elsewhere.storage_mib == pytest.approx(2 * 4 * one)
+    assert [alone.storage_mib, here.storage_mib] == [0.0, 0.0]
+    assert f"and {elsewhere.storage_mib:.0f} MiB in the storage" in elsewhere.sentence(2)
+    assert elsewhere.as_dict(2)["storage_mib"] == elsewhere.storage_mib
+
+
 def test_other_networks_at_the_same_size_come_next(ledger):
     ledger.add(ran(spec(OTHER), seconds=4.0))
     found = estimate([spec(MODEL, iterations=100)], ledger)

@@ -5,6 +5,7 @@ import http.client
 import importlib.util
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import fake_cells
+import killing
 import pytest
 from processes import PATIENCE, alive, command_line, descendants, listening_elsewhere, ray_folders, wait_for
 
@@ -217,9 +219,39 @@ def test_a_cell_that_does_not_listen_is_killed_after_the_grace_period_alone(tmp_
     assert "the time is up: running cells finish their step and save, 2 s at most" in errors
 
 
+def test_a_second_run_on_one_ledger_is_told_which_process_holds_it(tmp_path):
+    with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "slow"}) as first:
+        wait_for(lambda: checkpoints(tmp_path), "the first cell to be under way")
+        with started(tmp_path, "inline", {}) as second:
+            output, errors = second.communicate(timeout=PATIENCE)
+        assert (second.returncode, output) == (Exit.NOT_READY, "")
+        assert f"another run (process {first.pid}) is writing to the ledger {tmp_path / 'runs'}. Wait until it ends, stop it, or" in errors
+        assert done_files(tmp_path) == []
+        first.send_signal(signal.SIGTERM)
+        first.communicate(timeout=PATIENCE)
+    assert first.returncode == Exit.TERMINATED
+
+
 def test_a_run_with_a_failed_cell_says_so_and_still_reports(tmp_path):
     with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "raises"}) as driver:
         output, errors = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == Exit.INCOMPLETE
     assert output.startswith("3 of 4 cells done, 1 failed, the same command tries again what is not done; report: ")
     assert "mambair-sr-x2.no-conv · seed 0: failed, ValueError: this cell is broken" in errors
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_three_kills_of_real_cells_lose_nothing(tmp_path):
+    """The driver twice and a process that makes batches; tests/test_random_kills.py has thirty."""
+    sets, toll, chance = killing.small_sets(tmp_path / "pictures"), killing.Toll(), random.Random(1)  # noqa: S311 - to be drawn again
+    whole, folder = tmp_path / "undisturbed", tmp_path / "killed"
+    driver = killing.Setting(("--launcher", "inline"), {"driver": ("writing", "recording", "clearing")})
+    loader = killing.Setting(("--launcher", "inline"), {"loader": ("training",)})
+    for place in (whole, folder):
+        place.mkdir()
+    killing.finish(whole, sets, driver, killing.Toll())
+    killing.struck(folder, sets, driver, 2, chance, toll)
+    killing.struck(folder, sets, loader, 1, chance, toll)
+    killing.finish(folder, sets, driver, toll)
+    assert toll.kills.total() == 3
+    killing.assert_as_undisturbed(folder, whole, toll)

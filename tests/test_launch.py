@@ -16,12 +16,12 @@ from PIL import Image
 from processes import alive, command_line, descendants, ray_folders
 
 from suite import attempt as attempt_module
-from suite import launch
+from suite import cluster, launch
 from suite.attempt import attempt
 from suite.cell import CellContext, Progress
 from suite.errors import Exit, SuiteError
 from suite.execute import How, execute
-from suite.ledger import Ledger
+from suite.ledger import LOCK, Ledger, take_lock
 from suite.record import Record
 from suite.stop import Stop
 
@@ -92,6 +92,21 @@ def test_threads_are_held_in_this_process(tmp_path):
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_cell_waits_for_another_process_that_still_works_on_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(attempt_module, "OTHERS_SECONDS", 0.2)
+    monkeypatch.setattr(attempt_module, "SECONDS_BETWEEN_PROGRESS", 0.1)
+    with (tmp_path / LOCK).open("a+") as other:
+        assert take_lock(other) is None
+        first, *waits, last = attempt(spec("m"), context(tmp_path), fake_cells.CELL)
+        assert {event.note for event in waits} == {f"waiting for process {os.getpid()}, which still works on it"}
+        assert last.status == "failed"
+        assert "it may belong to a run that was killed. Stop it" in last.error
+        events = attempt(spec("m"), context(tmp_path), fake_cells.CELL)
+        assert next(events) == first
+        assert next(events).note
+    assert list(events)[-1].status == "done"
 
 
 # Launchers
@@ -197,7 +212,7 @@ def test_ray_that_does_not_start_is_an_error_with_the_reason(tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_an_address_where_no_ray_answers_is_an_error_in_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(launch, "JOIN_SECONDS", 3.0)
+    monkeypatch.setattr(cluster, "JOIN_SECONDS", 3.0)
     with pytest.raises(SuiteError, match="nothing there answered"):
         list(launch.run(jobs(tmp_path, "ray", [spec("m")]), "ray", Stop(), address="127.0.0.1:9"))
     with pytest.raises(SuiteError, match="cannot stream"):
@@ -219,7 +234,7 @@ def test_an_address_where_no_ray_answers_is_an_error_in_time(tmp_path, monkeypat
     ],
 )
 def test_the_cause_is_found_in_what_ray_prints(traceback, cause):
-    assert launch._cause(traceback) == cause
+    assert cluster._cause(traceback) == cause
 
 
 def test_a_job_that_no_machine_can_take_is_an_error_and_not_a_wait(tmp_path):
@@ -228,9 +243,9 @@ def test_a_job_that_no_machine_can_take_is_an_error_and_not_a_wait(tmp_path):
         def nodes():
             return [{"Alive": True, "Resources": {"CPU": 2.0}}, {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}]
 
-    launch._check_room(Cluster, jobs(tmp_path, "ray", [spec("m")]))
+    cluster.check_room(Cluster, jobs(tmp_path, "ray", [spec("m")]))
     with pytest.raises(SuiteError, match="needs 1 CPUs and 1 GPUs on one machine, and Ray has: 2 CPUs, 0 GPUs"):
-        launch._check_room(Cluster, jobs(tmp_path, "ray", [spec("m", device="cuda")]))
+        cluster.check_room(Cluster, jobs(tmp_path, "ray", [spec("m", device="cuda")]))
 
 
 def test_workers_of_a_cell_need_room_at_the_same_time(tmp_path):
@@ -243,23 +258,23 @@ def test_workers_of_a_cell_need_room_at_the_same_time(tmp_path):
         of = spec("m", device=device)
         return launch.Job(of, dataclasses.replace(context(tmp_path, "ray"), threads=2, **fields))
 
-    launch._check_room(Cluster, [shared(workers=3)])  # 2 and 1
-    assert launch._needs(shared(workers=3)) == (0, 0)
-    assert launch._at_once(Cluster, [shared(workers=3)] * 5) == 1
+    cluster.check_room(Cluster, [shared(workers=3)])  # 2 and 1
+    assert cluster.needs(shared(workers=3)) == (0, 0)
+    assert cluster.at_once(Cluster, [shared(workers=3)] * 5) == 1
     with pytest.raises(SuiteError, match="room for 4 workers of 2 CPUs and 0 GPUs each, and Ray has: 5 CPUs, 4 GPUs; 3 CPUs, 0 GPUs"):
-        launch._check_room(Cluster, [shared(workers=4)])
-    launch._check_room(Cluster, [shared("cuda", workers=2, gpus=2)])
+        cluster.check_room(Cluster, [shared(workers=4)])
+    cluster.check_room(Cluster, [shared("cuda", workers=2, gpus=2)])
     with pytest.raises(SuiteError, match="room for 3 workers of 2 CPUs and 1 GPUs"):
-        launch._check_room(Cluster, [shared("cuda", workers=3, gpus=1)])
+        cluster.check_room(Cluster, [shared("cuda", workers=3, gpus=1)])
 
 
 def test_folders_of_killed_runs_are_removed_and_those_in_use_are_not(monkeypatch):
     with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as base:
-        monkeypatch.setattr(launch, "Path", lambda text: Path(base) if text == "/tmp" else Path(text))  # noqa: S108
-        left = Path(base) / f"{launch.FOLDER_PREFIX}left"
+        monkeypatch.setattr(cluster, "Path", lambda text: Path(base) if text == "/tmp" else Path(text))  # noqa: S108
+        left = Path(base) / f"{cluster.FOLDER_PREFIX}left"
         left.mkdir()
         (left / ".lock").write_text("1")
-        with launch._temporary_folder() as first, launch._temporary_folder() as second:
+        with cluster._temporary_folder() as first, cluster._temporary_folder() as second:
             assert not left.exists()
             assert first.is_dir()
             assert second.is_dir()
@@ -289,11 +304,32 @@ def test_a_run_records_failures_goes_on_and_tries_again(tmp_path, monkeypatch):
     assert execute(specs, ledger, how).skipped == 3
 
 
+def test_checkpoints_that_a_killed_run_left_of_a_cell_that_is_done_are_removed(tmp_path):
+    ledger, of = Ledger(tmp_path / "runs"), spec("m")
+    ledger.add(fake_cells.record(of))
+    stored = tmp_path / "storage" / of.fingerprint / "checkpoint_1"
+    for folder in (ledger.work_folder(of.fingerprint), stored):
+        folder.mkdir(parents=True)
+        (folder / "checkpoint.pt").touch()
+    how = How("inline", 1, "a test", cell=fake_cells.CELL, storage=str(tmp_path / "storage"))
+    assert execute([of], ledger, how).skipped == 1
+    assert list(ledger.work.iterdir()) == list((tmp_path / "storage").iterdir()) == []
+
+
+def test_checkpoints_that_cannot_be_removed_are_told_and_cost_no_cell(tmp_path, capsys):
+    how = How("inline", 1, "a test", cell=fake_cells.CELL, storage="nowhere://x")
+    assert execute([spec("first"), spec("second")], Ledger(tmp_path / "runs"), how).done == 2
+    assert "in nowhere://x cannot be removed now" in capsys.readouterr().err
+
+
 def test_a_run_that_would_not_fit_the_disk_does_not_start(tmp_path):
     how = How("inline", 1, "a test", disk_mib=1e12, cell=fake_cells.CELL)
     with pytest.raises(SuiteError, match="MiB free") as caught:
         execute([spec("m")], Ledger(tmp_path / "runs"), how)
     assert caught.value.exit is Exit.NOT_READY
+    how = How("inline", 1, "a test", cell=fake_cells.CELL, storage=str(tmp_path / "storage"), storage_mib=1e12)
+    with pytest.raises(SuiteError, match="or use another folder with --storage PATH"):
+        execute([spec("m")], Ledger(tmp_path / "runs"), how)
 
 
 def test_a_record_that_cannot_be_written_stops_the_run_and_keeps_the_checkpoint(tmp_path, monkeypatch):

@@ -1,9 +1,11 @@
 """The ledger: nothing torn, nothing overwritten, nothing lost."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from fake_cells import record, spec
@@ -109,12 +111,14 @@ def test_a_folder_that_cannot_be_written_is_found_before_work(tmp_path):
 def test_half_written_files_are_ignored_and_cleared_by_the_next_run(ledger):
     made = record(SPEC)
     ledger.add(made)
-    torn = ledger.folder / f"{ledger_module.TEMPORARY}torn"
-    torn.write_text('{"schema_version": 1, "fing')
+    torn = [folder / f"{ledger_module.TEMPORARY}torn" for folder in (ledger.folder, ledger.work, ledger.weights)]
+    for path in torn:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('{"schema_version": 1, "fing')
     (ledger.folder / "notes.txt").write_text("not ours")
     assert list(ledger.records()) == [made]
     with ledger.locked():
-        assert not torn.exists()
+        assert not any(path.exists() for path in torn)
     assert (ledger.folder / "notes.txt").exists()
 
 
@@ -160,6 +164,20 @@ def test_one_run_at_a_time(ledger):
         holder.kill()
     with ledger.locked():  # a killed run holds nothing
         pass
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks")
+def test_a_process_that_the_holder_forked_does_not_hold_the_lock(ledger):
+    fork = multiprocessing.get_context("fork")
+    begun = fork.Event()
+    with ledger.locked():  # as those that make batches, which live on for some seconds where their parent is killed
+        forked = fork.Process(target=lambda: (begun.set(), time.sleep(60)), daemon=True)
+        forked.start()
+        assert begun.wait(60)
+    with ledger.locked():
+        assert forked.is_alive()
+    forked.kill()
+    forked.join()
 
 
 def test_the_work_folder_goes_when_the_cell_is_done(ledger):

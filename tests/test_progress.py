@@ -68,6 +68,23 @@ def drawn(view, width=120):
     return console.file.getvalue()
 
 
+def test_news_are_seen_at_once_and_once(board):
+    stream, now = io.StringIO(), Clock()
+    waits = Progress(FIRST, "starting", 0, 300, note="waiting for process 7")
+    with PlainView(board, stream, now) as view:
+        for event in (Progress(FIRST, "starting", 0, 300), waits, waits, Progress(FIRST, "starting", 0, 300), TRAINING):
+            view.show(event)
+    assert [line.partition("first · seed 0: ")[2].partition(", iteration")[0] for line in stream.getvalue().splitlines()] == [
+        "starting",
+        "starting, waiting for process 7",
+        "training",
+    ]
+    stream = io.StringIO()
+    with LiveView(board, stream) as view:
+        view.show(waits)
+        assert "first · seed 0: waiting for process 7" in stream.getvalue()
+
+
 def test_the_table_shows_running_cells_first_and_names_errors(board):
     view = LiveView(board, io.StringIO())
     view.show(FAILED)

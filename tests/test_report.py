@@ -1,5 +1,6 @@
 """The page, read as HTML: what stands in which cell, that nothing is requested, that nothing breaks out of its place."""
 
+import os
 import re
 import subprocess
 import sys
@@ -117,13 +118,8 @@ def test_quick_budget_is_shown_apart_and_never_compared():
     assert "Re-trained at quick budget" in head
     assert "test set photos; width 16, depth ÷3; 300 iterations; 1 seed" in head
     assert "All 11 cells done, quick budget, 1 seed." in root.text
-    assert [count.text for count in root.all(class_="count")] == [
-        "1",
-        "6",
-        "39",
-        "1138",
-        "1",
-    ]  # five costs deviate, 5 + 18 qualities; one record without a metric
+    # five costs deviate, 5 + 18 qualities; one record without a metric
+    assert [count.text for count in root.all(class_="count")] == ["1", "6", "39", "1138", "1"]
 
 
 def test_costs_compare_at_any_budget_and_the_finding_computes_its_numbers():
@@ -321,7 +317,12 @@ def test_the_same_records_give_the_same_file_replaced_whole(tmp_path):
     first = path.read_bytes()
     assert path == tmp_path / "html" / "index.html"
     assert report.render(iter(made.quick_grid()), tmp_path / "html").read_bytes() == first
+    ours, gone = (tmp_path / "html" / f".index-{process}-x.html" for process in (os.getpid(), 2**22 + 1))
+    for left in (ours, gone):
+        left.touch()  # half written, by a process that lives and by one that was killed
     report.render([], tmp_path / "html")
+    assert (ours.exists(), gone.exists()) == (True, False)
+    ours.unlink()
     assert path.read_bytes() != first
     assert [entry.name for entry in path.parent.iterdir()] == ["index.html"]
 

@@ -19,7 +19,7 @@ import synthetic_records as made
 import torch
 from PIL import Image
 
-from suite import checkpoint, cli, csv_text, launch, report
+from suite import checkpoint, cli, cluster, csv_text, report
 from suite.data.cards import Layout
 from suite.data.locate import file_pairs
 from suite.data.mat73 import array, cells
@@ -314,8 +314,8 @@ def test_a_ray_of_one_s_own_listens_on_the_loopback_interface_alone(monkeypatch)
         monkeypatch.setenv(name, "")  # given back after the test
         monkeypatch.delenv(name)
     monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")
-    launch._import_ray(local=True)
-    with launch._own_ray(ray, 1, False):
+    cluster.import_ray(local=True)
+    with cluster.own_ray(ray, 1, False):
         pass
     assert (asked["address"], asked["_node_ip_address"], asked["include_dashboard"]) == ("local", "127.0.0.1", False)
     assert os.environ["RAY_AUTH_MODE"] == "token"

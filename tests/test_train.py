@@ -1,5 +1,7 @@
 """Training stops and goes on without a trace, guards against NaN, and keeps test images out of sight."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from suite.protocols import protocol
 from suite.record import Record, dump, load
 from suite.spec import RunSpec
 from suite.tasks import TASKS, task
+from suite.tracking import Tracker
 from suite.train import begin, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -134,6 +137,30 @@ def test_a_cell_ends_in_a_complete_record(spec, tmp_path):
     assert len(record.crops) == 2
     assert len(record.provenance.data_checksums) == 3
     assert load(dump(record), origin="the test") == record
+
+
+class Kill(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("at", [3, 6])
+def test_a_kill_between_a_checkpoint_and_its_line_costs_no_line(spec, tmp_path, monkeypatch, at):
+    of, where = spec.model_copy(update={"iterations": 6}), context(tmp_path)
+    tell = Tracker.point
+
+    def killed(self, iteration, scalars):
+        if iteration == at:
+            raise Kill
+        tell(self, iteration, scalars)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "point", killed)
+        with pytest.raises(Kill):
+            list(run_cell(of, where))
+    assert list(run_cell(of, where))[-1].status == "done"
+    lines = [json.loads(line) for line in (tmp_path / "logs" / f"{of.fingerprint}.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
+    assert [line["iteration"] for line in lines if line.get("event") == "images"] == [1, 2, 3, 4, 5, 6]
 
 
 def test_two_runs_of_a_cell_give_equal_numbers(spec, tmp_path):

@@ -13,10 +13,10 @@ from pathlib import Path
 import fake_cells
 import pytest
 import torch
-from processes import PATIENCE, command_line, descendants, parent_of
+from processes import PATIENCE, command_line, descendants, listening_elsewhere, parent_of
 from small_pictures import write_splits
 
-from suite import checkpoint, launch, losses, train, workers
+from suite import checkpoint, launch, losses, storage, train, workers
 from suite.cell import CellContext, prepared
 from suite.data.sets import load_training
 from suite.errors import Exit
@@ -161,6 +161,7 @@ def test_a_killed_worker_and_a_stop_cost_no_bit(cells, together, tmp_path):
         stream = events([job(tmp_path, of, **where)], stop)
         notes = until(stream, 12)
         assert notes == ["2 workers"]
+        assert listening_elsewhere(descendants(os.getpid())) == []
         kill({max(processes_named("RayTrainWorker"))})
         until(stream, 30)
         StopFlag.of(tmp_path / "work" / of.fingerprint).set()
@@ -171,9 +172,9 @@ def test_a_killed_worker_and_a_stop_cost_no_bit(cells, together, tmp_path):
     assert record.history[-1].validation
     assert min(iterations) > 12
     assert list((tmp_path / "storage" / of.fingerprint).glob("checkpoint_*/checkpoint.pt"))
-    workers.clear(where["storage"], of.fingerprint)
+    storage.clear(where["storage"], {of.fingerprint})
     assert list((tmp_path / "storage").iterdir()) == []
-    workers.clear(where["storage"], of.fingerprint)
+    storage.clear(where["storage"], {of.fingerprint})
 
 
 CLUSTER = """
@@ -236,6 +237,35 @@ def test_an_error_that_would_come_again_ends_the_cell_in_words(cells, tmp_path):
         *_, record = events([job(tmp_path, broken)])
     assert record.status == "failed"
     assert record.error.startswith("SuiteError: the loss became")
+
+
+def test_a_killed_controller_costs_no_bit(cells, together, tmp_path):
+    of = cells["mambair"]
+    with told():
+        stream = events([job(tmp_path, of)])
+        until(stream, 12)
+        kill(processes_named("TrainController"))
+        notes = until(stream, 20)
+        assert notes == ["Ray's controller was lost, and all begin again; 2 workers"]
+        iterations, record = rest(stream)
+    assert_undisturbed(record, tmp_path, of, together["mambair"])
+    assert min(iterations) > 12
+
+
+def test_a_snapshot_of_ray_s_that_a_kill_has_torn_is_mended_aloud(cells, together, tmp_path):
+    of = cells["mambair"]
+    with told():
+        stream = events([job(tmp_path, of)])
+        until(stream, 12)
+        stream.close()  # as a kill: the cell and its workers are gone at once
+        (tmp_path / "work" / of.fingerprint / storage.SNAPSHOT).write_text('{"checkpoint_results": [{"che')
+        stream = events([job(tmp_path, of)])
+        (note,) = until(stream, 1)
+        assert "2 workers Ray's list of checkpoints was torn" in note
+        assert "going on from the newest whole one, checkpoint_" in note
+        iterations, record = rest(stream)
+    assert_undisturbed(record, tmp_path, of, together["mambair"])
+    assert min(iterations) > 1
 
 
 def test_a_lost_worker_is_told_from_an_error():
