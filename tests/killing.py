@@ -21,7 +21,7 @@ from suite.errors import Exit
 from suite.ledger import Ledger
 
 TESTS = Path(__file__).resolve().parent
-AIM_SECONDS = 25.0  # that a state is waited for, before another is aimed at
+AIM_SECONDS = 12.0  # that a state is waited for, before another is aimed at
 LONGEST = {"starting": 3.0, "training": 0.5, "waiting": 0.5}  # seconds until the blow, from when the state is seen
 SHORTEST = 0.03  # of the longest, in the other states
 TRIES = 4  # of the command, to end what was killed

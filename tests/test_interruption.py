@@ -242,16 +242,16 @@ def test_a_run_with_a_failed_cell_says_so_and_still_reports(tmp_path):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_three_kills_of_real_cells_lose_nothing(tmp_path):
-    """The driver twice and a process that makes batches; tests/test_random_kills.py has thirty."""
+    """The driver, a process that makes batches, and the driver again; tests/test_random_kills.py has thirty."""
     sets, toll, chance = killing.small_sets(tmp_path / "pictures"), killing.Toll(), random.Random(1)  # noqa: S311 - to be drawn again
     whole, folder = tmp_path / "undisturbed", tmp_path / "killed"
-    driver = killing.Setting(("--launcher", "inline"), {"driver": ("writing", "recording", "clearing")})
-    loader = killing.Setting(("--launcher", "inline"), {"loader": ("training",)})
+    aims = ({"driver": ("writing",)}, {"loader": ("profiling",)}, {"driver": ("evaluating",)})
+    settings = [killing.Setting(("--launcher", "inline"), aim, only="mambair-sr-x2.no-conv-no-ca") for aim in aims]
     for place in (whole, folder):
         place.mkdir()
-    killing.finish(whole, sets, driver, killing.Toll())
-    killing.struck(folder, sets, driver, 2, chance, toll)
-    killing.struck(folder, sets, loader, 1, chance, toll)
-    killing.finish(folder, sets, driver, toll)
+    killing.finish(whole, sets, settings[0], killing.Toll())
+    for setting in settings:
+        killing.struck(folder, sets, setting, 1, chance, toll)
+    killing.finish(folder, sets, settings[0], toll)
     assert toll.kills.total() == 3
     killing.assert_as_undisturbed(folder, whole, toll)
