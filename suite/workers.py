@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from suite import checkpoint, storage
+from suite import abandoned, checkpoint, storage
 from suite.attempt import SECONDS_BETWEEN_PROGRESS, error_text, limit_threads, thread_environment
 from suite.cell import CellContext, Data, Progress, prepared, training_progress
 from suite.data.sets import load_pairs, load_training
@@ -45,6 +45,7 @@ LIVES = 2  # of the process that leads them; the second time the cell has failed
 KEPT = 2  # checkpoints: the last, and the one before while the last is being written
 PATIENCE_SECONDS = 4 * 3600  # that workers wait for one another: the first alone validates, others lose nothing but time
 POLL_SECONDS = 0.5
+SECONDS_BETWEEN_LOOKS = 5.0
 PEERS = ("gloo", "NCCL", "Connection closed by", "Connection reset by")  # in the errors of those that lost another worker
 ADVICE = "Give a folder that every machine has (--storage PATH), or a URI that pyarrow opens, such as s3://bucket/folder."
 
@@ -107,12 +108,16 @@ def train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator
         fit = _Fit(_trainer(Work(spec, context, mailbox, begin), run_config))
         again = ["Ray's controller was lost, and all begin again;"] if life else []
         yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=" ".join([*again, f"{context.workers} workers", *said]))
+        looked = 0.0
         while fit.under_way(POLL_SECONDS):
             if flag.requested():
                 mailbox.stop.remote()
             progress = ray.get(mailbox.latest.remote())
             if progress is not None:
                 yield progress
+            elif time.monotonic() - looked >= SECONDS_BETWEEN_LOOKS:  # it may wait for room that another, which was killed, left taken
+                looked = time.monotonic()
+                abandoned.give_back()
         if not fit.lost():
             break
     refusal = ray.get(mailbox.refusal.remote())

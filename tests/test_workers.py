@@ -252,6 +252,17 @@ def test_a_killed_controller_costs_no_bit(cells, together, tmp_path):
     assert min(iterations) > 12
 
 
+def test_a_killed_cell_gets_its_room_back_and_costs_no_bit(cells, together, tmp_path):
+    of = cells["mambair"]
+    with told():
+        stream = events([job(tmp_path, of)])
+        until(stream, 12)
+        kill(processes_named(f"ray::cell-{of.fingerprint}"))
+        iterations, record = rest(stream)
+    assert_undisturbed(record, tmp_path, of, together["mambair"])
+    assert min(iterations) > 1
+
+
 def test_a_snapshot_of_ray_s_that_a_kill_has_torn_is_mended_aloud(cells, together, tmp_path):
     of = cells["mambair"]
     with told():
