@@ -245,18 +245,21 @@ class Count:
         return own, ""
 
 
-def count_of(record: Record, grid: str) -> Count:
-    """The cost that the record of a trained network holds."""
+def count_of(record: Record) -> Count:
+    """The cost that the record of a trained network holds; to count it again takes no training."""
     if record.cost is None:
         raise ValueError(f"the record {record.fingerprint} holds no cost")
-    return Count(record, record.cost.input_size, {}, origin_of([record], regenerate(grid, [record])))
+    return Count(record, record.cost.input_size, {}, origin_of([record], _count_again(record.spec.model, record.cost.input_size)))
+
+
+def _count_again(model: str, size: tuple[int, int]) -> str:
+    return f"python -m suite profile {shlex.quote(model)} --size {size[0]}x{size[1]}"
 
 
 def profile_count(profile: ProfileRecord) -> Count:
     """The cost that a profile holds."""
     if profile.cost is None:
         raise ValueError(f"the profile {profile.fingerprint} holds no cost")
-    height, width = profile.spec.input_size
     made = [profile.provenance] if profile.provenance else []
     origin = Origin(
         fingerprints=(profile.fingerprint,),
@@ -265,7 +268,7 @@ def profile_count(profile: ProfileRecord) -> Count:
         machine=(),  # a cost depends on none
         commit=_distinct(p.commit + (" with uncommitted changes" if p.dirty else "") for p in made),
         backend=(),
-        command=f"python -m suite profile {shlex.quote(profile.spec.model)} --size {height}x{width}",
+        command=_count_again(profile.spec.model, profile.spec.input_size),
     )
     return Count(profile, profile.spec.input_size, profile.cost.conventions, origin)
 

@@ -227,7 +227,7 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple
 def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Record, ...]]) -> Cell:
     """The cell of a cost, without its published value; a failed record may still carry the cost."""
     row, grid = line.row, line.home.grid
-    counted = [*(count_of(r, grid) for records in runs.values() for r in records if r.cost), *map(profile_count, line.profiles)]
+    counted = [*(count_of(r) for records in runs.values() for r in records if r.cost), *map(profile_count, line.profiles)]
     wanted = cost_input(line.home, row, column)
     fitting = [count for count in counted if wanted in (None, count.input_size)]
     if not fitting:
