@@ -222,13 +222,12 @@ def assert_as_undisturbed(folder, reference, toll):
 
 
 def tables(folder):
-    """The lines of the final tables, without when and how numbers were made; a cost's command is that of the seed that ended last."""
+    """The lines of the final tables, without when and how numbers were made."""
     assert cli.main(["report", "--ledger", str(folder / "runs"), "--format", "json", "--out", str(folder / "tables")]) == 0
     document = json.loads((folder / "tables" / "tables.json").read_text())
     for table in document["tables"]:
         for row in table["rows"]:
             for cell in row["cells"].values():
-                del cell["command"]
                 if cell["measured"]:
                     del cell["measured"]["origin"]
     return json.dumps(document, indent=1).splitlines()
