@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -18,6 +19,7 @@ from suite import stats
 from suite.baselines import BASELINES
 from suite.measured import (
     Cell,
+    Count,
     Measured,
     Status,
     command,
@@ -110,7 +112,8 @@ def _table(paper: Paper, published: PublishedTable, records: Sequence[Record], p
     marks, footnotes = _footnotes(published)
     columns, cells = [], []
     for column in published.columns:
-        filled = [_published_cell(line, column) for line in lines]
+        size = _common_size(lines) if column.kind == "cost" and column.metric == "macs" else None
+        filled = [_published_cell(line, column, size) for line in lines]
         columns.append(_published_column(column, filled, marks))
         cells.append(filled)
     for column, setting in _retrained_columns(published, lines):
@@ -185,7 +188,19 @@ def _published_column(column: PublishedColumn, cells: Sequence[Cell], marks: Map
     )
 
 
-def _published_cell(line: _Line, column: PublishedColumn) -> Cell:
+def _counts(line: _Line, runs: Mapping[str, tuple[Record, ...]]) -> list[Count]:
+    return [*(count_of(r) for records in runs.values() for r in records if r.cost), *map(profile_count, line.profiles)]
+
+
+def _common_size(lines: Sequence[_Line]) -> tuple[int, int] | None:
+    """The input at which most rows were counted, of such the smallest: rows of a column compare at one size alone."""
+    rows = [{count.input_size for count in _counts(line, line.runs)} for line in lines]
+    have = Counter(size for sizes in rows for size in sizes)
+    return min(have, key=lambda size: (-have[size], size), default=None)
+
+
+def _published_cell(line: _Line, column: PublishedColumn, size: tuple[int, int] | None = None) -> Cell:
+    """The cell of a published column; `size` is the input of a cost where the table names none."""
     published = line.row.cells.get(column.key)
     if column.kind == "mark":
         return Cell(published)
@@ -193,7 +208,7 @@ def _published_cell(line: _Line, column: PublishedColumn) -> Cell:
         return Cell(published, status=Status.PUBLISHED, reason="a baseline that only the paper measured")
     task = line.row.task or column.task or line.home.task
     runs = {key: records for key, records in line.runs.items() if records[0].spec.task == task}
-    cell = _cost_cell(line, column, runs) if column.kind == "cost" else _quality_cell(line, column, runs)
+    cell = _cost_cell(line, column, runs, size) if column.kind == "cost" else _quality_cell(line, column, runs)
     cell = replace(cell, published=published)
     if cell.measured is None or published is None or column.tolerance is None:
         return cell if published is not None or cell.status == Status.UNAVAILABLE else replace(cell, status=None)
@@ -224,11 +239,11 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple
     return Cell(status=Status.PUBLISHED, reason="not run", command=command(grid, row.model or "", task))
 
 
-def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Record, ...]]) -> Cell:
+def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Record, ...]], common: tuple[int, int] | None) -> Cell:
     """The cell of a cost, without its published value; a failed record may still carry the cost."""
     row, grid = line.row, line.home.grid
-    counted = [*(count_of(r) for records in runs.values() for r in records if r.cost), *map(profile_count, line.profiles)]
-    wanted = cost_input(line.home, row, column)
+    counted = _counts(line, runs)
+    wanted = cost_input(line.home, row, column) or common
     fitting = [count for count in counted if wanted in (None, count.input_size)]
     if not fitting:
         size = f" --size {wanted[0]}x{wanted[1]}" if wanted else ""

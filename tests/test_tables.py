@@ -127,3 +127,15 @@ def test_a_table_may_say_what_keeps_every_run_from_being_compared():
     assert obstacle(spec, column, table.model_copy(update={"unlike": ""})) == ""
     gan = spec.model_copy(update={"loss": "l1+perceptual+gan", "discriminator_lr": 1e-4})
     assert obstacle(gan, column, table) == ""
+
+
+def test_a_column_without_a_printed_size_holds_costs_of_one_input_alone():
+    models = ("mambair-sr-x2", "mambair-sr-x2.no-conv", "mambair-sr-x2.no-conv-no-ca", "mambair-sr-x2.mlp")
+    small = [made.profile(model, (64, 64), macs=110e9 - place * 1e9) for place, model in enumerate(models)]
+    large = [made.profile(model, (360, 640), macs=6000e9) for model in models[:2]]
+    table = table_of("mambair-1", [], [*small[:2], *large, *small[2:]])
+    column = next(index for index, column in enumerate(table.columns) if column.metric == "macs")
+    assert table.columns[column].detail == "input 64×64"
+    assert [row.cells[column].measured.estimate.mean for row in table.rows] == [110.0, 109.0, 108.0, 107.0]
+    partly = table_of("mambair-1", [], [*small[:3], large[0]])
+    assert partly.rows[3].cells[column].measured is None
