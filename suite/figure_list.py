@@ -152,7 +152,7 @@ def network_latency(profiles: Sequence[ProfileRecord]) -> tuple[Figure, ...]:
         if profile.latency:
             groups.setdefault((profile.spec.input_size, profile.spec.device, profile.spec.threads), []).append(profile)
     found = []
-    for ((height, width), device, threads), members in groups.items():
+    for ((height, width), device, threads), members in sorted(groups.items(), key=lambda group: group[0]):
         names, backends = (list(dict.fromkeys(getattr(p.spec, field) for p in members)) for field in ("model", "backend"))
         series = [
             Series(
