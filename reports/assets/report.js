@@ -99,7 +99,7 @@ function makeCards() {
   for (const button of document.querySelectorAll("button[popovertarget]")) {
     const card = document.getElementById(button.getAttribute("popovertarget"));
     if (!card) continue;
-    button.addEventListener("click", () => { setTimeout(() => place(button, card)); });
+    button.addEventListener("click", () => { clearTimeout(waiting); setTimeout(() => place(button, card)); }); // a press decides: no hover opens it again
     button.addEventListener("mouseenter", () => {
       waiting = setTimeout(() => { if (!card.matches(":popover-open")) { card.showPopover(); place(button, card); card.dataset.hovering = "yes"; } }, 250);
     });
