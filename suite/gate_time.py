@@ -79,7 +79,7 @@ def timing(against: str, *, binding: bool, seconds: float = SECONDS) -> Timing:
             commit = old_code.commit_of(file)
             remark = f"{file.name} has changes that are not committed" if old_code.changed(file) else ""
         with old_code.laid_out(commit) as old, machine_alone():
-            note(f"timing the code of {commit[:10]} and this in turn, about {2 * seconds:.0f} s")
+            note(f"timing the code of {commit[:10]} and this in turn, some two minutes")
             cases = judged(old, seconds)
     except SuiteError as error:
         cases = [Timed("time", Verdict.NOT_COMPARABLE, note=str(error))]

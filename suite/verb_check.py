@@ -32,7 +32,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--repeats", type=int, default=4, metavar="N", help="measurements by which --update learns spreads (default: %(default)s)"
     )
-    verb.add_argument("--time", action="store_true", help="also time the code against that of the baseline's commit (a minute); only told")
+    verb.add_argument(
+        "--time", action="store_true", help="also time the code against that of the baseline's commit (two minutes); only told"
+    )
     verb.add_argument("--gate-time", action="store_true", help="as --time, and slower code or more memory ends with 3")
     verb.add_argument("--against", metavar="REV", help="the commit to time against (default: the last that changed results/baseline.json)")
     verb.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")

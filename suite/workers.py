@@ -108,7 +108,7 @@ def train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator
         fit = _Fit(_trainer(Work(spec, context, mailbox, begin), run_config))
         again = ["Ray's controller was lost, and all begin again;"] if life else []
         yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=" ".join([*again, f"{context.workers} workers", *said]))
-        looked = 0.0
+        looked, told = 0.0, ""
         while fit.under_way(POLL_SECONDS):
             if flag.requested():
                 mailbox.stop.remote()
@@ -117,7 +117,10 @@ def train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator
                 yield progress
             elif time.monotonic() - looked >= SECONDS_BETWEEN_LOOKS:  # it may wait for room that another, which was killed, left taken
                 looked = time.monotonic()
-                abandoned.give_back()
+                problem = abandoned.give_back()
+                if problem and not told:
+                    told = problem
+                    yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=problem)
         if not fit.lost():
             break
     refusal = ray.get(mailbox.refusal.remote())
