@@ -111,7 +111,8 @@ def test_closing_ends_the_workers_and_gives_signals_back():
 
 
 ENDLESS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell begins in the background ignores it
 sys.path[:0] = ["tests"]
 from test_loader import Loader, Patches, sampler_of
 for iteration, *_ in Loader(Patches(sampler_of(), range(2)), 0, 10**9, workers=2):
