@@ -17,7 +17,7 @@ import numpy as np
 
 from models.lookup import suggest
 from suite import ensemble, weights
-from suite.data.images import Pixels, encode_png
+from suite.data.images import Pixels, encode_png, three_channels
 from suite.data.resize import imresize
 from suite.data.sets import Pair, PairSource
 from suite.errors import SuiteError
@@ -177,7 +177,7 @@ def _baseline_scored(asked: tuple[Job, PairSource]) -> ImageScore:
 
 def _write(path: Path, image: Pixels) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_png(image if image.shape[2] == 3 else image.repeat(3, axis=2)))
+    path.write_bytes(encode_png(three_channels(image)))
 
 
 def baseline(model: str, scale: int) -> Restorer:
@@ -233,18 +233,14 @@ def crops(pairs: Sequence[Pair], outputs: Sequence[Pixels], scale: int) -> list[
         window = _most_detailed_window(pair.hq, scale)
         enlarged = quantise(pair.lq).repeat(scale, axis=0).repeat(scale, axis=1)
         shown = (enlarged[window], output[window], pair.hq[window])
-        low, restored, target = (base64.b64encode(encode_png(_colour(part))).decode("ascii") for part in shown)
+        low, restored, target = (base64.b64encode(encode_png(np.ascontiguousarray(three_channels(part)))).decode("ascii") for part in shown)
         made.append(Crop(image=pair.name, input_png=low, output_png=restored, target_png=target))
     return made
 
 
-def _colour(image: Pixels) -> Pixels:
-    return np.ascontiguousarray(image if image.shape[2] == 3 else image.repeat(3, axis=2))
-
-
 def _most_detailed_window(target: Pixels, scale: int) -> tuple[slice, slice]:
     """The CROP_SIDE window, on a grid of its half, whose luma varies most; the same for every model."""
-    y = luma(_colour(target))
+    y = luma(three_channels(target))
     side = [min(CROP_SIDE, length // scale * scale) for length in y.shape]
     step = [max(scale, length // 2 // scale * scale) for length in side]
     corners = [(top, left) for top in range(0, y.shape[0] - side[0] + 1, step[0]) for left in range(0, y.shape[1] - side[1] + 1, step[1])]

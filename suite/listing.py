@@ -119,9 +119,17 @@ def baselines() -> list[Row]:
 
 def protocols() -> list[Row]:
     """How quality numbers are made."""
-    from suite.protocols import PROTOCOLS
+    from suite.protocols import PROTOCOLS, protocol
 
-    return [{"name": key, "metrics": ", ".join(row.metrics), "what": row.statement} for key, row in PROTOCOLS.items()]
+    return [
+        {
+            "name": key,
+            "replaced by": "" if protocol(row.name) is row else protocol(row.name).key,
+            "metrics": ", ".join(row.metrics),
+            "what": row.statement,
+        }
+        for key, row in PROTOCOLS.items()
+    ]
 
 
 def datasets() -> list[Row]:

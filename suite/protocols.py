@@ -4,9 +4,10 @@ The same two images score differently by channel, rounding of Y, crop and SSIM v
 nothing. A row never changes its meaning: raise `version`, add a line to `changes`, and keep the old row, so that old records
 become "not comparable" instead of wrong. The channel is part of a metric's name (`PSNR-Y`).
 
-A row also fixes what the test images are where a benchmark leaves it open: the order in which colour noise is drawn, and how
-the low-resolution image is made. Sources: BasicSR's metrics, the MATLAB and Python evaluation scripts that the papers' code
-comes with, and the NTIRE challenges' rules, as facts; the code is ours.
+A row also fixes what the test images are where a benchmark leaves it open: the order in which colour noise is drawn, how the
+low-resolution image is made, and what a grey file is. A grey file holds one channel (suite.data.images.read_stored); a file of three
+equal channels is a colour file, as in the scripts, which count channels. Sources: BasicSR's metrics, the MATLAB and Python evaluation
+scripts that the papers' code comes with, and the NTIRE challenges' rules, as facts; the code is ours.
 """
 
 from __future__ import annotations
@@ -64,9 +65,6 @@ METRICS: Mapping[str, Metric] = _metrics(
     Metric("NIMA", "higher", "", 3, "pyiqa", reference=False),
 )
 
-ON: Mapping[str, str] = MappingProxyType(
-    {"RGB": "all three channels of RGB", "grey": "the grey image (of colour, as OpenCV reads it: BT.601, full range, rounded)"}
-)
 SSIM_WINDOWS: Mapping[str, str] = MappingProxyType(
     {
         "gaussian-11-valid": "11x11 Gaussian window, sigma 1.5, valid region",
@@ -91,6 +89,10 @@ class Protocol:
     noise: Literal["", "bgr", "rgb"] = ""  # order in which colour noise is drawn for testing
     lowres: Literal["uint8", "float-y"] = "uint8"  # float-y: made in floating point from the 8-bit Y plane alone
     tiling: Literal["whole"] = "whole"
+    # repeat: a grey file is three equal channels, as BasicSR reads it; plane: it is compared as it is, as MATLAB scripts do. Under a
+    # protocol of the grey image it also says how colour is made grey: in full range, or by MATLAB's rgb2ycbcr.
+    grey: Literal["repeat", "plane"] = "repeat"
+    published: str = ""  # which published numbers it gives, or does not, where that is easily mistaken
 
     @property
     def key(self) -> str:
@@ -116,6 +118,7 @@ class Protocol:
             f"Output {bits}, whole image without tiling",
             f"PSNR (peak {peak}, at most {PSNR_CAP:g} dB) and SSIM ({SSIM_WINDOWS[self.ssim]}{mean}) on {self._on}",
             self._border,
+            self._grey_file,
         ]
         if self.perceptual:
             parts.append(f"{' and '.join(self.perceptual)} (v0.1) on the whole RGB image, nothing left out")
@@ -124,25 +127,40 @@ class Protocol:
             parts.append(f"test noise drawn in {order} order, by numpy's legacy generator seeded with 0 for each image, not clipped")
         if self.lowres == "float-y":
             parts.append("the low-resolution image made in floating point from that plane alone, colour not compared")
+        if self.published:
+            parts.append(self.published)
         return "; ".join(parts) + "."
 
     @property
     def summary(self) -> str:
         """What tells the row from others, in a few words."""
         y = {"none": "float Y", "uint8": "rounded Y"}[self.y_rounding]
-        words = [y if self.channel == "Y" else self.channel]
+        greys = {"repeat": "grey", "plane": "grey by rgb2ycbcr"}
+        words = [{"Y": y, "grey": greys[self.grey]}.get(self.channel, self.channel)]
         words.append("crop = scale" if self.crop == "scale" else f"crop {self.crop}")
         words += ["not rounded"] if self.quantise == "none" else []
         words += ["SSIM of the volume"] if self.ssim == "volume-11" else []
         words += [f"noise in {self.noise.upper()} order"] if self.noise else []
+        words += ["grey files as they are"] if self.channel == "Y" and self.grey == "plane" else []
         return ", ".join(words)
 
     @property
     def _on(self) -> str:
-        if self.channel != "Y":
-            return ON[self.channel]
         rounded = "rounded to 8 bit as MATLAB's rgb2ycbcr does"
+        if self.channel == "RGB":
+            return "all three channels of RGB"
+        if self.channel == "grey":
+            made = f"BT.601 Y, 16 to 235, {rounded}" if self.grey == "plane" else "BT.601, full range, in integers of 14 bit, rounded"
+            return f"the grey image (of a colour file: {made})"
         return f"BT.601 Y (16 to 235), {rounded if self.y_rounding == 'uint8' else 'kept in floating point'}"
+
+    @property
+    def _grey_file(self) -> str:
+        if self.channel == "grey":
+            return "of a grey file, its plane as it is"
+        if self.grey == "plane":
+            return "of a grey file, its plane as it is (0 to 255), as MATLAB scripts take it"
+        return "a grey file taken for three equal channels"
 
     @property
     def _border(self) -> str:
@@ -154,6 +172,10 @@ class Protocol:
     def border(self, scale: int) -> int:
         """Pixels left out at each side for a task of `scale`."""
         return scale if self.crop == "scale" else self.crop
+
+
+# Of version 2 of the protocols that follow MATLAB's scripts.
+_PLANE = "2: a grey file's plane as it is; version 1 repeated it in RGB, whose Y spans 219 levels: 20 log10(255 / 219) = 1.32 dB more"
 
 
 def _rows(*protocols: Protocol) -> Mapping[str, Protocol]:
@@ -177,6 +199,15 @@ PROTOCOLS: Mapping[str, Protocol] = _rows(
         y_rounding="uint8",
     ),
     Protocol(
+        "sr-y-rounded",
+        2,
+        ("1: as sr-y@1, but Y rounded, as MATLAB scripts of super-resolution papers do", _PLANE),
+        channel="Y",
+        crop="scale",
+        y_rounding="uint8",
+        grey="plane",
+    ),
+    Protocol(
         "sr-y-plane",
         1,
         ("1: the older way: Y alone is made smaller and restored; the published bicubic rows were made so",),
@@ -184,6 +215,16 @@ PROTOCOLS: Mapping[str, Protocol] = _rows(
         crop="scale",
         y_rounding="uint8",
         lowres="float-y",
+    ),
+    Protocol(
+        "sr-y-plane",
+        2,
+        ("1: the older way: Y alone is made smaller and restored; the published bicubic rows were made so", _PLANE),
+        channel="Y",
+        crop="scale",
+        y_rounding="uint8",
+        lowres="float-y",
+        grey="plane",
     ),
     Protocol(
         "gan-sr",
@@ -207,6 +248,14 @@ PROTOCOLS: Mapping[str, Protocol] = _rows(
         ("1: the MATLAB script of deraining papers, whose rgb2ycbcr rounds Y",),
         channel="Y",
         y_rounding="uint8",
+    ),
+    Protocol(
+        "derain-matlab",
+        2,
+        ("1: the MATLAB script of deraining papers, whose rgb2ycbcr rounds Y", _PLANE),
+        channel="Y",
+        y_rounding="uint8",
+        grey="plane",
     ),
     Protocol(
         "derain-y",
@@ -254,6 +303,16 @@ PROTOCOLS: Mapping[str, Protocol] = _rows(
         1,
         ("1: reduction of JPEG artefacts on grey images, as MambaIR's table uses it, without its tiling",),
         channel="grey",
+        published="on colour files about 0.75 dB below the published row of LIVE1's JPEG input (27.77 dB at quality 10): jpeg-matlab gives it",
+    ),
+    Protocol(
+        "jpeg-matlab",
+        1,
+        ("1: as jpeg-grey@1, but colour made grey by MATLAB's rgb2ycbcr before it is compressed, as ARCNN's and DnCNN's tests do",),
+        channel="grey",
+        y_rounding="uint8",
+        grey="plane",
+        published="gives the published row of LIVE1's JPEG input (27.77 dB at quality 10), whose grey images were made so",
     ),
     Protocol(
         "ntire-rgb",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from suite.data.images import encode_png
+from suite.data.images import encode_png, three_channels
 from suite.data.sets import Pair
 from suite.networks import as_float, forward
 from suite.record import ReceptiveField
@@ -54,9 +54,14 @@ def receptive_field(network: RestorationNet, pairs: Sequence[Pair]) -> Receptive
 
 
 def seeded_crops(images: Sequence[np.ndarray], side: int = SIDE) -> np.ndarray:
-    """A square crop of each image `(h, w, C)` at a seeded place, as float32 in 0..1: `(N, side, side, C)`, smaller where an image is."""
+    """A square crop of each image `(h, w, C)` at a seeded place, as float32 in 0..1: `(N, side, side, C)`, smaller where an image is.
+
+    C is 3 where grey images stand beside colour ones.
+    """
     side = min(side, *(length for image in images for length in image.shape[:2]))
     found = []
+    if len({image.shape[2] for image in images}) > 1:
+        images = [three_channels(image) for image in images]
     for number, image in enumerate(images):
         random = np.random.default_rng((SEED, number))
         top, left = (int(random.integers(0, length - side + 1)) for length in image.shape[:2])

@@ -9,12 +9,12 @@ a time, with all of torch's threads, since their memory grows with the image.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from suite import metrics
-from suite.data.images import Pixels, list_images, read_image
+from suite.data.images import Pixels, alike, list_images, read_image, read_stored, three_channels
 from suite.errors import Exit, SuiteError
 from suite.metrics.fidelity import score
 from suite.name_pairs import NamePair, Pairing, lonely, pair
@@ -197,18 +197,35 @@ def _measure_fidelity(scores: Scores, pairs: Sequence[NamePair], request: Reques
 
 
 def _one_pair(one: NamePair, rules: Sequence[Protocol], scale: int | None) -> _Found:
-    output, target = read_image(one.output), read_image(one.target)
-    found = _Found({}, {}, _cut_note(one.name, output, target) if output.shape != target.shape else "")
+    stored = read_stored(one.output), read_stored(one.target)
+    found = _Found({}, {}, _cut_note(one.name, *stored) if stored[0].shape[:2] != stored[1].shape[:2] else "")
     known: dict[tuple[object, ...], dict[str, float]] = {}  # protocols that differ in other things share their PSNR and SSIM
     for rule in rules:
-        same = (rule.fidelity, rule.y_rounding, rule.quantise, rule.border(scale or 1), rule.crop == "scale")
+        # The fields left out have no part in PSNR and SSIM of two given images.
+        plain = replace(rule, name="", version=0, changes=(), published="", perceptual=(), noise="", crop=rule.border(scale or 1))
+        same = (plain, rule.crop == "scale")
         try:
             if same not in known:
+                output, target = _channels(rule, one, *stored)
                 known[same] = score(rule, output, _fitted(rule, output, target, scale), scale or 1)
             found.values[rule.key] = dict(known[same])
         except SuiteError as error:
             found.problems[rule.key] = str(error)
     return found
+
+
+def _channels(rule: Protocol, one: NamePair, output: Pixels, target: Pixels) -> tuple[Pixels, Pixels]:
+    """Both images with the channels that `rule` compares: the target's file decides; SuiteError where the output has no such plane."""
+    if rule.grey == "repeat":
+        return three_channels(output), three_channels(target)
+    fitted = alike(output, target)
+    if fitted is None:
+        raise SuiteError(
+            f"{one.target} is a grey file, whose plane {rule.key} compares as it is, and {one.output} a colour image: nothing says "
+            "which of its planes that is. Store the prediction as a grey file, or choose a protocol that repeats grey files (`list protocols`).",
+            exit=Exit.NOT_READY,
+        )
+    return fitted, target
 
 
 def _fitted(rule: Protocol, output: Pixels, target: Pixels, scale: int | None) -> Pixels:

@@ -122,7 +122,7 @@ _OTHERS = (
         "derain",
         "rain streaks",
         "rain",
-        "derain-matlab@1",
+        "derain-matlab@2",
         "VmambaIR, table 3",
         ("Rain13K",),
         ("Rain100H", "Rain100L", "Test100", "Test1200", "Test2800"),

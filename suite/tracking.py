@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from suite.data.images import three_channels
 from suite.errors import Exit, SuiteError
 from suite.output import note
 from suite.spec import RunSpec
@@ -137,7 +138,7 @@ def strip(pictures: Sequence[np.ndarray], side: int = STRIP_SIDE) -> np.ndarray:
         whole = picture.repeat(factor, axis=0).repeat(factor, axis=1)
         top, left = (max(0, (length - side) // 2) for length in whole.shape[:2])
         part = whole[top : top + side, left : left + side]
-        shown.append(part if part.shape[2] == 3 else part.repeat(3, axis=2))
+        shown.append(three_channels(part))
     rows = min(part.shape[0] for part in shown)
     return np.ascontiguousarray(np.concatenate([part[:rows] for part in shown], axis=1))
 

@@ -104,7 +104,7 @@ def test_only_takes_patterns_and_parts_of_names():
 
 def test_changes_are_parsed_checked_and_followed_through():
     spec = make(only=["vmambair-realsr-x4"], changes={"iterations": "40", "lr": "0.01", "protocol": "sr-y-rounded"})[0]
-    assert (spec.iterations, spec.lr, spec.protocol) == (40, 0.01, "sr-y-rounded@1")
+    assert (spec.iterations, spec.lr, spec.protocol) == (40, 0.01, "sr-y-rounded@2")
     assert spec.milestones == (20, 28)
     assert make(changes={"milestones": "[5, 6]"})[0].milestones == (5, 6)
 

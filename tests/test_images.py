@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from suite.data.images import IMAGE_SUFFIXES, describe, read_grey, read_image
+from suite.data.images import IMAGE_SUFFIXES, describe, read_image, read_stored
 from suite.errors import Exit, SuiteError
 
 RGB = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
@@ -105,7 +105,7 @@ WHAT = {
     "rgb.png": ("RGB", 8, "none", 1, ()),
     "opaque.png": ("RGBA", 8, "opaque", 1, ()),
     "glass.png": ("RGBA", 8, "transparent", 1, ()),
-    "grey.bmp": ("L", 8, "none", 1, ("grey: its plane is repeated in three channels",)),
+    "grey.bmp": ("L", 8, "none", 1, ("grey: one channel, which a protocol repeats in three or takes as it is",)),
     "deep.png": ("I;16", 16, "none", 1, ()),
     "bits.png": ("1", 1, "none", 1, ()),
     "float.tif": ("F", 32, "none", 1, ()),
@@ -183,28 +183,28 @@ def test_a_file_cut_anywhere_is_refused_or_whole(tmp_path_factory, ending, mode,
         np.testing.assert_array_equal(read_image(path), whole)  # only what follows the pixels was cut
 
 
-def opencv_grey(image):
-    red, green, blue = (image[..., channel].astype(int) for channel in range(3))
-    return ((4899 * red + 9617 * green + 1868 * blue + 8192) >> 14).astype(np.uint8)
+GREY_FILES = {
+    "l.png": of("L"),
+    "la.png": of("LA"),
+    "l-key.png": of("L"),
+    "l.jpg": of("L"),
+    "l.bmp": of("L"),
+    "equal.png": of("L").convert("RGB"),
+    "palette.png": of("L").convert("RGB").quantize(256),
+}
 
 
-@given(st.binary(min_size=12, max_size=12))
-def test_grey_is_opencv_s(tmp_path_factory, content):
-    image = np.frombuffer(content, np.uint8).reshape(2, 2, 3)
-    path = tmp_path_factory.getbasetemp() / "grey-rule.png"
-    Image.fromarray(image).save(path)
-    found = read_grey(path)
-    assert (found.shape, found.dtype) == ((2, 2, 1), np.uint8)
-    np.testing.assert_array_equal(found[..., 0], opencv_grey(image))
-
-
-def test_a_grey_file_stays_as_it_is(tmp_path):
-    plane = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    for path, image in ((tmp_path / "l.png", plane), (tmp_path / "rgb.png", np.repeat(plane[..., None], 3, axis=2))):
-        Image.fromarray(image).save(path)
-        np.testing.assert_array_equal(read_grey(path)[..., 0], plane)
-    Image.fromarray(np.full((1, 1, 3), (255, 0, 0), np.uint8)).save(tmp_path / "red.png")
-    assert read_grey(tmp_path / "red.png")[0, 0, 0] == 76  # 0.299 * 255 = 76.245
+@pytest.mark.parametrize("name", GREY_FILES)
+def test_a_grey_file_is_one_of_one_channel_and_no_other(tmp_path, name):
+    path, plane = tmp_path / name, np.asarray(of("L"))[..., None]
+    absent = next(level for level in range(256) if level not in plane)
+    GREY_FILES[name].save(path, **({"transparency": absent} if name == "l-key.png" else {}))
+    stored, whole = read_stored(path), read_image(path)
+    assert stored.shape[2] == (3 if name in ("equal.png", "palette.png") else 1)
+    np.testing.assert_array_equal(np.broadcast_to(stored, whole.shape), whole)
+    if not name.endswith(".jpg"):
+        np.testing.assert_array_equal(stored[..., :1], plane)
+    assert any("grey: one channel" in remark for remark in describe(path).remarks) == (stored.shape[2] == 1)
 
 
 def test_suffixes_are_those_that_can_be_read():

@@ -19,7 +19,7 @@ from suite.parallel import over
 from suite.protocols import PROTOCOLS, PSNR_CAP, protocol
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
-FLOAT_Y, ROUNDED_Y, PLANE_Y = protocol("sr-y@1"), protocol("sr-y-rounded@1"), protocol("sr-y-plane@1")
+FLOAT_Y, ROUNDED_Y, PLANE_Y = protocol("sr-y"), protocol("sr-y-rounded"), protocol("sr-y-plane")
 
 SIDES = st.integers(11, 40)
 
@@ -337,10 +337,28 @@ def test_psnr_of_rgb_is_over_all_values_not_the_mean_of_channels():
 
 
 @pytest.mark.parametrize(
-    ("rgb", "expected"), [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29), ((10, 20, 30), 18), ((7, 7, 7), 7)]
+    ("rgb", "expected"),
+    [
+        ((255, 0, 0), 76),
+        ((0, 255, 0), 150),
+        ((0, 0, 255), 29),
+        ((10, 20, 30), 18),
+        ((7, 7, 7), 7),
+        ((255, 228, 34), 214),  # 213 of a PNG file
+        ((164, 231, 36), 189),  # 188 of a PNG file
+        ((138, 167, 72), 147),  # 148 by cvtColor
+        ((48, 17, 212), 49),  # 48 by both
+    ],
 )
-def test_grey_is_opencv_s(rgb, expected):
+def test_grey_is_what_opencv_reads_of_bmp_files(rgb, expected):
+    """Levels read by OpenCV 4.5.5, 4.8.1, 4.10, 4.14 and 5.0."""
     assert grey(np.array([[rgb]], np.uint8))[0, 0] == expected
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 3))
+def test_grey_is_the_nearest_level(rgb):
+    exact = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
+    assert abs(int(grey(np.array([[rgb]], np.uint8))[0, 0]) - exact) <= 0.5 + 255 * 2**-14
 
 
 @given(st.integers(0, 1000))
@@ -348,7 +366,7 @@ def test_a_grey_image_is_one_whether_it_has_one_channel_or_three(seed):
     planes = [random_image(20, 21, 1, seed=seed + offset) for offset in (0, 1)]
     colours = [plane.repeat(3, axis=2) for plane in planes]
     for row in PROTOCOLS.values():
-        if row.lowres != "float-y":  # there one channel is Y itself
+        if row.grey == "repeat" and row.lowres != "float-y":  # elsewhere one channel is the plane itself: tests/test_grey.py
             assert score(row, *planes, 2) == pytest.approx(score(row, *colours, 2), abs=1e-12)
 
 

@@ -21,6 +21,7 @@ NAMES = {
     "sidd-blocks",
     "sidd-uint8",
     "jpeg-grey",
+    "jpeg-matlab",
     "ntire-rgb",
 }
 
@@ -55,14 +56,20 @@ def test_no_two_rows_state_the_same():
     assert len({row.statement for row in PROTOCOLS.values()}) == len(PROTOCOLS)
 
 
-def test_the_first_rows_state_what_records_already_hold():
+def test_the_first_rows_state_what_records_already_hold_and_what_they_do_with_grey_files():
     common = (
         "Output clamped and rounded to 8 bit, whole image without tiling; PSNR (peak 255, at most 100 dB) and SSIM "
         "(11x11 Gaussian window, sigma 1.5, valid region) on BT.601 Y (16 to 235), {}; "
-        "as many border pixels as the scale left out at each side."
+        "as many border pixels as the scale left out at each side; {}."
     )
-    assert protocol("sr-y@1").statement == common.format("kept in floating point")
-    assert protocol("sr-y-rounded@1").statement == common.format("rounded to 8 bit as MATLAB's rgb2ycbcr does")
+    repeated, plane = (
+        "a grey file taken for three equal channels",
+        "of a grey file, its plane as it is (0 to 255), as MATLAB scripts take it",
+    )
+    rounded = "rounded to 8 bit as MATLAB's rgb2ycbcr does"
+    assert protocol("sr-y@1").statement == common.format("kept in floating point", repeated)
+    assert protocol("sr-y-rounded@1").statement == common.format(rounded, repeated)
+    assert protocol("sr-y-rounded@2").statement == common.format(rounded, plane)
 
 
 @pytest.mark.parametrize(("name", "scale", "border"), [("sr-y", 3, 3), ("gan-sr", 3, 4), ("derain-y", 3, 0), ("ntire-rgb", 2, 2)])

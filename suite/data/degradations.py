@@ -47,6 +47,7 @@ class Degradation:
     # A training crop is this much larger than the patch when it is degraded, so that borders and JPEG blocks vary inside the patch.
     context: float = 1.0
     channels: Literal[1, 3] = 3
+    takes_grey: bool = False  # a row of three channels that makes images of one, too: some protocols leave grey files so
     # Where test images follow a published realisation instead: image, seed, order of the channels that a protocol asks for.
     published: Callable[[Pixels, int, noise.Order], np.ndarray] | None = None
     on_device: OnDevice | None = None  # for training crops, where workers would starve a GPU: distributed as what `apply` makes
@@ -75,7 +76,7 @@ def _blind_on_device(plans: Sequence[blind.Plan], crops: Tensor, sizes: Sequence
 
 
 def _bicubic_row(scale: int) -> Degradation:
-    return Degradation(f"bicubic-x{scale}", scale, random=False, version=1, apply=partial(_bicubic, scale=scale))
+    return Degradation(f"bicubic-x{scale}", scale, random=False, version=1, apply=partial(_bicubic, scale=scale), takes_grey=True)
 
 
 def _noise_row(sigma: int) -> Degradation:
@@ -86,6 +87,7 @@ def _noise_row(sigma: int) -> Degradation:
         version=1,
         apply=partial(noise.gaussian, sigma=sigma),
         published=partial(_published_noise, sigma=sigma),
+        takes_grey=True,
     )
 
 
@@ -114,7 +116,7 @@ DEGRADATIONS: Mapping[str, Degradation] = MappingProxyType(
             ),
             *map(_noise_row, (15, 25, 50)),
             *map(_jpeg_row, (10, 20, 30, 40)),
-            Degradation("rain", 1, random=True, version=1, apply=rain.add_rain),
+            Degradation("rain", 1, random=True, version=1, apply=rain.add_rain, takes_grey=True),
             Degradation("camera-noise", 1, random=True, version=1, apply=noise.camera),
         )
     }

@@ -1,7 +1,7 @@
 """Reading and writing image files: 8-bit RGB in, 8-bit RGB out, nothing converted silently.
 
 What is done to a file that is not plain 8-bit RGB:
-- grey (L): its plane is repeated in three equal channels, which loses nothing;
+- grey (L, LA): `read_image` repeats its plane in three equal channels, which loses nothing; `read_stored` leaves it one channel;
 - palette (P): its colours are looked up; refused if it has transparency;
 - alpha (RGBA, LA, or a colour that stands for transparent): dropped if it is opaque everywhere, else refused, since the background is not
   ours to choose;
@@ -32,6 +32,7 @@ Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 ACCEPTED = "8-bit RGB, grey, palette and opaque RGBA images are read"
 MODES = frozenset({"RGB", "L", "P", "RGBA", "LA"})
+GREY_MODES = frozenset({"L", "LA"})
 BITS = {"1": 1, "I": 32, "F": 32}  # of Pillow's modes; 8 where nothing else is said
 ORIENTATION = 0x0112  # EXIF tag
 ENDINGS = {
@@ -42,9 +43,6 @@ ENDINGS = {
     "BMP": (".bmp",),
     "WEBP": (".webp",),
 }
-
-# OpenCV's grey of 8-bit RGB: 0.299, 0.587 and 0.114 of 2^14, rounded.
-GREY_WEIGHTS, GREY_SHIFT = (4899, 9617, 1868), 14
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,36 @@ class ImageFacts:
 
 def read_image(path: Path) -> Pixels:
     """The image file `path` as uint8 RGB `(H, W, 3)`, upright; SuiteError names the file where it cannot be read as such."""
+    return np.array(_upright(path).convert("RGB"))
+
+
+def read_stored(path: Path) -> Pixels:
+    """As `read_image`, but a grey file, which stores one channel (and perhaps an opaque alpha), is uint8 `(H, W, 1)`."""
+    image = _upright(path)
+    return np.array(image)[..., None] if image.mode == "L" else np.array(image)
+
+
+def three_channels(image: np.ndarray) -> np.ndarray:
+    """`image`, `(H, W, 3)` or `(H, W, 1)`, with three channels: one is repeated."""
+    return image.repeat(3, axis=2) if image.shape[2] == 1 else image
+
+
+def alike(image: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+    """`image` with as many channels as `target`: one repeated in three, or one of three that are equal; None where those differ."""
+    if image.shape[2] == target.shape[2]:
+        return image
+    if target.shape[2] == 3:
+        return three_channels(image)
+    return image[..., :1] if equal_channels(image) else None
+
+
+def equal_channels(image: np.ndarray) -> bool:
+    """Whether `image`, `(H, W, C)`, is grey by its pixels, however many channels store them."""
+    return bool((image == image[..., :1]).all())
+
+
+def _upright(path: Path) -> Image:
+    """The file's picture, mode L where it is a grey file and RGB where it is not; SuiteError where it is refused."""
     from PIL import Image, ImageOps
 
     try:
@@ -81,14 +109,7 @@ def read_image(path: Path) -> Pixels:
         raise SuiteError(
             f"{path} cannot be read as an image: {_why(path, error)}. Replace the file or take it out.", exit=Exit.NOT_READY
         ) from error
-    return np.array(_to_rgb(upright, path))
-
-
-def read_grey(path: Path) -> npt.NDArray[np.uint8]:
-    """The image file `path` as uint8 grey `(H, W, 1)`, upright, by OpenCV's rule; a grey file as it is. Raises as `read_image`."""
-    red, green, blue = np.moveaxis(read_image(path).astype(np.uint32), 2, 0)
-    total = GREY_WEIGHTS[0] * red + GREY_WEIGHTS[1] * green + GREY_WEIGHTS[2] * blue  # the weights sum to 2^14: equal channels stay
-    return ((total + (1 << GREY_SHIFT - 1)) >> GREY_SHIFT).astype(np.uint8)[..., None]
+    return _opaque(upright, path)
 
 
 def describe(path: Path, *, decode: bool = False) -> ImageFacts:
@@ -120,7 +141,7 @@ def _head(path: Path, file: Image) -> ImageFacts:
     turned = orientation in (5, 6, 7, 8)
     width, height = file.size[::-1] if turned else file.size
     remarks = [
-        "grey: its plane is repeated in three channels" if file.mode in ("L", "LA") else "",
+        "grey: one channel, which a protocol repeats in three or takes as it is" if file.mode in GREY_MODES else "",
         "palette: its colours are looked up" if file.mode == "P" else "",
         f"turned upright by its EXIF orientation {orientation}" if 2 <= orientation <= 8 else "",
         "a camera's further pictures in it are left out" if file.format == "MPO" else "",
@@ -166,12 +187,14 @@ def _why(path: Path, error: Exception) -> str:
     return "its content is of no image format that is known here" if type(error).__name__ == "UnidentifiedImageError" else str(error)
 
 
-def _to_rgb(image: Image, path: Path) -> Image:
+def _opaque(image: Image, path: Path) -> Image:
+    """`image` without alpha, which must be opaque: mode L where it was grey, else RGB."""
+    grey = image.mode in GREY_MODES
     if "transparency" in image.info and image.mode in ("P", "RGB", "L"):  # a colour, or entries of the palette
         image = image.convert("RGBA")
     if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() != (255, 255):
         raise _refused(path, f"a transparent part (mode {image.mode})")
-    return image.convert("RGB")
+    return (image.getchannel(0) if image.mode != "L" else image) if grey else image.convert("RGB")
 
 
 def _refused(path: Path, found: str) -> SuiteError:

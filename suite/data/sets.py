@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -21,13 +21,13 @@ from models.lookup import UnknownName, suggest
 from suite.data import cache, digest
 from suite.data.degradations import degradation
 from suite.data.digest import COMMON_MULTIPLE as COMMON_MULTIPLE  # what images are recognised by
-from suite.data.images import Pixels, list_images, read_image
+from suite.data.images import Pixels, alike, list_images, read_image, read_stored, three_channels
 from suite.data.pairing import only_pairs, pair_up
 from suite.data.photos import CROPS, NAME, load_crops, load_photos
 from suite.data.resize import imresize, mod_crop
 from suite.data.splits import SPLITS, Split
 from suite.errors import Exit, SuiteError
-from suite.metrics.fidelity import grey, luma
+from suite.metrics.fidelity import grey, in_grey, luma
 from suite.paths import data_folder
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ HIGH, LOW = ("HR", "target"), ("LR", "input")  # folders of a pair's two sides
 class Pair:
     """A low-quality image `(H / scale, W / scale, C)`, uint8, or floating point around 0..1, and its target, uint8 `(H, W, C)`.
 
-    C is 3 (RGB), or 1 for the tasks on grey images.
+    C is 3 (RGB), or 1 for the tasks on grey images, and where the target is a grey file that the protocol takes as it is.
     """
 
     name: str
@@ -69,14 +69,13 @@ class PairSource:
     def load(self) -> Pair:
         """The pair; SuiteError where a file cannot be read, or sizes do not fit."""
         scale = self.task.scale
-        hq = self.hq if isinstance(self.hq, np.ndarray) else read_for(self.hq, self.task, self.block)
+        hq = self.hq if isinstance(self.hq, np.ndarray) else read_for(self.hq, self.task, self.block, self.rule)
         hq = _cropped(self.name, hq, scale)
         if self.rule.lowres == "float-y" and scale > 1:
             return Pair(self.name, _low_plane(hq, scale), hq)
         if self.lq is None:
-            made = degradation(self.task.degradation).for_image(hq, self.seed, self.name, self.rule.noise or "bgr")
-            return Pair(self.name, made, hq)
-        lq = read_for(self.lq, self.task, self.block)
+            return Pair(self.name, self._made(hq), hq)
+        lq = self._read_low(hq)
         if hq.shape[:2] != (lq.shape[0] * scale, lq.shape[1] * scale):
             cropped, wanted = (
                 (f", cropped to a multiple of {scale},", f"not {scale} times as large") if scale > 1 else ("", "of another size")
@@ -88,6 +87,26 @@ class PairSource:
                 exit=Exit.NOT_READY,
             )
         return Pair(self.name, lq, hq)
+
+    def _made(self, hq: Pixels) -> np.ndarray:
+        row = degradation(self.task.degradation)
+        if hq.shape[2] < row.channels and not row.takes_grey:
+            raise SuiteError(
+                f"{self.hq} is a grey file, whose plane {self.rule.key} compares as it is, and {row.name} makes colour images alone. "
+                "Choose a protocol that repeats grey files in three channels (`python -m suite list protocols`), or leave the image out.",
+                exit=Exit.NOT_READY,
+            )
+        return row.for_image(hq, self.seed, self.name, self.rule.noise or "bgr")
+
+    def _read_low(self, hq: Pixels) -> Pixels:
+        lq = alike(read_for(self.lq, self.task, self.block, self.rule), hq)
+        if lq is None:
+            raise SuiteError(
+                f"{self.lq} is a colour image, and its target {self.hq} a grey file, whose plane {self.rule.key} compares as it is. "
+                "Store the low-quality image as a grey file, or choose a protocol that repeats grey files (`python -m suite list protocols`).",
+                exit=Exit.NOT_READY,
+            )
+        return lq
 
 
 @dataclass(frozen=True)
@@ -120,7 +139,7 @@ def load_training(set_or_folder: str, task: Task) -> TrainingSet:
     from suite.data.training import decoded_bytes, mapped_pairs, mapped_targets
     from suite.protocols import protocol
 
-    rule = protocol(task.protocol)
+    rule = replace(protocol(task.protocol), grey="repeat")  # a network is trained on its task's channels, whatever a grey file is in tests
     sources = pair_sources(set_or_folder, "train", task, rule)
     paired = task.kind in ("derain", "real-denoise") and any(source.lq is not None for source in sources)
     sides = [path for source in sources for path in (source.hq, source.lq if paired else None) if path is not None]
@@ -150,7 +169,7 @@ def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, s
     """The pairs of `load_pairs`, found but not yet read or made."""
     if embedded(set_or_folder) is not None:
         images = load_images(set_or_folder, split)
-        return [PairSource(name, grey(image)[..., None] if task.channels == 1 else image, None, task, rule, seed) for name, image in images]
+        return [PairSource(name, in_grey(rule, image) if task.channels == 1 else image, None, task, rule, seed) for name, image in images]
     card = card_name(set_or_folder)
     if card is not None:
         return _card_sources(card, split, task, rule, seed)
@@ -205,20 +224,22 @@ def _card_sources(name: str, split: Split, task: Task, rule: Protocol, seed: int
     return [PairSource(pair.name, pair.hq, pair.lq, task, rule, seed, pair.block) for pair in found if pair.hq is not None]
 
 
-def read_for(path: Path, task: Task, block: int | None = None) -> Pixels:
-    """The image as `task` takes it: uint8 `(H, W, 3)` or `(H, W, 1)`."""
-    if block is None:
-        image = read_image(path)
-    else:
+def read_for(path: Path, task: Task, block: int | None = None, rule: Protocol | None = None) -> Pixels:
+    """The image as `task` takes it, uint8 `(H, W, 3)` or `(H, W, 1)`: for training, or for a test by `rule`, which may leave grey so."""
+    if block is not None:
         from suite.data.inspect_mat import read_block
 
         image = read_block(path, block)
-    return grey(image)[..., None] if task.channels == 1 else image  # of three equal channels it is the plane itself
+    else:
+        image = read_stored(path) if rule is not None and rule.grey == "plane" else read_image(path)
+    if task.channels == 3:
+        return image
+    return grey(image)[..., None] if rule is None else in_grey(rule, image)
 
 
 def _low_plane(hq: Pixels, scale: int) -> np.ndarray:
-    """The 8-bit Y plane of `hq`, shrunk in floating point: `(H / scale, W / scale, 1)`, 0..1 for 0..255."""
-    plane = np.floor(luma(hq) + 0.5)
+    """The 8-bit Y plane of `hq`, or a grey file's own, shrunk in floating point: `(H / scale, W / scale, 1)`, 0..1 for 0..255."""
+    plane = hq[..., 0].astype(np.float64) if hq.shape[2] == 1 else np.floor(luma(hq) + 0.5)
     return imresize(plane / 255, 1 / scale, between="float")[..., None]
 
 
@@ -311,4 +332,9 @@ def _recognised(images: Sequence[tuple[str, np.ndarray]]) -> Iterable[tuple[str,
     """The name of each image, and what its pixels are recognised by; mapped images are not read for it."""
     if isinstance(images, cache.Named):
         return zip(images.mapped.names, images.mapped.pixel_keys, strict=True)
-    return ((name, digest.pixel_key(image)) for name, image in images)
+    return ((name, digest.pixel_key(shown)) for name, image in images for shown in _as_stored(image))
+
+
+def _as_stored(image: np.ndarray) -> list[np.ndarray]:
+    """A grey image also as the colour image that another split may hold of it."""
+    return [image, three_channels(image)] if image.shape[2] == 1 else [image]

@@ -31,6 +31,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from suite.data.images import three_channels
 from suite.errors import SuiteError
 from suite.protocols import PSNR_CAP, Protocol
 
@@ -42,7 +43,7 @@ EDGE = WINDOW // 2
 C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 # ITU-R BT.601 for R, G, B in 0..255, with an offset of 16. The products with 1/255, not quotients: so MATLAB's ties round as there.
 LUMA = tuple(weight * (1 / 255) for weight in (65.481, 128.553, 24.966))
-GREY = (4899, 9617, 1868)  # of 2**14 for R, G, B: BT.601, full range, in OpenCV's integers
+GREY = (4899, 9617, 1868)  # of 2**14 for R, G, B: BT.601, full range
 GREY_BITS = 14
 TOO_BRIGHT = 1.5  # a median beyond it: the values are levels of 0..255, not of 0..1
 
@@ -56,13 +57,25 @@ def luma(rgb: npt.NDArray[np.uint8]) -> Plane:
 
 
 def grey(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The grey uint8 `(H, W)` that OpenCV reads of an image: of `(H, W, 3)` RGB in 14-bit integers, rounded; `(H, W, 1)` as it is."""
+    """The grey uint8 `(H, W)` of an image: of `(H, W, 3)` RGB by BT.601 in full range, in 14-bit integers, rounded; `(H, W, 1)` as it is.
+
+    That is what OpenCV's `imread(..., IMREAD_GRAYSCALE)` gives of colour BMP and TIFF files (4.5 to 5.0, compared bit by bit). It is not
+    what OpenCV gives of other colour files: PNG is made grey by libpng, which cuts off instead of rounding (half of the pixels are lower by
+    1), JPEG files give the plane that they store, and `cvtColor` counts in 15 bits (0.3 % of random pixels differ by 1).
+    """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
         raise ValueError(f"grey takes a uint8 (H, W, 3) or (H, W, 1) image, not {image.dtype} {image.shape}")
     if image.shape[2] == 1:
         return image[..., 0]
     red, green, blue = (weight * image[..., channel].astype(np.int32) for channel, weight in enumerate(GREY))
     return ((red + green + blue + (1 << GREY_BITS - 1)) >> GREY_BITS).astype(np.uint8)
+
+
+def in_grey(protocol: Protocol, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The grey uint8 `(H, W, 1)` that `protocol` takes of `(H, W, 3)` RGB: MATLAB's rounded Y, or `grey`; `(H, W, 1)` as it is."""
+    if protocol.grey == "plane" and image.shape[2] == 3:
+        return np.floor(luma(image) + 0.5).astype(np.uint8)[..., None]
+    return grey(image)[..., None]
 
 
 def psnr(output: np.ndarray, target: np.ndarray) -> float:
@@ -121,8 +134,9 @@ def score(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: int
     """PSNR and SSIM of `output` against `target` under `protocol`, by their names in METRICS; always finite.
 
     Both are RGB `(H, W, 3)` or grey `(H, W, 1)`, uint8 or floating point in 0..1; the output is clamped, and rounded to 8 bit where
-    the protocol says so. Under a protocol of Y or RGB a grey image stands for three equal channels, as image files are read; where
-    `protocol.lowres` is "float-y", one channel is the Y plane itself (Y / 255 in floating point), and only one side may be RGB.
+    the protocol says so. Under a protocol of Y or RGB a grey image stands for three equal channels, or is compared as it is where
+    `protocol.grey` is "plane"; both sides have as many channels. Where `protocol.lowres` is "float-y", one channel is the Y plane itself
+    (Y / 255 in floating point), and only one side may be RGB.
     Raises SuiteError where the sizes differ, values are not finite, or less than SSIM's window is left inside the cropped
     border, and ValueError for other types and shapes, and for values that are not in the range.
     """
@@ -164,13 +178,13 @@ def _values(protocol: Protocol, image: np.ndarray) -> np.ndarray:
     """What is compared, 0..255: a plane `(H, W)`, or `(H, W, 3)`."""
     image = as_compared(protocol, image)
     if protocol.channel == "grey":
-        return grey(image)
+        return in_grey(protocol, image)[..., 0]
     if protocol.channel == "Y":
-        if protocol.lowres == "float-y" and image.shape[2] == 1:
+        if image.shape[2] == 1 and (protocol.grey == "plane" or protocol.lowres == "float-y"):
             return image[..., 0]
-        plane = luma(_three_channels(image))
+        plane = luma(three_channels(image))
         return np.floor(plane + 0.5) if protocol.y_rounding == "uint8" else plane
-    image = _three_channels(image)
+    image = three_channels(image)
     return image if image.dtype == np.uint8 else image * PEAK
 
 
@@ -195,10 +209,6 @@ def _clamped(image: np.ndarray) -> np.ndarray:
     if not np.isfinite(image).all():
         raise SuiteError("the image to be measured holds values that are not finite (NaN or infinity); nothing can be said of it.")
     return image.clip(0, 1)
-
-
-def _three_channels(image: np.ndarray) -> np.ndarray:
-    return image.repeat(3, axis=2) if image.shape[2] == 1 else image
 
 
 def _check_sizes(protocol: Protocol, output: np.ndarray, target: np.ndarray, border: int) -> None:
