@@ -303,7 +303,7 @@ PROTOCOLS: Mapping[str, Protocol] = _rows(
         1,
         ("1: reduction of JPEG artefacts on grey images, as MambaIR's table uses it, without its tiling",),
         channel="grey",
-        published="on colour files about 0.75 dB below the published row of LIVE1's JPEG input (27.77 dB at quality 10): jpeg-matlab gives it",
+        published="colour LIVE1 reads 0.75 dB below the published row of its JPEG input (27.77 dB at quality 10), which jpeg-matlab gives",
     ),
     Protocol(
         "jpeg-matlab",

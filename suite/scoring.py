@@ -222,7 +222,7 @@ def _channels(rule: Protocol, one: NamePair, output: Pixels, target: Pixels) -> 
     if fitted is None:
         raise SuiteError(
             f"{one.target} is a grey file, whose plane {rule.key} compares as it is, and {one.output} a colour image: nothing says "
-            "which of its planes that is. Store the prediction as a grey file, or choose a protocol that repeats grey files (`list protocols`).",
+            "which of its planes that is. Store the prediction as a grey file, or choose a protocol that repeats them (`list protocols`).",
             exit=Exit.NOT_READY,
         )
     return fitted, target

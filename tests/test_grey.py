@@ -199,6 +199,7 @@ def test_training_images_have_the_task_s_channels_whatever_the_protocol(tmp_path
     assert [image.shape for _, image in found.images] == [low.shape for low in found.low] == [(24, 24, 3)] * 2
 
 
+@pytest.mark.slow
 def test_a_cell_is_measured_on_grey_and_colour_files_as_its_protocol_says(tmp_path):
     for number, shape in enumerate([(40, 40), (40, 40, 3), (40, 40, 3)]):
         folder = tmp_path / ("test" if number < 2 else "train")
@@ -261,5 +262,5 @@ def test_colour_photographs_read_three_quarters_of_a_db_higher_by_matlab_s_grey(
 
 def test_lists_say_which_gives_the_published_row(capsys):
     rows = {row["name"]: row["what"] for row in told(capsys, "list", "protocols")}
-    assert "27.77 dB at quality 10): jpeg-matlab gives it" in rows["jpeg-grey@1"]
-    assert "gives the published row of the JPEG input on LIVE1 (27.77 dB at quality 10)" in rows["jpeg-matlab@1"]
+    assert "(27.77 dB at quality 10), which jpeg-matlab gives" in rows["jpeg-grey@1"]
+    assert "gives the published row of LIVE1's JPEG input (27.77 dB at quality 10)" in rows["jpeg-matlab@1"]

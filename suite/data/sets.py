@@ -103,7 +103,7 @@ class PairSource:
         if lq is None:
             raise SuiteError(
                 f"{self.lq} is a colour image, and its target {self.hq} a grey file, whose plane {self.rule.key} compares as it is. "
-                "Store the low-quality image as a grey file, or choose a protocol that repeats grey files (`python -m suite list protocols`).",
+                "Store the low-quality image as a grey file, or choose a protocol that repeats them (`python -m suite list protocols`).",
                 exit=Exit.NOT_READY,
             )
         return lq
