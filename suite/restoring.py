@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from suite.data.images import IMAGE_SUFFIXES, Pixels
+from suite.data.mixed import both_sides
+from suite.data.pairing import shortened
 from suite.data.resize import imresize
 from suite.errors import Exit, SuiteError
 from suite.metrics.fidelity import quantise
 from suite.networks import Restorer
+from suite.output import note
 from suite.tasks import Task
 from suite.tasks import task as task_row
 from suite.whole import replacing
@@ -103,11 +106,21 @@ def _of_folder(source: Path, target: Path, suffix: str) -> list[Restoration]:
         raise SuiteError(f"IN and OUT are the same folder, {source}. Restored images go elsewhere.")
     if origin in to.parents:
         raise SuiteError(f"OUT {target} lies in IN {source}: the next run would restore what this one has. Choose a folder beside it.")
-    found = sorted(path for path in source.rglob("*") if _is_image(path, source))
+    found = _without_targets(source, sorted(path for path in source.rglob("*") if _is_image(path, source)))
     if not found:
         known = ", ".join(sorted(IMAGE_SUFFIXES))
         raise SuiteError(f"there are no images in {source} ({known} are looked for).", exit=Exit.NOTHING)
     return [Restoration(path, target / path.relative_to(source).parent / f"{path.stem}{suffix}.png") for path in found]
+
+
+def _without_targets(source: Path, paths: list[Path]) -> list[Path]:
+    """`paths` less the targets that lie beside their low-quality files, and what is called after those; standard error says which."""
+    both = both_sides(paths, source) if paths else None
+    if both is None:
+        return paths
+    left = (both.high | both.beside) - both.low
+    note(f"{both.sentence}: {len(left)} files are not restored ({shortened(sorted(path.name for path in left))}).")
+    return [path for path in paths if path not in left]
 
 
 def _is_image(path: Path, base: Path) -> bool:

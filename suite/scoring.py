@@ -15,6 +15,7 @@ from pathlib import Path
 
 from suite import metrics
 from suite.data.images import Pixels, alike, list_images, read_image, read_stored, three_channels
+from suite.data.mixed import both_sides
 from suite.errors import Exit, SuiteError
 from suite.metrics.fidelity import score
 from suite.name_pairs import NamePair, Pairing, lonely, pair
@@ -159,7 +160,22 @@ def _paired(request: Request) -> Pairing:
     for option, path in (("--pred", request.outputs), ("--gt", request.targets)):
         if not path.is_dir():
             raise SuiteError(f"{option} {path} is a file: name two folders, or two files.")
-    return pair(list_images(request.outputs), list_images(request.targets), allow_missing=request.allow_missing)
+    outputs, targets = list_images(request.outputs), list_images(request.targets)
+    both = both_sides(outputs)
+    if both is not None:
+        raise SuiteError(f"--pred: {both.sentence}; which are the predictions? Name a folder that holds them alone.", exit=Exit.NOT_READY)
+    return pair(outputs, _targets(targets, request.scale), allow_missing=request.allow_missing)
+
+
+def _targets(paths: Sequence[Path], scale: int | None) -> Sequence[Path]:
+    """Those of the files of --gt that are targets: people keep low-quality files beside them."""
+    both = both_sides(paths)
+    if both is None:
+        return paths
+    if scale not in both.scales and len(both.scales) > 1:
+        there = " and ".join(f"x{one}" for one in both.scales)
+        raise SuiteError(f"--gt: {both.sentence}, of {there}: say by --scale N which targets are meant.", exit=Exit.NOT_READY)
+    return [hq for _, hq, _ in both.taken(scale if scale in both.scales else both.scales[0])]
 
 
 # PSNR and SSIM

@@ -126,7 +126,7 @@ def _rows(card: Card, root: Path | None) -> Iterator[dict[str, object]]:
             "split": split,
             "images": expected or None,
             "found": _count(here[0]) if here else None,
-            "layout": here[0].layout.of if here else "not found",
+            "layout": here[0].whose if here else "not found",
             "folder": str(here[0].files) if here else "",
             "copies": len(here),
             "tasks": ", ".join(card.kinds),
@@ -180,7 +180,7 @@ def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
 
     base = root or data_folder()
     here = [group[0] for group in copies(chosen, root)]
-    found = [{"folder": str(one.files), "layout": one.layout.of, "split": one.split} for one in here]
+    found = [{"folder": str(one.files), "layout": one.whose, "split": one.split} for one in here]
     looked = [str(base / path) if base else path for split in chosen.splits for path in looked_for(chosen, split, 4, 10)]
     if chosen.package and (folder := _package_folder()):
         found = [{"folder": folder, "layout": f"{chosen.package}'s package", "split": split} for split in chosen.splits]
@@ -201,7 +201,7 @@ def _where(chosen: Card, root: Path | None) -> Iterator[tuple[str, str]]:
     base = root or data_folder()
     here = [group[0] for group in copies(chosen, root)]
     yield "looked in", str(base) if base else "nothing: $SUITE_DATA is not set"
-    yield "here", "; ".join(f"{one.files} ({one.split}, {one.layout.of})" for one in here) or "not found"
+    yield "here", "; ".join(f"{one.files} ({one.split}, {one.whose})" for one in here) or "not found"
 
 
 def _show_images(chosen: Card, out: Output) -> None:

@@ -57,7 +57,7 @@ def copies(chosen: Card, root: Path | None) -> list[list[Located]]:
     found: dict[tuple[str, Path, Split], list[Located]] = {}
     for scale, level in steps:
         for one in locate(chosen, root, scale=scale, level=level):
-            found.setdefault((one.layout.of + one.layout.hq + one.layout.lq, one.place, one.split), []).append(one)
+            found.setdefault((one.whose + one.layout.hq + one.layout.lq, one.place, one.split), []).append(one)
     order = {id(way): number for number, way in enumerate(chosen.ways)}
     groups = sorted(found.values(), key=lambda group: order[id(group[0].layout)])
     seen: set[tuple[Path, Split]] = set()
@@ -136,7 +136,7 @@ def _report(group: Sequence[Located], known: Remembered, quick: bool) -> Report:
     """Looks at one copy, at every scale and quality that it has."""
     first = group[0]
     chosen = first.card
-    report = Report(chosen.name, first.split, first.layout.of, first.files, chosen.splits[first.split])
+    report = Report(chosen.name, first.split, first.whose, first.files, chosen.splits[first.split])
     report.known = {one.set: one.what for one in chosen.shares}
     counts: dict[Path, int] = {}
     done: set[tuple[Path | None, Path | None]] = set()
@@ -210,9 +210,9 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
     sound = [pair for pair in pairs if pair.hq is not None and pair.lq is not None and not _problem(pair, facts)]
     if one.lq is None or not sound:
         return
-    if "sr" in one.layout.kinds and one.scale > 1 and not one.layout.whole:
+    if "sr" in one.kinds and one.scale > 1 and not one.layout.whole:
         _shrunk(report, one, sound[:QUICK] if quick else sound, known)
-    elif "real-sr" not in one.layout.kinds:
+    elif "real-sr" not in one.kinds:
         other = [pair.name for pair in sound if pair.hq in facts and pair.lq in facts and _size(facts[pair.hq]) != _size(facts[pair.lq])]
         if other:
             report.wrong.append(f"{len(other)} pairs of which the two images differ in size ({shortened(other)})")

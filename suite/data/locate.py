@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from suite.data.cards import MADE, Card, Kind, Layout, card
+from suite.data.cards import KINDS, MADE, Card, Kind, Layout, card
 from suite.data.images import IMAGE_SUFFIXES, list_images
+from suite.data.mixed import Both, both_sides, without_mixed
 from suite.data.pairing import Pairing, named, only_pairs, pair_up
 from suite.data.splits import Split
 from suite.errors import Exit, SuiteError
@@ -16,6 +17,7 @@ from suite.output import note
 from suite.paths import data_folder
 
 LOOKED = 8  # folders named in a message
+ENLARGED: tuple[Kind, ...] = ("sr", "real-sr")  # kinds of task whose pairs differ in size
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ class FilePair:
 
 @dataclass(frozen=True)
 class Located:
-    """A layout that is there, at one scale or quality; `place` is the set's folder."""
+    """A layout that is there, at one scale or quality; `place` is the set's folder.
+
+    Where the folder of its targets holds low-quality files, too, `mixed` says which; `lq` is that folder then, if some are of the scale.
+    """
 
     card: Card
     layout: Layout
@@ -43,6 +48,19 @@ class Located:
     lq: Path | None
     scale: int = 1
     level: int | None = None
+    mixed: Both | None = None
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The tasks whose low-quality files it has."""
+        if self.mixed is None:
+            return self.layout.kinds
+        return tuple(kind for kind in KINDS if (kind in ENLARGED) == (self.scale > 1))
+
+    @property
+    def whose(self) -> str:
+        """Whose layout it is."""
+        return self.layout.of if self.mixed is None else "targets and low-quality files in one folder"
 
     @property
     def files(self) -> Path:
@@ -80,8 +98,9 @@ def file_pairs(
     chosen = card(name)
     wanted = _split_of(chosen, split)
     places = [one for one in locate(chosen, root, scale=scale, level=level, called=name) if one.split == wanted]
-    own = [one for one in places if kind in one.layout.kinds and one.lq is not None]
+    own = [one for one in places if kind in one.kinds and one.lq is not None]
     others = [one for one in places if one.hq is not None and one not in own and not _is_mat(one.hq)]
+    others.sort(key=lambda one: one.mixed is not None)
     usable = [*own, *others]
     if not usable:
         parts = _from_parts(chosen, kind, scale, level, root)
@@ -90,6 +109,8 @@ def file_pairs(
         return parts
     _say(chosen, wanted, kind, usable)
     taken = usable[0]
+    if taken.mixed is not None:
+        return [FilePair(*found) for found in taken.mixed.taken(scale)]
     return files_of(taken) if own else [FilePair(core, path, None) for core, path in targets_of(taken)]
 
 
@@ -155,7 +176,7 @@ def _candidates(chosen: Card, base: Path, scale: int, level: int | None, folders
                     lq = folders.below(place, put.into(layout.lq)) if layout.lq else None
                     one = Located(chosen, layout, split, place, hq, lq, scale, level)
                     if _is_there(one):
-                        yield one if lq is None or _has_images(one, lq, layout.lq_names) else replace(one, lq=None)
+                        yield _told_apart(one if lq is None or _has_images(one, lq, layout.lq_names) else replace(one, lq=None))
                 if "{set}" not in pattern + layout.hq + layout.lq:
                     break
 
@@ -171,6 +192,17 @@ def _is_there(one: Located) -> bool:
         return False
     needs_low = bool(layout.lq) and (layout.whole or not layout.hq or not MADE & set(layout.kinds))
     return not needs_low or (one.lq is not None and _has_images(one, one.lq, layout.lq_names))
+
+
+def _told_apart(one: Located) -> Located:
+    """`one`, with the low-quality files that lie among its targets."""
+    if one.lq is not None or one.hq is None or one.hq.is_file() or one.layout.hq_names:
+        return one
+    paths = [path for path in _numbered(one, _images(one.hq, one.layout.deep)) if not _is_mat(path)]
+    both = both_sides(sorted(paths), one.hq)
+    if both is None:
+        return one
+    return replace(one, mixed=both, lq=one.hq if one.scale in both.scales else None)
 
 
 def _has_images(one: Located, folder: Path, patterns: Sequence[str]) -> bool:
@@ -205,6 +237,9 @@ def targets_of(place: Located) -> list[tuple[str, Path]]:
     """(image's name, file) of every target; SuiteError where two files have one name."""
     if place.hq is None:
         return []
+    if place.mixed is not None:
+        scales = place.mixed.scales
+        return [(name, hq) for name, hq, _ in place.mixed.pairing(place.scale if place.scale in scales else scales[0]).pairs]
     return _listed(place, place.hq, place.layout.hq_names)
 
 
@@ -214,6 +249,8 @@ def files_of(place: Located) -> list[FilePair]:
         from suite.data.inspect_mat import block_names
 
         return [FilePair(name, place.hq, place.lq, number) for number, name in enumerate(block_names(place.lq))]
+    if place.mixed is not None:
+        return [FilePair(*found) for found in place.mixed.only(place.scale)]
     if place.hq is None:
         return [FilePair(name, None, path) for name, path in _listed(place, place.lq, place.layout.lq_names)]
     if place.lq is None:
@@ -223,9 +260,13 @@ def files_of(place: Located) -> list[FilePair]:
 
 def pairing_of(place: Located) -> Pairing:
     """The files of both sides of a layout that has both, and what has no partner."""
+    if place.mixed is not None:
+        return place.mixed.pairing(place.scale)
     high = [path for _, path in targets_of(place)]
     low = [path for _, path in _listed(place, place.lq, place.layout.lq_names)]
-    return pair_up(high, low, scale=place.scale, level=place.level, hq_names=place.layout.hq_names, lq_names=place.layout.lq_names)
+    names = {"hq_names": place.layout.hq_names, "lq_names": place.layout.lq_names}
+    found = pair_up(high, low, scale=place.scale, level=place.level, **names)
+    return found if place.layout.hq_names else without_mixed(found, high)
 
 
 def _listed(place: Located, folder: Path, patterns: Sequence[str]) -> list[tuple[str, Path]]:

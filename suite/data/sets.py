@@ -2,8 +2,8 @@
 
 A name is that of an embedded set, of a card (suite.data.cards), or of a folder. A folder holds its high-quality images in `HR/` or
 `target/`, or directly. Low-quality files are used where they exist, in `LR/` or `input/` or, for bicubic tasks, in `LR_bicubic/X{scale}/`
-(the layouts of MambaIR, BasicSR and Restormer); otherwise they are made by the task's degradation. Files are paired by name, never by
-position.
+(the layouts of MambaIR, BasicSR and Restormer), or beside their targets (suite.data.mixed); otherwise they are made by the task's
+degradation. Files are paired by name, never by position.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.lookup import UnknownName, suggest
-from suite.data import cache, digest
+from suite.data import cache, digest, mixed
 from suite.data.degradations import degradation
 from suite.data.digest import COMMON_MULTIPLE as COMMON_MULTIPLE  # what images are recognised by
 from suite.data.images import Pixels, alike, list_images, read_image, read_stored, three_channels
@@ -127,7 +127,8 @@ def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
     own = embedded(set_or_folder)
     if own is not None:
         return SETS[own](split)
-    return [(path.stem, read_image(path)) for path in list_images(_hr_folder(resolve_folder(set_or_folder)))]
+    paths = list_images(_hr_folder(resolve_folder(set_or_folder)))
+    return [(path.stem, read_image(path)) for path in mixed.targets_of(paths)]
 
 
 def load_training(set_or_folder: str, task: Task) -> TrainingSet:
@@ -175,9 +176,13 @@ def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, s
         return _card_sources(card, split, task, rule, seed)
     folder = resolve_folder(set_or_folder)
     hr_folder, lr_folder = _hr_folder(folder), _lr_folder(folder, task)
+    paths = list_images(hr_folder)
     if lr_folder is None:
-        return [PairSource(path.stem, path, None, task, rule, seed) for path in list_images(hr_folder)]
-    matched = only_pairs(pair_up(list_images(hr_folder), list_images(lr_folder), scale=task.scale), task.scale)
+        both = mixed.both_sides(paths)
+        if both is None:
+            return [PairSource(path.stem, path, None, task, rule, seed) for path in paths]
+        return [PairSource(name, hr_path, lr_path, task, rule, seed) for name, hr_path, lr_path in both.taken(task.scale)]
+    matched = only_pairs(mixed.without_mixed(pair_up(paths, list_images(lr_folder), scale=task.scale), paths), task.scale)
     return [PairSource(name, hr_path, lr_path, task, rule, seed) for name, hr_path, lr_path in matched]
 
 
