@@ -38,7 +38,10 @@ class Saved:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of one cell in `folder`: the last `keep`, and the one with the highest score."""
+    """The checkpoints of one cell in `folder`: the last `keep`, and the one with the highest score, which is for people.
+
+    Its name tells it, and `evaluate --weights` and `export` read it as they read any checkpoint; a cell's own numbers are of its last step.
+    """
 
     folder: Path
     fingerprint: str
@@ -83,18 +86,6 @@ class Checkpoints:
             f"no checkpoint in {self.folder} can be used ({reasons}). Put a good copy back, or remove the folder to train from the start.",
             exit=Exit.NOT_READY,
         )
-
-    def best(self) -> dict[str, Any] | None:
-        """The state with the highest score, or None where none was scored; SuiteError where it is damaged."""
-        saved = _highest(self.files())
-        if saved is None:
-            return None
-        try:
-            return self._checked(saved)
-        except _Damaged as error:
-            raise SuiteError(
-                f"{saved.path}, the best checkpoint, is damaged ({error}). Put a good copy back.", exit=Exit.NOT_READY
-            ) from error
 
     def files(self) -> list[Saved]:
         """What is there, whole or not, without looking inside; by iteration."""

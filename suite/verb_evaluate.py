@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,10 +72,15 @@ def add_inference(how: argparse._ActionsContainer) -> None:
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Measures, and prints a table for each set, or one document."""
     from suite import evaluate
+    from suite.data.traps import of_sources
     from suite.parallel import shown
 
     job, reason = _job(options)
     sets = _sets(job, options)
+    said = {data: of_sources(data, sources, job.task, job.rule) for data, sources in sets.items()}
+    for data, texts in said.items():
+        for text in texts:
+            note(f"{data}: {text}. `python -m suite data check` looks at all of it.")
     model = evaluate.Model(job, note)
     results = []
     for data, sources in sets.items():
@@ -83,7 +88,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         found = evaluate.measure_set(job, model, sources, tile_cost=options.tile_cost, save=save)
         results.append((data, list(shown(found, len(sources), f"images of {data} measured"))))
     if options.json:
-        out.document(_document(job, reason, options, model.used, results))
+        out.document(_document(job, reason, options, model.used, results, said))
     else:
         _print(job, results, out)
     return Exit.DONE
@@ -165,7 +170,12 @@ def _cost(found: Sequence[Measured]) -> float | None:
 
 
 def _document(
-    job: Job, reason: str, options: argparse.Namespace, used: Used | None, results: Sequence[tuple[str, Sequence[Measured]]]
+    job: Job,
+    reason: str,
+    options: argparse.Namespace,
+    used: Used | None,
+    results: Sequence[tuple[str, Sequence[Measured]]],
+    said: Mapping[str, Sequence[str]],
 ) -> dict[str, object]:
     from suite import metrics
     from suite.data import jpeg
@@ -197,6 +207,7 @@ def _document(
                     for one in found
                 ],
                 "mean": _means(found),
+                "notes": list(said[data]),
             }
             | ({"tile_cost_db": _cost(found)} if options.tile_cost else {})
             for data, found in results

@@ -94,6 +94,13 @@ class Shared(_Strict):
     what: str
 
 
+class Faulty(_Strict):
+    """A copy of the set that is about and is not the set: told by the size of its targets."""
+
+    longest: int = Field(ge=1, description="half of the targets or more have no side that is longer, in pixels")
+    what: str
+
+
 class Packaged(_Strict):
     """One image of a set that a Python package ships."""
 
@@ -130,6 +137,8 @@ class Card(_Strict):
     parts: tuple[Annotated[str, Field(pattern=r"^[^:]+:(train|validation|test)$")], ...] = Field((), description="sets it is made of")
     shares: tuple[Shared, ...] = ()
     version: tuple[Version, ...] = ()
+    faulty: tuple[Faulty, ...] = ()
+    grey: str = Field("", description="published numbers are of grey images: how those were made; none = of colour ones")
     scored_by: str = Field("", description="who keeps its targets, and how its numbers are made then; none = nobody keeps them back")
     package: str = Field("", description="the Python package that ships its images; none = it lies in the user's folders")
     image: tuple[Packaged, ...] = Field((), description="those images")

@@ -16,6 +16,7 @@ from suite.data.inspection import Facts, Remembered
 from suite.data.leaks import Group
 from suite.data.locate import FilePair, Located, files_of, locate, pairing_of, targets_of
 from suite.data.pairing import shortened
+from suite.data.traps import card_of, faulty_copy, grey_or_colour, of_rules
 from suite.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
     sides = {"hq": {path: facts[path] for path in high if path in facts}, "lq": {path: facts[path] for path in low if path in facts}}
     report.targets.update(sides["hq"])
     _versions(report, one.card, sides)
+    _traps(report, one.card, sides["hq"])
     _twice(report)
     sound = [pair for pair in pairs if pair.hq is not None and pair.lq is not None and not _problem(pair, facts)]
     if one.lq is None or not sound:
@@ -216,6 +218,15 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
         other = [pair.name for pair in sound if pair.hq in facts and pair.lq in facts and _size(facts[pair.hq]) != _size(facts[pair.lq])]
         if other:
             report.wrong.append(f"{len(other)} pairs of which the two images differ in size ({shortened(other)})")
+
+
+def _traps(report: Report, chosen: Card, targets: dict[Path, Facts]) -> None:
+    """What the card warns of and the targets show."""
+    named = chosen if chosen.faulty or chosen.grey else card_of(report.folder)
+    if named is None:
+        return
+    report.wrong += faulty_copy(named, [_size(fact) for fact in targets.values() if fact.height])
+    report.notes += grey_or_colour(named, {path.name: fact.stored for path, fact in targets.items()})
 
 
 def _twice(report: Report) -> None:
@@ -282,14 +293,7 @@ def _shrunk(report: Report, one: Located, pairs: Sequence[FilePair], known: Reme
     for rule in dict.fromkeys(shrunk.rule for _, shrunk in found if shrunk.exact):
         count = sum(shrunk.exact and shrunk.rule == rule for _, shrunk in found)
         report.notes.append(f"x{one.scale}, {count} of {len(found)} low-quality images made with {rule}")
-    others = [(pair, shrunk) for pair, shrunk in found if not shrunk.exact and not shrunk.problem]
-    if others:
-        best = max((shrunk for _, shrunk in others), key=lambda shrunk: shrunk.psnr)
-        worst = min(shrunk.psnr for _, shrunk in others)
-        report.wrong.append(
-            f"x{one.scale}, {len(others)} of {len(found)} low-quality images ({shortened([pair.lq.name for pair, _ in others])}) made by "
-            f"none of MATLAB's three rules; {worst:.1f} to {best.psnr:.1f} dB from the nearest, {best.rule}"
-        )
+    report.wrong += of_rules(found, one.scale, len(found))
     sides = [side for fact in report.targets.values() for side in _size(fact) if fact.height]
     text = (
         f"all sides of the targets are multiples of {TWELVE}: cut for several scales at once, where papers cut for each alone "

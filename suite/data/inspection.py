@@ -14,20 +14,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
-from suite.data.images import Pixels, describe, read_image
+from suite.data.images import Pixels, describe, equal_channels, read_image, read_stored, three_channels
 from suite.data.locate import FilePair
 from suite.data.resize import Between, Border, imresize, mod_crop
 from suite.errors import SuiteError
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 THUMB = 16  # pixels a side of the small grey image by which near-identical images are found
 PROBES = 3  # pairs on which every rule is tried, to know which to try first on the others
 
 Kept = TypeVar("Kept")
+Stored = Literal["", "grey", "equal", "colour"]  # one channel, three equal ones, or colours; empty: not known
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Facts:
     width: int = 0
     pixels: str = ""  # sha256 of the pixels, uint8 RGB in C order
     cropped: str = ""  # the same of the image cut to multiples of 24, and of its size
+    stored: Stored = ""
     thumb: str = ""  # THUMB x THUMB bytes, hexadecimal; empty where the image is smaller
 
 
@@ -80,15 +82,24 @@ def facts_of(path: Path) -> Facts:
     if head.problem:
         return Facts(head.problem, head.remarks)
     try:
-        image = read_image(path)
+        found = read_stored(path)
     except SuiteError as error:
         return Facts(str(error), head.remarks)
+    image = three_channels(found)
     from suite.data.sets import COMMON_MULTIPLE
 
     cut = mod_crop(image, COMMON_MULTIPLE)
     cut = np.ascontiguousarray(cut if cut.size else image)
     cropped = hashlib.sha256(f"{cut.shape}".encode() + cut.tobytes()).hexdigest()
-    return Facts("", head.remarks, *image.shape[:2], hashlib.sha256(image.tobytes()).hexdigest(), cropped, _thumb(image))
+    pixels = hashlib.sha256(image.tobytes()).hexdigest()
+    return Facts("", head.remarks, *image.shape[:2], pixels, cropped, stored_as(found), _thumb(image))
+
+
+def stored_as(image: Pixels) -> Stored:
+    """How an image that `read_stored` gave lies in its file."""
+    if image.shape[2] == 1:
+        return "grey"
+    return "equal" if equal_channels(image) else "colour"
 
 
 def _thumb(image: Pixels) -> str:

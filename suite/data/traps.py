@@ -1,0 +1,107 @@
+"""What has misled people about a set, where it can be seen of the files: said by `data check` of a copy, by `evaluate` of what it measures.
+
+Which copies of a set are faulty, and how grey images of published numbers were made, stands on its card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from models.lookup import UnknownName
+from suite.data.cards import Card, card
+from suite.data.images import describe, read_stored
+from suite.data.inspection import PROBES, Shrunk, Stored, shrunk_by, stored_as
+from suite.data.locate import FilePair
+from suite.data.pairing import shortened
+from suite.errors import SuiteError
+
+if TYPE_CHECKING:
+    from suite.data.sets import PairSource
+    from suite.protocols import Protocol
+    from suite.tasks import Task
+
+LEVELS = 3  # of folders whose names may be the set's: Urban100/image_SRF_2, LIVE1/LIVE1_HQ
+
+
+def card_of(data: str | Path) -> Card | None:
+    """The card of the set `data`: its name or alias, or a folder that is called so or lies in one; None where there is none."""
+    path = Path(data)
+    for name in (path if len(path.parts) == 1 else path.absolute()).parts[: -LEVELS - 1 : -1]:
+        try:
+            return card(name)
+        except UnknownName:
+            continue
+    return None
+
+
+def faulty_copy(chosen: Card, sizes: Sequence[tuple[int, int]]) -> list[str]:
+    """That targets of these sizes (height, width) are those of a faulty copy that the card knows, in a sentence."""
+    if not sizes:
+        return []
+    longer = median(max(size) for size in sizes)
+    return [f"targets of {longer:g} pixels on the longer side (median): {one.what}" for one in chosen.faulty if longer <= one.longest]
+
+
+def grey_or_colour(chosen: Card | None, stored: Mapping[str, Stored], rule: Protocol | None = None) -> list[str]:
+    """Where published numbers are of grey images and these files are not grey, or only by their pixels: what that means, in sentences.
+
+    `stored` is by the files' names. With a protocol, what it does not do is left out.
+    """
+    said = []
+    colour = [name for name, how in stored.items() if how == "colour"]
+    if chosen is not None and chosen.grey and colour and (rule is None or rule.grey == "repeat"):
+        said.append(f"{len(colour)} files ({shortened(colour)}) are colour, and published numbers are of grey images: {chosen.grey}")
+    equal = [name for name, how in stored.items() if how == "equal"]
+    if equal and (chosen is not None and chosen.grey if rule is None else rule.grey == "plane"):
+        said.append(
+            f"{len(equal)} files ({shortened(equal)}) are grey, in three equal channels: jpeg-grey takes the plane, jpeg-matlab takes them "
+            "for colour and compares Y, which spans 219 levels. Store them as grey files"
+        )
+    return said
+
+
+def of_rules(found: Sequence[tuple[FilePair, Shrunk]], scale: int, of: int) -> list[str]:
+    """That low-resolution images of `of` were made by none of MATLAB's rules, in a sentence; `found` are those that were looked at."""
+    others = [(pair, shrunk) for pair, shrunk in found if not shrunk.exact and not shrunk.problem]
+    if not others:
+        return []
+    best = max((shrunk for _, shrunk in others), key=lambda shrunk: shrunk.psnr)
+    worst = min(shrunk.psnr for _, shrunk in others)
+    looked = "" if len(found) == of else f", looked at of {of},"
+    names = shortened([pair.lq.name for pair, _ in others])
+    return [
+        f"x{scale}, {len(others)} of {len(found)} low-quality images{looked} ({names}) made by none of MATLAB's three rules; "
+        f"{worst:.1f} to {best.psnr:.1f} dB from the nearest, {best.rule}"
+    ]
+
+
+def of_sources(data: str, sources: Sequence[PairSource], task: Task, rule: Protocol) -> list[str]:
+    """What `evaluate` says of the set `data`, of which these images are measured; files that cannot be read say so when they are."""
+    files = [source for source in sources if isinstance(source.hq, Path) and source.block is None]
+    if not files:
+        return []
+    chosen, heads = card_of(data), [describe(source.hq) for source in files]
+    said = faulty_copy(chosen, [(head.height, head.width) for head in heads if not head.problem]) if chosen else []
+    if task.kind == "jpeg":
+        said += grey_or_colour(chosen, {source.hq.name: _stored(source.hq) for source in files}, rule)
+    if task.kind == "sr":
+        pairs = [FilePair(source.name, source.hq, source.lq) for source in files if source.lq is not None]
+        said += of_rules([(pair, _shrunk(pair, task.scale)) for pair in pairs[:PROBES]], task.scale, len(pairs))
+    return said
+
+
+def _stored(path: Path) -> Stored:
+    try:
+        return stored_as(read_stored(path))
+    except SuiteError:
+        return ""
+
+
+def _shrunk(pair: FilePair, scale: int) -> Shrunk:
+    try:
+        return shrunk_by(pair, scale)
+    except SuiteError as error:
+        return Shrunk(problem=str(error))
