@@ -15,7 +15,7 @@ from pathlib import Path
 
 from suite import metrics
 from suite.data.images import Pixels, alike, list_images, read_image, read_stored, three_channels
-from suite.data.mixed import both_sides
+from suite.data.mixed import Both, both_sides
 from suite.errors import Exit, SuiteError
 from suite.metrics.fidelity import score
 from suite.name_pairs import NamePair, Pairing, lonely, pair
@@ -164,18 +164,23 @@ def _paired(request: Request) -> Pairing:
     both = both_sides(outputs)
     if both is not None:
         raise SuiteError(f"--pred: {both.sentence}; which are the predictions? Name a folder that holds them alone.", exit=Exit.NOT_READY)
-    return pair(outputs, _targets(targets, request.scale), allow_missing=request.allow_missing)
-
-
-def _targets(paths: Sequence[Path], scale: int | None) -> Sequence[Path]:
-    """Those of the files of --gt that are targets: people keep low-quality files beside them."""
-    both = both_sides(paths)
+    both = both_sides(targets)
     if both is None:
-        return paths
+        return pair(outputs, targets, allow_missing=request.allow_missing)
+    found = _told_apart(both, request.scale)
+    by_name = {lq.stem: (name, hq) for name, hq, lq in found}
+    if {path.stem for path in outputs} == by_name.keys():  # as `restore` names them
+        pairs = (NamePair(by_name[path.stem][0], path, by_name[path.stem][1]) for path in outputs)
+        return Pairing(tuple(sorted(pairs, key=lambda one: one.name)), "predictions called like the low-quality files")
+    return pair(outputs, [hq for _, hq, _ in found], allow_missing=request.allow_missing)
+
+
+def _told_apart(both: Both, scale: int | None) -> list[tuple[str, Path, Path]]:
+    """Names, targets and low-quality files of --gt, where people keep them together."""
     if scale not in both.scales and len(both.scales) > 1:
         there = " and ".join(f"x{one}" for one in both.scales)
         raise SuiteError(f"--gt: {both.sentence}, of {there}: say by --scale N which targets are meant.", exit=Exit.NOT_READY)
-    return [hq for _, hq, _ in both.taken(scale if scale in both.scales else both.scales[0])]
+    return both.taken(scale if scale in both.scales else both.scales[0])
 
 
 # PSNR and SSIM

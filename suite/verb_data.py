@@ -159,6 +159,7 @@ def _show(options: argparse.Namespace, out: Output) -> Exit:
         ("size", chosen.size),
         ("made of", ", ".join(chosen.parts)),
         ("measured", chosen.scored_by),
+        ("published numbers", chosen.grey and f"of grey images, {chosen.grey}"),
         *_where(chosen, options.root),
     ):
         if text:

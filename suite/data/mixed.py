@@ -187,7 +187,9 @@ def both_sides(paths: Sequence[Path], folder: Path | None = None) -> Both | None
     read = {path: list(readings(path.stem)) for path in paths}
     if not any(read.values()):
         return None
-    plain: dict[tuple[Path, Core], Path] = {(path.parent, _core(path.stem)): path for path in paths}
+    plain: dict[tuple[Path, Core], Path] = {}
+    for path in paths:  # by its tokens, and by those at its separators alone: ax2 is the core of ax2x4
+        plain[path.parent, _core(path.stem)] = plain[path.parent, tuple(_TOKEN.findall(path.stem.casefold()))] = path
     targets: dict[tuple[Path, Core], list[tuple[Path, Reading]]] = defaultdict(list)
     for path, ways in read.items():
         for way in ways:
