@@ -46,6 +46,7 @@ CONVENTIONS = {
     "DIV2K, a track of NTIRE": ("{}", "{}x4d", 4),
     "a scale apart": ("{}", "{}_x2", 2),
     "a scale before": ("{}", "{}_2x", 2),
+    "the target's scale, too": ("{}x1", "{}x2", 2),
     "RCAN": ("{}_HR_x3", "{}_LRBI_x3", 3),
     "RealSR": ("Canon_{}_HR", "Canon_{}_LR4", 4),
     "words, scale by the sizes": ("{}_HR", "{}_LR", 2),

@@ -32,10 +32,10 @@ Core = tuple[str, ...]
 Strength = Literal["sure", "loose", "weak"]
 WORDS: tuple[tuple[Side, Strength, str], ...] = (
     ("high", "sure", "hr hq gt gtmod12 groundtruth target clean norain derained sharp ref reference orig original label"),
-    ("high", "weak", "high highres highresolution highquality hires big large"),
+    ("high", "weak", "high highres highresolution highquality hires hd full big large"),
     ("low", "sure", "lr lq lrbi lrbic lrbicubic lrbd lrdn input noisy noise sigma rain rainy blur blurry blurred haze hazy degraded"),
     ("low", "loose", "downsampled bicubic nearest compressed jpeg jpg q qf"),
-    ("low", "weak", "in low lowres lowresolution lowquality lores small down"),
+    ("low", "weak", "in low lowres lowresolution lowquality lores sd half small down"),
 )
 SIDES: Mapping[str, Side] = MappingProxyType({word: side for side, _, words in WORDS for word in words.split()})
 STRENGTHS: Mapping[str, Strength] = MappingProxyType({word: strength for _, strength, words in WORDS for word in words.split()})
@@ -44,9 +44,9 @@ LEVELS = frozenset({"jpeg", "jpg", "q", "qf", "lq", "noise", "noisy", "sigma"}) 
 _TOKEN = re.compile(r"[^_\-. ]+")
 _MARK = re.compile(r"(?P<word>[a-z]+?)x?(?P<scale>[2-9])?x?")  # hr, hr4, lrx4
 _LEVEL = re.compile(rf"(?P<word>{'|'.join(sorted(LEVELS))})\d{{1,3}}")
-_SCALE = re.compile(r"x(?P<behind>[2-9])[mdw]?|(?P<before>[2-9])x")  # m, d, w: NTIRE's tracks
+_SCALE = re.compile(r"x(?P<behind>[1-9])[mdw]?|(?P<before>[1-9])x")  # m, d, w: NTIRE's tracks
 _GLUED_WORD = re.compile(r"(.*\d)((?:hr|hq|gt|lr|lq|in|input|target|clean|noisy|rain)x?[2-9]?)|((?:no)?rain)(\d.*)")
-_GLUED_SCALE = re.compile(r"(.+?)(x[2-9][mdw]?)|(.*[^\dx])([2-9]x)")
+_GLUED_SCALE = re.compile(r"(.+?)(x[1-9][mdw]?)|(.*[^\dx])([1-9]x)")
 _TWO_WORDS = frozenset({("ground", "truth"), ("no", "rain"), *((a, b) for a in ("low", "high") for b in ("res", "resolution", "quality"))})
 
 
@@ -233,7 +233,7 @@ def readings(stem: str) -> Iterator[Reading]:
     for place, token in enumerate(tokens):
         if (scale := _scale_of(token.text)) is not None:
             if place == last and place > 0:
-                yield _reading(stem, tokens, "low", place, place + 1, scale)  # loose: a result, or the file for a scale
+                yield _reading(stem, tokens, "low" if scale > 1 else "high", place, place + 1, scale if scale > 1 else None)
             continue
         word, scale = _word_of(token.text)
         side = SIDES.get(word)

@@ -70,7 +70,7 @@ def of_rules(found: Sequence[tuple[FilePair, Shrunk]], scale: int, of: int) -> l
         return []
     best = max((shrunk for _, shrunk in others), key=lambda shrunk: shrunk.psnr)
     worst = min(shrunk.psnr for _, shrunk in others)
-    looked = "" if len(found) == of else f", looked at of {of},"
+    looked = "" if len(found) == of else f" looked at, of {of}"
     names = shortened([pair.lq.name for pair, _ in others])
     return [
         f"x{scale}, {len(others)} of {len(found)} low-quality images{looked} ({names}) made by none of MATLAB's three rules; "
