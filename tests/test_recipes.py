@@ -171,7 +171,7 @@ def folders(tmp_path):
 
 
 def spec(folders, **fields):
-    base = {"model": "vmambair-derain-tiny", "task": "derain", "budget": "quick", "backend": "numba", "protocol": "derain-matlab@2"}
+    base = {"model": "vmambair-derain-tiny", "task": "derain", "budget": "quick", "backend": "numba", "protocol": "derain-matlab@1"}
     small = {"iterations": 6, "batch": 4, "patch": 16, "lr": 1e-3}
     return RunSpec(**(base | small | folders | fields))
 
