@@ -57,8 +57,10 @@ class DirectionalS6(nn.Module):
         return scan_sequences(sequences, *self._parameters_of_scan(), backend=self.backend)
 
     def _parameters_of_scan(self) -> tuple[Tensor, ...]:
-        """What `models.scan.image` takes after the sequences; A, D and the bias in float32 also under autocast."""
-        return self.x_proj, self.dt_proj, self.dt_bias.float(), -torch.exp(self.A_log.float()), self.D.float()
+        """What `models.scan.image` takes after the sequences; A, D and the bias in float32 also under autocast, in float64 where they are."""
+        precision = torch.promote_types(self.A_log.dtype, torch.float32)
+        bias, A_log, D = (parameter.to(precision) for parameter in (self.dt_bias, self.A_log, self.D))
+        return self.x_proj, self.dt_proj, bias, -torch.exp(A_log), D
 
 
 class PlanarS6(DirectionalS6):

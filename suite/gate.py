@@ -1,8 +1,8 @@
 """The gate: the watched numbers of now against those of the baseline, with a verdict on each.
 
 results/baseline.json is committed. It holds every number with its kind and tolerance, what it rests on, and a log of why it was rewritten.
-Tolerances are learnt: `check --update` measures again at one and at two threads, and a number may move by four times the largest spread
-that was seen, and at least by the floor of its kind, which covers other processors and libraries.
+Tolerances are learnt: `check --update` measures again under other settings (suite.gate_measure: threads, instruction sets, a start nudged
+by rounding), and a number may move by four times the largest spread that was seen, and at least by the floor of its kind.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from suite.probes import PROBES, Kind, Number
 SCHEMA = 1
 FILE = "baseline.json"
 SPREADS = 4.0  # how many times the spread that was seen a number may move
+NUDGED_MOST = 1e-4  # of itself: a number that moves further by rounding alone is not watched
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ KINDS: Mapping[Kind, KindRow] = MappingProxyType(
             KindRow("count", True, why="a count is equal or it is not"),
             KindRow("digest", True, why="bytes of deterministic paths are equal or they are not"),
             KindRow("known", False, absolute=1e-9, relative=1e-9, why="float64 sums in another order"),
+            KindRow("double", False, absolute=1e-9, relative=1e-9, why="float64 through a network"),
             KindRow("output", False, absolute=1e-6, relative=2e-5, why="float32 sums in another order, on another processor"),
             KindRow("loss", False, absolute=1e-6, relative=2e-4, why="float32 through a few steps of Adam"),
             KindRow("quality", False, absolute=2e-3, relative=1e-3, why="the same, through the rounding of outputs to 8 bit"),
@@ -70,13 +72,14 @@ class _Strict(BaseModel):
 
 
 class Watched(_Strict):
-    """A number of the baseline; `spread` is the largest difference that repeats gave."""
+    """A number of the baseline; `spread` is the largest difference that was seen, under the setting `spread_from`."""
 
     kind: Kind
     value: float | str | None
     rests_on: str = ""
     error: str = ""
     spread: float = 0.0
+    spread_from: str = ""
 
 
 class Entry(_Strict):
@@ -95,6 +98,7 @@ class Baseline(_Strict):
     data: str = Field(description="digest of the pixels that everything is made of")
     packages: dict[str, str]
     machine: dict[str, str | int | float]
+    instructions: str = Field("", description="instruction sets of the processor")
     repeats: str = Field(description="what the spreads were learnt from")
     log: tuple[Entry, ...]
     numbers: dict[str, Watched]
@@ -224,13 +228,48 @@ def load(path: Path) -> Baseline:
         raise SuiteError(f"the baseline {path} is damaged: {error}. Restore it from version control.", exit=Exit.NOT_READY) from None
 
 
-def watched(runs: Sequence[Sequence[Number]]) -> dict[str, Watched]:
-    """The numbers of the first run, each with the largest difference that the others show from it."""
+def watched(runs: Mapping[str, Sequence[Number]], before: Mapping[str, Watched] | None = None) -> dict[str, Watched]:
+    """The numbers of the first run, each with the largest difference that any other shows from it; runs by the setting that made them.
+
+    What `before`, an earlier baseline, saw of a number that has not drifted since is kept: it may be of another processor.
+    SuiteError where a count or a digest differs, or a number moves so far that it cannot be watched.
+    """
+    (_, numbers), *others = runs.items()
+    seen: dict[str, tuple[float, str]] = {}
+    kinds = {number.key: number for number in numbers}
+    for setting, run in others:
+        for other in run:
+            number = kinds.get(other.key)
+            if number is None or number.value == other.value:
+                continue
+            if KINDS[number.kind].exact or not isinstance(number.value, float) or not isinstance(other.value, float):
+                raise SuiteError(f"{number.key} must be equal under every setting: it is {number.value}, and {other.value} with {setting}.")
+            seen[number.key] = max(seen.get(number.key, (0.0, "")), (abs(other.value - number.value), setting))
     found = {}
-    for number in runs[0]:
-        others = [other.value for run in runs[1:] for other in run if other.key == number.key]
-        spread = max((abs(v - number.value) for v in others if isinstance(v, float) and isinstance(number.value, float)), default=0.0)
-        if KINDS[number.kind].exact and any(value != number.value for value in others):
-            raise SuiteError(f"{number.key} must be equal in every repeat, and is {number.value} and {others}.", exit=Exit.UNEXPECTED)
-        found[number.key] = Watched(kind=number.kind, value=number.value, rests_on=number.rests_on, error=number.error, spread=spread)
+    for number in numbers:
+        spread, setting = seen.get(number.key, (0.0, ""))
+        new = Watched(
+            kind=number.kind, value=number.value, rests_on=number.rests_on, error=number.error, spread=spread, spread_from=setting
+        )
+        found[number.key] = _with_history(new, (before or {}).get(number.key))
+    restless = [key for key, one in found.items() if isinstance(one.value, float) and one.spread > max(NUDGED_MOST * abs(one.value), 1e-9)]
+    if restless:
+        worst = found[restless[0]]
+        raise SuiteError(
+            f"{len(restless)} numbers move by more than {NUDGED_MOST:g} of themselves, so rounding decides them: {', '.join(restless[:5])} "
+            f"(the first: {worst.value:.9g}, by {worst.spread:.3g} with {worst.spread_from}). Change their probe in suite/probes."
+        )
     return found
+
+
+def _with_history(new: Watched, old: Watched | None) -> Watched:
+    """The number with the spread that an earlier baseline knew, and how far it has come from there, if it has not drifted."""
+    if old is None or (old.kind, old.rests_on) != (new.kind, new.rests_on):
+        return new
+    if not (isinstance(new.value, float) and isinstance(old.value, float)) or KINDS[new.kind].exact:
+        return new
+    moved, limit = abs(new.value - old.value), allowed(old)
+    if limit is None or moved > limit:
+        return new
+    spread, setting = max((new.spread, new.spread_from), (old.spread, old.spread_from), (moved, "the baseline before"))
+    return new.model_copy(update={"spread": spread, "spread_from": setting if spread else ""})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from suite.errors import Exit, SuiteError
 from suite.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.gate import Finding
+    from suite.gate import Baseline, Finding
     from suite.gate_time import Timing
     from suite.probes import Number
 
@@ -30,7 +30,10 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--update", action="store_true", help="rewrite the baseline with what is measured now; needs --reason")
     verb.add_argument("--reason", metavar="TEXT", help="why the baseline is rewritten; goes into its log")
     verb.add_argument(
-        "--repeats", type=int, default=4, metavar="N", help="measurements by which --update learns spreads (default: %(default)s)"
+        "--repeats",
+        type=int,
+        metavar="N",
+        help="draws of rounding by which --update learns spreads, beside other settings of threads and instructions (default: 20)",
     )
     verb.add_argument(
         "--time", action="store_true", help="also time the code against that of the baseline's commit (two minutes); only told"
@@ -44,7 +47,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Compares, or rewrites the baseline."""
-    from suite import gate
+    from suite import gate, gate_measure
     from suite.probes import PROBES
 
     unknown = [name for name in options.only if name not in PROBES]
@@ -58,14 +61,16 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     against = _against(options)
     baseline = gate.load(path)
     chosen = tuple(name for name in PROBES if not options.only or name in options.only)
+    _say_other_processor(baseline)
     started = time.perf_counter()
-    with _threads(1):  # small networks: two threads would wait for each other on a busy machine
-        findings = gate.compare(baseline, measure(chosen), probes=chosen, data=data_digest())
-    drifted = {finding.key.partition("/")[0] for finding in findings if finding.verdict is gate.Verdict.DRIFT}
-    if drifted:
-        note(f"measuring {', '.join(sorted(drifted))} again, to tell drift from instability")
-        with _threads(1):
-            findings = gate.settle(findings, measure([name for name in chosen if name in drifted]))
+    parts = gate_measure.parts_of(chosen)
+    measured = gate_measure.measure(parts)
+    findings = gate.compare(baseline, list(chain(*measured.values())), probes=chosen, data=data_digest())
+    drifted = {finding.key for finding in findings if finding.verdict is gate.Verdict.DRIFT}
+    again = [(probe, part) for probe, part in parts if any(number.key in drifted for number in measured[probe, part.name])]
+    if again:
+        note(f"measuring {', '.join(f'{probe}/{part.name}' for probe, part in again)} again, to tell drift from instability")
+        findings = gate.settle(findings, list(chain(*gate_measure.measure(again).values())))
     seconds = time.perf_counter() - started
     timing = None
     if against is not None:
@@ -131,17 +136,6 @@ def _tell(options: argparse.Namespace, out: Output, told: Told) -> Exit:
     return code
 
 
-def measure(probes: Sequence[str]) -> list[Number]:
-    """The numbers of these probes, with a note on each."""
-    from suite.parallel import shown
-    from suite.probes import PROBES
-
-    found = []
-    for name in shown(iter(probes), len(probes), "groups measured"):
-        found += list(PROBES[name].numbers())
-    return found
-
-
 def data_digest() -> str:
     """Of the pixels that everything is made of."""
     from suite.data.sets import load_images
@@ -152,8 +146,7 @@ def data_digest() -> str:
 
 
 def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
-    from suite import gate, machine
-    from suite.probes import PROBES
+    from suite import gate, gate_measure, machine
 
     if not options.reason or not options.reason.strip():
         raise SuiteError("the baseline is rewritten with a reason, which goes into its log: --reason TEXT.")
@@ -163,26 +156,25 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
         )
     if options.only:
         raise SuiteError("--update measures everything, so that no number is left from before; leave out --only.")
-    if options.repeats < 2:
-        raise SuiteError(f"--repeats {options.repeats}: a spread needs at least 2 measurements.")
-    runs = []
-    for number in range(options.repeats):
-        threads = 1 + number % 2
-        note(f"measurement {number + 1} of {options.repeats}, {threads} thread{'s' if threads > 1 else ''}")
-        with _threads(threads):
-            runs.append(measure(list(PROBES)))
+    draws = gate_measure.NUDGES if options.repeats is None else options.repeats
+    if draws < 1:
+        raise SuiteError(f"--repeats {draws}: a spread needs at least 1 draw.")
     before = gate.load(path) if path.is_file() else None
-    numbers = gate.watched(runs)
+    numbers = gate.watched(dict(_runs(draws)), before.numbers if before else None)
     old = before.numbers if before else {}
     changed = sum(old.get(key) is None or old[key].value != new.value for key, new in numbers.items()) + len(set(old) - set(numbers))
     commit, _ = machine.commit()
     entry = gate.Entry(date=datetime.now(UTC).date().isoformat(), commit=commit, reason=options.reason.strip(), changed=changed)
     packages = machine.packages()
-    repeats = f"{options.repeats} measurements, alternately at 1 and 2 threads, on {machine.machine().get('cpu', 'a processor')}"
+    settings = "; ".join(setting.name for setting in gate_measure.SETTINGS)
+    repeats = (
+        f"{draws} draws of rounding (start and inputs nudged by 1e-7), and: {settings}; on {machine.machine().get('cpu', 'a processor')}"
+    )
     baseline = gate.Baseline(
         data=data_digest(),
         packages=packages,
         machine=machine.machine(),
+        instructions=gate_measure.instructions(),
         repeats=f"{repeats}, torch {packages.get('torch', 'unknown')}",
         log=(*(before.log if before else ()), entry),
         numbers=dict(sorted(numbers.items())),
@@ -192,18 +184,25 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
     return Exit.DONE
 
 
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    import torch
+def _runs(draws: int) -> Iterator[tuple[str, list[Number]]]:
+    """The numbers as they are, then under each setting by which spreads are learnt, with the setting's name."""
+    from suite import gate_measure
+    from suite.probes import PROBES
 
-    from suite.attempt import limit_threads
+    settings = (gate_measure.PLAIN, *gate_measure.SETTINGS, *gate_measure.nudges(draws))
+    for number, setting in enumerate(settings, start=1):
+        note(f"measurement {number} of {len(settings)}: {setting.name}")
+        parts = gate_measure.parts_of(gate_measure.relearnt(setting, list(PROBES)))
+        yield setting.name, list(chain(*gate_measure.measure(parts, setting).values()))
 
-    before = torch.get_num_threads()
-    limit_threads(count)
-    try:
-        yield
-    finally:
-        limit_threads(before)
+
+def _say_other_processor(baseline: Baseline) -> None:
+    """Tell where the baseline is of another instruction set than this processor's."""
+    from suite import gate_measure
+
+    here = gate_measure.instructions()
+    if baseline.instructions != here:
+        note(f"instruction sets: {here} here; {baseline.instructions or 'not recorded'} where the baseline was made")
 
 
 def _write(path: Path, text: str, *, append: bool = False) -> None:

@@ -65,7 +65,7 @@ class Comparison:
 
 def ledger_sides(ledger: Ledger, on_unreadable: object = None) -> tuple[Side, ...]:
     """Every side of a ledger."""
-    return _sides(record for record in ledger.records(on_unreadable) if isinstance(record, Record))
+    return sides_of(record for record in ledger.records(on_unreadable) if isinstance(record, Record))
 
 
 def sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Side, ...]:
@@ -88,13 +88,14 @@ def sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Si
             exit=Exit.NOTHING,
         )
     latest = [ledger.latest(str(row["cell"])) for row in fits]
-    found = _sides(record for record in latest if isinstance(record, Record))
+    found = sides_of(record for record in latest if isinstance(record, Record))
     if not found:
         raise SuiteError(f"of the {len(fits)} cells that {chosen} means none is done: nothing can be compared.", exit=Exit.NOTHING)
     return found
 
 
-def _sides(records: Iterable[Record]) -> tuple[Side, ...]:
+def sides_of(records: Iterable[Record]) -> tuple[Side, ...]:
+    """The sides that `records` make, in the order in which conditions and models first appear."""
     found = []
     for members in by_condition(records):
         for model in dict.fromkeys(record.spec.model for record in members):

@@ -2,6 +2,7 @@
 
 The library's name holds a digest of the source, the compiler, its options and the processor, so that none of them can change unnoticed, and
 a cache shared by different machines serves each its own. It appears whole or not at all, whoever else compiles at the same time.
+`$SUITE_MARCH` names another instruction set than this processor's own, as the compiler's -march does (x86-64-v3, say).
 
 Threads are OpenMP's, of the very runtime that PyTorch has loaded: a second one would keep its own idle threads spinning against those.
 """
@@ -39,7 +40,8 @@ def library() -> Path:
     if sys.platform != "linux":
         raise CannotCompile(f"it is built on Linux, and this is {sys.platform}.", "use the backend 'numba'.")
     compiler = _compiler()
-    options = (*OPTIONS, "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native")
+    flag = "-mcpu" if platform.machine() in ("aarch64", "arm64") else "-march"
+    options = (*OPTIONS, f"{flag}={os.environ.get('SUITE_MARCH') or 'native'}")
     runtime = _openmp_runtime()
     try:
         folder = cache_folder() / "scan"

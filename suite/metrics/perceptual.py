@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -82,15 +82,22 @@ def distance(metric: str, output: np.ndarray, target: np.ndarray) -> float:
     Raises SuiteError (Exit.NOT_READY) where the metric is unavailable, SuiteError where the sizes differ or are too small for the
     network, ValueError for other types and ranges.
     """
+    backbone = lookup("metric of lpips", metric, BACKBONES)
+    return distance_by(lambda *images: _network(metric)(*images), backbone, output, target)
+
+
+def distance_by(network: Callable[..., torch.Tensor], backbone: Backbone, output: np.ndarray, target: np.ndarray) -> float:
+    """The distance by `network`, which takes two images `(1, 3, H, W)` in -1..1; images and errors as for `distance`."""
     import torch
 
-    backbone = lookup("metric of lpips", metric, BACKBONES)
     images = [_centred(image) for image in (output, target)]
     if images[0].shape != images[1].shape or min(images[0].shape[-2:]) < backbone.smallest:
         sizes = " and ".join(f"{image.shape[3]}x{image.shape[2]}" for image in images)
-        raise SuiteError(f"{metric} takes two images of one size, at least {backbone.smallest} pixels a side; these are {sizes}.")
+        raise SuiteError(
+            f"LPIPS-{backbone.net} takes two images of one size, at least {backbone.smallest} pixels a side; these are {sizes}."
+        )
     with torch.inference_mode():
-        return float(_network(metric)(*images))
+        return float(network(*images))
 
 
 def _centred(image: np.ndarray) -> torch.Tensor:

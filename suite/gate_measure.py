@@ -1,0 +1,152 @@
+"""Measuring the watched numbers: by as many processes as there are cores, one thread each, under settings that libraries read as they load.
+
+SETTINGS are what libraries choose by the processor, and a user may choose in its place: with them one machine shows how far numbers move on
+others. `python -m suite.gate_measure` is one of the processes; suite.child is how they talk.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from suite import probes
+from suite.child import ChildDied, Say, ask, environment_for, serve
+from suite.errors import Exit, SuiteError
+from suite.machine import cores
+from suite.probes.nudge import SIZE, nudged
+from suite.probes.number import Number, Part
+
+PartKey = tuple[str, str]  # probe, part
+Measured = dict[PartKey, list[Number]]
+NUDGES = 20  # draws by which a baseline's spreads are learnt
+NUDGED = ("outputs", "inference", "training", "cells")  # probes that draw weights
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a measurement is made; `nudge` seeds what start weights and inputs are moved by."""
+
+    name: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    threads: int = 1
+    nudge: int | None = None
+
+
+PLAIN = Setting("as it is")
+
+
+def _setting(**environment: str) -> Setting:
+    return Setting(", ".join(f"{name}={value}" for name, value in environment.items()), environment)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("two threads", threads=2),
+    _setting(ATEN_CPU_CAPABILITY="default"),
+    _setting(ATEN_CPU_CAPABILITY="avx2"),
+    _setting(ONEDNN_MAX_CPU_ISA="SSE41"),
+    _setting(ONEDNN_MAX_CPU_ISA="AVX2"),
+    _setting(MKL_ENABLE_INSTRUCTIONS="SSE4_2"),
+    _setting(MKL_ENABLE_INSTRUCTIONS="AVX2"),
+    _setting(NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES=""),
+    _setting(NPY_DISABLE_CPU_FEATURES="AVX2 FMA3 X86_V3 AVX512F AVX512CD AVX512_SKX X86_V4 AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"),
+    _setting(SUITE_MARCH="x86-64"),
+    _setting(SUITE_MARCH="x86-64-v3"),
+)
+
+
+def nudges(count: int = NUDGES) -> tuple[Setting, ...]:
+    """A setting for each draw."""
+    return tuple(Setting(f"start and inputs nudged by {SIZE:g}, draw {number}", nudge=number) for number in range(1, count + 1))
+
+
+def parts_of(names: Sequence[str]) -> list[tuple[str, Part]]:
+    """The parts of these probes, with the probes' names."""
+    return [(name, part) for name in names for part in probes.PROBES[name].parts()]
+
+
+def measure(parts: Sequence[tuple[str, Part]], setting: Setting = PLAIN) -> Measured:
+    """The numbers of `parts`, with progress on standard error; SuiteError where a process dies.
+
+    A single part is measured in this process unless the setting asks for another. The longest parts begin first.
+    """
+    from suite.parallel import shown
+
+    if len(parts) == 1 and setting == PLAIN:
+        return {(probe, part.name): _measure_part(probe, part) for probe, part in parts}
+    keys = [(probe, part.name) for probe, part in sorted(parts, key=lambda item: -item[1].seconds)]
+    found = dict(shown(_by_processes(keys, setting), len(keys), "parts measured"))
+    return {(probe, part.name): found[probe, part.name] for probe, part in parts}
+
+
+def _by_processes(keys: Sequence[PartKey], setting: Setting) -> Iterator[tuple[PartKey, list[Number]]]:
+    """Parts as they are measured. Each process has the parts that fall to it from the outset: every second of two, by length."""
+    count = min(len(keys), max(1, cores() // setting.threads))
+    said: queue.Queue[tuple[PartKey, list[Number]] | BaseException] = queue.Queue()
+    environment = (
+        environment_for(setting.threads) | {"OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE", "")} | dict(setting.environment)
+    )
+    environment = {name: value for name, value in environment.items() if value or name in setting.environment}
+
+    def follow(own: Sequence[PartKey]) -> None:
+        try:
+            asked = {"parts": own, "nudge": setting.nudge, "threads": setting.threads}
+            for _, answer in ask(__spec__.name, asked, environment, "the gate"):
+                said.put((tuple(answer["part"]), [Number(**number) for number in answer["numbers"]]))
+        except BaseException as error:  # raised where the numbers are waited for
+            said.put(error)
+
+    for number in range(count):
+        threading.Thread(target=follow, args=(keys[number::count],), daemon=True).start()
+    for _ in keys:
+        found = said.get()
+        if isinstance(found, ChildDied):
+            raise SuiteError(
+                f"a process that measures for the gate died, so nothing was compared: {found}", exit=Exit.INCOMPLETE
+            ) from found
+        if isinstance(found, BaseException):
+            raise found
+        yield found
+
+
+def _measure_part(probe: str, part: Part) -> list[Number]:
+    """The numbers of a part; one with the error in it stands for those that an error kept from being made."""
+    found = []
+    try:
+        found += part.numbers()
+    except Exception as error:  # any failure is a finding
+        found.append(Number(f"{probe}/{part.name}", "digest", None, error=f"{type(error).__name__}: {error}"))
+    return found
+
+
+def answer(asked: dict[str, Any], say: Say) -> None:
+    """In a process of its own: measure what is asked, a part at a time."""
+    from suite.attempt import limit_threads
+
+    limit_threads(asked["threads"])
+    wanted = [tuple(key) for key in asked["parts"]]
+    held = {(probe, part.name): part for probe, part in parts_of(list(dict.fromkeys(probe for probe, _ in wanted)))}
+    with nudged(asked["nudge"]):
+        for probe, name in wanted:
+            numbers = [asdict(number) for number in _measure_part(probe, held[probe, name])]
+            say("measured", {"part": (probe, name), "numbers": numbers})
+
+
+def relearnt(setting: Setting, names: Sequence[str]) -> list[str]:
+    """Which of these probes can move under a setting."""
+    return [name for name in names if name in NUDGED] if setting.nudge is not None else list(names)
+
+
+def instructions() -> str:
+    """The instruction sets that this processor's libraries use, e.g. "AVX512, cascadelake"."""
+    import torch
+    from llvmlite import binding
+
+    return f"{torch.backends.cpu.get_cpu_capability()}, {binding.get_host_cpu_name()}"
+
+
+if __name__ == "__main__":
+    serve(answer)

@@ -1,0 +1,59 @@
+"""Moving start weights and inputs by a ten-millionth of themselves: on one processor, what the rounding of any other may do.
+
+`check --update` measures so, again and again, and how far a number moves is part of its tolerance: one that moves too far
+(suite.gate.NUDGED_MOST) is no number to watch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import models
+
+if TYPE_CHECKING:
+    from models.base import RestorationNet
+    from models.config import Config
+
+SIZE = 1e-7  # of a value: about a rounding of float32
+_seed: int | None = None
+
+
+@contextlib.contextmanager
+def nudged(seed: int | None) -> Iterator[None]:
+    """Nudge all that is made meanwhile, by other draws for each `seed`; None: nothing."""
+    global _seed
+    before, build = _seed, models.build
+
+    def build_nudged(config: Config) -> RestorationNet:
+        network = build(config)
+        _nudge_weights(network)
+        return network
+
+    _seed = seed
+    if seed is not None:
+        models.build = build_nudged
+    try:
+        yield
+    finally:
+        _seed, models.build = before, build
+
+
+def nudge(values: np.ndarray) -> np.ndarray:
+    """Return an input in floating point as it is to be used."""
+    if _seed is None:
+        return values
+    moved = 1 + SIZE * np.random.default_rng(_seed).standard_normal(values.shape)
+    return (values * moved).astype(values.dtype)
+
+
+def _nudge_weights(network: RestorationNet) -> None:
+    import torch
+
+    draw = torch.Generator().manual_seed(_seed or 0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(1 + SIZE * torch.randn(parameter.shape, generator=draw))

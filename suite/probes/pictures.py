@@ -1,0 +1,197 @@
+"""What is done to pictures: degradation and patches of every task, protocols, tiles, ensembles, and the simplest baselines' scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from suite.probes.number import DATA, Number, Part, along_a_direction, digest
+
+RAW_SIDE = 48  # pixels of a training patch
+
+
+def data_parts() -> tuple[Part, ...]:
+    """A part for each task, and one for what all share."""
+    from suite.tasks import TASKS
+
+    slow = ("real-sr-x4", "derain", "real-denoise")
+    return (
+        *(Part(name, partial(_task_data, name), 3 if name in slow else 0.5) for name in TASKS),
+        Part("resizing", _resized, 0.5),
+        Part("on the device", _on_device, 2),
+    )
+
+
+def _task_data(name: str) -> Iterator[Number]:
+    """Bytes of the low-quality test and validation images, and of the first training batches, whole and as a second worker has them."""
+    from suite.data.degradations import degradation
+    from suite.data.loader import Loader, Patches
+    from suite.data.sampler import PatchSampler
+    from suite.data.sets import checksum, load_pairs, load_training, pair_images
+    from suite.protocols import PROTOCOLS
+    from suite.tasks import TASKS
+
+    task = TASKS[name]
+    row, rule = degradation(task.degradation), PROTOCOLS[task.protocol]
+    version = f"{row.name} v{row.version}"
+    for pair in load_pairs(DATA, "test", task, rule)[:2]:
+        yield Number(f"data/{name}/{pair.name}", "digest", digest(pair.lq, pair.hq), version)
+    yield Number(f"data/{name}/validation", "digest", checksum(pair_images(load_pairs(DATA, "validation", task, rule)))[:16], version)
+    images = load_training(DATA, task).images
+    yield Number(f"data/{name}/training", "digest", checksum(images)[:16], version)
+    sampler = PatchSampler(images, row, RAW_SIDE, 0, rotate=task.recipe.rotate)
+    for iteration in range(2):
+        yield Number(f"data/{name}/batch {iteration}", "digest", digest(*sampler.batch(iteration, 2)), version)
+    other = PatchSampler(images, row, RAW_SIDE, 1, rotate=task.recipe.rotate)
+    yield Number(f"data/{name}/batch 0 of seed 1", "digest", digest(*other.batch(0, 2)), version)
+    loaded = [digest(low.numpy(), high.numpy()) for _, low, high, _ in Loader(Patches(sampler, (1, 3)), 1, 3)]
+    yield Number(f"data/{name}/places 1 and 3 as loaded", "digest", " ".join(loaded), version)
+
+
+def _resized() -> Iterator[Number]:
+    """MATLAB's bicubic kernel, down and up, in 8 bits and in floating point, on sides that no factor divides."""
+    from suite.data.resize import imresize
+
+    picture = np.random.default_rng(0).integers(0, 256, (37, 50, 3), dtype=np.uint8)
+    for factor in (1 / 2, 1 / 3, 1 / 4, 2, 3, 4):
+        yield Number(f"data/resizing/x{factor:.3g} in 8 bits", "digest", digest(imresize(picture, factor)))
+        smooth = imresize(picture / 255, factor, between="float")
+        yield Number(f"data/resizing/x{factor:.3g} in floating point", "known", along_a_direction(smooth))
+
+
+def _on_device() -> Iterator[Number]:
+    """The blind degradation as a GPU would carry it out, on torch's CPU device: only rounding may differ."""
+    from suite.data.degradations import degradation
+    from suite.data.sampler import PatchSampler
+    from suite.data.sets import load_training
+    from suite.tasks import TASKS
+
+    task = TASKS["real-sr-x4"]
+    row = degradation(task.degradation)
+    sampler = PatchSampler(load_training(DATA, task).images, row, RAW_SIDE, 0, rotate=task.recipe.rotate)
+    low, high = sampler.deferred(0, range(2)).carried_out("cpu")
+    version = f"{row.name} v{row.version}"
+    yield Number("data/real-sr-x4/low quality on the device", "quality", along_a_direction(low.numpy()), version)
+    yield Number("data/real-sr-x4/targets on the device", "known", along_a_direction(high.numpy()), version)
+
+
+def protocol_parts() -> tuple[Part, ...]:
+    """Protocols on made-up pairs, baselines on photographs, and LPIPS."""
+    return Part("made-up pairs", _protocols, 2), Part("baselines", _baselines, 4), Part("LPIPS", _lpips, 3)
+
+
+def _protocols() -> Iterator[Number]:
+    """Every protocol's PSNR and SSIM of made-up colour and grey pairs, and how images are averaged."""
+    from suite.metrics import fidelity
+    from suite.protocols import PROTOCOLS
+
+    for key, rule in PROTOCOLS.items():
+        means: dict[str, list[float]] = {}
+        for number, (output, target) in enumerate(_pairs(1 if rule.channel == "grey" else 3)):
+            for metric, value in fidelity.score(rule, output, target, 4).items():
+                means.setdefault(metric, []).append(value)
+                yield Number(f"protocols/{rule.name}/{metric}/{number}", "known", value, key)
+        for metric, values in means.items():
+            yield Number(f"protocols/{rule.name}/{metric}/mean", "known", _mean(metric, values), key)
+
+
+def _pairs(channels: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Outputs in floating point around 0..1, one of them nearly right, and their targets."""
+    for number, error in enumerate((0.004, 0.12)):
+        random = np.random.default_rng((channels, number))
+        smooth = np.kron(random.random((7, 8, channels)), np.ones((8, 8, 1)))
+        noise = random.standard_normal(smooth.shape)
+        yield (smooth + error * noise).astype(np.float32), np.rint(255 * smooth).astype(np.uint8)
+
+
+def _mean(metric: str, values: Sequence[float]) -> float:
+    """Average as a record does: over images."""
+    from suite.record import ImageScore, Record
+    from suite.spec import RunSpec
+
+    spec = RunSpec(model="none", task="none", budget="none", backend="none", iterations=0, batch=1, patch=16, lr=1.0, protocol="none@1")
+    scores = tuple(ImageScore(image=str(number), metrics={metric: value}) for number, value in enumerate(values))
+    return Record(fingerprint=spec.fingerprint, spec=spec, status="done", scores=scores).mean(metric)
+
+
+def _baselines() -> Iterator[Number]:
+    """What `evaluate bicubic` or `evaluate identity` says of each task's test photographs: reading, degrading, restoring and scoring."""
+    from suite.data.degradations import degradation
+    from suite.data.sets import load_pairs
+    from suite.evaluate import baseline, compared
+    from suite.metrics import fidelity
+    from suite.protocols import PROTOCOLS
+    from suite.tasks import TASKS
+
+    for task in TASKS.values():
+        rule, row = PROTOCOLS[task.protocol], degradation(task.degradation)
+        restore = baseline("bicubic" if task.scale > 1 else "identity", task.scale)
+        for pair in load_pairs(DATA, "test", task, rule):
+            for metric, value in fidelity.score(rule, compared(restore(pair.lq), rule), pair.hq, task.scale).items():
+                version = f"{rule.key}, {row.name} v{row.version}"
+                yield Number(f"protocols/baselines/{task.name}/{metric}/{pair.name}", "known", value, version)
+
+
+def _lpips() -> Iterator[Number]:
+    """LPIPS's own way from pixels to a number, over features drawn at random instead of learnt ones, which are not at hand everywhere."""
+    import warnings
+
+    import lpips
+    import torch
+
+    from suite.metrics import perceptual
+
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # lpips calls torchvision in a way that is deprecated
+        torch.manual_seed(0)
+        network = lpips.LPIPS(net="alex", pretrained=True, pnet_rand=True, verbose=False).eval()
+    for number, (output, target) in enumerate(_pairs(3)):
+        value = perceptual.distance_by(network, perceptual.BACKBONES["LPIPS-alex"], output.clip(0, 1), target)
+        yield Number(f"protocols/LPIPS over random features, in 1e-4/{number}", "output", 1e4 * value)
+
+
+def inference_parts() -> tuple[Part, ...]:
+    """Tiles and ensembles of a made-up restorer, and networks on pictures of odd sizes."""
+    return Part("tiles and ensembles", _inference, 1), Part("restorers", _restorers, 2)
+
+
+def _inference() -> Iterator[Number]:
+    """Tiles and self-ensemble, of a restorer that treats no two directions alike."""
+    from suite.ensemble import ensembled
+    from suite.tiling import TILINGS, tiled
+
+    picture = np.random.default_rng(0).random((75, 110, 3)).astype(np.float32)
+
+    def restore(image: np.ndarray) -> np.ndarray:
+        shifted = 0.7 * image + 0.2 * np.roll(image, 1, axis=0) + 0.1 * np.roll(image, 2, axis=1)
+        return np.repeat(np.repeat(shifted, 2, axis=0), 2, axis=1).astype(np.float32)
+
+    for kind in TILINGS:
+        yield Number(f"inference/{kind}", "known", along_a_direction(tiled(restore, kind, 40)(picture)))
+    yield Number("inference/self-ensemble", "known", along_a_direction(ensembled(restore)(picture)))
+
+
+def _restorers() -> Iterator[Number]:
+    """A network on a picture smaller than it takes, on a grey one, and in tiles; and what 8 bits leave of its output."""
+    import models
+    from suite.metrics.fidelity import quantise
+    from suite.networks import restorer_of
+    from suite.probes.networks import drawn
+    from suite.probes.number import TRAINED_ON
+    from suite.tiling import tiled
+
+    network = drawn("vmambair-derain-tiny")
+    models.set_scan_backend(network, TRAINED_ON)
+    restore = restorer_of(network.train())  # which puts it into evaluation mode
+    random = np.random.default_rng(0)
+    for label, picture in (
+        ("small", random.random((5, 3, 3)).astype(np.float32)),
+        ("grey", random.random((16, 21, 1)).astype(np.float32)),
+        ("8 bits", random.integers(0, 256, (16, 21, 3), dtype=np.uint8)),
+    ):
+        yield Number(f"inference/network/{label}", "output", along_a_direction(restore(picture)))
+    picture = random.random((40, 56, 3)).astype(np.float32)
+    yield Number("inference/network/tiles", "output", along_a_direction(tiled(restore, "feathered", 32)(picture)))
+    yield Number("inference/quantised", "digest", digest(quantise(random.random((9, 9, 3)) * 1.5 - 0.25)))

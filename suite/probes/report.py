@@ -1,0 +1,130 @@
+"""The report and `compare` on made-up records: what every measured cell of a table says, and every verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from suite.probes.number import TRAINED_ON, Number, Part, digest_of
+
+if TYPE_CHECKING:
+    from suite.record import Record
+    from suite.spec import RunSpec
+    from suite.tables import Cell
+
+IMAGES, SEEDS = 12, 3
+
+
+def parts() -> tuple[Part, ...]:
+    """Tables, their exports, and comparisons."""
+    return Part("tables", _tables, 4), Part("comparisons", _comparisons, 3), Part("records", _round_trip, 1)
+
+
+def made_up_records(grid: str, budget: str, seeds: int, only: Sequence[str] = ()) -> list[Record]:
+    """A done record a cell; each value is a formula of the model's place, the image and the seed."""
+    from suite import grids
+
+    cells = grids.cells(grid, budget=budget, seeds=seeds, only=only, changes={}, backend=TRAINED_ON, device="cpu")
+    places = {name: place for place, name in enumerate(dict.fromkeys(spec.model for spec in cells))}
+    return [_made_up(spec, places[spec.model]) for spec in cells]
+
+
+def _made_up(spec: RunSpec, place: int) -> Record:
+    from suite.protocols import protocol
+    from suite.record import Cost, HistoryPoint, ImageScore, ProtocolUsed, Record
+
+    rule = protocol(spec.protocol)
+    random = np.random.default_rng((place, spec.seed))
+    hard = np.random.default_rng(99).normal(0, 3, IMAGES)  # pictures differ more than models
+    psnr = 28 + hard - 0.2 * place + random.normal(0, 0.05, IMAGES)
+    values = {"SSIM": 0.8 + hard / 50 - place / 200, "LPIPS-alex": 0.2 - hard / 50 + place / 100}
+    scores = tuple(
+        ImageScore(
+            image=f"image-{number}",
+            metrics={rule.fidelity[0]: float(psnr[number]), rule.fidelity[1]: float(values["SSIM"][number])}
+            | {metric: float(values[metric][number]) for metric in rule.metrics if metric in values},
+        )
+        for number in range(IMAGES)
+    )
+    return Record(
+        fingerprint=spec.fingerprint,
+        spec=spec,
+        status="done",
+        protocol=ProtocolUsed(name=rule.name, version=rule.version, statement=rule.statement),
+        scores=scores,
+        history=(HistoryPoint(iteration=spec.iterations, loss=0.1, validation={rule.fidelity[0]: 27.0}),),
+        cost=Cost(params=10_000_000 + place, macs=2e10 - 1e8 * place, scan_macs=4e9, input_size=(64, 64)),
+        trained_params=1_000_000 + place,
+    )
+
+
+def _tables() -> Iterator[Number]:
+    """Each measured cell in words: a sign, a mark or a digit that changes names its cell. And each form in which tables leave the suite."""
+    from suite import export, export_text, tables
+    from suite.published import load_all
+
+    records = [
+        *made_up_records("ablations", "quick", SEEDS),
+        *made_up_records("ablations", "paper", 1),
+        *made_up_records("tasks", "paper", 1),
+    ]
+    papers = load_all()
+    built = tables.build(papers, records)
+    for table in built:
+        for row in table.rows:
+            for column, cell in zip(table.columns, row.cells, strict=True):
+                if cell.measured is not None:
+                    key = f"report/{table.paper.key}, {table.published.id}/{row.key}/{column.key}"
+                    yield Number(key, "digest", _in_words(cell))
+        marked = [(row.key, [(cell.status, cell.published_rank) for cell in row.cells]) for row in table.rows]
+        yield Number(f"report/{table.paper.key}, {table.published.id}/states and printed ranks", "digest", digest_of(marked))
+    forms = {"csv": export.csv_text, "json": export.json_text, "latex": export_text.latex, "markdown": export_text.markdown}
+    for form, write in forms.items():
+        yield Number(f"report/as {form}", "digest", digest_of(write(built)))
+
+
+def _in_words(cell: Cell) -> str:
+    found, delta = cell.measured, cell.delta_measured
+    if found is None:
+        return ""
+    ends = "" if found.estimate.half_width is None else f" ±{found.estimate.half_width:.6g}"
+    said = [f"{found.estimate.mean:.9g}{ends} of {found.estimate.count}, rank {cell.measured_rank}, {cell.status}"]
+    said += [f"from printed {cell.difference:+.6g}"] if cell.difference is not None else []
+    if delta is not None:
+        interval = "" if delta.interval is None else f" ({delta.interval[0]:+.6g} to {delta.interval[1]:+.6g})"
+        said.append(f"from baseline {delta.value:+.6g}{interval} over {delta.over}; printed {cell.delta_published}")
+    return "; ".join(said)
+
+
+def _comparisons() -> Iterator[Number]:
+    """Verdicts of `compare` on designs by several seeds and by one, where more is better and where less is."""
+    from suite import versus
+
+    for seeds in (1, SEEDS):
+        for task, metric in (("sr-x2", "PSNR-Y"), ("gan-sr-x4", "LPIPS-alex")):
+            sides = versus.sides_of(made_up_records("tasks", "quick", seeds, [task]))
+            ablated = versus.sides_of(made_up_records("mambair-tables-1-2", "quick", seeds)) if task == "sr-x2" else ()
+            for found in versus.compared([*sides, *ablated], sides[:1], [metric], same_model=False):
+                key = f"report/compare/{seeds} seeds/{metric}/{found.variant.model} on {found.variant.records[0].spec.task}"
+                paired = found.found
+                ends = None if paired is None or paired.interval is None else tuple(f"{end:+.6g}" for end in paired.interval)
+                words = (
+                    f"{found.verdict}, {'' if paired is None else f'{paired.mean:+.6g}'} {ends}, p {_short(found.p_holm)}, {found.reason}"
+                )
+                yield Number(key, "digest", words)
+
+
+def _short(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"
+
+
+def _round_trip() -> Iterator[Number]:
+    """A record as it is written, and what is read back."""
+    from suite.record import dump, load
+
+    for record in made_up_records("ablations", "quick", 1)[:2]:
+        text = dump(record)
+        yield Number(f"report/record/{record.spec.model}/written", "digest", digest_of(text))
+        yield Number(f"report/record/{record.spec.model}/read", "digest", digest_of(load(text, origin="a probe") == record))

@@ -1,0 +1,30 @@
+"""The scan backends that are verified, each against the reference in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from suite.probes.number import Number, Part
+
+SCANS = ("numba", "cpp")  # where they run
+SCAN_ELEMENTS = 60_000  # of the largest case that is verified, beside the long one
+
+
+def parts() -> tuple[Part, ...]:
+    """A part for each backend."""
+    return tuple(Part(backend, partial(_verified, backend), 14) for backend in SCANS)
+
+
+def _verified(backend: str) -> Iterator[Number]:
+    """Whether the backend agrees with the reference, forward and every gradient, short and long: "right", or what is off."""
+    from models.scan.backends import BackendUnavailable, resolve_backend
+    from suite import scan_check
+
+    try:
+        resolve_backend(backend, "cpu")
+    except BackendUnavailable as error:
+        yield Number(f"scans/{backend}", "digest", None, error=f"{backend} does not run here: {error.reason}")
+        return
+    wrong = [f"{found.name}: {', '.join(found.wrong)}" for found in scan_check.check(backend, "cpu", SCAN_ELEMENTS) if found.wrong]
+    yield Number(f"scans/{backend}", "digest", "; ".join(wrong[:3]) or "right")

@@ -1,0 +1,19 @@
+"""The process of the second worker: `python -m suite.probes.second_worker` is asked {"meeting": FILE} and trains its share."""
+
+from __future__ import annotations
+
+from suite.child import Say, serve
+
+
+def answer(asked: dict[str, str], say: Say) -> None:
+    """Train beside the process that asks."""
+    import torch
+
+    from suite.probes.cells import train_share
+
+    torch.set_num_threads(1)
+    say("iterations", train_share(1, asked["meeting"]).iteration)
+
+
+if __name__ == "__main__":
+    serve(answer)

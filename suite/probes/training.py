@@ -1,0 +1,94 @@
+"""Training in miniature, by each recipe: losses of the first steps and the quality after them, of both designs on every task.
+
+The learning rate of the budget `smoke` is a hundredth of what a quick training has. Adam's first steps are the signs of the gradient: where
+an entry of it is nothing but rounding, another processor steps the other way. With the rate of a quick training VmambaIR's losses moved by
+up to 7 % between two processors, and by 2e-4 where its start was nudged by 1e-7; with this one by less than 1e-5 (results/LOG.md).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from suite.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part, digest
+
+if TYPE_CHECKING:
+    from suite.spec import RunSpec
+    from suite.tasks import Task
+
+
+def parts() -> tuple[Part, ...]:
+    """A part for each cell that begins from scratch, with those that begin with its weights."""
+    families: dict[str, list[RunSpec]] = {}
+    home: dict[str, str] = {}
+    for spec in smoke_cells():
+        root = home.get(spec.start, spec.fingerprint)
+        home[spec.fingerprint] = root
+        families.setdefault(root, []).append(spec)
+    return tuple(
+        Part(f"{family[0].model} on {family[0].task}", partial(_family, family), len(family) * _seconds(family[0]))
+        for family in families.values()
+    )
+
+
+def _seconds(spec: RunSpec) -> float:
+    return 3.0 if spec.model.startswith("vmambair") else 1.0
+
+
+def smoke_cells() -> list[RunSpec]:
+    """A cell of each design for each task, as far as it has a network for it, behind the cells that it begins with."""
+    from suite import grids
+
+    chosen: dict[tuple[str, str], str] = {}
+    for pairing in grids.PAIRINGS:
+        chosen.setdefault((pairing.task, pairing.model.partition("-")[0]), f"{pairing.model}@{pairing.task}")
+    sets = dict.fromkeys(("train_set", "validation_set", "test_set"), DATA)
+    return grids.cells("tasks", budget=BUDGET, seeds=1, only=list(chosen.values()), changes=sets, backend=TRAINED_ON, device="cpu")
+
+
+def _family(specs: Sequence[RunSpec]) -> Iterator[Number]:
+    with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
+        for spec in specs:
+            try:
+                yield from _trained(spec, Path(folder))
+            except Exception as error:  # any failure is a finding
+                yield Number(f"training/{spec.task}/{spec.model}/loss 1", "loss", None, error=f"{type(error).__name__}: {error}")
+
+
+def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
+    from suite import evaluate, train
+    from suite.batches import mixed
+    from suite.cell import sampler_of
+    from suite.data.sets import load_pairs, load_training
+    from suite.networks import restorer_of
+    from suite.protocols import protocol
+    from suite.start import save_weights, starting_weights, weights_file
+    from suite.tasks import task as task_row
+
+    task, rule = task_row(spec.task), protocol(spec.protocol)
+    rests_on = f"{rule.key}, {degradation_version(task)}"
+    run = train.begin(spec, None, starting_weights(spec, folder))
+    sampler, key = sampler_of(spec, task, load_training(spec.train_set, task)), f"training/{spec.task}/{spec.model}"
+    if spec.mixup:  # in four steps of two images it may happen to mix none
+        mixtures = [part for iteration in range(4) for part in mixed(spec, sampler, iteration, 4, range(4))]
+        yield Number(f"{key}/mixed batches", "digest", digest(*mixtures), rests_on)
+    for _ in train.train(run, sampler, [], folder / spec.fingerprint):
+        pass
+    save_weights(weights_file(folder, spec.fingerprint), run)
+    for point in run.history:
+        yield Number(f"{key}/loss {point.iteration}", "loss", point.loss, rests_on)
+    scores, _ = evaluate.evaluate(restorer_of(run.evaluated), load_pairs(spec.test_set, "test", task, rule)[:2], rule, task.scale)
+    for score in scores:
+        for metric, value in score.metrics.items():
+            yield Number(f"{key}/{metric}/{score.image}", "quality", value, rests_on)
+
+
+def degradation_version(task: Task) -> str:
+    """Name the version of what makes the low-quality images of `task`."""
+    from suite.data.degradations import degradation
+
+    row = degradation(task.degradation)
+    return f"{row.name} v{row.version}"

@@ -1,0 +1,160 @@
+"""Faults of data, protocols and inference, each with the number of the gate that must move."""
+
+import numpy as np
+from faults import Mutation, constant, edit
+
+
+def low_resolution_border(patch):
+    from suite.data import degradations, resize
+
+    def clamped(picture, factor):
+        scale = round(1 / factor)
+        padded = np.pad(picture, ((4 * scale,) * 2, (4 * scale,) * 2, (0, 0)), mode="edge")  # repeated where MATLAB mirrors
+        return resize.imresize(padded, factor)[4:-4, 4:-4]
+
+    patch.setattr(degradations, "imresize", clamped)
+
+
+def averaged_errors(patch):
+    from suite.record import Record
+
+    def over_the_set(self, metric):
+        values = np.array([score.metrics[metric] for score in self.scores])
+        return float(-10 * np.log10(np.mean(10 ** (-values / 10)))) if metric.startswith("PSNR") else float(values.mean())
+
+    patch.setattr(Record, "mean", over_the_set)
+
+
+OF_DATA = (
+    Mutation("LR made with the wrong border", "data", "sr-x4", "data/sr-x4/", low_resolution_border),
+    Mutation("shrunk without antialiasing", "data", "resizing", "x0.5", edit("suite.data.resize:_matlab_taps", "min(scale, 1.0)", "1.0")),
+    Mutation(
+        "a seed not passed on to the images",
+        "data",
+        "derain",
+        "data/derain/",
+        edit("suite.data.degradations:image_rng", "(seed, *names)", "(seed, *names[:-1])"),
+    ),
+    Mutation(
+        "a seed not passed on to the sampler",
+        "data",
+        "sr-x2",
+        "batch 0 of seed 1",
+        edit("suite.data.sampler:PatchSampler._drawn", "image_rng(self.seed,", "image_rng(0,"),
+    ),
+    Mutation(
+        "training patches not turned",
+        "data",
+        "sr-x2",
+        "batch",
+        edit("suite.data.sampler:PatchSampler._symmetry", "transpose and self.rotate", "False"),
+    ),
+    Mutation(
+        "patches a pixel off",
+        "data",
+        "sr-x2",
+        "batch",
+        edit("suite.data.sampler:PatchSampler._aligned", "left * scale", "left * scale + 1"),
+    ),
+    Mutation(
+        "batches come an iteration late",
+        "data",
+        "sr-x2",
+        "as loaded",
+        edit("suite.data.loader:_Batches.__getitem__", "self.first + number", "self.first + number - 1"),
+    ),
+    Mutation(
+        "noise in the other order of channels",
+        "data",
+        "denoise-15",
+        "data/denoise-15/",
+        edit("suite.data.noise:published_noise", 'order == "bgr"', 'order == "rgb"'),
+    ),
+    Mutation(
+        "noise of sigma over 256",
+        "data",
+        "denoise-25",
+        "data/denoise-25/",
+        edit("suite.data.noise:published_noise", "sigma / 255", "sigma / 256"),
+    ),
+    Mutation(
+        "JPEG quality off by one",
+        "data",
+        "jpeg-40",
+        "data/jpeg-40/",
+        edit("suite.data.jpeg:compress", "quality=quality", "quality=quality + 1"),
+    ),
+    Mutation(
+        "Y conversion rounded",
+        "protocols",
+        "made-up pairs",
+        "sr-y/PSNR-Y",
+        edit(
+            "suite.metrics.fidelity:luma",
+            "return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + 16",
+            "return np.rint(LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + 16)",
+        ),
+    ),
+    Mutation(
+        "crop off by one",
+        "protocols",
+        "made-up pairs",
+        "sr-y/PSNR-Y",
+        edit("suite.protocols:Protocol.border", "return scale if", "return scale + 1 if"),
+    ),
+    Mutation("PSNR averaged over the data set instead of over images", "protocols", "made-up pairs", "PSNR-Y/mean", averaged_errors),
+    Mutation("SSIM's window too wide", "protocols", "made-up pairs", "SSIM-Y", constant("suite.metrics.fidelity:SIGMA", 1.6)),
+    Mutation(
+        "SSIM's constant of another peak", "protocols", "made-up pairs", "SSIM-Y", constant("suite.metrics.fidelity:C2", (0.03 * 256) ** 2)
+    ),
+    Mutation(
+        "outputs truncated instead of rounded",
+        "protocols",
+        "made-up pairs",
+        "PSNR-RGB",
+        edit("suite.metrics.fidelity:quantise", "np.rint(_clamped(image) * 255)", "(_clamped(image) * 255)"),
+    ),
+    Mutation(
+        "LPIPS fed 0..1 instead of -1..1",
+        "protocols",
+        "LPIPS",
+        "LPIPS",
+        edit("suite.metrics.perceptual:_centred", '2 * unit_planes(image, "LPIPS") - 1', 'unit_planes(image, "LPIPS")'),
+    ),
+    Mutation(
+        "targets not cropped to the scale",
+        "protocols",
+        "baselines",
+        "baselines",
+        edit("suite.data.sets:PairSource.load", "_cropped(self.name, hq, scale)", "np.ascontiguousarray(hq[scale:, scale:])"),
+    ),
+    Mutation(
+        "self-ensemble turned back the wrong way",
+        "inference",
+        "tiles and ensembles",
+        "self-ensemble",
+        edit("suite.ensemble:turned_back", "symmetry & 2", "symmetry & 1"),
+    ),
+    Mutation("tiles overlap by half", "inference", "tiles and ensembles", "feathered", constant("suite.tiling:OVERLAP", 1 / 16)),
+    Mutation(
+        "the authors' tiles not extended",
+        "inference",
+        "tiles and ensembles",
+        "authors",
+        edit("suite.tiling:authors_spans", "part // 10", "part // 9"),
+    ),
+    Mutation(
+        "a small picture lengthened by zeros",
+        "inference",
+        "restorers",
+        "network/small",
+        edit("suite.networks:restorer_of", 'mode="edge"', 'mode="constant"'),
+    ),
+    Mutation(
+        "a grey picture's first output alone",
+        "inference",
+        "restorers",
+        "network/grey",
+        edit("suite.networks:forward", ".mean(dim=1, keepdim=True)", "[:, :1]"),
+    ),
+)
