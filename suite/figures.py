@@ -182,8 +182,8 @@ def forest(table: Table) -> Figure | None:
         key=f"differences-{table.published.id}",
         title="What each change costs or gains,",
         caption=f"as a difference from the baseline row in {unit}; right of the line is better. Hollow: published. Filled: measured "
-        f"here, with its 95 % interval where there is one (over seeds, or with one seed over images alone{approximate}). Measured at another "
-        "budget, the sizes are not comparable with the published ones; the order of the rows may be.",
+        f"here, with its 95 % interval where there is one (over seeds, or with one seed over images alone{approximate}). Measured at "
+        "another budget, the sizes are not comparable with the published ones; the order of the rows may be.",
         legend=legend(series),
         head=("Change", *(one.name for one in series)),
         rows=tuple((label, *(_delta_text(one, number) for one in series)) for number, label in enumerate(labels)),
