@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 POWER = 0.8  # of the smallest difference that is called detectable
 FEWEST_RANKS = 6  # values; of fewer, no two ranks hold the median with 95 %
-QUANTILES = {1: 2000, 2: 200}  # of each standard error, for the power, by how many there are
+QUANTILES = {1: 2000, 2: 50}  # of each standard error, for the power, by how many there are
 ENUMERATED = 13  # values up to which every assignment of signs is tried where Wilcoxon's table does not hold (ties, zeros)
 
 Test = Literal["wilcoxon", "two levels", ""]
