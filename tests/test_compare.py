@@ -315,6 +315,14 @@ def test_a_user_s_error_is_one_message_and_its_code(ledger, compare, case):
     assert part in err
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_ledger_without_records_is_said_to_hold_none(ledger, compare, tmp_path, there):
+    if there:
+        (tmp_path / "empty").mkdir()
+    code, _, err = compare(BASE, OTHER, "--ledger", tmp_path / "empty")
+    assert (code, "holds 0 runs of 0 models" in err, len(err.splitlines())) == (Exit.NOTHING, True, 1)
+
+
 def test_empty_ledgers_and_a_ledger_beside_folders_are_refused(ledger, compare, tmp_path):
     (tmp_path / "empty").mkdir()
     held(ledger, run_of(BASE))
