@@ -28,6 +28,7 @@ from suite.output import Output
 COUNTS = (5, 6, 8, 14, 24, 40, 50, 100)
 RESAMPLES = 1999
 ENDS = (0.025, 0.975)
+PLACES = [round(end * (RESAMPLES + 1)) - 1 for end in ENDS]  # of sorted resamples
 NORMAL = float(scipy_stats.norm.ppf(ENDS[1]))
 IMAGES = (14, 100)
 SEEDS = (2, 3, 5)
@@ -65,11 +66,12 @@ class Samples:
 
     @cached_property
     def resampled(self):
-        """Means of resamples (resamples, samples) and their own standard errors; the same resamples for all."""
-        often = np.random.default_rng(0).multinomial(self.count, np.full(self.count, 1 / self.count), size=RESAMPLES) / self.count
-        means = often @ self.scaled.T
-        variances = (often @ (self.scaled**2).T - means**2) * self.count / (self.count - 1)
-        return means * np.sqrt(self.count), np.sqrt(np.maximum(variances, 1e-18))
+        """Means of resamples (samples, resamples), and each by its own standard error, both sorted; the same resamples for all."""
+        often = np.random.default_rng(0).multinomial(self.count, np.full(self.count, 1 / self.count), size=RESAMPLES).T / self.count
+        means = self.scaled @ often
+        variances = (self.scaled**2 @ often - means**2) * self.count / (self.count - 1)
+        means *= np.sqrt(self.count)
+        return np.sort(means), np.sort(means / np.sqrt(np.maximum(variances, 1e-18)))
 
     @cached_property
     def student(self):
@@ -83,35 +85,34 @@ def _student(of):
 
 
 def _percentile(of):
-    low, high = np.quantile(of.resampled[0], ENDS, axis=0)
+    low, high = (of.resampled[0][:, place] for place in PLACES)
     return -low, high
 
 
 def _stretched(of):  # what the suite did before
     below, above = _percentile(of)
-    factor = of.student / NORMAL / of.resampled[0].std(axis=0)
+    factor = of.student / NORMAL / of.resampled[0].std(axis=1)
     return below * factor, above * factor
 
 
 def _corrected(of):  # BCa
-    means = np.sort(of.resampled[0], axis=0)
-    shift = scipy_stats.norm.ppf(np.clip((means < 0).mean(axis=0) + (means == 0).mean(axis=0) / 2, 1e-4, 1 - 1e-4))
+    means = of.resampled[0]
+    shift = scipy_stats.norm.ppf(np.clip((means < 0).mean(axis=1) + (means == 0).mean(axis=1) / 2, 1e-4, 1 - 1e-4))
     pull = scipy_stats.skew(of.values, axis=1) / (6 * np.sqrt(of.count))
     places = [scipy_stats.norm.cdf(shift + (shift + z) / (1 - pull * (shift + z))) for z in (-NORMAL, NORMAL)]
-    rows = [np.clip((place * RESAMPLES).astype(int), 0, RESAMPLES - 1) for place in places]
-    low, high = (means[row, np.arange(means.shape[1])] for row in rows)
+    columns = [np.clip((place * RESAMPLES).astype(int), 0, RESAMPLES - 1) for place in places]
+    low, high = (means[np.arange(means.shape[0]), column] for column in columns)
     return -low, high
 
 
 def _studentised(of):
-    means, errors = of.resampled
-    low, high = np.quantile(means / errors, ENDS, axis=0)
+    low, high = (of.resampled[1][:, place] for place in PLACES)
     return high, -low
 
 
 def _studentised_both_sides(of):  # of the absolute value, which is Student's t calibrated by a bootstrap
-    means, errors = of.resampled
-    limit = np.quantile(np.abs(means / errors), 2 * ENDS[1] - 1, axis=0)
+    place = round((ENDS[1] - ENDS[0]) * (RESAMPLES + 1)) - 1
+    limit = np.partition(np.abs(of.resampled[1]), place)[:, place]
     return limit, limit
 
 

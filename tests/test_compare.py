@@ -316,7 +316,7 @@ def test_a_user_s_error_is_one_message_and_its_code(ledger, compare, case):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_ledger_without_records_is_said_to_hold_none(ledger, compare, tmp_path, there):
+def test_a_ledger_without_records_is_said_to_hold_none(compare, tmp_path, there):
     if there:
         (tmp_path / "empty").mkdir()
     code, _, err = compare(BASE, OTHER, "--ledger", tmp_path / "empty")
