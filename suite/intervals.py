@@ -2,8 +2,9 @@
 
 Over images: Student's t, and on the side of the longer tail TAIL times Johnson's term for the skewness beside it (N. J. Johnson, Modified t
 tests and confidence intervals for asymmetrical populations, JASA 73, 1978). A few large gains pull the mean and its spread up together, and
-where a sample has missed them nothing shows it: that side needs room, and the other must not lose any. Of the ways that were tried over
-five shapes of differences (`python tests/bench_intervals.py`; the table is in results/LOG.md) none covered more for the same width.
+where a sample has missed them nothing shows it: that side needs room, and the other must not lose any. Of the ways that were tried
+(`python tests/bench_intervals.py`; the table is in results/LOG.md) this is the narrowest that covers 93 % of every shape at 100 images, and
+at 14 as much of normal and heavy-tailed differences and 90 % of lognormal ones.
 
 Over both: what seeds and what images leave are independent parts of the error, and each side of the interval is the root of the sum of
 their squares (G. Y. Zou, A. Donner, Statistics in Medicine 27, 2008). Two seeds have one degree of freedom, and that part is as wide as
@@ -86,18 +87,18 @@ def ends(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def p_value(values: np.ndarray) -> float:
     """Two-sided p that the mean of `values` (seeds, images) is 0: at what probability to miss an end meets 0, so that both always agree."""
+    from scipy.optimize import brentq
+
     mean, own = float(values.mean()), parts(values)
     side = 0 if mean > 0 else 1
-    if mean == 0:
-        return 1.0
-    if not any(float(part.error) > 0 for part in own) or float(_reach(own, LEAST_P)[side]) < abs(mean):
-        return 0.0
-    from scipy.optimize import brentq
 
     def beyond(exponent: float) -> float:
         return float(_reach(own, math.exp(exponent))[side]) - abs(mean)
 
-    return math.exp(brentq(beyond, math.log(LEAST_P), 0.0))
+    if beyond(0.0) >= 0:  # the side of the longer tail reaches so far at any level
+        return 1.0
+    least = math.log(LEAST_P)
+    return 0.0 if beyond(least) < 0 else math.exp(brentq(beyond, least, 0.0))
 
 
 def _reach(own: tuple[Part, ...], missed: float) -> tuple[np.ndarray, np.ndarray]:

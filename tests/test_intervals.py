@@ -17,7 +17,7 @@ LEAST = {(NORMAL, 14): 0.93, (HEAVY, 14): 0.93, (SKEWED, 14): 0.90, (NORMAL, 100
 
 samples = st.lists(st.floats(-50, 50).map(lambda value: round(value, 3)), min_size=intervals.FEWEST_IMAGES, max_size=30)
 tables = st.tuples(st.integers(1, 4), st.integers(intervals.FEWEST_IMAGES, 9), st.integers(0, 10_000)).map(
-    lambda of: np.random.default_rng(of[2]).normal(0.3, 1, of[:2]) ** 3
+    lambda of: np.random.default_rng(of[2]).normal(0.3, 1, of[:2]) ** 3 * (-1) ** of[2]
 )
 
 
@@ -173,6 +173,12 @@ def test_p_and_the_interval_never_contradict_each_other(values):
 def test_p_of_values_without_skew_is_student_s():
     values = np.array([-3.0, -1.0, -0.5, 0.5, 1.0, 3.0]) + 0.9
     assert intervals.p_value(values[None, :]) == pytest.approx(scipy.stats.ttest_1samp(values, 0.0).pvalue)
+
+
+def test_p_of_a_mean_that_is_next_to_0_on_the_side_of_the_tail_is_1():
+    values = np.array([[0.0, 0, 0, 0, 0, -6]]) + 1.1  # mean 0.1; its interval reaches 0.25 below at any level
+    assert intervals.p_value(values) == 1.0
+    assert intervals.p_value(values + 0.2) < 1
 
 
 def test_p_of_what_does_not_vary_and_of_what_is_far_away():
