@@ -176,12 +176,14 @@ def forest(table: Table) -> Figure | None:
     if not series:
         return None
     labels = [row.label for row in rows]
+    few = any(found and found.covers for row in rows for index in taken if (found := row.cells[index].delta_measured))
+    approximate = ", approximate: the table says what it covers" if few else ""
     return Figure(
         key=f"differences-{table.published.id}",
         title="What each change costs or gains,",
         caption=f"as a difference from the baseline row in {unit}; right of the line is better. Hollow: published. Filled: measured "
-        "here, with its 95 % interval where there is one. Measured at another budget, the sizes are not comparable with the published "
-        "ones; the order of the rows may be.",
+        f"here, with its 95 % interval where there is one (over seeds, or with one seed over images alone{approximate}). Measured at "
+        "another budget, the sizes are not comparable with the published ones; the order of the rows may be.",
         legend=legend(series),
         head=("Change", *(one.name for one in series)),
         rows=tuple((label, *(_delta_text(one, number) for one in series)) for number, label in enumerate(labels)),

@@ -59,7 +59,9 @@ def columns(
 def rows(ledger: Ledger, on_unreadable: OnUnreadable = None, wanted: Sequence[str] = LISTED) -> list[dict[str, object]]:
     """One row a cell, of the columns `wanted`."""
     found = columns(ledger, on_unreadable, wanted=wanted)
-    return [dict(zip(wanted, values, strict=True)) for values in zip(*(found[name] for name in wanted), strict=True)] if found else []
+    if not any(found.values()):  # no record, and so no column but those that every index has
+        return []
+    return [dict(zip(wanted, values, strict=True)) for values in zip(*(found[name] for name in wanted), strict=True)]
 
 
 def _files(folder: Path) -> Columns:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Literal, TypeVar
 
-from suite import stats
+from suite import intervals, stats
 from suite.grids import GRIDS
 from suite.profile_record import ProfileRecord
 from suite.published import SCALES, Column, PublishedTable
@@ -57,6 +57,7 @@ class Delta:
     interval: tuple[float, float] | None = None
     over: Literal["seeds", "images", ""] = ""
     count: int = 0
+    covers: float | None = None  # what share an approximate interval was measured to cover
 
 
 @dataclass(frozen=True)
@@ -292,5 +293,6 @@ def delta(mine: Measured | None, base: Measured | None, metric: str) -> Delta | 
         left, right = ({score.image: score.metrics[metric] for score in found[common[0]].scores} for found in (ours, theirs))
         if left.keys() == right.keys():
             estimate = stats.over_images([left[image] - right[image] for image in left])
-            return Delta(estimate.mean, estimate.interval, "images", estimate.count)
+            covers = intervals.covers(estimate.count) if estimate.interval else None
+            return Delta(estimate.mean, estimate.interval, "images", estimate.count, covers)
     return Delta(mine.estimate.mean - base.estimate.mean)

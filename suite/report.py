@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from suite import comparison, published, scan_page
+from suite import comparison, intervals, published, scan_page
 from suite import html as pages
 from suite.measured import Status, dataset_name, latest
 from suite.page import about_id, page
@@ -62,6 +62,7 @@ def html(records: Iterable[Attempt], pictures_mib: float = comparison.PICTURES_M
             "page": page(build(published.load_all(), current, profiles), current, scans, profiles, pictures_mib),
             "glyphs": GLYPHS,
             "Status": Status,
+            "images": {"fewest": intervals.FEWEST_IMAGES, "good": intervals.GOOD_IMAGES},
             "scans": scan_page.FILE if scans else "",
         },
     )

@@ -1,11 +1,8 @@
 """Means, 95 % intervals and tests: over seeds, over images, and over both.
 
 They answer different questions. Over seeds: would another training run give the same? Over images: would other images of this kind? With
-one seed only the second can be answered, and it says nothing about training noise.
-
-Intervals are of a bootstrap; their widths are set for few values, where a bootstrap alone is too narrow: its deviations from the mean are
-stretched to what Student's t asks for, which leaves their shape and covers 95 % of normal data (tests/test_stats.py). Seeded, so that the
-same records give the same interval.
+one seed only the second can be answered, and it says nothing about training noise. How intervals over images are made, and what those over
+few of them cover, is in suite/intervals.py.
 """
 
 from __future__ import annotations
@@ -16,15 +13,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
+from suite import intervals
+from suite.intervals import FEWEST_IMAGES, LEVEL
+
 if TYPE_CHECKING:
     import numpy as np
 
-LEVEL = 0.95
 POWER = 0.8  # of the smallest difference that is called detectable
-RESAMPLES = 9999
-FEWEST_IMAGES = 5  # a bootstrap of fewer has too few distinct resamples to carry a 95 % interval
 FEWEST_RANKS = 6  # values; of fewer, no two ranks hold the median with 95 %
-QUANTILES = 2000  # of the standard error, for the power
+QUANTILES = {1: 2000, 2: 50}  # of each standard error, for the power, by how many there are
 ENUMERATED = 13  # values up to which every assignment of signs is tried where Wilcoxon's table does not hold (ties, zeros)
 
 Test = Literal["wilcoxon", "two levels", ""]
@@ -57,6 +54,11 @@ class Paired:
     images: int
     seeds: int
 
+    @property
+    def covers(self) -> float | None:
+        """What share the interval was measured to cover; None where it is a good one, or there is none."""
+        return None if self.interval is None else intervals.covers(self.images)
+
 
 def over_seeds(values: Sequence[float]) -> Estimate:
     """Mean of one value a seed and its 95 % Student-t interval; no interval for a single seed."""
@@ -72,29 +74,22 @@ def over_seeds(values: Sequence[float]) -> Estimate:
 
 
 def over_images(differences: Sequence[float]) -> Estimate:
-    """Mean of paired per-image differences and its 95 % bootstrap interval over images; none for fewer than FEWEST_IMAGES."""
+    """Mean of paired per-image differences and its 95 % interval over images; none for fewer than FEWEST_IMAGES."""
     mean = _mean(differences)
     count = len(differences)
     if count < FEWEST_IMAGES or not math.isfinite(mean):
         return Estimate(mean, None, count)
     import numpy as np
-    from scipy.stats import bootstrap
 
-    values = np.asarray(differences, dtype=np.float64)
-    drawn = bootstrap(
-        (values,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="percentile", random_state=np.random.default_rng(0)
-    )
-    interval = drawn.confidence_interval
-    error = float(values.std(ddof=1)) / math.sqrt(count)
-    return Estimate(mean, _stretched(mean, (interval.low, interval.high), float(drawn.standard_error), error, count - 1), count)
+    low, high = intervals.ends(np.asarray(differences, dtype=np.float64)[None, :])
+    return Estimate(mean, (float(low), float(high)), count)
 
 
 def over_both(differences: np.ndarray) -> Paired:
     """All that is said of `differences` (seeds, images): every seed was measured on every image.
 
-    With two seeds or more the interval is of a bootstrap at two levels, which draws seeds, and images for all of the drawn seeds alike,
-    and `p` of Student's t with the variance that seeds, images and their interplay leave in the mean (Satterthwaite's degrees of
-    freedom). With one seed both are over images alone, `p` of Wilcoxon's signed-rank test.
+    With two seeds or more the interval is over both, as if seeds and images had been drawn anew, and `p` is of the same errors: below 5 %
+    exactly where the interval is on one side of 0. With one seed both are over images alone, `p` of Wilcoxon's signed-rank test.
     """
     import numpy as np
 
@@ -103,35 +98,12 @@ def over_both(differences: np.ndarray) -> Paired:
     by_image = values.mean(axis=0)
     if images < FEWEST_IMAGES or not np.isfinite(values).all():
         return Paired(_mean(by_image.tolist()), None, None, "", None, None, images, seeds)
-    ranks = wilcoxon(by_image)
+    low, high = intervals.ends(values)
+    found = float(values.mean()), (float(low), float(high))
+    ranks, least = wilcoxon(by_image), detectable(*((float(part.error), part.freedom) for part in intervals.parts(values)))
     if seeds == 1:
-        found = over_images(by_image.tolist())
-        error, freedom = float(by_image.std(ddof=1)) / math.sqrt(images), float(images - 1)
-        return Paired(found.mean, found.interval, ranks, "wilcoxon", ranks, detectable(error, freedom), images, seeds)
-    error, freedom = error_of_mean(values)
-    mean = float(values.mean())
-    interval = _two_level_interval(values, mean, error, freedom)
-    return Paired(mean, interval, _student(mean, error, freedom), "two levels", ranks, detectable(error, freedom), images, seeds)
-
-
-def error_of_mean(values: np.ndarray) -> tuple[float, float]:
-    """Standard error of the mean of `values` (seeds, images), at least two of each, and its degrees of freedom (Satterthwaite).
-
-    Of an analysis of variance with both at random: what seeds leave, what images leave, less what both have counted of the rest. It is
-    at least what either leaves alone, which the difference may fall below by chance.
-    """
-    seeds, images = values.shape
-    by_seed, by_image = values.mean(axis=1), values.mean(axis=0)
-    rest = values - by_seed[:, None] - by_image[None, :] + values.mean()
-    of_seeds = images * float(by_seed.var(ddof=1))
-    of_images = seeds * float(by_image.var(ddof=1))
-    of_rest = float((rest**2).sum()) / ((seeds - 1) * (images - 1))
-    both = of_seeds + of_images - of_rest
-    most, alone = max((of_seeds, seeds - 1), (of_images, images - 1))
-    if both <= most:
-        return math.sqrt(most / (seeds * images)), float(alone)
-    parts = of_seeds**2 / (seeds - 1) + of_images**2 / (images - 1) + of_rest**2 / ((seeds - 1) * (images - 1))
-    return math.sqrt(both / (seeds * images)), both**2 / parts
+        return Paired(*found, ranks, "wilcoxon", ranks, least, images, seeds)
+    return Paired(*found, intervals.p_value(values), "two levels", ranks, least, images, seeds)
 
 
 def wilcoxon(differences: np.ndarray) -> float:
@@ -149,23 +121,30 @@ def wilcoxon(differences: np.ndarray) -> float:
     return float(stats.wilcoxon(values, method="approx" if tied or values.size > 50 else "exact").pvalue)
 
 
-def detectable(error: float, freedom: float) -> float:
-    """The smallest difference that a two-sided test at 5 % finds with POWER, given the standard error of the mean and its freedom.
+def detectable(*parts: tuple[float, float]) -> float:
+    """The smallest difference that a two-sided test at 5 % finds with POWER: of one or two independent parts of the mean's error.
 
-    By Student's t, of one comparison: Wilcoxon's test needs about 2 % more on normal data, a corrected one of several more yet.
+    Each part is a standard error and its degrees of freedom. By Student's t, of one comparison: Wilcoxon's test needs about 2 % more on
+    normal data, skewed data and a p corrected for several comparisons need more yet.
     """
     import numpy as np
     from scipy.optimize import brentq
-    from scipy.stats import chi2, norm, t
+    from scipy.special import ndtr, stdtrit
+    from scipy.stats import chi2
 
-    limit = float(t.ppf((1 + LEVEL) / 2, freedom))
-    # Power is that of a normal mean, averaged over what its standard error may come out as: scipy's nct gives NaN for little freedom.
-    errors = np.sqrt(chi2.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES, freedom) / freedom)
+    total = math.sqrt(sum(error**2 for error, _ in parts))
+    if total == 0:
+        return 0.0
+    # Power is that of a normal mean, averaged over what its standard errors may come out as: scipy's nct gives NaN for little freedom.
+    ranks = (np.arange(QUANTILES[len(parts)]) + 0.5) / QUANTILES[len(parts)]
+    limits = [float(stdtrit(freedom, (1 + LEVEL) / 2)) for _, freedom in parts]
+    squares = [(limit * error) ** 2 * chi2.ppf(ranks, freedom) / freedom for limit, (error, freedom) in zip(limits, parts, strict=True)]
+    reach = np.sqrt(sum(np.ix_(*squares)))
 
     def lacking(shift: float) -> float:
-        return float(norm.sf(limit * errors - shift).mean()) - POWER
+        return float(ndtr((shift - reach) / total).mean()) - POWER
 
-    return error * float(brentq(lacking, 0.0, 10 * limit))
+    return float(brentq(lacking, 0.0, 10 * max(limits) * total))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -198,36 +177,6 @@ def _median_rank(count: int) -> int:
 def smallest_wilcoxon(images: int) -> float:
     """The smallest p that the signed-rank test can give for so many images: all differ to one side."""
     return min(1.0, 2.0 ** (1 - images))
-
-
-def _two_level_interval(values: np.ndarray, mean: float, error: float, freedom: float) -> tuple[float, float]:
-    import numpy as np
-
-    seeds, images = values.shape
-    draw = np.random.default_rng(0)
-    of_seeds = draw.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES) / seeds  # how often each is drawn
-    of_images = draw.multinomial(images, np.full(images, 1 / images), size=RESAMPLES) / images
-    means = ((of_seeds @ values) * of_images).sum(axis=1)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return _stretched(mean, (float(low), float(high)), float(means.std()), error, freedom)
-
-
-def _stretched(mean: float, drawn: tuple[float, float], spread: float, error: float, freedom: float) -> tuple[float, float]:
-    """A bootstrap's interval, whose means have the standard deviation `spread`, as wide as Student's t with `error` asks for."""
-    from scipy.stats import norm, t
-
-    level = (1 + LEVEL) / 2
-    factor = float(t.ppf(level, freedom) / norm.ppf(level)) * error / spread if spread > 0 else 1.0
-    low, high = (mean + factor * (float(end) - mean) for end in drawn)
-    return low, high
-
-
-def _student(mean: float, error: float, freedom: float) -> float:
-    from scipy.stats import t
-
-    if error == 0:
-        return 0.0 if mean else 1.0
-    return float(2 * t.sf(abs(mean) / error, freedom))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -14,9 +14,16 @@ if TYPE_CHECKING:
 
 SUMMARY = "say whether A is better than B: models of one ledger, or two ledgers"
 LEGEND = (
-    "A - B; 95 % interval and p over images with one seed (bootstrap, Wilcoxon), over seeds and images with more (two-level bootstrap, "
-    "Student's t); Holm p is corrected for the table's comparisons of the metric; MDD is the smallest difference that would be found in "
-    "four of five such measurements."
+    "A - B; 95 % interval and p over images with one seed (p of Wilcoxon's test), over seeds and images with more. Holm p is corrected for "
+    "the table's comparisons of the metric. MDD is the smallest difference that would be found in four of five such measurements."
+)
+ONE_SEED = (
+    "One seed: how much another training would have differed is in no number here, so whether the design is better cannot be told. Train "
+    "more (`run --seeds 3`), or compare two sets of weights as they are: A and B by their cells' fingerprints."
+)
+FEW = (
+    "Approximate: fewer than {images} images. An interval over so few covers at least the share beside it, as was measured on normal, "
+    "heavy-tailed and skewed differences (results/LOG.md)."
 )
 
 
@@ -51,8 +58,21 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         csv_text.deliver(csv_text.text_of(list(lines[0]), (line.values() for line in lines)), options.csv, out, "comparisons")
     else:
         out.table([_row(one) for one in found])
-        out.line(LEGEND)
+        for line in _legend(found):
+            out.line(line)
     return Exit.NOTHING if all(one.verdict == "not comparable" for one in found) else Exit.DONE
+
+
+def _legend(found: tuple[Comparison, ...]) -> list[str]:
+    """What has to be known to read the table."""
+    from suite.intervals import GOOD_IMAGES
+
+    lines = [LEGEND]
+    if any(one.verdict == "one seed: cannot tell" for one in found):
+        lines.append(ONE_SEED)
+    if any(one.found is not None and one.found.covers for one in found):
+        lines.append(FEW.format(images=GOOD_IMAGES))
+    return lines
 
 
 def _compared(options: argparse.Namespace, metrics: list[str]) -> tuple[Comparison, ...]:
@@ -98,17 +118,27 @@ def _line(one: Comparison) -> dict[str, object]:
         "difference": paired.mean if paired else None,
         "interval_low": low,
         "interval_high": high,
+        "interval_over": _over(one),
+        "interval_covers": paired.covers if paired else None,
         "test": paired.test if paired else None,
         "p": paired.p if paired else None,
         "p_holm": one.p_holm,
         "p_wilcoxon_images": paired.wilcoxon if paired else None,
         "detectable": paired.detectable if paired else None,
+        "of": one.of,
         "verdict": one.verdict,
         "reason": one.reason,
         "notes": "; ".join(one.notes),
         "variant_cells": _cells(one.variant),
         "baseline_cells": _cells(one.baseline),
     }
+
+
+def _over(one: Comparison) -> str | None:
+    """What the interval and p were taken over."""
+    if one.found is None or one.found.interval is None:
+        return None
+    return "images" if one.found.seeds == 1 else "seeds and images"
 
 
 def _cells(side: Side | None) -> str:
@@ -121,7 +151,10 @@ def _row(one: Comparison) -> dict[str, object]:
 
     digits = METRICS[one.metric].digits + 1 if one.metric in METRICS else 4
     paired = one.found
-    why = "; ".join(part for part in (one.reason, *one.notes) if part)
+    weights = "of these weights, not of the designs" if one.of == "weights" and paired else ""
+    why = "; ".join(part for part in (weights, one.reason, *one.notes) if part)
+    low, high = (paired.interval if paired else None) or (None, None)
+    about = f" (approximate: covers {paired.covers:.0%})".replace("%", " %") if paired and paired.covers else ""
     return {
         "variant": one.variant.model,
         "baseline": one.baseline.model if one.baseline else None,
@@ -130,7 +163,8 @@ def _row(one: Comparison) -> dict[str, object]:
         "images": paired.images if paired else None,
         "seeds": paired.seeds if paired else None,
         "difference": f"{paired.mean:+.{digits}f}" if paired else None,
-        "interval": f"{paired.interval[0]:+.{digits}f} to {paired.interval[1]:+.{digits}f}" if paired and paired.interval else None,
+        "interval": None if low is None else f"{low:+.{digits}f} to {high:+.{digits}f}{about}",
+        "over": _over(one),
         "p": _p(paired.p if paired else None),
         "holm p": _p(one.p_holm),
         "mdd": f"{paired.detectable:.{digits}f}" if paired and paired.detectable is not None else None,

@@ -2,8 +2,12 @@
 
 A side holds the done records of one model under one condition, by seed. Two sides are comparable if they were measured on the same images,
 of the same test data, by the same protocol, and had the same budget; then each seed's metrics are paired by image. Anything else in which
-they differ (a backend, a loss) may be what is compared, so it is named and no obstacle. A verdict needs both the corrected p and the
-interval: Wilcoxon's test of one seed and a bootstrap may disagree.
+they differ (a backend, a loss) may be what is compared, so it is named and no obstacle.
+
+A verdict on designs needs two seeds: no number of a single seed knows what another training would have made. Weights are compared as they
+are where nothing was trained, or where A and B are single cells; then one seed is enough, and the verdict is on those weights alone.
+A verdict needs both the corrected p and the interval. Where they disagree (Wilcoxon's test is of ranks, the interval of the mean), the
+comparison says so.
 """
 
 from __future__ import annotations
@@ -24,7 +28,8 @@ from suite.measured import by_condition, dataset_name
 from suite.protocols import METRICS
 from suite.record import Record
 
-Verdict = Literal["better", "worse", "no difference shown", "not comparable"]
+Verdict = Literal["better", "worse", "no difference shown", "one seed: cannot tell", "not comparable"]
+Subject = Literal["designs", "weights"]
 
 ALPHA = 1 - stats.LEVEL
 BUDGET = ("iterations", "batch", "patch", "stages", "width", "depth_divisor")  # besides its name
@@ -37,6 +42,7 @@ class Side:
 
     records: tuple[Record, ...]
     failed: tuple[int, ...] = ()
+    alone: bool = False  # a cell that was asked for by its fingerprint
 
     @property
     def model(self) -> str:
@@ -47,6 +53,11 @@ class Side:
     def seeds(self) -> dict[int, Record]:
         """The records by their seeds."""
         return {record.spec.seed: record for record in self.records}
+
+    @property
+    def given(self) -> bool:
+        """Whether it stands for its weights as they are, not for a design that was trained: a named cell, or weights that none trained."""
+        return self.alone or all(record.spec.start and not record.spec.iterations for record in self.records)
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,11 @@ class Comparison:
     p_holm: float | None = None
     reason: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def of(self) -> Subject:
+        """What the verdict is on."""
+        return "weights" if self.baseline is not None and self.variant.given and self.baseline.given else "designs"
 
 
 def ledger_sides(ledger: Ledger, on_unreadable: object = None) -> tuple[Side, ...]:
@@ -91,7 +107,7 @@ def sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Si
     found = sides_of(record for record in latest if isinstance(record, Record))
     if not found:
         raise SuiteError(f"of the {len(fits)} cells that {chosen} means none is done: nothing can be compared.", exit=Exit.NOTHING)
-    return found
+    return tuple(replace(side, alone=True) for side in found) if FINGERPRINT.fullmatch(chosen) else found
 
 
 def sides_of(records: Iterable[Record]) -> tuple[Side, ...]:
@@ -221,12 +237,12 @@ def _listed(seeds: Iterable[int]) -> str:
 
 
 def _with_verdicts(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """Corrects the p values within each metric, and decides."""
+    """Corrects the p values within each metric, those that no verdict rests on apart, and decides."""
     corrected: dict[int, float] = {}
-    families: dict[str, list[int]] = {}
+    families: dict[tuple[str, bool], list[int]] = {}
     for place, one in enumerate(found):
         if one.found is not None and one.found.p is not None:
-            families.setdefault(one.metric, []).append(place)
+            families.setdefault((one.metric, _untold(one)), []).append(place)
     for places in families.values():
         p_values = [paired.p for place in places if (paired := found[place].found) is not None and paired.p is not None]
         corrected |= dict(zip(places, stats.holm(p_values), strict=True))
@@ -234,17 +250,38 @@ def _with_verdicts(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
     return tuple(_decided(one, corrected.get(place), sizes.get(place, 0)) for place, one in enumerate(found))
 
 
+def _untold(one: Comparison) -> bool:
+    """Whether one seed is all there is of two designs."""
+    return one.of == "designs" and one.found is not None and one.found.seeds == 1
+
+
 def _decided(one: Comparison, p_holm: float | None, comparisons: int) -> Comparison:
     paired = one.found
     if paired is None:
         return one
+    verdict: Verdict = "one seed: cannot tell" if _untold(one) else "no difference shown"
     if p_holm is None or paired.interval is None:
-        return replace(one, reason=f"{paired.images} images tell nothing of others; {stats.FEWEST_IMAGES} are the fewest")
+        few = f"{paired.images} images are too few to tell of others; {stats.FEWEST_IMAGES} are the fewest"
+        return replace(one, verdict=verdict, reason=few)
+    if _untold(one):
+        return replace(one, p_holm=p_holm, verdict=verdict, reason="interval and p are over images alone")
     low, high = paired.interval
-    if p_holm < ALPHA and not low <= 0 <= high:
+    apart = not low <= 0 <= high
+    if p_holm < ALPHA and apart:
         lower = one.metric in METRICS and METRICS[one.metric].better == "lower"
         return replace(one, p_holm=p_holm, verdict="better" if (paired.mean > 0) != lower else "worse")
+    return replace(one, p_holm=p_holm, reason=_why_not(paired, p_holm, comparisons, apart=apart))
+
+
+def _why_not(paired: stats.Paired, p_holm: float, comparisons: int, *, apart: bool) -> str:
+    """What kept a verdict back where one of p and interval alone would have given it; "" where neither would."""
     least = min(1.0, stats.smallest_wilcoxon(paired.images) * comparisons)
-    never = paired.test == "wilcoxon" and least >= ALPHA
-    reason = f"one seed on {paired.images} images: Holm p cannot be below {least:.3g}" if never else ""
-    return replace(one, p_holm=p_holm, reason=reason)
+    if paired.test == "wilcoxon" and least >= ALPHA:
+        return f"on {paired.images} images Holm p cannot be below {least:.3g}"
+    if p_holm < ALPHA:
+        return "the interval holds 0, though Wilcoxon's test of ranks finds a difference"
+    if not apart:
+        return ""
+    if paired.p is not None and paired.p < ALPHA:
+        return f"the interval is of one comparison: as one of {comparisons}, Holm's p is too large"
+    return "Wilcoxon's test of ranks finds no difference, though the interval does not hold 0"

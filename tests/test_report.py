@@ -1,5 +1,6 @@
 """The page, read as HTML: what stands in which cell, that nothing is requested, that nothing breaks out of its place."""
 
+import math
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ import synthetic_records as made
 from page_reader import read, row_of, statuses
 
 from suite import published, report
+from suite.record import ImageScore
 from suite.tables import build
 from suite.text import duration, moment, signed
 
@@ -112,7 +114,7 @@ def test_quick_budget_is_shown_apart_and_never_compared():
     assert row["status"] == ["↻ re-trained"]
     (quick,) = row["retrained-0-PSNR-Y"]
     assert quick.startswith("25.91 from the baseline: −0.09 [")  # 26 + 0 and 25.89 + 0.02 sin 1
-    assert quick.endswith("6 images")
+    assert quick.endswith("] approximate, covers 87 %: 6 images")
     table = root.one("section", id="vmambair-4")
     head = next(table.all("thead")).text
     assert "Re-trained at quick budget" in head
@@ -150,6 +152,23 @@ def test_operators_that_were_not_counted_are_named():
     record = made.done(made.VMAMBAIR[0])
     partial = record.model_copy(update={"cost": record.cost.model_copy(update={"unsupported": {"aten::fft_rfft2": 4}})})
     assert read([partial]).one(class_="uncounted").one("dd").text == "aten::fft_rfft2 ×4"
+
+
+@pytest.mark.parametrize(
+    ("images", "told"), [(5, "too few for an interval: 5 images"), (39, "] approximate, covers 91 %: 39 images"), (40, "] 40 images")]
+)
+def test_an_interval_over_few_images_says_what_it_covers_and_five_are_too_few(images, told):
+    records = []
+    for place, model in enumerate(made.VMAMBAIR[:2]):
+        values = [28 - 0.1 * place + 0.01 * math.sin((2 + place) * image) for image in range(images)]
+        scores = tuple(ImageScore(image=str(image), metrics={"PSNR-Y": value}) for image, value in enumerate(values))
+        records.append(made.done(model, crops=False).model_copy(update={"scores": scores}))
+    root = read(records)
+    (shown,) = row_of(root, "vmambair-4", "VmambaIR-V1")["retrained-0-PSNR-Y"]
+    assert shown.endswith(told)
+    assert ("[" in shown) == (images > 5)
+    caption = root.one("figure", id="differences-vmambair-4").one("figcaption").text
+    assert ("approximate" in caption) == (images == 39)
 
 
 def test_seeds_give_an_interval_of_the_mean_and_of_the_difference():
