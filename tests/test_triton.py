@@ -65,7 +65,7 @@ def patch_once(fn):
         done.callback(patch(fn).restore)
     return done
 
-if hasattr(interpreter, "_LangPatchScope"):  # as Triton has it from 3.8 on
+if hasattr(interpreter, "_LangPatchScope"):  # an older Triton takes what it takes
     interpreter._patch_lang = patch_once
 case = replace(CASES["length-20164"], groups=1, width=8, length=2000, side=0, softplus=False, bias=False, skip=False)
 _, chunks = Division(False, case.batch, case.groups, 1, case.length, case.width, case.states, 0).divided()
