@@ -1,7 +1,8 @@
 """A cell from spec to record: with which weights, on which images, and that neither passes, workers nor a stop change its numbers.
 
 Everything is computed again by hand: the moving average from the weights after each step, PSNR from pixels, a step of AdamW from its
-gradient. The network has stochastic depth (the tiny ones of the catalogue have one block, which is never dropped).
+gradient. The network has stochastic depth (the tiny ones of the catalogue have one block, which is never dropped), and begins with weights
+whose scans weigh: as they are drawn, they move an output by 1e-4 of itself, and what is done to them would not be seen.
 """
 
 import copy
@@ -25,8 +26,10 @@ from suite.cell import CellContext, run_cell, sampler_of
 from suite.checkpoint import Checkpoints
 from suite.data.photos import load_crops
 from suite.data.resize import imresize
-from suite.data.sets import load_images, load_training
+from suite.data.sets import load_images, load_pairs, load_training
 from suite.networks import network_of
+from suite.protocols import protocol
+from suite.receptive_field import receptive_field
 from suite.record import Record
 from suite.share import Share
 from suite.spec import RunSpec
@@ -35,6 +38,7 @@ from suite.tasks import task
 
 TESTS = Path(__file__).resolve().parent
 pytestmark = pytest.mark.usefixtures("one_thread", "cheap_cost")
+SR_Y = protocol("sr-y")
 SPLITS = ("train", "validation", "test")
 PHOTOS = {f"{split}_set": "photo-crops" for split in SPLITS}
 
@@ -50,7 +54,18 @@ def cheap_cost(monkeypatch):
 
 @pytest.fixture
 def sets(tmp_path):
-    return write_splits(tmp_path)
+    return write_splits(tmp_path) | {"start": loud_weights(tmp_path)}
+
+
+def loud_weights(folder):
+    """A file of weights whose scan branches make 1 % of the output."""
+    torch.manual_seed(0)
+    weights = network_of(spec({})).state_dict()
+    for name in weights:
+        if name.endswith(("scan.in_proj.weight", "scan.out_proj.weight")):
+            weights[name] *= 10
+    torch.save(weights, folder / "loud.pt")
+    return str(folder / "loud.pt")
 
 
 def spec(sets, **fields):
@@ -148,7 +163,7 @@ def pictures_of(of, split):
 
 @pytest.mark.parametrize("where", ["folders", "splits of one set"])
 def test_a_record_holds_what_the_averaged_weights_make_of_the_test_images(where, sets, tmp_path, monkeypatch):
-    of = spec(sets if where == "folders" else PHOTOS, ema_decay=0.9)
+    of = spec(sets | (PHOTOS if where == "splits of one set" else {}), ema_decay=0.9)
     seen = watched(of, context(tmp_path), monkeypatch)
     average, test = averaged(seen.weights, 0.9, 4), pictures_of(of, "test")
     expected = quality(of, average, test)
@@ -160,6 +175,12 @@ def test_a_record_holds_what_the_averaged_weights_make_of_the_test_images(where,
     kept = torch.load(tmp_path / "weights" / f"{of.fingerprint}.pt", weights_only=True)["params_ema"]
     for name, value in average.items():
         torch.testing.assert_close(kept[name], value, rtol=1e-5, atol=1e-7)
+    fields = []
+    for weights in (kept, seen.weights[-1]):
+        network = network_of(of)
+        network.load_state_dict(weights)
+        fields.append(receptive_field(network, load_pairs(of.test_set, "test", task(of.task), SR_Y)))
+    assert seen.record.receptive_field == fields[0] != fields[1]
 
 
 def test_validation_and_the_best_checkpoint_are_of_the_validation_images(sets, tmp_path, monkeypatch):
@@ -178,6 +199,13 @@ def test_without_an_average_the_weights_of_the_last_step_are_measured(sets, tmp_
     seen = watched(of, context(tmp_path), monkeypatch)
     expected = quality(of, seen.weights[-1], pictures_of(of, "test"))
     assert [score.metrics["PSNR-Y"] for score in seen.record.scores] == pytest.approx(expected, abs=2e-3)
+
+
+def test_training_goes_on_in_training_mode_after_a_validation(sets, tmp_path):
+    of, row = spec(sets, iterations=2), task("sr-x2")
+    run, sampler = train.begin(of), sampler_of(of, row, load_training(of.train_set, row))
+    steps = train.train(run, sampler, load_pairs(of.validation_set, "validation", row, SR_Y), tmp_path)
+    assert [(bool(point.validation), run.network.training) for point in steps] == [(True, True)] * 2
 
 
 # What does not change the numbers
@@ -251,7 +279,7 @@ def test_two_ranks_of_a_share_train_as_one(sets, tmp_path, monkeypatch):
 
 def test_a_seed_decides_weights_batches_what_is_dropped_and_what_is_mixed(sets, tmp_path, monkeypatch):
     zero, again, one = (
-        watched(spec(sets, mixup=1.2, seed=seed), context(tmp_path / name), monkeypatch)
+        watched(spec(sets, mixup=1.2, seed=seed, start=""), context(tmp_path / name), monkeypatch)
         for name, seed in (("zero", 0), ("again", 0), ("one", 1))
     )
     drawn = [name for name, value in zero.start.items() if value.dim() > 1 and value.std() > 0 and "A_log" not in name]
