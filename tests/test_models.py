@@ -52,6 +52,29 @@ def test_padding_is_cropped_away_and_batches_are_independent(name):
     torch.testing.assert_close(both[1:], single, atol=1e-5, rtol=1e-4)
 
 
+MULTIPLES = {"VmambaIR": 8, "MambaIRUNet": 8, "MambaIR": 1}  # of which a design takes sides
+
+
+def reflected(length, multiple):
+    """Places of a side that is continued to a multiple, the last pixel as a mirror: 0 1 2 3 4 | 3 2 1."""
+    return [*range(length), *range(length - 2, length - 2 - (-length % multiple), -1)]
+
+
+@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(("height", "width"), [(13, 18), (8, 25)])
+def test_what_fits_no_multiple_is_continued_by_reflection_and_cut_back(name, height, width):
+    torch.manual_seed(0)
+    network = models.create(name).eval()
+    multiple = MULTIPLES[type(network).__name__]
+    x = torch.rand(2, network.channels, height, width)
+    longer = x[:, :, reflected(height, multiple)][..., reflected(width, multiple)]
+    assert longer.shape[2] % multiple == longer.shape[3] % multiple == 0
+    with torch.inference_mode():
+        found, whole = network(x), network.restore(longer)
+    expected = whole[..., : network.scale * height, : network.scale * width]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["vmambair-realsr-x4-tiny", "mambair-jpeg-tiny"])
 def test_a_wrong_channel_count_is_a_clear_error(name):
     network = models.create(name)

@@ -1,6 +1,7 @@
 """LPIPS against its authors' example and calibrated pairs, and what happens where its weights are not, or are wrong."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,31 +132,77 @@ def test_torch_s_file_is_recognised_by_its_checksum(tmp_path):
     assert "its sha256 begins with" in reason("LPIPS-alex")
 
 
-@pytest.mark.usefixtures("empty")
-def test_torch_s_file_gives_the_convolutions(tmp_path, monkeypatch):
-    """With weights of our own making, whose checksum is put into the name."""
+ALEX = ((64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3))  # channels out, in, side of each convolution
+
+
+@pytest.fixture
+def made_up(monkeypatch, empty):
+    """AlexNet's convolutions of our own making in torch's cache, whose checksum is put into the name; gives them by their names."""
     import dataclasses
     import hashlib
 
     import torch
 
-    sizes = [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)]
     generator = torch.Generator().manual_seed(0)
     state = {"classifier.1.bias": torch.zeros(3)}
-    for position, (out, into, side) in zip(BACKBONES["LPIPS-alex"].convolutions, sizes, strict=True):
-        state[f"features.{position}.weight"] = torch.randn(out, into, side, side, generator=generator) / (into * side**2) ** 0.5
-        state[f"features.{position}.bias"] = torch.zeros(out)
-    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    for position, (out, into, side) in zip(BACKBONES["LPIPS-alex"].convolutions, ALEX, strict=True):
+        state[f"features.{position}.weight"] = torch.randn(out, into, side, side, generator=generator) * (2 / (into * side**2)) ** 0.5
+        state[f"features.{position}.bias"] = 0.1 * torch.randn(out, generator=generator)
+    folder = empty.parent.parent / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     torch.save(state, folder / "made.pth")
     digest = hashlib.sha256((folder / "made.pth").read_bytes()).hexdigest()
     name = f"alexnet-{digest[:8]}.pth"
     (folder / "made.pth").rename(folder / name)
-    monkeypatch.setattr(perceptual, "BACKBONES", {"LPIPS-alex": dataclasses.replace(BACKBONES["LPIPS-alex"], file=name)})
+    rows = dict(BACKBONES) | {"LPIPS-alex": dataclasses.replace(BACKBONES["LPIPS-alex"], file=name)}
+    monkeypatch.setattr(perceptual, "BACKBONES", rows)
+    return state
+
+
+@pytest.mark.usefixtures("made_up")
+def test_torch_s_file_gives_the_convolutions():
     assert reason("LPIPS-alex") is None
     images = [np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8) for seed in (0, 1)]
     assert distance("LPIPS-alex", *images) > 0
     assert distance("LPIPS-alex", images[0], images[0]) == 0
+
+
+def lpips_by_hand(state, images):
+    """LPIPS (section 3.1, equation 1) on AlexNet: distances of unit-length features, weighted and averaged over places, layer by layer.
+
+    `images` are uint8. The network takes -1..1, of which each channel is brought to ImageNet's mean and deviation.
+    """
+    import lpips
+    import torch
+    import torch.nn.functional as F
+
+    linear = torch.load(Path(lpips.__file__).parent / "weights" / "v0.1" / "alex.pth", map_location="cpu", weights_only=True)
+    shift, scale = (np.array(values) for values in ((-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)))
+    features = []
+    for image in images:
+        x = torch.from_numpy(((image / 127.5 - 1 - shift) / scale).transpose(2, 0, 1)[None])
+        layers = []
+        for number, (position, stride, padding) in enumerate(((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1))):
+            x = F.max_pool2d(x, 3, 2) if number in (1, 2) else x
+            weight, bias = (state[f"features.{position}.{part}"].double() for part in ("weight", "bias"))
+            x = F.relu(F.conv2d(x, weight, bias, stride, padding))
+            layers.append(x / x.square().sum(dim=1, keepdim=True).sqrt())
+        features.append(layers)
+    weights = [linear[f"lin{number}.model.1.weight"].double() for number in range(5)]
+    return sum(float(((a - b).square() * weight).sum(dim=1).mean()) for a, b, weight in zip(*features, weights, strict=True))
+
+
+@pytest.mark.parametrize("values", [(0, 256), (100, 140)], ids=["all values", "grey middle"])
+def test_lpips_is_what_its_equation_gives(made_up, values):
+    images = [np.random.default_rng(seed).integers(*values, (70, 61, 3), dtype=np.uint8) for seed in (0, 1)]
+    expected = lpips_by_hand(made_up, images)
+    assert expected > 0.001
+    assert distance("LPIPS-alex", *images) == pytest.approx(expected, rel=1e-4)
+    assert distance("LPIPS-alex", *(image / np.float32(255) for image in images)) == pytest.approx(expected, rel=1e-4)
+    wrongly = lpips_by_hand(made_up, [image / 2 + 127.5 for image in images])  # 0..1 in the place of -1..1
+    assert abs(wrongly / expected - 1) > 0.05
+    row = metrics.measure(protocol("gan-sr"), images[0], images[1], 4)
+    assert row["LPIPS-alex"] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.outside

@@ -8,12 +8,14 @@ from torch import nn
 
 from models.base import count_parameters
 from models.discriminator import Discriminator
+from models.layers import depth_draws
 from suite import grids, losses, tensor_file, train
 from suite.cell import CellContext, run_cell
 from suite.data.degradations import degradation
 from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.errors import SuiteError
+from suite.networks import network_of
 from suite.rates import discriminator_rate, rate, stage
 from suite.recipes import RECIPES, accounts, recipe
 from suite.record import Record
@@ -219,11 +221,13 @@ def test_a_gan_recipe_trains_both_sides_and_goes_on_bit_for_bit(folders, tmp_pat
     assert discriminator_rate(of, 3) == 1e-3
 
 
-@pytest.mark.parametrize("model", ["mambair-light-x2-tiny", "vmambair-realsr-x4-tiny"])
+@pytest.mark.parametrize("model", ["mambair-light-x2", "vmambair-realsr-x4-tiny"])
 @pytest.mark.parametrize("how", ["passes", "recompute"])
 def test_passes_and_recomputing_change_no_number(folders, tmp_path, model, how):
     scale = "x2" if "x2" in model else "x4"
-    of = spec(folders, model=model, task=f"sr-{scale}", protocol="sr-y@1", patch=32, iterations=3)  # MambaIR has stochastic depth
+    narrow = {} if model.endswith("tiny") else {"width": 16, "depth_divisor": 3}  # of two blocks, the second of which is dropped at times
+    of = spec(folders, model=model, task=f"sr-{scale}", protocol="sr-y@1", patch=32, iterations=3, **narrow)
+    assert bool(depth_draws(network_of(of), None)) == bool(narrow)
     sampler = PatchSampler(load_images(of.train_set, "train"), degradation(f"bicubic-{scale}"), of.patch, of.seed, rotate=True)
     changed = {"passes": {"share": train.Share(micro_batch=1)}, "recompute": {"recompute": True}}[how]
     runs = [train.begin(of), train.begin(of, **changed)]

@@ -108,7 +108,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(monkeypatch):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"model": "mambair-light-x2-tiny", "task": "sr-x2", "ema_decay": 0.9},  # stochastic depth
+        {"model": "mambair-light-x2", "width": 16, "depth_divisor": 3, "task": "sr-x2", "ema_decay": 0.9},  # stochastic depth
         {"model": "mambair-jpeg-tiny", "task": "jpeg-10"},  # one channel
         {"model": "vmambair-derain-tiny", "task": "jpeg-10"},  # three channels on grey images
         {"model": "vmambair-realsr-x4-tiny", "task": "sr-x4", "loss": "l1+perceptual+gan", "discriminator_lr": 1e-3, "patch": 32},

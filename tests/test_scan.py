@@ -16,12 +16,14 @@ from models.scan.backends import INTERPRETED
 from models.scan.cases import CASES, Case, arguments, image_arguments
 from models.scan.contract import ImageArguments, ScanArguments
 from models.scan.op import image_op
-from suite.scan_check import errors_of, image_errors_of, tolerance, verified_cases
+from suite.scan_check import errors_of, image_errors_of, relative_error, tolerance, verified_cases
+from suite.scan_exact import doubled_scan
 
 INTERPRETER_STEPS = 20  # of all sequences together: Triton's interpreter takes some 60 ms for each, forward and back
 DEVICE = {name: "cpu" if "cpu" in row.devices else "cuda" for name, row in BACKENDS.items()}
 VERIFIED = verified_cases()
 SMALL = Case("small", 2, 2, 9, 5, 41, side=6, rank=2)
+LONG = max(VERIFIED, key=lambda case: case.length)
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +104,48 @@ def test_image_conformance(image_backend, name, directions, height):
         case, height = dataclasses.replace(case, side=2, width=36), 3
     errors = image_errors_of(image_backend, case, directions, DEVICE[image_backend], height)
     assert {name: error for name, error in errors.items() if not error <= tolerance(case, name)} == {}
+
+
+@pytest.mark.parametrize("directions", [1, 2, 4], ids="{} ways".format)
+def test_conformance_of_an_image_as_large_as_real_ones(image_backend, directions):
+    if slow(image_backend):
+        pytest.skip("20,164 pixels take the interpreter half an hour; tests/test_triton.py scans 2,000 steps")
+    errors = image_errors_of(image_backend, LONG, directions, DEVICE[image_backend])
+    assert {name: error for name, error in errors.items() if not error <= tolerance(LONG, name)} == {}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in VERIFIED if case.length > 1 and case.elements < 20_000 and case.dtype == "float32"],
+    ids=lambda case: case.name,
+)
+def test_what_long_scans_are_compared_with_is_the_definition(case):
+    leaves = [None if t is None else t.double().requires_grad_() for t in arguments(case)]
+    given = [t for t in leaves if t is not None]
+    results = []
+    for scan in (functools.partial(selective_scan, backend="reference"), doubled_scan):
+        y = scan(*leaves, delta_softplus=case.softplus)
+        cotangent = torch.linspace(-1, 2, y.numel(), dtype=torch.float64).view_as(y)
+        results.append([y.detach(), *torch.autograd.grad(y, given, cotangent)])
+    assert max(relative_error(found, exact) for exact, found in zip(*results, strict=True)) < 1e-12
+
+
+@pytest.mark.parametrize("factor", [-1.0, float("nan"), 1.001])
+@pytest.mark.parametrize("what", ["forward", "backward"])
+def test_a_fault_that_begins_at_step_8192_is_seen(what, factor, monkeypatch):
+    from models.scan import numba
+
+    before = getattr(numba, what)
+
+    def faulty(*args):
+        found = before(*args)
+        found[0][..., 8192:] *= factor  # y, or the gradient of u
+        return found
+
+    monkeypatch.setattr(numba, what, faulty)
+    wrong = {"forward": "y", "backward": "u"}[what]
+    seen = {case.name for case in VERIFIED if case.length > 4000 and not errors_of("numba", case)[wrong] <= tolerance(case, wrong)}
+    assert seen == {LONG.name}
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

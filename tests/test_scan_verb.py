@@ -157,7 +157,9 @@ def test_tolerances_follow_length_and_dtype():
     light = CASES["light"]
     assert tolerance(light.shortened(256), "y") < tolerance(light, "y") < 1e-5
     assert tolerance(CASES["bfloat16"], "y") > 2.0**-8 > 1e-4 > tolerance(CASES["bfloat16"], "A")
-    assert all(case.length <= scan_check.EDGE_LENGTH for case in verified_cases())
+    assert all(case.length == scan_check.LAYER_LENGTH for case in verified_cases() if case.layer and case.side)
+    assert [case for case in verified_cases() if not case.layer] == [case for case in CASES.values() if not case.layer]  # none cut
+    assert max(case.length for case in verified_cases()) >= 20_000
     assert {case.name for case in verified_cases()} == set(CASES)
     assert all(case.elements <= 1000 for case in verified_cases(1000))
 

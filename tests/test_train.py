@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def spec(tmp_path):
     sets = write_splits(tmp_path)
     return RunSpec(
-        model="mambair-sr-x2-tiny",  # has stochastic depth, which draws random numbers while training
+        model="mambair-sr-x2-tiny",  # of one block, so without stochastic depth: tests/test_cell.py
         task="sr-x2",
         budget="quick",
         backend="reference",

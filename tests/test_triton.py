@@ -42,6 +42,37 @@ for steps, span in ((32, 1000), (32, 1), (5, 1), (3, 2)):
 print(json.dumps({"interpreted": backend.interpreted(), "unavailable": backend.unavailable(), "errors": errors}))
 """
 
+# Softplus, the bias and the skip are a step's own, and take the interpreter half of its time; tests/test_scan.py has them.
+# The interpreter puts its own functions into Triton's language at every call of a jitted function from another, which takes it as long as
+# the rest: here it does so once for each set of modules, until the outermost call ends.
+LONG = """
+import contextlib, inspect, json
+from dataclasses import replace
+from triton.runtime import interpreter
+from suite.scan_check import CASES, errors_of, tolerance
+from models.scan import triton as backend
+from models.scan.triton import Division
+
+patch, patched = interpreter._patch_lang, set()
+
+def patch_once(fn):
+    modules = frozenset(id(x) for x in fn.__globals__.values() if inspect.ismodule(x) and x in (interpreter.tl, interpreter.tl.core))
+    done = contextlib.ExitStack()
+    done.restore = done.close
+    if modules not in patched:
+        patched.add(modules)
+        done.callback(patched.remove, modules)
+        done.callback(patch(fn).restore)
+    return done
+
+if hasattr(interpreter, "_LangPatchScope"):  # an older Triton takes what it takes
+    interpreter._patch_lang = patch_once
+case = replace(CASES["length-20164"], groups=1, width=8, length=2000, side=0, softplus=False, bias=False, skip=False)
+_, chunks = Division(False, case.batch, case.groups, 1, case.length, case.width, case.states, 0).divided()
+shares = {name: error / tolerance(case, name) for name, error in errors_of("triton", case).items()}
+print(json.dumps({"chunks": chunks, "ahead": backend.AHEAD, "shares": shares}))
+"""
+
 REFUSED = "from models.scan.triton_ahead import compile_all; compile_all()"
 
 AHEAD = """
@@ -79,6 +110,14 @@ def test_results_do_not_depend_on_how_walks_are_divided(tmp_path):
     assert found["errors"].pop("32 steps, 1000 pieces") == [0.0] * 15  # the same bits again
     for division, errors in found["errors"].items():
         assert max(errors) < 1e-6, division
+
+
+@pytest.mark.slow
+def test_two_thousand_steps_are_scanned_in_many_chunks(tmp_path):
+    found = answer(run(LONG, interpret=True, folder=tmp_path))
+    assert found["chunks"] > 3 * found["ahead"]  # what is carried over is carried over in several turns
+    assert set(found["shares"]) == {"y", "u", "delta", "A", "B", "C"}
+    assert max(found["shares"].values()) <= 1
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ pytestmark = [
 
 def specs(sets):
     """Cells by name: both designs, all that one batch has in common for its images, and both sides of a GAN."""
-    x2 = {"task": "sr-x2", "model": "mambair-light-x2-tiny"}  # has stochastic depth
+    x2 = {"task": "sr-x2", "model": "mambair-light-x2-tiny"}  # of one block, never dropped: tests/test_cell.py has stochastic depth
     x4 = {"task": "sr-x4", "model": "vmambair-realsr-x4-tiny"}
     base = {"budget": "quick", "backend": "numba", "protocol": "sr-y@1", "iterations": 50, "batch": 4, "patch": 16, "lr": 1e-4} | sets
     gan = {"loss": "l1+perceptual+gan", "discriminator_lr": 1e-5, "ema_decay": 0.9, "batch": 2, "patch": 32, "iterations": 4}

@@ -1,7 +1,8 @@
 """CASES: the shapes on which scans are verified and timed. What is timed is verified first, on the same inputs.
 
-Layers are real ones: a name says the network, the level and the input. Edges are what a kernel may get wrong: lengths around its tiles,
-few channels, few or many states, absent arguments, other dtypes, views, and values that overflow a careless exponential.
+Layers are real ones: a name says the network, the level and the input. Edges are what a kernel may get wrong: lengths around its tiles
+and as long as images, few channels, few or many states, absent arguments, other dtypes, views, and values that overflow a careless
+exponential.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ EDGES: tuple[Case, ...] = (
     Case("length-65", 1, 4, 9, 10, 65),
     Case("length-1000", 1, 4, 6, 8, 1000),
     Case("length-4097", 1, 2, 3, 4, 4097),
+    Case("length-20164", 1, 4, 2, 4, 142 * 142, side=142, rank=1),  # as long as real images: counters, chunks of chunks, sums over L
     Case("one-state", 1, 2, 8, 1, 100),
     Case("three-states", 2, 1, 33, 3, 70),
     Case("many-states", 1, 1, 17, 64, 80),

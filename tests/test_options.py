@@ -1,0 +1,181 @@
+"""Every number of every recipe, budget, task and pairing, against the releases' option files and the papers' text; nothing is left out.
+
+Sources: options/train/mambair and realDenoising/options of csguoh/MambaIR, RealSR, SRGAN and Deraining options of AlphacatPlus/VmambaIR, as
+facts; MambaIR, section 4.1; VmambaIR, sections 7.1 to 7.3. Budgets are this suite's own: what they are stands in its README and records.
+"""
+
+import dataclasses
+
+import pytest
+
+from suite import grids
+from suite.budgets import BUDGETS, Budget
+from suite.recipes import RECIPES, Recipe, Start
+from suite.tasks import TASKS
+
+# Thousands of iterations, global batch, patch of the target, learning rate, thousands of iterations at which it is halved.
+CLASSIC, SHORT = (250, 400, 450, 475), (125, 200, 225, 237.5)
+LONG, HALF = (800, 1200, 1400, 1500), (400, 600, 700, 750)
+X2 = {"start": Start("sr-x2/released", "mambair-sr-x2", strict=False)}
+X2_PAPER = {"start": Start("sr-x2/paper", "mambair-sr-x2", strict=False)}
+LIGHT = {"start": Start("light-sr-x2/released", "mambair-light-x2", strict=False)}
+LIGHT_PAPER = {"start": Start("light-sr-x2/paper", "mambair-light-x2", strict=False)}
+PAPER = {"betas": (0.9, 0.999)}  # MambaIR's text; its options and VmambaIR's Adam have 0.99
+CHARBONNIER = {"loss": "charbonnier"}
+VMAMBAIR = {"ema_decay": 0.999, "rotate": False}
+GAN = VMAMBAIR | {"loss": "l1+perceptual+gan", "discriminator_lr": 1e-4}
+ADAMW = {"optimiser": "adamw", "betas": (0.9, 0.999), "clip_norm": 0.01}
+COSINE = {"floors": (3e-4, 1e-6), "weight_decay": 1e-4}
+
+ROWS = {
+    "sr-x2/released": (500, 32, 128, 2e-4, CLASSIC, {}),
+    "sr-x3/released": (250, 64, 192, 1e-4, SHORT, X2),
+    "sr-x4/released": (250, 32, 192, 1e-4, SHORT, X2),
+    "sr-x2/paper": (500, 32, 128, 2e-4, CLASSIC, PAPER),
+    "sr-x3/paper": (250, 32, 192, 1e-4, SHORT, PAPER | X2_PAPER),
+    "sr-x4/paper": (250, 32, 256, 1e-4, SHORT, PAPER | X2_PAPER),
+    "light-sr-x2/released": (500, 32, 128, 2e-4, CLASSIC, {}),
+    "light-sr-x3/released": (500, 32, 192, 2e-4, CLASSIC, LIGHT),
+    "light-sr-x4/released": (500, 32, 192, 2e-4, CLASSIC, LIGHT),
+    "light-sr-x2/paper": (500, 32, 128, 2e-4, CLASSIC, PAPER),
+    "light-sr-x3/paper": (250, 32, 192, 1e-4, SHORT, PAPER | LIGHT_PAPER),
+    "light-sr-x4/paper": (250, 32, 256, 1e-4, SHORT, PAPER | LIGHT_PAPER),
+    "denoise-15/released": (1600, 16, 128, 2e-4, LONG, CHARBONNIER),
+    "denoise-25/released": (800, 16, 128, 1e-4, HALF, CHARBONNIER | {"start": Start("denoise-15/released")}),
+    "denoise-50/released": (800, 16, 128, 1e-4, HALF, CHARBONNIER | {"start": Start("denoise-15/released")}),
+    "denoise-15/paper": (1600, 16, 128, 2e-4, LONG, CHARBONNIER | PAPER),
+    "denoise-25/paper": (1600, 16, 128, 2e-4, LONG, CHARBONNIER | PAPER),
+    "denoise-50/paper": (1600, 16, 128, 2e-4, LONG, CHARBONNIER | PAPER),
+    "jpeg-40/released": (1600, 16, 126, 2e-4, LONG, CHARBONNIER),
+    "jpeg-10/released": (800, 16, 126, 1e-4, HALF, CHARBONNIER | {"start": Start("jpeg-40/released")}),
+    "jpeg-20/released": (800, 16, 126, 1e-4, HALF, CHARBONNIER | {"start": Start("jpeg-40/released")}),
+    "jpeg-30/released": (800, 16, 126, 1e-4, HALF, CHARBONNIER | {"start": Start("jpeg-40/released")}),
+    "real-sr-x4/released": (500, 72, 256, 2e-4, (250, 350), VMAMBAIR),
+    "real-sr-x4/released-gan": (400, 72, 256, 1e-4, (300,), GAN | {"start": Start("real-sr-x4/released")}),
+    "real-sr-x4/paper": (300, 72, 256, 1e-4, (), GAN),
+    "gan-sr-x4/released": (100, 64, 256, 2e-4, (50, 70), VMAMBAIR),
+    "gan-sr-x4/released-gan": (300, 64, 256, 2e-4, (150,), GAN | {"start": Start("gan-sr-x4/released")}),
+    "gan-sr-x4/paper": (300, 64, 256, 2e-4, (150,), GAN),
+    "derain/released": (300, 64, 128, 3e-4, (), ADAMW | COSINE),
+    "derain/released-second": (
+        *(156, 64, 128, 1e-4, ()),
+        ADAMW | {"floors": (2.85e-4, 1e-6), "weight_decay": 5e-5, "start": Start("derain/released")},
+    ),
+    "derain/released-long": (396, 64, 128, 3e-4, (), ADAMW | COSINE),
+    "real-denoise/released": (300, 64, 128, 3e-4, (), ADAMW | COSINE | {"mixup": 1.2}),
+}
+# Of a progressive recipe: thousands of iterations of each stage, images on each of 8 GPUs, thousands of iterations of each period.
+SIZES = (128, 160, 192, 256, 320, 384)
+STAGES = {
+    "derain/released": ((92, 64, 48, 36, 36, 24), (8, 5, 3, 2, 1, 1), (92, 208)),
+    "derain/released-second": ((36, 24, 24, 24, 24, 24), (8, 5, 3, 2, 1, 1), (48, 96)),
+    "derain/released-long": ((92, 64, 64, 64, 64, 48), (8, 5, 3, 2, 1, 1), (144, 288)),
+    "real-denoise/released": ((92, 64, 48, 36, 36, 24), (8, 5, 4, 2, 1, 1), (92, 208)),
+}
+TEXTS = ("name", "source", "validation", "defect")
+
+
+def test_every_recipe_is_in_the_table():
+    assert set(ROWS) == set(RECIPES)
+    assert set(STAGES) == {row.name for row in RECIPES.values() if row.stages}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_recipe_has_the_options_of_its_source_and_no_others(name):
+    thousands, batch, patch, lr, milestones, options = ROWS[name]
+    row = RECIPES[name]
+    assert (row.iterations, row.batch, row.patch, row.lr) == (1000 * thousands, batch, patch, lr)
+    assert [part * thousands for part in row.milestones] == pytest.approx(milestones)
+    lengths, images, periods = STAGES.get(name, ((), (), ()))
+    assert [(stage.patch, stage.batch) for stage in row.stages] == [(size, 8 * count) for size, count in zip(SIZES, images, strict=False)]
+    assert [stage.part * thousands for stage in row.stages] == pytest.approx(lengths)
+    assert [part * thousands for part in row.periods] == pytest.approx(periods)
+    seen = {"iterations", "batch", "patch", "lr", "milestones", "stages", "periods", *TEXTS}
+    defaults = {
+        "loss": "l1", "optimiser": "adam", "betas": (0.9, 0.99), "weight_decay": 0.0, "floors": (), "ema_decay": 0.0, "clip_norm": 0.0,
+        "mixup": 0.0, "rotate": True, "discriminator_lr": 0.0, "start": None,
+    }  # fmt: skip
+    assert seen | set(defaults) == {field.name for field in dataclasses.fields(Recipe)}  # a new field is to be told here, too
+    assert {field: getattr(row, field) for field in defaults} == defaults | options
+
+
+def test_budgets():
+    small = {"batch": 2, "patch": 32, "lr": 1e-3, "ema_decay": 0.9, "clip_norm": 1.0, "width": 16, "depth_divisor": 6}
+    expected = {
+        "smoke": {"iterations": 4} | small,
+        "quick": small | {"iterations": 400, "batch": 4, "patch": 64, "ema_decay": 0.98},
+        "standard": {"iterations": 40_000, "batch": 8, "clip_norm": 1.0, "degrade_on_gpu": True},
+        "paper": {"degrade_on_gpu": True},
+    }
+    assert {name: dataclasses.replace(row, summary="") for name, row in BUDGETS.items()} == {
+        name: Budget(name, "", **fields) for name, fields in expected.items()
+    }
+
+
+# Degradation, protocol, training sets, test sets, whether grey, level.
+SR_SETS = ("Set5", "Set14", "BSD100", "Urban100", "Manga109")
+TASK_ROWS = (
+    {f"sr-x{scale}": (f"bicubic-x{scale}", "sr-y@1", ("DF2K",), SR_SETS, 3, None) for scale in (2, 3, 4)}
+    | {f"light-sr-x{scale}": (f"bicubic-x{scale}", "sr-y@1", ("DIV2K",), SR_SETS, 3, None) for scale in (2, 3, 4)}
+    | {
+        f"denoise-{sigma}": (f"noise-{sigma}", "color-dn-bgr@1", ("DFWB",), ("CBSD68", "Kodak24", "McMaster", "Urban100"), 3, sigma)
+        for sigma in (15, 25, 50)
+    }
+    | {f"jpeg-{quality}": (f"jpeg-{quality}", "jpeg-grey@1", ("DFWB",), ("Classic5", "LIVE1"), 1, quality) for quality in (10, 20, 30, 40)}
+    | {
+        "gan-sr-x4": ("bicubic-x4", "gan-sr@1", ("DF2K",), ("Set14", "General100", "Urban100", "Manga109", "DIV2K100"), 3, None),
+        "real-sr-x4": ("blind-x4", "real-sr@1", ("DF2K", "OST"), ("NTIRE2020-T1", "AIM2019"), 3, None),
+        "derain": ("rain", "derain-matlab@1", ("Rain13K",), ("Rain100H", "Rain100L", "Test100", "Test1200", "Test2800"), 3, None),
+        "real-denoise": ("camera-noise", "sidd-blocks@1", ("SIDD",), ("SIDD", "DND"), 3, None),
+    }
+)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_s_degradation_protocol_and_sets(name):
+    row = TASKS[name]
+    degradation, protocol, train, test, channels, level = TASK_ROWS[name]
+    # A protocol's later version is a change of the protocol, told in suite/protocols.py; another protocol is another task.
+    assert (row.degradation, row.protocol.partition("@")[0]) == (degradation, protocol.partition("@")[0])
+    assert (row.train_sets, row.test_sets, row.channels, row.level) == (train, test, channels, level)
+
+
+def make(budget, only, **changed):
+    options = {"seeds": 1, "only": only, "changes": {}, "backend": "reference", "device": "cpu"} | changed
+    return grids.cells("tasks", budget=budget, **options)[-1]
+
+
+def test_what_a_budget_makes_of_recipes():
+    derain = make("quick", ["vmambair-derain@derain"])
+    assert (derain.iterations, derain.batch, derain.patch, derain.lr) == (400, 4, 64, 1e-3)
+    assert (derain.ema_decay, derain.clip_norm, derain.weight_decay, derain.optimiser) == (0.0, 0.01, 1e-4, "adamw")
+    assert derain.stages == ((123, 64, 4), (85, 80, 2), (64, 96, 2), (48, 128, 1), (48, 160, 1), (32, 192, 1))
+    assert derain.periods == (123, 277)
+    assert derain.floors == pytest.approx((1e-3, 1e-6 / 0.3))  # as deep as the recipe's, from another height
+    real = make("quick", ["vmambair-realsr-x4@real-sr-x4"])
+    assert (real.ema_decay, real.clip_norm, real.milestones, real.width, real.depth_divisor) == (0.98, 1.0, (200, 280), 16, 6)
+    plain = make("standard", ["mambair-sr-x2@sr-x2"])
+    assert (plain.iterations, plain.batch, plain.patch, plain.lr, plain.ema_decay, plain.clip_norm) == (40_000, 8, 128, 2e-4, 0.0, 1.0)
+    assert plain.milestones == (20_000, 32_000, 36_000, 38_000)
+    third = make("quick", ["mambair-sr-x3@sr-x3"])
+    assert (third.patch, third.lr) == (63, 1e-3)  # a multiple of the scale
+    gan = make("standard", ["vmambair-realsr-x4@real-sr-x4"], account="released-gan", changes={})
+    assert (gan.lr, gan.ema_decay, gan.milestones) == (1e-4, 0.999, (30_000,))
+    assert gan.discriminator_lr == pytest.approx(1e-4)
+
+
+PUBLISHED = {
+    "vmambair-sisr-x4": "gan-sr-x4", "vmambair-realsr-x4": "real-sr-x4", "vmambair-derain": "derain", "vmambair-derain.released": "derain",
+    "mambair-sr-x2": "sr-x2", "mambair-sr-x3": "sr-x3", "mambair-sr-x4": "sr-x4", "mambair-light-x2": "light-sr-x2",
+    "mambair-light-x2.generation-1": "light-sr-x2", "mambair-light-x2.generation-2": "light-sr-x2", "mambair-light-x3": "light-sr-x3",
+    "mambair-light-x4": "light-sr-x4", "mambair-denoise": "denoise-15 denoise-25 denoise-50", "mambair-jpeg": "jpeg-10 jpeg-30 jpeg-40",
+    "mambair-realdn": "real-denoise",
+}  # fmt: skip
+
+
+def test_pairings_whose_value_a_paper_prints():
+    found = {}
+    for pairing in grids.PAIRINGS:
+        if pairing.published:
+            found.setdefault(pairing.model, []).append(pairing.task)
+    assert {model: " ".join(tasks) for model, tasks in found.items()} == PUBLISHED
