@@ -57,7 +57,7 @@ class DirectionalS6(nn.Module):
         return scan_sequences(sequences, *self._parameters_of_scan(), backend=self.backend)
 
     def _parameters_of_scan(self) -> tuple[Tensor, ...]:
-        """What `models.scan.image` takes after the sequences; A, D and the bias in float32 also under autocast, in float64 where they are."""
+        """What `models.scan.image` takes after the sequences; A, D and the bias are never narrower than float32, autocast or not."""
         precision = torch.promote_types(self.A_log.dtype, torch.float32)
         bias, A_log, D = (parameter.to(precision) for parameter in (self.dt_bias, self.A_log, self.D))
         return self.x_proj, self.dt_proj, bias, -torch.exp(A_log), D

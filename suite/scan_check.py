@@ -80,13 +80,17 @@ def verified_cases(most_elements: int | None = None) -> tuple[Case, ...]:
 def check(backend: str, device: str, most_elements: int | None = None) -> Iterator[Check]:
     """Every comparison that a backend must pass on a device, one after another."""
     for case in verified_cases(most_elements):
-        errors = errors_of(backend, case, device)
-        yield Check(case.name, errors, {name: tolerance(case, name) for name in errors})
-    if BACKENDS[backend].image:
-        for case in (case for case in verified_cases(most_elements) if case.side):
-            for directions in DIRECTIONS:
-                errors = image_errors_of(backend, case, directions, device)
-                yield Check(f"{case.name}, image, {directions} ways", errors, {name: tolerance(case, name) for name in errors})
+        yield from check_case(backend, device, case)
+
+
+def check_case(backend: str, device: str, case: Case) -> Iterator[Check]:
+    """The comparisons of one case: as sequences and, where it has a side and the backend scans images, along their directions."""
+    errors = errors_of(backend, case, device)
+    yield Check(case.name, errors, {name: tolerance(case, name) for name in errors})
+    if BACKENDS[backend].image and case.side:
+        for directions in DIRECTIONS:
+            errors = image_errors_of(backend, case, directions, device)
+            yield Check(f"{case.name}, image, {directions} ways", errors, {name: tolerance(case, name) for name in errors})
 
 
 def errors_of(backend: str, case: Case, device: str = "cpu") -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Faults of data, protocols and inference, each with the number of the gate that must move."""
 
 import numpy as np
-from faults import Mutation, constant, edit
+from faults import Mutation, constant, edit, row
 
 
 def low_resolution_border(patch):
@@ -88,7 +88,7 @@ OF_DATA = (
         "Y conversion rounded",
         "protocols",
         "made-up pairs",
-        "sr-y/PSNR-Y",
+        "sr-y@1/colour/PSNR-Y",
         edit(
             "suite.metrics.fidelity:luma",
             "return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + 16",
@@ -99,7 +99,7 @@ OF_DATA = (
         "crop off by one",
         "protocols",
         "made-up pairs",
-        "sr-y/PSNR-Y",
+        "sr-y@1/colour/PSNR-Y",
         edit("suite.protocols:Protocol.border", "return scale if", "return scale + 1 if"),
     ),
     Mutation("PSNR averaged over the data set instead of over images", "protocols", "made-up pairs", "PSNR-Y/mean", averaged_errors),
@@ -120,6 +120,13 @@ OF_DATA = (
         "LPIPS",
         "LPIPS",
         edit("suite.metrics.perceptual:_centred", '2 * unit_planes(image, "LPIPS") - 1', 'unit_planes(image, "LPIPS")'),
+    ),
+    Mutation(
+        "grey files repeated where MATLAB takes the plane",
+        "protocols",
+        "made-up pairs",
+        "sr-y-rounded@2/grey",
+        row("suite.protocols:PROTOCOLS", "sr-y-rounded@2", grey="repeat"),
     ),
     Mutation(
         "targets not cropped to the scale",

@@ -111,7 +111,13 @@ OF_TRAINING = (
             "range(0, batch // self.world)",
         ),
     ),
-    Mutation("workers do not share gradients", "cells", TWO, "moved", edit("suite.train:_shared", "share.world == 1", "True")),
+    Mutation(
+        "losses of workers added up",
+        "cells",
+        TWO,
+        "two workers/loss",
+        edit("suite.train:_mean_over_workers", "values /= run.share.world", "pass"),
+    ),
     Mutation(
         "Charbonnier's epsilon ten times as large", "cells", "losses", "charbonnier", constant("suite.losses:CHARBONNIER_EPSILON", 1e-2)
     ),

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from mutations import MUTATIONS
 
-from suite import cli, gate, gate_measure, gate_report, probes
+from suite import cli, cost, gate, gate_measure, gate_report, grids, probes
 from suite.errors import Exit, SuiteError
 from suite.gate import Baseline, Entry, Verdict, Watched, compare, exit_of, settle
 from suite.probes import PROBES, Number, Part
@@ -35,8 +35,8 @@ STEADY = (  # parts that take a moment each: together they hold every kind of nu
 def small(monkeypatch):
     """Fewer networks than the whole gate has; what full-size ones cost is counted elsewhere."""
     import models
-    from suite import cost
 
+    assert len(grids.GRIDS["tasks"].models) > 2  # it was loaded while all names were there
     every = [*models.names(tiny=True), *models.names()]
     chosen = {True: [name for name in every if name in TINY], False: ["vmambair-realsr-x4", "mambair-sr-x2"]}
     monkeypatch.setattr(models, "names", lambda *, tiny=False: chosen[tiny])

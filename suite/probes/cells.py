@@ -14,18 +14,23 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from suite import tensor_file
+from suite.probes.networks import enlarged
 from suite.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part
 
 if TYPE_CHECKING:
+    from models.base import RestorationNet
     from suite.record import Record
     from suite.spec import RunSpec
     from suite.train import Training
 
 STOPPED_AT = 2  # the iteration at which a cell is interrupted
 WORKER = "suite.probes.second_worker"
+PATIENCE = timedelta(seconds=90)  # of one worker for the other, which may never come where something is wrong
 
 
 def parts() -> tuple[Part, ...]:
@@ -50,16 +55,22 @@ def spec_of(model: str, task: str, seed: int, **changes: object) -> RunSpec:
 
 
 def _uneven() -> Iterator[Number]:
-    """Seed 1, a batch of 4 in passes of 3 and 1, two blocks a group (so that depth is stochastic), a decay that shows, an average."""
+    """Seed 1, a batch of 4 in passes of 3 and 1, a decay that shows, an average; two blocks a group, so that depth is stochastic.
+
+    It begins with a file of larger weights than drawn, as the networks of `outputs` have: else what depth drops would be a thousandth.
+    """
     spec = spec_of("mambair-sr-x2", "sr-x2", 1, batch=4, depth_divisor=3, weight_decay=0.1, ema_decay=0.9)
     with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
+        start = Path(folder) / "start.pt"
+        tensor_file.save_weights(start, enlarged(_first_network(spec)).state_dict(), {"model": spec.model})
+        spec = spec.model_copy(update={"start": str(start)})
         record = _run(spec, Path(folder), micro_batch=3)
         yield from _told("cells/uneven passes", record, Path(folder))
 
 
 def _interrupted() -> Iterator[Number]:
-    """Stopped at its second step as by Ctrl-C, and gone on with."""
-    spec = spec_of("vmambair-derain", "derain", 0)
+    """Seed 1, stopped at its second step as by Ctrl-C, and gone on with."""
+    spec = spec_of("vmambair-derain", "derain", 1)
     with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
         if _run(spec, Path(folder), stop_at=STOPPED_AT) is not None:
             raise RuntimeError("the cell was asked to stop and did not")
@@ -85,7 +96,6 @@ def _run(spec: RunSpec, folder: Path, *, micro_batch: int = 0, stop_at: int | No
 
 def _told(key: str, record: Record | None, folder: Path) -> Iterator[Number]:
     """What a record and the files beside it hold."""
-    from suite import tensor_file
     from suite.checkpoint import Checkpoints
     from suite.start import weights_file
 
@@ -101,6 +111,8 @@ def _told(key: str, record: Record | None, folder: Path) -> Iterator[Number]:
             yield Number(f"{key}/{metric}/{score.image}", "quality", value, rests_on)
     for split, checksum in record.provenance.data_checksums.items() if record.provenance else ():
         yield Number(f"{key}/images of {split.partition(' ')[0]}", "digest", checksum[:16])
+    if record.started_from:
+        yield Number(f"{key}/weights that it began with", "count", float(record.started_from.tensors))
     yield Number(f"{key}/trained parameters", "count", float(record.trained_params or 0))
     yield Number(f"{key}/multiply-adds of the full network", "count", record.cost.macs if record.cost else None)
     yield Number(f"{key}/protocol", "digest", f"{record.protocol.name}@{record.protocol.version}" if record.protocol else "none", rests_on)
@@ -118,14 +130,20 @@ def _told(key: str, record: Record | None, folder: Path) -> Iterator[Number]:
 
 def _moved(spec: RunSpec, weights: Mapping[str, Any]) -> float:
     """The mean absolute step from where the weights began, in learning rates."""
+    network = _first_network(spec)
+    start = dict((enlarged(network) if spec.start else network).named_parameters())
+    steps = sum(float((weights[name].double() - value.detach().double()).abs().sum()) for name, value in start.items())
+    return steps / spec.lr / sum(value.numel() for value in start.values())
+
+
+def _first_network(spec: RunSpec) -> RestorationNet:
+    """The network as its seed draws it."""
     import torch
 
     from suite.networks import network_of
 
     torch.manual_seed(spec.seed)
-    start = dict(network_of(spec).named_parameters())
-    steps = sum(float((weights[name].double() - value.detach().double()).abs().sum()) for name, value in start.items())
-    return steps / spec.lr / sum(value.numel() for value in start.values())
+    return network_of(spec)
 
 
 def shared_spec() -> RunSpec:
@@ -144,7 +162,7 @@ def train_share(rank: int, meeting: str) -> Training:
     from suite.tasks import task
 
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0")  # nobody else need reach us
-    torch.distributed.init_process_group("gloo", init_method=Path(meeting).as_uri(), rank=rank, world_size=2)
+    torch.distributed.init_process_group("gloo", init_method=Path(meeting).as_uri(), rank=rank, world_size=2, timeout=PATIENCE)
     try:
         spec = shared_spec()
         with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
@@ -174,7 +192,7 @@ def _two_workers() -> Iterator[Number]:
 
         other = threading.Thread(target=accompany, daemon=True)
         other.start()
-        run = train_share(0, meeting)
+        run = train_share(1, meeting)
         other.join()
     if failed:
         raise RuntimeError(failed[0])

@@ -110,13 +110,19 @@ def _dropped() -> Iterator[Number]:
 
 
 def drawn(name: str, **overrides: object) -> RestorationNet:
-    """Return the network with larger weights than drawn, so that activations bend and the scan is a fair share of the output."""
+    """Return the network in evaluation mode with weights enlarged."""
     import torch
 
     import models
 
     torch.manual_seed(0)
-    network = models.create(name, **overrides).eval()
+    return enlarged(models.create(name, **overrides).eval())
+
+
+def enlarged(network: RestorationNet) -> RestorationNet:
+    """Return `network` with larger weights than it has, so that activations bend and the scan is a fair share of the output."""
+    import torch
+
     with torch.no_grad():
         for key, parameter in network.named_parameters():
             if key.endswith("weight") and parameter.dim() > 1:

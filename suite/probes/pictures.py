@@ -88,13 +88,14 @@ def _protocols() -> Iterator[Number]:
     from suite.protocols import PROTOCOLS
 
     for key, rule in PROTOCOLS.items():
-        means: dict[str, list[float]] = {}
-        for number, (output, target) in enumerate(_pairs(1 if rule.channel == "grey" else 3)):
-            for metric, value in fidelity.score(rule, output, target, 4).items():
-                means.setdefault(metric, []).append(value)
-                yield Number(f"protocols/{rule.name}/{metric}/{number}", "known", value, key)
-        for metric, values in means.items():
-            yield Number(f"protocols/{rule.name}/{metric}/mean", "known", _mean(metric, values), key)
+        for kind, channels in (("colour", 3), ("grey", 1)):
+            means: dict[str, list[float]] = {}
+            for number, (output, target) in enumerate(_pairs(channels)):
+                for metric, value in fidelity.score(rule, output, target, 4).items():
+                    means.setdefault(metric, []).append(value)
+                    yield Number(f"protocols/{key}/{kind}/{metric}/{number}", "known", value, key)
+            for metric, values in means.items():
+                yield Number(f"protocols/{key}/{kind}/{metric}/mean", "known", _mean(metric, values), key)
 
 
 def _pairs(channels: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 
 from suite.probes.number import Number, Part
 
 SCANS = ("numba", "cpp")  # where they run
-SCAN_ELEMENTS = 60_000  # of the largest case that is verified, beside the long one
+SCAN_ELEMENTS, LONGEST = 60_000, "length-20164"  # of the largest case that is verified, and the long one beside
 
 
 def parts() -> tuple[Part, ...]:
@@ -19,6 +20,7 @@ def parts() -> tuple[Part, ...]:
 def _verified(backend: str) -> Iterator[Number]:
     """Whether the backend agrees with the reference, forward and every gradient, short and long: "right", or what is off."""
     from models.scan.backends import BackendUnavailable, resolve_backend
+    from models.scan.cases import CASES
     from suite import scan_check
 
     try:
@@ -26,5 +28,6 @@ def _verified(backend: str) -> Iterator[Number]:
     except BackendUnavailable as error:
         yield Number(f"scans/{backend}", "digest", None, error=f"{backend} does not run here: {error.reason}")
         return
-    wrong = [f"{found.name}: {', '.join(found.wrong)}" for found in scan_check.check(backend, "cpu", SCAN_ELEMENTS) if found.wrong]
+    checks = chain(scan_check.check(backend, "cpu", SCAN_ELEMENTS), scan_check.check_case(backend, "cpu", CASES[LONGEST]))
+    wrong = [f"{found.name}: {', '.join(found.wrong)}" for found in checks if found.wrong]
     yield Number(f"scans/{backend}", "digest", "; ".join(wrong[:3]) or "right")

@@ -12,7 +12,7 @@ def answer(asked: dict[str, str], say: Say) -> None:
     from suite.probes.cells import train_share
 
     torch.set_num_threads(1)
-    say("iterations", train_share(1, asked["meeting"]).iteration)
+    say("iterations", train_share(0, asked["meeting"]).iteration)
 
 
 if __name__ == "__main__":
