@@ -120,13 +120,15 @@ def flops_of(by_operator: Mapping[str, float]) -> float:
 
 
 def full_size_cost(model: str, size: tuple[int, int] | None = None) -> Cost:
-    """Cost of the catalogue's network `model` on an input of `size` (height, width), 64 x 64 if none is given."""
-    return _cost(catalogue_subject(model), size or TABLE_SIZE)
+    """Cost of the catalogue's network `model` on an input of `size` (height, width), 64 x 64 if none is given; counted once a process."""
+    return _cost(counted_model(model), size or TABLE_SIZE)
 
 
 def cost_of(network: RestorationNet, size: tuple[int, int]) -> Cost:
     """Cost of `network` on one image of `size` (height, width) in pixels, padding included."""
-    return _cost(subject_of(network), size)
+    subject = subject_of(network)
+    check_size(subject.multiple, size)  # before seconds are spent on traces
+    return _cost(counted(subject), size)
 
 
 def subject_of(network: RestorationNet) -> Subject:
@@ -144,9 +146,9 @@ def catalogue_subject(model: str) -> Subject:
         return subject_of(models.create(model))
 
 
-def _cost(subject: Subject, size: tuple[int, int]) -> Cost:
-    counts = counts_at(subject, size)
-    return Cost(params=subject.params, macs=counts.macs, scan_macs=counts.scan_macs, input_size=size, unsupported=dict(counts.unsupported))
+def _cost(found: Counted, size: tuple[int, int]) -> Cost:
+    counts = found.at(size)
+    return Cost(params=found.params, macs=counts.macs, scan_macs=counts.scan_macs, input_size=size, unsupported=dict(counts.unsupported))
 
 
 def counts_at(subject: Subject, size: tuple[int, int]) -> Counts:

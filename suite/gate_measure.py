@@ -23,14 +23,17 @@ from suite.probes.number import Number, Part
 PartKey = tuple[str, str]  # probe, part
 Measured = dict[PartKey, list[Number]]
 NUDGES = 20  # draws by which a baseline's spreads are learnt
+NETWORKS = ("outputs", "inference", "training", "cells", "protocols", "data")  # probes in which torch or Numba computes
+PLAIN_NUMPY = ("data", "protocols", "inference", "report")  # and in which NumPy does
 NUDGED = ("outputs", "inference", "training", "cells")  # probes that draw weights
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How a measurement is made; `nudge` seeds what start weights and inputs are moved by."""
+    """How a measurement is made, and which probes it can move; `nudge` seeds what start weights and inputs are moved by."""
 
     name: str
+    probes: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     threads: int = 1
     nudge: int | None = None
@@ -39,28 +42,28 @@ class Setting:
 PLAIN = Setting("as it is")
 
 
-def _setting(**environment: str) -> Setting:
-    return Setting(", ".join(f"{name}={value}" for name, value in environment.items()), environment)
+def _setting(probes: tuple[str, ...], **environment: str) -> Setting:
+    return Setting(", ".join(f"{name}={value}" for name, value in environment.items()), probes, environment)
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("two threads", threads=2),
-    _setting(ATEN_CPU_CAPABILITY="default"),
-    _setting(ATEN_CPU_CAPABILITY="avx2"),
-    _setting(ONEDNN_MAX_CPU_ISA="SSE41"),
-    _setting(ONEDNN_MAX_CPU_ISA="AVX2"),
-    _setting(MKL_ENABLE_INSTRUCTIONS="SSE4_2"),
-    _setting(MKL_ENABLE_INSTRUCTIONS="AVX2"),
-    _setting(NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES=""),
-    _setting(NPY_DISABLE_CPU_FEATURES="AVX2 FMA3 X86_V3 AVX512F AVX512CD AVX512_SKX X86_V4 AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"),
-    _setting(SUITE_MARCH="x86-64"),
-    _setting(SUITE_MARCH="x86-64-v3"),
+    Setting("two threads", (*NETWORKS, "scans"), threads=2),
+    _setting(NETWORKS, ATEN_CPU_CAPABILITY="default"),
+    _setting(NETWORKS, ATEN_CPU_CAPABILITY="avx2"),
+    _setting(NETWORKS, ONEDNN_MAX_CPU_ISA="SSE41"),
+    _setting(NETWORKS, ONEDNN_MAX_CPU_ISA="AVX2"),
+    _setting(NETWORKS, MKL_ENABLE_INSTRUCTIONS="SSE4_2"),
+    _setting(NETWORKS, MKL_ENABLE_INSTRUCTIONS="AVX2"),
+    _setting((*NETWORKS, "scans"), NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES=""),
+    _setting(PLAIN_NUMPY, NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR"),
+    _setting(("scans",), SUITE_MARCH="x86-64"),
+    _setting(("scans",), SUITE_MARCH="x86-64-v3"),
 )
 
 
 def nudges(count: int = NUDGES) -> tuple[Setting, ...]:
     """A setting for each draw."""
-    return tuple(Setting(f"start and inputs nudged by {SIZE:g}, draw {number}", nudge=number) for number in range(1, count + 1))
+    return tuple(Setting(f"start and inputs nudged by {SIZE:g}, draw {number}", NUDGED, nudge=number) for number in range(1, count + 1))
 
 
 def parts_of(names: Sequence[str]) -> list[tuple[str, Part]]:
@@ -133,11 +136,6 @@ def answer(asked: dict[str, Any], say: Say) -> None:
         for probe, name in wanted:
             numbers = [asdict(number) for number in _measure_part(probe, held[probe, name])]
             say("measured", {"part": (probe, name), "numbers": numbers})
-
-
-def relearnt(setting: Setting, names: Sequence[str]) -> list[str]:
-    """Which of these probes can move under a setting."""
-    return [name for name in names if name in NUDGED] if setting.nudge is not None else list(names)
 
 
 def instructions() -> str:

@@ -52,7 +52,7 @@ OF_TRAINING = (
     Mutation(
         "the seed ignored where weights are drawn",
         "cells",
-        UNEVEN,
+        STOPPED,
         "loss 1",
         edit("suite.train:begin", "manual_seed(spec.seed)", "manual_seed(0)"),
     ),
