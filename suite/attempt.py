@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -27,18 +26,13 @@ from suite.record import Attempt, Provenance, Record
 from suite.scan_record import ScanRecord
 from suite.spec import CellSpec, RunSpec
 from suite.stop import StopFlag, Stopped
+from suite.torch_state import limit_threads
 
 CELL = "suite.cell:run_cell"
 SECONDS_BETWEEN_PROGRESS = 0.5  # a line on a screen; more would cost a message an iteration
 OTHERS_SECONDS = 120.0  # that a cell waits for another process to leave it
 
 Cell = Callable[[CellSpec, CellContext], Iterator[Progress | Attempt]]
-
-
-def thread_environment(threads: int) -> dict[str, str]:
-    """The variables by which OpenMP, MKL, OpenBLAS and numba are told, before they load, how many threads to use."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return dict.fromkeys(names, str(threads))
 
 
 def attempt(spec: CellSpec, context: CellContext, cell: str = CELL) -> Iterator[Progress | Attempt]:
@@ -89,19 +83,6 @@ def _alone(spec: CellSpec, handle: IO[str]) -> Iterator[Progress]:
                 )
             yield Progress(spec.fingerprint, "starting", 0, spec.steps, note=f"waiting for process {holder}, which still works on it")
             time.sleep(SECONDS_BETWEEN_PROGRESS)
-
-
-def limit_threads(threads: int) -> None:
-    """Holds torch and numba to `threads` in this process, whether or not they are loaded already."""
-    if sys.modules.get("numba") is not None:
-        import numba
-
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    else:  # once numba is loaded, a change of its variable is an error
-        os.environ["NUMBA_NUM_THREADS"] = str(threads)
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 def error_text(error: BaseException) -> str:

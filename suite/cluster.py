@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.attempt import thread_environment
 from suite.cell import CellContext
 from suite.errors import Exit, SuiteError
 from suite.ledger import take_lock
@@ -34,6 +33,7 @@ from suite.machine import cores
 from suite.output import note
 from suite.paths import ROOT
 from suite.spec import CellSpec
+from suite.torch_state import thread_environment
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -1,9 +1,10 @@
 """The ledger's index: every record in brief, in one file beside the records, so that a hundred thousand are listed in a moment.
 
 The index is a copy and never trusted over the files. A row counts only while the record's file has the size and the times of change that
-it was read with; other files are read, rows of files that are gone are dropped, and the index is written anew. It holds a digest of the
-code that made it, and other code makes it again. It appears whole, by a rename: of two processes that write one, either's is right, and
-what a killed one left half written is never looked at. Where it cannot be written, everything is said as slowly as without it.
+it was read with; other files are read, rows of files that are gone are dropped, and the index is written anew. It holds the version of
+what its rows say (suite.versions), and another version makes it again. It appears whole, by a rename: of two processes that write one,
+either's is right, and what a killed one left half written is never looked at. Where it cannot be written, everything is said as slowly as
+without it.
 
 The file holds a line of JSON a column, after a head, so that a list of records reads the first few lines alone.
 """
@@ -11,18 +12,16 @@ The file holds a line of JSON a column, after a head, so that a list of records 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite import versions
 from suite.errors import SuiteError
 from suite.output import note
-from suite.paths import ROOT
 
 if TYPE_CHECKING:
     from suite.ledger import Ledger
@@ -110,7 +109,7 @@ def _held(path: Path, wanted: Sequence[str] | None) -> Columns | None:
     try:
         with path.open("rb") as file:
             head = json.loads(file.readline())
-            if head["made_by"] != _made_by():
+            if head["made_by"] != versions.INDEX:
                 return None
             left = set(head["columns"] if wanted is None else wanted)
             for name in head["columns"]:
@@ -172,7 +171,7 @@ def _keep(folder: Path, held: Columns) -> None:
     """Writes the index in one step. What cannot be written is left: the index is a copy, and saves time alone."""
     from suite.ledger import TEMPORARY
 
-    head = {"made_by": _made_by(), "records": len(held["file"]), "columns": list(held)}
+    head = {"made_by": versions.INDEX, "records": len(held["file"]), "columns": list(held)}
     temporary = None
     with contextlib.suppress(OSError):
         descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=folder)
@@ -184,11 +183,3 @@ def _keep(folder: Path, held: Columns) -> None:
         temporary.replace(folder / FILE)
     if temporary is not None:
         temporary.unlink(missing_ok=True)
-
-
-@cache
-def _made_by() -> str:
-    """Digest of the code that decides what a row says."""
-    suite = ROOT / "suite"
-    files = [*sorted(suite.glob("*record.py")), suite / "spec.py", suite / "summary.py", suite / "index.py"]
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

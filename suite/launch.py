@@ -18,12 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from suite.attempt import CELL, attempt, error_text, failed_record, thread_environment
+from suite.attempt import CELL, attempt, error_text, failed_record
 from suite.bell import Bell, listening_attempt
 from suite.cell import Progress
 from suite.cluster import Job, at_once, beside_gpus, check_room, import_ray, joined_ray, needs, own_ray
 from suite.record import Attempt
 from suite.stop import Stop, StopFlag
+from suite.torch_state import thread_environment
 
 if TYPE_CHECKING:
     from types import ModuleType

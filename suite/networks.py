@@ -6,13 +6,13 @@ taken, in training as in testing. A network of one channel is refused colour ima
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from suite.errors import SuiteError
+from suite.torch_state import exact_arithmetic
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,20 +66,6 @@ def restorer_of(network: RestorationNet) -> Restorer:
 
     network.eval()
     return restore
-
-
-@contextlib.contextmanager
-def exact_arithmetic() -> Iterator[None]:
-    """Float32 in full on a GPU: no TensorFloat-32, which keeps 10 bits of a product's factors, while quality is measured."""
-    import torch
-
-    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, convolution.allow_tf32
-    matmul.allow_tf32 = convolution.allow_tf32 = False
-    try:
-        yield
-    finally:
-        matmul.allow_tf32, convolution.allow_tf32 = before
 
 
 def as_float(image: np.ndarray) -> np.ndarray:

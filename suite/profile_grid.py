@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +9,10 @@ from pathlib import Path
 import models
 from models.config import MambaIRConfig
 from models.lookup import UnknownName, suggest
-from suite import machine
+from suite import machine, versions
 from suite.baselines import BASELINES
 from suite.errors import SuiteError
 from suite.grids import selects
-from suite.paths import ROOT
 from suite.printed_costs import input_720p, scale_of
 from suite.profile_record import NO_BACKEND, ProfileSpec
 from suite.scan_grid import machine_digest
@@ -23,8 +20,6 @@ from suite.scan_grid import machine_digest
 ALL, HD = "all", "720p"
 COUNTED_BY = ("fvcore", "spandrel")  # packages that decide a cost
 TIMED_WITH = ("torch", "numba", "triton", "mamba-ssm", *COUNTED_BY)
-COUNTING = ("cost.py", "conventions.py", "baselines.py")  # files of suite/ that decide a cost
-TIMING = ("timing.py", "profile_measure.py")
 
 SWEEP = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)  # sides in pixels, the area about doubled each time
 MEMORY_SHARE = 0.9  # of the free memory that a call is let have
@@ -93,17 +88,10 @@ def spec(model: str, size: Size, timing: Timing | None) -> ProfileSpec:
 
 
 def software_digest(*, timed: bool) -> str:
-    """16 hexadecimal digits over the code and the versions of the packages that decide a cost, or a cost and its time."""
-    files = [path for path in sorted((ROOT / "models").glob("*.py")) if path.is_file()]
-    files += [ROOT / "suite" / name for name in (*COUNTING, *(TIMING if timed else ()))]
+    """16 hexadecimal digits over the versions of the code and the packages that decide a cost, or a cost and its time."""
     if timed:
-        files += [path for path in sorted((ROOT / "models" / "scan").iterdir()) if path.is_file()]
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    versions = machine.packages()
-    digest.update(json.dumps({name: versions.get(name) for name in (TIMED_WITH if timed else COUNTED_BY)}).encode())
-    return digest.hexdigest()[:16]
+        return versions.software((versions.COSTS, versions.LATENCIES, versions.SCANS), TIMED_WITH)
+    return versions.software((versions.COSTS,), COUNTED_BY)
 
 
 @dataclass(frozen=True)

@@ -12,24 +12,13 @@ from typing import TYPE_CHECKING
 
 from suite.errors import Exit, SuiteError
 from suite.share import stages
+from suite.torch_state import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from suite.train import Training
-
-# torch's allocators, cuDNN and cuBLAS say it in these words; not all have a type of their own
-WORDS = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that memory, of a GPU or of the machine, did not suffice."""
-    import torch
-
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in WORDS)
 
 
 def largest_pass(run: Training) -> tuple[int, int, int]:
@@ -87,7 +76,7 @@ def _fits(run: Training, patch: int, images: int) -> bool:
         one_pass(run, patch, images)
         return True
     except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         return False
     finally:

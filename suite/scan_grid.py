@@ -16,12 +16,11 @@ from statistics import mean
 from models.lookup import suggest
 from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
 from models.scan.cases import CASES, LAYERS
-from suite import machine
+from suite import machine, versions
 from suite.errors import Exit, SuiteError
 from suite.estimate import Estimate
 from suite.grids import SCANS, selects
 from suite.ledger import Ledger
-from suite.paths import ROOT
 from suite.scan_record import Absent, ScanRecord
 from suite.spec import ScanSpec
 
@@ -132,14 +131,8 @@ def machine_digest() -> str:
 
 
 def software_digest() -> str:
-    """16 hexadecimal digits over the code of all scans and the versions of what they are built with."""
-    digest = hashlib.sha256()
-    for path in sorted((ROOT / "models" / "scan").iterdir()):
-        if path.is_file():
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    versions = machine.packages()
-    digest.update(json.dumps({name: versions.get(name) for name in SOFTWARE}).encode())
-    return digest.hexdigest()[:16]
+    """16 hexadecimal digits over the version of the scans and of the packages that they are built with."""
+    return versions.software((versions.SCANS,), SOFTWARE)
 
 
 def estimate(specs: Sequence[ScanSpec], ledger: Ledger) -> Estimate:

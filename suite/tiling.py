@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from suite.errors import Exit, SuiteError
 from suite.networks import Restorer, as_float
+from suite.torch_state import is_out_of_memory
 
 Tile = Literal["whole", "authors", "feathered"]
 
@@ -174,16 +175,6 @@ class Memory:
             f"memory ran out on an image of {picture.shape[1]}x{picture.shape[0]} pixels ({tried}): it is restored in feathered tiles of "
             f"{self._fallback} pixels instead, and its result is marked so."
         )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` is that of an allocator, torch's or Python's."""
-    if isinstance(error, MemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(
-        part in text for part in ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
-    )
 
 
 def _give_back_memory() -> None:

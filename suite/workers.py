@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite import abandoned, checkpoint, storage
-from suite.attempt import SECONDS_BETWEEN_PROGRESS, error_text, limit_threads, thread_environment
+from suite.attempt import SECONDS_BETWEEN_PROGRESS, error_text
 from suite.cell import CellContext, Data, Progress, prepared, training_progress
 from suite.data.sets import load_pairs, load_training
 from suite.errors import Exit, SuiteError
@@ -32,6 +32,7 @@ from suite.share import Share
 from suite.spec import RunSpec
 from suite.stop import StopFlag, Stopped
 from suite.tasks import task
+from suite.torch_state import limit_threads, thread_environment
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle

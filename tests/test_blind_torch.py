@@ -15,7 +15,7 @@ from suite.data.kernels import draw_kernel, sinc_kernel
 from suite.data.photos import load_photos
 from suite.data.resize import plain_taps, resample
 from suite.errors import SuiteError
-from suite.networks import exact_arithmetic
+from suite.torch_state import exact_arithmetic
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SCALE = SECOND_ORDER_X4.scale

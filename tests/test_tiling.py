@@ -139,12 +139,6 @@ def test_running_out_of_memory_falls_back_to_tiles_and_says_so(error):
     assert memory.used == "whole"
 
 
-def test_torch_s_own_error_is_one_of_memory():
-    import torch
-
-    assert tiling.is_out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory."))
-
-
 def test_another_error_is_none_of_memory_and_no_memory_at_all_is_said():
     with pytest.raises(RuntimeError, match="shapes"):
         tiling.Memory(short_of_memory(10, RuntimeError("shapes do not match")), "whole", None, print)(image(40, 40))

@@ -1,0 +1,51 @@
+"""Torch and numba in this process: their threads, full float32 arithmetic, and whether an error is one of memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+# What allocators, cuDNN and cuBLAS say, in lower case; not all have a type of their own.
+MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "cublas_status_alloc_failed")
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """The variables by which OpenMP, MKL, OpenBLAS and numba are told, before they load, how many threads to use."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    return dict.fromkeys(names, str(threads))
+
+
+def limit_threads(threads: int) -> None:
+    """Hold torch and numba to `threads` in this process, whether or not they are loaded already."""
+    if sys.modules.get("numba") is not None:
+        import numba
+
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    else:  # once numba is loaded, a change of its variable is an error
+        os.environ["NUMBA_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Float32 in full on a GPU: no TensorFloat-32, which keeps 10 bits of a product's factors, while quality is measured."""
+    import torch
+
+    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, convolution.allow_tf32
+    matmul.allow_tf32 = convolution.allow_tf32 = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, convolution.allow_tf32 = before
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory, of a GPU or of the machine, did not suffice."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in MEMORY_WORDS)

@@ -1,0 +1,25 @@
+"""Versions of what decides a cost, a time, and a row of the index: a record of another version is another cell, measured anew.
+
+Raise a number when what it stands for changes: then old records stay, and are not taken for new ones. A changed comment or a moved file
+changes nothing. tests/test_versions.py holds the code to its version, and says when one of the two has to follow the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+from suite import machine
+
+COSTS = 1  # how parameters and operations are counted (suite.cost, suite.conventions, suite.baselines), and the networks
+LATENCIES = 1  # how a network is timed (suite.timing, suite.profile_measure)
+SCANS = 1  # the scan backends, and how they are verified and timed
+INDEX = 1  # what a row of the ledger's index says
+
+
+def software(versions: Iterable[int], packages: Iterable[str]) -> str:
+    """16 hexadecimal digits over versions of this table and of installed packages: what a cost or a time was made with."""
+    held = machine.packages()
+    made_with = [*versions], {name: held.get(name) for name in packages}
+    return hashlib.sha256(json.dumps(made_with).encode()).hexdigest()[:16]

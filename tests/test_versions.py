@@ -1,0 +1,72 @@
+"""Code that decides a number or a time is held to its version: who changes the one is asked whether the other follows."""
+
+import ast
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from suite import versions
+from suite.paths import ROOT
+
+SUITE, MODELS = ROOT / "suite", ROOT / "models"
+# By version: which files, and the digest of their code without comments, docstrings and imports, as it was when the version was raised.
+HELD = {
+    "COSTS": (1, [*MODELS.glob("*.py"), *(SUITE / f"{name}.py" for name in ("cost", "conventions", "baselines"))], "3df33d7d7692d78b"),
+    "LATENCIES": (1, [SUITE / f"{name}.py" for name in ("timing", "profile_measure")], "c0288d54eda3c208"),
+    "SCANS": (1, [*(MODELS / "scan").glob("*.py"), MODELS / "scan" / "scan.cpp"], "bf52dce4cb80de0c"),
+    "INDEX": (1, [*SUITE.glob("*record.py"), *(SUITE / f"{name}.py" for name in ("spec", "summary", "index"))], "60e3e0152b747074"),
+}
+
+
+class Bare(ast.NodeTransformer):
+    """Takes docstrings and imports away."""
+
+    def visit_Import(self, _node):
+        return None
+
+    def visit_ImportFrom(self, _node):  # noqa: N802 - ast's name
+        return None
+
+    def visit_Expr(self, node):
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+
+def code_of(path: Path) -> str:
+    source = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return "\n".join(line.partition("//")[0].strip() for line in source.splitlines() if line.partition("//")[0].strip())
+    return ast.unparse(Bare().visit(ast.parse(source)))
+
+
+def digest_of(paths) -> str:
+    return hashlib.sha256("\0".join(sorted(map(code_of, paths))).encode()).hexdigest()[:16]
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="another Python writes the same code otherwise")
+@pytest.mark.parametrize("name", HELD)
+def test_code_is_held_to_its_version(name):
+    version, paths, digest = HELD[name]
+    assert getattr(versions, name) == version
+    assert digest_of(paths) == digest, (
+        f"what {name} stands for has changed. If its numbers, times or rows can be others now, raise versions.{name}; "
+        f"in any case the digest here is {digest_of(paths)} now"
+    )
+
+
+def test_comments_docstrings_and_imports_are_no_change(tmp_path):
+    one, other = tmp_path / "one.py", tmp_path / "other.py"
+    one.write_text('"""What."""\nimport os\n\n\ndef f(x):\n    """Doc."""\n    return x + 1  # why\n')
+    other.write_text("from sys import path\n\n\ndef f(x):\n    return x + 1\n")
+    assert digest_of([one]) == digest_of([other])
+    other.write_text("def f(x):\n    return x + 2\n")
+    assert digest_of([one]) != digest_of([other])
+
+
+def test_another_version_or_package_is_another_cell(monkeypatch):
+    made = versions.software((1,), ("torch",))
+    assert made == versions.software((1,), ("torch",))
+    assert made != versions.software((2,), ("torch",))
+    monkeypatch.setattr(versions.machine, "packages", lambda: {"torch": "another"})
+    assert made != versions.software((1,), ("torch",))
