@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import IO
 
 from suite import machine
-from suite.cell import CellContext, Progress
+from suite.core.files import LOCK, take_lock
+from suite.core.torch_state import limit_threads
 from suite.errors import Exit, SuiteError
-from suite.ledger import LOCK, take_lock
-from suite.paths import ROOT
 from suite.profile_record import ProfileRecord, ProfileSpec, named
 from suite.record import Attempt, Provenance, Record
+from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
+from suite.redaction import error_text
 from suite.scan_record import ScanRecord
 from suite.spec import CellSpec, RunSpec
 from suite.stop import StopFlag, Stopped
-from suite.torch_state import limit_threads
 
 CELL = "suite.cell:run_cell"
-SECONDS_BETWEEN_PROGRESS = 0.5  # a line on a screen; more would cost a message an iteration
 OTHERS_SECONDS = 120.0  # that a cell waits for another process to leave it
 
 Cell = Callable[[CellSpec, CellContext], Iterator[Progress | Attempt]]
@@ -83,14 +79,6 @@ def _alone(spec: CellSpec, handle: IO[str]) -> Iterator[Progress]:
                 )
             yield Progress(spec.fingerprint, "starting", 0, spec.steps, note=f"waiting for process {holder}, which still works on it")
             time.sleep(SECONDS_BETWEEN_PROGRESS)
-
-
-def error_text(error: BaseException) -> str:
-    """Type, message and traceback without anybody's folders; for what a user can mend, the message alone."""
-    if isinstance(error, SuiteError):
-        return f"SuiteError: {error}"
-    text = "".join(traceback.format_exception(error)).strip()
-    return text.replace(f"{ROOT}{os.sep}", "").replace(str(Path.home()), "~")
 
 
 def failed_record(spec: CellSpec, context: CellContext, started: datetime, error: str) -> Attempt:

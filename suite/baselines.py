@@ -18,8 +18,6 @@ from suite.errors import Exit, SuiteError
 if TYPE_CHECKING:
     from torch import nn
 
-    from suite.cost import Subject
-
 
 @dataclass(frozen=True)
 class Baseline:
@@ -178,14 +176,3 @@ def network(name: str) -> nn.Module:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.meshgrid")  # of the window attentions' position tables
         return getattr(found, kind)(**row.options)
-
-
-def subject(name: str) -> Subject:
-    """The baseline `name` as what is to be counted; to make it does not move torch's seed."""
-    import torch
-
-    from suite.cost import Subject
-
-    row = BASELINES[name]
-    with torch.random.fork_rng(devices=[]):
-        return Subject(network(name), row.channels, row.multiple)

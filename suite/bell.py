@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from suite.attempt import attempt
-from suite.cell import CellContext, Progress
 from suite.record import Attempt
+from suite.records.cell import CellContext, Progress
 from suite.spec import CellSpec
 from suite.stop import StopFlag
 

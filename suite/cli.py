@@ -83,7 +83,7 @@ def _refuse(message: str, code: Exit) -> Exit:
 
 def _run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.execute import execute, unique
-    from suite.grids import degraded_on_device
+    from suite.runner.plan import degraded_on_device
     from suite.share import sentence
 
     specs, reason = _cells(options)
@@ -119,7 +119,7 @@ def _run(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _dry_run(options: argparse.Namespace, out: Output, specs: list[CellSpec], ledger: Ledger, expected: Estimate) -> Exit:
-    from suite.grids import degraded_on_device
+    from suite.runner.plan import degraded_on_device
 
     states = {}
     for entry in ledger.entries():
@@ -197,14 +197,15 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
     if _times_scans(options):
         return _scan_cells(options)
     from models.scan.backends import resolve_backend
-    from suite import budgets, grids, machine
+    from suite import budgets, machine
+    from suite.runner import plan
 
     changes = dict(options.set)
     if "device" in changes:
         raise SuiteError("the device is not changed by --set; choose it with --device.")
     device = machine.default_device() if options.device == "auto" else options.device
     backend, reason = resolve_backend(options.backend, device)
-    specs = grids.cells(
+    specs = plan.cells(
         options.grid,
         budget=options.budget or budgets.default_budget(device),
         seeds=options.seeds,
@@ -227,7 +228,7 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, ex
     """Launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
     from suite import machine, scan_cell, tracking
     from suite.execute import How
-    from suite.share import Crew
+    from suite.runner.crew import Crew
 
     seconds = None if options.max_hours is None else options.max_hours * 3600
     shown = _dashboard(options)
@@ -322,7 +323,7 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
         return Exit.INCOMPLETE if problems else Exit.DONE
     from suite import machine, scan_cell, scan_grid, scan_view
     from suite.execute import How, execute
-    from suite.measured import error_line
+    from suite.record import error_line
 
     device = machine.default_device() if options.device == "auto" else options.device
     chosen = scan_grid.Selection(

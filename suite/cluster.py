@@ -26,14 +26,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.cell import CellContext
+from suite.core.files import take_lock
+from suite.core.torch_state import thread_environment
 from suite.errors import Exit, SuiteError
-from suite.ledger import take_lock
 from suite.machine import cores
 from suite.output import note
 from suite.paths import ROOT
+from suite.records.cell import CellContext
 from suite.spec import CellSpec
-from suite.torch_state import thread_environment
 
 if TYPE_CHECKING:
     from types import ModuleType

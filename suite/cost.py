@@ -203,10 +203,16 @@ def counted(subject: Subject) -> Counted:
 
 
 def subject_named(model: str) -> Subject:
-    """The network `model` of the catalogue or of the baselines."""
+    """The network `model` of the catalogue or of the baselines; to make it does not move torch's seed."""
+    import torch
+
     from suite import baselines
 
-    return baselines.subject(model) if model in baselines.BASELINES else catalogue_subject(model)
+    row = baselines.BASELINES.get(model)
+    if row is None:
+        return catalogue_subject(model)
+    with torch.random.fork_rng(devices=[]):
+        return Subject(baselines.network(model), row.channels, row.multiple)
 
 
 @cache

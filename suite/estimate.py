@@ -14,9 +14,9 @@ from statistics import mean, median
 
 from suite import machine
 from suite.ledger import Ledger
-from suite.progress import clock
 from suite.record import Attempt, Record
 from suite.spec import RunSpec
+from suite.text import clock
 
 BYTES_PER_PARAMETER = 16.25  # of one checkpoint: float32 weights, moments and average
 COPIES = 4  # where one worker trains: the last two checkpoints, the best and a new one

@@ -17,11 +17,12 @@ import numpy as np
 
 from models.lookup import suggest
 from suite import ensemble, weights
+from suite.data.colour import luma, quantise
 from suite.data.images import Pixels, encode_png, three_channels
+from suite.data.pairs import Pair, PairSource
 from suite.data.resize import imresize
-from suite.data.sets import Pair, PairSource
 from suite.errors import SuiteError
-from suite.metrics.fidelity import luma, quantise, score
+from suite.metrics.fidelity import score
 from suite.networks import Restorer, as_float, restorer_of
 from suite.protocols import Protocol
 from suite.record import Crop, ImageScore

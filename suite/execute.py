@@ -11,14 +11,13 @@ from pathlib import Path
 
 from suite import launch, progress, storage
 from suite.attempt import CELL
-from suite.cell import CellContext, Progress
 from suite.checkpoint import prove_writable
 from suite.errors import Exit, SuiteError
-from suite.ledger import Ledger
+from suite.ledger import Ledger, weights_file
 from suite.output import note
 from suite.record import Attempt
+from suite.records.cell import CellContext, Progress
 from suite.spec import CellSpec, RunSpec
-from suite.start import weights_file
 from suite.stop import EXITS, GRACE_SECONDS, Stop
 
 

@@ -127,7 +127,7 @@ def _measure_part(probe: str, part: Part) -> list[Number]:
 
 def answer(asked: dict[str, Any], say: Say) -> None:
     """In a process of its own: measure what is asked, a part at a time."""
-    from suite.torch_state import limit_threads
+    from suite.core.torch_state import limit_threads
 
     limit_threads(asked["threads"])
     wanted = [tuple(key) for key in asked["parts"]]

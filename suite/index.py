@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from suite import versions
 from suite.errors import SuiteError
+from suite.ledger import LISTED
 from suite.output import note
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 FILE = ".index"
 STAMP = ("file", "size", "modified_ns", "changed_ns")  # columns that say which file a row is of, and when
-LISTED = ("cell", "model", "seed", "task", "budget", "iterations", "status", "attempt", "quality")  # what `list records` shows
 MANY = 5000  # files, which take some seconds to read
 
 Columns = dict[str, list[object]]

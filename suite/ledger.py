@@ -14,12 +14,12 @@ import os
 import re
 import shutil
 import tempfile
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal
 
+from suite.core.files import LOCK, take_lock
 from suite.errors import Exit, SuiteError
 from suite.paths import project_folder
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 NAME = re.compile(r"(?P<fingerprint>[0-9a-f]{16})\.(?P<attempt>\d{3,})\.(?P<status>done|failed)\.json")
 FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 TEMPORARY = ".new-"  # begins the name of a file that is being written
-LOCK = ".lock"
-_LOCKED: weakref.WeakSet[IO[str]] = weakref.WeakSet()  # files that this process holds locked
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)  # exFAT, some network folders
 
 
@@ -161,39 +159,6 @@ class Ledger:
         return [entry for entry in self.entries() if entry.fingerprint == fingerprint]
 
 
-def take_lock(handle: IO[str]) -> str | None:
-    """Locks the open file for this process until it is closed; None, or the number of the process that holds it.
-
-    Processes that it forks (those that make batches) do not hold it: they may live for some seconds after their parent is killed, and would
-    keep the same command from going on.
-    """
-    try:
-        import fcntl
-    except ImportError as error:
-        raise SuiteError("runs need a POSIX system (file locks); reading and reporting work elsewhere.", exit=Exit.NOT_READY) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.seek(0)
-        return handle.read().strip() or "unknown"
-    handle.seek(0)
-    handle.truncate()
-    handle.write(str(os.getpid()))
-    handle.flush()
-    _LOCKED.add(handle)
-    return None
-
-
-def _let_go() -> None:
-    """In a forked process: a lock is held for as long as any process has the file open."""
-    for handle in _LOCKED:
-        handle.close()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
-
-
 def _entry(path: Path) -> Entry | None:
     """What the name of a file says; None for a file that is no record's."""
     match = NAME.fullmatch(path.name)
@@ -215,7 +180,7 @@ def _standing(entries: list[Entry]) -> Entry | None:
 
 
 def _read(entry: Entry) -> Attempt:
-    from suite.record import load  # pydantic and the catalogue: not for a list of names
+    from suite.records.load import load  # pydantic and the catalogue: not for a list of names
 
     try:
         text = entry.path.read_text(encoding="utf-8")
@@ -264,3 +229,11 @@ def _unwritable(folder: Path, error: OSError) -> SuiteError:
         "ledger with --ledger DIR; what was recorded stays, and the same command continues.",
         exit=Exit.NOT_READY,
     )
+
+
+def weights_file(folder: Path, fingerprint: str) -> Path:
+    """Where the weights of a cell lie."""
+    return folder / f"{fingerprint}.pt"
+
+
+LISTED = ("cell", "model", "seed", "task", "budget", "iterations", "status", "attempt", "quality")  # what `list records` shows

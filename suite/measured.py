@@ -18,7 +18,7 @@ from suite import intervals, stats
 from suite.grids import GRIDS
 from suite.profile_record import ProfileRecord
 from suite.published import SCALES, Column, PublishedTable
-from suite.record import Attempt, Record
+from suite.record import Attempt, Record, error_line
 from suite.spec import RunSpec
 
 COMMAND = "python -m suite run"
@@ -134,14 +134,6 @@ def by_condition(records: Iterable[Record]) -> tuple[tuple[Record, ...], ...]:
         models = list(dict.fromkeys(record.spec.model for record in members))
         found.append(tuple(sorted(members, key=lambda record: (models.index(record.spec.model), record.spec.seed))))
     return tuple(found)
-
-
-def error_line(record: Attempt) -> str:
-    """The line of a failed record's error that says what went wrong."""
-    lines = [line.strip() for line in (record.error or "").splitlines() if line.strip()]
-    if not lines:
-        return "failed without a message"
-    return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 
 
 def command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 1, changes: Mapping[str, str] | None = None) -> str:

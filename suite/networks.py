@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from suite.core.torch_state import exact_arithmetic
 from suite.errors import SuiteError
-from suite.torch_state import exact_arithmetic
 
 if TYPE_CHECKING:
     from torch import Tensor

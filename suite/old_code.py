@@ -88,7 +88,7 @@ def laid_out(commit: str, root: Path = ROOT) -> Iterator[OldCode]:
 
 def environment(tree: Path) -> dict[str, str]:
     """Of this process, so changed that Python finds `models` in `tree` first, on one thread and with one hash of strings."""
-    from suite.torch_state import thread_environment
+    from suite.core.torch_state import thread_environment
 
     # These would have compiled code written elsewhere, or other code found first.
     kept = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "PYTHONPYCACHEPREFIX", "PYTHONPATH")}

@@ -14,21 +14,11 @@ from suite import comparison, figures
 from suite.charts import Figure
 from suite.figure_list import growth, network_latency, receptive_fields, scan_latency, tradeoffs
 from suite.layout import Layout, layout
-from suite.measured import (
-    COMMAND,
-    Measured,
-    Origin,
-    Status,
-    by_condition,
-    error_line,
-    heading,
-    holds,
-    regenerate,
-)
+from suite.measured import COMMAND, Measured, Origin, Status, by_condition, heading, holds, regenerate
 from suite.profile_record import ProfileRecord
 from suite.protocols import METRICS
 from suite.published import PublishedTable
-from suite.record import Record
+from suite.record import Record, error_line
 from suite.scan_record import ScanRecord
 from suite.spec import RunSpec
 from suite.tables import Row, Table

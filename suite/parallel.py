@@ -118,7 +118,7 @@ def _lines(results: Iterable[Result], total: int, what: str, stream: TextIO) -> 
     for done, result in enumerate(results, start=1):
         now = time.monotonic()
         if now - said >= PLAIN_SECONDS and done < total:
-            from suite.progress import clock  # not needed for what is done sooner
+            from suite.text import clock  # not needed for what is done sooner
 
             left = (now - started) / done * (total - done)
             stream.write(f"{done}/{total} {what}, {clock(left)} left\n")

@@ -11,11 +11,11 @@ from suite.attention_cost import full_attention, has_counterpart
 from suite.conventions import CONVENTIONS
 from suite.cost import counted_model, subject_named
 from suite.errors import Exit
-from suite.measured import error_line
 from suite.output import Output
 from suite.printed_costs import Comparison, comparisons
 from suite.profile_grid import Timing
 from suite.profile_record import ProfileRecord
+from suite.record import error_line
 from suite.second_count import compared
 
 Row = dict[str, object]

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from suite.cell import Progress
-from suite.measured import error_line
-from suite.record import Attempt, Record
+from suite.record import Attempt, Record, error_line
+from suite.records.cell import Progress
 from suite.spec import CellSpec
+from suite.text import clock
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -192,16 +192,6 @@ def view(board: Board, stream: TextIO) -> PlainView | LiveView:
     """The live view on a terminal; plain lines elsewhere, and where `CI` is set."""
     live = stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
     return LiveView(board, stream) if live else PlainView(board, stream)
-
-
-def clock(seconds: float) -> str:
-    """A duration as a person says it: 42 s, 3 min 05 s, 7 h 12 min."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def _psnr(record: Attempt) -> float | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from suite.data.images import encode_png, three_channels
-from suite.data.sets import Pair
+from suite.data.pairs import Pair
 from suite.networks import as_float, forward
 from suite.record import ReceptiveField
 

@@ -9,20 +9,13 @@ meaning, with an upgrade function in `UPGRADES`, so that old records load for ev
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
-import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from suite.errors import Exit, SuiteError
 from suite.spec import CellSpec, RunSpec
 
 SCHEMA = 2
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # n: from schema n to n + 1
-    1: lambda raw: raw | {"schema_version": 2, "kind": "run"},  # before there were scan records
-}
 
 
 class Frozen(BaseModel):
@@ -147,23 +140,9 @@ def dump(record: Attempt) -> str:
     return record.model_dump_json(indent=1)
 
 
-def load(text: str, *, origin: str) -> Attempt:
-    """The record in `text`, of any kind, upgraded from older schemas; SuiteError names `origin` where it cannot be read."""
-    from suite.profile_record import ProfileRecord  # both are made of the parts above
-    from suite.scan_record import ScanRecord
-
-    try:
-        raw = json.loads(text)
-        version = raw["schema_version"]
-        if version > SCHEMA:
-            raise SuiteError(
-                f"{origin} was written by a newer suite (schema {version}; this one knows up to {SCHEMA}). Update the checkout.",
-                exit=Exit.NOT_READY,
-            )
-        for step in range(version, SCHEMA):
-            raw = UPGRADES[step](raw)
-        return {"run": Record, "scan": ScanRecord, "profile": ProfileRecord}[raw["kind"]].model_validate(raw)
-    except (json.JSONDecodeError, KeyError, TypeError, pydantic.ValidationError) as error:
-        raise SuiteError(
-            f"{origin} is not a readable record ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY
-        ) from error
+def error_line(record: Attempt) -> str:
+    """The line of a failed record's error that says what went wrong."""
+    lines = [line.strip() for line in (record.error or "").splitlines() if line.strip()]
+    if not lines:
+        return "failed without a message"
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0]

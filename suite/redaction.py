@@ -8,8 +8,12 @@ import os
 import platform
 import re
 import socket
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
+
+from suite.errors import SuiteError
+from suite.paths import ROOT
 
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|KEY|CREDENTIAL|AUTH|COOKIE", re.IGNORECASE)  # of a variable of the environment
 SHORTEST = 4  # characters of a secret: 1, true and the like are none
@@ -71,3 +75,11 @@ def _addresses() -> Iterator[str]:
         host = address.partition("/")[0].partition(":")[0]
         if host and host not in ("auto", "local", "127.0.0.1"):
             yield host
+
+
+def error_text(error: BaseException) -> str:
+    """Type, message and traceback without anybody's folders; for what a user can mend, the message alone."""
+    if isinstance(error, SuiteError):
+        return f"SuiteError: {error}"
+    text = "".join(traceback.format_exception(error)).strip()
+    return text.replace(f"{ROOT}{os.sep}", "").replace(str(Path.home()), "~")

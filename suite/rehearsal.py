@@ -10,9 +10,9 @@ import gc
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from suite.core.torch_state import is_out_of_memory
 from suite.errors import Exit, SuiteError
 from suite.share import stages
-from suite.torch_state import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch

@@ -18,7 +18,7 @@ from models.scan.image import composed, scan_image
 from models.scan.op import selective_scan
 from suite import timing
 from suite.ceilings import exponentials, measure_ceilings, moved_bytes
-from suite.cell import Progress
+from suite.records.cell import Progress
 from suite.scan_check import Check, check
 from suite.scan_record import Caches, CeilingsUsed, Path, Round, ScanFindings, Start, Timing, Verified, Work
 from suite.spec import ScanSpec

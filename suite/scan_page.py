@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from suite import html as pages
-from suite.measured import error_line
+from suite.record import error_line
 from suite.scan_record import ScanRecord
 from suite.scan_view import PATHS, benches, digits, worst
 

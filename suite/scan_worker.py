@@ -20,7 +20,7 @@ def answer(asked: dict[str, Any], say: Say) -> None:
     import torch
 
     torch.set_num_threads(spec.threads)
-    from suite.cell import Progress
+    from suite.records.cell import Progress
     from suite.scan_measure import measure, start
 
     if asked["only_start"]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from suite import tensor_file
 from suite.errors import Exit, SuiteError
+from suite.ledger import weights_file
 from suite.recipes import RECIPES
 from suite.record import StartedFrom
 from suite.spec import RunSpec
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from models.base import RestorationNet
-    from suite.train import Training
 
 CELL = re.compile(r"[0-9a-f]{16}")
 
@@ -74,14 +74,3 @@ def starting_weights(spec: RunSpec, folder: Path) -> Start | None:
     strict = row is None or row.start is None or row.start.strict
     source = f"cell {spec.start}" if ours else path.name
     return Start(state, f"{source} ({which})", digest, strict)
-
-
-def save_weights(path: Path, run: Training) -> None:
-    """Keeps what `run` trained: the moving average as `params_ema` where the recipe has one, else the network as `params`."""
-    metadata = {"model": run.spec.model, "fingerprint": run.spec.fingerprint, "iteration": run.iteration, "recipe": run.spec.recipe}
-    tensor_file.save_weights(path, run.evaluated.state_dict(), metadata, averaged=run.average is not None)
-
-
-def weights_file(folder: Path, fingerprint: str) -> Path:
-    """Where the weights of a cell lie."""
-    return folder / f"{fingerprint}.pt"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from suite.index import LISTED
+from suite.ledger import LISTED
 from suite.profile_record import ProfileRecord
 from suite.record import Attempt, Record
 from suite.scan_record import ScanRecord

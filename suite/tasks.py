@@ -28,6 +28,7 @@ class Task:
     published: str  # the table that its numbers stand in
     train_sets: tuple[str, ...]  # names of cards, as the papers train
     test_sets: tuple[str, ...]  # names of cards, as the papers measure
+    scale: int = 1  # enlargement from the low-quality image to the target: that of its degradation (tests/test_tasks.py)
     channels: Literal[1, 3] = 3  # 1: grey
     level: int | None = None  # sigma of 255, or the JPEG quality
 
@@ -35,13 +36,6 @@ class Task:
     def recipe(self) -> Recipe:
         """How its authors' release trains."""
         return recipe(f"{self.name}/{DEFAULT}")
-
-    @property
-    def scale(self) -> int:
-        """Enlargement from the low-quality image to the target."""
-        from suite.data.degradations import degradation
-
-        return degradation(self.degradation).scale
 
 
 def _sr(scale: int) -> Task:
@@ -54,6 +48,7 @@ def _sr(scale: int) -> Task:
         "MambaIR, tables 1, 2 and 3" if scale == 2 else "MambaIR, table 3",
         ("DF2K",),
         ("Set5", "Set14", "BSD100", "Urban100", "Manga109"),
+        scale=scale,
     )
 
 
@@ -106,6 +101,7 @@ _OTHERS = (
         "VmambaIR, table 1",
         ("DF2K",),
         ("Set14", "General100", "Urban100", "Manga109", "DIV2K100"),
+        scale=4,
     ),
     Task(
         "real-sr-x4",
@@ -116,6 +112,7 @@ _OTHERS = (
         "VmambaIR, tables 2 and 4",
         ("DF2K", "OST"),
         ("NTIRE2020-T1", "AIM2019"),
+        scale=4,
     ),
     Task(
         "derain",

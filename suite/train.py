@@ -20,8 +20,8 @@ from suite.batches import batches_of
 from suite.checkpoint import Checkpoints
 from suite.data.degradations import image_rng
 from suite.data.loader import Loader
+from suite.data.pairs import Pair
 from suite.data.sampler import PatchSampler
-from suite.data.sets import Pair
 from suite.errors import Exit, SuiteError
 from suite.evaluate import evaluate
 from suite.networks import network_of, restorer_of
@@ -369,3 +369,9 @@ def _validate(run: Training, pairs: Sequence[Pair]) -> Parts:
     scores, _ = evaluate(restorer_of(run.evaluated), pairs, rule, run.network.scale)
     run.network.train()
     return {metric: sum(score.metrics[metric] for score in scores) / len(scores) for metric in rule.fidelity}
+
+
+def save_weights(path: Path, run: Training) -> None:
+    """Keeps what `run` trained: the moving average as `params_ema` where the recipe has one, else the network as `params`."""
+    metadata = {"model": run.spec.model, "fingerprint": run.spec.fingerprint, "iteration": run.iteration, "recipe": run.spec.recipe}
+    tensor_file.save_weights(path, run.evaluated.state_dict(), metadata, averaged=run.average is not None)

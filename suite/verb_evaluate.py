@@ -11,7 +11,7 @@ from suite.errors import Exit, SuiteError
 from suite.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.data.sets import PairSource
+    from suite.data.pairs import PairSource
     from suite.evaluate import Job, Measured
     from suite.weights import Used
 

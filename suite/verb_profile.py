@@ -163,7 +163,7 @@ def _swept(names: Sequence[str], timing: Timing, reason: str, longest: float, le
 
 
 def _why(record: ProfileRecord | None) -> str:
-    from suite.measured import error_line
+    from suite.record import error_line
 
     if record is None:
         return "interrupted"
@@ -172,8 +172,8 @@ def _why(record: ProfileRecord | None) -> str:
 
 def _record_stop(spec: ProfileSpec, stop: str, ledger: Ledger, reason: str) -> None:
     """A record of the size at which a sweep stopped: its cost, and why there is no time."""
-    from suite.cell import CellContext, now
     from suite.profile_cell import profile_cost, record
+    from suite.records.cell import CellContext, now
 
     with ledger.locked():
         context = CellContext(ledger.work_folder(spec.fingerprint), spec.threads, "inline", reason, ledger.attempts(spec.fingerprint) + 1)

@@ -11,13 +11,14 @@ import time
 
 import numpy as np
 
-from suite import cell, losses, machine, train, workers
-from suite.cell import Progress
+from suite import losses, machine, train, workers
 from suite.cell import run_cell as real_cell
 from suite.errors import SuiteError
 from suite.record import ImageScore, Provenance, Record
+from suite.records.cell import Progress
 from suite.spec import RunSpec
 from suite.stop import StopFlag, Stopped
+from suite.training import prepare
 
 CELL = "fake_cells:run_cell"
 VARIABLE = "SUITE_TEST_CELLS"
@@ -126,7 +127,7 @@ def quick_loop(config):
 
 
 def paused(run, steps):
-    for event in cell.training_progress(run, steps):
+    for event in prepare.training_progress(run, steps):
         yield event
         time.sleep(float(os.environ.get(PAUSE, "0")))
 

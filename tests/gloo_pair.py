@@ -11,11 +11,12 @@ import torch
 from fake_cells import random_perceptual
 
 from suite import checkpoint, losses, train
-from suite.cell import CellContext, prepared
-from suite.data.sets import load_training
+from suite.data.feed.training_set import load_training
+from suite.records.cell import CellContext
 from suite.share import Share
 from suite.spec import RunSpec
 from suite.tasks import task
+from suite.training.prepare import prepared
 
 if __name__ == "__main__":
     rank, folder = int(sys.argv[1]), Path(sys.argv[2])

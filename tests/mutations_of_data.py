@@ -90,7 +90,7 @@ OF_DATA = (
         "made-up pairs",
         "sr-y@1/colour/PSNR-Y",
         edit(
-            "suite.metrics.fidelity:luma",
+            "suite.data.colour:luma",
             "return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + 16",
             "return np.rint(LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + 16)",
         ),
@@ -112,7 +112,7 @@ OF_DATA = (
         "protocols",
         "made-up pairs",
         "PSNR-RGB",
-        edit("suite.metrics.fidelity:quantise", "np.rint(_clamped(image) * 255)", "(_clamped(image) * 255)"),
+        edit("suite.data.colour:quantise", "np.rint(_clamped(image) * 255)", "(_clamped(image) * 255)"),
     ),
     Mutation(
         "LPIPS fed 0..1 instead of -1..1",

@@ -33,14 +33,14 @@ OF_TRAINING = (
         "cells",
         UNEVEN,
         "validation PSNR-Y",
-        edit("suite.cell:_load", "Data(train, validation, test,", "Data(train, test, test,"),
+        edit("suite.training.prepare:load_data", "Data(train, validation, test,", "Data(train, test, test,"),
     ),
     Mutation(
         "tested on the validation images",
         "cells",
         UNEVEN,
         "PSNR-Y/",
-        edit("suite.cell:_load", "Data(train, validation, test,", "Data(train, validation, validation,"),
+        edit("suite.training.prepare:load_data", "Data(train, validation, test,", "Data(train, validation, validation,"),
     ),
     Mutation(
         "every pass weighs alike",
@@ -56,7 +56,9 @@ OF_TRAINING = (
         "loss 1",
         edit("suite.train:begin", "manual_seed(spec.seed)", "manual_seed(0)"),
     ),
-    Mutation("the seed ignored where patches are drawn", "cells", UNEVEN, "loss 1", edit("suite.cell:sampler_of", "spec.seed", "0")),
+    Mutation(
+        "the seed ignored where patches are drawn", "cells", UNEVEN, "loss 1", edit("suite.training.prepare:sampler_of", "spec.seed", "0")
+    ),
     Mutation("the seed ignored where depth is drawn", "cells", UNEVEN, "loss", edit("suite.train:_draws", "run.spec.seed", "0")),
     Mutation(
         "weight decay dropped",
@@ -188,7 +190,7 @@ OF_TABLES = (
         "definitions",
         "cells of tasks at paper",
         "paper/batch",
-        edit("suite.grids:_spec", "batch=batch,", "batch=max(1, batch // 2),"),
+        edit("suite.runner.plan:_spec", "batch=batch,", "batch=max(1, batch // 2),"),
     ),
     Mutation(
         "the cosine ends above its floor",
@@ -252,6 +254,6 @@ OF_TABLES = (
         "report",
         "records",
         "/read",
-        edit("suite.record:load", "raw = json.loads(text)", 'raw = json.loads(text) | {"scores": []}'),
+        edit("suite.records.load:load", "raw = json.loads(text)", 'raw = json.loads(text) | {"scores": []}'),
     ),
 )

@@ -70,6 +70,7 @@ def hurry(role):
 def run_cell(of, context):
     """The real cell; where several workers train it, with `loop`."""
     from suite import cell, workers
+    from suite.records.cell import Progress
 
     role = "driver" if context.launcher == "inline" else "cell"
     say(role, "starting")
@@ -77,7 +78,7 @@ def run_cell(of, context):
     if context.workers > 1:
         workers.loop = loop
     for event in cell.run_cell(of, context):
-        if isinstance(event, cell.Progress):
+        if isinstance(event, Progress):
             say(role, event.state)
         time.sleep(STEP_SECONDS)
         yield event
@@ -96,9 +97,9 @@ def loop(config):
 
 def slow_progress(run, steps):
     """As the cell's, slowly."""
-    from suite import cell
+    from suite.training import prepare
 
-    for event in cell.training_progress(run, steps):
+    for event in prepare.training_progress(run, steps):
         say("worker", "training")
         time.sleep(2 * STEP_SECONDS)
         yield event

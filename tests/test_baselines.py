@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from suite import listing
-from suite.baselines import ABSENT, BASELINES, subject
+from suite.baselines import ABSENT, BASELINES
 from suite.cost import counted_model, subject_named
 from suite.errors import Exit, SuiteError
 from suite.printed_costs import DISAGREEMENTS, comparisons
@@ -40,7 +40,7 @@ PRINTED = ("esrgan", "swinir-realsr-x4", "mm-realsr", "swinir-light-x2", "swinir
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_parameters_are_exact(name):
-    found = subject(name)
+    found = subject_named(name)
     assert found.params == PARAMS[name]
     assert sum(found.parts.values()) == found.params
 
@@ -87,5 +87,5 @@ def test_without_spandrel_that_is_said(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("spandrel.")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(SuiteError, match="pip install") as raised:
-        subject("esrgan")
+        subject_named("esrgan")
     assert raised.value.exit == Exit.NOT_READY

@@ -14,8 +14,8 @@ from PIL import Image
 
 from suite.data import cache
 from suite.data.degradations import degradation
+from suite.data.feed.training_set import check_disjoint, checksum, load_training
 from suite.data.sampler import PatchSampler
-from suite.data.sets import check_disjoint, checksum, load_training
 from suite.errors import Exit, SuiteError
 from suite.tasks import task
 

@@ -22,19 +22,22 @@ from small_pictures import write_splits
 from models.layers import StochasticDepth, depth_draws
 from suite import checkpoint, cost, train
 from suite.batches import SharedBatches
-from suite.cell import CellContext, run_cell, sampler_of
+from suite.cell import run_cell
 from suite.checkpoint import Checkpoints
+from suite.data.feed.training_set import load_training
 from suite.data.photos import load_crops
 from suite.data.resize import imresize
-from suite.data.sets import load_images, load_pairs, load_training
+from suite.data.sets import load_images, load_pairs
 from suite.networks import network_of
 from suite.protocols import protocol
 from suite.receptive_field import receptive_field
 from suite.record import Record
+from suite.records.cell import CellContext
 from suite.share import Share
 from suite.spec import RunSpec
 from suite.stop import StopFlag, Stopped
 from suite.tasks import task
+from suite.training.prepare import sampler_of
 
 TESTS = Path(__file__).resolve().parent
 pytestmark = pytest.mark.usefixtures("one_thread", "cheap_cost")

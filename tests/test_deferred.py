@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_pictures import write_folder
 
-from suite import checkpoint, cli, grids
+from suite import checkpoint, cli
 from suite.batches import batches_of, mixed
 from suite.data import blind_torch
 from suite.data.blind import draw_plan
@@ -19,6 +19,7 @@ from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.errors import Exit, SuiteError
 from suite.measured import heading
+from suite.runner import plan as planner
 from suite.share import Share
 from suite.spec import RunSpec
 from suite.train import begin, train
@@ -164,7 +165,7 @@ def test_stopping_and_going_on_gives_the_same_weights_bit_for_bit(tmp_path):
 
 def degraded_on(device, budget, only=(), **changes):
     options = {"seeds": 1, "only": list(only), "changes": changes, "backend": "reference", "device": device}
-    return {spec.task: spec.degrade_on for spec in grids.cells("tasks", budget=budget, **options)}
+    return {spec.task: spec.degrade_on for spec in planner.cells("tasks", budget=budget, **options)}
 
 
 @pytest.mark.parametrize("budget", ["smoke", "quick", "standard", "paper"])

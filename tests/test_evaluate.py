@@ -12,7 +12,8 @@ from PIL import Image
 import models
 from models.official import official_names
 from suite import ensemble, evaluate, verb_evaluate
-from suite.data.sets import Pair, pair_sources
+from suite.data.pairs import Pair
+from suite.data.sets import pair_sources
 from suite.errors import Exit, SuiteError
 from suite.output import Output
 from suite.protocols import protocol

@@ -14,18 +14,21 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from suite import cli
-from suite.cell import CellContext, run_cell
+from suite.cell import run_cell
+from suite.data.colour import in_grey, luma, quantise
+from suite.data.feed.training_set import check_disjoint, load_training, pair_images
 from suite.data.images import three_channels
 from suite.data.resize import imresize
-from suite.data.sets import check_disjoint, load_pairs, load_training, pair_images
+from suite.data.sets import load_pairs
 from suite.errors import Exit, SuiteError
 from suite.evaluate import load_network
-from suite.metrics.fidelity import in_grey, luma, psnr, quantise, score
+from suite.ledger import weights_file
+from suite.metrics.fidelity import psnr, score
 from suite.networks import restorer_of
 from suite.protocols import PROTOCOLS, protocol
 from suite.record import Record
+from suite.records.cell import CellContext
 from suite.spec import RunSpec
-from suite.start import weights_file
 from suite.tasks import TASKS, task
 
 LEVELS = 100, 105

@@ -6,8 +6,9 @@ import models
 from suite.budgets import BUDGETS, default_budget
 from suite.data.degradations import DEGRADATIONS
 from suite.errors import Exit, SuiteError
-from suite.grids import GRIDS, PAIRINGS, cells, is_published
+from suite.grids import GRIDS, PAIRINGS, is_published
 from suite.protocols import PROTOCOLS
+from suite.runner.plan import cells
 from suite.tasks import TASKS
 
 

@@ -11,8 +11,9 @@ import pytest
 import scan_records
 import synthetic_records
 
-from suite import record as record_module
-from suite.record import SCHEMA, Record, dump, load
+from suite.record import SCHEMA, Record, dump
+from suite.records import load as load_module
+from suite.records.load import load
 from suite.scan_record import ScanRecord
 
 HISTORY = Path(__file__).resolve().parent / "history"
@@ -58,7 +59,7 @@ def test_no_value_of_a_sample_is_lost(name):
 
 def test_every_schema_version_has_a_sample_and_an_upgrade():
     assert {version for version, _ in SAMPLES.values()} == set(range(1, SCHEMA + 1)), "`python tests/test_history.py` writes it"
-    assert set(record_module.UPGRADES) == set(range(1, SCHEMA))
+    assert set(load_module.UPGRADES) == set(range(1, SCHEMA))
 
 
 def test_every_sample_is_named_here():

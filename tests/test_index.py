@@ -14,7 +14,7 @@ import synthetic_records as made
 from suite import cli, index, listing
 from suite.errors import Exit, SuiteError
 from suite.frame import frame
-from suite.ledger import Ledger
+from suite.ledger import LISTED, Ledger
 from suite.record import dump
 from suite.summary import summary
 
@@ -44,7 +44,7 @@ def cells(ledger):
 
 def by_reading(ledger):
     """The rows without an index."""
-    return [{name: summary(record).get(name) for name in index.LISTED} for record in ledger.records()]
+    return [{name: summary(record).get(name) for name in LISTED} for record in ledger.records()]
 
 
 def test_the_index_says_what_the_files_say(ledger):
@@ -193,7 +193,7 @@ def test_a_frame_has_spec_means_costs_and_origin(ledger):
 
 def test_every_column_of_a_list_is_in_every_kind_s_summary():
     for record in (RUNS[0], scan_records.record(), scan_records.incorrect()):
-        assert list(summary(record))[: len(index.LISTED)] == list(index.LISTED)
+        assert list(summary(record))[: len(LISTED)] == list(LISTED)
 
 
 def test_the_command_line_lists_and_writes_csv(ledger, tmp_path, capsys):
@@ -201,7 +201,7 @@ def test_the_command_line_lists_and_writes_csv(ledger, tmp_path, capsys):
     assert cli.main(["list", "records", *where]) == Exit.DONE
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6
-    assert lines[0].split() == [name.upper() for name in index.LISTED]
+    assert lines[0].split() == [name.upper() for name in LISTED]
     assert cli.main(["list", "records", *where, "--csv", "-"]) == Exit.DONE
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["cell"] for row in rows] == cells(ledger)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from suite import metrics
+from suite.data.colour import luma
 from suite.data.images import read_image
 from suite.errors import SuiteError
 from suite.metrics import iqa
-from suite.metrics.fidelity import luma, psnr, ssim
+from suite.metrics.fidelity import psnr, ssim
 from suite.protocols import METRICS
 
 PYIQA = [name for name, row in METRICS.items() if row.package == "pyiqa"]

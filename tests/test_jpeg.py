@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from suite.data import jpeg
+from suite.data.colour import grey
 from suite.data.images import read_image
 from suite.data.sets import load_pairs
 from suite.evaluate import evaluate
-from suite.metrics.fidelity import grey
 from suite.protocols import protocol
 from suite.tasks import task
 

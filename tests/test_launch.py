@@ -18,11 +18,12 @@ from processes import alive, command_line, descendants, ray_folders
 from suite import attempt as attempt_module
 from suite import cluster, launch
 from suite.attempt import attempt
-from suite.cell import CellContext, Progress
+from suite.core.files import LOCK, take_lock
 from suite.errors import Exit, SuiteError
 from suite.execute import How, execute
-from suite.ledger import LOCK, Ledger, take_lock
+from suite.ledger import Ledger
 from suite.record import Record
+from suite.records.cell import CellContext, Progress
 from suite.stop import Stop
 
 TESTS = Path(__file__).resolve().parent

@@ -11,6 +11,7 @@ import pytest
 from suite import grids
 from suite.budgets import BUDGETS, Budget
 from suite.recipes import RECIPES, Recipe, Start
+from suite.runner import plan
 from suite.tasks import TASKS
 
 # Thousands of iterations, global batch, patch of the target, learning rate, thousands of iterations at which it is halved.
@@ -142,7 +143,7 @@ def test_a_task_s_degradation_protocol_and_sets(name):
 
 def make(budget, only, **changed):
     options = {"seeds": 1, "only": only, "changes": {}, "backend": "reference", "device": "cpu"} | changed
-    return grids.cells("tasks", budget=budget, **options)[-1]
+    return plan.cells("tasks", budget=budget, **options)[-1]
 
 
 def test_what_a_budget_makes_of_recipes():

@@ -14,9 +14,10 @@ from torch import nn
 
 import models
 from models.scan import BACKENDS, BackendUnavailable, resolve_backend, scan_image
-from suite.data.sets import Pair
+from suite.data.pairs import Pair
 from suite.receptive_field import gradient_map, picture, receptive_field, seeded_crops, shares
-from suite.record import ReceptiveField, dump, load
+from suite.record import ReceptiveField, dump
+from suite.records.load import load
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,8 +9,8 @@ from torch import nn
 from models.base import count_parameters
 from models.discriminator import Discriminator
 from models.layers import depth_draws
-from suite import grids, losses, tensor_file, train
-from suite.cell import CellContext, run_cell
+from suite import losses, tensor_file, train
+from suite.cell import run_cell
 from suite.data.degradations import degradation
 from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images
@@ -19,6 +19,8 @@ from suite.networks import network_of
 from suite.rates import discriminator_rate, rate, stage
 from suite.recipes import RECIPES, accounts, recipe
 from suite.record import Record
+from suite.records.cell import CellContext
+from suite.runner import plan
 from suite.spec import RunSpec
 from suite.tasks import TASKS
 
@@ -77,7 +79,7 @@ def test_every_row_is_sound():
 
 def cells(grid="tasks", budget="paper", **changes):
     options = {"seeds": 1, "only": [], "changes": {}, "backend": "reference", "device": "cpu"} | changes
-    return grids.cells(grid, budget=budget, **options)
+    return plan.cells(grid, budget=budget, **options)
 
 
 def test_the_schedules_are_the_papers():

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from suite import record as record_module
 from suite.errors import Exit, SuiteError
-from suite.record import SCHEMA, HistoryPoint, ImageScore, Record, dump, load
+from suite.record import SCHEMA, HistoryPoint, ImageScore, Record, dump
+from suite.records import load as load_module
+from suite.records.load import load
 
 SPEC = spec("some-model")
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -44,12 +45,12 @@ def test_the_mean_counts_each_image_once():
 
 
 def test_older_schemas_are_upgraded_step_by_step(monkeypatch):
-    monkeypatch.setattr(record_module, "SCHEMA", SCHEMA + 2)
+    monkeypatch.setattr(load_module, "SCHEMA", SCHEMA + 2)
     steps = {
         SCHEMA: lambda raw: raw | {"schema_version": SCHEMA + 1, "launched_by": "ray"},
         SCHEMA + 1: lambda raw: {key: value for key, value in raw.items() if key != "launched_by"} | {"error": raw["launched_by"]},
     }
-    monkeypatch.setattr(record_module, "UPGRADES", steps)
+    monkeypatch.setattr(load_module, "UPGRADES", steps)
     assert load(dump(record(SPEC)), origin="here").error == "ray"
 
 

@@ -16,8 +16,10 @@ from suite import ceilings, cli, machine, report, scan_ahead, scan_cell, scan_ch
 from suite.errors import Exit, SuiteError
 from suite.ledger import Ledger
 from suite.paths import ROOT
-from suite.record import dump, load
-from suite.scan_check import CASES, Check, relative_error, tolerance, verified_cases
+from suite.record import dump
+from suite.records.load import load
+from suite.scan_check import Check, relative_error, tolerance, verified_cases
+from suite.scan_check import CASES
 from suite.scan_measure import measure
 from suite.scan_record import ScanRecord
 

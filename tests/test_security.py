@@ -27,7 +27,8 @@ from suite.data.sets import resolve_folder
 from suite.errors import SuiteError
 from suite.ledger import Ledger
 from suite.paths import ROOT
-from suite.record import dump, load
+from suite.record import dump
+from suite.records.load import load
 from suite.restoring import Restoration, planned, restore_file
 from suite.whole import replacing
 

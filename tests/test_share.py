@@ -4,7 +4,8 @@ import pytest
 from fake_cells import spec
 
 from suite.errors import SuiteError
-from suite.share import Crew, Share, check_share, sentence
+from suite.runner.crew import Crew
+from suite.share import Share, check_share, sentence
 
 PROGRESSIVE = {"stages": ((2, 16, 8), (2, 24, 3))}
 

@@ -11,11 +11,11 @@ from fake_cells import spec
 
 from suite import launch, stop
 from suite.attempt import attempt
-from suite.cell import CellContext, Progress
 from suite.errors import Exit, SuiteError
 from suite.execute import How, execute
 from suite.ledger import Ledger
 from suite.record import Record
+from suite.records.cell import CellContext, Progress
 from suite.stop import EXITS, Stop, StopFlag
 
 TINY = "mambair-sr-x2-tiny"

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite import ensemble, tiling
+from suite.data.colour import quantise
 from suite.errors import Exit, SuiteError
-from suite.metrics.fidelity import quantise
 
 SIDES = st.integers(1, 150)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from suite.torch_state import is_out_of_memory
+from suite.core.torch_state import is_out_of_memory
 
 
 @pytest.mark.parametrize(

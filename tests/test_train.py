@@ -8,7 +8,7 @@ import torch
 from small_pictures import write_splits
 
 from suite import checkpoint
-from suite.cell import CellContext, Progress, run_cell
+from suite.cell import run_cell
 from suite.data import sets
 from suite.data.degradations import degradation
 from suite.data.photos import load_photos
@@ -16,7 +16,9 @@ from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images, load_pairs
 from suite.errors import SuiteError
 from suite.protocols import protocol
-from suite.record import Record, dump, load
+from suite.record import Record, dump
+from suite.records.cell import CellContext, Progress
+from suite.records.load import load
 from suite.spec import RunSpec
 from suite.tasks import TASKS, task
 from suite.tracking import Tracker
@@ -211,7 +213,7 @@ def test_a_network_of_three_channels_learns_a_grey_task(spec, tmp_path):
 
 def test_a_picture_of_the_training_is_of_8_bit_whatever_the_images_are(spec):
     from suite.cell import _strip
-    from suite.data.sets import Pair
+    from suite.data.pairs import Pair
 
     target = np.full((16, 16, 3), 200, np.uint8)
     noisy = np.full((8, 8, 3), 1.2, np.float32)  # noise is not clipped

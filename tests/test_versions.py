@@ -26,7 +26,7 @@ class Bare(ast.NodeTransformer):
     def visit_Import(self, _node):
         return None
 
-    def visit_ImportFrom(self, _node):  # noqa: N802 - ast's name
+    def visit_ImportFrom(self, _node):
         return None
 
     def visit_Expr(self, node):

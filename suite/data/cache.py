@@ -157,7 +157,7 @@ def _checked(entry: Entry) -> Mapped:
 @contextlib.contextmanager
 def _alone(entry: Entry) -> Iterator[None]:
     """A stretch in which no other process makes the entry."""
-    from suite.ledger import take_lock
+    from suite.core.files import take_lock
 
     said = False
     with (_root() / f"{entry.key}.lock").open("a+", encoding="utf-8") as handle:

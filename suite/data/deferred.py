@@ -45,7 +45,7 @@ class Deferred:
         """
         import torch
 
-        from suite.torch_state import exact_arithmetic
+        from suite.core.torch_state import exact_arithmetic
 
         crops, side = torch.as_tensor(self.crops).to(device, non_blocking=True), self.patch // self.scale
         with torch.no_grad(), exact_arithmetic():

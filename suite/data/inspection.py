@@ -86,7 +86,7 @@ def facts_of(path: Path) -> Facts:
     except SuiteError as error:
         return Facts(str(error), head.remarks)
     image = three_channels(found)
-    from suite.data.sets import COMMON_MULTIPLE
+    from suite.data.digest import COMMON_MULTIPLE
 
     cut = mod_crop(image, COMMON_MULTIPLE)
     cut = np.ascontiguousarray(cut if cut.size else image)

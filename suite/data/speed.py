@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from suite.data.deferred import Deferred
 from suite.data.degradations import degradation
+from suite.data.feed.training_set import load_training
 from suite.data.loader import Loader, Patches
 from suite.data.sampler import PatchSampler
-from suite.data.sets import load_training
 from suite.errors import Exit, SuiteError
 from suite.machine import cores
 from suite.tasks import Task

@@ -18,7 +18,7 @@ from suite.data.images import Pixels, read_image
 from suite.data.resize import mod_crop
 
 if TYPE_CHECKING:
-    from suite.data.sets import PairSource
+    from suite.data.pairs import PairSource
     from suite.tasks import Task
 
 
@@ -66,7 +66,7 @@ def mapped_targets(sources: Sequence[PairSource], task: Task) -> tuple[Named, Ma
 
 
 def _target(source: PairSource, task: Task) -> Pixels:
-    from suite.data.sets import read_for
+    from suite.data.pairs import read_for
 
     return read_for(source.hq, task)
 

@@ -19,7 +19,7 @@ from suite.data.pairing import shortened
 from suite.errors import SuiteError
 
 if TYPE_CHECKING:
-    from suite.data.sets import PairSource
+    from suite.data.pairs import PairSource
     from suite.protocols import Protocol
     from suite.tasks import Task
 

@@ -45,12 +45,12 @@ def parts() -> tuple[Part, ...]:
 
 def spec_of(model: str, task: str, seed: int, **changes: object) -> RunSpec:
     """The spec of a small cell; `changes` as `--set` takes them."""
-    from suite import grids
+    from suite.runner import plan
 
     sets = dict.fromkeys(("train_set", "validation_set", "test_set"), DATA)
     given = {name: json.dumps(value) for name, value in changes.items()}
     only = [f"{model}@{task}"]
-    found = grids.cells("tasks", budget=BUDGET, seeds=seed + 1, only=only, changes=sets | given, backend=TRAINED_ON, device="cpu")
+    found = plan.cells("tasks", budget=BUDGET, seeds=seed + 1, only=only, changes=sets | given, backend=TRAINED_ON, device="cpu")
     return next(spec for spec in found if spec.seed == seed and spec.task == task)
 
 
@@ -79,7 +79,8 @@ def _interrupted() -> Iterator[Number]:
 
 def _run(spec: RunSpec, folder: Path, *, micro_batch: int = 0, stop_at: int | None = None) -> Record | None:
     """Run the cell in `folder`; None where it stopped as it was asked to."""
-    from suite.cell import CellContext, Progress, run_cell
+    from suite.cell import run_cell
+    from suite.records.cell import CellContext, Progress
     from suite.stop import StopFlag, Stopped
 
     context = CellContext(folder / "work", threads=1, launcher="inline", backend_reason="a probe", micro_batch=micro_batch)
@@ -97,7 +98,7 @@ def _run(spec: RunSpec, folder: Path, *, micro_batch: int = 0, stop_at: int | No
 def _told(key: str, record: Record | None, folder: Path) -> Iterator[Number]:
     """What a record and the files beside it hold."""
     from suite.checkpoint import Checkpoints
-    from suite.start import weights_file
+    from suite.ledger import weights_file
 
     if record is None:
         raise RuntimeError("the cell ended without a record")
@@ -156,10 +157,11 @@ def train_share(rank: int, meeting: str) -> Training:
     import torch
 
     from suite import train
-    from suite.cell import CellContext, prepared
-    from suite.data.sets import load_training
+    from suite.data.feed.training_set import load_training
+    from suite.records.cell import CellContext
     from suite.share import Share
     from suite.tasks import task
+    from suite.training.prepare import prepared
 
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0")  # nobody else need reach us
     torch.distributed.init_process_group("gloo", init_method=Path(meeting).as_uri(), rank=rank, world_size=2, timeout=PATIENCE)

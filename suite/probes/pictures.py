@@ -27,9 +27,10 @@ def data_parts() -> tuple[Part, ...]:
 def _task_data(name: str) -> Iterator[Number]:
     """Bytes of the low-quality test and validation images, and of the first training batches, whole and as a second worker has them."""
     from suite.data.degradations import degradation
+    from suite.data.feed.training_set import checksum, load_training, pair_images
     from suite.data.loader import Loader, Patches
     from suite.data.sampler import PatchSampler
-    from suite.data.sets import checksum, load_pairs, load_training, pair_images
+    from suite.data.sets import load_pairs
     from suite.protocols import PROTOCOLS
     from suite.tasks import TASKS
 
@@ -64,8 +65,8 @@ def _resized() -> Iterator[Number]:
 def _on_device() -> Iterator[Number]:
     """The blind degradation as a GPU would carry it out, on torch's CPU device: only rounding may differ."""
     from suite.data.degradations import degradation
+    from suite.data.feed.training_set import load_training
     from suite.data.sampler import PatchSampler
-    from suite.data.sets import load_training
     from suite.tasks import TASKS
 
     task = TASKS["real-sr-x4"]
@@ -177,7 +178,7 @@ def _inference() -> Iterator[Number]:
 def _restorers() -> Iterator[Number]:
     """A network on a picture smaller than it takes, on a grey one, and in tiles; and what 8 bits leave of its output."""
     import models
-    from suite.metrics.fidelity import quantise
+    from suite.data.colour import quantise
     from suite.networks import restorer_of
     from suite.probes.networks import drawn
     from suite.probes.number import TRAINED_ON

@@ -24,9 +24,9 @@ def parts() -> tuple[Part, ...]:
 
 def made_up_records(grid: str, budget: str, seeds: int, only: Sequence[str] = ()) -> list[Record]:
     """A done record a cell; each value is a formula of the model's place, the image and the seed."""
-    from suite import grids
+    from suite.runner import plan
 
-    cells = grids.cells(grid, budget=budget, seeds=seeds, only=only, changes={}, backend=TRAINED_ON, device="cpu")
+    cells = plan.cells(grid, budget=budget, seeds=seeds, only=only, changes={}, backend=TRAINED_ON, device="cpu")
     places = {name: place for place, name in enumerate(dict.fromkeys(spec.model for spec in cells))}
     return [_made_up(spec, places[spec.model]) for spec in cells]
 
@@ -122,7 +122,8 @@ def _short(value: float | None) -> str:
 
 def _round_trip() -> Iterator[Number]:
     """A record as it is written, and what is read back."""
-    from suite.record import dump, load
+    from suite.record import dump
+    from suite.records.load import load
 
     for record in made_up_records("ablations", "quick", 1)[:2]:
         text = dump(record)

@@ -41,12 +41,13 @@ def _seconds(spec: RunSpec) -> float:
 def smoke_cells() -> list[RunSpec]:
     """A cell of each design for each task, as far as it has a network for it, behind the cells that it begins with."""
     from suite import grids
+    from suite.runner import plan
 
     chosen: dict[tuple[str, str], str] = {}
     for pairing in grids.PAIRINGS:
         chosen.setdefault((pairing.task, pairing.model.partition("-")[0]), f"{pairing.model}@{pairing.task}")
     sets = dict.fromkeys(("train_set", "validation_set", "test_set"), DATA)
-    return grids.cells("tasks", budget=BUDGET, seeds=1, only=list(chosen.values()), changes=sets, backend=TRAINED_ON, device="cpu")
+    return plan.cells("tasks", budget=BUDGET, seeds=1, only=list(chosen.values()), changes=sets, backend=TRAINED_ON, device="cpu")
 
 
 def _family(specs: Sequence[RunSpec]) -> Iterator[Number]:
@@ -61,12 +62,15 @@ def _family(specs: Sequence[RunSpec]) -> Iterator[Number]:
 def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
     from suite import evaluate, train
     from suite.batches import mixed
-    from suite.cell import sampler_of
-    from suite.data.sets import load_pairs, load_training
+    from suite.data.feed.training_set import load_training
+    from suite.data.sets import load_pairs
+    from suite.ledger import weights_file
     from suite.networks import restorer_of
     from suite.protocols import protocol
-    from suite.start import save_weights, starting_weights, weights_file
+    from suite.start import starting_weights
     from suite.tasks import task as task_row
+    from suite.train import save_weights
+    from suite.training.prepare import sampler_of
 
     task, rule = task_row(spec.task), protocol(spec.protocol)
     rests_on = f"{rule.key}, {degradation_version(task)}"

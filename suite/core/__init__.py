@@ -1,0 +1,1 @@
+"""Knows nothing of restoration: files, processes, errors, text, statistics. Import its modules."""

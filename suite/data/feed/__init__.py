@@ -1,0 +1,1 @@
+"""Serves training with images: samples, batches, and what is decoded once."""

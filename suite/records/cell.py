@@ -1,0 +1,75 @@
+"""What a cell is given and tells while it runs, and where, when and with what its record is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from suite import machine
+from suite.record import Provenance
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one line of the live view shows of a running cell."""
+
+    fingerprint: str
+    state: Literal["starting", "profiling", "training", "evaluating", "building", "verifying", "timing"]
+    iteration: int = 0
+    iterations: int = 0
+    loss: float | None = None
+    psnr: float | None = None  # dB, on the validation images
+    seconds_left: float | None = None
+    note: str = ""  # what is done at this step
+
+
+@dataclass(frozen=True)
+class CellContext:
+    """What a cell needs beside its spec; none of it changes the numbers by intent."""
+
+    work: Path  # absolute folder for the cell's checkpoint; survives an interrupted run
+    threads: int
+    launcher: str
+    backend_reason: str
+    attempt: int = 1
+    weights: Path | None = None  # absolute folder for the weights of finished cells; None: beside `work`
+    micro_batch: int = 0  # images of a pass through the network; 0: a worker's whole share of the batch
+    recompute: bool = False  # activations of blocks: less memory, more time
+    workers: int = 1  # that train it together, by Ray Train where there is more than one
+    gpus: int = 0  # of each worker
+    storage: str = ""  # path or URI under which several workers keep checkpoints; empty: `work`
+    rehearse: bool = False  # the largest pass before training; on a GPU always
+    logs: Path | None = None  # absolute folder for what is told while cells train; None: beside `work`
+    track: tuple[str, ...] = ()  # kinds of suite.tracking.KINDS that are told, beside lines of JSON
+
+    @property
+    def weights_folder(self) -> Path:
+        """Where the weights of finished cells lie."""
+        return self.weights or self.work.parent / "weights"
+
+
+def provenance(context: CellContext, started: str, checksums: dict[str, str]) -> Provenance:
+    """Where, when and with what the record that is being made is made; `started` is ISO 8601."""
+    commit, dirty = machine.commit()
+    return Provenance(
+        started=started,
+        finished=now(),
+        commit=commit,
+        dirty=dirty,
+        packages=machine.packages(),
+        machine=machine.machine(),
+        threads=context.threads,
+        launcher=context.launcher,
+        backend_reason=context.backend_reason,
+        data_checksums=checksums,
+    )
+
+
+def now() -> str:
+    """The time as records hold it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+SECONDS_BETWEEN_PROGRESS = 0.5  # a line on a screen; more would cost a message an iteration

@@ -1,0 +1,1 @@
+"""Which cells, where, in which order, and what the screen shows."""

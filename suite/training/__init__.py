@@ -1,0 +1,1 @@
+"""Trains one cell, alone or with others, and resumes."""

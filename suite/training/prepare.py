@@ -1,0 +1,90 @@
+"""What a cell needs before its first step: images that do not overlap, a network, what draws its patches; and how it tells progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from suite.data.degradations import degradation
+from suite.data.feed.training_set import TrainingSet, check_disjoint, checksum, load_training, pair_images
+from suite.data.pairs import Pair
+from suite.data.sets import load_pairs
+from suite.protocols import Protocol
+from suite.recipes import RECIPES
+from suite.record import HistoryPoint
+from suite.records.cell import CellContext, Progress
+from suite.share import Share
+from suite.spec import RunSpec
+from suite.start import starting_weights
+from suite.tasks import Task
+
+if TYPE_CHECKING:
+    from suite.data.sampler import PatchSampler
+    from suite.train import Training
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images of a cell, checked not to overlap."""
+
+    train: TrainingSet
+    validation: list[Pair]
+    test: list[Pair]
+    checksums: dict[str, str]
+
+
+def prepared(spec: RunSpec, context: CellContext, share: Share, images: TrainingSet) -> tuple[Training, PatchSampler]:
+    """The training at its start, rehearsed where that is due, and what draws its patches from `images`."""
+    from suite import rehearsal, train
+    from suite.tasks import task as task_row
+
+    sampler = sampler_of(spec, task_row(spec.task), images)
+    run = train.begin(spec, share, starting_weights(spec, context.weights_folder), recompute=context.recompute)
+    if context.rehearse or spec.device == "cuda":
+        rehearsal.rehearse(run, recompute=context.recompute)
+    return run, sampler
+
+
+def training_progress(run: Training, steps: Iterator[HistoryPoint | None]) -> Iterator[Progress]:
+    """One event for each of the `steps` of `run`."""
+    from suite.protocols import protocol
+
+    spec, rule = run.spec, protocol(run.spec.protocol)
+    for _ in steps:
+        left = (spec.iterations - run.iteration) * typical_seconds(run.seconds)
+        yield Progress(spec.fingerprint, "training", run.iteration, spec.iterations, *latest_loss_and_psnr(run, rule), left)
+
+
+def latest_loss_and_psnr(run: Training, rule: Protocol) -> tuple[float | None, float | None]:
+    """The latest loss and PSNR of the curve; None where there is none yet."""
+    loss = run.history[-1].loss if run.history else None
+    psnr = (point.validation[rule.fidelity[0]] for point in reversed(run.history) if rule.fidelity[0] in point.validation)
+    return loss, next(psnr, None)
+
+
+def sampler_of(spec: RunSpec, task: Task, images: TrainingSet) -> PatchSampler:
+    """What draws the batches of `spec`, at its largest patch."""
+    largest = max(patch for _, patch, _ in (*spec.stages, (0, spec.patch, 0)))
+    rotate = RECIPES[spec.recipe].rotate if spec.recipe in RECIPES else task.recipe.rotate
+    return PatchSampler(images.images, degradation(task.degradation), largest, spec.seed, rotate=rotate, low=images.low)
+
+
+def load_data(spec: RunSpec, task: Task, rule: Protocol) -> Data:
+    """All images of the cell; SuiteError where some cannot be had, or one is in two splits."""
+    train = load_training(spec.train_set, task)
+    validation = load_pairs(spec.validation_set, "validation", task, rule)
+    test = load_pairs(spec.test_set, "test", task, rule)
+    splits = {
+        "train": (spec.train_set, train.images),
+        "validation": (spec.validation_set, pair_images(validation)),
+        "test": (spec.test_set, pair_images(test)),
+    }
+    check_disjoint(splits)
+    return Data(train, validation, test, {f"{split} ({source})": checksum(images) for split, (source, images) in splits.items()})
+
+
+def typical_seconds(seconds: list[float]) -> float:
+    """Median of the latest iterations: one slow step must not move the estimate."""
+    recent = sorted(seconds[-20:])
+    return recent[len(recent) // 2]
