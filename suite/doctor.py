@@ -170,8 +170,7 @@ def gpu(_: Question) -> list[Finding]:
 def backend(question: Question) -> list[Finding]:
     """One scan backend against the reference in float64, forward and all gradients, on a short scan."""
     from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
-    from suite.scan_check import errors_of, tolerance
-    from suite.scan_check import CASES
+    from suite.scan_check import CASES, errors_of, tolerance
 
     name = question.subject
     device = BACKENDS[name].devices[0] if name != "reference" else "cpu"

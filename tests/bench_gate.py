@@ -1,6 +1,7 @@
-"""How often the gate cries wolf, and whether it hears a wolf: `python tests/bench_gate.py repeats 20`, `same 5`, `slower 0.15`.
+"""How often the gate cries wolf, and whether it hears a wolf: `python tests/bench_gate.py repeats 20`, `settings 0`, `same 5`, `slower 0.15`.
 
 repeats N  the watched numbers measured N times, alternately at 1 and 2 threads, against the committed baseline
+settings N the same under each of suite.gate_measure.SETTINGS at 1 and 2 threads, and with N draws of rounding: a row each
 same N     the code of HEAD timed against itself, N times
 slower S   HEAD against this tree with a scan that takes a share S longer forward; the cases of the scan alone
 
@@ -13,9 +14,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
-from suite import gate, gate_time, gate_time_report, old_code, verb_check
+from suite import gate, gate_measure, gate_time, gate_time_report, old_code, verb_check
+from suite.gate_measure import Setting
 from suite.gate_turns import SECONDS
 from suite.output import Output
 from suite.probes import PROBES
@@ -33,20 +38,35 @@ SLOWER = """    import time
 """
 
 
-def repeats(count: int) -> None:
-    """Prints a line a repeat: threads, seconds, verdicts, what was loud, and the largest share of what is allowed."""
+def measure(setting: Setting, probes: Sequence[str]) -> None:
+    """Prints a line: the setting, seconds, verdicts, the largest share of what is allowed, the largest move, and what was loud."""
+    begun = time.perf_counter()
     baseline = gate.load(gate.baseline_path())
+    numbers = list(chain(*gate_measure.measure(gate_measure.parts_of(probes), setting).values()))
+    findings = gate.compare(baseline, numbers, probes=probes, data=verb_check.data_digest())
+    moved = [(abs(f.difference) / f.allowed, abs(f.difference / f.before)) for f in findings if f.difference and f.allowed and f.before]
+    verdicts = dict(Counter(finding.verdict.value for finding in findings))
+    loud = [finding.key for finding in findings if finding.verdict not in QUIET]
+    share, most = (max((each[place] for each in moved), default=0) for place in (0, 1))
+    seconds = time.perf_counter() - begun
+    Output(sys.stdout).line(
+        f"{setting.name}, {setting.threads} threads  {seconds:.0f} s  {verdicts}  {share:.2f} of what is allowed, {most:.1e} of itself  {loud}"
+    )
+
+
+def repeats(count: int) -> None:
+    """The numbers as they are, again and again."""
     for number in range(count):
-        begun = time.perf_counter()
-        with verb_check._threads(1 + number % 2):
-            findings = gate.compare(baseline, verb_check.measure(list(PROBES)), data=verb_check.data_digest())
-        moved = [abs(finding.difference) / finding.allowed for finding in findings if finding.difference and finding.allowed]
-        verdicts = dict(Counter(finding.verdict.value for finding in findings))
-        loud = [finding.key for finding in findings if finding.verdict not in QUIET]
-        seconds = time.perf_counter() - begun
-        Output(sys.stdout).line(
-            f"{1 + number % 2} threads  {seconds:.0f} s  {verdicts}  {max(moved, default=0):.2f} of what is allowed  {loud}"
-        )
+        measure(replace(gate_measure.PLAIN, threads=1 + number % 2), list(PROBES))
+
+
+def settings(draws: int) -> None:
+    """The numbers that each setting can move."""
+    for setting in gate_measure.SETTINGS:
+        for threads in (1, 2):
+            measure(replace(setting, threads=threads), [name for name in PROBES if name in setting.probes])
+    for setting in gate_measure.nudges(draws):
+        measure(setting, list(setting.probes))
 
 
 def timed(tree: Path) -> None:
@@ -74,11 +94,13 @@ def slower(share: float) -> None:
 
 if __name__ == "__main__":
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("what", choices=("repeats", "same", "slower"))
+    asked.add_argument("what", choices=("repeats", "settings", "same", "slower"))
     asked.add_argument("number", type=float)
     options = asked.parse_args()
     if options.what == "repeats":
         repeats(int(options.number))
+    elif options.what == "settings":
+        settings(int(options.number))
     elif options.what == "slower":
         slower(options.number)
     else:

@@ -22,6 +22,7 @@ from suite.core.files import LOCK, take_lock
 from suite.errors import Exit, SuiteError
 from suite.execute import How, execute
 from suite.ledger import Ledger
+from suite.paths import ROOT
 from suite.record import Record
 from suite.records.cell import CellContext, Progress
 from suite.stop import Stop
@@ -62,7 +63,7 @@ def test_an_error_becomes_a_failed_record_with_its_traceback_and_nobody_s_folder
     assert last.status == "failed"
     assert last.error.startswith("Traceback")
     assert last.error.endswith("ValueError: this cell is broken")
-    assert str(attempt_module.ROOT) not in last.error
+    assert str(ROOT) not in last.error
     assert last.provenance.threads == 1
     assert last.provenance.machine["cores"] >= 1
 

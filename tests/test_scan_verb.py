@@ -18,8 +18,7 @@ from suite.ledger import Ledger
 from suite.paths import ROOT
 from suite.record import dump
 from suite.records.load import load
-from suite.scan_check import Check, relative_error, tolerance, verified_cases
-from suite.scan_check import CASES
+from suite.scan_check import CASES, Check, relative_error, tolerance, verified_cases
 from suite.scan_measure import measure
 from suite.scan_record import ScanRecord
 
