@@ -1,4 +1,4 @@
-"""How often the gate cries wolf, and whether it hears a wolf: `python tests/bench_gate.py repeats 20`, `settings 0`, `same 5`, `slower 0.15`.
+"""How often the gate cries wolf, and whether it hears one: `python tests/bench_gate.py repeats 20`, `settings 0`, `same 5`, `slower 0.15`.
 
 repeats N  the watched numbers measured N times, alternately at 1 and 2 threads, against the committed baseline
 settings N the same under each of suite.gate_measure.SETTINGS at 1 and 2 threads, and with N draws of rounding: a row each
@@ -48,10 +48,8 @@ def measure(setting: Setting, probes: Sequence[str]) -> None:
     verdicts = dict(Counter(finding.verdict.value for finding in findings))
     loud = [finding.key for finding in findings if finding.verdict not in QUIET]
     share, most = (max((each[place] for each in moved), default=0) for place in (0, 1))
-    seconds = time.perf_counter() - begun
-    Output(sys.stdout).line(
-        f"{setting.name}, {setting.threads} threads  {seconds:.0f} s  {verdicts}  {share:.2f} of what is allowed, {most:.1e} of itself  {loud}"
-    )
+    how = f"{setting.name}, {setting.threads} threads  {time.perf_counter() - begun:.0f} s"
+    Output(sys.stdout).line(f"{how}  {verdicts}  {share:.2f} of what is allowed, {most:.1e} of itself  {loud}")
 
 
 def repeats(count: int) -> None:
