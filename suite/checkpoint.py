@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from suite.core.files import sha256_of
 from suite.errors import Exit, SuiteError
-from suite.tensor_file import TEMPORARY, dump, read, sha256_of, sync, write, written
+from suite.tensor_file import TEMPORARY, dump, read, sync, write, written
 
 FILE = "checkpoint.pt"
 NAME = re.compile(r"checkpoint-(?P<iteration>\d{9,})(?:-score(?P<score>-?(?:inf|[\d.]+(?:e[+-]?\d+)?)))?-(?P<sha256>[0-9a-f]{64})\.pt")

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from suite.core.files import replacing
 from suite.data.inspect_mat import read_cells, read_variable
 from suite.errors import Exit, SuiteError
 from suite.networks import Restorer, as_float
-from suite.whole import replacing
 
 INFO, VARIABLE = "info.mat", "InoisySRGB"
 FOLDERS = ("images_srgb", "ValidationNoisyBlocksSrgb")  # as the benchmark ships it, and MambaIR's

@@ -14,13 +14,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from suite import published
+from suite.core.files import replacing
 from suite.csv_text import text_of
 from suite.errors import Exit, SuiteError
 from suite.export_text import latex, markdown
 from suite.measured import Cell, Measured, latest
 from suite.record import Attempt, Record
 from suite.tables import Column, Row, Table, build
-from suite.whole import replacing
 
 SCHEMA = 1  # of the JSON document; raised when a field changes its meaning
 

@@ -9,13 +9,13 @@ VGG19's weights are torchvision's, from torch's cache; without them such a recip
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from suite.core.files import sha256_of
 from suite.errors import Exit, SuiteError
 
 CHARBONNIER_EPSILON = 1e-3
@@ -80,8 +80,7 @@ def perceptual() -> Perceptual:
     mend = f'With a network connection, `python -c "{code}"` mends it.'
     if not path.is_file():
         raise SuiteError(f"the perceptual loss needs VGG19's weights, and {path} is not there. {mend}", exit=Exit.NOT_READY)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(path)
     expected = path.stem.rpartition("-")[2]
     if not digest.startswith(expected):
         raise SuiteError(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from suite.core.files import replacing
 from suite.data.colour import quantise
 from suite.data.images import IMAGE_SUFFIXES, Pixels
 from suite.data.mixed import both_sides
@@ -24,7 +25,6 @@ from suite.networks import Restorer
 from suite.output import note
 from suite.tasks import Task
 from suite.tasks import task as task_row
-from suite.whole import replacing
 
 if TYPE_CHECKING:
     from PIL.Image import Image

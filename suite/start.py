@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite import tensor_file
+from suite.core.files import sha256_of
 from suite.errors import Exit, SuiteError
 from suite.ledger import weights_file
 from suite.recipes import RECIPES
@@ -68,9 +68,7 @@ def starting_weights(spec: RunSpec, folder: Path) -> Start | None:
             f"{spec.label} begins with the weights of {what}. {again}, or train from scratch: --set start=.", exit=Exit.NOT_READY
         )
     state, which = unwrap(tensor_file.read(path))
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     row = RECIPES.get(spec.recipe)
     strict = row is None or row.start is None or row.start.strict
     source = f"cell {spec.start}" if ours else path.name
-    return Start(state, f"{source} ({which})", digest, strict)
+    return Start(state, f"{source} ({which})", sha256_of(path), strict)

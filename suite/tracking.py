@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from suite.core.files import replacing
 from suite.data.images import three_channels
 from suite.errors import Exit, SuiteError
 from suite.output import note
@@ -156,10 +157,8 @@ class _Lines:
         source = self._path if self._path.is_file() else self._final  # done once, and run again before its record was written
         lines = source.read_text(encoding="utf-8").splitlines() if iteration and source.is_file() else []
         kept = [line for line in lines if _iteration_of(line) <= iteration]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".new")
-        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        temporary.replace(self._path)
+        with replacing(self._path) as file:
+            file.write("".join(f"{line}\n" for line in kept).encode())
         self._add(iteration, {"event": "continued" if iteration else "begun", "tracking": list(self._kinds)})
 
     def point(self, iteration: int, scalars: Mapping[str, float]) -> None:
@@ -174,10 +173,8 @@ class _Lines:
         self._add(self._iteration, {"event": status})
         if status != "done":
             return
-        self._final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._final.with_suffix(".new")
-        shutil.copyfile(self._path, temporary)  # which may be on another disk
-        temporary.replace(self._final)
+        with replacing(self._final) as file, self._path.open("rb") as lines:  # which may be on another disk
+            shutil.copyfileobj(lines, file)
         self._path.unlink()
 
     def _add(self, iteration: int, fields: Mapping[str, Any]) -> None:

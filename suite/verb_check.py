@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.core.files import replacing
 from suite.errors import Exit, SuiteError
 from suite.output import Output, note
 
@@ -212,8 +213,7 @@ def _write(path: Path, text: str, *, append: bool = False) -> None:
             with path.open("a", encoding="utf-8") as file:
                 file.write(text)
             return
-        temporary = path.with_name(f".{path.name}.new")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with replacing(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise SuiteError(f"{path} cannot be written ({error.strerror or error}). Choose another place.", exit=Exit.NOT_READY) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from suite.core.files import sha256_of
 from suite.errors import Exit, SuiteError
 from suite.output import Output, note
 
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
                 "key": key,
                 "tensors": count,
                 "bytes": target.stat().st_size,
-                "sha256": weights.sha256(target),
+                "sha256": sha256_of(target),
             }
         )
     else:

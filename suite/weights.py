@@ -6,7 +6,6 @@ What a file may hold: parameters under this suite's names or the authors' (model
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,12 +129,6 @@ def resembled(state: Mapping[str, Tensor], like: str) -> str | None:
         if shapes == {theirs[key]: shape for key, shape in ours.items()}:
             return name
     return None
-
-
-def sha256(path: Path) -> str:
-    """Of a whole file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write(path: Path, network: RestorationNet, model: str, form: Format, key: str) -> int:

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 
 from suite import checkpoint, cli, cluster, csv_text, report
+from suite.core.files import replacing
 from suite.data.cards import Layout
 from suite.data.locate import file_pairs
 from suite.data.mat73 import array, cells
@@ -30,7 +31,6 @@ from suite.paths import ROOT
 from suite.record import dump
 from suite.records.load import load
 from suite.restoring import Restoration, planned, restore_file
-from suite.whole import replacing
 
 SOURCES = [path for folder in ("models", "suite", "tests") for path in sorted((ROOT / folder).rglob("*.py"))]
 NAMES = ["../x", "..", "/etc/x", "a/b", "x\0y", "0" * 15, "0" * 17, "0123456789abcdeF", "0123456789abcdef\n", ""]

@@ -12,6 +12,7 @@ from test_golden import CASES, GOLDEN, recipe_weights
 import models
 from models.official import from_official, official_names
 from suite import checkpoint, cli, tensor_file, weights
+from suite.core.files import sha256_of
 from suite.errors import Exit, SuiteError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -82,7 +83,7 @@ def test_what_is_written_says_what_it_is(tmp_path, export):
     assert "weights: params_ema of" in err
     assert "tensors under the authors' names; params left aside" in err
     assert (found["key"], found["loaded"]["names"], found["tensors"]) == ("params_ema", "authors", len(theirs()))
-    assert found["sha256"] == weights.sha256(out)
+    assert found["sha256"] == sha256_of(out)
     assert tensor_file.read(out)["metadata"] == {"format": "pt", "model": TINY, "format_version": "1", "key": "params_ema"}
     assert [path.name for path in out.parent.iterdir()] == ["x.safetensors"]
 

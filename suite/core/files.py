@@ -1,9 +1,14 @@
-"""Files that processes share: locks that say who holds them."""
+"""Files: written whole or not at all, locked by one process, told by their sha256."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import tempfile
 import weakref
+from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 from suite.errors import Exit, SuiteError
@@ -43,3 +48,36 @@ def _let_go() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which takes the place of `path` when the block ends well; its folder is made. Raises OSError.
+
+    It is written under a name that nobody can know before: under a fixed one, a link of that name would be followed. A link at `path`
+    is replaced, and what it points to stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".new-", suffix=path.suffix, dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o666 & ~_mask())  # mkstemp makes it private
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _mask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def sha256_of(path: Path) -> str:
+    """Of the file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

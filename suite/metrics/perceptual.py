@@ -28,6 +28,7 @@ import numpy as np
 
 from models.cache import cache_folder
 from models.lookup import lookup
+from suite.core.files import sha256_of
 from suite.errors import Exit, SuiteError
 from suite.metrics.fidelity import unit_planes
 
@@ -169,8 +170,7 @@ def _from_torch(backbone: Backbone, path: Path) -> Tensors:
     import torch
 
     expected = path.stem.rpartition("-")[2]
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if not found.startswith(expected):
         raise _unfit(backbone, path, f"its sha256 begins with {found[: len(expected)]}, not with {expected}; it may be cut off")
     try:
