@@ -13,17 +13,17 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import IO
 
-from suite import machine
+from suite.core import machine
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import LOCK, take_lock
+from suite.core.redaction import error_text
+from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import limit_threads
-from suite.errors import Exit, SuiteError
 from suite.profile_record import ProfileRecord, ProfileSpec, named
 from suite.record import Attempt, Provenance, Record
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
-from suite.redaction import error_text
 from suite.scan_record import ScanRecord
 from suite.spec import CellSpec, RunSpec
-from suite.stop import StopFlag, Stopped
 
 CELL = "suite.cell:run_cell"
 OTHERS_SECONDS = 120.0  # that a cell waits for another process to leave it

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import models
 from models.config import MambaIRConfig
+from suite.core.errors import SuiteError
 from suite.cost import Counts, counted_model, flops_of
-from suite.errors import SuiteError
 
 
 def attention_macs(width: int, pixels: int) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from suite.attempt import attempt
+from suite.core.stop import StopFlag
 from suite.record import Attempt
 from suite.records.cell import CellContext, Progress
 from suite.spec import CellSpec
-from suite.stop import StopFlag
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: written whole or not at all, and checked on reading (suite.tensor_file).
+"""Checkpoints of a training run: written whole or not at all, and checked on reading (suite.core.tensors).
 
 The name of a checkpoint holds its iteration, its score and the sha256 of its content. So content, order and check come into being by
 one rename, and there is no second file that could be older, newer or torn; clocks play no part. `save` and `load` are the layout of one
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
-from suite.errors import Exit, SuiteError
-from suite.tensor_file import TEMPORARY, dump, read, sync, write, written
+from suite.core.tensors import TEMPORARY, dump, read, sync, write, written
 
 FILE = "checkpoint.pt"
 NAME = re.compile(r"checkpoint-(?P<iteration>\d{9,})(?:-score(?P<score>-?(?:inf|[\d.]+(?:e[+-]?\d+)?)))?-(?P<sha256>[0-9a-f]{64})\.pt")

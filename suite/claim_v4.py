@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from suite import stats, timing
+from suite import timing
+from suite.core import stats
 
 CLAIM = 0.086  # share of time saved, or of speed gained: the paper says "enhancement in computational speed"
 CONVOLUTION, LINEAR = "vmambair-realsr-x4", "vmambair-realsr-x4.linear-projection"

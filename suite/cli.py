@@ -1,7 +1,7 @@
 """The command line: one verb a thing to do.
 
 Results go to standard output, everything else to standard error; with `--json` standard output holds one JSON document.
-What a user can mend is one message without a traceback, and the exit code of `suite.errors.Exit`. Nothing heavy is
+What a user can mend is one message without a traceback, and the exit code of `suite.core.errors.Exit`. Nothing heavy is
 imported before a verb needs it.
 """
 
@@ -29,8 +29,8 @@ from suite import (
     verb_score,
 )
 from suite.arguments import FORMATS, parser
-from suite.errors import Exit, SuiteError
-from suite.output import Output, note
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.estimate import Estimate
@@ -154,7 +154,8 @@ def _times_scans(options: argparse.Namespace) -> bool:
 
 def _scan_cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
     """The cells of the grid of scan backends; what makes no sense for it is refused."""
-    from suite import machine, scan_grid
+    from suite import scan_grid
+    from suite.core import machine
 
     others = {
         "--budget": options.budget is not None,
@@ -197,7 +198,8 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
     if _times_scans(options):
         return _scan_cells(options)
     from models.scan.backends import resolve_backend
-    from suite import budgets, machine
+    from suite import budgets
+    from suite.core import machine
     from suite.runner import plan
 
     changes = dict(options.set)
@@ -226,7 +228,8 @@ def _ledger(options: argparse.Namespace) -> Ledger:
 
 def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: Estimate) -> How:
     """Launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
-    from suite import machine, scan_cell, tracking
+    from suite import scan_cell, tracking
+    from suite.core import machine
     from suite.execute import How
     from suite.runner.crew import Crew
 
@@ -265,7 +268,7 @@ def _dashboard(options: argparse.Namespace) -> bool:
 
 def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:
     """How many cells run at a time here; None on a cluster, which is not asked before the run."""
-    from suite import machine
+    from suite.core import machine
 
     if how.launcher == "inline":
         return 1
@@ -278,7 +281,7 @@ def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:
 def _render(ledger: Ledger, destination: Path | None) -> Path | None:
     """The report of the whole ledger, or None where there is no record."""
     from suite import report
-    from suite.paths import project_folder
+    from suite.core.paths import project_folder
 
     records = list(ledger.records(_warn))
     if not records:
@@ -292,7 +295,7 @@ def _warn(error: SuiteError) -> None:
 
 def _report(options: argparse.Namespace, out: Output) -> Exit:
     from suite import export
-    from suite.paths import project_folder
+    from suite.core.paths import project_folder
 
     ledger = _ledger(options)
     records = list(ledger.records(_warn))
@@ -321,7 +324,8 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
         for problem in problems:
             note(problem)
         return Exit.INCOMPLETE if problems else Exit.DONE
-    from suite import machine, scan_cell, scan_grid, scan_view
+    from suite import scan_cell, scan_grid, scan_view
+    from suite.core import machine
     from suite.execute import How, execute
     from suite.record import error_line
 

@@ -26,12 +26,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import take_lock
+from suite.core.machine import cores
+from suite.core.output import note
+from suite.core.paths import ROOT
 from suite.core.torch_state import thread_environment
-from suite.errors import Exit, SuiteError
-from suite.machine import cores
-from suite.output import note
-from suite.paths import ROOT
 from suite.records.cell import CellContext
 from suite.spec import CellSpec
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from suite.errors import SuiteError
+from suite.core.errors import SuiteError
 from suite.record import Cost
 
 if TYPE_CHECKING:

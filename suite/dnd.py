@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 from suite.data.inspect_mat import read_cells, read_variable
-from suite.errors import Exit, SuiteError
 from suite.networks import Restorer, as_float
 
 INFO, VARIABLE = "info.mat", "InoisySRGB"

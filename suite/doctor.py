@@ -20,8 +20,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from suite.errors import SuiteError
-from suite.paths import ROOT, data_folder
+from suite.core.errors import SuiteError
+from suite.core.paths import ROOT, data_folder
 
 OPTIONAL = ("triton", "pyiqa", "mamba-ssm", "spandrel", "tensorboard", "h5py")
 IMPORTED = ("numpy", "torch", "torchvision", "numba", "scipy", "pandas", "PIL", "skimage", "lpips", "fvcore", "jinja2", "rich")
@@ -150,7 +150,7 @@ def _reinstall(module: str, error: str) -> str:
 
 def gpu(_: Question) -> list[Finding]:
     """NVIDIA's GPUs, their driver, and whether torch can use them."""
-    from suite import machine
+    from suite.core import machine
 
     rows = machine.gpu_facts()
     import torch
@@ -190,7 +190,7 @@ def backend(question: Question) -> list[Finding]:
 def chosen(_: Question) -> list[Finding]:
     """What `auto` takes on the default device."""
     from models.scan.backends import resolve_backend
-    from suite import machine
+    from suite.core import machine
 
     device = machine.default_device()
     name, reason = resolve_backend("auto", device)

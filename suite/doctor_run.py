@@ -22,11 +22,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn
 
+from suite.core.errors import Exit, SuiteError
+from suite.core.machine import cores
+from suite.core.paths import ROOT
+from suite.core.redaction import redacted
 from suite.doctor import CHECKS, Check, Finding, Question
-from suite.errors import Exit, SuiteError
-from suite.machine import cores
-from suite.paths import ROOT
-from suite.redaction import redacted
 
 STATES = ("ok", "warning", "problem")
 PRELOADED = ("torch", "numpy")

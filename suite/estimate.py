@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import mean, median
 
-from suite import machine
+from suite.core import machine
+from suite.core.text import clock
 from suite.ledger import Ledger
 from suite.record import Attempt, Record
 from suite.spec import RunSpec
-from suite.text import clock
 
 BYTES_PER_PARAMETER = 16.25  # of one checkpoint: float32 weights, moments and average
 COPIES = 4  # where one worker trains: the last two checkpoints, the best and a new one

@@ -17,11 +17,11 @@ import numpy as np
 
 from models.lookup import suggest
 from suite import ensemble, weights
+from suite.core.errors import SuiteError
 from suite.data.colour import luma, quantise
 from suite.data.images import Pixels, encode_png, three_channels
 from suite.data.pairs import Pair, PairSource
 from suite.data.resize import imresize
-from suite.errors import SuiteError
 from suite.metrics.fidelity import score
 from suite.networks import Restorer, as_float, restorer_of
 from suite.protocols import Protocol
@@ -137,7 +137,7 @@ def measure_set(
     A baseline is read, restored and scored in parallel over images. A network restores one image after another; on a GPU, the processor
     scores the images before meanwhile.
     """
-    from suite.parallel import over
+    from suite.core.parallel import over
 
     if model.is_baseline and save is None and not (tile_cost or job.inference.ensemble or job.inference.tile != "whole"):
         for found in over(_baseline_scored, [(job, source) for source in sources]):

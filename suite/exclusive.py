@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import take_lock
-from suite.errors import Exit, SuiteError
 
 FILE = "ssm-suite-timing.lock"  # in the folder for temporary files, which is the machine's own also where homes are shared
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from suite import launch, progress, storage
 from suite.attempt import CELL
 from suite.checkpoint import prove_writable
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import note
+from suite.core.stop import EXITS, GRACE_SECONDS, Stop
 from suite.ledger import Ledger, weights_file
-from suite.output import note
 from suite.record import Attempt
 from suite.records.cell import CellContext, Progress
 from suite.spec import CellSpec, RunSpec
-from suite.stop import EXITS, GRACE_SECONDS, Stop
 
 
 @dataclass(frozen=True)

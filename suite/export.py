@@ -14,9 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from suite import published
+from suite.core.csv_text import text_of
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
-from suite.csv_text import text_of
-from suite.errors import Exit, SuiteError
 from suite.export_text import latex, markdown
 from suite.measured import Cell, Measured, latest
 from suite.record import Attempt, Record

@@ -1,7 +1,7 @@
 """Tables as LaTeX and as Markdown: both from one grid of texts, in which a column has a printed and a measured side where it has both.
 
 Best values of a column and group of rows are bold, second ones underlined: printed among printed, measured among measured, as the table
-model ranks them (suite/ranking.py). A measured number that may be compared with the printed one is followed by = (within the tolerance) or
+model ranks them (suite/core/ranking.py). A measured number that may be compared with the printed one is followed by = (within the tolerance) or
 a crossed = (outside); ± is half of its 95 % interval.
 """
 
@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from suite.core.text import fixed
 from suite.layout import layout
 from suite.measured import Cell, Status
 from suite.tables import Column, Row, Table
-from suite.text import fixed
 
 NOTHING = "–"
 ARROWS: Mapping[str, str] = MappingProxyType({"higher": "↑", "lower": "↓", "": ""})

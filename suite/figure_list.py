@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suite.charts import SHAPES, Axis, Figure, Picture, Plot, Point, Series, dots, legend, plane
+from suite.core.text import fixed
 from suite.measured import by_condition, heading
 from suite.profile_record import ProfileRecord
 from suite.record import Record
 from suite.scan_record import ScanRecord, Timing
 from suite.tables import Column, Row, Table
-from suite.text import fixed
 
 MOST_LINES = 6  # of a figure: more cannot be told apart
 WORK = "forward"  # of the scans in the latency figure

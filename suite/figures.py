@@ -14,11 +14,11 @@ from typing import Literal
 from models import MODELS
 from suite.axes import Tick, log_ticks, ticks, widened
 from suite.charts import Axis, Figure, Point, Series, dots, legend
+from suite.core.text import signed
 from suite.measured import by_condition, heading
 from suite.protocols import METRICS
 from suite.record import Record
 from suite.tables import Column, Row, Table
-from suite.text import signed
 
 HOLLOW = ("circle", "square", "triangle", "cross")  # published data sets, in column order
 FILLED = ("diamond", "disc", "block")  # measured, by conditions

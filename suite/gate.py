@@ -18,8 +18,8 @@ from typing import Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from suite.errors import Exit, SuiteError
-from suite.paths import project_folder
+from suite.core.errors import Exit, SuiteError
+from suite.core.paths import project_folder
 from suite.probes import PROBES, Kind, Number
 
 SCHEMA = 1

@@ -1,7 +1,7 @@
 """Measuring the watched numbers: by as many processes as there are cores, one thread each, under settings that libraries read as they load.
 
 SETTINGS are what libraries choose by the processor, and a user may choose in its place: with them one machine shows how far numbers move on
-others. `python -m suite.gate_measure` is one of the processes; suite.child is how they talk.
+others. `python -m suite.gate_measure` is one of the processes; suite.core.process is how they talk.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from suite import probes
-from suite.child import ChildDied, Say, ask, environment_for, serve
-from suite.errors import Exit, SuiteError
-from suite.machine import cores
+from suite.core.errors import Exit, SuiteError
+from suite.core.machine import cores
+from suite.core.process import ChildDied, Say, ask, environment_for, serve
 from suite.probes.nudge import SIZE, nudged
 from suite.probes.number import Number, Part
 
@@ -76,7 +76,7 @@ def measure(parts: Sequence[tuple[str, Part]], setting: Setting = PLAIN) -> Meas
 
     A single part is measured in this process unless the setting asks for another. The longest parts begin first.
     """
-    from suite.parallel import shown
+    from suite.core.parallel import shown
 
     if len(parts) == 1 and setting == PLAIN:
         return {(probe, part.name): _measure_part(probe, part) for probe, part in parts}

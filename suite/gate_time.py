@@ -21,14 +21,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suite import old_code, stats
-from suite.errors import SuiteError
+from suite import old_code
+from suite.core import stats
+from suite.core.errors import SuiteError
+from suite.core.output import note
+from suite.core.paths import ROOT
 from suite.exclusive import machine_alone
 from suite.gate import Verdict
 from suite.gate_cases import CASES
 from suite.gate_turns import SECONDS, Key, Kind, Turn, Turns, measured
-from suite.output import note
-from suite.paths import ROOT
 
 LEVEL = 0.01  # chance that any case of a kind passes the test alone where nothing changed
 LEAST = 0.05  # share that the median must move by

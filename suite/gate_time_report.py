@@ -6,7 +6,7 @@ from collections import Counter
 from xml.etree import ElementTree as Xml
 
 from suite import gate, gate_report
-from suite.errors import Exit
+from suite.core.errors import Exit
 from suite.gate import Verdict
 from suite.gate_time import Timed, Timing
 

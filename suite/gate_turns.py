@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Literal
 
 from suite import gate_cases
-from suite.child import LAST_WORDS
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
+from suite.core.process import LAST_WORDS
 
 Kind = Literal["time", "memory"]
 Key = tuple[Kind, str]  # and the case

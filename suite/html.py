@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from suite.paths import project_folder
+from suite.core.paths import project_folder
 
 STYLES = ("report.css", "compare.css")  # of reports/assets, in the order in which they are joined
 SCRIPTS = ("report.js", "pictures.js", "gestures.js", "ranking.js", "compare.js")

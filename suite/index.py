@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite import versions
-from suite.errors import SuiteError
+from suite.core.errors import SuiteError
+from suite.core.output import note
 from suite.ledger import LISTED
-from suite.output import note
 
 if TYPE_CHECKING:
     from suite.ledger import Ledger

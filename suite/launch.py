@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 from suite.attempt import CELL, attempt, failed_record
 from suite.bell import Bell, listening_attempt
 from suite.cluster import Job, at_once, beside_gpus, check_room, import_ray, joined_ray, needs, own_ray
+from suite.core.redaction import error_text
+from suite.core.stop import Stop, StopFlag
 from suite.core.torch_state import thread_environment
 from suite.record import Attempt
 from suite.records.cell import Progress
-from suite.redaction import error_text
-from suite.stop import Stop, StopFlag
 
 if TYPE_CHECKING:
     from types import ModuleType

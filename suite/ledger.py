@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import LOCK, take_lock
-from suite.errors import Exit, SuiteError
-from suite.paths import project_folder
+from suite.core.paths import project_folder
 
 if TYPE_CHECKING:
     from suite.record import Attempt

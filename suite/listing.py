@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from suite.errors import SuiteError
+from suite.core.errors import SuiteError
 
 if TYPE_CHECKING:
     from suite.ledger import Ledger

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
-from suite.errors import Exit, SuiteError
 
 CHARBONNIER_EPSILON = 1e-3
 VGG19_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's; its name ends in the start of its sha256

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Literal, TypeVar
 
-from suite import intervals, stats
+from suite.core import intervals, stats
 from suite.grids import GRIDS
 from suite.profile_record import ProfileRecord
 from suite.published import SCALES, Column, PublishedTable

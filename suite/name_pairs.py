@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 
 LISTED = 20  # names in a message
 RULES_TRIED = 50

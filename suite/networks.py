@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from suite.core.errors import SuiteError
 from suite.core.torch_state import exact_arithmetic
-from suite.errors import SuiteError
 
 if TYPE_CHECKING:
     from torch import Tensor

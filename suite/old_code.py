@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.errors import Exit, SuiteError
-from suite.paths import ROOT
+from suite.core.errors import Exit, SuiteError
+from suite.core.paths import ROOT
 
 GIT_SECONDS = 120  # an archive over a slow network folder
 FOLDER = "models"  # of the code, all that is timed

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from suite import comparison, figures
 from suite.charts import Figure
+from suite.core.text import fixed, span
 from suite.figure_list import growth, network_latency, receptive_fields, scan_latency, tradeoffs
 from suite.layout import Layout, layout
 from suite.measured import COMMAND, Measured, Origin, Status, by_condition, heading, holds, regenerate
@@ -22,7 +23,6 @@ from suite.record import Record, error_line
 from suite.scan_record import ScanRecord
 from suite.spec import RunSpec
 from suite.tables import Row, Table
-from suite.text import fixed, span
 
 
 @dataclass(frozen=True)

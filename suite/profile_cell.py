@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from suite.attention_cost import full_attention, has_counterpart
-from suite.child import ChildDied, ask, environment_for
 from suite.conventions import conventions_for
+from suite.core.process import ChildDied, ask, environment_for
 from suite.cost import counted_model
 from suite.profile_record import Latency, Part, ProfileCost, ProfileRecord, ProfileSpec, named
 from suite.records.cell import CellContext, Progress, now, provenance

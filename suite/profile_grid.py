@@ -9,9 +9,10 @@ from pathlib import Path
 import models
 from models.config import MambaIRConfig
 from models.lookup import UnknownName, suggest
-from suite import machine, versions
+from suite import versions
 from suite.baselines import BASELINES
-from suite.errors import SuiteError
+from suite.core import machine
+from suite.core.errors import SuiteError
 from suite.grids import selects
 from suite.printed_costs import input_720p, scale_of
 from suite.profile_record import NO_BACKEND, ProfileSpec

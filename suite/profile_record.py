@@ -26,7 +26,7 @@ class ProfileSpec(CellSpec):
     threads: int = Field(0, ge=0, description="processor threads; 0 where nothing is timed")
     timed: bool = False
     seconds: float = Field(0.0, ge=0, description="that samples are taken for; 0 where nothing is timed")
-    machine: str = Field("", description='digest of suite.machine.machine(); "" where nothing is timed')
+    machine: str = Field("", description='digest of suite.core.machine.machine(); "" where nothing is timed')
     software: str = Field(description="digest of the code and the versions of the packages that decide the numbers")
 
     @property

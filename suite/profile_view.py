@@ -9,9 +9,9 @@ from dataclasses import asdict
 from suite import claim_v4
 from suite.attention_cost import full_attention, has_counterpart
 from suite.conventions import CONVENTIONS
+from suite.core.errors import Exit
+from suite.core.output import Output
 from suite.cost import counted_model, subject_named
-from suite.errors import Exit
-from suite.output import Output
 from suite.printed_costs import Comparison, comparisons
 from suite.profile_grid import Timing
 from suite.profile_record import ProfileRecord

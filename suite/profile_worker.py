@@ -1,14 +1,14 @@
 """The process in which a network is timed: its first call is the first of the process.
 
 `python -m suite.profile_worker` is asked {"spec": ..., "seconds": ..., "threads": ...} and says "latency" or, where the network does not
-fit, "reason"; or it is asked {"claim": ..., "threads": ...} (suite.claim_v4) and says "pairs". suite.child is how they talk.
+fit, "reason"; or it is asked {"claim": ..., "threads": ...} (suite.claim_v4) and says "pairs". suite.core.process is how they talk.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from suite.child import Say, serve
+from suite.core.process import Say, serve
 from suite.profile_record import ProfileSpec
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from suite.core.text import clock
 from suite.record import Attempt, Record, error_line
 from suite.records.cell import Progress
 from suite.spec import CellSpec
-from suite.text import clock
 
 if TYPE_CHECKING:
     from rich.live import Live

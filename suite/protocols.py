@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from models.lookup import suggest
-from suite.errors import SuiteError
+from suite.core.errors import SuiteError
 
 PSNR_CAP = 100.0  # dB
 

@@ -18,8 +18,8 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, model_validator
 
 from models.lookup import suggest
-from suite.errors import Exit, SuiteError
-from suite.paths import project_folder
+from suite.core.errors import Exit, SuiteError
+from suite.core.paths import project_folder
 from suite.tasks import task
 
 PAPERS = ("vmambair", "mambair")  # in the report's order; each is results/published/<key>.toml

@@ -10,8 +10,8 @@ import gc
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.torch_state import is_out_of_memory
-from suite.errors import Exit, SuiteError
 from suite.share import stages
 
 if TYPE_CHECKING:

@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from suite import comparison, intervals, published, scan_page
+from suite import comparison, published, scan_page
 from suite import html as pages
+from suite.core import intervals
+from suite.core.text import duration, fixed, moment, signed
 from suite.measured import Status, dataset_name, latest
 from suite.page import about_id, page
 from suite.profile_record import ProfileRecord
 from suite.record import Attempt, Record
 from suite.scan_record import ScanRecord
 from suite.tables import build
-from suite.text import duration, fixed, moment, signed
 
 FILE = "index.html"
 GLYPHS: Mapping[Status, str] = {

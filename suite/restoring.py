@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
+from suite.core.output import note
 from suite.data.colour import quantise
 from suite.data.images import IMAGE_SUFFIXES, Pixels
 from suite.data.mixed import both_sides
 from suite.data.pairing import shortened
 from suite.data.resize import imresize
-from suite.errors import Exit, SuiteError
 from suite.networks import Restorer
-from suite.output import note
 from suite.tasks import Task
 from suite.tasks import task as task_row
 

@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 
-from suite.errors import Exit, SuiteError
-from suite.paths import ROOT
+from suite.core.errors import Exit, SuiteError
+from suite.core.paths import ROOT
 
 MODULE = "models.scan.triton_ahead"
 PROGRAM = "import json; from suite.scan_ahead import compiled; print(json.dumps(compiled()))"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from suite.child import ask, environment_for
+from suite.core.process import ask, environment_for
 from suite.records.cell import CellContext, Progress, now, provenance
 from suite.scan_grid import available
 from suite.scan_record import Caches, ScanFindings, ScanRecord, Start, Verified

@@ -16,8 +16,9 @@ from statistics import mean
 from models.lookup import suggest
 from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
 from models.scan.cases import CASES, LAYERS
-from suite import machine, versions
-from suite.errors import Exit, SuiteError
+from suite import versions
+from suite.core import machine
+from suite.core.errors import Exit, SuiteError
 from suite.estimate import Estimate
 from suite.grids import SCANS, selects
 from suite.ledger import Ledger

@@ -1,7 +1,7 @@
 """The process in which a scan backend is timed: nothing of another backend's libraries, threads and caches is in it.
 
 `python -m suite.scan_worker` is asked {"spec": ..., "only_start": ..., "caches": ...} and says "progress" and last "start" or "findings"
-(see suite.child). suite.scan_cell starts it.
+(see suite.core.process). suite.scan_cell starts it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from suite.child import Say, serve
+from suite.core.process import Say, serve
 from suite.spec import ScanSpec
 
 

@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 
 from suite import metrics
+from suite.core.errors import Exit, SuiteError
+from suite.core.parallel import over, shown
 from suite.data.images import Pixels, alike, list_images, read_image, read_stored, three_channels
 from suite.data.mixed import Both, both_sides
-from suite.errors import Exit, SuiteError
 from suite.metrics.fidelity import score
 from suite.name_pairs import NamePair, Pairing, lonely, pair
-from suite.parallel import over, shown
 from suite.protocols import METRICS, PROTOCOLS, Protocol, protocol
 
 ALL = "all"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suite.errors import SuiteError
+from suite.core.errors import SuiteError
 from suite.spec import RunSpec
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite import tensor_file
+from suite.core import tensors
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
-from suite.errors import Exit, SuiteError
 from suite.ledger import weights_file
 from suite.recipes import RECIPES
 from suite.record import StartedFrom
@@ -67,7 +67,7 @@ def starting_weights(spec: RunSpec, folder: Path) -> Start | None:
         raise SuiteError(
             f"{spec.label} begins with the weights of {what}. {again}, or train from scratch: --set start=.", exit=Exit.NOT_READY
         )
-    state, which = unwrap(tensor_file.read(path))
+    state, which = unwrap(tensors.read(path))
     row = RECIPES.get(spec.recipe)
     strict = row is None or row.start is None or row.start.strict
     source = f"cell {spec.start}" if ours else path.name

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite import checkpoint
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from suite import stats
 from suite.baselines import BASELINES
+from suite.core import stats
+from suite.core.ranking import ranks
 from suite.measured import (
     Cell,
     Count,
@@ -37,7 +38,6 @@ from suite.profile_record import ProfileRecord
 from suite.published import SCALES, Finding, Paper, PublishedTable, cost_input
 from suite.published import Column as PublishedColumn
 from suite.published import Row as PublishedRow
-from suite.ranking import ranks
 from suite.record import Record
 from suite.spec import RunSpec
 

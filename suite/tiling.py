@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.torch_state import is_out_of_memory
-from suite.errors import Exit, SuiteError
 from suite.networks import Restorer, as_float
 
 Tile = Literal["whole", "authors", "feathered"]

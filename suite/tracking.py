@@ -21,12 +21,12 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
+from suite.core.output import note
+from suite.core.stop import Stopped
 from suite.data.images import three_channels
-from suite.errors import Exit, SuiteError
-from suite.output import note
 from suite.spec import RunSpec
-from suite.stop import Stopped
 
 TENSORBOARD, MLFLOW = "tensorboard", "mlflow"
 KINDS = (TENSORBOARD, MLFLOW)

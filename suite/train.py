@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from suite import tensor_file
 from suite.batches import batches_of
 from suite.checkpoint import Checkpoints
+from suite.core import tensors
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import note
 from suite.data.degradations import image_rng
 from suite.data.loader import Loader
 from suite.data.pairs import Pair
 from suite.data.sampler import PatchSampler
-from suite.errors import Exit, SuiteError
 from suite.evaluate import evaluate
 from suite.networks import network_of, restorer_of
-from suite.output import note
 from suite.protocols import protocol
 from suite.rates import discriminator_rate, rate, stage
 from suite.record import HistoryPoint, StartedFrom
@@ -342,7 +342,7 @@ def _draws(run: Training, batch: int) -> Tensor | None:
 
 def _not_finite(run: Training, loss: float, low: Tensor, high: Tensor, work: Path) -> SuiteError:
     spec = run.spec
-    tensor_file.write(work / "non-finite" / "batch.pt", {"iteration": run.iteration, "low": low.cpu(), "high": high.cpu()})
+    tensors.write(work / "non-finite" / "batch.pt", {"iteration": run.iteration, "low": low.cpu(), "high": high.cpu()})
     return SuiteError(
         f"the loss became {loss} at iteration {run.iteration} of {spec.label}; training stopped. The batch is kept in "
         f"{work / 'non-finite'}. A lower learning rate (--set lr={spec.lr / 2:g}) or clipping (--set clip_norm=0.5) may help.",
@@ -374,4 +374,4 @@ def _validate(run: Training, pairs: Sequence[Pair]) -> Parts:
 def save_weights(path: Path, run: Training) -> None:
     """Keeps what `run` trained: the moving average as `params_ema` where the recipe has one, else the network as `params`."""
     metadata = {"model": run.spec.model, "fingerprint": run.spec.fingerprint, "iteration": run.iteration, "recipe": run.spec.recipe}
-    tensor_file.save_weights(path, run.evaluated.state_dict(), metadata, averaged=run.average is not None)
+    tensors.save_weights(path, run.evaluated.state_dict(), metadata, averaged=run.average is not None)

@@ -12,9 +12,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
-from suite.errors import Exit, SuiteError
-from suite.output import Output, note
+from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.gate import Baseline, Finding
@@ -147,7 +147,8 @@ def data_digest() -> str:
 
 
 def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
-    from suite import gate, gate_measure, machine
+    from suite import gate, gate_measure
+    from suite.core import machine
 
     if not options.reason or not options.reason.strip():
         raise SuiteError("the baseline is rewritten with a reason, which goes into its log: --reason TEXT.")

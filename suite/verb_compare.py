@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.errors import Exit, SuiteError
-from suite.output import Output, note
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.versus import Comparison, Side
@@ -43,7 +43,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Compares and prints; exit code 5 where nothing is comparable."""
     from models.lookup import lookup
-    from suite import csv_text
+    from suite.core import csv_text
     from suite.protocols import METRICS
 
     if options.json and options.csv is not None:
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 def _legend(found: tuple[Comparison, ...]) -> list[str]:
     """What has to be known to read the table."""
-    from suite.intervals import GOOD_IMAGES
+    from suite.core.intervals import GOOD_IMAGES
 
     lines = [LEGEND]
     if any(one.verdict == "one seed: cannot tell" for one in found):

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.errors import Exit, SuiteError
-from suite.output import Output, note
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.data.cards import Card
@@ -79,8 +79,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _list(options: argparse.Namespace, out: Output) -> Exit:
+    from suite.core.paths import data_folder
     from suite.data.cards import cards
-    from suite.paths import data_folder
 
     rows = [row for card in cards().values() for row in (_packaged(card) if card.package else _rows(card, options.root))]
     out.document(rows) if options.json else out.table(rows)
@@ -175,9 +175,9 @@ def _show(options: argparse.Namespace, out: Output) -> Exit:
 
 def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
     """The card as one document, with where it is looked for and where it is."""
+    from suite.core.paths import data_folder
     from suite.data.checks import copies
     from suite.data.locate import looked_for
-    from suite.paths import data_folder
 
     base = root or data_folder()
     here = [group[0] for group in copies(chosen, root)]
@@ -192,8 +192,8 @@ def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
 
 def _where(chosen: Card, root: Path | None) -> Iterator[tuple[str, str]]:
     """Titles and texts on where a set is looked for, and where it is."""
+    from suite.core.paths import data_folder
     from suite.data.checks import copies
-    from suite.paths import data_folder
 
     if chosen.package:
         yield "shipped by", chosen.package
@@ -335,8 +335,8 @@ def _print(reports: Sequence[Report], missing: Sequence[str], common: Sequence[L
 
 
 def _speed(options: argparse.Namespace, out: Output) -> Exit:
+    from suite.core.parallel import shown
     from suite.data.speed import able, measured
-    from suite.parallel import shown
     from suite.tasks import TASKS, task
 
     chosen = [task(name) for name in options.names or TASKS]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from suite.errors import Exit
-from suite.output import Output
+from suite.core.errors import Exit
+from suite.core.output import Output
 
 SUMMARY = "check this installation part by part, and say how to mend what does not work"
 

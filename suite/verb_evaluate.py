@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.errors import Exit, SuiteError
-from suite.output import Output, note
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.data.pairs import PairSource
@@ -72,8 +72,8 @@ def add_inference(how: argparse._ActionsContainer) -> None:
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Measures, and prints a table for each set, or one document."""
     from suite import evaluate
+    from suite.core.parallel import shown
     from suite.data.traps import of_sources
-    from suite.parallel import shown
 
     job, reason = _job(options)
     sets = _sets(job, options)
@@ -97,7 +97,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 def inference_of(options: argparse.Namespace) -> tuple[object, str]:
     """The Inference that the options of `add_inference` describe, and why it has its scan backend."""
     from models.scan.backends import resolve_backend
-    from suite import evaluate, machine
+    from suite import evaluate
+    from suite.core import machine
 
     if options.model in evaluate.BASELINES:  # no network, no scan
         device, backend, reason = "cpu", "none", f"{options.model} scans nothing"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
-from suite.errors import Exit, SuiteError
-from suite.output import Output, note
+from suite.core.output import Output, note
 
 SUMMARY = "write weights under the authors' names, for their code or as safetensors"
 FORMATS = ("official", "safetensors")  # of suite.weights, which is not loaded for the help

@@ -7,8 +7,8 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-from suite.errors import Exit, SuiteError
-from suite.output import Output, note
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output, note
 
 RECORDS = "records"  # the kind that is read from a ledger
 
@@ -33,7 +33,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 def _csv(options: argparse.Namespace, out: Output) -> Exit:
     """All that the index holds of every record: more than a table on a screen can show."""
-    from suite import csv_text, index
+    from suite import index
+    from suite.core import csv_text
     from suite.ledger import Ledger
 
     if options.kind != RECORDS or options.json:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.errors import Exit, SuiteError
-from suite.output import Output, note
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.execute import Outcome
@@ -103,7 +103,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 def _timing(options: argparse.Namespace) -> tuple[Timing, str]:
     """How times are taken, and why on that backend; raises where this machine cannot."""
     from models.scan.backends import resolve_backend
-    from suite import machine, profile_grid
+    from suite import profile_grid
+    from suite.core import machine
     from suite.scan_grid import check_device
 
     device = machine.default_device() if options.device == "auto" else options.device
@@ -185,7 +186,7 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
     from dataclasses import asdict
 
     from suite import claim_v4, profile_view
-    from suite.child import ask, environment_for
+    from suite.core.process import ask, environment_for
     from suite.exclusive import machine_alone
 
     if options.model:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.errors import Exit, SuiteError
-from suite.output import Output, note
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output, note
 from suite.verb_evaluate import add_inference, inference_of
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 def _each(jobs: Sequence[Restoration | Photograph], one: Callable[[Restoration | Photograph], None], what: str) -> dict[Path, SuiteError]:
     """Does every job with progress; gives the sources of those that could not be done, and why."""
-    from suite.parallel import shown
+    from suite.core.parallel import shown
 
     failed: dict[Path, SuiteError] = {}
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.csv_text import TO_OUTPUT, deliver, text_of
-from suite.errors import Exit
-from suite.output import Output, note
+from suite.core.csv_text import TO_OUTPUT, deliver, text_of
+from suite.core.errors import Exit
+from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.scoring import Scores, Sheet

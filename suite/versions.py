@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from suite import machine
+from suite.core import machine
 
 COSTS = 1  # how parameters and operations are counted (suite.cost, suite.conventions, suite.baselines), and the networks
 LATENCIES = 1  # how a network is timed (suite.timing, suite.profile_measure)

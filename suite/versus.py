@@ -20,8 +20,8 @@ from typing import Literal
 import numpy as np
 
 from models.lookup import suggest
-from suite import stats
-from suite.errors import Exit, SuiteError
+from suite.core import stats
+from suite.core.errors import Exit, SuiteError
 from suite.index import rows
 from suite.ledger import FINGERPRINT, Ledger
 from suite.measured import by_condition, dataset_name

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import models
-from suite import tensor_file
-from suite.errors import Exit, SuiteError
+from suite.core import tensors as tensor_file
+from suite.core.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
     from torch import Tensor

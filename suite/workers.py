@@ -23,16 +23,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite import abandoned, checkpoint, storage
+from suite.core.errors import Exit, SuiteError
+from suite.core.redaction import error_text
+from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import limit_threads, thread_environment
 from suite.data.feed.training_set import load_training
 from suite.data.sets import load_pairs
-from suite.errors import Exit, SuiteError
 from suite.protocols import protocol
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
-from suite.redaction import error_text
 from suite.share import Share
 from suite.spec import RunSpec
-from suite.stop import StopFlag, Stopped
 from suite.tasks import task
 from suite.training.prepare import Data, prepared, training_progress
 

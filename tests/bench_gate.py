@@ -20,9 +20,9 @@ from itertools import chain
 from pathlib import Path
 
 from suite import gate, gate_measure, gate_time, gate_time_report, old_code, verb_check
+from suite.core.output import Output
 from suite.gate_measure import Setting
 from suite.gate_turns import SECONDS
-from suite.output import Output
 from suite.probes import PROBES
 
 QUIET = (gate.Verdict.SAME, gate.Verdict.INSIGNIFICANT)

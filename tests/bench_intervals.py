@@ -22,8 +22,8 @@ from scipy import stats as scipy_stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from suite import intervals, stats
-from suite.output import Output
+from suite.core import intervals, stats
+from suite.core.output import Output
 
 COUNTS = (5, 6, 8, 14, 24, 40, 50, 100)
 RESAMPLES = 1999

@@ -11,13 +11,14 @@ import time
 
 import numpy as np
 
-from suite import losses, machine, train, workers
+from suite import losses, train, workers
 from suite.cell import run_cell as real_cell
-from suite.errors import SuiteError
+from suite.core import machine
+from suite.core.errors import SuiteError
+from suite.core.stop import StopFlag, Stopped
 from suite.record import ImageScore, Provenance, Record
 from suite.records.cell import Progress
 from suite.spec import RunSpec
-from suite.stop import StopFlag, Stopped
 from suite.training import prepare
 
 CELL = "fake_cells:run_cell"

@@ -6,7 +6,8 @@ import sys
 
 import fake_cells
 
-from suite import cli, stop
+from suite import cli
+from suite.core import stop
 
 if __name__ == "__main__":
     real_how = cli._how

@@ -17,7 +17,7 @@ from processes import PATIENCE, alive, command_line, descendants, parent_of
 from small_pictures import write_splits
 
 from suite import cli
-from suite.errors import Exit
+from suite.core.errors import Exit
 from suite.ledger import Ledger
 
 TESTS = Path(__file__).resolve().parent

@@ -226,7 +226,7 @@ OF_TABLES = (
         "report",
         "tables",
         "report/",
-        edit("suite.ranking:ranks", '"higher": 1, "lower": -1', '"higher": -1, "lower": 1'),
+        edit("suite.core.ranking:ranks", '"higher": 1, "lower": -1', '"higher": -1, "lower": 1'),
     ),
     Mutation(
         "best and second swapped in LaTeX",
@@ -247,7 +247,7 @@ OF_TABLES = (
         "report",
         "comparisons",
         "report/compare",
-        lambda patch: patch.setattr(importlib.import_module("suite.stats"), "holm", list),
+        lambda patch: patch.setattr(importlib.import_module("suite.core.stats"), "holm", list),
     ),
     Mutation(
         "a record's images lost when it is read",

@@ -6,8 +6,8 @@ import pytest
 
 from suite import listing
 from suite.baselines import ABSENT, BASELINES
+from suite.core.errors import Exit, SuiteError
 from suite.cost import counted_model, subject_named
-from suite.errors import Exit, SuiteError
 from suite.printed_costs import DISAGREEMENTS, comparisons
 from suite.published import load_all
 from suite.second_count import compared, second_counts

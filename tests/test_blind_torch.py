@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from suite.core.errors import SuiteError
 from suite.core.torch_state import exact_arithmetic
 from suite.data import blind_torch
 from suite.data.blind import FILTERS, SECOND_ORDER_X4, OrderPlan, add_gaussian_noise, add_poisson_noise, blur, carry_out, draw_plan
@@ -15,7 +16,6 @@ from suite.data.degradations import DEGRADATIONS, on_device
 from suite.data.kernels import draw_kernel, sinc_kernel
 from suite.data.photos import load_photos
 from suite.data.resize import plain_taps, resample
-from suite.errors import SuiteError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SCALE = SECOND_ORDER_X4.scale

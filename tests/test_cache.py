@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from suite.core.errors import Exit, SuiteError
 from suite.data import cache
 from suite.data.degradations import degradation
 from suite.data.feed.training_set import check_disjoint, checksum, load_training
 from suite.data.sampler import PatchSampler
-from suite.errors import Exit, SuiteError
 from suite.tasks import task
 
 NAMES = ("b", "a-1", "a", "c")  # neither their order nor that of their files is the checksum's

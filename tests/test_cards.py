@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from models.lookup import UnknownName
+from suite.core.errors import Exit, SuiteError
 from suite.data import cards
 from suite.data.locate import file_pairs, locate
-from suite.errors import Exit, SuiteError
 from suite.tasks import TASKS
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -24,6 +24,7 @@ from suite import checkpoint, cost, train
 from suite.batches import SharedBatches
 from suite.cell import run_cell
 from suite.checkpoint import Checkpoints
+from suite.core.stop import StopFlag, Stopped
 from suite.data.feed.training_set import load_training
 from suite.data.photos import load_crops
 from suite.data.resize import imresize
@@ -35,7 +36,6 @@ from suite.record import Record
 from suite.records.cell import CellContext
 from suite.share import Share
 from suite.spec import RunSpec
-from suite.stop import StopFlag, Stopped
 from suite.tasks import task
 from suite.training.prepare import sampler_of
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from suite import checkpoint, tensor_file
+from suite import checkpoint
 from suite.checkpoint import ASIDE, FILE, NAME, Checkpoints, prove_writable
-from suite.errors import Exit, SuiteError
+from suite.core import tensors
+from suite.core.errors import Exit, SuiteError
 
 CELL = "0123456789abcdef"
 
@@ -47,7 +48,7 @@ def test_the_last_and_the_best_are_kept_and_come_back(tmp_path):
     state = found.latest(untold)
     assert (state["iteration"], state["fingerprint"], state["losses"]) == (1_000_000_000, CELL, [0.5, 0.25])
     assert torch.equal(state["weights"], state_of(10**9)["weights"])
-    assert tensor_file.read(found.files()[0].path)["iteration"] == 200
+    assert tensors.read(found.files()[0].path)["iteration"] == 200
 
 
 @pytest.mark.parametrize("score", [0.0, -3.25, 1e-7, 1e22, float("inf"), 28.123456789012345])
@@ -263,7 +264,7 @@ def test_thirty_killed_writers_lose_nothing_that_was_saved(tmp_path):
         state = found.latest(untold)
         assert state["iteration"] in (last, last + 1)  # one may have been written and not yet told
         assert torch.equal(state["weights"], state_of(state["iteration"])["weights"])
-        assert tensor_file.read(found.files()[0].path)["iteration"] == 1  # the best
+        assert tensors.read(found.files()[0].path)["iteration"] == 1  # the best
         last = state["iteration"]
     assert len(found.files()) <= 4  # one more than kept, where the writer died before it removed the oldest
     found.save(last + 1, state_of(last + 1))
@@ -281,9 +282,9 @@ def test_weights_are_what_a_network_is_loaded_from(tmp_path, averaged):
     torch.manual_seed(0)
     network = models.create("mambair-sr-x2-tiny")
     path = tmp_path / "weights" / f"{CELL}.pt"
-    tensor_file.save_weights(path, network.state_dict(), {"model": "mambair-sr-x2-tiny", "iteration": 3}, averaged=averaged)
+    tensors.save_weights(path, network.state_dict(), {"model": "mambair-sr-x2-tiny", "iteration": 3}, averaged=averaged)
     other = models.create("mambair-sr-x2-tiny")
-    assert load_weights(other, tensor_file.read(path)) == ("params_ema" if averaged else "params")
+    assert load_weights(other, tensors.read(path)) == ("params_ema" if averaged else "params")
     assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), other.state_dict().values(), strict=True))
     kept = torch.load(path, weights_only=True)
     assert kept["metadata"]["model"] == "mambair-sr-x2-tiny"
@@ -292,13 +293,13 @@ def test_weights_are_what_a_network_is_loaded_from(tmp_path, averaged):
 
 def test_a_changed_tensor_in_a_file_of_weights_is_found(tmp_path):
     path = tmp_path / "weights.pt"
-    tensor_file.save_weights(path, {"a": torch.arange(5.0), "b": torch.tensor(3), "c": torch.ones(2, dtype=torch.bfloat16)}, {"seed": 0})
-    assert tensor_file.read(path)["metadata"]["seed"] == 0
+    tensors.save_weights(path, {"a": torch.arange(5.0), "b": torch.tensor(3), "c": torch.ones(2, dtype=torch.bfloat16)}, {"seed": 0})
+    assert tensors.read(path)["metadata"]["seed"] == 0
     needle = torch.arange(5.0).numpy().tobytes()
     path.write_bytes(path.read_bytes().replace(needle, needle[:-1] + b"\x41"))
     assert torch.load(path, weights_only=True)["params"]["a"][-1] != 4.0  # torch itself does not see it
     with pytest.raises(SuiteError, match="its tensors are not those that were written"):
-        tensor_file.read(path)
+        tensors.read(path)
 
 
 def test_a_copy_of_the_folder_is_as_good(tmp_path):

@@ -10,10 +10,11 @@ import pytest
 from fake_cells import record, spec
 from PIL import Image
 
-from suite import arguments, cli, listing, machine
-from suite.errors import Exit
+from suite import arguments, cli, listing
+from suite.core import machine
+from suite.core.errors import Exit
+from suite.core.paths import ROOT
 from suite.ledger import Ledger
-from suite.paths import ROOT
 
 HEAVY = ("torch", "ray", "pandas", "skimage", "scipy", "numba", "numpy", "pydantic", "rich")
 TINY = "mambair-sr-x2-tiny"

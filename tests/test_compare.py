@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import synthetic_records as made
 
-from suite import cli, intervals, stats, versus
-from suite.errors import Exit
+from suite import cli, versus
+from suite.core import intervals, stats
+from suite.core.errors import Exit
 from suite.ledger import Ledger
 from suite.record import ImageScore, ProtocolUsed
 

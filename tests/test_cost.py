@@ -10,8 +10,8 @@ from torch import nn
 import models
 from models.scan.op import scan_macs
 from suite.conventions import CONVENTIONS
+from suite.core.errors import SuiteError
 from suite.cost import SCANS, Subject, cost_of, counted_model, flops_of, full_size_cost, reference_scans, subject_named, trace, trace_macs
-from suite.errors import SuiteError
 from suite.printed_costs import DISAGREEMENTS, comparisons
 from suite.repeats import Repeats, once_each
 from suite.second_count import ONE_SIDED, compared

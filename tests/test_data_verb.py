@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from suite import cli
+from suite.core.errors import Exit
 from suite.data.inspection import Remembered, facts_of
 from suite.data.leaks import Group, leaks
 from suite.data.resize import imresize
-from suite.errors import Exit
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

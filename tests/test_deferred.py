@@ -10,6 +10,7 @@ from small_pictures import write_folder
 
 from suite import checkpoint, cli
 from suite.batches import batches_of, mixed
+from suite.core.errors import Exit, SuiteError
 from suite.data import blind_torch
 from suite.data.blind import draw_plan
 from suite.data.deferred import Deferred
@@ -17,7 +18,6 @@ from suite.data.degradations import DEGRADATIONS
 from suite.data.loader import Loader
 from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images
-from suite.errors import Exit, SuiteError
 from suite.measured import heading
 from suite.runner import plan as planner
 from suite.share import Share

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from suite.core.errors import SuiteError
+from suite.core.paths import ROOT
 from suite.data import blind
 from suite.data.blind import SECOND_ORDER_X4, OrderPlan, Plan, carry_out, degrade, draw_plan
 from suite.data.degradations import DEGRADATIONS, degradation, image_rng
 from suite.data.kernels import bell_kernel, draw_kernel, sinc_kernel
 from suite.data.photos import load_photos
 from suite.data.resize import imresize
-from suite.errors import SuiteError
 from suite.metrics.fidelity import psnr
-from suite.paths import ROOT
 
 
 def photo(side=96):

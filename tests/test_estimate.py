@@ -4,7 +4,7 @@ import pytest
 from fake_cells import record, spec
 
 from suite import estimate as estimate_module
-from suite import machine
+from suite.core import machine
 from suite.estimate import EARLIER, ROUGH, SIMILAR, UNKNOWN, estimate
 from suite.ledger import Ledger
 from suite.record import Provenance

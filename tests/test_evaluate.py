@@ -12,10 +12,10 @@ from PIL import Image
 import models
 from models.official import official_names
 from suite import ensemble, evaluate, verb_evaluate
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output
 from suite.data.pairs import Pair
 from suite.data.sets import pair_sources
-from suite.errors import Exit, SuiteError
-from suite.output import Output
 from suite.protocols import protocol
 from suite.tasks import TASKS, task
 
@@ -296,7 +296,7 @@ def test_options_that_make_no_sense_are_refused(folder, words, message, code):
 
 
 def test_a_gpu_that_is_not_there_is_said(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("suite.machine.gpus", list)
+    monkeypatch.setattr("suite.core.machine.gpus", list)
     with pytest.raises(SuiteError, match="no GPU") as caught:
         document("mambair-sr-x2-tiny", "--task", "sr-x2", "--data", folder, "--weights", tiny_weights(tmp_path), "--device", "cuda")
     assert caught.value.exit is Exit.NOT_READY

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite import arguments, cli, export, export_text, published
-from suite.errors import Exit
+from suite.core.errors import Exit
 from suite.ledger import Ledger
 from suite.tables import build
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from suite import batches, cell, cli
-from suite.errors import Exit
+from suite.core.errors import Exit
 from suite.ledger import Ledger
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]

@@ -7,7 +7,7 @@ import pytest
 from mutations import MUTATIONS
 
 from suite import cli, cost, gate, gate_measure, gate_report, grids, probes
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 from suite.gate import Baseline, Entry, Verdict, Watched, compare, exit_of, settle
 from suite.probes import PROBES, Number, Part
 from suite.probes.nudge import nudged

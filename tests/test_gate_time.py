@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from suite import cli, gate_cases, gate_time, gate_time_report, gate_turns, old_code
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 from suite.gate import Verdict
 from suite.gate_time import Timed, Timing
 from suite.gate_turns import FEWEST_TURNS, Turn, Turns

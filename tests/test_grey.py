@@ -15,12 +15,12 @@ from PIL import Image
 
 from suite import cli
 from suite.cell import run_cell
+from suite.core.errors import Exit, SuiteError
 from suite.data.colour import in_grey, luma, quantise
 from suite.data.feed.training_set import check_disjoint, load_training, pair_images
 from suite.data.images import three_channels
 from suite.data.resize import imresize
 from suite.data.sets import load_pairs
-from suite.errors import Exit, SuiteError
 from suite.evaluate import load_network
 from suite.ledger import weights_file
 from suite.metrics.fidelity import psnr, score

@@ -4,8 +4,8 @@ import pytest
 
 import models
 from suite.budgets import BUDGETS, default_budget
+from suite.core.errors import Exit, SuiteError
 from suite.data.degradations import DEGRADATIONS
-from suite.errors import Exit, SuiteError
 from suite.grids import GRIDS, PAIRINGS, is_published
 from suite.protocols import PROTOCOLS
 from suite.runner.plan import cells

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from suite.core.errors import Exit, SuiteError
 from suite.data.images import IMAGE_SUFFIXES, describe, read_image, read_stored
-from suite.errors import Exit, SuiteError
 
 RGB = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
 

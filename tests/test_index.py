@@ -12,7 +12,7 @@ import scan_records
 import synthetic_records as made
 
 from suite import cli, index, listing
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 from suite.frame import frame
 from suite.ledger import LISTED, Ledger
 from suite.record import dump

@@ -18,7 +18,7 @@ import killing
 import pytest
 from processes import PATIENCE, alive, command_line, descendants, listening_elsewhere, ray_folders, wait_for
 
-from suite.errors import Exit
+from suite.core.errors import Exit
 
 TESTS = Path(__file__).resolve().parent
 pytestmark = pytest.mark.slow

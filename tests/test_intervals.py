@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite import intervals
+from suite.core import intervals
 
 RUNS = 12_000
 ERROR = 3 * (0.93 * 0.07 / RUNS) ** 0.5  # of a share, by chance

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from suite import metrics
+from suite.core.errors import SuiteError
 from suite.data.colour import luma
 from suite.data.images import read_image
-from suite.errors import SuiteError
 from suite.metrics import iqa
 from suite.metrics.fidelity import psnr, ssim
 from suite.protocols import METRICS

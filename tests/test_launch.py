@@ -18,14 +18,14 @@ from processes import alive, command_line, descendants, ray_folders
 from suite import attempt as attempt_module
 from suite import cluster, launch
 from suite.attempt import attempt
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import LOCK, take_lock
-from suite.errors import Exit, SuiteError
+from suite.core.paths import ROOT
+from suite.core.stop import Stop
 from suite.execute import How, execute
 from suite.ledger import Ledger
-from suite.paths import ROOT
 from suite.record import Record
 from suite.records.cell import CellContext, Progress
-from suite.stop import Stop
 
 TESTS = Path(__file__).resolve().parent
 TINY = "mambair-sr-x2-tiny"

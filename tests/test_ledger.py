@@ -11,7 +11,7 @@ import pytest
 from fake_cells import record, spec
 
 from suite import ledger as ledger_module
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 from suite.ledger import Ledger
 
 SPEC = spec("some-model")

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from suite import machine
+from suite.core import machine
 
 
 def test_the_machine_is_described_without_its_user_or_its_name():

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from suite.core.errors import SuiteError
+from suite.core.parallel import over
 from suite.data.colour import grey, luma, quantise
 from suite.data.images import read_image
 from suite.data.resize import imresize, mod_crop
-from suite.errors import SuiteError
 from suite.metrics.fidelity import as_compared, psnr, score, ssim, ssim_volume
-from suite.parallel import over
 from suite.protocols import PROTOCOLS, PSNR_CAP, protocol
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from suite import cli
+from suite.core.errors import Exit, SuiteError
 from suite.data import mixed
 from suite.data.feed.training_set import load_training
 from suite.data.locate import file_pairs
 from suite.data.mixed import both_sides
 from suite.data.resize import imresize
 from suite.data.sets import load_images, pair_sources
-from suite.errors import Exit, SuiteError
 from suite.protocols import protocol
 from suite.tasks import task
 

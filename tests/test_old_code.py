@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from suite import old_code
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 
 BASELINE = Path("results/baseline.json")
 SCAN = "models/scan"

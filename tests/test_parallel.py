@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from suite import parallel
-from suite.errors import SuiteError
-from suite.parallel import over, shown
+from suite.core import parallel
+from suite.core.errors import SuiteError
+from suite.core.parallel import over, shown
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7, None])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from suite import metrics
+from suite.core.errors import SuiteError
 from suite.data.images import read_image
-from suite.errors import SuiteError
 from suite.metrics import perceptual
 from suite.metrics.perceptual import BACKBONES, distance, reason
 from suite.protocols import METRICS, protocol

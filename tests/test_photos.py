@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from suite import cli
+from suite.core.errors import Exit, SuiteError
+from suite.core.paths import project_folder
 from suite.data.cards import card
 from suite.data.images import encode_png, list_images, read_image
 from suite.data.photos import load_photos, photos_folder
 from suite.data.splits import SPLITS
-from suite.errors import Exit, SuiteError
-from suite.paths import project_folder
 
 PHOTOS = {photo.name: photo for photo in card("photos").image}
 

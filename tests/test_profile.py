@@ -14,9 +14,9 @@ import models
 from models.lookup import UnknownName
 from suite import attention_cost, claim_v4, cli, profile_cell, profile_grid, report
 from suite.attempt import failed_record
-from suite.child import ChildDied
+from suite.core.errors import Exit, SuiteError
+from suite.core.process import ChildDied
 from suite.cost import counted_model, flops_of
-from suite.errors import Exit, SuiteError
 from suite.exclusive import machine_alone
 from suite.profile_grid import Reached, Timing, predicted, stop_reason
 from suite.profile_record import Latency, ProfileRecord

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from suite.errors import SuiteError
+from suite.core.errors import SuiteError
 from suite.protocols import METRICS, PROTOCOLS, PSNR_CAP, protocol
 
 NAMES = {

@@ -6,7 +6,7 @@ import sys
 import pytest
 from killing import INLINE, RAY, SHARED, Setting, Toll, assert_as_undisturbed, finish, killed, small_sets
 
-from suite.machine import cores
+from suite.core.machine import cores
 
 SEED = 20261128
 pytestmark = [

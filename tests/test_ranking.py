@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.ranking import ranks
+from suite.core.ranking import ranks
 
 VALUES = st.lists(st.none() | st.integers(-5, 5).map(float), max_size=12)  # few distinct values: ties are common
 DIRECTION = st.sampled_from(["higher", "lower"])

@@ -9,12 +9,13 @@ from torch import nn
 from models.base import count_parameters
 from models.discriminator import Discriminator
 from models.layers import depth_draws
-from suite import losses, tensor_file, train
+from suite import losses, train
 from suite.cell import run_cell
+from suite.core import tensors
+from suite.core.errors import SuiteError
 from suite.data.degradations import degradation
 from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images
-from suite.errors import SuiteError
 from suite.networks import network_of
 from suite.rates import discriminator_rate, rate, stage
 from suite.recipes import RECIPES, accounts, recipe
@@ -196,7 +197,7 @@ def test_a_progressive_recipe_goes_through_all_its_stages(folders, tmp_path):
     record = finish(of, context(tmp_path))
     assert [point.iteration for point in record.history] == [1, 2, 3, 4, 5, 6]
     kept = torch.load(tmp_path / "weights" / f"{of.fingerprint}.pt", weights_only=True)
-    digest = tensor_file.tensors_sha256(kept["params"])
+    digest = tensors.tensors_sha256(kept["params"])
     assert kept["metadata"] == {"model": of.model, "fingerprint": of.fingerprint, "iteration": 6, "recipe": "", "tensors_sha256": digest}
 
 
@@ -275,6 +276,6 @@ def test_a_damaged_start_is_told(folders, tmp_path):
     of = spec(folders, start="1" * 16)
     with pytest.raises(SuiteError, match="is damaged, or not a checkpoint"):
         finish(of, context(tmp_path, weights=path.parent))
-    tensor_file.write(path, {"params": {"x": torch.zeros(1)}})
+    tensors.write(path, {"params": {"x": torch.zeros(1)}})
     with pytest.raises(SuiteError, match="does not fit the network that is to begin with it"):
         finish(of, context(tmp_path, weights=path.parent))

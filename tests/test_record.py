@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 from suite.record import SCHEMA, HistoryPoint, ImageScore, Record, dump
 from suite.records import load as load_module
 from suite.records.load import load

@@ -9,7 +9,7 @@ from fake_cells import spec as small
 
 from models import recompute
 from suite import losses, rehearsal, train
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 from suite.share import Share
 
 pytestmark = pytest.mark.usefixtures("one_thread")

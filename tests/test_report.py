@@ -12,9 +12,9 @@ import synthetic_records as made
 from page_reader import read, row_of, statuses
 
 from suite import published, report
+from suite.core.text import duration, moment, signed
 from suite.record import ImageScore
 from suite.tables import build
-from suite.text import duration, moment, signed
 
 ROOT = Path(__file__).resolve().parents[1]
 SCENES = {
@@ -172,7 +172,7 @@ def test_an_interval_over_few_images_says_what_it_covers_and_five_are_too_few(im
 
 
 def test_seeds_give_an_interval_of_the_mean_and_of_the_difference():
-    from suite import stats
+    from suite.core import stats
 
     records = made.quick_grid(3)
     root = read(records)

@@ -12,9 +12,9 @@ from PIL import Image
 
 import models
 from suite import restoring, verb_restore
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output
 from suite.data.resize import imresize
-from suite.errors import Exit, SuiteError
-from suite.output import Output
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

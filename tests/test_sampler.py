@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from suite.core.errors import SuiteError
 from suite.data.degradations import DEGRADATIONS
 from suite.data.resize import imresize, mod_crop
 from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images
-from suite.errors import SuiteError
 
 X4, BLIND = (DEGRADATIONS[name] for name in ("bicubic-x4", "blind-x4"))
 

@@ -12,10 +12,11 @@ import torch
 from page_reader import Reader
 
 from models.scan import numba, reference
-from suite import ceilings, cli, machine, report, scan_ahead, scan_cell, scan_check, scan_grid, scan_page, scan_view
-from suite.errors import Exit, SuiteError
+from suite import ceilings, cli, report, scan_ahead, scan_cell, scan_check, scan_grid, scan_page, scan_view
+from suite.core import machine
+from suite.core.errors import Exit, SuiteError
+from suite.core.paths import ROOT
 from suite.ledger import Ledger
-from suite.paths import ROOT
 from suite.record import dump
 from suite.records.load import load
 from suite.scan_check import CASES, Check, relative_error, tolerance, verified_cases

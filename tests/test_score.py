@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from suite import verb_score
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output
 from suite.metrics.fidelity import score
 from suite.name_pairs import pair
-from suite.output import Output
 from suite.protocols import PROTOCOLS, protocol
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")

@@ -19,15 +19,16 @@ import synthetic_records as made
 import torch
 from PIL import Image
 
-from suite import checkpoint, cli, cluster, csv_text, report
+from suite import checkpoint, cli, cluster, report
+from suite.core import csv_text
+from suite.core.errors import SuiteError
 from suite.core.files import replacing
+from suite.core.paths import ROOT
 from suite.data.cards import Layout
 from suite.data.locate import file_pairs
 from suite.data.mat73 import array, cells
 from suite.data.sets import resolve_folder
-from suite.errors import SuiteError
 from suite.ledger import Ledger
-from suite.paths import ROOT
 from suite.record import dump
 from suite.records.load import load
 from suite.restoring import Restoration, planned, restore_file

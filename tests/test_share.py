@@ -3,7 +3,7 @@
 import pytest
 from fake_cells import spec
 
-from suite.errors import SuiteError
+from suite.core.errors import SuiteError
 from suite.runner.crew import Crew
 from suite.share import Share, check_share, sentence
 

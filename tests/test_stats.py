@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from suite import intervals, stats
+from suite.core import intervals, stats
 
 values = st.lists(st.floats(-50, 50, allow_nan=False), min_size=2, max_size=12)
 

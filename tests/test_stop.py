@@ -9,14 +9,15 @@ import fake_cells
 import pytest
 from fake_cells import spec
 
-from suite import launch, stop
+from suite import launch
 from suite.attempt import attempt
-from suite.errors import Exit, SuiteError
+from suite.core import stop
+from suite.core.errors import Exit, SuiteError
+from suite.core.stop import EXITS, Stop, StopFlag
 from suite.execute import How, execute
 from suite.ledger import Ledger
 from suite.record import Record
 from suite.records.cell import CellContext, Progress
-from suite.stop import EXITS, Stop, StopFlag
 
 TINY = "mambair-sr-x2-tiny"
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from suite import checkpoint, storage
-from suite.errors import SuiteError
+from suite.core.errors import SuiteError
 
 CELL, OTHER = "0123456789abcdef", "fedcba9876543210"
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite import ensemble, tiling
+from suite.core.errors import Exit, SuiteError
 from suite.data.colour import quantise
-from suite.errors import Exit, SuiteError
 
 SIDES = st.integers(1, 150)
 

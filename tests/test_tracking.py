@@ -12,9 +12,9 @@ import pytest
 from fake_cells import spec
 
 from suite import tracking
-from suite.errors import Exit, SuiteError
-from suite.paths import ROOT
-from suite.stop import Stopped
+from suite.core.errors import Exit, SuiteError
+from suite.core.paths import ROOT
+from suite.core.stop import Stopped
 from suite.tracking import Tracker, _Lines, chosen, tracker
 
 SPEC = spec("mambair-sr-x2-tiny")

@@ -9,12 +9,12 @@ from small_pictures import write_splits
 
 from suite import checkpoint
 from suite.cell import run_cell
+from suite.core.errors import SuiteError
 from suite.data import sets
 from suite.data.degradations import degradation
 from suite.data.photos import load_photos
 from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images, load_pairs
-from suite.errors import SuiteError
 from suite.protocols import protocol
 from suite.record import Record, dump
 from suite.records.cell import CellContext, Progress

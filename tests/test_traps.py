@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from suite import cli
+from suite.core.errors import Exit
 from suite.data import mixed
 from suite.data.cards import card, cards
 from suite.data.images import three_channels
 from suite.data.resize import imresize
 from suite.data.traps import card_of, faulty_copy, grey_or_colour
-from suite.errors import Exit
 from suite.protocols import protocol
 
 

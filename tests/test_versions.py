@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from suite import versions
-from suite.paths import ROOT
+from suite.core.paths import ROOT
 
 SUITE, MODELS = ROOT / "suite", ROOT / "models"
 # By version: which files, and the digest of their code without comments, docstrings and imports, as it was when the version was raised.

@@ -11,9 +11,10 @@ from test_golden import CASES, GOLDEN, recipe_weights
 
 import models
 from models.official import from_official, official_names
-from suite import checkpoint, cli, tensor_file, weights
+from suite import checkpoint, cli, weights
+from suite.core import tensors
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
-from suite.errors import Exit, SuiteError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = "mambair-sr-x2-tiny"
@@ -84,7 +85,7 @@ def test_what_is_written_says_what_it_is(tmp_path, export):
     assert "tensors under the authors' names; params left aside" in err
     assert (found["key"], found["loaded"]["names"], found["tensors"]) == ("params_ema", "authors", len(theirs()))
     assert found["sha256"] == sha256_of(out)
-    assert tensor_file.read(out)["metadata"] == {"format": "pt", "model": TINY, "format_version": "1", "key": "params_ema"}
+    assert tensors.read(out)["metadata"] == {"format": "pt", "model": TINY, "format_version": "1", "key": "params_ema"}
     assert [path.name for path in out.parent.iterdir()] == ["x.safetensors"]
 
 
@@ -172,7 +173,7 @@ def test_weights_of_another_network_say_what_they_fit(tmp_path, make):
 
 def test_weights_that_fit_nothing_say_so_and_what_they_claim(tmp_path, monkeypatch):
     monkeypatch.setattr("models.MODELS", {TINY: models.MODELS[TINY]})
-    tensor_file.write(tmp_path / "x.pt", {"params": {"a.weight": torch.zeros(3)}, "metadata": {"model": "mine"}})
+    tensors.write(tmp_path / "x.pt", {"params": {"a.weight": torch.zeros(3)}, "metadata": {"model": "mine"}})
     with pytest.raises(SuiteError, match=r"1 unexpected: a.weight\. The file says that it is of mine\. It fits no network"):
         weights.load(models.create(TINY), weights.read(tmp_path / "x.pt"), TINY)
 
@@ -196,7 +197,7 @@ def test_a_file_without_weights_says_what_it_has(tmp_path, held, message):
 
 
 def test_a_damaged_safetensors_file_is_refused(tmp_path):
-    tensor_file.write_safetensors(tmp_path / "x.safetensors", ours(), {})
+    tensors.write_safetensors(tmp_path / "x.safetensors", ours(), {})
     whole = (tmp_path / "x.safetensors").read_bytes()
     assert same(dict(weights.read(tmp_path / "x.safetensors").state), ours())
     for content in (whole[:-10], b"", whole[:50], b"PK\x03\x04" + whole):

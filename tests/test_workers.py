@@ -17,14 +17,14 @@ from processes import PATIENCE, command_line, descendants, listening_elsewhere, 
 from small_pictures import write_splits
 
 from suite import checkpoint, launch, losses, storage, train, workers
+from suite.core.errors import Exit
+from suite.core.machine import cores
+from suite.core.stop import Stop, StopFlag
 from suite.data.feed.training_set import load_training
-from suite.errors import Exit
-from suite.machine import cores
 from suite.record import Record
 from suite.records.cell import CellContext
 from suite.share import Share
 from suite.spec import RunSpec
-from suite.stop import Stop, StopFlag
 from suite.tasks import task
 from suite.training.prepare import prepared
 

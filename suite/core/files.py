@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 
 LOCK = ".lock"  # the file's name
 _LOCKED: weakref.WeakSet[IO[str]] = weakref.WeakSet()  # files that this process holds locked

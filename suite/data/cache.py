@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import note
 from suite.data.digest import feed, pixel_key
 from suite.data.images import Pixels
-from suite.errors import Exit, SuiteError
-from suite.output import note
 
 VERSION = 1  # raise it when the layout of an entry changes
 IN_MEMORY = 512 * 2**20  # bytes decoded: a set up to this size is held in memory instead
@@ -193,7 +193,7 @@ def _make(entry: Entry, read: Callable[[int], Pixels]) -> None:
 
 def _write_pixels(path: Path, entry: Entry, read: Callable[[int], Pixels]) -> dict[str, object]:
     """Writes the images, and returns the index. They are written by name, as the set's checksum takes them."""
-    from suite.parallel import over, shown
+    from suite.core.parallel import over, shown
 
     def one(number: int) -> tuple[int, Pixels, str]:
         image = np.ascontiguousarray(read(number))

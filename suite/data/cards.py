@@ -19,9 +19,9 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.lookup import UnknownName, suggest
+from suite.core.errors import Exit, SuiteError
+from suite.core.paths import project_folder
 from suite.data.splits import Split
-from suite.errors import Exit, SuiteError
-from suite.paths import project_folder
 
 Kind = Literal["sr", "denoise", "jpeg", "derain", "real-sr", "real-denoise"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.lookup import UnknownName
+from suite.core.errors import Exit, SuiteError
 from suite.data.cards import KINDS, Card, Layout, card, shared_layouts
 from suite.data.inspection import Facts, Remembered
 from suite.data.leaks import Group
 from suite.data.locate import FilePair, Located, files_of, locate, pairing_of, targets_of
 from suite.data.pairing import shortened
 from suite.data.traps import card_of, faulty_copy, grey_or_colour, of_rules
-from suite.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
     from suite.data.splits import Split
@@ -189,7 +189,7 @@ def _count(report: Report, chosen: Card, count: int, folder: Path | None) -> Non
 
 def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Remembered, quick: bool) -> None:
     """Decodes the files of one layout and compares both sides."""
-    from suite.parallel import shown
+    from suite.core.parallel import shown
 
     if any(path.suffix.lower() == ".mat" for pair in pairs[:1] for path in (pair.lq,) if path is not None):
         _mats(report, [pair.lq for pair in pairs])
@@ -283,7 +283,7 @@ def _versions(report: Report, chosen: Card, sides: dict[str, dict[Path, Facts]])
 
 def _shrunk(report: Report, one: Located, pairs: Sequence[FilePair], known: Remembered) -> None:
     """Says by which rule the low-quality images were made, and whether targets were cut for one scale."""
-    from suite.parallel import shown
+    from suite.core.parallel import shown
 
     title = f"x{one.scale} images of {report.name} compared"
     found = list(zip(pairs, shown(known.shrunk(pairs, one.scale), len(pairs), title), strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from suite.errors import SuiteError
+from suite.core.errors import SuiteError
 from suite.protocols import Protocol
 
 Plane = npt.NDArray[np.float64]

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from models.lookup import suggest
+from suite.core.errors import SuiteError
 from suite.data import blind, jpeg, noise, rain
 from suite.data.images import Pixels
 from suite.data.resize import imresize
-from suite.errors import SuiteError
 
 if TYPE_CHECKING:
     from torch import Tensor

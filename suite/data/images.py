@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from suite.core.errors import Exit, SuiteError
 from suite.data import mat73
 from suite.data.images import Pixels
-from suite.errors import Exit, SuiteError
 
 BLOCK_AXES = 5
 

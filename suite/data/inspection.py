@@ -18,10 +18,10 @@ from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
+from suite.core.errors import SuiteError
 from suite.data.images import Pixels, describe, equal_channels, read_image, read_stored, three_channels
 from suite.data.locate import FilePair
 from suite.data.resize import Between, Border, imresize, mod_crop
-from suite.errors import SuiteError
 
 CACHE_VERSION = 3
 THUMB = 16  # pixels a side of the small grey image by which near-identical images are found
@@ -156,7 +156,7 @@ class Remembered:
 
     def facts(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Facts]]:
         """Facts of every file, in order; those that are not known are found on all cores."""
-        from suite.parallel import over
+        from suite.core.parallel import over
 
         keys = {path: (str(path.absolute()), _stamp(path)) for path in paths}
         fresh = [path for path in keys if self._files.recall(*keys[path]) is None]
@@ -170,7 +170,7 @@ class Remembered:
 
     def shrunk(self, pairs: Sequence[FilePair], scale: int) -> Iterator[Shrunk]:
         """The rule of every pair, in order; the rule that made the first of them is tried first on the others."""
-        from suite.parallel import over
+        from suite.core.parallel import over
 
         keys = [(f"{pair.lq.absolute()}\0{scale}", _stamp(pair.hq, pair.lq)) for pair in pairs]
         fresh = [pair for pair, key in zip(pairs, keys, strict=True) if self._pairs.recall(*key) is None]

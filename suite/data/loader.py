@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from suite.core.errors import Exit, SuiteError
 from suite.data.deferred import Deferred
 from suite.data.sampler import PatchSampler
-from suite.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
     import h5py

@@ -20,10 +20,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import note
 from suite.data.images import describe
 from suite.data.pairing import Pairing, shortened
-from suite.errors import Exit, SuiteError
-from suite.output import note
 
 Side = Literal["high", "low"]
 Core = tuple[str, ...]

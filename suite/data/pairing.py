@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 
 # How files of the image {} are called, {s} being the scale: MambaIR, BasicSR and DIV2K, RCAN, SelfExSR.
 HQ_NAMES = ("{}", "{}_HR", "{}_HR_x{s}", "{}_SRF_{s}_HR")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from suite.core.errors import Exit, SuiteError
 from suite.data.colour import grey, in_grey, luma
 from suite.data.degradations import degradation
 from suite.data.images import Pixels, alike, read_image, read_stored, three_channels
 from suite.data.resize import imresize, mod_crop
-from suite.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
     from suite.protocols import Protocol

@@ -11,9 +11,9 @@ import importlib.util
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from suite.core.errors import Exit, SuiteError
 from suite.data.images import Pixels, read_image
 from suite.data.splits import Split
-from suite.errors import Exit, SuiteError
 
 NAME, CROPS = "photos", "photo-crops"
 CROP = 96  # pixels

@@ -18,11 +18,11 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from suite.core.errors import Exit, SuiteError
 from suite.data.deferred import Deferred, Job
 from suite.data.degradations import Degradation, image_rng, on_device
 from suite.data.images import Pixels
 from suite.data.resize import mod_crop
-from suite.errors import Exit, SuiteError
 
 T = TypeVar("T")
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # low quality, high quality: (size, C, side, side), 0..1

@@ -15,6 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from models.lookup import UnknownName, suggest
+from suite.core.errors import Exit, SuiteError
+from suite.core.paths import data_folder
 from suite.data import mixed
 from suite.data.colour import in_grey
 from suite.data.digest import COMMON_MULTIPLE as COMMON_MULTIPLE  # what images are recognised by
@@ -23,8 +25,6 @@ from suite.data.pairing import only_pairs, pair_up
 from suite.data.pairs import Pair, PairSource
 from suite.data.photos import CROPS, NAME, load_crops, load_photos
 from suite.data.splits import SPLITS, Split
-from suite.errors import Exit, SuiteError
-from suite.paths import data_folder
 
 if TYPE_CHECKING:
     from suite.protocols import Protocol

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
+from suite.core.errors import Exit, SuiteError
+from suite.core.machine import cores
 from suite.data.deferred import Deferred
 from suite.data.degradations import degradation
 from suite.data.feed.training_set import load_training
 from suite.data.loader import Loader, Patches
 from suite.data.sampler import PatchSampler
-from suite.errors import Exit, SuiteError
-from suite.machine import cores
 from suite.tasks import Task
 
 if TYPE_CHECKING:

@@ -31,9 +31,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from suite.core.errors import SuiteError
 from suite.data.colour import TOO_BRIGHT, Plane, clamped, in_grey, luma, quantise
 from suite.data.images import three_channels
-from suite.errors import SuiteError
 from suite.protocols import PSNR_CAP, Protocol
 
 PEAK = 255.0

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.lookup import lookup
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import note
 from suite.metrics.fidelity import unit_planes
-from suite.output import note
 from suite.protocols import METRICS
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ import numpy as np
 
 from models.cache import cache_folder
 from models.lookup import lookup
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
-from suite.errors import Exit, SuiteError
 from suite.metrics.fidelity import unit_planes
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from suite import tensor_file
+from suite.core import tensors
 from suite.probes.networks import enlarged
 from suite.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part
 
@@ -62,7 +62,7 @@ def _uneven() -> Iterator[Number]:
     spec = spec_of("mambair-sr-x2", "sr-x2", 1, batch=4, depth_divisor=3, weight_decay=0.1, ema_decay=0.9)
     with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
         start = Path(folder) / "start.pt"
-        tensor_file.save_weights(start, enlarged(_first_network(spec)).state_dict(), {"model": spec.model})
+        tensors.save_weights(start, enlarged(_first_network(spec)).state_dict(), {"model": spec.model})
         spec = spec.model_copy(update={"start": str(start)})
         record = _run(spec, Path(folder), micro_batch=3)
         yield from _told("cells/uneven passes", record, Path(folder))
@@ -80,8 +80,8 @@ def _interrupted() -> Iterator[Number]:
 def _run(spec: RunSpec, folder: Path, *, micro_batch: int = 0, stop_at: int | None = None) -> Record | None:
     """Run the cell in `folder`; None where it stopped as it was asked to."""
     from suite.cell import run_cell
+    from suite.core.stop import StopFlag, Stopped
     from suite.records.cell import CellContext, Progress
-    from suite.stop import StopFlag, Stopped
 
     context = CellContext(folder / "work", threads=1, launcher="inline", backend_reason="a probe", micro_batch=micro_batch)
     flag = StopFlag.of(context.work)
@@ -123,7 +123,7 @@ def _told(key: str, record: Record | None, folder: Path) -> Iterator[Number]:
     for saved in kept.files():
         yield Number(f"{key}/score of checkpoint {saved.iteration}", "quality", saved.score, rests_on)
     state = kept.latest(lambda _text: None)
-    measured = tensor_file.read(weights_file(folder / "weights", spec.fingerprint))
+    measured = tensors.read(weights_file(folder / "weights", spec.fingerprint))
     yield Number(f"{key}/weights moved", "loss", _moved(spec, state["network"]))
     yield Number(f"{key}/measured weights moved", "loss", _moved(spec, measured.get("params_ema") or measured["params"]))
     yield Number(f"{key}/measured weights", "digest", ", ".join(sorted(measured)))
@@ -181,7 +181,7 @@ def train_share(rank: int, meeting: str) -> Training:
 
 def _two_workers() -> Iterator[Number]:
     """Average the gradients of two processes, of which this is one."""
-    from suite.child import ask, environment_for
+    from suite.core.process import ask, environment_for
 
     with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
         meeting, failed = str(Path(folder) / "meeting"), []

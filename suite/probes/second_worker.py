@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suite.child import Say, serve
+from suite.core.process import Say, serve
 
 
 def answer(asked: dict[str, str], say: Say) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from suite import machine
+from suite.core import machine
 from suite.record import Provenance
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pydantic
 
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 from suite.record import SCHEMA, Attempt, Record
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # n: from schema n to n + 1

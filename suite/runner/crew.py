@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from suite.errors import SuiteError
+from suite.core.errors import SuiteError
 from suite.share import check_share
 from suite.spec import RunSpec
 

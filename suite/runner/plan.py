@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 from models.lookup import UnknownName, suggest
 from suite.budgets import budget as budget_row
+from suite.core.errors import Exit, SuiteError
 from suite.data.degradations import DEGRADATIONS, on_device
 from suite.data.sets import canonical
-from suite.errors import Exit, SuiteError
 from suite.grids import GRIDS, SCANS, Grid, Pairing, selects
 from suite.protocols import protocol
 from suite.recipes import DEFAULT, RECIPES, Recipe, accounts

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from suite.core.errors import SuiteError
 from suite.data import cache, digest
 from suite.data.pairs import Pair, planes_as_stored, read_for
 from suite.data.sets import NamedImage, pair_sources
-from suite.errors import SuiteError
 
 if TYPE_CHECKING:
     from suite.tasks import Task

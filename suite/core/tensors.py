@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
-from suite.errors import Exit, SuiteError
 
 if TYPE_CHECKING:
     from torch import Tensor

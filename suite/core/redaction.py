@@ -12,8 +12,8 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from suite.errors import SuiteError
-from suite.paths import ROOT
+from suite.core.errors import SuiteError
+from suite.core.paths import ROOT
 
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|KEY|CREDENTIAL|AUTH|COOKIE", re.IGNORECASE)  # of a variable of the environment
 SHORTEST = 4  # characters of a secret: 1, true and the like are none

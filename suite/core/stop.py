@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, MappingProxyType
 
-from suite.errors import Exit
+from suite.core.errors import Exit
 
 EXITS: Mapping[int, Exit] = MappingProxyType(  # the signals that stop a run, and its exit codes
     {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED, signal.SIGUSR1: Exit.PREEMPTED}

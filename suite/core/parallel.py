@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TextIO, TypeVar
 
-from suite.machine import cores
+from suite.core.machine import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -118,7 +118,7 @@ def _lines(results: Iterable[Result], total: int, what: str, stream: TextIO) -> 
     for done, result in enumerate(results, start=1):
         now = time.monotonic()
         if now - said >= PLAIN_SECONDS and done < total:
-            from suite.text import clock  # not needed for what is done sooner
+            from suite.core.text import clock  # not needed for what is done sooner
 
             left = (now - started) / done * (total - done)
             stream.write(f"{done}/{total} {what}, {clock(left)} left\n")

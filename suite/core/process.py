@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from suite.core.paths import ROOT
 from suite.core.torch_state import thread_environment
-from suite.paths import ROOT
 
 LAST_WORDS = 2000  # characters of a process that died
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from suite.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.errors import SuiteError
+from suite.core.errors import SuiteError
 
 if TYPE_CHECKING:
-    from suite.output import Output
+    from suite.core.output import Output
 
 FORMULA = ("=", "+", "-", "@")  # with which a spreadsheet takes a text for a formula
 TO_OUTPUT = "-"  # the file's name that means standard output

@@ -2,7 +2,7 @@
 
 They answer different questions. Over seeds: would another training run give the same? Over images: would other images of this kind? With
 one seed only the second can be answered, and it says nothing about training noise. How intervals over images are made, and what those over
-few of them cover, is in suite/intervals.py.
+few of them cover, is in suite/core/intervals.py.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from suite import intervals
-from suite.intervals import FEWEST_IMAGES, LEVEL
+from suite.core import intervals
+from suite.core.intervals import FEWEST_IMAGES, LEVEL
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from suite.paths import ROOT
+from suite.core.paths import ROOT
 
 # What computes or decodes; the rest (rich, jinja2, ...) cannot move a number.
 PACKAGES = (
