@@ -7,7 +7,7 @@ from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def project_folder(name: str) -> Path:
