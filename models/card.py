@@ -13,7 +13,7 @@ class ModelCard:
 
     name: str
     config: Config
-    task: str  # the task of its paper row, a name of suite.tasks
+    task: str  # the task of its paper row, a name of suite.study.tasks
     paper: str  # arXiv identifier, section or table
     params: int | None = None  # of the released network; None where nothing is published
     parent: str | None = None  # of an ablation

@@ -35,9 +35,9 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     from models.base import count_parameters
     from suite import cost, evaluate, metrics
     from suite.networks import restorer_of
-    from suite.protocols import protocol
     from suite.receptive_field import receptive_field
-    from suite.tasks import task as task_row
+    from suite.study.protocols import protocol
+    from suite.study.tasks import task as task_row
 
     started = now()
     task, rule = task_row(spec.task), protocol(spec.protocol)

@@ -198,9 +198,9 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
     if _times_scans(options):
         return _scan_cells(options)
     from models.scan.backends import resolve_backend
-    from suite import budgets
     from suite.core import machine
     from suite.runner import plan
+    from suite.study import budgets
 
     changes = dict(options.set)
     if "device" in changes:

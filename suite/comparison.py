@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suite.measured import condition, dataset_name
-from suite.protocols import METRICS, Metric
 from suite.record import Crop, Record
 from suite.spec import RunSpec
+from suite.study.protocols import METRICS, Metric
 from suite.tables import Table
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"

@@ -206,7 +206,7 @@ def subject_named(model: str) -> Subject:
     """The network `model` of the catalogue or of the baselines; to make it does not move torch's seed."""
     import torch
 
-    from suite import baselines
+    from suite.study import baselines
 
     row = baselines.BASELINES.get(model)
     if row is None:

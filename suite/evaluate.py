@@ -24,9 +24,9 @@ from suite.data.pairs import Pair, PairSource
 from suite.data.resize import imresize
 from suite.metrics.fidelity import score
 from suite.networks import Restorer, as_float, restorer_of
-from suite.protocols import Protocol
 from suite.record import Crop, ImageScore
-from suite.tasks import Task
+from suite.study.protocols import Protocol
+from suite.study.tasks import Task
 from suite.tiling import Memory, Tile
 from suite.weights import Used
 

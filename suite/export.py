@@ -13,13 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
-from suite import published
 from suite.core.csv_text import text_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 from suite.export_text import latex, markdown
 from suite.measured import Cell, Measured, latest
 from suite.record import Attempt, Record
+from suite.study import published
 from suite.tables import Column, Row, Table, build
 
 SCHEMA = 1  # of the JSON document; raised when a field changes its meaning

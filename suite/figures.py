@@ -16,8 +16,8 @@ from suite.axes import Tick, log_ticks, ticks, widened
 from suite.charts import Axis, Figure, Point, Series, dots, legend
 from suite.core.text import signed
 from suite.measured import by_condition, heading
-from suite.protocols import METRICS
 from suite.record import Record
+from suite.study.protocols import METRICS
 from suite.tables import Column, Row, Table
 
 HOLLOW = ("circle", "square", "triangle", "cross")  # published data sets, in column order

@@ -2,7 +2,7 @@
 
 The index is a copy and never trusted over the files. A row counts only while the record's file has the size and the times of change that
 it was read with; other files are read, rows of files that are gone are dropped, and the index is written anew. It holds the version of
-what its rows say (suite.versions), and another version makes it again. It appears whole, by a rename: of two processes that write one,
+what its rows say (suite.study.versions), and another version makes it again. It appears whole, by a rename: of two processes that write one,
 either's is right, and what a killed one left half written is never looked at. Where it cannot be written, everything is said as slowly as
 without it.
 
@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite import versions
 from suite.core.errors import SuiteError
 from suite.core.output import note
 from suite.ledger import LISTED
+from suite.study import versions
 
 if TYPE_CHECKING:
     from suite.ledger import Ledger

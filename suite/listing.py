@@ -29,7 +29,7 @@ def models() -> list[Row]:
 def grids() -> list[Row]:
     """Named selections of models and tasks, and the one of scan backends."""
     from suite import scan_grid
-    from suite.grids import GRIDS
+    from suite.study.grids import GRIDS
 
     rows: list[Row] = [
         {"name": row.name, "models": len(row.models), "cells": len(row.pairings), "what": row.summary} for row in GRIDS.values()
@@ -39,8 +39,8 @@ def grids() -> list[Row]:
 
 def tasks() -> list[Row]:
     """What is restored, and by which protocol it is measured."""
-    from suite.grids import PAIRINGS
-    from suite.tasks import TASKS
+    from suite.study.grids import PAIRINGS
+    from suite.study.tasks import TASKS
 
     return [
         {
@@ -57,14 +57,14 @@ def tasks() -> list[Row]:
 
 def budgets() -> list[Row]:
     """How much of a recipe is run."""
-    from suite.budgets import BUDGETS
+    from suite.study.budgets import BUDGETS
 
     return [{"name": row.name, "what": row.summary} for row in BUDGETS.values()]
 
 
 def recipes() -> list[Row]:
     """How the papers train."""
-    from suite.recipes import RECIPES
+    from suite.study.recipes import RECIPES
 
     return [
         {
@@ -99,7 +99,7 @@ def backends() -> list[Row]:
 
 def baselines() -> list[Row]:
     """Networks of others that the papers' tables print: those whose cost is measured here, then those that cannot be had and why."""
-    from suite.baselines import ABSENT, BASELINES
+    from suite.study.baselines import ABSENT, BASELINES
 
     rows: list[Row] = [
         {
@@ -119,7 +119,7 @@ def baselines() -> list[Row]:
 
 def protocols() -> list[Row]:
     """How quality numbers are made."""
-    from suite.protocols import PROTOCOLS, protocol
+    from suite.study.protocols import PROTOCOLS, protocol
 
     return [
         {

@@ -15,11 +15,11 @@ from pathlib import PurePath
 from typing import Literal, TypeVar
 
 from suite.core import intervals, stats
-from suite.grids import GRIDS
 from suite.profile_record import ProfileRecord
-from suite.published import SCALES, Column, PublishedTable
 from suite.record import Attempt, Record, error_line
 from suite.spec import RunSpec
+from suite.study.grids import GRIDS
+from suite.study.published import SCALES, Column, PublishedTable
 
 COMMAND = "python -m suite run"
 

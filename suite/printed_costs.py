@@ -1,6 +1,6 @@
 """The costs that the papers print, beside those counted here: which convention gives a number, and why none does.
 
-The numbers are those of results/published; a baseline names its rows itself (suite.baselines).
+The numbers are those of results/published; a baseline names its rows itself (suite.study.baselines).
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from suite.baselines import BASELINES
 from suite.conventions import TOLERANCE, conventions_for
 from suite.cost import Counted
-from suite.published import SCALES, Column, PublishedTable, Row, cost_input, load_all
+from suite.study.baselines import BASELINES
+from suite.study.published import SCALES, Column, PublishedTable, Row, cost_input, load_all
 
 BARE = "thop"  # the convention whose parameters leave out bare ones
 OUTPUT_720P = (720, 1280)  # height, width: what light networks restore, in pixels

@@ -9,14 +9,14 @@ from pathlib import Path
 import models
 from models.config import MambaIRConfig
 from models.lookup import UnknownName, suggest
-from suite import versions
-from suite.baselines import BASELINES
 from suite.core import machine
 from suite.core.errors import SuiteError
-from suite.grids import selects
 from suite.printed_costs import input_720p, scale_of
 from suite.profile_record import NO_BACKEND, ProfileSpec
 from suite.scan_grid import machine_digest
+from suite.study import versions
+from suite.study.baselines import BASELINES
+from suite.study.grids import selects
 
 ALL, HD = "all", "720p"
 COUNTED_BY = ("fvcore", "spandrel")  # packages that decide a cost

@@ -52,7 +52,7 @@ def image(spec: ProfileSpec) -> Tensor:
     """(1, C, H, W) of uniform noise in 0..1, the same every time."""
     import torch
 
-    from suite.baselines import BASELINES
+    from suite.study.baselines import BASELINES
 
     channels = BASELINES[spec.model].channels if spec.model in BASELINES else _channels(spec.model)
     return torch.rand(1, channels, *spec.input_size, generator=torch.Generator().manual_seed(0)).to(spec.device)

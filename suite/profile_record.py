@@ -9,9 +9,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from suite.baselines import BASELINES
 from suite.record import Attempt, Frozen
 from suite.spec import CellSpec
+from suite.study.baselines import BASELINES
 
 Source = Literal["suite", "spandrel"]
 NO_BACKEND = "none"  # of a network without scans, and of what is not timed
@@ -20,7 +20,7 @@ NO_BACKEND = "none"  # of a network without scans, and of what is not timed
 class ProfileSpec(CellSpec):
     """One cell: a network at full size on one image; `timed` or only counted."""
 
-    model: str = Field(description="a name of models.names() or of suite.baselines.BASELINES")
+    model: str = Field(description="a name of models.names() or of suite.study.baselines.BASELINES")
     input_size: tuple[int, int] = Field(description="height, width in pixels of the low-quality input")
     dtype: Literal["float32"] = "float32"
     threads: int = Field(0, ge=0, description="processor threads; 0 where nothing is timed")

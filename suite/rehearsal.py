@@ -101,7 +101,7 @@ def one_pass(run: Training, patch: int, images: int) -> None:
     import torch
 
     from models.layers import depth_draws
-    from suite.tasks import task
+    from suite.study.tasks import task
     from suite.train import discriminator_loss, generator_loss
 
     device, row = run.spec.device, task(run.spec.task)

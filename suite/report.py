@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from suite import comparison, published, scan_page
+from suite import comparison, scan_page
 from suite import html as pages
 from suite.core import intervals
 from suite.core.text import duration, fixed, moment, signed
@@ -20,6 +20,7 @@ from suite.page import about_id, page
 from suite.profile_record import ProfileRecord
 from suite.record import Attempt, Record
 from suite.scan_record import ScanRecord
+from suite.study import published
 from suite.tables import build
 
 FILE = "index.html"

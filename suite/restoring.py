@@ -23,8 +23,8 @@ from suite.data.mixed import both_sides
 from suite.data.pairing import shortened
 from suite.data.resize import imresize
 from suite.networks import Restorer
-from suite.tasks import Task
-from suite.tasks import task as task_row
+from suite.study.tasks import Task
+from suite.study.tasks import task as task_row
 
 if TYPE_CHECKING:
     from PIL.Image import Image

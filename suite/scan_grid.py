@@ -16,14 +16,14 @@ from statistics import mean
 from models.lookup import suggest
 from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
 from models.scan.cases import CASES, LAYERS
-from suite import versions
 from suite.core import machine
 from suite.core.errors import Exit, SuiteError
 from suite.estimate import Estimate
-from suite.grids import SCANS, selects
 from suite.ledger import Ledger
 from suite.scan_record import Absent, ScanRecord
 from suite.spec import ScanSpec
+from suite.study import versions
+from suite.study.grids import SCANS, selects
 
 NAME = SCANS
 SUMMARY = "every scan backend that runs on this machine, verified and then timed; a cell a backend, with the machine to itself"

@@ -20,7 +20,7 @@ from suite.data.images import Pixels, alike, list_images, read_image, read_store
 from suite.data.mixed import Both, both_sides
 from suite.metrics.fidelity import score
 from suite.name_pairs import NamePair, Pairing, lonely, pair
-from suite.protocols import METRICS, PROTOCOLS, Protocol, protocol
+from suite.study.protocols import METRICS, PROTOCOLS, Protocol, protocol
 
 ALL = "all"
 

@@ -57,8 +57,8 @@ class RunSpec(CellSpec):
     """One cell of a grid: which model is trained how, on what, and measured by which protocol."""
 
     model: str = Field(description="a name of models.names(), e.g. vmambair-realsr-x4.no-effn")
-    task: str = Field(description="a name of suite.tasks.TASKS, e.g. real-sr-x4")
-    budget: str = Field(description="the row of suite.budgets.BUDGETS that filled in the fields below")
+    task: str = Field(description="a name of suite.study.tasks.TASKS, e.g. real-sr-x4")
+    budget: str = Field(description="the row of suite.study.budgets.BUDGETS that filled in the fields below")
     seed: int = Field(0, ge=0, description="seeds the weights, the crops and the training degradations")
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="autocast type; the scan's state stays float32")
     width: int = Field(0, ge=0, description="width of a narrowed network; 0 = as published")
@@ -71,7 +71,7 @@ class RunSpec(CellSpec):
     betas: tuple[float, float] = (0.9, 0.99)
     ema_decay: float = Field(0.0, ge=0, lt=1, description="0 = no moving average; the raw weights are evaluated")
     clip_norm: float = Field(0.0, ge=0, description="gradient clipping by global norm; 0 = off")
-    recipe: str = Field("", description="the row of suite.recipes.RECIPES that filled in the fields of training")
+    recipe: str = Field("", description="the row of suite.study.recipes.RECIPES that filled in the fields of training")
     loss: Literal["l1", "charbonnier", "l1+perceptual+gan"] = "l1"
     optimiser: Literal["adam", "adamw"] = "adam"
     weight_decay: float = Field(0.0, ge=0)
@@ -87,7 +87,7 @@ class RunSpec(CellSpec):
     train_set: str = Field("photos", description="a data set's name, or a folder of high-quality images")
     validation_set: str = Field("photos", description="never one of the test sets")
     test_set: str = Field("photos", description="a data set's name, or a folder: HR/ (and LR/), or images")
-    protocol: str = Field(description="name@version of suite.protocols.PROTOCOLS")
+    protocol: str = Field(description="name@version of suite.study.protocols.PROTOCOLS")
 
     @property
     def label(self) -> str:

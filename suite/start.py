@@ -12,9 +12,9 @@ from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
 from suite.ledger import weights_file
-from suite.recipes import RECIPES
 from suite.record import StartedFrom
 from suite.spec import RunSpec
+from suite.study.recipes import RECIPES
 
 if TYPE_CHECKING:
     from torch import Tensor

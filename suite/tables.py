@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from suite.baselines import BASELINES
 from suite.core import stats
 from suite.core.ranking import ranks
 from suite.measured import (
@@ -35,11 +34,12 @@ from suite.measured import (
     unavailable,
 )
 from suite.profile_record import ProfileRecord
-from suite.published import SCALES, Finding, Paper, PublishedTable, cost_input
-from suite.published import Column as PublishedColumn
-from suite.published import Row as PublishedRow
 from suite.record import Record
 from suite.spec import RunSpec
+from suite.study.baselines import BASELINES
+from suite.study.published import SCALES, Finding, Paper, PublishedTable, cost_input
+from suite.study.published import Column as PublishedColumn
+from suite.study.published import Row as PublishedRow
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,12 @@ from suite.data.pairs import Pair
 from suite.data.sampler import PatchSampler
 from suite.evaluate import evaluate
 from suite.networks import network_of, restorer_of
-from suite.protocols import protocol
 from suite.rates import discriminator_rate, rate, stage
 from suite.record import HistoryPoint, StartedFrom
 from suite.share import Share
 from suite.spec import RunSpec
 from suite.start import Start
+from suite.study.protocols import protocol
 
 if TYPE_CHECKING:
     import torch

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Compares and prints; exit code 5 where nothing is comparable."""
     from models.lookup import lookup
     from suite.core import csv_text
-    from suite.protocols import METRICS
+    from suite.study.protocols import METRICS
 
     if options.json and options.csv is not None:
         raise SuiteError("--json and --csv are two documents: ask for one.")
@@ -147,7 +147,7 @@ def _cells(side: Side | None) -> str:
 
 def _row(one: Comparison) -> dict[str, object]:
     """A comparison for a person; what only some lines have stands in the last column."""
-    from suite.protocols import METRICS
+    from suite.study.protocols import METRICS
 
     digits = METRICS[one.metric].digits + 1 if one.metric in METRICS else 4
     paired = one.found

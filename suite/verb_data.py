@@ -337,7 +337,7 @@ def _print(reports: Sequence[Report], missing: Sequence[str], common: Sequence[L
 def _speed(options: argparse.Namespace, out: Output) -> Exit:
     from suite.core.parallel import shown
     from suite.data.speed import able, measured
-    from suite.tasks import TASKS, task
+    from suite.study.tasks import TASKS, task
 
     chosen = [task(name) for name in options.names or TASKS]
     device = options.device or ""

@@ -115,8 +115,8 @@ def inference_of(options: argparse.Namespace) -> tuple[object, str]:
 def _job(options: argparse.Namespace) -> tuple[Job, str]:
     """What is measured, checked as far as it can be without data and weights."""
     from suite import evaluate
-    from suite.protocols import protocol
-    from suite.tasks import task
+    from suite.study.protocols import protocol
+    from suite.study.tasks import task
 
     row = task(options.task)
     rule = protocol(options.protocol or row.protocol)
@@ -180,7 +180,7 @@ def _document(
 ) -> dict[str, object]:
     from suite import metrics
     from suite.data import jpeg
-    from suite.grids import is_published
+    from suite.study.grids import is_published
 
     inference = job.inference
     return {

@@ -39,7 +39,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Restores, and says what could not be; exit code 4 where some could not."""
     from suite import dnd, evaluate, restoring
-    from suite.protocols import protocol
+    from suite.study.protocols import protocol
 
     task = restoring.task_of(options.model, options.task)
     if options.model not in evaluate.BASELINES:

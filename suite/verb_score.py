@@ -109,14 +109,14 @@ def document(scores: Scores, pred: Path, gt: Path) -> dict[str, object]:
 def _metric(name: str) -> str:
     """A name in METRICS, whatever its case; UnknownName with suggestions."""
     from models.lookup import lookup
-    from suite.protocols import METRICS
+    from suite.study.protocols import METRICS
 
     known = {metric.lower(): metric for metric in METRICS}
     return lookup("metric", known.get(name.lower(), name), METRICS).name
 
 
 def _shown(metric: str, value: float) -> str:
-    from suite.protocols import METRICS
+    from suite.study.protocols import METRICS
 
     return f"{value:.{METRICS[metric].digits + 1}f}"  # one more than in a table: this is for comparing
 

@@ -25,8 +25,8 @@ from suite.core.errors import Exit, SuiteError
 from suite.index import rows
 from suite.ledger import FINGERPRINT, Ledger
 from suite.measured import by_condition, dataset_name
-from suite.protocols import METRICS
 from suite.record import Record
+from suite.study.protocols import METRICS
 
 Verdict = Literal["better", "worse", "no difference shown", "one seed: cannot tell", "not comparable"]
 Subject = Literal["designs", "weights"]

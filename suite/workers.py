@@ -29,11 +29,11 @@ from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import limit_threads, thread_environment
 from suite.data.feed.training_set import load_training
 from suite.data.sets import load_pairs
-from suite.protocols import protocol
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
 from suite.share import Share
 from suite.spec import RunSpec
-from suite.tasks import task
+from suite.study.protocols import protocol
+from suite.study.tasks import task
 from suite.training.prepare import Data, prepared, training_progress
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from suite.data.feed.training_set import load_training
 from suite.records.cell import CellContext
 from suite.share import Share
 from suite.spec import RunSpec
-from suite.tasks import task
+from suite.study.tasks import task
 from suite.training.prepare import prepared
 
 if __name__ == "__main__":

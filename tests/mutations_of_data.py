@@ -100,7 +100,7 @@ OF_DATA = (
         "protocols",
         "made-up pairs",
         "sr-y@1/colour/PSNR-Y",
-        edit("suite.protocols:Protocol.border", "return scale if", "return scale + 1 if"),
+        edit("suite.study.protocols:Protocol.border", "return scale if", "return scale + 1 if"),
     ),
     Mutation("PSNR averaged over the data set instead of over images", "protocols", "made-up pairs", "PSNR-Y/mean", averaged_errors),
     Mutation("SSIM's window too wide", "protocols", "made-up pairs", "SSIM-Y", constant("suite.metrics.fidelity:SIGMA", 1.6)),
@@ -126,7 +126,7 @@ OF_DATA = (
         "protocols",
         "made-up pairs",
         "sr-y-rounded@2/grey",
-        row("suite.protocols:PROTOCOLS", "sr-y-rounded@2", grey="repeat"),
+        row("suite.study.protocols:PROTOCOLS", "sr-y-rounded@2", grey="repeat"),
     ),
     Mutation(
         "targets not cropped to the scale",

@@ -169,20 +169,24 @@ OF_TABLES = (
         "definitions",
         "tables",
         "recipes/sr-x2/released",
-        row("suite.recipes:RECIPES", "sr-x2/released", lr=4e-4),
+        row("suite.study.recipes:RECIPES", "sr-x2/released", lr=4e-4),
     ),
     Mutation(
         "a recipe's moving average changed",
         "definitions",
         "tables",
         "recipes/real-sr-x4/released",
-        row("suite.recipes:RECIPES", "real-sr-x4/released", ema_decay=0.9),
+        row("suite.study.recipes:RECIPES", "real-sr-x4/released", ema_decay=0.9),
     ),
     Mutation(
-        "a budget's iterations changed", "definitions", "tables", "budgets/quick", row("suite.budgets:BUDGETS", "quick", iterations=401)
+        "a budget's iterations changed",
+        "definitions",
+        "tables",
+        "budgets/quick",
+        row("suite.study.budgets:BUDGETS", "quick", iterations=401),
     ),
     Mutation(
-        "a task's test sets shortened", "definitions", "tables", "tasks/sr-x2", row("suite.tasks:TASKS", "sr-x2", test_sets=("Set5",))
+        "a task's test sets shortened", "definitions", "tables", "tasks/sr-x2", row("suite.study.tasks:TASKS", "sr-x2", test_sets=("Set5",))
     ),
     Mutation("a model of another width", "definitions", "tables", "models/mambair-sr-x2", wider_model),
     Mutation(

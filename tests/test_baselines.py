@@ -5,13 +5,13 @@ import sys
 import pytest
 
 from suite import listing
-from suite.baselines import ABSENT, BASELINES
 from suite.core.errors import Exit, SuiteError
 from suite.cost import counted_model, subject_named
 from suite.printed_costs import DISAGREEMENTS, comparisons
-from suite.published import load_all
 from suite.second_count import compared, second_counts
-from suite.tasks import TASKS
+from suite.study.baselines import ABSENT, BASELINES
+from suite.study.published import load_all
+from suite.study.tasks import TASKS
 
 # Exact parameters. Where no table prints a cost (SwinIR x2 to x4, RCAN, HAT, DnCNN, DRUNet) they are this suite's own count, to see a
 # change, and checked against nothing outside; MM-RealSR's widths were chosen to give its printed size.

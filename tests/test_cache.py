@@ -17,7 +17,7 @@ from suite.data import cache
 from suite.data.degradations import degradation
 from suite.data.feed.training_set import check_disjoint, checksum, load_training
 from suite.data.sampler import PatchSampler
-from suite.tasks import task
+from suite.study.tasks import task
 
 NAMES = ("b", "a-1", "a", "c")  # neither their order nor that of their files is the checksum's
 

@@ -10,7 +10,7 @@ from models.lookup import UnknownName
 from suite.core.errors import Exit, SuiteError
 from suite.data import cards
 from suite.data.locate import file_pairs, locate
-from suite.tasks import TASKS
+from suite.study.tasks import TASKS
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 # fmt: off

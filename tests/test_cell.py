@@ -30,13 +30,13 @@ from suite.data.photos import load_crops
 from suite.data.resize import imresize
 from suite.data.sets import load_images, load_pairs
 from suite.networks import network_of
-from suite.protocols import protocol
 from suite.receptive_field import receptive_field
 from suite.record import Record
 from suite.records.cell import CellContext
 from suite.share import Share
 from suite.spec import RunSpec
-from suite.tasks import task
+from suite.study.protocols import protocol
+from suite.study.tasks import task
 from suite.training.prepare import sampler_of
 
 TESTS = Path(__file__).resolve().parent

@@ -8,7 +8,8 @@ import synthetic_records as made
 from browser import luminance, mode, until
 from browser_scenes import V1, V2
 
-from suite import comparison, published
+from suite import comparison
+from suite.study import published
 from suite.tables import build
 
 

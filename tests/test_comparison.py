@@ -9,9 +9,10 @@ import pytest
 import synthetic_records as made
 from page_reader import read
 
-from suite import cli, comparison, published, report
+from suite import cli, comparison, report
 from suite.measured import condition
 from suite.record import Crop, ImageScore, dump
+from suite.study import published
 from suite.tables import build as tables_of
 
 FULL, V1 = made.VMAMBAIR[:2]

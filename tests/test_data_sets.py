@@ -18,8 +18,8 @@ from suite.data.resize import imresize, mod_crop
 from suite.data.sampler import PatchSampler
 from suite.data.sets import canonical, load_images, load_pairs, resolve_folder
 from suite.data.splits import SPLITS
-from suite.protocols import protocol
-from suite.tasks import TASKS
+from suite.study.protocols import protocol
+from suite.study.tasks import TASKS
 
 RULE = protocol("sr-y")
 TO_X2, TO_X4, REAL = (TASKS[name] for name in ("sr-x2", "sr-x4", "real-sr-x4"))

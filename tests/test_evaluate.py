@@ -16,8 +16,8 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 from suite.data.pairs import Pair
 from suite.data.sets import pair_sources
-from suite.protocols import protocol
-from suite.tasks import TASKS, task
+from suite.study.protocols import protocol
+from suite.study.tasks import TASKS, task
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,9 +14,10 @@ import synthetic_records as made
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite import arguments, cli, export, export_text, published
+from suite import arguments, cli, export, export_text
 from suite.core.errors import Exit
 from suite.ledger import Ledger
+from suite.study import published
 from suite.tables import build
 
 ROOT = Path(__file__).resolve().parents[1]

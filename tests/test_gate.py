@@ -6,12 +6,13 @@ from functools import cache
 import pytest
 from mutations import MUTATIONS
 
-from suite import cli, cost, gate, gate_measure, gate_report, grids, probes
+from suite import cli, cost, gate, gate_measure, gate_report, probes
 from suite.core.errors import Exit, SuiteError
 from suite.gate import Baseline, Entry, Verdict, Watched, compare, exit_of, settle
 from suite.probes import PROBES, Number, Part
 from suite.probes.nudge import nudged
 from suite.record import Cost
+from suite.study import grids
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -230,6 +231,6 @@ def test_the_committed_baseline_is_whole():
     groups = {key.partition("/")[0] for key in committed.numbers}
     assert groups == set(PROBES)
     assert all(isinstance(watched, Watched) and watched.value is not None for watched in committed.numbers.values())
-    from suite.tasks import TASKS
+    from suite.study.tasks import TASKS
 
     assert {key.split("/")[1] for key in committed.numbers if key.startswith("training/")} == set(TASKS)

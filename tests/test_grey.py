@@ -25,11 +25,11 @@ from suite.evaluate import load_network
 from suite.ledger import weights_file
 from suite.metrics.fidelity import psnr, score
 from suite.networks import restorer_of
-from suite.protocols import PROTOCOLS, protocol
 from suite.record import Record
 from suite.records.cell import CellContext
 from suite.spec import RunSpec
-from suite.tasks import TASKS, task
+from suite.study.protocols import PROTOCOLS, protocol
+from suite.study.tasks import TASKS, task
 
 LEVELS = 100, 105
 PLANE, ROUNDED, FLOAT = (20 * math.log10(255 / error) for error in (5, 4, 5 * 219 / 255))

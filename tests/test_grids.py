@@ -3,13 +3,13 @@
 import pytest
 
 import models
-from suite.budgets import BUDGETS, default_budget
 from suite.core.errors import Exit, SuiteError
 from suite.data.degradations import DEGRADATIONS
-from suite.grids import GRIDS, PAIRINGS, is_published
-from suite.protocols import PROTOCOLS
 from suite.runner.plan import cells
-from suite.tasks import TASKS
+from suite.study.budgets import BUDGETS, default_budget
+from suite.study.grids import GRIDS, PAIRINGS, is_published
+from suite.study.protocols import PROTOCOLS
+from suite.study.tasks import TASKS
 
 
 def make(grid="ablations", **changed):

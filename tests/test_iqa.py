@@ -13,7 +13,7 @@ from suite.data.colour import luma
 from suite.data.images import read_image
 from suite.metrics import iqa
 from suite.metrics.fidelity import psnr, ssim
-from suite.protocols import METRICS
+from suite.study.protocols import METRICS
 
 PYIQA = [name for name, row in METRICS.items() if row.package == "pyiqa"]
 NAMES = ("I03", "I04", "I06", "I08", "I19")

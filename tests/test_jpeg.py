@@ -8,8 +8,8 @@ from suite.data.colour import grey
 from suite.data.images import read_image
 from suite.data.sets import load_pairs
 from suite.evaluate import evaluate
-from suite.protocols import protocol
-from suite.tasks import task
+from suite.study.protocols import protocol
+from suite.study.tasks import task
 
 CLASSIC5 = {10: (27.82, 0.7595), 20: (30.12, 0.8344), 30: (31.48, 0.8666), 40: (32.43, 0.8849)}
 

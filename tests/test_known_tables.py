@@ -9,9 +9,9 @@ import pytest
 import synthetic_records as made
 from page_reader import read, row_of
 
-from suite import published
 from suite.measured import Status
 from suite.record import ImageScore
+from suite.study import published
 from suite.tables import build
 from suite.versus import Side, compared
 

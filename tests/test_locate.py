@@ -16,8 +16,8 @@ from suite.data.inspect_mat import block_names, describe_mat, read_block
 from suite.data.locate import file_pairs, locate
 from suite.data.pairing import only_pairs, pair_up
 from suite.data.sets import pair_sources
-from suite.protocols import protocol
-from suite.tasks import TASKS
+from suite.study.protocols import protocol
+from suite.study.tasks import TASKS
 
 
 def picture(path, seed=0):

@@ -17,7 +17,7 @@ from suite.data.colour import grey, luma, quantise
 from suite.data.images import read_image
 from suite.data.resize import imresize, mod_crop
 from suite.metrics.fidelity import as_compared, psnr, score, ssim, ssim_volume
-from suite.protocols import PROTOCOLS, PSNR_CAP, protocol
+from suite.study.protocols import PROTOCOLS, PSNR_CAP, protocol
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
 FLOAT_Y, ROUNDED_Y, PLANE_Y = protocol("sr-y"), protocol("sr-y-rounded"), protocol("sr-y-plane")

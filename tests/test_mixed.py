@@ -16,8 +16,8 @@ from suite.data.locate import file_pairs
 from suite.data.mixed import both_sides
 from suite.data.resize import imresize
 from suite.data.sets import load_images, pair_sources
-from suite.protocols import protocol
-from suite.tasks import task
+from suite.study.protocols import protocol
+from suite.study.tasks import task
 
 
 @pytest.fixture(autouse=True)

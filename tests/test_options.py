@@ -8,11 +8,11 @@ import dataclasses
 
 import pytest
 
-from suite import grids
-from suite.budgets import BUDGETS, Budget
-from suite.recipes import RECIPES, Recipe, Start
 from suite.runner import plan
-from suite.tasks import TASKS
+from suite.study import grids
+from suite.study.budgets import BUDGETS, Budget
+from suite.study.recipes import RECIPES, Recipe, Start
+from suite.study.tasks import TASKS
 
 # Thousands of iterations, global batch, patch of the target, learning rate, thousands of iterations at which it is halved.
 CLASSIC, SHORT = (250, 400, 450, 475), (125, 200, 225, 237.5)
@@ -136,7 +136,7 @@ TASK_ROWS = (
 def test_a_task_s_degradation_protocol_and_sets(name):
     row = TASKS[name]
     degradation, protocol, train, test, channels, level = TASK_ROWS[name]
-    # A protocol's later version is a change of the protocol, told in suite/protocols.py; another protocol is another task.
+    # A protocol's later version is a change of the protocol, told in suite/study/protocols.py; another protocol is another task.
     assert (row.degradation, row.protocol.partition("@")[0]) == (degradation, protocol.partition("@")[0])
     assert (row.train_sets, row.test_sets, row.channels, row.level) == (train, test, channels, level)
 

@@ -11,7 +11,7 @@ from suite.core.errors import SuiteError
 from suite.data.images import read_image
 from suite.metrics import perceptual
 from suite.metrics.perceptual import BACKBONES, distance, reason
-from suite.protocols import METRICS, protocol
+from suite.study.protocols import METRICS, protocol
 
 pytest.importorskip("lpips")
 

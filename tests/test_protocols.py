@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from suite.core.errors import SuiteError
-from suite.protocols import METRICS, PROTOCOLS, PSNR_CAP, protocol
+from suite.study.protocols import METRICS, PROTOCOLS, PSNR_CAP, protocol
 
 NAMES = {
     "sr-y",

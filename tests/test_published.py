@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from suite import published
 from suite.core.errors import SuiteError
+from suite.study import published
 
 PAPERS = Path(__file__).resolve().parents[2] / "shared" / "papers"
 # Two renderings of each paper: the first with tables of tabs, the other with tables of pipes.

@@ -18,12 +18,12 @@ from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.networks import network_of
 from suite.rates import discriminator_rate, rate, stage
-from suite.recipes import RECIPES, accounts, recipe
 from suite.record import Record
 from suite.records.cell import CellContext
 from suite.runner import plan
 from suite.spec import RunSpec
-from suite.tasks import TASKS
+from suite.study.recipes import RECIPES, accounts, recipe
+from suite.study.tasks import TASKS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,9 +11,10 @@ import pytest
 import synthetic_records as made
 from page_reader import read, row_of, statuses
 
-from suite import published, report
+from suite import report
 from suite.core.text import duration, moment, signed
 from suite.record import ImageScore
+from suite.study import published
 from suite.tables import build
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,7 +17,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 from suite.metrics.fidelity import score
 from suite.name_pairs import pair
-from suite.protocols import PROTOCOLS, protocol
+from suite.study.protocols import PROTOCOLS, protocol
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
 
@@ -352,6 +352,6 @@ def test_the_verb_imports_nothing_heavy():
     import sys
 
     heavy = ("torch", "numpy", "PIL", "rich", "pydantic")
-    probe = f"import sys, suite.verb_score, suite.metrics, suite.protocols; print([name for name in {heavy} if name in sys.modules])"
+    probe = f"import sys, suite.verb_score, suite.metrics, suite.study.protocols; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -3,8 +3,8 @@
 import pytest
 import synthetic_records as made
 
-from suite import published
 from suite.measured import Status
+from suite.study import published
 from suite.tables import build
 
 

@@ -5,9 +5,9 @@ import pytest
 import models
 from suite import listing
 from suite.data.degradations import DEGRADATIONS
-from suite.grids import PAIRINGS
-from suite.protocols import PROTOCOLS
-from suite.tasks import TASKS, task
+from suite.study.grids import PAIRINGS
+from suite.study.protocols import PROTOCOLS
+from suite.study.tasks import TASKS, task
 
 # From the releases' options: iterations, global batch, patch, learning rate, thousands of iterations at which it is halved.
 RELEASED = {

@@ -14,7 +14,7 @@ from suite.data.cards import card, cards
 from suite.data.images import three_channels
 from suite.data.resize import imresize
 from suite.data.traps import card_of, faulty_copy, grey_or_colour
-from suite.protocols import protocol
+from suite.study.protocols import protocol
 
 
 @pytest.fixture(autouse=True)

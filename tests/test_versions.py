@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from suite import versions
 from suite.core.paths import ROOT
+from suite.study import versions
 
 SUITE, MODELS = ROOT / "suite", ROOT / "models"
 # By version: which files, and the digest of their code without comments, docstrings and imports, as it was when the version was raised.

@@ -25,7 +25,7 @@ from suite.record import Record
 from suite.records.cell import CellContext
 from suite.share import Share
 from suite.spec import RunSpec
-from suite.tasks import task
+from suite.study.tasks import task
 from suite.training.prepare import prepared
 
 TESTS = Path(__file__).resolve().parent

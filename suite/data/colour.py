@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from suite.core.errors import SuiteError
-from suite.protocols import Protocol
+from suite.study.protocols import Protocol
 
 Plane = npt.NDArray[np.float64]
 

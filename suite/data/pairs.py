@@ -15,8 +15,8 @@ from suite.data.images import Pixels, alike, read_image, read_stored, three_chan
 from suite.data.resize import imresize, mod_crop
 
 if TYPE_CHECKING:
-    from suite.protocols import Protocol
-    from suite.tasks import Task
+    from suite.study.protocols import Protocol
+    from suite.study.tasks import Task
 
 
 @dataclass(frozen=True)

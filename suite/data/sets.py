@@ -27,8 +27,8 @@ from suite.data.photos import CROPS, NAME, load_crops, load_photos
 from suite.data.splits import SPLITS, Split
 
 if TYPE_CHECKING:
-    from suite.protocols import Protocol
-    from suite.tasks import Task
+    from suite.study.protocols import Protocol
+    from suite.study.tasks import Task
 
 NamedImage = tuple[str, Pixels]
 

@@ -16,7 +16,7 @@ from suite.data.degradations import degradation
 from suite.data.feed.training_set import load_training
 from suite.data.loader import Loader, Patches
 from suite.data.sampler import PatchSampler
-from suite.tasks import Task
+from suite.study.tasks import Task
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,7 +19,7 @@ from suite.data.resize import mod_crop
 
 if TYPE_CHECKING:
     from suite.data.pairs import PairSource
-    from suite.tasks import Task
+    from suite.study.tasks import Task
 
 
 def decoded_bytes(paths: Sequence[Path], channels: int) -> int:

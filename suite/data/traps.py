@@ -20,8 +20,8 @@ from suite.data.pairing import shortened
 
 if TYPE_CHECKING:
     from suite.data.pairs import PairSource
-    from suite.protocols import Protocol
-    from suite.tasks import Task
+    from suite.study.protocols import Protocol
+    from suite.study.tasks import Task
 
 LEVELS = 3  # of folders whose names may be the set's: Urban100/image_SRF_2, LIVE1/LIVE1_HQ
 

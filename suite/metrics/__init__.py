@@ -1,4 +1,4 @@
-"""Quality metrics, computed under the protocols of suite.protocols.
+"""Quality metrics, computed under the protocols of suite.study.protocols.
 
     fidelity    PSNR and SSIM: ours, always there
     perceptual  LPIPS, through the package `lpips`
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from models.lookup import lookup
-from suite.protocols import METRICS, Protocol
+from suite.study.protocols import METRICS, Protocol
 
 if TYPE_CHECKING:
     import numpy as np

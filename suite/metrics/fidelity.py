@@ -34,7 +34,7 @@ import numpy.typing as npt
 from suite.core.errors import SuiteError
 from suite.data.colour import TOO_BRIGHT, Plane, clamped, in_grey, luma, quantise
 from suite.data.images import three_channels
-from suite.protocols import PSNR_CAP, Protocol
+from suite.study.protocols import PSNR_CAP, Protocol
 
 PEAK = 255.0
 WINDOW, SIGMA = 11, 1.5

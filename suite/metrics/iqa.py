@@ -27,7 +27,7 @@ from models.lookup import lookup
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.metrics.fidelity import unit_planes
-from suite.protocols import METRICS
+from suite.study.protocols import METRICS
 
 if TYPE_CHECKING:
     import torch

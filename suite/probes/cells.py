@@ -160,7 +160,7 @@ def train_share(rank: int, meeting: str) -> Training:
     from suite.data.feed.training_set import load_training
     from suite.records.cell import CellContext
     from suite.share import Share
-    from suite.tasks import task
+    from suite.study.tasks import task
     from suite.training.prepare import prepared
 
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0")  # nobody else need reach us

@@ -42,16 +42,16 @@ def tables() -> Mapping[str, Mapping[str, object]]:
     """The tables by name, each with its rows by name."""
     import models
     from models.scan.cases import CASES
-    from suite.baselines import BASELINES
-    from suite.budgets import BUDGETS
     from suite.conventions import CONVENTIONS
     from suite.data.cards import card, cards
     from suite.data.degradations import DEGRADATIONS
-    from suite.grids import GRIDS, PAIRINGS
-    from suite.protocols import METRICS, PROTOCOLS
-    from suite.published import load_all
-    from suite.recipes import RECIPES
-    from suite.tasks import TASKS
+    from suite.study.baselines import BASELINES
+    from suite.study.budgets import BUDGETS
+    from suite.study.grids import GRIDS, PAIRINGS
+    from suite.study.protocols import METRICS, PROTOCOLS
+    from suite.study.published import load_all
+    from suite.study.recipes import RECIPES
+    from suite.study.tasks import TASKS
 
     return {
         "models": models.MODELS,

@@ -14,7 +14,7 @@ RAW_SIDE = 48  # pixels of a training patch
 
 def data_parts() -> tuple[Part, ...]:
     """A part for each task, and one for what all share."""
-    from suite.tasks import TASKS
+    from suite.study.tasks import TASKS
 
     slow = ("real-sr-x4", "derain", "real-denoise")
     return (
@@ -31,8 +31,8 @@ def _task_data(name: str) -> Iterator[Number]:
     from suite.data.loader import Loader, Patches
     from suite.data.sampler import PatchSampler
     from suite.data.sets import load_pairs
-    from suite.protocols import PROTOCOLS
-    from suite.tasks import TASKS
+    from suite.study.protocols import PROTOCOLS
+    from suite.study.tasks import TASKS
 
     task = TASKS[name]
     row, rule = degradation(task.degradation), PROTOCOLS[task.protocol]
@@ -67,7 +67,7 @@ def _on_device() -> Iterator[Number]:
     from suite.data.degradations import degradation
     from suite.data.feed.training_set import load_training
     from suite.data.sampler import PatchSampler
-    from suite.tasks import TASKS
+    from suite.study.tasks import TASKS
 
     task = TASKS["real-sr-x4"]
     row = degradation(task.degradation)
@@ -86,7 +86,7 @@ def protocol_parts() -> tuple[Part, ...]:
 def _protocols() -> Iterator[Number]:
     """Every protocol's PSNR and SSIM of made-up colour and grey pairs, and how images are averaged."""
     from suite.metrics import fidelity
-    from suite.protocols import PROTOCOLS
+    from suite.study.protocols import PROTOCOLS
 
     for key, rule in PROTOCOLS.items():
         for kind, channels in (("colour", 3), ("grey", 1)):
@@ -124,8 +124,8 @@ def _baselines() -> Iterator[Number]:
     from suite.data.sets import load_pairs
     from suite.evaluate import baseline, compared
     from suite.metrics import fidelity
-    from suite.protocols import PROTOCOLS
-    from suite.tasks import TASKS
+    from suite.study.protocols import PROTOCOLS
+    from suite.study.tasks import TASKS
 
     for task in TASKS.values():
         rule, row = PROTOCOLS[task.protocol], degradation(task.degradation)

@@ -32,8 +32,8 @@ def made_up_records(grid: str, budget: str, seeds: int, only: Sequence[str] = ()
 
 
 def _made_up(spec: RunSpec, place: int) -> Record:
-    from suite.protocols import protocol
     from suite.record import Cost, HistoryPoint, ImageScore, ProtocolUsed, Record
+    from suite.study.protocols import protocol
 
     rule = protocol(spec.protocol)
     random = np.random.default_rng((place, spec.seed))
@@ -63,7 +63,7 @@ def _made_up(spec: RunSpec, place: int) -> Record:
 def _tables() -> Iterator[Number]:
     """Each measured cell in words: a sign, a mark or a digit that changes names its cell. And each form in which tables leave the suite."""
     from suite import export, export_text, tables
-    from suite.published import load_all
+    from suite.study.published import load_all
 
     records = [
         *made_up_records("ablations", "quick", SEEDS),

@@ -17,7 +17,7 @@ from suite.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part, digest
 
 if TYPE_CHECKING:
     from suite.spec import RunSpec
-    from suite.tasks import Task
+    from suite.study.tasks import Task
 
 
 def parts() -> tuple[Part, ...]:
@@ -40,8 +40,8 @@ def _seconds(spec: RunSpec) -> float:
 
 def smoke_cells() -> list[RunSpec]:
     """A cell of each design for each task, as far as it has a network for it, behind the cells that it begins with."""
-    from suite import grids
     from suite.runner import plan
+    from suite.study import grids
 
     chosen: dict[tuple[str, str], str] = {}
     for pairing in grids.PAIRINGS:
@@ -66,9 +66,9 @@ def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
     from suite.data.sets import load_pairs
     from suite.ledger import weights_file
     from suite.networks import restorer_of
-    from suite.protocols import protocol
     from suite.start import starting_weights
-    from suite.tasks import task as task_row
+    from suite.study.protocols import protocol
+    from suite.study.tasks import task as task_row
     from suite.train import save_weights
     from suite.training.prepare import sampler_of
 

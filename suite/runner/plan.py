@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from models.lookup import UnknownName, suggest
-from suite.budgets import budget as budget_row
 from suite.core.errors import Exit, SuiteError
 from suite.data.degradations import DEGRADATIONS, on_device
 from suite.data.sets import canonical
-from suite.grids import GRIDS, SCANS, Grid, Pairing, selects
-from suite.protocols import protocol
-from suite.recipes import DEFAULT, RECIPES, Recipe, accounts
 from suite.spec import CellSpec, RunSpec
-from suite.tasks import Task
-from suite.tasks import task as task_row
+from suite.study.budgets import budget as budget_row
+from suite.study.grids import GRIDS, SCANS, Grid, Pairing, selects
+from suite.study.protocols import protocol
+from suite.study.recipes import DEFAULT, RECIPES, Recipe, accounts
+from suite.study.tasks import Task
+from suite.study.tasks import task as task_row
 
 SELECTED_ELSEWHERE = MappingProxyType(
     {"model": "--only", "task": "--grid", "budget": "--budget", "seed": "--seeds", "backend": "--backend", "device": "--device"}

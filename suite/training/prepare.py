@@ -10,14 +10,14 @@ from suite.data.degradations import degradation
 from suite.data.feed.training_set import TrainingSet, check_disjoint, checksum, load_training, pair_images
 from suite.data.pairs import Pair
 from suite.data.sets import load_pairs
-from suite.protocols import Protocol
-from suite.recipes import RECIPES
 from suite.record import HistoryPoint
 from suite.records.cell import CellContext, Progress
 from suite.share import Share
 from suite.spec import RunSpec
 from suite.start import starting_weights
-from suite.tasks import Task
+from suite.study.protocols import Protocol
+from suite.study.recipes import RECIPES
+from suite.study.tasks import Task
 
 if TYPE_CHECKING:
     from suite.data.sampler import PatchSampler
@@ -37,7 +37,7 @@ class Data:
 def prepared(spec: RunSpec, context: CellContext, share: Share, images: TrainingSet) -> tuple[Training, PatchSampler]:
     """The training at its start, rehearsed where that is due, and what draws its patches from `images`."""
     from suite import rehearsal, train
-    from suite.tasks import task as task_row
+    from suite.study.tasks import task as task_row
 
     sampler = sampler_of(spec, task_row(spec.task), images)
     run = train.begin(spec, share, starting_weights(spec, context.weights_folder), recompute=context.recompute)
@@ -48,7 +48,7 @@ def prepared(spec: RunSpec, context: CellContext, share: Share, images: Training
 
 def training_progress(run: Training, steps: Iterator[HistoryPoint | None]) -> Iterator[Progress]:
     """One event for each of the `steps` of `run`."""
-    from suite.protocols import protocol
+    from suite.study.protocols import protocol
 
     spec, rule = run.spec, protocol(run.spec.protocol)
     for _ in steps:

@@ -15,7 +15,7 @@ from suite.data.pairs import Pair, planes_as_stored, read_for
 from suite.data.sets import NamedImage, pair_sources
 
 if TYPE_CHECKING:
-    from suite.tasks import Task
+    from suite.study.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def load_training(set_or_folder: str, task: Task) -> TrainingSet:
     in the same order. Raises SuiteError where data are missing, files are unpaired, sizes do not fit, or the disk has no room.
     """
     from suite.data.training import decoded_bytes, mapped_pairs, mapped_targets
-    from suite.protocols import protocol
+    from suite.study.protocols import protocol
 
     rule = replace(protocol(task.protocol), grey="repeat")  # a network is trained on its task's channels, whatever a grey file is in tests
     sources = pair_sources(set_or_folder, "train", task, rule)

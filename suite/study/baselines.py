@@ -27,7 +27,7 @@ class Baseline:
     label: str  # as the tables print it
     architecture: str  # a module below spandrel.architectures, and the class in it, with a colon between
     options: Mapping[str, object]  # of its constructor
-    task: str  # a name of suite.tasks
+    task: str  # a name of suite.study.tasks
     scale: int
     multiple: int
     source: str  # of the hyper-parameters

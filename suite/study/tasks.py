@@ -1,6 +1,6 @@
 """TASKS: what is to be restored, on what, and by which protocol the result is measured.
 
-A task fixes degradation and protocol; a run cannot override the first. How it is trained stands in suite/recipes.py.
+A task fixes degradation and protocol; a run cannot override the first. How it is trained stands in suite/study/recipes.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from models.lookup import lookup
-from suite.recipes import DEFAULT, Recipe, recipe
+from suite.study.recipes import DEFAULT, Recipe, recipe
 
 Kind = Literal["sr", "real-sr", "derain", "denoise", "real-denoise", "jpeg"]  # as suite.data.locate.file_pairs names them
 
@@ -24,7 +24,7 @@ class Task:
     kind: Kind
     summary: str
     degradation: str  # a name of suite.data.degradations.DEGRADATIONS
-    protocol: str  # a key of suite.protocols.PROTOCOLS
+    protocol: str  # a key of suite.study.protocols.PROTOCOLS
     published: str  # the table that its numbers stand in
     train_sets: tuple[str, ...]  # names of cards, as the papers train
     test_sets: tuple[str, ...]  # names of cards, as the papers measure

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, mode
 from models.lookup import suggest
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
-from suite.tasks import task
+from suite.study.tasks import task
 
 PAPERS = ("vmambair", "mambair")  # in the report's order; each is results/published/<key>.toml
 SCALES = {"": 1.0, "dB": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}  # unit: what a record's number is divided by

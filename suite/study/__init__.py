@@ -1,0 +1,1 @@
+"""The definitions: tasks, recipes, budgets, protocols, grids, published figures."""
