@@ -19,11 +19,11 @@ from suite.core.files import LOCK, take_lock
 from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import limit_threads
-from suite.profile_record import ProfileRecord, ProfileSpec, named
-from suite.record import Attempt, Provenance, Record
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
-from suite.scan_record import ScanRecord
-from suite.spec import CellSpec, RunSpec
+from suite.records.profile import ProfileRecord, ProfileSpec, named
+from suite.records.record import Attempt, Provenance, Record
+from suite.records.scan import ScanRecord
+from suite.records.spec import CellSpec, RunSpec
 
 CELL = "suite.cell:run_cell"
 OTHERS_SECONDS = 120.0  # that a cell waits for another process to leave it

@@ -13,8 +13,8 @@ from suite.data.degradations import image_rng, on_device
 from suite.data.loader import Finish, Sides
 from suite.data.sampler import PatchSampler
 from suite.rates import stage
+from suite.records.spec import RunSpec
 from suite.share import Share
-from suite.spec import RunSpec
 
 
 def batches_of(spec: RunSpec, sampler: PatchSampler, share: Share) -> tuple[Callable[[int], Sides | Deferred], Finish | None]:

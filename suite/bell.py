@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from suite.attempt import attempt
 from suite.core.stop import StopFlag
-from suite.record import Attempt
 from suite.records.cell import CellContext, Progress
-from suite.spec import CellSpec
+from suite.records.record import Attempt
+from suite.records.spec import CellSpec
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from suite.core.stop import StopFlag, Stopped
 from suite.data.pairs import Pair
-from suite.ledger import weights_file
-from suite.record import HistoryPoint, ProtocolUsed, Record
 from suite.records.cell import CellContext, Progress, now, provenance
+from suite.records.ledger import weights_file
+from suite.records.record import HistoryPoint, ProtocolUsed, Record
+from suite.records.spec import RunSpec
 from suite.share import Share
-from suite.spec import RunSpec
 from suite.tracking import Tracker, strip, tracker
 from suite.train import save_weights
 from suite.training.prepare import Data, latest_loss_and_psnr, load_data, prepared, training_progress, typical_seconds

@@ -35,8 +35,8 @@ from suite.core.output import Output, note
 if TYPE_CHECKING:
     from suite.estimate import Estimate
     from suite.execute import How
-    from suite.ledger import Ledger
-    from suite.spec import CellSpec
+    from suite.records.ledger import Ledger
+    from suite.records.spec import CellSpec
 
 
 PICTURES = {"crops": True, "receptive_field": {"map_png"}}  # of a record, which --json leaves out
@@ -221,7 +221,7 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
 
 
 def _ledger(options: argparse.Namespace) -> Ledger:
-    from suite.ledger import Ledger
+    from suite.records.ledger import Ledger
 
     return Ledger(options.ledger)
 
@@ -327,7 +327,7 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
     from suite import scan_cell, scan_grid, scan_view
     from suite.core import machine
     from suite.execute import How, execute
-    from suite.record import error_line
+    from suite.records.record import error_line
 
     device = machine.default_device() if options.device == "auto" else options.device
     chosen = scan_grid.Selection(

@@ -33,7 +33,7 @@ from suite.core.output import note
 from suite.core.paths import ROOT
 from suite.core.torch_state import thread_environment
 from suite.records.cell import CellContext
-from suite.spec import CellSpec
+from suite.records.spec import CellSpec
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suite.measured import condition, dataset_name
-from suite.record import Crop, Record
-from suite.spec import RunSpec
+from suite.records.record import Crop, Record
+from suite.records.spec import RunSpec
 from suite.study.protocols import METRICS, Metric
 from suite.tables import Table
 

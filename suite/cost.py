@@ -28,7 +28,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from suite.core.errors import SuiteError
-from suite.record import Cost
+from suite.records.record import Cost
 
 if TYPE_CHECKING:
     from torch import nn

@@ -236,7 +236,7 @@ def ray_start(_: Question) -> list[Finding]:
 def disk(question: Question) -> list[Finding]:
     """Room for, and access to, what a run writes."""
     from models.cache import cache_folder
-    from suite.ledger import Ledger
+    from suite.records.ledger import Ledger
 
     ledger = Ledger(Path(question.ledger) if question.ledger else None)
     folders = {"ledger": ledger.folder, "work": ledger.work, "cache": cache_folder()}

@@ -14,9 +14,9 @@ from statistics import mean, median
 
 from suite.core import machine
 from suite.core.text import clock
-from suite.ledger import Ledger
-from suite.record import Attempt, Record
-from suite.spec import RunSpec
+from suite.records.ledger import Ledger
+from suite.records.record import Attempt, Record
+from suite.records.spec import RunSpec
 
 BYTES_PER_PARAMETER = 16.25  # of one checkpoint: float32 weights, moments and average
 COPIES = 4  # where one worker trains: the last two checkpoints, the best and a new one

@@ -24,7 +24,7 @@ from suite.data.pairs import Pair, PairSource
 from suite.data.resize import imresize
 from suite.metrics.fidelity import score
 from suite.networks import Restorer, as_float, restorer_of
-from suite.record import Crop, ImageScore
+from suite.records.record import Crop, ImageScore
 from suite.study.protocols import Protocol
 from suite.study.tasks import Task
 from suite.tiling import Memory, Tile

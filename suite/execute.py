@@ -15,10 +15,10 @@ from suite.checkpoint import prove_writable
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.stop import EXITS, GRACE_SECONDS, Stop
-from suite.ledger import Ledger, weights_file
-from suite.record import Attempt
 from suite.records.cell import CellContext, Progress
-from suite.spec import CellSpec, RunSpec
+from suite.records.ledger import Ledger, weights_file
+from suite.records.record import Attempt
+from suite.records.spec import CellSpec, RunSpec
 
 
 @dataclass(frozen=True)

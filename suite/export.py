@@ -18,7 +18,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 from suite.export_text import latex, markdown
 from suite.measured import Cell, Measured, latest
-from suite.record import Attempt, Record
+from suite.records.record import Attempt, Record
 from suite.study import published
 from suite.tables import Column, Row, Table, build
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from suite.charts import SHAPES, Axis, Figure, Picture, Plot, Point, Series, dots, legend, plane
 from suite.core.text import fixed
 from suite.measured import by_condition, heading
-from suite.profile_record import ProfileRecord
-from suite.record import Record
-from suite.scan_record import ScanRecord, Timing
+from suite.records.profile import ProfileRecord
+from suite.records.record import Record
+from suite.records.scan import ScanRecord, Timing
 from suite.tables import Column, Row, Table
 
 MOST_LINES = 6  # of a figure: more cannot be told apart

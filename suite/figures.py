@@ -16,7 +16,7 @@ from suite.axes import Tick, log_ticks, ticks, widened
 from suite.charts import Axis, Figure, Point, Series, dots, legend
 from suite.core.text import signed
 from suite.measured import by_condition, heading
-from suite.record import Record
+from suite.records.record import Record
 from suite.study.protocols import METRICS
 from suite.tables import Column, Row, Table
 

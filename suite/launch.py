@@ -24,8 +24,8 @@ from suite.cluster import Job, at_once, beside_gpus, check_room, import_ray, joi
 from suite.core.redaction import error_text
 from suite.core.stop import Stop, StopFlag
 from suite.core.torch_state import thread_environment
-from suite.record import Attempt
 from suite.records.cell import Progress
+from suite.records.record import Attempt
 
 if TYPE_CHECKING:
     from types import ModuleType

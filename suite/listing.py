@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from suite.core.errors import SuiteError
 
 if TYPE_CHECKING:
-    from suite.ledger import Ledger
+    from suite.records.ledger import Ledger
 
 Row = dict[str, object]
 
@@ -145,7 +145,7 @@ def _counts(splits: Mapping[str, int]) -> str:
 
 def records(ledger: Ledger, on_unreadable: Callable[[SuiteError], None]) -> list[Row]:
     """The standing record of every cell, with its quality."""
-    from suite import index
+    from suite.records import index
 
     return index.rows(ledger, on_unreadable)
 

@@ -15,9 +15,9 @@ from pathlib import PurePath
 from typing import Literal, TypeVar
 
 from suite.core import intervals, stats
-from suite.profile_record import ProfileRecord
-from suite.record import Attempt, Record, error_line
-from suite.spec import RunSpec
+from suite.records.profile import ProfileRecord
+from suite.records.record import Attempt, Record, error_line
+from suite.records.spec import RunSpec
 from suite.study.grids import GRIDS
 from suite.study.published import SCALES, Column, PublishedTable
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from models.base import RestorationNet
-    from suite.spec import RunSpec
+    from suite.records.spec import RunSpec
 
 # (h, w, C), uint8 or floating point around 0..1, to floating point around 0..1 or uint8, (H, W, C)
 Restorer = Callable[[np.ndarray], np.ndarray]

@@ -16,10 +16,10 @@ from suite.core.text import fixed, span
 from suite.figure_list import growth, network_latency, receptive_fields, scan_latency, tradeoffs
 from suite.layout import Layout, layout
 from suite.measured import COMMAND, Measured, Origin, Status, by_condition, heading, holds, regenerate
-from suite.profile_record import ProfileRecord
-from suite.record import Record, error_line
-from suite.scan_record import ScanRecord
-from suite.spec import RunSpec
+from suite.records.profile import ProfileRecord
+from suite.records.record import Record, error_line
+from suite.records.scan import ScanRecord
+from suite.records.spec import RunSpec
 from suite.study.protocols import METRICS
 from suite.study.published import PublishedTable
 from suite.tables import Row, Table

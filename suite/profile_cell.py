@@ -11,8 +11,8 @@ from suite.attention_cost import full_attention, has_counterpart
 from suite.conventions import conventions_for
 from suite.core.process import ChildDied, ask, environment_for
 from suite.cost import counted_model
-from suite.profile_record import Latency, Part, ProfileCost, ProfileRecord, ProfileSpec, named
 from suite.records.cell import CellContext, Progress, now, provenance
+from suite.records.profile import Latency, Part, ProfileCost, ProfileRecord, ProfileSpec, named
 
 CELL = "suite.profile_cell:run_profile"
 NOT_ASKED = "not asked"

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from suite import timing
-from suite.profile_record import NO_BACKEND, Latency, ProfileSpec
+from suite.records.profile import NO_BACKEND, Latency, ProfileSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

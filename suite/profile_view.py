@@ -14,8 +14,8 @@ from suite.core.output import Output
 from suite.cost import counted_model, subject_named
 from suite.printed_costs import Comparison, comparisons
 from suite.profile_grid import Timing
-from suite.profile_record import ProfileRecord
-from suite.record import error_line
+from suite.records.profile import ProfileRecord
+from suite.records.record import error_line
 from suite.second_count import compared
 
 Row = dict[str, object]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from suite.core.process import Say, serve
-from suite.profile_record import ProfileSpec
+from suite.records.profile import ProfileSpec
 
 
 def answer(asked: dict[str, Any], say: Say) -> None:

@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from suite.core.text import clock
-from suite.record import Attempt, Record, error_line
 from suite.records.cell import Progress
-from suite.spec import CellSpec
+from suite.records.record import Attempt, Record, error_line
+from suite.records.spec import CellSpec
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from suite.spec import RunSpec
+from suite.records.spec import RunSpec
 
 
 def rate(spec: RunSpec, iteration: int) -> float:

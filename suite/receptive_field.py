@@ -20,7 +20,7 @@ import numpy as np
 from suite.data.images import encode_png, three_channels
 from suite.data.pairs import Pair
 from suite.networks import as_float, forward
-from suite.record import ReceptiveField
+from suite.records.record import ReceptiveField
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,9 +17,9 @@ from suite.core import intervals
 from suite.core.text import duration, fixed, moment, signed
 from suite.measured import Status, dataset_name, latest
 from suite.page import about_id, page
-from suite.profile_record import ProfileRecord
-from suite.record import Attempt, Record
-from suite.scan_record import ScanRecord
+from suite.records.profile import ProfileRecord
+from suite.records.record import Attempt, Record
+from suite.records.scan import ScanRecord
 from suite.study import published
 from suite.tables import build
 

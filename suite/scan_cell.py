@@ -15,9 +15,9 @@ from typing import Any
 
 from suite.core.process import ask, environment_for
 from suite.records.cell import CellContext, Progress, now, provenance
+from suite.records.scan import Caches, ScanFindings, ScanRecord, Start, Verified
+from suite.records.spec import ScanSpec
 from suite.scan_grid import available
-from suite.scan_record import Caches, ScanFindings, ScanRecord, Start, Verified
-from suite.spec import ScanSpec
 
 CELL = "suite.scan_cell:run_scan"
 BUILDS: Mapping[str, str] = MappingProxyType(  # what tells a backend where it keeps what it builds; the others build nothing

@@ -19,9 +19,9 @@ from models.scan.cases import CASES, LAYERS
 from suite.core import machine
 from suite.core.errors import Exit, SuiteError
 from suite.estimate import Estimate
-from suite.ledger import Ledger
-from suite.scan_record import Absent, ScanRecord
-from suite.spec import ScanSpec
+from suite.records.ledger import Ledger
+from suite.records.scan import Absent, ScanRecord
+from suite.records.spec import ScanSpec
 from suite.study import versions
 from suite.study.grids import SCANS, selects
 

@@ -19,9 +19,9 @@ from models.scan.op import selective_scan
 from suite import timing
 from suite.ceilings import exponentials, measure_ceilings, moved_bytes
 from suite.records.cell import Progress
+from suite.records.scan import Caches, CeilingsUsed, Path, Round, ScanFindings, Start, Timing, Verified, Work
+from suite.records.spec import ScanSpec
 from suite.scan_check import Check, check
-from suite.scan_record import Caches, CeilingsUsed, Path, Round, ScanFindings, Start, Timing, Verified, Work
-from suite.spec import ScanSpec
 
 SHORT = 256  # steps of a scan that tells how long the whole one would take, and of the first call
 LONGEST = 3.0  # times `seconds` that one call may take; beyond, a case is not timed

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from suite import html as pages
-from suite.record import error_line
-from suite.scan_record import ScanRecord
+from suite.records.record import error_line
+from suite.records.scan import ScanRecord
 from suite.scan_view import PATHS, benches, digits, worst
 
 FILE = "scan.html"

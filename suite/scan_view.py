@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from suite.scan_record import Absent, Path, ScanRecord, Timing, Verified, Work
+from suite.records.scan import Absent, Path, ScanRecord, Timing, Verified, Work
 
 PATHS: dict[Path, str] = {"sequences": "", "image": "image, walked by address", "image-copied": "image, by copies"}
 REFERENCE = "reference"

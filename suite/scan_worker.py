@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 from suite.core.process import Say, serve
-from suite.spec import ScanSpec
+from suite.records.spec import ScanSpec
 
 
 def answer(asked: dict[str, Any], say: Say) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from suite.core.errors import SuiteError
-from suite.spec import RunSpec
+from suite.records.spec import RunSpec
 
 
 @dataclass(frozen=True)

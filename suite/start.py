@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
-from suite.ledger import weights_file
-from suite.record import StartedFrom
-from suite.spec import RunSpec
+from suite.records.ledger import weights_file
+from suite.records.record import StartedFrom
+from suite.records.spec import RunSpec
 from suite.study.recipes import RECIPES
 
 if TYPE_CHECKING:

@@ -33,9 +33,9 @@ from suite.measured import (
     told,
     unavailable,
 )
-from suite.profile_record import ProfileRecord
-from suite.record import Record
-from suite.spec import RunSpec
+from suite.records.profile import ProfileRecord
+from suite.records.record import Record
+from suite.records.spec import RunSpec
 from suite.study.baselines import BASELINES
 from suite.study.published import SCALES, Finding, Paper, PublishedTable, cost_input
 from suite.study.published import Column as PublishedColumn

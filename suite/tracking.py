@@ -26,7 +26,7 @@ from suite.core.files import replacing
 from suite.core.output import note
 from suite.core.stop import Stopped
 from suite.data.images import three_channels
-from suite.spec import RunSpec
+from suite.records.spec import RunSpec
 
 TENSORBOARD, MLFLOW = "tensorboard", "mlflow"
 KINDS = (TENSORBOARD, MLFLOW)

@@ -27,9 +27,9 @@ from suite.data.sampler import PatchSampler
 from suite.evaluate import evaluate
 from suite.networks import network_of, restorer_of
 from suite.rates import discriminator_rate, rate, stage
-from suite.record import HistoryPoint, StartedFrom
+from suite.records.record import HistoryPoint, StartedFrom
+from suite.records.spec import RunSpec
 from suite.share import Share
-from suite.spec import RunSpec
 from suite.start import Start
 from suite.study.protocols import protocol
 

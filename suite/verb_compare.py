@@ -77,7 +77,7 @@ def _legend(found: tuple[Comparison, ...]) -> list[str]:
 
 def _compared(options: argparse.Namespace, metrics: list[str]) -> tuple[Comparison, ...]:
     from suite import versus
-    from suite.ledger import Ledger
+    from suite.records.ledger import Ledger
 
     def warn(error: SuiteError) -> None:
         note(f"left out: {error}")

@@ -16,7 +16,7 @@ RECORDS = "records"  # the kind that is read from a ledger
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Prints the rows of a kind, or all that is known of every record as CSV."""
     from suite import listing
-    from suite.ledger import Ledger
+    from suite.records.ledger import Ledger
 
     if options.csv is not None:
         return _csv(options, out)
@@ -33,9 +33,9 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 def _csv(options: argparse.Namespace, out: Output) -> Exit:
     """All that the index holds of every record: more than a table on a screen can show."""
-    from suite import index
     from suite.core import csv_text
-    from suite.ledger import Ledger
+    from suite.records import index
+    from suite.records.ledger import Ledger
 
     if options.kind != RECORDS or options.json:
         raise SuiteError(f"--csv is for `list {RECORDS}`, without --json.")

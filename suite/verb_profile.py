@@ -14,9 +14,9 @@ from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.execute import Outcome
-    from suite.ledger import Ledger
     from suite.profile_grid import Size, Timing
-    from suite.profile_record import ProfileRecord, ProfileSpec
+    from suite.records.ledger import Ledger
+    from suite.records.profile import ProfileRecord, ProfileSpec
 
 SUMMARY = "count parameters, multiply-adds and operations of networks as published, and time them"
 HD = "720p"
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         return _claim(options, out)
     from suite import profile_grid, profile_view
     from suite.exclusive import machine_alone
-    from suite.ledger import Ledger
+    from suite.records.ledger import Ledger
 
     if not options.model:
         raise SuiteError("no MODEL is given: names of `list models` or `list baselines`, patterns, or all.")
@@ -164,7 +164,7 @@ def _swept(names: Sequence[str], timing: Timing, reason: str, longest: float, le
 
 
 def _why(record: ProfileRecord | None) -> str:
-    from suite.record import error_line
+    from suite.records.record import error_line
 
     if record is None:
         return "interrupted"

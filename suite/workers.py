@@ -30,8 +30,8 @@ from suite.core.torch_state import limit_threads, thread_environment
 from suite.data.feed.training_set import load_training
 from suite.data.sets import load_pairs
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
+from suite.records.spec import RunSpec
 from suite.share import Share
-from suite.spec import RunSpec
 from suite.study.protocols import protocol
 from suite.study.tasks import task
 from suite.training.prepare import Data, prepared, training_progress

@@ -20,7 +20,7 @@ AIM = 2.0  # seconds, for a list of 100,000
 
 def fill(folder, count):
     """Writes `count` records of as many cells: seeds of the models of both papers."""
-    from suite.record import dump
+    from suite.records.record import dump
 
     folder.mkdir(parents=True, exist_ok=True)
     models = made.VMAMBAIR + made.MAMBAIR
@@ -60,7 +60,7 @@ def main():
             say(f"list records: {seconds(*listed):.2f} s (aim {AIM:g} s for 100,000)")
         say(f"list records --json: {seconds(*listed, '--json'):.2f} s")
         say(f"list records --csv: {seconds(*listed, '--csv', '-'):.2f} s")
-        code = f"from suite.frame import frame; from suite.ledger import Ledger; print(len(frame(Ledger({str(folder)!r}))))"
+        code = f"from suite.records.frame import frame; from suite.records.ledger import Ledger; print(len(frame(Ledger({str(folder)!r}))))"
         say(f"frame: {seconds('-c', code):.2f} s")
         next(iter(folder.glob("*.json"))).touch()
         say(f"list records, one changed: {seconds(*listed):.2f} s")

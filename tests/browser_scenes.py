@@ -8,7 +8,7 @@ import scan_records
 import synthetic_records as made
 from PIL import Image
 
-from suite.record import Crop
+from suite.records.record import Crop
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 FULL, V1, V2 = made.VMAMBAIR[:3]

@@ -16,9 +16,9 @@ from suite.cell import run_cell as real_cell
 from suite.core import machine
 from suite.core.errors import SuiteError
 from suite.core.stop import StopFlag, Stopped
-from suite.record import ImageScore, Provenance, Record
 from suite.records.cell import Progress
-from suite.spec import RunSpec
+from suite.records.record import ImageScore, Provenance, Record
+from suite.records.spec import RunSpec
 from suite.training import prepare
 
 CELL = "fake_cells:run_cell"

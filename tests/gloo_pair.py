@@ -13,8 +13,8 @@ from fake_cells import random_perceptual
 from suite import checkpoint, losses, train
 from suite.data.feed.training_set import load_training
 from suite.records.cell import CellContext
+from suite.records.spec import RunSpec
 from suite.share import Share
-from suite.spec import RunSpec
 from suite.study.tasks import task
 from suite.training.prepare import prepared
 

@@ -18,7 +18,7 @@ from small_pictures import write_splits
 
 from suite import cli
 from suite.core.errors import Exit
-from suite.ledger import Ledger
+from suite.records.ledger import Ledger
 
 TESTS = Path(__file__).resolve().parent
 AIM_SECONDS = 12.0  # that a state is waited for, before another is aimed at

@@ -16,7 +16,7 @@ def low_resolution_border(patch):
 
 
 def averaged_errors(patch):
-    from suite.record import Record
+    from suite.records.record import Record
 
     def over_the_set(self, metric):
         values = np.array([score.metrics[metric] for score in self.scores])

@@ -109,7 +109,7 @@ def main():
     """The command line."""
     say("driver", "starting")
     from suite import cli, progress
-    from suite.ledger import Ledger
+    from suite.records.ledger import Ledger
 
     how, show = cli._how, progress.PlainView.show
 

@@ -2,8 +2,8 @@
 
 from synthetic_records import provenance
 
-from suite.scan_record import Absent, CeilingsUsed, Round, ScanFindings, ScanRecord, Start, Timing, Verified
-from suite.spec import ScanSpec
+from suite.records.scan import Absent, CeilingsUsed, Round, ScanFindings, ScanRecord, Start, Timing, Verified
+from suite.records.spec import ScanSpec
 
 
 def spec(backend="numba", **changed):

@@ -5,9 +5,9 @@ import math
 import struct
 import zlib
 
-from suite.profile_record import Latency, ProfileCost, ProfileRecord, ProfileSpec
-from suite.record import Cost, Crop, HistoryPoint, ImageScore, ProtocolUsed, Provenance, ReceptiveField, Record
-from suite.spec import RunSpec
+from suite.records.profile import Latency, ProfileCost, ProfileRecord, ProfileSpec
+from suite.records.record import Cost, Crop, HistoryPoint, ImageScore, ProtocolUsed, Provenance, ReceptiveField, Record
+from suite.records.spec import RunSpec
 
 VMAMBAIR = tuple("vmambair-realsr-x4" + v for v in ("", ".one-way-scan", ".no-channel-scan", ".no-effn", ".linear-projection"))
 MAMBAIR = tuple("mambair-sr-x2" + v for v in ("", ".no-conv", ".no-conv-no-ca", ".mlp", ".one-direction", ".two-direction"))

@@ -31,10 +31,10 @@ from suite.data.resize import imresize
 from suite.data.sets import load_images, load_pairs
 from suite.networks import network_of
 from suite.receptive_field import receptive_field
-from suite.record import Record
 from suite.records.cell import CellContext
+from suite.records.record import Record
+from suite.records.spec import RunSpec
 from suite.share import Share
-from suite.spec import RunSpec
 from suite.study.protocols import protocol
 from suite.study.tasks import task
 from suite.training.prepare import sampler_of

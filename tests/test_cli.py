@@ -14,7 +14,7 @@ from suite import arguments, cli, listing
 from suite.core import machine
 from suite.core.errors import Exit
 from suite.core.paths import ROOT
-from suite.ledger import Ledger
+from suite.records.ledger import Ledger
 
 HEAVY = ("torch", "ray", "pandas", "skimage", "scipy", "numba", "numpy", "pydantic", "rich")
 TINY = "mambair-sr-x2-tiny"

@@ -11,8 +11,8 @@ import synthetic_records as made
 from suite import cli, versus
 from suite.core import intervals, stats
 from suite.core.errors import Exit
-from suite.ledger import Ledger
-from suite.record import ImageScore, ProtocolUsed
+from suite.records.ledger import Ledger
+from suite.records.record import ImageScore, ProtocolUsed
 
 BASE, OTHER, THIRD = made.VMAMBAIR[:3]
 DIGEST = {"test (photos)": "ab" * 32}

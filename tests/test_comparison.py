@@ -11,7 +11,7 @@ from page_reader import read
 
 from suite import cli, comparison, report
 from suite.measured import condition
-from suite.record import Crop, ImageScore, dump
+from suite.records.record import Crop, ImageScore, dump
 from suite.study import published
 from suite.tables import build as tables_of
 

@@ -19,9 +19,9 @@ from suite.data.loader import Loader
 from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.measured import heading
+from suite.records.spec import RunSpec
 from suite.runner import plan as planner
 from suite.share import Share
-from suite.spec import RunSpec
 from suite.train import begin, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -6,8 +6,8 @@ from fake_cells import record, spec
 from suite import estimate as estimate_module
 from suite.core import machine
 from suite.estimate import EARLIER, ROUGH, SIMILAR, UNKNOWN, estimate
-from suite.ledger import Ledger
-from suite.record import Provenance
+from suite.records.ledger import Ledger
+from suite.records.record import Provenance
 
 MODEL, OTHER = "mambair-sr-x2", "mambair-sr-x2.mlp"
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from suite import arguments, cli, export, export_text
 from suite.core.errors import Exit
-from suite.ledger import Ledger
+from suite.records.ledger import Ledger
 from suite.study import published
 from suite.tables import build
 

@@ -9,7 +9,7 @@ import pytest
 
 from suite import batches, cell, cli
 from suite.core.errors import Exit
-from suite.ledger import Ledger
+from suite.records.ledger import Ledger
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 INLINE = killing.Setting(("--launcher", "inline", "--set", "iterations=8"), {}, only="mambair-sr-x2.no-conv-no-ca")

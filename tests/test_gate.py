@@ -11,7 +11,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.gate import Baseline, Entry, Verdict, Watched, compare, exit_of, settle
 from suite.probes import PROBES, Number, Part
 from suite.probes.nudge import nudged
-from suite.record import Cost
+from suite.records.record import Cost
 from suite.study import grids
 
 pytestmark = pytest.mark.usefixtures("one_thread")

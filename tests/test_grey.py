@@ -22,12 +22,12 @@ from suite.data.images import three_channels
 from suite.data.resize import imresize
 from suite.data.sets import load_pairs
 from suite.evaluate import load_network
-from suite.ledger import weights_file
 from suite.metrics.fidelity import psnr, score
 from suite.networks import restorer_of
-from suite.record import Record
 from suite.records.cell import CellContext
-from suite.spec import RunSpec
+from suite.records.ledger import weights_file
+from suite.records.record import Record
+from suite.records.spec import RunSpec
 from suite.study.protocols import PROTOCOLS, protocol
 from suite.study.tasks import TASKS, task
 

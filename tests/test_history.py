@@ -11,10 +11,10 @@ import pytest
 import scan_records
 import synthetic_records
 
-from suite.record import SCHEMA, Record, dump
 from suite.records import load as load_module
 from suite.records.load import load
-from suite.scan_record import ScanRecord
+from suite.records.record import SCHEMA, Record, dump
+from suite.records.scan import ScanRecord
 
 HISTORY = Path(__file__).resolve().parent / "history"
 SAMPLES = {

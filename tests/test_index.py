@@ -11,12 +11,13 @@ import pytest
 import scan_records
 import synthetic_records as made
 
-from suite import cli, index, listing
+from suite import cli, listing
 from suite.core.errors import Exit, SuiteError
-from suite.frame import frame
-from suite.ledger import LISTED, Ledger
-from suite.record import dump
-from suite.summary import summary
+from suite.records import index
+from suite.records.frame import frame
+from suite.records.ledger import LISTED, Ledger
+from suite.records.record import dump
+from suite.records.summary import summary
 
 FAILURE = "Traceback (most recent call last):\n  here\nValueError: no"
 RUNS = [made.done(made.VMAMBAIR[0], seed=seed) for seed in range(3)]

@@ -10,7 +10,7 @@ import synthetic_records as made
 from page_reader import read, row_of
 
 from suite.measured import Status
-from suite.record import ImageScore
+from suite.records.record import ImageScore
 from suite.study import published
 from suite.tables import build
 from suite.versus import Side, compared

@@ -23,9 +23,9 @@ from suite.core.files import LOCK, take_lock
 from suite.core.paths import ROOT
 from suite.core.stop import Stop
 from suite.execute import How, execute
-from suite.ledger import Ledger
-from suite.record import Record
 from suite.records.cell import CellContext, Progress
+from suite.records.ledger import Ledger
+from suite.records.record import Record
 
 TESTS = Path(__file__).resolve().parent
 TINY = "mambair-sr-x2-tiny"

@@ -10,9 +10,9 @@ import time
 import pytest
 from fake_cells import record, spec
 
-from suite import ledger as ledger_module
 from suite.core.errors import Exit, SuiteError
-from suite.ledger import Ledger
+from suite.records import ledger as ledger_module
+from suite.records.ledger import Ledger
 
 SPEC = spec("some-model")
 
@@ -152,7 +152,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(ledger):
 
 
 def test_one_run_at_a_time(ledger):
-    hold = "import sys, suite.ledger as l\nwith l.Ledger(sys.argv[1]).locked():\n print('held', flush=True)\n sys.stdin.read()"
+    hold = "import sys, suite.records.ledger as l\nwith l.Ledger(sys.argv[1]).locked():\n print('held', flush=True)\n sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(ledger.folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:

@@ -19,10 +19,10 @@ from suite.core.process import ChildDied
 from suite.cost import counted_model, flops_of
 from suite.exclusive import machine_alone
 from suite.profile_grid import Reached, Timing, predicted, stop_reason
-from suite.profile_record import Latency, ProfileRecord
-from suite.record import dump
 from suite.records.cell import CellContext
 from suite.records.load import load
+from suite.records.profile import Latency, ProfileRecord
+from suite.records.record import dump
 
 TINY = "mambair-light-x2-tiny"
 TIMING = Timing("reference", "cpu", 1, 0.05)

@@ -16,8 +16,8 @@ import models
 from models.scan import BACKENDS, BackendUnavailable, resolve_backend, scan_image
 from suite.data.pairs import Pair
 from suite.receptive_field import gradient_map, picture, receptive_field, seeded_crops, shares
-from suite.record import ReceptiveField, dump
 from suite.records.load import load
+from suite.records.record import ReceptiveField, dump
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

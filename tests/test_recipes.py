@@ -18,10 +18,10 @@ from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.networks import network_of
 from suite.rates import discriminator_rate, rate, stage
-from suite.record import Record
 from suite.records.cell import CellContext
+from suite.records.record import Record
+from suite.records.spec import RunSpec
 from suite.runner import plan
-from suite.spec import RunSpec
 from suite.study.recipes import RECIPES, accounts, recipe
 from suite.study.tasks import TASKS
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from suite.core.errors import Exit, SuiteError
-from suite.record import SCHEMA, HistoryPoint, ImageScore, Record, dump
 from suite.records import load as load_module
 from suite.records.load import load
+from suite.records.record import SCHEMA, HistoryPoint, ImageScore, Record, dump
 
 SPEC = spec("some-model")
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

@@ -13,7 +13,7 @@ from page_reader import read, row_of, statuses
 
 from suite import report
 from suite.core.text import duration, moment, signed
-from suite.record import ImageScore
+from suite.records.record import ImageScore
 from suite.study import published
 from suite.tables import build
 

@@ -16,12 +16,12 @@ from suite import ceilings, cli, report, scan_ahead, scan_cell, scan_check, scan
 from suite.core import machine
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
-from suite.ledger import Ledger
-from suite.record import dump
+from suite.records.ledger import Ledger
 from suite.records.load import load
+from suite.records.record import dump
+from suite.records.scan import ScanRecord
 from suite.scan_check import CASES, Check, relative_error, tolerance, verified_cases
 from suite.scan_measure import measure
-from suite.scan_record import ScanRecord
 
 QUICK = ("--case", "channel-lifted", "--seconds", "0.2", "--threads", "1", "--no-build", "--device", "cpu")
 

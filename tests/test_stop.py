@@ -15,9 +15,9 @@ from suite.core import stop
 from suite.core.errors import Exit, SuiteError
 from suite.core.stop import EXITS, Stop, StopFlag
 from suite.execute import How, execute
-from suite.ledger import Ledger
-from suite.record import Record
 from suite.records.cell import CellContext, Progress
+from suite.records.ledger import Ledger
+from suite.records.record import Record
 
 TINY = "mambair-sr-x2-tiny"
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -15,10 +15,10 @@ from suite.data.degradations import degradation
 from suite.data.photos import load_photos
 from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images, load_pairs
-from suite.record import Record, dump
 from suite.records.cell import CellContext, Progress
 from suite.records.load import load
-from suite.spec import RunSpec
+from suite.records.record import Record, dump
+from suite.records.spec import RunSpec
 from suite.study.protocols import protocol
 from suite.study.tasks import TASKS, task
 from suite.tracking import Tracker

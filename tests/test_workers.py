@@ -21,10 +21,10 @@ from suite.core.errors import Exit
 from suite.core.machine import cores
 from suite.core.stop import Stop, StopFlag
 from suite.data.feed.training_set import load_training
-from suite.record import Record
 from suite.records.cell import CellContext
+from suite.records.record import Record
+from suite.records.spec import RunSpec
 from suite.share import Share
-from suite.spec import RunSpec
 from suite.study.tasks import task
 from suite.training.prepare import prepared
 

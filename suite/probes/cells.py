@@ -24,8 +24,8 @@ from suite.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part
 
 if TYPE_CHECKING:
     from models.base import RestorationNet
-    from suite.record import Record
-    from suite.spec import RunSpec
+    from suite.records.record import Record
+    from suite.records.spec import RunSpec
     from suite.train import Training
 
 STOPPED_AT = 2  # the iteration at which a cell is interrupted
@@ -98,7 +98,7 @@ def _run(spec: RunSpec, folder: Path, *, micro_batch: int = 0, stop_at: int | No
 def _told(key: str, record: Record | None, folder: Path) -> Iterator[Number]:
     """What a record and the files beside it hold."""
     from suite.checkpoint import Checkpoints
-    from suite.ledger import weights_file
+    from suite.records.ledger import weights_file
 
     if record is None:
         raise RuntimeError("the cell ended without a record")

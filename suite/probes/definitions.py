@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from suite.probes.number import TRAINED_ON, Number, Part, digest_of
 
 if TYPE_CHECKING:
-    from suite.spec import RunSpec
+    from suite.records.spec import RunSpec
 
 PLANNED = (
     ("tasks", "smoke"),

@@ -110,8 +110,8 @@ def _pairs(channels: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def _mean(metric: str, values: Sequence[float]) -> float:
     """Average as a record does: over images."""
-    from suite.record import ImageScore, Record
-    from suite.spec import RunSpec
+    from suite.records.record import ImageScore, Record
+    from suite.records.spec import RunSpec
 
     spec = RunSpec(model="none", task="none", budget="none", backend="none", iterations=0, batch=1, patch=16, lr=1.0, protocol="none@1")
     scores = tuple(ImageScore(image=str(number), metrics={metric: value}) for number, value in enumerate(values))

@@ -10,8 +10,8 @@ import numpy as np
 from suite.probes.number import TRAINED_ON, Number, Part, digest_of
 
 if TYPE_CHECKING:
-    from suite.record import Record
-    from suite.spec import RunSpec
+    from suite.records.record import Record
+    from suite.records.spec import RunSpec
     from suite.tables import Cell
 
 IMAGES, SEEDS = 12, 3
@@ -32,7 +32,7 @@ def made_up_records(grid: str, budget: str, seeds: int, only: Sequence[str] = ()
 
 
 def _made_up(spec: RunSpec, place: int) -> Record:
-    from suite.record import Cost, HistoryPoint, ImageScore, ProtocolUsed, Record
+    from suite.records.record import Cost, HistoryPoint, ImageScore, ProtocolUsed, Record
     from suite.study.protocols import protocol
 
     rule = protocol(spec.protocol)
@@ -122,8 +122,8 @@ def _short(value: float | None) -> str:
 
 def _round_trip() -> Iterator[Number]:
     """A record as it is written, and what is read back."""
-    from suite.record import dump
     from suite.records.load import load
+    from suite.records.record import dump
 
     for record in made_up_records("ablations", "quick", 1)[:2]:
         text = dump(record)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from suite.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part, digest
 
 if TYPE_CHECKING:
-    from suite.spec import RunSpec
+    from suite.records.spec import RunSpec
     from suite.study.tasks import Task
 
 
@@ -64,8 +64,8 @@ def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
     from suite.batches import mixed
     from suite.data.feed.training_set import load_training
     from suite.data.sets import load_pairs
-    from suite.ledger import weights_file
     from suite.networks import restorer_of
+    from suite.records.ledger import weights_file
     from suite.start import starting_weights
     from suite.study.protocols import protocol
     from suite.study.tasks import task as task_row

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from suite.core import machine
-from suite.record import Provenance
+from suite.records.record import Provenance
 
 
 @dataclass(frozen=True)

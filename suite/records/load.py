@@ -9,7 +9,7 @@ from typing import Any
 import pydantic
 
 from suite.core.errors import Exit, SuiteError
-from suite.record import SCHEMA, Attempt, Record
+from suite.records.record import SCHEMA, Attempt, Record
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # n: from schema n to n + 1
     1: lambda raw: raw | {"schema_version": 2, "kind": "run"},  # before there were scan records
@@ -18,8 +18,8 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # n: from s
 
 def load(text: str, *, origin: str) -> Attempt:
     """The record in `text`, of any kind, upgraded from older schemas; SuiteError names `origin` where it cannot be read."""
-    from suite.profile_record import ProfileRecord  # both are made of the parts above
-    from suite.scan_record import ScanRecord
+    from suite.records.profile import ProfileRecord  # both are made of the parts above
+    from suite.records.scan import ScanRecord
 
     try:
         raw = json.loads(text)

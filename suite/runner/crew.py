@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from suite.core.errors import SuiteError
+from suite.records.spec import RunSpec
 from suite.share import check_share
-from suite.spec import RunSpec
 
 
 @dataclass(frozen=True)

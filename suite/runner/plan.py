@@ -11,7 +11,7 @@ from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
 from suite.data.degradations import DEGRADATIONS, on_device
 from suite.data.sets import canonical
-from suite.spec import CellSpec, RunSpec
+from suite.records.spec import CellSpec, RunSpec
 from suite.study.budgets import budget as budget_row
 from suite.study.grids import GRIDS, SCANS, Grid, Pairing, selects
 from suite.study.protocols import protocol

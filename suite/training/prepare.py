@@ -10,10 +10,10 @@ from suite.data.degradations import degradation
 from suite.data.feed.training_set import TrainingSet, check_disjoint, checksum, load_training, pair_images
 from suite.data.pairs import Pair
 from suite.data.sets import load_pairs
-from suite.record import HistoryPoint
 from suite.records.cell import CellContext, Progress
+from suite.records.record import HistoryPoint
+from suite.records.spec import RunSpec
 from suite.share import Share
-from suite.spec import RunSpec
 from suite.start import starting_weights
 from suite.study.protocols import Protocol
 from suite.study.recipes import RECIPES

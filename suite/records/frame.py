@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from suite import index
-from suite.ledger import Ledger
+from suite.records import index
+from suite.records.ledger import Ledger
 
 if TYPE_CHECKING:
     import pandas
 
 
 def frame(ledger: Ledger, on_unreadable: index.OnUnreadable = None, *, every_attempt: bool = False) -> pandas.DataFrame:
-    """One row a record: the one that stands for its cell, or every attempt at it; the columns are those of `suite.summary`.
+    """One row a record: the one that stands for its cell, or every attempt at it; the columns are those of `suite.records.summary`.
 
     A file that cannot be read raises SuiteError with its path; with `on_unreadable` it is handed over and left out.
     """

@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from suite.record import Attempt, Frozen
-from suite.spec import CellSpec
+from suite.records.record import Attempt, Frozen
+from suite.records.spec import CellSpec
 from suite.study.baselines import BASELINES
 
 Source = Literal["suite", "spandrel"]

@@ -24,7 +24,7 @@ from suite.core.files import LOCK, take_lock
 from suite.core.paths import project_folder
 
 if TYPE_CHECKING:
-    from suite.record import Attempt
+    from suite.records.record import Attempt
 
 NAME = re.compile(r"(?P<fingerprint>[0-9a-f]{16})\.(?P<attempt>\d{3,})\.(?P<status>done|failed)\.json")
 FINGERPRINT = re.compile(r"[0-9a-f]{16}")
@@ -102,7 +102,7 @@ class Ledger:
 
     def add(self, record: Attempt) -> Path:
         """Writes the record and returns its path; `SuiteError` where the attempt is already there or cannot be written."""
-        from suite.record import dump
+        from suite.records.record import dump
 
         _checked(record.fingerprint)
         if any(entry.attempt == record.attempt for entry in self._of(record.fingerprint)):

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 from suite.core.errors import SuiteError
 from suite.core.output import note
-from suite.ledger import LISTED
+from suite.records.ledger import LISTED
 from suite.study import versions
 
 if TYPE_CHECKING:
-    from suite.ledger import Ledger
+    from suite.records.ledger import Ledger
 
 FILE = ".index"
 STAMP = ("file", "size", "modified_ns", "changed_ns")  # columns that say which file a row is of, and when
@@ -65,7 +65,7 @@ def rows(ledger: Ledger, on_unreadable: OnUnreadable = None, wanted: Sequence[st
 
 def _files(folder: Path) -> Columns:
     """The columns of STAMP of the folder's records, by name."""
-    from suite.ledger import NAME
+    from suite.records.ledger import NAME
 
     found: Columns = {column: [] for column in STAMP}
     names, sizes, modified, changed = found.values()
@@ -152,7 +152,7 @@ def _stamped(held: Columns) -> Iterator[tuple[object, ...]]:
 
 def _read(ledger: Ledger, names: Sequence[str], on_unreadable: OnUnreadable) -> dict[str, dict[str, object]]:
     """The rows of record files, by their names."""
-    from suite.summary import summary
+    from suite.records.summary import summary
 
     if len(names) > MANY:
         note(f"reading {len(names):,} records into the ledger's index; the next time it is there.")
@@ -169,7 +169,7 @@ def _read(ledger: Ledger, names: Sequence[str], on_unreadable: OnUnreadable) -> 
 
 def _keep(folder: Path, held: Columns) -> None:
     """Writes the index in one step. What cannot be written is left: the index is a copy, and saves time alone."""
-    from suite.ledger import TEMPORARY
+    from suite.records.ledger import TEMPORARY
 
     head = {"made_by": versions.INDEX, "records": len(held["file"]), "columns": list(held)}
     temporary = None

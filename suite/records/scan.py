@@ -10,8 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from suite.record import Attempt, Frozen
-from suite.spec import ScanSpec
+from suite.records.record import Attempt, Frozen
+from suite.records.spec import ScanSpec
 
 Work = Literal["forward", "forward+backward"]
 Caches = Literal["empty", "filled", "found", "none"]

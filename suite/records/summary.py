@@ -1,7 +1,7 @@
 """A record in brief: one flat row of plain values, the same columns for every kind, for lists, CSV and pandas.
 
 The first columns are those that `list records` shows. After them stand every field of the spec under its own name, the mean of each
-metric over the test images, costs, seconds, and where the record was made. Quality and cost keep the units of `suite.record`.
+metric over the test images, costs, seconds, and where the record was made. Quality and cost keep the units of `suite.records.record`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from suite.ledger import LISTED
-from suite.profile_record import ProfileRecord
-from suite.record import Attempt, Record
-from suite.scan_record import ScanRecord
+from suite.records.ledger import LISTED
+from suite.records.profile import ProfileRecord
+from suite.records.record import Attempt, Record
+from suite.records.scan import ScanRecord
 
 Row = dict[str, object]
 
