@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from suite.data.deferred import Deferred
-from suite.data.degradations import image_rng, on_device
-from suite.data.loader import Finish, Sides
-from suite.data.sampler import PatchSampler
+from suite.data.degrade.deferred import Deferred
+from suite.data.degrade.degradations import image_rng, on_device
+from suite.data.feed.loader import Finish, Sides
+from suite.data.feed.sampler import PatchSampler
 from suite.rates import stage
 from suite.records.spec import RunSpec
 from suite.share import Share

@@ -75,7 +75,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
 
 def _train_alone(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:
     from suite import train
-    from suite.data.loader import default_workers
+    from suite.data.feed.loader import default_workers
 
     run, sampler = prepared(spec, context, Share(micro_batch=context.micro_batch), data.train)
     flag, said = StopFlag.of(context.work), []  # what is said here is heard by the driver, which may be on another machine

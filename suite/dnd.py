@@ -14,7 +14,7 @@ import numpy as np
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
-from suite.data.inspect_mat import read_cells, read_variable
+from suite.data.mat_files import read_cells, read_variable
 from suite.networks import Restorer, as_float
 
 INFO, VARIABLE = "info.mat", "InoisySRGB"

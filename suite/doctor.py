@@ -283,7 +283,7 @@ def _weights(name: str, reason: str | None, good: str) -> Finding:
 def data(_: Question) -> list[Finding]:
     """The embedded photographs, and the user's sets."""
     from suite.data.cards import cards
-    from suite.data.checks import copies
+    from suite.data.check.checks import copies
     from suite.data.photos import photos_folder
 
     try:

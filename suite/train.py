@@ -20,10 +20,10 @@ from suite.checkpoint import Checkpoints
 from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
-from suite.data.degradations import image_rng
-from suite.data.loader import Loader
+from suite.data.degrade.degradations import image_rng
+from suite.data.feed.loader import Loader
+from suite.data.feed.sampler import PatchSampler
 from suite.data.pairs import Pair
-from suite.data.sampler import PatchSampler
 from suite.evaluate import evaluate
 from suite.networks import network_of, restorer_of
 from suite.rates import discriminator_rate, rate, stage

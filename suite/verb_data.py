@@ -13,11 +13,11 @@ from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.data.cards import Card
-    from suite.data.checks import Report
-    from suite.data.inspection import Remembered
-    from suite.data.leaks import Leak
+    from suite.data.check.checks import Report
+    from suite.data.check.inspection import Remembered
+    from suite.data.check.leaks import Leak
+    from suite.data.feed.speed import Speed
     from suite.data.locate import Located
-    from suite.data.speed import Speed
 
 SUMMARY = "say which data sets are here, what is wrong with them, and how fast training data are made"
 
@@ -116,7 +116,7 @@ def _package_folder() -> str:
 
 
 def _rows(card: Card, root: Path | None) -> Iterator[dict[str, object]]:
-    from suite.data.checks import copies
+    from suite.data.check.checks import copies
 
     found = copies(card, root)
     for split, expected in card.splits.items():
@@ -176,7 +176,7 @@ def _show(options: argparse.Namespace, out: Output) -> Exit:
 def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
     """The card as one document, with where it is looked for and where it is."""
     from suite.core.paths import data_folder
-    from suite.data.checks import copies
+    from suite.data.check.checks import copies
     from suite.data.locate import looked_for
 
     base = root or data_folder()
@@ -193,7 +193,7 @@ def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
 def _where(chosen: Card, root: Path | None) -> Iterator[tuple[str, str]]:
     """Titles and texts on where a set is looked for, and where it is."""
     from suite.core.paths import data_folder
-    from suite.data.checks import copies
+    from suite.data.check.checks import copies
 
     if chosen.package:
         yield "shipped by", chosen.package
@@ -234,8 +234,8 @@ def _show_layouts(chosen: Card, out: Output) -> None:
 
 
 def _check(options: argparse.Namespace, out: Output) -> Exit:
-    from suite.data.inspection import Remembered
-    from suite.data.leaks import leaks
+    from suite.data.check.inspection import Remembered
+    from suite.data.check.leaks import leaks
 
     known = Remembered()
     try:
@@ -267,7 +267,7 @@ def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Repor
     """Reports of what was asked for, and sentences on what is not here."""
     from models.lookup import UnknownName
     from suite.data.cards import card, cards
-    from suite.data.checks import of_card, of_folder
+    from suite.data.check.checks import of_card, of_folder
 
     if not options.names:
         mine = [one for one in cards().values() if not one.package]
@@ -336,7 +336,7 @@ def _print(reports: Sequence[Report], missing: Sequence[str], common: Sequence[L
 
 def _speed(options: argparse.Namespace, out: Output) -> Exit:
     from suite.core.parallel import shown
-    from suite.data.speed import able, measured
+    from suite.data.feed.speed import able, measured
     from suite.study.tasks import TASKS, task
 
     chosen = [task(name) for name in options.names or TASKS]

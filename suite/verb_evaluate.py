@@ -73,7 +73,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Measures, and prints a table for each set, or one document."""
     from suite import evaluate
     from suite.core.parallel import shown
-    from suite.data.traps import of_sources
+    from suite.data.check.traps import of_sources
 
     job, reason = _job(options)
     sets = _sets(job, options)
@@ -179,7 +179,7 @@ def _document(
     said: Mapping[str, Sequence[str]],
 ) -> dict[str, object]:
     from suite import metrics
-    from suite.data import jpeg
+    from suite.data.degrade import jpeg
     from suite.study.grids import is_published
 
     inference = job.inference

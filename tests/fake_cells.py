@@ -83,8 +83,8 @@ def run_cell(of, context):
 
 def trained(of, context):
     """Trains a tiny network on pictures of noise, as a cell does; the score is told by its weights."""
-    from suite.data.degradations import degradation
-    from suite.data.sampler import PatchSampler
+    from suite.data.degrade.degradations import degradation
+    from suite.data.feed.sampler import PatchSampler
     from suite.train import begin, train
 
     pixels = np.random.default_rng(0).integers(0, 256, size=(48, 48, 3), dtype=np.uint8)

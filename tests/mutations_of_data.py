@@ -5,7 +5,8 @@ from faults import Mutation, constant, edit, row
 
 
 def low_resolution_border(patch):
-    from suite.data import degradations, resize
+    from suite.data import resize
+    from suite.data.degrade import degradations
 
     def clamped(picture, factor):
         scale = round(1 / factor)
@@ -33,56 +34,56 @@ OF_DATA = (
         "data",
         "derain",
         "data/derain/",
-        edit("suite.data.degradations:image_rng", "(seed, *names)", "(seed, *names[:-1])"),
+        edit("suite.data.degrade.degradations:image_rng", "(seed, *names)", "(seed, *names[:-1])"),
     ),
     Mutation(
         "a seed not passed on to the sampler",
         "data",
         "sr-x2",
         "batch 0 of seed 1",
-        edit("suite.data.sampler:PatchSampler._drawn", "image_rng(self.seed,", "image_rng(0,"),
+        edit("suite.data.feed.sampler:PatchSampler._drawn", "image_rng(self.seed,", "image_rng(0,"),
     ),
     Mutation(
         "training patches not turned",
         "data",
         "sr-x2",
         "batch",
-        edit("suite.data.sampler:PatchSampler._symmetry", "transpose and self.rotate", "False"),
+        edit("suite.data.feed.sampler:PatchSampler._symmetry", "transpose and self.rotate", "False"),
     ),
     Mutation(
         "patches a pixel off",
         "data",
         "sr-x2",
         "batch",
-        edit("suite.data.sampler:PatchSampler._aligned", "left * scale", "left * scale + 1"),
+        edit("suite.data.feed.sampler:PatchSampler._aligned", "left * scale", "left * scale + 1"),
     ),
     Mutation(
         "batches come an iteration late",
         "data",
         "sr-x2",
         "as loaded",
-        edit("suite.data.loader:_Batches.__getitem__", "self.first + number", "self.first + number - 1"),
+        edit("suite.data.feed.loader:_Batches.__getitem__", "self.first + number", "self.first + number - 1"),
     ),
     Mutation(
         "noise in the other order of channels",
         "data",
         "denoise-15",
         "data/denoise-15/",
-        edit("suite.data.noise:published_noise", 'order == "bgr"', 'order == "rgb"'),
+        edit("suite.data.degrade.noise:published_noise", 'order == "bgr"', 'order == "rgb"'),
     ),
     Mutation(
         "noise of sigma over 256",
         "data",
         "denoise-25",
         "data/denoise-25/",
-        edit("suite.data.noise:published_noise", "sigma / 255", "sigma / 256"),
+        edit("suite.data.degrade.noise:published_noise", "sigma / 255", "sigma / 256"),
     ),
     Mutation(
         "JPEG quality off by one",
         "data",
         "jpeg-40",
         "data/jpeg-40/",
-        edit("suite.data.jpeg:compress", "quality=quality", "quality=quality + 1"),
+        edit("suite.data.degrade.jpeg:compress", "quality=quality", "quality=quality + 1"),
     ),
     Mutation(
         "Y conversion rounded",

@@ -46,7 +46,7 @@ def saying(role, during, after, function):
 def hurry(role):
     """Changes this process, once: see above."""
     from suite import cell, checkpoint, cost, train
-    from suite.data import loader
+    from suite.data.feed import loader
 
     sync, count, begin = os.fsync, cost.full_size_cost, loader._leave_interrupts_to_the_parent
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from suite.core.errors import SuiteError
 from suite.core.torch_state import exact_arithmetic
-from suite.data import blind_torch
-from suite.data.blind import FILTERS, SECOND_ORDER_X4, OrderPlan, add_gaussian_noise, add_poisson_noise, blur, carry_out, draw_plan
-from suite.data.degradations import DEGRADATIONS, on_device
-from suite.data.kernels import draw_kernel, sinc_kernel
+from suite.data.degrade import blind_torch
+from suite.data.degrade.blind import FILTERS, SECOND_ORDER_X4, OrderPlan, add_gaussian_noise, add_poisson_noise, blur, carry_out, draw_plan
+from suite.data.degrade.degradations import DEGRADATIONS, on_device
+from suite.data.degrade.kernels import draw_kernel, sinc_kernel
 from suite.data.photos import load_photos
 from suite.data.resize import plain_taps, resample
 
@@ -84,7 +84,7 @@ def test_blur_mirrors_the_border_however_small_the_image(size):
 
 
 def noise_of(kind, image, strength, grey, seeds, device="cpu"):
-    """The noise of many draws on the device, before clamping; and the numpy draws of suite.data.blind, clamped alike."""
+    """The noise of many draws on the device, before clamping; and the numpy draws of suite.data.degrade.blind, clamped alike."""
     plans = [OrderPlan(None, 1.0, "area", kind, strength, grey, 75)] * len(seeds)
     group = torch.from_numpy(image).to(device).expand(len(seeds), -1, -1, -1).contiguous()
     generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]

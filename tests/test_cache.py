@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from suite.core.errors import Exit, SuiteError
-from suite.data import cache
-from suite.data.degradations import degradation
+from suite.data.degrade.degradations import degradation
+from suite.data.feed import cache
+from suite.data.feed.sampler import PatchSampler
 from suite.data.feed.training_set import check_disjoint, checksum, load_training
-from suite.data.sampler import PatchSampler
 from suite.study.tasks import task
 
 NAMES = ("b", "a-1", "a", "c")  # neither their order nor that of their files is the checksum's
@@ -151,7 +151,7 @@ def make_once(folder, decoded):
 
         return read(entry, one)
 
-    from suite.data import training
+    from suite.data.feed import mapped as training
 
     training.opened = counted
     load_training(str(folder / "target"), task("denoise-25"))

@@ -10,12 +10,12 @@ import pytest
 from models.lookup import UnknownName
 from suite import ensemble
 from suite.core.errors import Exit, SuiteError
-from suite.data.degradations import DEGRADATIONS
+from suite.data.degrade.degradations import DEGRADATIONS
+from suite.data.feed.sampler import PatchSampler
 from suite.data.feed.training_set import check_disjoint, checksum, load_training, pair_images
 from suite.data.images import encode_png
 from suite.data.pairs import Pair
 from suite.data.resize import imresize, mod_crop
-from suite.data.sampler import PatchSampler
 from suite.data.sets import canonical, load_images, load_pairs, resolve_folder
 from suite.data.splits import SPLITS
 from suite.study.protocols import protocol

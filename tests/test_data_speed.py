@@ -5,7 +5,7 @@ import json
 import pytest
 
 from suite import cli
-from suite.data.speed import Speed
+from suite.data.feed.speed import Speed
 
 
 def test_speed_of_training_data(capsys):

@@ -9,8 +9,8 @@ from PIL import Image
 
 from suite import cli
 from suite.core.errors import Exit
-from suite.data.inspection import Remembered, facts_of
-from suite.data.leaks import Group, leaks
+from suite.data.check.inspection import Remembered, facts_of
+from suite.data.check.leaks import Group, leaks
 from suite.data.resize import imresize
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -124,7 +124,7 @@ def test_a_test_image_that_was_trained_on_is_a_leak(tmp_path, check, copy):
 
 
 def test_what_is_known_of_a_file_is_not_computed_again_until_it_changes(tmp_path, monkeypatch):
-    from suite.data import inspection
+    from suite.data.check import inspection
 
     path, store = tmp_path / "a.png", tmp_path / "facts.json"
     save(path, texture())
@@ -286,8 +286,8 @@ def test_targets_cut_for_every_scale_at_once_are_noted(tmp_path, check):
 
 
 def test_counts_that_are_met_elsewhere_are_explained(tmp_path):
-    from suite.data import checks
     from suite.data.cards import card
+    from suite.data.check import checks
 
     chosen = card("Test2800").model_copy(update={"splits": {"test": 1}, "also": {"2": "one file more"}})
     for number in range(2):
@@ -338,7 +338,7 @@ def test_the_sidd_blocks_are_counted_in_their_mat_files(tmp_path, check):
 
 
 def test_the_rule_of_a_pair_is_remembered_until_a_file_changes(tmp_path, check, monkeypatch):
-    from suite.data import inspection
+    from suite.data.check import inspection
 
     save(tmp_path / "Set5/HR/a.png", texture())
     save(tmp_path / "Set5/LR_bicubic/X2/ax2.png", imresize(texture(), 1 / 2))
@@ -370,7 +370,7 @@ def test_a_damaged_cache_is_done_without(tmp_path, content):
 
 
 def test_quick_counts_all_and_decodes_a_few(tmp_path, check, monkeypatch):
-    from suite.data import inspection
+    from suite.data.check import inspection
 
     for number in range(5):
         save(tmp_path / f"Set5/{number}.png", texture(seed=number))

@@ -11,12 +11,12 @@ from small_pictures import write_folder
 from suite import checkpoint, cli
 from suite.batches import batches_of, mixed
 from suite.core.errors import Exit, SuiteError
-from suite.data import blind_torch
-from suite.data.blind import draw_plan
-from suite.data.deferred import Deferred
-from suite.data.degradations import DEGRADATIONS
-from suite.data.loader import Loader
-from suite.data.sampler import PatchSampler
+from suite.data.degrade import blind_torch
+from suite.data.degrade.blind import draw_plan
+from suite.data.degrade.deferred import Deferred
+from suite.data.degrade.degradations import DEGRADATIONS
+from suite.data.feed.loader import Loader
+from suite.data.feed.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.measured import heading
 from suite.records.spec import RunSpec
@@ -137,7 +137,7 @@ def broken(_rng):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_plan_that_cannot_be_drawn_is_named(workers, monkeypatch):
-    monkeypatch.setattr("suite.data.sampler.on_device", lambda _name: replace(BLIND.on_device, draw=broken))
+    monkeypatch.setattr("suite.data.feed.sampler.on_device", lambda _name: replace(BLIND.on_device, draw=broken))
     message = r"patch 0 of iteration 4, of the training image 'image \d', cannot be made by 'blind-x4': ZeroDivisionError: no way"
     with pytest.raises(SuiteError, match=message) as error:
         batch(4, workers=workers)

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from suite.core.errors import SuiteError
 from suite.core.paths import ROOT
-from suite.data import blind
-from suite.data.blind import SECOND_ORDER_X4, OrderPlan, Plan, carry_out, degrade, draw_plan
-from suite.data.degradations import DEGRADATIONS, degradation, image_rng
-from suite.data.kernels import bell_kernel, draw_kernel, sinc_kernel
+from suite.data.degrade import blind
+from suite.data.degrade.blind import SECOND_ORDER_X4, OrderPlan, Plan, carry_out, degrade, draw_plan
+from suite.data.degrade.degradations import DEGRADATIONS, degradation, image_rng
+from suite.data.degrade.kernels import bell_kernel, draw_kernel, sinc_kernel
 from suite.data.photos import load_photos
 from suite.data.resize import imresize
 from suite.metrics.fidelity import psnr
@@ -113,7 +113,7 @@ def test_kernels_are_drawn_as_the_table_says():
 
 def test_exponents_are_half_below_one_and_half_above(monkeypatch):
     seen = []
-    monkeypatch.setattr("suite.data.kernels.bell_kernel", lambda *arguments: seen.append((arguments[4], arguments[3])))
+    monkeypatch.setattr("suite.data.degrade.kernels.bell_kernel", lambda *arguments: seen.append((arguments[4], arguments[3])))
     mix, rng = replace(SECOND_ORDER_X4.first.blur, sinc_probability=0.0), np.random.default_rng(0)
     for _ in range(8000):
         draw_kernel(mix, rng)

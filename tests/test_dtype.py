@@ -8,8 +8,8 @@ from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from suite import train
-from suite.data.degradations import degradation
-from suite.data.sampler import PatchSampler
+from suite.data.degrade.degradations import degradation
+from suite.data.feed.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.networks import restorer_of
 

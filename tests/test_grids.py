@@ -4,7 +4,7 @@ import pytest
 
 import models
 from suite.core.errors import Exit, SuiteError
-from suite.data.degradations import DEGRADATIONS
+from suite.data.degrade.degradations import DEGRADATIONS
 from suite.runner.plan import cells
 from suite.study.budgets import BUDGETS, default_budget
 from suite.study.grids import GRIDS, PAIRINGS, is_published

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from suite.data import jpeg
 from suite.data.colour import grey
+from suite.data.degrade import jpeg
 from suite.data.images import read_image
 from suite.data.sets import load_pairs
 from suite.evaluate import evaluate

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from suite.data.jpeg_torch import MCU, compressed, tables
+from suite.data.degrade.jpeg_torch import MCU, compressed, tables
 from suite.data.photos import load_photos
 
 pytestmark = pytest.mark.usefixtures("one_thread")

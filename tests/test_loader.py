@@ -15,10 +15,10 @@ from processes import alive, descendants, wait_for
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
-from suite.data import loader as loading
-from suite.data.degradations import DEGRADATIONS
-from suite.data.loader import Loader, Patches, default_workers
-from suite.data.sampler import PatchSampler
+from suite.data.degrade.degradations import DEGRADATIONS
+from suite.data.feed import loader as loading
+from suite.data.feed.loader import Loader, Patches, default_workers
+from suite.data.feed.sampler import PatchSampler
 
 IMAGES = [(f"image {number}", np.random.default_rng(number).integers(0, 256, (70, 80, 3), dtype=np.uint8)) for number in range(5)]
 

@@ -12,8 +12,8 @@ from PIL import Image
 from suite.core.errors import Exit, SuiteError
 from suite.data import locate as locate_module
 from suite.data.cards import card, cards
-from suite.data.inspect_mat import block_names, describe_mat, read_block
 from suite.data.locate import file_pairs, locate
+from suite.data.mat_files import block_names, describe_mat, read_block
 from suite.data.pairing import only_pairs, pair_up
 from suite.data.sets import pair_sources
 from suite.study.protocols import protocol

@@ -6,7 +6,7 @@ from scipy.io import loadmat, savemat
 
 from suite import cli
 from suite.core.errors import Exit, SuiteError
-from suite.data.inspect_mat import block_names, describe_mat, read_block, read_cells, read_variable
+from suite.data.mat_files import block_names, describe_mat, read_block, read_cells, read_variable
 
 h5py = pytest.importorskip("h5py", reason="reads .mat files of version 7.3: pip install 'h5py>=3.10'")
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from suite.data import noise
+from suite.data.degrade import noise
 from suite.data.images import read_image
 from suite.data.photos import load_photos
 from suite.metrics.fidelity import psnr

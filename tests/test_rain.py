@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.data import rain
+from suite.data.degrade import rain
 from suite.data.photos import load_photos
 from suite.metrics.fidelity import psnr
 

@@ -13,8 +13,8 @@ from suite import losses, train
 from suite.cell import run_cell
 from suite.core import tensors
 from suite.core.errors import SuiteError
-from suite.data.degradations import degradation
-from suite.data.sampler import PatchSampler
+from suite.data.degrade.degradations import degradation
+from suite.data.feed.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.networks import network_of
 from suite.rates import discriminator_rate, rate, stage

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.core.errors import SuiteError
-from suite.data.degradations import DEGRADATIONS
+from suite.data.degrade.degradations import DEGRADATIONS
+from suite.data.feed.sampler import PatchSampler
 from suite.data.resize import imresize, mod_crop
-from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images
 
 X4, BLIND = (DEGRADATIONS[name] for name in ("bicubic-x4", "blind-x4"))

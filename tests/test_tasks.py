@@ -4,7 +4,7 @@ import pytest
 
 import models
 from suite import listing
-from suite.data.degradations import DEGRADATIONS
+from suite.data.degrade.degradations import DEGRADATIONS
 from suite.study.grids import PAIRINGS
 from suite.study.protocols import PROTOCOLS
 from suite.study.tasks import TASKS, task

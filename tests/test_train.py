@@ -11,9 +11,9 @@ from suite import checkpoint
 from suite.cell import run_cell
 from suite.core.errors import SuiteError
 from suite.data import sets
-from suite.data.degradations import degradation
+from suite.data.degrade.degradations import degradation
+from suite.data.feed.sampler import PatchSampler
 from suite.data.photos import load_photos
-from suite.data.sampler import PatchSampler
 from suite.data.sets import load_images, load_pairs
 from suite.records.cell import CellContext, Progress
 from suite.records.load import load

@@ -11,9 +11,9 @@ from suite import cli
 from suite.core.errors import Exit
 from suite.data import mixed
 from suite.data.cards import card, cards
+from suite.data.check.traps import card_of, faulty_copy, grey_or_colour
 from suite.data.images import three_channels
 from suite.data.resize import imresize
-from suite.data.traps import card_of, faulty_copy, grey_or_colour
 from suite.study.protocols import protocol
 
 

@@ -24,7 +24,7 @@ ENLARGED: tuple[Kind, ...] = ("sr", "real-sr")  # kinds of task whose pairs diff
 class FilePair:
     """Files of one image; `hq` is None where the set has no targets, `lq` where the suite makes it.
 
-    `block` counts the images of a .mat file that holds many (suite.data.inspect_mat.read_block); None for an image file.
+    `block` counts the images of a .mat file that holds many (suite.data.mat_files.read_block); None for an image file.
     """
 
     name: str
@@ -246,7 +246,7 @@ def targets_of(place: Located) -> list[tuple[str, Path]]:
 def files_of(place: Located) -> list[FilePair]:
     """The files of a layout, paired by name; SuiteError lists those that have no partner. A .mat file of blocks gives a pair a block."""
     if place.lq is not None and place.lq.is_file():
-        from suite.data.inspect_mat import block_names
+        from suite.data.mat_files import block_names
 
         return [FilePair(name, place.hq, place.lq, number) for number, name in enumerate(block_names(place.lq))]
     if place.mixed is not None:

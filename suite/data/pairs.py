@@ -10,7 +10,7 @@ import numpy as np
 
 from suite.core.errors import Exit, SuiteError
 from suite.data.colour import grey, in_grey, luma
-from suite.data.degradations import degradation
+from suite.data.degrade.degradations import degradation
 from suite.data.images import Pixels, alike, read_image, read_stored, three_channels
 from suite.data.resize import imresize, mod_crop
 
@@ -89,7 +89,7 @@ class PairSource:
 def read_for(path: Path, task: Task, block: int | None = None, rule: Protocol | None = None) -> Pixels:
     """The image as `task` takes it, uint8 `(H, W, 3)` or `(H, W, 1)`: for training, or for a test by `rule`, which may leave grey so."""
     if block is not None:
-        from suite.data.inspect_mat import read_block
+        from suite.data.mat_files import read_block
 
         image = read_block(path, block)
     else:

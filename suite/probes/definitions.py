@@ -44,7 +44,7 @@ def tables() -> Mapping[str, Mapping[str, object]]:
     from models.scan.cases import CASES
     from suite.conventions import CONVENTIONS
     from suite.data.cards import card, cards
-    from suite.data.degradations import DEGRADATIONS
+    from suite.data.degrade.degradations import DEGRADATIONS
     from suite.study.baselines import BASELINES
     from suite.study.budgets import BUDGETS
     from suite.study.grids import GRIDS, PAIRINGS

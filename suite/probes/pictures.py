@@ -26,10 +26,10 @@ def data_parts() -> tuple[Part, ...]:
 
 def _task_data(name: str) -> Iterator[Number]:
     """Bytes of the low-quality test and validation images, and of the first training batches, whole and as a second worker has them."""
-    from suite.data.degradations import degradation
+    from suite.data.degrade.degradations import degradation
+    from suite.data.feed.loader import Loader, Patches
+    from suite.data.feed.sampler import PatchSampler
     from suite.data.feed.training_set import checksum, load_training, pair_images
-    from suite.data.loader import Loader, Patches
-    from suite.data.sampler import PatchSampler
     from suite.data.sets import load_pairs
     from suite.study.protocols import PROTOCOLS
     from suite.study.tasks import TASKS
@@ -64,9 +64,9 @@ def _resized() -> Iterator[Number]:
 
 def _on_device() -> Iterator[Number]:
     """The blind degradation as a GPU would carry it out, on torch's CPU device: only rounding may differ."""
-    from suite.data.degradations import degradation
+    from suite.data.degrade.degradations import degradation
+    from suite.data.feed.sampler import PatchSampler
     from suite.data.feed.training_set import load_training
-    from suite.data.sampler import PatchSampler
     from suite.study.tasks import TASKS
 
     task = TASKS["real-sr-x4"]
@@ -120,7 +120,7 @@ def _mean(metric: str, values: Sequence[float]) -> float:
 
 def _baselines() -> Iterator[Number]:
     """What `evaluate bicubic` or `evaluate identity` says of each task's test photographs: reading, degrading, restoring and scoring."""
-    from suite.data.degradations import degradation
+    from suite.data.degrade.degradations import degradation
     from suite.data.sets import load_pairs
     from suite.evaluate import baseline, compared
     from suite.metrics import fidelity

@@ -92,7 +92,7 @@ def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
 
 def degradation_version(task: Task) -> str:
     """Name the version of what makes the low-quality images of `task`."""
-    from suite.data.degradations import degradation
+    from suite.data.degrade.degradations import degradation
 
     row = degradation(task.degradation)
     return f"{row.name} v{row.version}"

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
-from suite.data.degradations import DEGRADATIONS, on_device
+from suite.data.degrade.degradations import DEGRADATIONS, on_device
 from suite.data.sets import canonical
 from suite.records.spec import CellSpec, RunSpec
 from suite.study.budgets import budget as budget_row

@@ -23,7 +23,7 @@ class Task:
     name: str
     kind: Kind
     summary: str
-    degradation: str  # a name of suite.data.degradations.DEGRADATIONS
+    degradation: str  # a name of suite.data.degrade.degradations.DEGRADATIONS
     protocol: str  # a key of suite.study.protocols.PROTOCOLS
     published: str  # the table that its numbers stand in
     train_sets: tuple[str, ...]  # names of cards, as the papers train

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from suite.data.degradations import degradation
+from suite.data.degrade.degradations import degradation
 from suite.data.feed.training_set import TrainingSet, check_disjoint, checksum, load_training, pair_images
 from suite.data.pairs import Pair
 from suite.data.sets import load_pairs
@@ -20,7 +20,7 @@ from suite.study.recipes import RECIPES
 from suite.study.tasks import Task
 
 if TYPE_CHECKING:
-    from suite.data.sampler import PatchSampler
+    from suite.data.feed.sampler import PatchSampler
     from suite.train import Training
 
 

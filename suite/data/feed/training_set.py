@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from suite.core.errors import SuiteError
-from suite.data import cache, digest
+from suite.data import digest
+from suite.data.feed import cache
 from suite.data.pairs import Pair, planes_as_stored, read_for
 from suite.data.sets import NamedImage, pair_sources
 
@@ -29,10 +30,10 @@ class TrainingSet:
 def load_training(set_or_folder: str, task: Task) -> TrainingSet:
     """What `task` trains on. Real pairs are used where the task is about them (rain, cameras): others are made by the task.
 
-    A set of up to `cache.IN_MEMORY` bytes is held in memory; a larger one is decoded once and mapped (suite.data.cache): the same pixels,
+    A set of up to `cache.IN_MEMORY` bytes is held in memory; a larger one is decoded once and mapped (suite.data.feed.cache): the same pixels,
     in the same order. Raises SuiteError where data are missing, files are unpaired, sizes do not fit, or the disk has no room.
     """
-    from suite.data.training import decoded_bytes, mapped_pairs, mapped_targets
+    from suite.data.feed.mapped import decoded_bytes, mapped_pairs, mapped_targets
     from suite.study.protocols import protocol
 
     rule = replace(protocol(task.protocol), grey="repeat")  # a network is trained on its task's channels, whatever a grey file is in tests

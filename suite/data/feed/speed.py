@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.machine import cores
-from suite.data.deferred import Deferred
-from suite.data.degradations import degradation
+from suite.data.degrade.deferred import Deferred
+from suite.data.degrade.degradations import degradation
+from suite.data.feed.loader import Loader, Patches
+from suite.data.feed.sampler import PatchSampler
 from suite.data.feed.training_set import load_training
-from suite.data.loader import Loader, Patches
-from suite.data.sampler import PatchSampler
 from suite.study.tasks import Task
 
 if TYPE_CHECKING:

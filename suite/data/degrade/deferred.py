@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from suite.data.blind import Plan
-from suite.data.degradations import on_device
+from suite.data.degrade.blind import Plan
+from suite.data.degrade.degradations import on_device
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ class Deferred:
     def carried_out(self, device: str) -> tuple[Tensor, Tensor]:
         """Low and high quality on `device`: float32 in 0..1, `(N, C, patch / scale, patch / scale)` and `(N, C, patch, patch)`.
 
-        N is the number of crops, or half of it where they are mixed. The patch is cut out of the degraded crop, as suite.data.sampler does.
+        N is the number of crops, or half of it where they are mixed. The patch is cut out of the degraded crop, as suite.data.feed.sampler does.
         """
         import torch
 

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from suite.core.errors import Exit, SuiteError
-from suite.data.deferred import Deferred, Job
-from suite.data.degradations import Degradation, image_rng, on_device
+from suite.data.degrade.deferred import Deferred, Job
+from suite.data.degrade.degradations import Degradation, image_rng, on_device
 from suite.data.images import Pixels
 from suite.data.resize import mod_crop
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.data.inspection import Facts
+from suite.data.check.inspection import Facts
 
 NEAR_DB = 32.0  # PSNR of two thumbnails from which on they are called near-identical
 NEAR_PART = 0.02  # of the thumbnail's variance, so that flat images do not all resemble each other

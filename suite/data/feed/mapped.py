@@ -1,4 +1,4 @@
-"""Training sets that are too large for memory: decoded once into the cache (suite.data.cache), and mapped.
+"""Training sets that are too large for memory: decoded once into the cache (suite.data.feed.cache), and mapped.
 
 Low-quality images that do not depend on chance (bicubic, JPEG) are made once, too. The pixels are those that a small set has in memory.
 """
@@ -11,9 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.data import jpeg
-from suite.data.cache import Mapped, Named, check_room, entry_of, opened
-from suite.data.degradations import Degradation, degradation, image_rng
+from suite.data.degrade import jpeg
+from suite.data.degrade.degradations import Degradation, degradation, image_rng
+from suite.data.feed.cache import Mapped, Named, check_room, entry_of, opened
 from suite.data.images import Pixels, read_image
 from suite.data.resize import mod_crop
 

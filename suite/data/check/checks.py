@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from models.lookup import UnknownName
 from suite.core.errors import Exit, SuiteError
 from suite.data.cards import KINDS, Card, Layout, card, shared_layouts
-from suite.data.inspection import Facts, Remembered
-from suite.data.leaks import Group
+from suite.data.check.inspection import Facts, Remembered
+from suite.data.check.leaks import Group
+from suite.data.check.traps import card_of, faulty_copy, grey_or_colour, of_rules
 from suite.data.locate import FilePair, Located, files_of, locate, pairing_of, targets_of
 from suite.data.pairing import shortened
-from suite.data.traps import card_of, faulty_copy, grey_or_colour, of_rules
 
 if TYPE_CHECKING:
     from suite.data.splits import Split
@@ -164,7 +164,7 @@ def _pairs(report: Report, one: Located) -> list[FilePair]:
     if one.lq is None or one.hq is None or one.lq.is_file():
         pairs = files_of(one)
         if one.files.is_file():
-            from suite.data.inspect_mat import block_names, describe_mat
+            from suite.data.mat_files import block_names, describe_mat
 
             report.notes += [f"{path.name}: {describe_mat(path).statement}" for path in (one.hq, one.lq) if path is not None]
             if one.hq is not None and one.lq is not None and block_names(one.hq) != block_names(one.lq):
@@ -251,7 +251,7 @@ def _size(facts: Facts) -> tuple[int, int]:
 
 
 def _mats(report: Report, paths: Sequence[Path]) -> None:
-    from suite.data.inspect_mat import describe_mat
+    from suite.data.mat_files import describe_mat
 
     try:
         report.notes.append(f"{paths[0].name}: {describe_mat(paths[0]).statement}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from models.lookup import suggest
 from suite.core.errors import SuiteError
-from suite.data import blind, jpeg, noise, rain
+from suite.data.degrade import blind, jpeg, noise, rain
 from suite.data.images import Pixels
 from suite.data.resize import imresize
 
@@ -70,7 +70,7 @@ def _jpeg(grey: Pixels, rng: np.random.Generator, quality: int) -> Pixels:  # no
 
 
 def _blind_on_device(plans: Sequence[blind.Plan], crops: Tensor, sizes: Sequence[tuple[int, int]], seeds: Sequence[int]) -> list[Tensor]:
-    from suite.data import blind_torch
+    from suite.data.degrade import blind_torch
 
     return blind_torch.carry_out(plans, crops, sizes, seeds, blind.SECOND_ORDER_X4.scale)
 

@@ -1,7 +1,7 @@
 """What is wrong with image files, and which rule made low-quality images of their targets; remembered by file stamp.
 
 Facts of a file, and the rule of a pair, are kept by path, size and time of change (`Remembered`, in the cache folder), so that a set is
-decoded once. Leaks between sets are found from the same facts (suite.data.leaks).
+decoded once. Leaks between sets are found from the same facts (suite.data.check.leaks).
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from suite.core.errors import Exit, SuiteError
-from suite.data.deferred import Deferred
-from suite.data.sampler import PatchSampler
+from suite.data.degrade.deferred import Deferred
+from suite.data.feed.sampler import PatchSampler
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -215,7 +215,7 @@ def _shortage(needed: int) -> str:
 
 
 def _as_float(side: Tensor, pin: bool) -> Tensor:
-    """As suite.data.sampler.as_float: the same division, rounded alike."""
+    """As suite.data.feed.sampler.as_float: the same division, rounded alike."""
     import torch
 
     if side.dtype != torch.uint8:

@@ -1,8 +1,8 @@
-"""The blind x4 degradation (suite.data.blind) for the crops of a batch at once, on a torch device.
+"""The blind x4 degradation (suite.data.degrade.blind) for the crops of a batch at once, on a torch device.
 
 The same plans are carried out by the same definitions: blur with a mirrored border, by Fourier transform; resizing by the taps of
-suite.data.resize, summed tap by tap in their order; noise; and JPEG by suite.data.jpeg_torch instead of libjpeg. Without noise the
-pictures are those of suite.data.blind up to rounding (tests/test_blind_torch.py says how far). Noise has the same distribution, drawn on
+suite.data.resize, summed tap by tap in their order; noise; and JPEG by suite.data.degrade.jpeg_torch instead of libjpeg. Without noise the
+pictures are those of suite.data.degrade.blind up to rounding (tests/test_blind_torch.py says how far). Noise has the same distribution, drawn on
 the device by a generator for each image: the draws are others, and another kind of device has others again.
 
 Images are worked on in groups that share a canvas. The canvas follows from an image's own size, and no step reads beyond the image, so that
@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from suite.data.blind import GREY_WEIGHTS, OrderPlan, Plan
-from suite.data.jpeg_torch import MCU, Size, along_columns, along_rows, compressed
-from suite.data.kernels import Kernel
+from suite.data.degrade.blind import GREY_WEIGHTS, OrderPlan, Plan
+from suite.data.degrade.jpeg_torch import MCU, Size, along_columns, along_rows, compressed
+from suite.data.degrade.kernels import Kernel
 from suite.data.resize import Filter, Taps, plain_taps
 
 STEP = 128  # pixels: canvases are multiples of it, whole MCUs; a smaller step wastes less and makes more groups
@@ -184,7 +184,7 @@ def _gaussian(group: Tensor, sizes: Sequence[Size], plans: Sequence[OrderPlan], 
 
 
 def _poisson(group: Tensor, sizes: Sequence[Size], plans: Sequence[OrderPlan], generators: Sequence[torch.Generator]) -> Tensor:
-    """Each plan's strength times the shot noise of the 8-bit values; photons at white as in suite.data.blind.add_poisson_noise."""
+    """Each plan's strength times the shot noise of the 8-bit values; photons at white as in suite.data.degrade.blind.add_poisson_noise."""
     grey = sum(weight * group[:, [channel]] for channel, weight in enumerate(GREY_WEIGHTS))
     is_grey = _on(group, np.array([plan.grey for plan in plans])).view(-1, 1, 1, 1)
     levels = _to_levels(torch.where(is_grey, grey, group))

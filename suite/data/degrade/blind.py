@@ -20,8 +20,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from suite.data.degrade.kernels import Kernel, KernelMix, draw_kernel, sinc_kernel
 from suite.data.images import Pixels
-from suite.data.kernels import Kernel, KernelMix, draw_kernel, sinc_kernel
 from suite.data.resize import Filter, plain_taps, resample
 
 Planes = npt.NDArray[np.float32]  # (3, H, W), RGB, 0..1

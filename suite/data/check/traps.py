@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from models.lookup import UnknownName
 from suite.core.errors import SuiteError
 from suite.data.cards import Card, card
+from suite.data.check.inspection import PROBES, Shrunk, Stored, shrunk_by, stored_as
 from suite.data.images import describe, read_stored
-from suite.data.inspection import PROBES, Shrunk, Stored, shrunk_by, stored_as
 from suite.data.locate import FilePair
 from suite.data.pairing import shortened
 

@@ -1,0 +1,1 @@
+"""Inspects data sets: counts, pairs, rules, traps and leaks."""

@@ -1,0 +1,1 @@
+"""Makes low quality: blur, noise, rain, JPEG, and the blind degradation."""
