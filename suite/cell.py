@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]:
     """Trains `spec` (or goes on from its checkpoint), measures it on the test set, and counts the full-size model's cost."""
     from models.base import count_parameters
-    from suite import cost, evaluate, metrics
-    from suite.networks import restorer_of
-    from suite.receptive_field import receptive_field
+    from suite.measure.costs import count
+    from suite.measure.inference.restorer import restorer_of
+    from suite.measure.quality import available, evaluate
+    from suite.measure.quality.receptive_field import receptive_field
     from suite.study.protocols import protocol
     from suite.study.tasks import task as task_row
 
@@ -43,7 +44,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     task, rule = task_row(spec.task), protocol(spec.protocol)
     data = load_data(spec, task, rule)
     yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
-    full_cost = cost.full_size_cost(spec.model)
+    full_cost = count.full_size_cost(spec.model)
 
     run = yield from (_train_alone(spec, context, data) if context.workers == 1 else _train_together(spec, context, data))
     loss, psnr = latest_loss_and_psnr(run, rule)
@@ -51,7 +52,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     save_weights(weights_file(context.weights_folder, spec.fingerprint), run)
     yield Progress(spec.fingerprint, "evaluating", spec.iterations, spec.iterations, loss, psnr)
     clock = time.perf_counter()
-    scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), data.test, rule, task.scale, metrics.measure)
+    scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), data.test, rule, task.scale, available.measure)
     evaluate_seconds = time.perf_counter() - clock
     yield Record(
         fingerprint=spec.fingerprint,
@@ -120,7 +121,7 @@ def _tell(run: Training, told: Tracker, point: HistoryPoint, validation: list[Pa
 
 def _strip(run: Training, pair: Pair) -> np.ndarray:
     from suite.data.colour import quantise
-    from suite.networks import restorer_of
+    from suite.measure.inference.restorer import restorer_of
 
     restored = restorer_of(run.evaluated)(pair.lq)
     run.network.train()

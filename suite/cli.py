@@ -147,15 +147,15 @@ def _dry_run(options: argparse.Namespace, out: Output, specs: list[CellSpec], le
 
 def _times_scans(options: argparse.Namespace) -> bool:
     """Whether the grid is the one of scan backends."""
-    from suite import scan_grid
+    from suite.measure.scans import grid
 
-    return options.grid == scan_grid.NAME
+    return options.grid == grid.NAME
 
 
 def _scan_cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
     """The cells of the grid of scan backends; what makes no sense for it is refused."""
-    from suite import scan_grid
     from suite.core import machine
+    from suite.measure.scans import grid
 
     others = {
         "--budget": options.budget is not None,
@@ -175,21 +175,22 @@ def _scan_cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
     refused = [name for name, given in others.items() if given]
     if refused:
         raise SuiteError(
-            f"{' and '.join(refused)} cannot be given with --grid {scan_grid.NAME}: it times each backend once, with all of this machine. "
+            f"{' and '.join(refused)} cannot be given with --grid {grid.NAME}: it times each backend once, with all of this machine. "
             "Choose backends with --only; `python -m suite scan` has the settings of the timing."
         )
     device = machine.default_device() if options.device == "auto" else options.device
-    specs, absent = scan_grid.cells(scan_grid.Selection(device, only=options.only))
+    specs, absent = grid.cells(grid.Selection(device, only=options.only))
     for one in absent:
         note(f"not timed: {one.name}: {one.reason} To mend it: {one.remedy}")
-    return specs, scan_grid.REASON
+    return specs, grid.REASON
 
 
 def _estimate(options: argparse.Namespace, specs: Sequence[CellSpec], ledger: Ledger) -> Estimate:
-    from suite import estimate, scan_grid
+    from suite import estimate
+    from suite.measure.scans import grid
 
     if _times_scans(options):
-        return scan_grid.estimate(specs, ledger)
+        return grid.estimate(specs, ledger)
     return estimate.estimate(specs, ledger, max(1, options.workers_per_trial), options.storage or "")
 
 
@@ -228,16 +229,17 @@ def _ledger(options: argparse.Namespace) -> Ledger:
 
 def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: Estimate) -> How:
     """Launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
-    from suite import scan_cell, tracking
+    from suite import tracking
     from suite.core import machine
     from suite.execute import How
+    from suite.measure.scans import cell
     from suite.runner.crew import Crew
 
     seconds = None if options.max_hours is None else options.max_hours * 3600
     shown = _dashboard(options)
     if _times_scans(options):  # nothing runs beside a cell, and nothing of it is kept
         kept = {"grace": 0.0, "seconds": seconds, "dashboard": shown}
-        return How(options.launcher, machine.cores(), reason, None, expected.disk_mib, scan_cell.CELL, **kept)
+        return How(options.launcher, machine.cores(), reason, None, expected.disk_mib, cell.CELL, **kept)
     address = options.address or (os.environ.get("RAY_ADDRESS") or None if options.launcher == "ray" else None)
     if options.address and options.launcher != "ray":
         raise SuiteError(f"--address {options.address} is for --launcher ray, not {options.launcher}.")
@@ -317,20 +319,21 @@ def _report(options: argparse.Namespace, out: Output) -> Exit:
 
 def _scan(options: argparse.Namespace, out: Output) -> Exit:
     if options.ahead_of_time:
-        from suite import scan_ahead
+        from suite.measure.scans import ahead
 
-        rows, problems = scan_ahead.compiled()
+        rows, problems = ahead.compiled()
         out.document({"rows": rows, "problems": problems}) if options.json else out.table(rows)
         for problem in problems:
             note(problem)
         return Exit.INCOMPLETE if problems else Exit.DONE
-    from suite import scan_cell, scan_grid, scan_view
+    from suite import scan_view
     from suite.core import machine
     from suite.execute import How, execute
+    from suite.measure.scans import cell, grid
     from suite.records.record import error_line
 
     device = machine.default_device() if options.device == "auto" else options.device
-    chosen = scan_grid.Selection(
+    chosen = grid.Selection(
         device,
         backends=options.backend,
         cases=options.case,
@@ -341,10 +344,10 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
         seconds=options.seconds,
         threads=options.threads,
     )
-    specs, absent = scan_grid.cells(chosen)
+    specs, absent = grid.cells(chosen)
     ledger = _ledger(options)
-    reason = "asked for by name" if options.backend else scan_grid.REASON
-    outcome = execute(specs, ledger, How("inline", specs[0].threads, reason, cell=scan_cell.CELL, grace=0.0), again=True)
+    reason = "asked for by name" if options.backend else grid.REASON
+    outcome = execute(specs, ledger, How("inline", specs[0].threads, reason, cell=cell.CELL, grace=0.0), again=True)
     page = _render_if_possible(ledger, options.report)
     if options.json:
         records = [record.model_dump(mode="json") for record in outcome.records]

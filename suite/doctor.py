@@ -170,7 +170,7 @@ def gpu(_: Question) -> list[Finding]:
 def backend(question: Question) -> list[Finding]:
     """One scan backend against the reference in float64, forward and all gradients, on a short scan."""
     from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
-    from suite.scan_check import CASES, errors_of, tolerance
+    from suite.measure.scans.check import CASES, errors_of, tolerance
 
     name = question.subject
     device = BACKENDS[name].devices[0] if name != "reference" else "cpu"
@@ -259,7 +259,7 @@ def caches(_: Question) -> list[Finding]:
 
     from models.cache import cache_folder
     from suite.losses import vgg19_file
-    from suite.metrics import perceptual
+    from suite.measure.quality import perceptual
 
     asked = "" if os.environ.get("SUITE_CACHE") else " ($SUITE_CACHE is not set)"
     findings = [Finding("caches", "ok", f"{cache_folder()}{asked}; torch's: {torch.hub.get_dir()}")]

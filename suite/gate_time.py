@@ -26,10 +26,10 @@ from suite.core import stats
 from suite.core.errors import SuiteError
 from suite.core.output import note
 from suite.core.paths import ROOT
-from suite.exclusive import machine_alone
 from suite.gate import Verdict
 from suite.gate_cases import CASES
 from suite.gate_turns import SECONDS, Key, Kind, Turn, Turns, measured
+from suite.measure.alone import machine_alone
 
 LEVEL = 0.01  # chance that any case of a kind passes the test alone where nothing changed
 LEAST = 0.05  # share that the median must move by

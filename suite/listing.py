@@ -28,13 +28,13 @@ def models() -> list[Row]:
 
 def grids() -> list[Row]:
     """Named selections of models and tasks, and the one of scan backends."""
-    from suite import scan_grid
+    from suite.measure.scans import grid
     from suite.study.grids import GRIDS
 
     rows: list[Row] = [
         {"name": row.name, "models": len(row.models), "cells": len(row.pairings), "what": row.summary} for row in GRIDS.values()
     ]
-    return [*rows, {"name": scan_grid.NAME, "models": None, "cells": None, "what": scan_grid.SUMMARY}]
+    return [*rows, {"name": grid.NAME, "models": None, "cells": None, "what": grid.SUMMARY}]
 
 
 def tasks() -> list[Row]:

@@ -6,17 +6,17 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from suite import claim_v4
-from suite.attention_cost import full_attention, has_counterpart
-from suite.conventions import CONVENTIONS
 from suite.core.errors import Exit
 from suite.core.output import Output
-from suite.cost import counted_model, subject_named
-from suite.printed_costs import Comparison, comparisons
-from suite.profile_grid import Timing
+from suite.measure.costs import claim_v4
+from suite.measure.costs.attention import full_attention, has_counterpart
+from suite.measure.costs.conventions import CONVENTIONS
+from suite.measure.costs.count import counted_model, subject_named
+from suite.measure.costs.grid import Timing
+from suite.measure.costs.printed import Comparison, comparisons
+from suite.measure.costs.second_count import compared
 from suite.records.profile import ProfileRecord
 from suite.records.record import error_line
-from suite.second_count import compared
 
 Row = dict[str, object]
 FEW = 5  # samples below which a median says little of its spread
@@ -109,7 +109,7 @@ def _time_row(record: ProfileRecord, sweep: bool) -> Row:
 
 
 def _attention(record: ProfileRecord, sweep: bool) -> Row:
-    """For a sweep: what the same network with full attention for its scans costs (suite.attention_cost)."""
+    """For a sweep: what the same network with full attention for its scans costs (suite.measure.costs.attention)."""
     if not sweep:
         return {}
     found = full_attention(record.spec.model, record.spec.input_size) if has_counterpart(record.spec.model) else None

@@ -164,7 +164,7 @@ def _measured(timing: Timing | None, baseline: Timing | None, best: Best) -> Mea
 
 
 def _share(timing: Timing, best: Best) -> tuple[float | None, str]:
-    """The fraction of the nearer ceiling that was reached, and which that is (suite.ceilings has the formula)."""
+    """The fraction of the nearer ceiling that was reached, and which that is (suite.measure.scans.ceilings has the formula)."""
     if best is None or not timing.median_ms or timing.moved_bytes is None or timing.exponentials is None:
         return None, ""
     moving, computing = timing.moved_bytes / best[0], timing.exponentials / best[1]

@@ -24,8 +24,8 @@ from suite.data.degrade.degradations import image_rng
 from suite.data.feed.loader import Loader
 from suite.data.feed.sampler import PatchSampler
 from suite.data.pairs import Pair
-from suite.evaluate import evaluate
-from suite.networks import network_of, restorer_of
+from suite.measure.inference.restorer import network_of, restorer_of
+from suite.measure.quality.evaluate import evaluate
 from suite.rates import discriminator_rate, rate, stage
 from suite.records.record import HistoryPoint, StartedFrom
 from suite.records.spec import RunSpec

@@ -12,11 +12,11 @@ from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.data.pairs import PairSource
-    from suite.evaluate import Job, Measured
-    from suite.weights import Used
+    from suite.measure.inference.weights import Used
+    from suite.measure.quality.evaluate import Job, Measured
 
 SUMMARY = "measure a model with given weights, or a baseline, on test sets"
-TILES = ("whole", "authors", "feathered")  # of suite.tiling, which is not loaded for the help
+TILES = ("whole", "authors", "feathered")  # of suite.measure.inference.tiling, which is not loaded for the help
 SYMMETRIES = 8
 
 
@@ -71,9 +71,9 @@ def add_inference(how: argparse._ActionsContainer) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Measures, and prints a table for each set, or one document."""
-    from suite import evaluate
     from suite.core.parallel import shown
     from suite.data.check.traps import of_sources
+    from suite.measure.quality import evaluate
 
     job, reason = _job(options)
     sets = _sets(job, options)
@@ -97,8 +97,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 def inference_of(options: argparse.Namespace) -> tuple[object, str]:
     """The Inference that the options of `add_inference` describe, and why it has its scan backend."""
     from models.scan.backends import resolve_backend
-    from suite import evaluate
     from suite.core import machine
+    from suite.measure.quality import evaluate
 
     if options.model in evaluate.BASELINES:  # no network, no scan
         device, backend, reason = "cpu", "none", f"{options.model} scans nothing"
@@ -114,7 +114,7 @@ def inference_of(options: argparse.Namespace) -> tuple[object, str]:
 
 def _job(options: argparse.Namespace) -> tuple[Job, str]:
     """What is measured, checked as far as it can be without data and weights."""
-    from suite import evaluate
+    from suite.measure.quality import evaluate
     from suite.study.protocols import protocol
     from suite.study.tasks import task
 
@@ -178,8 +178,8 @@ def _document(
     results: Sequence[tuple[str, Sequence[Measured]]],
     said: Mapping[str, Sequence[str]],
 ) -> dict[str, object]:
-    from suite import metrics
     from suite.data.degrade import jpeg
+    from suite.measure.quality import available as metrics
     from suite.study.grids import is_published
 
     inference = job.inference
@@ -217,7 +217,7 @@ def _document(
 
 
 def _print(job: Job, results: Sequence[tuple[str, Sequence[Measured]]], out: Output) -> None:
-    from suite import metrics
+    from suite.measure.quality import available as metrics
 
     label = job.inference.label(job.model)
     for data, found in results:

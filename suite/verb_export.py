@@ -10,7 +10,7 @@ from suite.core.files import sha256_of
 from suite.core.output import Output, note
 
 SUMMARY = "write weights under the authors' names, for their code or as safetensors"
-FORMATS = ("official", "safetensors")  # of suite.weights, which is not loaded for the help
+FORMATS = ("official", "safetensors")  # of suite.measure.inference.weights, which is not loaded for the help
 KEYS = ("params", "params_ema")
 
 
@@ -33,7 +33,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Reads, fits to the network, and writes."""
     import models
-    from suite import weights
+    from suite.measure.inference import weights
 
     models.card(options.model)
     target = options.target

@@ -14,7 +14,7 @@ from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.execute import Outcome
-    from suite.profile_grid import Size, Timing
+    from suite.measure.costs.grid import Size, Timing
     from suite.records.ledger import Ledger
     from suite.records.profile import ProfileRecord, ProfileSpec
 
@@ -72,13 +72,14 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Counts or times, records, and prints tables or one document."""
     if options.claim:
         return _claim(options, out)
-    from suite import profile_grid, profile_view
-    from suite.exclusive import machine_alone
+    from suite import profile_view
+    from suite.measure.alone import machine_alone
+    from suite.measure.costs import grid
     from suite.records.ledger import Ledger
 
     if not options.model:
         raise SuiteError("no MODEL is given: names of `list models` or `list baselines`, patterns, or all.")
-    names = profile_grid.chosen(options.model)
+    names = grid.chosen(options.model)
     if options.check:
         return profile_view.check(names, options.json, out)
     if options.sweep and options.size:
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
             outcome, stops = _swept(names, timing, reason, options.longest, ledger)
         else:
             sizes = options.size or [(64, 64)]
-            specs = [profile_grid.spec(name, profile_grid.size_of(name, one), timing) for name in names for one in sizes]
+            specs = [grid.spec(name, grid.size_of(name, one), timing) for name in names for one in sizes]
             outcome, stops = _done(specs, ledger, reason, timed=timing is not None), {}
     records = sorted(outcome.records, key=lambda record: (names.index(record.spec.model), math.prod(record.spec.input_size)))
     if options.json:
@@ -103,15 +104,15 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 def _timing(options: argparse.Namespace) -> tuple[Timing, str]:
     """How times are taken, and why on that backend; raises where this machine cannot."""
     from models.scan.backends import resolve_backend
-    from suite import profile_grid
     from suite.core import machine
-    from suite.scan_grid import check_device
+    from suite.measure.costs import grid
+    from suite.measure.scans.grid import check_device
 
     device = machine.default_device() if options.device == "auto" else options.device
     check_device(device)
     backend, reason = resolve_backend(options.backend, device)
     threads = machine.cores() if options.threads is None else options.threads
-    return profile_grid.checked_timing(profile_grid.Timing(backend, device, threads, options.seconds)), reason
+    return grid.checked_timing(grid.Timing(backend, device, threads, options.seconds)), reason
 
 
 def _done(specs: Sequence[ProfileSpec], ledger: Ledger, reason: str, *, timed: bool) -> Outcome:
@@ -119,7 +120,7 @@ def _done(specs: Sequence[ProfileSpec], ledger: Ledger, reason: str, *, timed: b
     import dataclasses
 
     from suite.execute import How, execute, unique
-    from suite.profile_cell import CELL
+    from suite.measure.costs.cell import CELL
 
     specs = unique(specs)
     before = [] if timed else [spec.fingerprint for spec in specs if ledger.done(spec.fingerprint)]
@@ -133,23 +134,23 @@ def _swept(names: Sequence[str], timing: Timing, reason: str, longest: float, le
     """The outcome of all sizes that were reached, and by model why no larger one was tried."""
     import dataclasses
 
-    from suite import profile_grid
+    from suite.measure.costs import grid
 
     outcomes, stops = [], {}
     for name in names:
-        reached: list[profile_grid.Reached] = []
-        for side in profile_grid.SWEEP:
-            stop = profile_grid.stop_reason(reached, side * side, longest, profile_grid.free_mib(timing.device))
+        reached: list[grid.Reached] = []
+        for side in grid.SWEEP:
+            stop = grid.stop_reason(reached, side * side, longest, grid.free_mib(timing.device))
             if stop:
                 stops[name] = f"stopped before {side}x{side}: {stop}"
-                _record_stop(profile_grid.spec(name, (side, side), timing), stop, ledger, reason)
+                _record_stop(grid.spec(name, (side, side), timing), stop, ledger, reason)
                 break
-            outcomes.append(_done([profile_grid.spec(name, (side, side), timing)], ledger, reason, timed=True))
+            outcomes.append(_done([grid.spec(name, (side, side), timing)], ledger, reason, timed=True))
             record = next(iter(outcomes[-1].records), None)
             if record is None or record.status == "failed" or record.latency is None:
                 stops[name] = f"stopped at {side}x{side}: {_why(record)}"
                 break
-            reached.append(profile_grid.Reached(side * side, record.latency.median_ms / 1e3, record.latency.peak_memory_mib))
+            reached.append(grid.Reached(side * side, record.latency.median_ms / 1e3, record.latency.peak_memory_mib))
         if outcomes and outcomes[-1].signum is not None:
             break
     first = outcomes[0]
@@ -173,7 +174,7 @@ def _why(record: ProfileRecord | None) -> str:
 
 def _record_stop(spec: ProfileSpec, stop: str, ledger: Ledger, reason: str) -> None:
     """A record of the size at which a sweep stopped: its cost, and why there is no time."""
-    from suite.profile_cell import profile_cost, record
+    from suite.measure.costs.cell import profile_cost, record
     from suite.records.cell import CellContext, now
 
     with ledger.locked():
@@ -185,9 +186,10 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
     """The paired comparison for V4: the networks, then the projection alone."""
     from dataclasses import asdict
 
-    from suite import claim_v4, profile_view
+    from suite import profile_view
     from suite.core.process import ask, environment_for
-    from suite.exclusive import machine_alone
+    from suite.measure.alone import machine_alone
+    from suite.measure.costs import claim_v4
 
     if options.model:
         raise SuiteError(f"--claim {options.claim} names its own networks; leave out {' '.join(options.model)}.")
@@ -201,7 +203,9 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
             asked = claim_v4.Asked(claim_v4.FEATURES if alone else sizes[0], timing.backend, timing.device, timing.seconds, alone)
             note(f"{what}: calls in turn for about {timing.seconds:g} s ...")
             said = dict(
-                ask("suite.profile_worker", {"claim": asdict(asked), "threads": timing.threads}, environment_for(timing.threads), what)
+                ask(
+                    "suite.measure.costs.worker", {"claim": asdict(asked), "threads": timing.threads}, environment_for(timing.threads), what
+                )
             )
             found[what] = (asked, claim_v4.verdict([tuple(pair) for pair in said["pairs"]]), said["pairs"])
     profile_view.show_claim(found, timing, reason, options.json, out)

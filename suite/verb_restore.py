@@ -14,8 +14,8 @@ from suite.verb_evaluate import add_inference, inference_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from suite.dnd import Photograph
-    from suite.restoring import Restoration
+    from suite.measure.inference.dnd import Photograph
+    from suite.measure.inference.restore import Restoration
 
 SUMMARY = "restore an image, or the images of a folder"
 
@@ -38,7 +38,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Restores, and says what could not be; exit code 4 where some could not."""
-    from suite import dnd, evaluate, restoring
+    from suite.measure.inference import dnd
+    from suite.measure.inference import restore as restoring
+    from suite.measure.quality import evaluate
     from suite.study.protocols import protocol
 
     task = restoring.task_of(options.model, options.task)

@@ -12,7 +12,7 @@ from suite.core.errors import Exit
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.scoring import Scores, Sheet
+    from suite.measure.quality.scoring import Scores, Sheet
 
 SUMMARY = "score a folder of images against a folder of targets, whoever made them"
 
@@ -44,7 +44,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Scores and prints; Exit.INCOMPLETE where a metric that was asked for is unavailable."""
-    from suite.scoring import ALL, Request, score_folders
+    from suite.measure.quality.scoring import ALL, Request, score_folders
 
     request = Request(
         options.pred,

@@ -83,7 +83,7 @@ if command -v compute-sanitizer > /dev/null; then
 import sys
 from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
 from models.scan.cases import CASES
-from suite.scan_check import errors_of, tolerance
+from suite.measure.scans.check import errors_of, tolerance
 name, case = '$backend', CASES['length-65']
 try:
     resolve_backend(name, 'cuda')

@@ -104,9 +104,13 @@ OF_DATA = (
         edit("suite.study.protocols:Protocol.border", "return scale if", "return scale + 1 if"),
     ),
     Mutation("PSNR averaged over the data set instead of over images", "protocols", "made-up pairs", "PSNR-Y/mean", averaged_errors),
-    Mutation("SSIM's window too wide", "protocols", "made-up pairs", "SSIM-Y", constant("suite.metrics.fidelity:SIGMA", 1.6)),
+    Mutation("SSIM's window too wide", "protocols", "made-up pairs", "SSIM-Y", constant("suite.measure.quality.fidelity:SIGMA", 1.6)),
     Mutation(
-        "SSIM's constant of another peak", "protocols", "made-up pairs", "SSIM-Y", constant("suite.metrics.fidelity:C2", (0.03 * 256) ** 2)
+        "SSIM's constant of another peak",
+        "protocols",
+        "made-up pairs",
+        "SSIM-Y",
+        constant("suite.measure.quality.fidelity:C2", (0.03 * 256) ** 2),
     ),
     Mutation(
         "outputs truncated instead of rounded",
@@ -120,7 +124,7 @@ OF_DATA = (
         "protocols",
         "LPIPS",
         "LPIPS",
-        edit("suite.metrics.perceptual:_centred", '2 * unit_planes(image, "LPIPS") - 1', 'unit_planes(image, "LPIPS")'),
+        edit("suite.measure.quality.perceptual:_centred", '2 * unit_planes(image, "LPIPS") - 1', 'unit_planes(image, "LPIPS")'),
     ),
     Mutation(
         "grey files repeated where MATLAB takes the plane",
@@ -141,28 +145,30 @@ OF_DATA = (
         "inference",
         "tiles and ensembles",
         "self-ensemble",
-        edit("suite.ensemble:turned_back", "symmetry & 2", "symmetry & 1"),
+        edit("suite.measure.inference.ensemble:turned_back", "symmetry & 2", "symmetry & 1"),
     ),
-    Mutation("tiles overlap by half", "inference", "tiles and ensembles", "feathered", constant("suite.tiling:OVERLAP", 1 / 16)),
+    Mutation(
+        "tiles overlap by half", "inference", "tiles and ensembles", "feathered", constant("suite.measure.inference.tiling:OVERLAP", 1 / 16)
+    ),
     Mutation(
         "the authors' tiles not extended",
         "inference",
         "tiles and ensembles",
         "authors",
-        edit("suite.tiling:authors_spans", "part // 10", "part // 9"),
+        edit("suite.measure.inference.tiling:authors_spans", "part // 10", "part // 9"),
     ),
     Mutation(
         "a small picture lengthened by zeros",
         "inference",
         "restorers",
         "network/small",
-        edit("suite.networks:restorer_of", 'mode="edge"', 'mode="constant"'),
+        edit("suite.measure.inference.restorer:restorer_of", 'mode="edge"', 'mode="constant"'),
     ),
     Mutation(
         "a grey picture's first output alone",
         "inference",
         "restorers",
         "network/grey",
-        edit("suite.networks:forward", ".mean(dim=1, keepdim=True)", "[:, :1]"),
+        edit("suite.measure.inference.restorer:forward", ".mean(dim=1, keepdim=True)", "[:, :1]"),
     ),
 )

@@ -154,6 +154,6 @@ OF_NETWORKS = (
         "networks",
         "costs",
         "",
-        edit("suite.cost:Counted.at", "-(-side // self.multiple)", "(side // self.multiple - 1)"),
+        edit("suite.measure.costs.count:Counted.at", "-(-side // self.multiple)", "(side // self.multiple - 1)"),
     ),
 )

@@ -45,8 +45,9 @@ def saying(role, during, after, function):
 @functools.cache
 def hurry(role):
     """Changes this process, once: see above."""
-    from suite import cell, checkpoint, cost, train
+    from suite import cell, checkpoint, train
     from suite.data.feed import loader
+    from suite.measure.costs import count as cost
 
     sync, count, begin = os.fsync, cost.full_size_cost, loader._leave_interrupts_to_the_parent
 

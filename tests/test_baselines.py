@@ -6,9 +6,9 @@ import pytest
 
 from suite import listing
 from suite.core.errors import Exit, SuiteError
-from suite.cost import counted_model, subject_named
-from suite.printed_costs import DISAGREEMENTS, comparisons
-from suite.second_count import compared, second_counts
+from suite.measure.costs.count import counted_model, subject_named
+from suite.measure.costs.printed import DISAGREEMENTS, comparisons
+from suite.measure.costs.second_count import compared, second_counts
 from suite.study.baselines import ABSENT, BASELINES
 from suite.study.published import load_all
 from suite.study.tasks import TASKS

@@ -20,7 +20,7 @@ import torch
 from small_pictures import write_splits
 
 from models.layers import StochasticDepth, depth_draws
-from suite import checkpoint, cost, train
+from suite import checkpoint, train
 from suite.batches import SharedBatches
 from suite.cell import run_cell
 from suite.checkpoint import Checkpoints
@@ -29,8 +29,9 @@ from suite.data.feed.training_set import load_training
 from suite.data.photos import load_crops
 from suite.data.resize import imresize
 from suite.data.sets import load_images, load_pairs
-from suite.networks import network_of
-from suite.receptive_field import receptive_field
+from suite.measure.costs import count as cost
+from suite.measure.inference.restorer import network_of
+from suite.measure.quality.receptive_field import receptive_field
 from suite.records.cell import CellContext
 from suite.records.record import Record
 from suite.records.spec import RunSpec

@@ -9,12 +9,23 @@ from torch import nn
 
 import models
 from models.scan.op import scan_macs
-from suite.conventions import CONVENTIONS
 from suite.core.errors import SuiteError
-from suite.cost import SCANS, Subject, cost_of, counted_model, flops_of, full_size_cost, reference_scans, subject_named, trace, trace_macs
-from suite.printed_costs import DISAGREEMENTS, comparisons
-from suite.repeats import Repeats, once_each
-from suite.second_count import ONE_SIDED, compared
+from suite.measure.costs.conventions import CONVENTIONS
+from suite.measure.costs.count import (
+    SCANS,
+    Subject,
+    cost_of,
+    counted_model,
+    flops_of,
+    full_size_cost,
+    reference_scans,
+    subject_named,
+    trace,
+    trace_macs,
+)
+from suite.measure.costs.printed import DISAGREEMENTS, comparisons
+from suite.measure.costs.repeats import Repeats, once_each
+from suite.measure.costs.second_count import ONE_SIDED, compared
 
 # (network, input) to G by convention: the authors' code in fvcore's, and what the papers print in that which gives it.
 KNOWN = {
@@ -66,7 +77,7 @@ def test_equal_blocks_are_traced_once_and_count_as_often_as_they_stand(monkeypat
         assert dict(repeats.times) == {"groups.0": 2, "groups.0.blocks.0": 3, "groups.2.blocks.0": 2}
         assert repeats.weight("groups.0.blocks.0.scan") == 6
         assert isinstance(network.groups[1], nn.Identity)
-    monkeypatch.setattr("suite.repeats.once_each", lambda *_: contextlib.nullcontext(Repeats({})))
+    monkeypatch.setattr("suite.measure.costs.repeats.once_each", lambda *_: contextlib.nullcontext(Repeats({})))
     assert trace(Subject(network, 3, 1), (4, 6)) == once
 
 
@@ -95,7 +106,9 @@ def test_every_backend_costs_the_same():
 
 
 def test_a_difference_that_is_not_documented_is_told(monkeypatch):
-    monkeypatch.setattr("suite.second_count.ONE_SIDED", {name: why for name, why in ONE_SIDED.items() if name != "layer_norm"})
+    monkeypatch.setattr(
+        "suite.measure.costs.second_count.ONE_SIDED", {name: why for name, why in ONE_SIDED.items() if name != "layer_norm"}
+    )
     lines = compared(subject_named("mambair-light-x2-tiny"), (4, 4))
     assert [line.operators for line in lines if not line.agrees] == ["layer_norm"]
 

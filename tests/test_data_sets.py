@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from models.lookup import UnknownName
-from suite import ensemble
 from suite.core.errors import Exit, SuiteError
 from suite.data.degrade.degradations import DEGRADATIONS
 from suite.data.feed.sampler import PatchSampler
@@ -18,6 +17,7 @@ from suite.data.pairs import Pair
 from suite.data.resize import imresize, mod_crop
 from suite.data.sets import canonical, load_images, load_pairs, resolve_folder
 from suite.data.splits import SPLITS
+from suite.measure.inference import ensemble
 from suite.study.protocols import protocol
 from suite.study.tasks import TASKS
 

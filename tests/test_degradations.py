@@ -23,7 +23,7 @@ from suite.data.degrade.degradations import DEGRADATIONS, degradation, image_rng
 from suite.data.degrade.kernels import bell_kernel, draw_kernel, sinc_kernel
 from suite.data.photos import load_photos
 from suite.data.resize import imresize
-from suite.metrics.fidelity import psnr
+from suite.measure.quality.fidelity import psnr
 
 
 def photo(side=96):

@@ -183,7 +183,7 @@ def test_a_gpu_that_torch_cannot_use_is_a_warning(monkeypatch):
 def test_a_backend_that_is_wrong_is_a_problem_and_one_that_is_absent_a_warning(monkeypatch):
     assert doctor.backend(Question("reference"))[0].state == "ok"
     assert doctor.backend(Question("cuda"))[0].state in ("warning", "ok")
-    monkeypatch.setattr("suite.scan_check.errors_of", lambda *_: {"y": 1e-9, "dA": 0.5})
+    monkeypatch.setattr("suite.measure.scans.check.errors_of", lambda *_: {"y": 1e-9, "dA": 0.5})
     (found,) = doctor.backend(Question("reference"))
     assert found.state == "problem"
     assert "dA" in found.found

@@ -11,7 +11,7 @@ from suite import train
 from suite.data.degrade.degradations import degradation
 from suite.data.feed.sampler import PatchSampler
 from suite.data.sets import load_images
-from suite.networks import restorer_of
+from suite.measure.inference.restorer import restorer_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MODELS = {"mambair-light-x2-tiny": ("sr-x2", "bicubic-x2"), "vmambair-realsr-x4-tiny": ("sr-x4", "bicubic-x4")}

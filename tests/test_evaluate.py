@@ -11,11 +11,13 @@ from PIL import Image
 
 import models
 from models.official import official_names
-from suite import ensemble, evaluate, verb_evaluate
+from suite import verb_evaluate
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 from suite.data.pairs import Pair
 from suite.data.sets import pair_sources
+from suite.measure.inference import ensemble
+from suite.measure.quality import evaluate
 from suite.study.protocols import protocol
 from suite.study.tasks import TASKS, task
 
@@ -240,8 +242,8 @@ def test_running_out_of_memory_is_said_and_marked(folder, tmp_path, monkeypatch,
         return forward(network, x)
 
     monkeypatch.setattr(models.base.RestorationNet, "forward", short)
-    monkeypatch.setattr("suite.tiling.FEATHERED_SIZE", 32)
-    monkeypatch.setattr("suite.tiling.LEAST_SIZE", 16)
+    monkeypatch.setattr("suite.measure.inference.tiling.FEATHERED_SIZE", 32)
+    monkeypatch.setattr("suite.measure.inference.tiling.LEAST_SIZE", 16)
     (image,) = images_of(measure("mambair-sr-x2-tiny", folder, weights))
     assert image["inference"] == "feathered tiles of 16, memory ran out"
     assert "memory ran out on an image of 20x16 pixels (whole)" in capsys.readouterr().err

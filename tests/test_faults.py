@@ -23,7 +23,8 @@ def sets(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
     """Costs of a small network, and checkpoints all the time."""
-    from suite import cost, train
+    from suite import train
+    from suite.measure.costs import count as cost
 
     count = cost.full_size_cost
     monkeypatch.setattr(cost, "full_size_cost", lambda _: count("mambair-sr-x2-tiny"))

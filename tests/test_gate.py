@@ -6,9 +6,10 @@ from functools import cache
 import pytest
 from mutations import MUTATIONS
 
-from suite import cli, cost, gate, gate_measure, gate_report, probes
+from suite import cli, gate, gate_measure, gate_report, probes
 from suite.core.errors import Exit, SuiteError
 from suite.gate import Baseline, Entry, Verdict, Watched, compare, exit_of, settle
+from suite.measure.costs import count
 from suite.probes import PROBES, Number, Part
 from suite.probes.nudge import nudged
 from suite.records.record import Cost
@@ -41,7 +42,7 @@ def small(monkeypatch):
     every = [*models.names(tiny=True), *models.names()]
     chosen = {True: [name for name in every if name in TINY], False: ["vmambair-realsr-x4", "mambair-sr-x2"]}
     monkeypatch.setattr(models, "names", lambda *, tiny=False: chosen[tiny])
-    monkeypatch.setattr(cost, "full_size_cost", lambda _model: Cost(params=1, macs=1.0, scan_macs=0.0, input_size=(64, 64)))
+    monkeypatch.setattr(count, "full_size_cost", lambda _model: Cost(params=1, macs=1.0, scan_macs=0.0, input_size=(64, 64)))
 
 
 def part_of(probe, name):

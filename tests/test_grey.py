@@ -21,9 +21,9 @@ from suite.data.feed.training_set import check_disjoint, load_training, pair_ima
 from suite.data.images import three_channels
 from suite.data.resize import imresize
 from suite.data.sets import load_pairs
-from suite.evaluate import load_network
-from suite.metrics.fidelity import psnr, score
-from suite.networks import restorer_of
+from suite.measure.inference.restorer import restorer_of
+from suite.measure.quality.evaluate import load_network
+from suite.measure.quality.fidelity import psnr, score
 from suite.records.cell import CellContext
 from suite.records.ledger import weights_file
 from suite.records.record import Record

@@ -7,12 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from suite import metrics
 from suite.core.errors import SuiteError
 from suite.data.colour import luma
 from suite.data.images import read_image
-from suite.metrics import iqa
-from suite.metrics.fidelity import psnr, ssim
+from suite.measure.quality import available, iqa
+from suite.measure.quality.fidelity import psnr, ssim
 from suite.study.protocols import METRICS
 
 PYIQA = [name for name, row in METRICS.items() if row.package == "pyiqa"]
@@ -47,13 +46,13 @@ def calibrated_pairs(outside):
 @pytest.mark.parametrize("metric", PYIQA)
 @pytest.mark.usefixtures("absent")
 def test_without_the_package_it_is_unavailable_with_one_command(metric):
-    why = metrics.reason(metric)
+    why = available.reason(metric)
     assert why.count("`") == 2
     assert "`pip install 'ssm-restoration-suite[iqa]'`" in why
     assert "non-commercial" in why
     image = np.zeros((64, 64, 3), np.uint8)
     with pytest.raises(SuiteError, match="cannot be imported"):
-        metrics.value(metric, image, image)
+        available.value(metric, image, image)
 
 
 def test_nothing_is_fetched():
@@ -90,7 +89,7 @@ def test_the_licence_is_said_once(capsys):
     iqa._made.cache_clear()
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     for metric in ("GMSD", "FSIM", "GMSD"):
-        metrics.value(metric, image, image)
+        available.value(metric, image, image)
     out, err = capsys.readouterr()
     assert err.count("Noncommercial") == 1
     assert out == ""
@@ -106,9 +105,9 @@ def test_calibrated_pairs_score_as_known(outside, metric):
     expected = known.get(f"{iqa.their_name(metric)}(ours)")
     if expected is None:
         pytest.skip(f"no calibrated values of {metric} are known")
-    if (why := metrics.reason(metric)) is not None:
+    if (why := available.reason(metric)) is not None:
         pytest.skip(why)
-    found = [metrics.value(metric, *pair) for pair in calibrated_pairs(outside)]
+    found = [available.value(metric, *pair) for pair in calibrated_pairs(outside)]
     assert found == pytest.approx(expected, rel=CALIBRATION.get(metric, 0.01), abs=2e-4)
 
 

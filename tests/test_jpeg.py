@@ -7,7 +7,7 @@ from suite.data.colour import grey
 from suite.data.degrade import jpeg
 from suite.data.images import read_image
 from suite.data.sets import load_pairs
-from suite.evaluate import evaluate
+from suite.measure.quality.evaluate import evaluate
 from suite.study.protocols import protocol
 from suite.study.tasks import task
 

@@ -16,7 +16,7 @@ from suite.core.parallel import over
 from suite.data.colour import grey, luma, quantise
 from suite.data.images import read_image
 from suite.data.resize import imresize, mod_crop
-from suite.metrics.fidelity import as_compared, psnr, score, ssim, ssim_volume
+from suite.measure.quality.fidelity import as_compared, psnr, score, ssim, ssim_volume
 from suite.study.protocols import PROTOCOLS, PSNR_CAP, protocol
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")

@@ -8,7 +8,7 @@ import pytest
 from suite.data.degrade import noise
 from suite.data.images import read_image
 from suite.data.photos import load_photos
-from suite.metrics.fidelity import psnr
+from suite.measure.quality.fidelity import psnr
 
 
 def known(outside, kind):

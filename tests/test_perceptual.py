@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suite import metrics
 from suite.core.errors import SuiteError
 from suite.data.images import read_image
-from suite.metrics import perceptual
-from suite.metrics.perceptual import BACKBONES, distance, reason
+from suite.measure.quality import available, perceptual
+from suite.measure.quality.perceptual import BACKBONES, distance, reason
 from suite.study.protocols import METRICS, protocol
 
 pytest.importorskip("lpips")
@@ -65,14 +64,14 @@ def test_a_published_model_s_outputs_and_a_protocol_with_an_unavailable_metric(o
     row = protocol("gan-sr")
     folder = outside / "RCAN_Set5_results"
     found = [
-        metrics.measure(
+        available.measure(
             row, read_image(folder / "RCAN" / "x4" / f"{name}_RCAN_x4.png"), read_image(folder / "HR" / "x4" / f"{name}_HR_x4.png"), 4
         )
         for name in SET5
     ]
     assert all(tuple(one) == ("PSNR-Y", "SSIM-Y", "LPIPS-alex") for one in found)
     assert np.mean([one["LPIPS-alex"] for one in found]) == pytest.approx(0.1692, abs=5.1e-5)
-    assert list(metrics.unavailable(row)) == ["LPIPS-vgg"]
+    assert list(available.unavailable(row)) == ["LPIPS-vgg"]
 
 
 @pytest.mark.parametrize("metric", BACKBONES)
@@ -201,7 +200,7 @@ def test_lpips_is_what_its_equation_gives(made_up, values):
     assert distance("LPIPS-alex", *(image / np.float32(255) for image in images)) == pytest.approx(expected, rel=1e-4)
     wrongly = lpips_by_hand(made_up, [image / 2 + 127.5 for image in images])  # 0..1 in the place of -1..1
     assert abs(wrongly / expected - 1) > 0.05
-    row = metrics.measure(protocol("gan-sr"), images[0], images[1], 4)
+    row = available.measure(protocol("gan-sr"), images[0], images[1], 4)
     assert row["LPIPS-alex"] == pytest.approx(expected, rel=1e-4)
 
 
@@ -225,5 +224,5 @@ def test_what_cannot_be_measured_is_said():
 def test_every_metric_of_lpips_has_a_backbone():
     assert set(BACKBONES) == {name for name, row in METRICS.items() if row.package == "lpips"}
     with pytest.raises(ValueError, match="depends on a protocol"):
-        metrics.value("PSNR-Y", np.zeros((1, 1, 3)), np.zeros((1, 1, 3)))
-    assert metrics.reason("SSIM-volume") is None
+        available.value("PSNR-Y", np.zeros((1, 1, 3)), np.zeros((1, 1, 3)))
+    assert available.reason("SSIM-volume") is None

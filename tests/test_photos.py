@@ -87,7 +87,7 @@ def test_a_missing_scikit_image_is_said(monkeypatch):
 
 def test_importing_the_data_modules_brings_nothing_heavy():
     code = (
-        "import sys, suite.data.sets, suite.data.feed.sampler, suite.metrics.fidelity, suite.study.protocols;"
+        "import sys, suite.data.sets, suite.data.feed.sampler, suite.measure.quality.fidelity, suite.study.protocols;"
         "print(sorted({'torch', 'scipy', 'skimage', 'PIL', 'pandas', 'ray'} & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=project_folder("datasets").parent)

@@ -12,13 +12,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import models
 from models.lookup import UnknownName
-from suite import attention_cost, claim_v4, cli, profile_cell, profile_grid, report
+from suite import cli, report
 from suite.attempt import failed_record
 from suite.core.errors import Exit, SuiteError
 from suite.core.process import ChildDied
-from suite.cost import counted_model, flops_of
-from suite.exclusive import machine_alone
-from suite.profile_grid import Reached, Timing, predicted, stop_reason
+from suite.measure.alone import machine_alone
+from suite.measure.costs import attention as attention_cost
+from suite.measure.costs import cell, claim_v4, grid
+from suite.measure.costs.count import counted_model, flops_of
+from suite.measure.costs.grid import Reached, Timing, predicted, stop_reason
 from suite.records.cell import CellContext
 from suite.records.load import load
 from suite.records.profile import Latency, ProfileRecord
@@ -56,12 +58,12 @@ def latency(median=10.0, mib=20.0):
 
 
 def test_names_patterns_and_baselines_select():
-    assert profile_grid.chosen(["all"]) == models.names()
-    assert profile_grid.chosen([TINY, "esrgan", TINY]) == [TINY, "esrgan"]
-    assert profile_grid.chosen(["mambair-sr-x2"]) == ["mambair-sr-x2"]
-    assert profile_grid.chosen(["*light-x3"]) == ["mambair-light-x3", "swinir-light-x3"]
+    assert grid.chosen(["all"]) == models.names()
+    assert grid.chosen([TINY, "esrgan", TINY]) == [TINY, "esrgan"]
+    assert grid.chosen(["mambair-sr-x2"]) == ["mambair-sr-x2"]
+    assert grid.chosen(["*light-x3"]) == ["mambair-light-x3", "swinir-light-x3"]
     with pytest.raises(UnknownName, match="swinir-light-x2"):
-        profile_grid.chosen(["swinirlight"])
+        grid.chosen(["swinirlight"])
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_names_patterns_and_baselines_select():
     ],
 )
 def test_720p_is_the_input_of_that_output(model, size):
-    assert profile_grid.size_of(model, "720p") == size
+    assert grid.size_of(model, "720p") == size
 
 
 def test_a_cost_is_recorded_once_and_shown_again(run, tmp_path):
@@ -100,7 +102,7 @@ def test_both_counters_are_compared_and_a_difference_is_an_exit_code(run, monkey
     assert code == Exit.DONE
     assert "same" in out
     assert "DIFFERENT" not in out
-    monkeypatch.setattr("suite.second_count.ONE_SIDED", {})
+    monkeypatch.setattr("suite.measure.costs.second_count.ONE_SIDED", {})
     code, out, _ = run(TINY, "--check", "--json")
     assert code == Exit.DRIFT
     assert not json.loads(out)["agree"]
@@ -133,15 +135,15 @@ def test_what_the_system_kills_did_not_fit(monkeypatch):
         raise ChildDied("a test", -9, "")
         yield
 
-    monkeypatch.setattr(profile_cell, "ask", killed)
-    assert profile_cell.timed(profile_grid.spec(TINY, (16, 16), TIMING)) == (
+    monkeypatch.setattr(cell, "ask", killed)
+    assert cell.timed(grid.spec(TINY, (16, 16), TIMING)) == (
         None,
         "did not fit: the process was killed, as the system does where memory ends",
     )
 
 
 def test_a_cell_that_fails_is_a_profile_record(tmp_path):
-    spec = profile_grid.spec("esrgan", (64, 64), None)
+    spec = grid.spec("esrgan", (64, 64), None)
     made = failed_record(spec, CellContext(tmp_path, 1, "inline", "a test"), datetime.now(UTC), "broken")
     assert isinstance(made, ProfileRecord)
     assert made.source == "spandrel"
@@ -149,15 +151,15 @@ def test_a_cell_that_fails_is_a_profile_record(tmp_path):
 
 
 def test_what_decides_a_time_and_not_a_cost_is_in_the_spec():
-    counted, timed = (profile_grid.spec(TINY, (16, 16), timing) for timing in (None, TIMING))
-    assert counted.fingerprint == profile_grid.spec(TINY, (16, 16), None).fingerprint
+    counted, timed = (grid.spec(TINY, (16, 16), timing) for timing in (None, TIMING))
+    assert counted.fingerprint == grid.spec(TINY, (16, 16), None).fingerprint
     assert counted.fingerprint != timed.fingerprint
     assert timed.backend == "reference"
-    assert profile_grid.spec("esrgan", (16, 16), TIMING).backend == "none"
+    assert grid.spec("esrgan", (16, 16), TIMING).backend == "none"
 
 
 def test_a_sweep_stops_where_the_next_size_would_take_too_long(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(profile_cell, "timed", lambda spec: (latency(spec.input_size[0] ** 2 / 100), ""))
+    monkeypatch.setattr(cell, "timed", lambda spec: (latency(spec.input_size[0] ** 2 / 100), ""))
     code, out, _ = run(TINY, "--sweep", "--longest", 0.2, "--backend", "reference", "--json")
     assert code == Exit.DONE
     found = json.loads(out)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from suite.data.degrade import rain
 from suite.data.photos import load_photos
-from suite.metrics.fidelity import psnr
+from suite.measure.quality.fidelity import psnr
 
 
 def test_the_bytes_of_version_1():

@@ -15,7 +15,7 @@ from torch import nn
 import models
 from models.scan import BACKENDS, BackendUnavailable, resolve_backend, scan_image
 from suite.data.pairs import Pair
-from suite.receptive_field import gradient_map, picture, receptive_field, seeded_crops, shares
+from suite.measure.quality.receptive_field import gradient_map, picture, receptive_field, seeded_crops, shares
 from suite.records.load import load
 from suite.records.record import ReceptiveField, dump
 

@@ -16,7 +16,7 @@ from suite.core.errors import SuiteError
 from suite.data.degrade.degradations import degradation
 from suite.data.feed.sampler import PatchSampler
 from suite.data.sets import load_images
-from suite.networks import network_of
+from suite.measure.inference.restorer import network_of
 from suite.rates import discriminator_rate, rate, stage
 from suite.records.cell import CellContext
 from suite.records.record import Record

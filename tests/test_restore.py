@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import models
-from suite import restoring, verb_restore
+from suite import verb_restore
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 from suite.data.resize import imresize
+from suite.measure.inference import restore as restoring
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -16,8 +16,8 @@ from models.scan.backends import INTERPRETED
 from models.scan.cases import CASES, Case, arguments, image_arguments
 from models.scan.contract import ImageArguments, ScanArguments
 from models.scan.op import image_op
-from suite.scan_check import errors_of, image_errors_of, relative_error, tolerance, verified_cases
-from suite.scan_exact import doubled_scan
+from suite.measure.scans.check import errors_of, image_errors_of, relative_error, tolerance, verified_cases
+from suite.measure.scans.exact import doubled_scan
 
 INTERPRETER_STEPS = 20  # of all sequences together: Triton's interpreter takes some 60 ms for each, forward and back
 DEVICE = {name: "cpu" if "cpu" in row.devices else "cuda" for name, row in BACKENDS.items()}

@@ -12,16 +12,18 @@ import torch
 from page_reader import Reader
 
 from models.scan import numba, reference
-from suite import ceilings, cli, report, scan_ahead, scan_cell, scan_check, scan_grid, scan_page, scan_view
+from suite import cli, report, scan_page, scan_view
 from suite.core import machine
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
+from suite.measure.scans import ahead, ceilings, check, grid
+from suite.measure.scans import cell as scan_cell
+from suite.measure.scans.check import CASES, Check, relative_error, tolerance, verified_cases
+from suite.measure.scans.measure import measure
 from suite.records.ledger import Ledger
 from suite.records.load import load
 from suite.records.record import dump
 from suite.records.scan import ScanRecord
-from suite.scan_check import CASES, Check, relative_error, tolerance, verified_cases
-from suite.scan_measure import measure
 
 QUICK = ("--case", "channel-lifted", "--seconds", "0.2", "--threads", "1", "--no-build", "--device", "cpu")
 
@@ -49,7 +51,7 @@ def here(monkeypatch):
     monkeypatch.setattr(ceilings, "SECONDS", 0.02)
     monkeypatch.setattr(ceilings, "COPY_BYTES", {"cpu": 16 * 2**20})
     few = tuple(CASES[name] for name in ("channel-lifted", "length-65", "bare"))
-    monkeypatch.setattr(scan_check, "verified_cases", lambda _most=None: few)
+    monkeypatch.setattr(check, "verified_cases", lambda _most=None: few)
 
 
 def replaced(monkeypatch, forward=reference.forward, backward=reference.backward):
@@ -159,7 +161,7 @@ def test_tolerances_follow_length_and_dtype():
     light = CASES["light"]
     assert tolerance(light.shortened(256), "y") < tolerance(light, "y") < 1e-5
     assert tolerance(CASES["bfloat16"], "y") > 2.0**-8 > 1e-4 > tolerance(CASES["bfloat16"], "A")
-    assert all(case.length == scan_check.LAYER_LENGTH for case in verified_cases() if case.layer and case.side)
+    assert all(case.length == check.LAYER_LENGTH for case in verified_cases() if case.layer and case.side)
     assert [case for case in verified_cases() if not case.layer] == [case for case in CASES.values() if not case.layer]  # none cut
     assert max(case.length for case in verified_cases()) >= 20_000
     assert {case.name for case in verified_cases()} == set(CASES)
@@ -170,20 +172,20 @@ def test_tolerances_follow_length_and_dtype():
 
 
 def test_a_cell_is_a_backend_on_a_machine_with_its_software():
-    specs, absent = scan_grid.cells(scan_grid.Selection("cpu"))
+    specs, absent = grid.cells(grid.Selection("cpu"))
     assert specs[0].backend == "reference"
-    assert {spec.backend for spec in specs} | {one.name for one in absent} == set(scan_grid.BACKENDS)
+    assert {spec.backend for spec in specs} | {one.name for one in absent} == set(grid.BACKENDS)
     assert all(spec.threads == machine.cores() for spec in specs)
     changed = [{}, {"software": "other"}, {"machine": "other"}, {"threads": 1}, {"seconds": 2.0}, {"cases": ("light",)}]
     assert len({made.spec(**change).fingerprint for change in changed}) == len(changed)
-    assert scan_grid.machine_digest() == scan_grid.machine_digest()
+    assert grid.machine_digest() == grid.machine_digest()
 
 
 def test_what_is_interpreted_is_not_timed(monkeypatch):
-    monkeypatch.setattr(scan_grid, "resolve_backend", lambda name, _device: (name, "a test"))
-    monkeypatch.setattr(scan_grid, "BACKENDS", {"reference": None, "triton": None})
+    monkeypatch.setattr(grid, "resolve_backend", lambda name, _device: (name, "a test"))
+    monkeypatch.setattr(grid, "BACKENDS", {"reference": None, "triton": None})
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    running, absent = scan_grid.available("cpu")
+    running, absent = grid.available("cpu")
     assert running == ["reference"]
     assert absent[0].remedy == "unset TRITON_INTERPRET"
 
@@ -256,8 +258,8 @@ def test_kernels_compiled_ahead_of_time_are_a_table_and_problems_an_exit_code(ru
         problems = staticmethod(lambda rows: [f"{row.kernel} spills" for row in rows if row.spilled])
 
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    monkeypatch.setitem(sys.modules, scan_ahead.MODULE, Ahead)
-    monkeypatch.setattr(scan_ahead.importlib, "import_module", lambda _name: Ahead)
+    monkeypatch.setitem(sys.modules, ahead.MODULE, Ahead)
+    monkeypatch.setattr(ahead.importlib, "import_module", lambda _name: Ahead)
     code, out, err = run("scan", "--ahead-of-time")
     assert code == Exit.INCOMPLETE
     assert out.splitlines()[0].split() == ["KERNEL", "TARGET", "SPILLED"]
@@ -272,9 +274,9 @@ def test_without_triton_that_is_said(monkeypatch):
         raise ImportError("No module named 'triton'")
 
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    monkeypatch.setattr(scan_ahead.importlib, "import_module", missing)
+    monkeypatch.setattr(ahead.importlib, "import_module", missing)
     with pytest.raises(SuiteError, match="pip install triton") as caught:
-        scan_ahead.compiled()
+        ahead.compiled()
     assert caught.value.exit is Exit.NOT_READY
 
 
@@ -409,7 +411,7 @@ def test_a_worker_that_fails_leaves_its_last_words():
 
 
 def test_a_worker_ends_with_its_parent():
-    worker = subprocess.Popen([sys.executable, "-m", "suite.scan_worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    worker = subprocess.Popen([sys.executable, "-m", "suite.measure.scans.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     asked = {"spec": made.spec("reference", cases=("light",)).model_dump(mode="json"), "only_start": False, "caches": "none"}
     worker.stdin.write(json.dumps(asked).encode() + b"\n")
     worker.stdin.close()
@@ -436,9 +438,9 @@ sys.exit(cli.main(["scan", "--backend", "reference", *{QUICK!r}, "--ledger", {st
 
 @pytest.mark.slow
 def test_the_grid_gives_records_of_equal_structure_inline_and_through_ray(run, tmp_path, monkeypatch):
-    real = scan_grid.cells
+    real = grid.cells
     small = {"cases": ("channel-lifted",), "seconds": 0.05, "threads": 1}
-    monkeypatch.setattr(scan_grid, "cells", lambda selection: real(dataclasses.replace(selection, **small)))
+    monkeypatch.setattr(grid, "cells", lambda selection: real(dataclasses.replace(selection, **small)))
     words = ("run", "--grid", "backends", "--only", "reference", "--device", "cpu", "--report", tmp_path / "page")
     found = {}
     for launcher in ("inline", "ray"):

@@ -15,8 +15,8 @@ from PIL import Image
 from suite import verb_score
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
-from suite.metrics.fidelity import score
-from suite.name_pairs import pair
+from suite.measure.quality.fidelity import score
+from suite.measure.quality.pair_names import pair
 from suite.study.protocols import PROTOCOLS, protocol
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
@@ -276,8 +276,10 @@ def test_csv_is_a_line_a_value(write, call, tmp_path):
 @pytest.fixture
 def fake_metrics(monkeypatch):
     """LPIPS-alex is the mean of the output, LPIPS-vgg and NIQE are unavailable."""
-    monkeypatch.setattr("suite.metrics.reason", lambda metric: None if metric == "LPIPS-alex" else f"no {metric}; `mend it`")
-    monkeypatch.setattr("suite.metrics.value", lambda _metric, output, _target: float(output.mean()))
+    monkeypatch.setattr(
+        "suite.measure.quality.available.reason", lambda metric: None if metric == "LPIPS-alex" else f"no {metric}; `mend it`"
+    )
+    monkeypatch.setattr("suite.measure.quality.available.value", lambda _metric, output, _target: float(output.mean()))
 
 
 @pytest.mark.usefixtures("fake_metrics")
@@ -352,6 +354,6 @@ def test_the_verb_imports_nothing_heavy():
     import sys
 
     heavy = ("torch", "numpy", "PIL", "rich", "pydantic")
-    probe = f"import sys, suite.verb_score, suite.metrics, suite.study.protocols; print([name for name in {heavy} if name in sys.modules])"
+    probe = f"import sys, suite.verb_score, suite.measure.quality.available, suite.study.protocols; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

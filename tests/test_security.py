@@ -28,10 +28,10 @@ from suite.data.cards import Layout
 from suite.data.locate import file_pairs
 from suite.data.mat73 import array, cells
 from suite.data.sets import resolve_folder
+from suite.measure.inference.restore import Restoration, planned, restore_file
 from suite.records.ledger import Ledger
 from suite.records.load import load
 from suite.records.record import dump
-from suite.restoring import Restoration, planned, restore_file
 
 SOURCES = [path for folder in ("models", "suite", "tests") for path in sorted((ROOT / folder).rglob("*.py"))]
 NAMES = ["../x", "..", "/etc/x", "a/b", "x\0y", "0" * 15, "0" * 17, "0123456789abcdeF", "0123456789abcdef\n", ""]

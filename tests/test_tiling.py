@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite import ensemble, tiling
 from suite.core.errors import Exit, SuiteError
 from suite.data.colour import quantise
+from suite.measure.inference import ensemble, tiling
 
 SIDES = st.integers(1, 150)
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from models.scan.cases import CASES
-from suite import ceilings, timing
-from suite.timing import Round, Samples
+from suite.measure import timing
+from suite.measure.scans import ceilings
+from suite.measure.timing import Round, Samples
 
 
 def rounds(*pairs):

@@ -49,7 +49,7 @@ LONG = """
 import contextlib, inspect, json
 from dataclasses import replace
 from triton.runtime import interpreter
-from suite.scan_check import CASES, errors_of, tolerance
+from suite.measure.scans.check import CASES, errors_of, tolerance
 from models.scan import triton as backend
 from models.scan.triton import Division
 

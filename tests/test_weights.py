@@ -11,10 +11,11 @@ from test_golden import CASES, GOLDEN, recipe_weights
 
 import models
 from models.official import from_official, official_names
-from suite import checkpoint, cli, weights
+from suite import checkpoint, cli
 from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
+from suite.measure.inference import weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = "mambair-sr-x2-tiny"

@@ -174,6 +174,6 @@ def scan_macs(batch: int, channels: int, length: int, states: int, *, skip: bool
     """Cost of a scan in the convention of the field's papers: 9*B*L*D*N, and B*L*D for the skip D u.
 
     9 operations an element are what the recurrence takes (state-spaces/mamba issue 110); the papers add them to
-    multiply-adds counted as one, and so does this suite (see suite.cost).
+    multiply-adds counted as one, and so does this suite (see suite.measure.costs.count).
     """
     return 9 * batch * length * channels * states + (batch * length * channels if skip else 0)

@@ -141,7 +141,7 @@ def _first_network(spec: RunSpec) -> RestorationNet:
     """The network as its seed draws it."""
     import torch
 
-    from suite.networks import network_of
+    from suite.measure.inference.restorer import network_of
 
     torch.manual_seed(spec.seed)
     return network_of(spec)

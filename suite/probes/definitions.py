@@ -42,9 +42,9 @@ def tables() -> Mapping[str, Mapping[str, object]]:
     """The tables by name, each with its rows by name."""
     import models
     from models.scan.cases import CASES
-    from suite.conventions import CONVENTIONS
     from suite.data.cards import card, cards
     from suite.data.degrade.degradations import DEGRADATIONS
+    from suite.measure.costs.conventions import CONVENTIONS
     from suite.study.baselines import BASELINES
     from suite.study.budgets import BUDGETS
     from suite.study.grids import GRIDS, PAIRINGS

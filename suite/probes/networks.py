@@ -47,7 +47,7 @@ def _costs() -> Iterator[Number]:
     import torch
 
     import models
-    from suite.cost import cost_of, trace_macs
+    from suite.measure.costs.count import cost_of, trace_macs
 
     for name in models.names(tiny=True):
         torch.manual_seed(0)
@@ -60,8 +60,8 @@ def _costs() -> Iterator[Number]:
 def _conventions() -> Iterator[Number]:
     """Costs of each design's first network, as published, by every convention."""
     import models
-    from suite.conventions import conventions_for
-    from suite.cost import catalogue_subject, counts_at
+    from suite.measure.costs.conventions import conventions_for
+    from suite.measure.costs.count import catalogue_subject, counts_at
 
     for name in dict.fromkeys(next(n for n in models.names() if n.startswith(design)) for design in ("vmambair", "mambair")):
         counts = counts_at(catalogue_subject(name), (64, 64))

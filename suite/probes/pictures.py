@@ -85,7 +85,7 @@ def protocol_parts() -> tuple[Part, ...]:
 
 def _protocols() -> Iterator[Number]:
     """Every protocol's PSNR and SSIM of made-up colour and grey pairs, and how images are averaged."""
-    from suite.metrics import fidelity
+    from suite.measure.quality import fidelity
     from suite.study.protocols import PROTOCOLS
 
     for key, rule in PROTOCOLS.items():
@@ -122,8 +122,8 @@ def _baselines() -> Iterator[Number]:
     """What `evaluate bicubic` or `evaluate identity` says of each task's test photographs: reading, degrading, restoring and scoring."""
     from suite.data.degrade.degradations import degradation
     from suite.data.sets import load_pairs
-    from suite.evaluate import baseline, compared
-    from suite.metrics import fidelity
+    from suite.measure.quality import fidelity
+    from suite.measure.quality.evaluate import baseline, compared
     from suite.study.protocols import PROTOCOLS
     from suite.study.tasks import TASKS
 
@@ -143,7 +143,7 @@ def _lpips() -> Iterator[Number]:
     import lpips
     import torch
 
-    from suite.metrics import perceptual
+    from suite.measure.quality import perceptual
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # lpips calls torchvision in a way that is deprecated
@@ -161,8 +161,8 @@ def inference_parts() -> tuple[Part, ...]:
 
 def _inference() -> Iterator[Number]:
     """Tiles and self-ensemble, of a restorer that treats no two directions alike."""
-    from suite.ensemble import ensembled
-    from suite.tiling import TILINGS, tiled
+    from suite.measure.inference.ensemble import ensembled
+    from suite.measure.inference.tiling import TILINGS, tiled
 
     picture = np.random.default_rng(0).random((75, 110, 3)).astype(np.float32)
 
@@ -179,10 +179,10 @@ def _restorers() -> Iterator[Number]:
     """A network on a picture smaller than it takes, on a grey one, and in tiles; and what 8 bits leave of its output."""
     import models
     from suite.data.colour import quantise
-    from suite.networks import restorer_of
+    from suite.measure.inference.restorer import restorer_of
+    from suite.measure.inference.tiling import tiled
     from suite.probes.networks import drawn
     from suite.probes.number import TRAINED_ON
-    from suite.tiling import tiled
 
     network = drawn("vmambair-derain-tiny")
     models.set_scan_backend(network, TRAINED_ON)

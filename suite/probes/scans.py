@@ -21,13 +21,13 @@ def _verified(backend: str) -> Iterator[Number]:
     """Whether the backend agrees with the reference, forward and every gradient, short and long: "right", or what is off."""
     from models.scan.backends import BackendUnavailable, resolve_backend
     from models.scan.cases import CASES
-    from suite import scan_check
+    from suite.measure.scans import check
 
     try:
         resolve_backend(backend, "cpu")
     except BackendUnavailable as error:
         yield Number(f"scans/{backend}", "digest", None, error=f"{backend} does not run here: {error.reason}")
         return
-    checks = chain(scan_check.check(backend, "cpu", SCAN_ELEMENTS), scan_check.check_case(backend, "cpu", CASES[LONGEST]))
+    checks = chain(check.check(backend, "cpu", SCAN_ELEMENTS), check.check_case(backend, "cpu", CASES[LONGEST]))
     wrong = [f"{found.name}: {', '.join(found.wrong)}" for found in checks if found.wrong]
     yield Number(f"scans/{backend}", "digest", "; ".join(wrong[:3]) or "right")

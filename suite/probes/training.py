@@ -60,11 +60,12 @@ def _family(specs: Sequence[RunSpec]) -> Iterator[Number]:
 
 
 def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
-    from suite import evaluate, train
+    from suite import train
     from suite.batches import mixed
     from suite.data.feed.training_set import load_training
     from suite.data.sets import load_pairs
-    from suite.networks import restorer_of
+    from suite.measure.inference.restorer import restorer_of
+    from suite.measure.quality import evaluate
     from suite.records.ledger import weights_file
     from suite.start import starting_weights
     from suite.study.protocols import protocol

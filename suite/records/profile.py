@@ -49,7 +49,7 @@ class Part(Frozen):
 
 
 class ProfileCost(Frozen):
-    """What one image costs (suite.cost defines the units); the parts add up to `params`."""
+    """What one image costs (suite.measure.costs.count defines the units); the parts add up to `params`."""
 
     params: int
     parts: tuple[Part, ...]
@@ -58,8 +58,8 @@ class ProfileCost(Frozen):
     flops: float = Field(description="2 per multiply-add of the products, and the scans' operations")
     scan_macs: float = Field(description="the part of `macs` that the selective scans make up")
     unsupported: dict[str, int] = Field(description="operators that were not counted, with how often each ran")
-    conventions: dict[str, float] = Field(description="multiply-adds by other ways to count (suite.conventions)")
-    full_attention_macs: float | None = Field(None, description="with attention for its scans (suite.attention_cost)")
+    conventions: dict[str, float] = Field(description="multiply-adds by other ways to count (suite.measure.costs.conventions)")
+    full_attention_macs: float | None = Field(None, description="with attention for its scans (suite.measure.costs.attention)")
 
 
 class Latency(Frozen):

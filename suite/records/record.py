@@ -49,10 +49,12 @@ class HistoryPoint(Frozen):
 
 
 class Cost(Frozen):
-    """Cost of the full-size model of the cell, whatever the budget (suite.cost)."""
+    """Cost of the full-size model of the cell, whatever the budget (suite.measure.costs.count)."""
 
     params: int
-    macs: float = Field(description="1 per multiply-add; a scan 9*B*L*D*N + B*L*D; nn.LayerNorm 5 per element (suite.cost says more)")
+    macs: float = Field(
+        description="1 per multiply-add; a scan 9*B*L*D*N + B*L*D; nn.LayerNorm 5 per element (suite.measure.costs.count says more)"
+    )
     scan_macs: float = Field(description="the part of `macs` that the selective scans make up")
     input_size: tuple[int, int] = Field(description="height, width in pixels of the low-quality input")
     unsupported: dict[str, int] = Field(default_factory=dict, description="operators that were not counted, with how often each ran")
@@ -77,7 +79,7 @@ class StartedFrom(Frozen):
 
 
 class ReceptiveField(Frozen):
-    """Which pixels of the input the output's centre depends on (suite.receptive_field says how it is measured)."""
+    """Which pixels of the input the output's centre depends on (suite.measure.quality.receptive_field says how it is measured)."""
 
     side: int = Field(description="pixels of the low-quality crops' sides")
     map_png: str = Field(description="the map, side x side: a grey PNG in base64, logarithmic over four decades below its maximum")

@@ -52,7 +52,7 @@ class Start(Frozen):
 
 
 class CeilingsUsed(Frozen):
-    """What the machine could do at most, as measured for this record (suite.ceilings)."""
+    """What the machine could do at most, as measured for this record (suite.measure.scans.ceilings)."""
 
     bandwidth_bytes_per_second: float
     exponentials_per_second: float
@@ -82,7 +82,9 @@ class Timing(Frozen):
     median_ms: float | None = None
     quartiles_ms: tuple[float, float] | None = None
     noisy: bool = Field(False, description="others used the machine for too much of the time")
-    moved_bytes: int | None = Field(None, description="that must pass through memory (suite.ceilings); None for images, with projections")
+    moved_bytes: int | None = Field(
+        None, description="that must pass through memory (suite.measure.scans.ceilings); None for images, with projections"
+    )
     exponentials: int | None = Field(None, description="that must be computed; None for images")
     peak_memory_mib: float | None = Field(None, description="beyond the inputs, results included; None where it cannot be measured")
     skipped: str | None = Field(None, description="why it was not timed")

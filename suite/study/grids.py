@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import models
 
-SCANS = "backends"  # the grid of scan backends, whose cells suite.scan_grid makes
+SCANS = "backends"  # the grid of scan backends, whose cells suite.measure.scans.grid makes
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Metric:
     better: Literal["higher", "lower"]
     unit: str
     digits: int  # decimals shown; records are never rounded
-    package: Literal["", "lpips", "pyiqa"] = ""  # "": ours, of suite.metrics.fidelity
+    package: Literal["", "lpips", "pyiqa"] = ""  # "": ours, of suite.measure.quality.fidelity
     reference: bool = True  # False: the output alone is looked at
 
 

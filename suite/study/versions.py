@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from suite.core import machine
 
-COSTS = 1  # how parameters and operations are counted (suite.cost, suite.conventions, suite.study.baselines), and the networks
-LATENCIES = 1  # how a network is timed (suite.timing, suite.profile_measure)
+COSTS = 1  # how parameters and operations are counted (suite.measure.costs.count, suite.measure.costs.conventions, suite.study.baselines), and the networks
+LATENCIES = 1  # how a network is timed (suite.measure.timing, suite.measure.costs.latency)
 SCANS = 1  # the scan backends, and how they are verified and timed
 INDEX = 1  # what a row of the ledger's index says
 

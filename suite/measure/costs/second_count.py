@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from suite.cost import SCANS, Counts, Subject, image_scan_costs, reference_scans, trace
+from suite.measure.costs.count import SCANS, Counts, Subject, image_scan_costs, reference_scans, trace
 
 # fvcore's operators, and PyTorch's that do the same work at 2 a multiply-add; the scans' operations count as they are.
 SAME: Mapping[tuple[str, ...], tuple[str, ...]] = MappingProxyType(

@@ -1,7 +1,7 @@
 """How long one image takes a network, in this process: the first call, a warm-up, samples, and what a call holds at its peak.
 
 Times are those of a forward pass in inference mode on an image of noise, in float32. A full-size network takes a processor seconds a call,
-so few calls are made there: FEWEST_SAMPLES of suite.timing and a warm-up of one or more. The record holds every one.
+so few calls are made there: FEWEST_SAMPLES of suite.measure.timing and a warm-up of one or more. The record holds every one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from suite import timing
+from suite.measure import timing
 from suite.records.profile import NO_BACKEND, Latency, ProfileSpec
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def latency(spec: ProfileSpec, seconds: float) -> Latency:
 def network_of(model: str, backend: str, device: str) -> nn.Module:
     """The network `model` at full size, on its device and scan backend, for inference."""
     import models
-    from suite.cost import subject_named
+    from suite.measure.costs.count import subject_named
 
     network = subject_named(model).network
     if backend != NO_BACKEND:

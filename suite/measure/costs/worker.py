@@ -1,7 +1,7 @@
 """The process in which a network is timed: its first call is the first of the process.
 
-`python -m suite.profile_worker` is asked {"spec": ..., "seconds": ..., "threads": ...} and says "latency" or, where the network does not
-fit, "reason"; or it is asked {"claim": ..., "threads": ...} (suite.claim_v4) and says "pairs". suite.core.process is how they talk.
+`python -m suite.measure.costs.worker` is asked {"spec": ..., "seconds": ..., "threads": ...} and says "latency" or, where the network does not
+fit, "reason"; or it is asked {"claim": ..., "threads": ...} (suite.measure.costs.claim_v4) and says "pairs". suite.core.process is how they talk.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ def answer(asked: dict[str, Any], say: Say) -> None:
 
     torch.set_num_threads(asked["threads"])
     if "claim" in asked:
-        from suite import claim_v4
+        from suite.measure.costs import claim_v4
 
         for pairs in claim_v4.measured(claim_v4.Asked(**asked["claim"])):
             say("pairs", pairs)
         return
-    from suite.profile_measure import latency
+    from suite.measure.costs.latency import latency
 
     try:
         say("latency", latency(ProfileSpec.model_validate(asked["spec"]), asked["seconds"]).model_dump(mode="json"))

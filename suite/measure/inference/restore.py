@@ -22,7 +22,7 @@ from suite.data.images import IMAGE_SUFFIXES, Pixels
 from suite.data.mixed import both_sides
 from suite.data.pairing import shortened
 from suite.data.resize import imresize
-from suite.networks import Restorer
+from suite.measure.inference.restorer import Restorer
 from suite.study.tasks import Task
 from suite.study.tasks import task as task_row
 

@@ -1,6 +1,6 @@
 """One scan backend on one device, in this process: its start, whether it is right, and how long it takes over the cases.
 
-Nothing is timed but the start before the backend has passed every comparison of suite.scan_check; one that does not has no times.
+Nothing is timed but the start before the backend has passed every comparison of suite.measure.scans.check; one that does not has no times.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from models.scan.cases import CASES, Case, arguments, image_arguments
 from models.scan.contract import ScanArguments
 from models.scan.image import composed, scan_image
 from models.scan.op import selective_scan
-from suite import timing
-from suite.ceilings import exponentials, measure_ceilings, moved_bytes
+from suite.measure import timing
+from suite.measure.scans.ceilings import exponentials, measure_ceilings, moved_bytes
+from suite.measure.scans.check import Check, check
 from suite.records.cell import Progress
 from suite.records.scan import Caches, CeilingsUsed, Path, Round, ScanFindings, Start, Timing, Verified, Work
 from suite.records.spec import ScanSpec
-from suite.scan_check import Check, check
 
 SHORT = 256  # steps of a scan that tells how long the whole one would take, and of the first call
 LONGEST = 3.0  # times `seconds` that one call may take; beyond, a case is not timed

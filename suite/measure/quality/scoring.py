@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from suite import metrics
 from suite.core.errors import Exit, SuiteError
 from suite.core.parallel import over, shown
 from suite.data.images import Pixels, alike, list_images, read_image, read_stored, three_channels
 from suite.data.mixed import Both, both_sides
-from suite.metrics.fidelity import score
-from suite.name_pairs import NamePair, Pairing, lonely, pair
+from suite.measure.quality import available
+from suite.measure.quality.fidelity import score
+from suite.measure.quality.pair_names import NamePair, Pairing, lonely, pair
 from suite.study.protocols import METRICS, PROTOCOLS, Protocol, protocol
 
 ALL = "all"
@@ -287,7 +287,7 @@ def _measure_perceptual(scores: Scores, pairs: Sequence[NamePair], request: Requ
         for sheet in scores.sheets.values():
             sheet.unavailable = dict.fromkeys(sheet.protocol.perceptual, "not measured, as --no-perceptual says.")
         wanted = {}
-    absent = metrics.absent(dict.fromkeys((*wanted, *request.besides)))
+    absent = available.absent(dict.fromkeys((*wanted, *request.besides)))
     for sheet in scores.sheets.values():
         sheet.unavailable |= {metric: absent[metric] for metric in sheet.protocol.perceptual if metric in absent}
     scores.besides_unavailable = {metric: absent[metric] for metric in request.besides if metric in absent}
@@ -305,7 +305,7 @@ def _values(pairs: Sequence[NamePair], names: Sequence[str]) -> Iterator[tuple[s
         output, target = read_image(one.output), read_image(one.target)
         if output.shape != target.shape:  # a protocol that crops by the scale has accepted them
             target = target[: output.shape[0], : output.shape[1]]
-        yield one.name, {metric: metrics.value(metric, output, target) for metric in names}
+        yield one.name, {metric: available.value(metric, output, target) for metric in names}
 
 
 def _mean(images: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from suite.cost import Counts
+from suite.measure.costs.count import Counts
 
 TOLERANCE = 3e-3  # how closely published counts of this family are met, relative
 

@@ -1,4 +1,4 @@
-"""A cell of the profile, from spec to record: the cost is counted here, times are taken in another process (suite.profile_worker)."""
+"""A cell of the profile, from spec to record: the cost is counted here, times are taken in another process (suite.measure.costs.worker)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-from suite.attention_cost import full_attention, has_counterpart
-from suite.conventions import conventions_for
 from suite.core.process import ChildDied, ask, environment_for
-from suite.cost import counted_model
+from suite.measure.costs.attention import full_attention, has_counterpart
+from suite.measure.costs.conventions import conventions_for
+from suite.measure.costs.count import counted_model
 from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.profile import Latency, Part, ProfileCost, ProfileRecord, ProfileSpec, named
 
-CELL = "suite.profile_cell:run_profile"
+CELL = "suite.measure.costs.cell:run_profile"
 NOT_ASKED = "not asked"
 SECONDS = 3.0  # that samples are taken for by default
 
@@ -70,7 +70,7 @@ def timed(spec: ProfileSpec) -> tuple[Latency | None, str]:
     asked = {"spec": spec.model_dump(mode="json"), "seconds": spec.seconds, "threads": spec.threads}
     said: dict[str, Any] = {}
     try:
-        said = dict(ask("suite.profile_worker", asked, environment_for(spec.threads), spec.label))
+        said = dict(ask("suite.measure.costs.worker", asked, environment_for(spec.threads), spec.label))
     except ChildDied as error:
         if error.code != -signal.SIGKILL:  # which is what the kernel sends where memory ends
             raise

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from suite.conventions import TOLERANCE, conventions_for
-from suite.cost import Counted
+from suite.measure.costs.conventions import TOLERANCE, conventions_for
+from suite.measure.costs.count import Counted
 from suite.study.baselines import BASELINES
 from suite.study.published import SCALES, Column, PublishedTable, Row, cost_input, load_all
 

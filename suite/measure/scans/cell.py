@@ -1,6 +1,6 @@
 """A cell of the scan benchmark, from spec to record: what the launchers run, as suite.cell is for models.
 
-The backend is timed in processes of its own (suite.scan_worker): first, where it is asked for, its start with empty caches, then the rest
+The backend is timed in processes of its own (suite.measure.scans.worker): first, where it is asked for, its start with empty caches, then the rest
 with the caches that this filled. Environment variables hold the threads from the outset, as OpenMP wants it.
 """
 
@@ -14,12 +14,12 @@ from types import MappingProxyType
 from typing import Any
 
 from suite.core.process import ask, environment_for
+from suite.measure.scans.grid import available
 from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.scan import Caches, ScanFindings, ScanRecord, Start, Verified
 from suite.records.spec import ScanSpec
-from suite.scan_grid import available
 
-CELL = "suite.scan_cell:run_scan"
+CELL = "suite.measure.scans.cell:run_scan"
 BUILDS: Mapping[str, str] = MappingProxyType(  # what tells a backend where it keeps what it builds; the others build nothing
     {"numba": "NUMBA_CACHE_DIR", "cpp": "SUITE_CACHE", "triton": "TRITON_CACHE_DIR"}
 )
@@ -82,4 +82,4 @@ def in_processes(spec: ScanSpec) -> Iterator[Progress | ScanFindings]:
 def _worker(spec: ScanSpec, environment: dict[str, str], caches: Caches, *, only_start: bool) -> Iterator[tuple[str, Any]]:
     """What a worker says, by kind."""
     asked = {"spec": spec.model_dump(mode="json"), "only_start": only_start, "caches": caches}
-    yield from ask("suite.scan_worker", asked, environment, f"the backend {spec.backend}")
+    yield from ask("suite.measure.scans.worker", asked, environment, f"the backend {spec.backend}")

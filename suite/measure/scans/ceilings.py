@@ -22,7 +22,7 @@ import torch
 
 from models.scan.backends import BackendUnavailable, module_of
 from models.scan.cases import Case
-from suite.timing import Device, once
+from suite.measure.timing import Device, once
 
 Work = Literal["forward", "forward+backward"]
 
@@ -85,7 +85,7 @@ def _exponentials(device: Device) -> tuple[float, str]:
 
 def _exponentials_on_gpu() -> tuple[float, str]:
     try:
-        chain = importlib.import_module("suite.ceilings_triton").exp2_chain
+        chain = importlib.import_module("suite.measure.scans.ceilings_triton").exp2_chain
     except ImportError:  # no Triton: what is written and read passes through memory, so this is low
         values = torch.zeros(2**22, device="cuda")
         return values.numel() / _best(lambda: torch.exp2_(values), "cuda"), "torch.exp2, in a cache (Triton is not installed: low)"

@@ -20,7 +20,7 @@ from models.scan.cases import CASES, LAYERS, Case, arguments, image_arguments
 from models.scan.contract import ImageArguments, ScanArguments, canonical_image
 from models.scan.directions import DIRECTIONS, merge, unfold
 from models.scan.op import image_op, native_dtypes, selective_scan
-from suite.scan_exact import doubled_scan
+from suite.measure.scans.exact import doubled_scan
 
 Scan = Callable[..., Tensor]  # u, delta, A, B, C, D, delta_bias and delta_softplus to y, as models.scan.selective_scan
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def measure(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
     """What `protocol` measures of `output` against `target`, as `fidelity.score` takes them; unavailable metrics are left out."""
-    from suite.metrics import fidelity
+    from suite.measure.quality import fidelity
 
     found = fidelity.score(protocol, output, target, scale)
     images = [fidelity.as_compared(protocol, image) for image in (output, target)]
@@ -46,11 +46,11 @@ def reason(metric: str) -> str | None:
     """
     package = lookup("metric", metric, METRICS).package
     if package == "lpips":
-        from suite.metrics import perceptual
+        from suite.measure.quality import perceptual
 
         return perceptual.reason(metric)
     if package == "pyiqa":
-        from suite.metrics import iqa
+        from suite.measure.quality import iqa
 
         return iqa.reason(metric)
     return None
@@ -63,11 +63,11 @@ def value(metric: str, output: np.ndarray, target: np.ndarray) -> float:
     """
     row = lookup("metric", metric, METRICS)
     if row.package == "lpips":
-        from suite.metrics import perceptual
+        from suite.measure.quality import perceptual
 
         return perceptual.distance(metric, output, target)
     if row.package == "pyiqa":
-        from suite.metrics import iqa
+        from suite.measure.quality import iqa
 
         return iqa.quality(metric, output, target)
     raise ValueError(f"{metric} depends on a protocol; fidelity.score computes it")

@@ -13,7 +13,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
 
 MODULE = "models.scan.triton_ahead"
-PROGRAM = "import json; from suite.scan_ahead import compiled; print(json.dumps(compiled()))"
+PROGRAM = "import json; from suite.measure.scans.ahead import compiled; print(json.dumps(compiled()))"
 
 
 def compiled() -> tuple[list[dict[str, object]], list[str]]:

@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.lookup import suggest
-from suite import ensemble, weights
 from suite.core.errors import SuiteError
 from suite.data.colour import luma, quantise
 from suite.data.images import Pixels, encode_png, three_channels
 from suite.data.pairs import Pair, PairSource
 from suite.data.resize import imresize
-from suite.metrics.fidelity import score
-from suite.networks import Restorer, as_float, restorer_of
+from suite.measure.inference import ensemble, weights
+from suite.measure.inference.restorer import Restorer, as_float, restorer_of
+from suite.measure.inference.tiling import Memory, Tile
+from suite.measure.inference.weights import Used
+from suite.measure.quality.fidelity import score
 from suite.records.record import Crop, ImageScore
 from suite.study.protocols import Protocol
 from suite.study.tasks import Task
-from suite.tiling import Memory, Tile
-from suite.weights import Used
 
 if TYPE_CHECKING:
     from models.base import RestorationNet
@@ -48,7 +48,7 @@ Measure = Callable[[Protocol, np.ndarray, Pixels, int], dict[str, float]]
 def evaluate(
     restore: Restorer, pairs: Sequence[Pair], rule: Protocol, scale: int, measure: Measure = score
 ) -> tuple[list[ImageScore], list[Pixels]]:
-    """Scores and restored pictures (uint8), in the order of `pairs`; `measure` is PSNR and SSIM alone, or suite.metrics.measure."""
+    """Scores and restored pictures (uint8), in the order of `pairs`; `measure` is PSNR and SSIM alone, or suite.measure.quality.available.measure."""
     scores, outputs = [], []
     for pair in pairs:
         output = compared(restore(pair.lq), rule)
@@ -163,10 +163,10 @@ def measure_set(
 
 
 def _scored(asked: tuple[Protocol, str, np.ndarray, Pixels, int]) -> ImageScore:
-    from suite import metrics
+    from suite.measure.quality import available
 
     rule, name, output, target, scale = asked
-    return ImageScore(image=name, metrics=metrics.measure(rule, output, target, scale))
+    return ImageScore(image=name, metrics=available.measure(rule, output, target, scale))
 
 
 def _baseline_scored(asked: tuple[Job, PairSource]) -> ImageScore:

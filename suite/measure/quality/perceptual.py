@@ -30,7 +30,7 @@ from models.cache import cache_folder
 from models.lookup import lookup
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
-from suite.metrics.fidelity import unit_planes
+from suite.measure.quality.fidelity import unit_planes
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ each VSSM (projections, depthwise convolution, scans, gate) replaced by one mult
     queries, keys, values and the output projection   4 * P * C * C
     scores and their use                              2 * P * P * C     multiply-adds, for any number of heads
 
-The softmax counts nothing, as everywhere (suite.cost).
+The softmax counts nothing, as everywhere (suite.measure.costs.count).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import models
 from models.config import MambaIRConfig
 from suite.core.errors import SuiteError
-from suite.cost import Counts, counted_model, flops_of
+from suite.measure.costs.count import Counts, counted_model, flops_of
 
 
 def attention_macs(width: int, pixels: int) -> int:
@@ -40,5 +40,5 @@ def has_counterpart(model: str) -> bool:
 
 
 def full_attention_flops(model: str, size: tuple[int, int]) -> float:
-    """Operations of that network (suite.cost defines them)."""
+    """Operations of that network (suite.measure.costs.count defines them)."""
     return flops_of(full_attention(model, size).by_operator)

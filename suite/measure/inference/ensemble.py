@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from suite.networks import Restorer, as_float
+from suite.measure.inference.restorer import Restorer, as_float
 
 SYMMETRIES = 8
 MARK = "+"

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from suite import timing
 from suite.core import stats
+from suite.measure import timing
 
 CLAIM = 0.086  # share of time saved, or of speed gained: the paper says "enhancement in computational speed"
 CONVOLUTION, LINEAR = "vmambair-realsr-x4", "vmambair-realsr-x4.linear-projection"
@@ -83,7 +83,7 @@ def _calls(asked: Asked) -> tuple[timing.Call, timing.Call]:
     from torch import nn
 
     from models.oss import LinearProjection
-    from suite.profile_measure import call_of, network_of
+    from suite.measure.costs.latency import call_of, network_of
 
     channels = WIDTH if asked.alone else 3
     x = torch.rand(1, channels, *asked.size, generator=torch.Generator().manual_seed(0)).to(asked.device)

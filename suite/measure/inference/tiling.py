@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.torch_state import is_out_of_memory
-from suite.networks import Restorer, as_float
+from suite.measure.inference.restorer import Restorer, as_float
 
 Tile = Literal["whole", "authors", "feathered"]
 

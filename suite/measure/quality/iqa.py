@@ -26,7 +26,7 @@ import numpy as np
 from models.lookup import lookup
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
-from suite.metrics.fidelity import unit_planes
+from suite.measure.quality.fidelity import unit_planes
 from suite.study.protocols import METRICS
 
 if TYPE_CHECKING:

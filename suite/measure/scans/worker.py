@@ -1,7 +1,7 @@
 """The process in which a scan backend is timed: nothing of another backend's libraries, threads and caches is in it.
 
-`python -m suite.scan_worker` is asked {"spec": ..., "only_start": ..., "caches": ...} and says "progress" and last "start" or "findings"
-(see suite.core.process). suite.scan_cell starts it.
+`python -m suite.measure.scans.worker` is asked {"spec": ..., "only_start": ..., "caches": ...} and says "progress" and last "start" or "findings"
+(see suite.core.process). suite.measure.scans.cell starts it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def answer(asked: dict[str, Any], say: Say) -> None:
     import torch
 
     torch.set_num_threads(spec.threads)
+    from suite.measure.scans.measure import measure, start
     from suite.records.cell import Progress
-    from suite.scan_measure import measure, start
 
     if asked["only_start"]:
         say("start", start(spec, asked["caches"]).model_dump(mode="json"))

@@ -19,7 +19,7 @@ import numpy as np
 
 from suite.data.images import encode_png, three_channels
 from suite.data.pairs import Pair
-from suite.networks import as_float, forward
+from suite.measure.inference.restorer import as_float, forward
 from suite.records.record import ReceptiveField
 
 if TYPE_CHECKING:

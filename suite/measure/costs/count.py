@@ -8,7 +8,7 @@ matrix products 1 per multiply-add; a selective scan 9*B*L*D*N + B*L*D; a layer 
 element; all other element-wise operators nothing. It adds the scan's and the norms' operations to multiply-adds; it is for comparison.
 
 `flops` is 2 per multiply-add of the products (PRODUCTS), plus a scan's 9*B*L*D*N + B*L*D operations as they are; norms, pooling,
-resizing, activations and other element-wise arithmetic nothing. PyTorch's own counter gives the same (suite.second_count).
+resizing, activations and other element-wise arithmetic nothing. PyTorch's own counter gives the same (suite.measure.costs.second_count).
 
 Every operator of the networks costs a + b * (number of pixels), so two traces of small images give the cost at any size exactly, and
 no time is spent on large ones (tests/test_cost.py compares with a direct trace). Window attention pads to its windows; that is counted.
@@ -115,7 +115,9 @@ def flops_of(by_operator: Mapping[str, float]) -> float:
     """Operations of what was counted by operator: 2 per multiply-add of the products, and the scans' own."""
     for name in by_operator:
         if name not in (*PRODUCTS, *ARITHMETIC, SCANS):
-            raise RuntimeError(f"fvcore counts {name!r}, which suite.cost classes neither as products nor as other arithmetic.")
+            raise RuntimeError(
+                f"fvcore counts {name!r}, which suite.measure.costs.count classes neither as products nor as other arithmetic."
+            )
     return 2 * sum(by_operator.get(name, 0.0) for name in PRODUCTS) + by_operator.get(SCANS, 0.0)
 
 
@@ -233,7 +235,7 @@ def trace(subject: Subject, size: tuple[int, int]) -> Counts:
     from models.layers import ChannelNorm
     from models.s6 import PlanarS6
     from models.vss import VisionStateSpace
-    from suite.repeats import once_each
+    from suite.measure.costs.repeats import once_each
 
     network, was_training, image = subject.network, subject.network.training, torch.zeros(1, subject.channels, *size)
     network.eval()

@@ -15,7 +15,7 @@ import numpy as np
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 from suite.data.mat_files import read_cells, read_variable
-from suite.networks import Restorer, as_float
+from suite.measure.inference.restorer import Restorer, as_float
 
 INFO, VARIABLE = "info.mat", "InoisySRGB"
 FOLDERS = ("images_srgb", "ValidationNoisyBlocksSrgb")  # as the benchmark ships it, and MambaIR's

@@ -1,0 +1,1 @@
+"""Measures: images restored and scored, costs counted, networks and scans timed."""

@@ -1,0 +1,1 @@
+"""Counts parameters and operations, and times networks."""

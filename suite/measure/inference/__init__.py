@@ -1,0 +1,1 @@
+"""Restores pictures: networks with anyone's weights, whole or in tiles."""

@@ -1,0 +1,1 @@
+"""Scores restored pictures under named protocols."""

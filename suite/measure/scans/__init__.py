@@ -1,0 +1,1 @@
+"""Verifies the scan backends against float64, and times those that are right."""
