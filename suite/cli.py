@@ -282,8 +282,8 @@ def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:
 
 def _render(ledger: Ledger, destination: Path | None) -> Path | None:
     """The report of the whole ledger, or None where there is no record."""
-    from suite import report
     from suite.core.paths import project_folder
+    from suite.report import report
 
     records = list(ledger.records(_warn))
     if not records:
@@ -296,8 +296,8 @@ def _warn(error: SuiteError) -> None:
 
 
 def _report(options: argparse.Namespace, out: Output) -> Exit:
-    from suite import export
     from suite.core.paths import project_folder
+    from suite.report import export
 
     ledger = _ledger(options)
     records = list(ledger.records(_warn))
@@ -308,7 +308,7 @@ def _report(options: argparse.Namespace, out: Output) -> Exit:
     destination = options.out or project_folder("reports") / "html"
     chosen = FORMATS if "all" in options.format else tuple(dict.fromkeys(options.format)) or FORMATS[:1]
     if "html" in chosen:
-        from suite import report
+        from suite.report import report
 
         bound = () if options.pictures is None else (options.pictures,)
         out.line(f"report: {report.render(records, destination, *bound)}")
@@ -326,11 +326,11 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
         for problem in problems:
             note(problem)
         return Exit.INCOMPLETE if problems else Exit.DONE
-    from suite import scan_view
     from suite.core import machine
     from suite.execute import How, execute
     from suite.measure.scans import cell, grid
     from suite.records.record import error_line
+    from suite.report import scan_view
 
     device = machine.default_device() if options.device == "auto" else options.device
     chosen = grid.Selection(

@@ -10,7 +10,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.versus import Comparison, Side
+    from suite.report.versus import Comparison, Side
 
 SUMMARY = "say whether A is better than B: models of one ledger, or two ledgers"
 LEGEND = (
@@ -76,8 +76,8 @@ def _legend(found: tuple[Comparison, ...]) -> list[str]:
 
 
 def _compared(options: argparse.Namespace, metrics: list[str]) -> tuple[Comparison, ...]:
-    from suite import versus
     from suite.records.ledger import Ledger
+    from suite.report import versus
 
     def warn(error: SuiteError) -> None:
         note(f"left out: {error}")

@@ -51,7 +51,7 @@ def pages(tmp_path_factory):
     """Gives the path of a scene's page, which is written once."""
     from browser_scenes import SCENES
 
-    from suite import report
+    from suite.report import report
 
     written = {}
 

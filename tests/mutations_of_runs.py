@@ -209,7 +209,7 @@ OF_TABLES = (
         "tables",
         "report/",
         edit(
-            "suite.measured:delta",
+            "suite.report.measured:delta",
             "ours[seed].mean(metric) - theirs[seed].mean(metric)",
             "theirs[seed].mean(metric) - ours[seed].mean(metric)",
         ),
@@ -220,7 +220,7 @@ OF_TABLES = (
         "tables",
         "report/",
         edit(
-            "suite.tables:_published_cell",
+            "suite.report.tables:_published_cell",
             "cell.measured.estimate.mean - float(published)",
             "float(published) - cell.measured.estimate.mean",
         ),
@@ -237,14 +237,14 @@ OF_TABLES = (
         "report",
         "tables",
         "as latex",
-        edit("suite.export_text:_dressed", "{1: best, 2: second}", "{1: second, 2: best}"),
+        edit("suite.report.export_text:_dressed", "{1: best, 2: second}", "{1: second, 2: best}"),
     ),
     Mutation(
         "a comparison reversed where lower is better",
         "report",
         "comparisons",
         "LPIPS-alex",
-        edit("suite.versus:_decided", '== "lower"', '!= "lower"'),
+        edit("suite.report.versus:_decided", '== "lower"', '!= "lower"'),
     ),
     Mutation(
         "p not corrected for many comparisons",

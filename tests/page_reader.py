@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from suite import report
+from suite.report import report
 
 VOID = {"meta", "img", "br", "line", "circle", "rect", "path", "polyline", "hr", "input", "link"}
 

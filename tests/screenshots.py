@@ -9,7 +9,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import browser  # noqa: E402 - the paths come first
 from browser_scenes import SCENES  # noqa: E402
 
-from suite import report  # noqa: E402
+from suite.report import report  # noqa: E402
 
 
 def shots(folder):

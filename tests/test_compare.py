@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import synthetic_records as made
 
-from suite import cli, versus
+from suite import cli
 from suite.core import intervals, stats
 from suite.core.errors import Exit
 from suite.records.ledger import Ledger
 from suite.records.record import ImageScore, ProtocolUsed
+from suite.report import versus
 
 BASE, OTHER, THIRD = made.VMAMBAIR[:3]
 DIGEST = {"test (photos)": "ab" * 32}

@@ -8,9 +8,9 @@ import synthetic_records as made
 from browser import luminance, mode, until
 from browser_scenes import V1, V2
 
-from suite import comparison
+from suite.report import pictures as comparison
+from suite.report.tables import build
 from suite.study import published
-from suite.tables import build
 
 
 def canvases(page):

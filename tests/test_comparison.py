@@ -9,17 +9,18 @@ import pytest
 import synthetic_records as made
 from page_reader import read
 
-from suite import cli, comparison, report
-from suite.measured import condition
+from suite import cli
 from suite.records.record import Crop, ImageScore, dump
+from suite.report import pictures, report
+from suite.report.measured import condition
+from suite.report.tables import build as tables_of
 from suite.study import published
-from suite.tables import build as tables_of
 
 FULL, V1 = made.VMAMBAIR[:2]
 
 
 def built(records, **limits):
-    return comparison.build(records, tables_of(published.load_all(), records), **limits)
+    return pictures.build(records, tables_of(published.load_all(), records), **limits)
 
 
 HEAD = base64.b64decode(made.png(96, 96))[:24]
@@ -118,13 +119,13 @@ def scored(model, metric, values):
 def test_worst_images_of_a_set():
     values = {"astronaut": 30.0, "chelsea": 25.0, "coffee": 28.0}
     found = built([scored(FULL, "PSNR-Y", values), scored(V1, "PSNR-Y", {"astronaut": 31.0, "chelsea": 25.5, "coffee": 27.0})]).sets[0]
-    assert [one.image for one in comparison.worst(found, "PSNR-Y", FULL)] == ["chelsea", "coffee", "astronaut"]
-    assert comparison.worst(found, "PSNR-Y", FULL, V1, 2) == (
-        comparison.Ranked("astronaut", -1.0),
-        comparison.Ranked("chelsea", -0.5),
+    assert [one.image for one in pictures.worst(found, "PSNR-Y", FULL)] == ["chelsea", "coffee", "astronaut"]
+    assert pictures.worst(found, "PSNR-Y", FULL, V1, 2) == (
+        pictures.Ranked("astronaut", -1.0),
+        pictures.Ranked("chelsea", -0.5),
     )
     lower = built([scored(FULL, "LPIPS-alex", values)]).sets[0]
-    assert [one.image for one in comparison.worst(lower, "LPIPS-alex", FULL, count=1)] == ["astronaut"]
+    assert [one.image for one in pictures.worst(lower, "LPIPS-alex", FULL, count=1)] == ["astronaut"]
 
 
 def test_the_hardest_images_of_every_set_stay_and_the_rest_are_named_with_the_command():
@@ -142,7 +143,7 @@ def test_the_hardest_images_of_every_set_stay_and_the_rest_are_named_with_the_co
     records[1] = with_crops(records[1], *shared)
     found = built(records, limit_mib=0.4)
     embedded = [[image.name for image in one.images if image.embedded] for one in found.sets]
-    ranked = [[one.image for one in comparison.worst(s, "PSNR-Y", s.methods[1].key, count=None)] for s in found.sets]
+    ranked = [[one.image for one in pictures.worst(s, "PSNR-Y", s.methods[1].key, count=None)] for s in found.sets]
     assert all(embedded)
     assert [set(names_) for names_ in embedded] == [set(order[: len(names_)]) for order, names_ in zip(ranked, embedded, strict=True)]
     size = sum(len(tile.picture.png) for s in found.sets for image in s.images for tile in image.tiles if tile.first)
@@ -174,7 +175,7 @@ def test_the_command_on_the_page_shows_every_picture(tmp_path):
 def test_the_help_tells_the_bound_of_the_pictures(capsys):
     with pytest.raises(SystemExit):
         cli.main(["report", "--help"])
-    assert f"(default: {comparison.PICTURES_MIB:g})" in " ".join(capsys.readouterr().out.split())
+    assert f"(default: {pictures.PICTURES_MIB:g})" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow

@@ -18,8 +18,8 @@ from suite.data.degrade.degradations import DEGRADATIONS
 from suite.data.feed.loader import Loader
 from suite.data.feed.sampler import PatchSampler
 from suite.data.sets import load_images
-from suite.measured import heading
 from suite.records.spec import RunSpec
+from suite.report.measured import heading
 from suite.runner import plan as planner
 from suite.share import Share
 from suite.train import begin, train

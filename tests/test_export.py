@@ -14,11 +14,12 @@ import synthetic_records as made
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite import arguments, cli, export, export_text
+from suite import arguments, cli
 from suite.core.errors import Exit
 from suite.records.ledger import Ledger
+from suite.report import export, export_text
+from suite.report.tables import build
 from suite.study import published
-from suite.tables import build
 
 ROOT = Path(__file__).resolve().parents[1]
 ODD = r"_ % & # $ { } ~ ^ \ | < > * [x] `y` --z"

@@ -9,11 +9,11 @@ import pytest
 import synthetic_records as made
 from page_reader import read, row_of
 
-from suite.measured import Status
 from suite.records.record import ImageScore
+from suite.report.measured import Status
+from suite.report.tables import build
+from suite.report.versus import Side, compared
 from suite.study import published
-from suite.tables import build
-from suite.versus import Side, compared
 
 MODELS = made.VMAMBAIR[:3]
 WHERE = {"budget": "paper", "test_set": "NTIRE2020-T1"}

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import models
 from models.lookup import UnknownName
-from suite import cli, report
+from suite import cli
 from suite.attempt import failed_record
 from suite.core.errors import Exit, SuiteError
 from suite.core.process import ChildDied
@@ -25,6 +25,7 @@ from suite.records.cell import CellContext
 from suite.records.load import load
 from suite.records.profile import Latency, ProfileRecord
 from suite.records.record import dump
+from suite.report import report
 
 TINY = "mambair-light-x2-tiny"
 TIMING = Timing("reference", "cpu", 1, 0.05)

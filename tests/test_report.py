@@ -11,11 +11,11 @@ import pytest
 import synthetic_records as made
 from page_reader import read, row_of, statuses
 
-from suite import report
 from suite.core.text import duration, moment, signed
 from suite.records.record import ImageScore
+from suite.report import report
+from suite.report.tables import build
 from suite.study import published
-from suite.tables import build
 
 ROOT = Path(__file__).resolve().parents[1]
 SCENES = {
@@ -358,7 +358,7 @@ sys.meta_path.insert(0, Blocked())
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 import synthetic_records as made
 from pathlib import Path
-from suite.report import render
+from suite.report.report import render
 render(made.quick_grid(2), Path({str(tmp_path)!r}))
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)

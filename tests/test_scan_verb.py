@@ -12,7 +12,7 @@ import torch
 from page_reader import Reader
 
 from models.scan import numba, reference
-from suite import cli, report, scan_page, scan_view
+from suite import cli
 from suite.core import machine
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
@@ -24,6 +24,7 @@ from suite.records.ledger import Ledger
 from suite.records.load import load
 from suite.records.record import dump
 from suite.records.scan import ScanRecord
+from suite.report import report, scan_page, scan_view
 
 QUICK = ("--case", "channel-lifted", "--seconds", "0.2", "--threads", "1", "--no-build", "--device", "cpu")
 
@@ -395,7 +396,7 @@ sys.meta_path.insert(0, Blocked())
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 import scan_records as made
 from pathlib import Path
-from suite.report import render
+from suite.report.report import render
 render(made.bench(), Path({str(tmp_path)!r}))
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)

@@ -19,7 +19,7 @@ import synthetic_records as made
 import torch
 from PIL import Image
 
-from suite import checkpoint, cli, cluster, report
+from suite import checkpoint, cli, cluster
 from suite.core import csv_text
 from suite.core.errors import SuiteError
 from suite.core.files import replacing
@@ -32,6 +32,7 @@ from suite.measure.inference.restore import Restoration, planned, restore_file
 from suite.records.ledger import Ledger
 from suite.records.load import load
 from suite.records.record import dump
+from suite.report import report
 
 SOURCES = [path for folder in ("models", "suite", "tests") for path in sorted((ROOT / folder).rglob("*.py"))]
 NAMES = ["../x", "..", "/etc/x", "a/b", "x\0y", "0" * 15, "0" * 17, "0123456789abcdeF", "0123456789abcdef\n", ""]

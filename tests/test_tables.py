@@ -3,9 +3,9 @@
 import pytest
 import synthetic_records as made
 
-from suite.measured import Status
+from suite.report.measured import Status
+from suite.report.tables import build
 from suite.study import published
-from suite.tables import build
 
 
 def table_of(key, records, profiles=()):
@@ -118,7 +118,7 @@ def test_differences_are_taken_within_one_condition_only():
 
 
 def test_a_table_may_say_what_keeps_every_run_from_being_compared():
-    from suite.measured import obstacle
+    from suite.report.measured import obstacle
 
     table = published.load(published.project_folder("results") / "published" / "vmambair.toml").table("vmambair-2")
     (column,) = [column for column in table.columns if column.key == "ntire2020-psnr"]

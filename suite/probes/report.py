@@ -12,7 +12,7 @@ from suite.probes.number import TRAINED_ON, Number, Part, digest_of
 if TYPE_CHECKING:
     from suite.records.record import Record
     from suite.records.spec import RunSpec
-    from suite.tables import Cell
+    from suite.report.tables import Cell
 
 IMAGES, SEEDS = 12, 3
 
@@ -62,7 +62,7 @@ def _made_up(spec: RunSpec, place: int) -> Record:
 
 def _tables() -> Iterator[Number]:
     """Each measured cell in words: a sign, a mark or a digit that changes names its cell. And each form in which tables leave the suite."""
-    from suite import export, export_text, tables
+    from suite.report import export, export_text, tables
     from suite.study.published import load_all
 
     records = [
@@ -100,7 +100,7 @@ def _in_words(cell: Cell) -> str:
 
 def _comparisons() -> Iterator[Number]:
     """Verdicts of `compare` on designs by several seeds and by one, where more is better and where less is."""
-    from suite import versus
+    from suite.report import versus
 
     for seeds in (1, SEEDS):
         for task, metric in (("sr-x2", "PSNR-Y"), ("gan-sr-x4", "LPIPS-alex")):

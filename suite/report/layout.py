@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from suite.tables import Column, Row, Table
+from suite.report.tables import Column, Row, Table
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What the report of trained models shows, as data: tables with what stands below them, curves, images, cells, provenance.
 
-Tables are built from the papers' (suite/tables.py), everything that a record has but once (curves, image by image, costs) from
+Tables are built from the papers' (suite/report/tables.py), everything that a record has but once (curves, image by image, costs) from
 the records themselves, by condition: a record may stand in several tables.
 """
 
@@ -10,19 +10,20 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from suite import comparison, figures
-from suite.charts import Figure
 from suite.core.text import fixed, span
-from suite.figure_list import growth, network_latency, receptive_fields, scan_latency, tradeoffs
-from suite.layout import Layout, layout
-from suite.measured import COMMAND, Measured, Origin, Status, by_condition, heading, holds, regenerate
 from suite.records.profile import ProfileRecord
 from suite.records.record import Record, error_line
 from suite.records.scan import ScanRecord
 from suite.records.spec import RunSpec
+from suite.report import pictures as comparison
+from suite.report.figures import curves as figures
+from suite.report.figures.charts import Figure
+from suite.report.figures.figure_list import growth, network_latency, receptive_fields, scan_latency, tradeoffs
+from suite.report.layout import Layout, layout
+from suite.report.measured import COMMAND, Measured, Origin, Status, by_condition, heading, holds, regenerate
+from suite.report.tables import Row, Table
 from suite.study.protocols import METRICS
 from suite.study.published import PublishedTable
-from suite.tables import Row, Table
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ import numpy as np
 from models.lookup import suggest
 from suite.core import stats
 from suite.core.errors import Exit, SuiteError
-from suite.measured import by_condition, dataset_name
 from suite.records.index import rows
 from suite.records.ledger import FINGERPRINT, Ledger
 from suite.records.record import Record
+from suite.report.measured import by_condition, dataset_name
 from suite.study.protocols import METRICS
 
 Verdict = Literal["better", "worse", "no difference shown", "one seed: cannot tell", "not comparable"]

@@ -1,6 +1,6 @@
-"""The report: records in, self-contained HTML files out, without torch or Ray: of models, and of scan backends (suite.scan_page).
+"""The report: records in, self-contained HTML files out, without torch or Ray: of models, and of scan backends (suite.report.scan_page).
 
-The page is made from the table model (suite/tables.py), what stands around it (suite/page.py) and the templates in
+The page is made from the table model (suite/report/tables.py), what stands around it (suite/report/page.py) and the templates in
 reports/templates, with autoescape on everywhere; style sheet and script are inlined, and the page's own content security
 policy forbids every request and every script but that one. The same records give the same bytes: the page carries the
 times of its records, not of its making.
@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from suite import comparison, scan_page
-from suite import html as pages
 from suite.core import intervals
 from suite.core.text import duration, fixed, moment, signed
-from suite.measured import Status, dataset_name, latest
-from suite.page import about_id, page
 from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Record
 from suite.records.scan import ScanRecord
+from suite.report import html as pages
+from suite.report import pictures, scan_page
+from suite.report.measured import Status, dataset_name, latest
+from suite.report.page import about_id, page
+from suite.report.tables import build
 from suite.study import published
-from suite.tables import build
 
 FILE = "index.html"
 GLYPHS: Mapping[Status, str] = {
@@ -33,7 +33,7 @@ GLYPHS: Mapping[Status, str] = {
 }
 
 
-def render(records: Iterable[Attempt], destination: Path, pictures_mib: float = comparison.PICTURES_MIB) -> Path:
+def render(records: Iterable[Attempt], destination: Path, pictures_mib: float = pictures.PICTURES_MIB) -> Path:
     """Writes `destination`/index.html and, where there are scan records, scan.html, and returns the first; no record is needed."""
     held = list(records)
     scans = latest(record for record in held if isinstance(record, ScanRecord))
@@ -44,7 +44,7 @@ def render(records: Iterable[Attempt], destination: Path, pictures_mib: float = 
     return pages.write(destination / FILE, html(held, pictures_mib))
 
 
-def html(records: Iterable[Attempt], pictures_mib: float = comparison.PICTURES_MIB) -> str:
+def html(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB) -> str:
     """The page of trained models as text, with at most `pictures_mib` MiB of pictures."""
     held = list(records)
     current = latest(record for record in held if isinstance(record, Record))

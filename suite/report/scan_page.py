@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from suite import html as pages
 from suite.records.record import error_line
 from suite.records.scan import ScanRecord
-from suite.scan_view import PATHS, benches, digits, worst
+from suite.report import html as pages
+from suite.report.scan_view import PATHS, benches, digits, worst
 
 FILE = "scan.html"
 COMMAND = "python -m suite scan"

@@ -17,7 +17,10 @@ from typing import Literal
 
 from suite.core import stats
 from suite.core.ranking import ranks
-from suite.measured import (
+from suite.records.profile import ProfileRecord
+from suite.records.record import Record
+from suite.records.spec import RunSpec
+from suite.report.measured import (
     Cell,
     Count,
     Measured,
@@ -33,9 +36,6 @@ from suite.measured import (
     told,
     unavailable,
 )
-from suite.records.profile import ProfileRecord
-from suite.records.record import Record
-from suite.records.spec import RunSpec
 from suite.study.baselines import BASELINES
 from suite.study.published import SCALES, Finding, Paper, PublishedTable, cost_input
 from suite.study.published import Column as PublishedColumn

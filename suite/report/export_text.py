@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from suite.core.text import fixed
-from suite.layout import layout
-from suite.measured import Cell, Status
-from suite.tables import Column, Row, Table
+from suite.report.layout import layout
+from suite.report.measured import Cell, Status
+from suite.report.tables import Column, Row, Table
 
 NOTHING = "–"
 ARROWS: Mapping[str, str] = MappingProxyType({"higher": "↑", "lower": "↓", "": ""})

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from suite.axes import Scale, Tick, scale
+from suite.report.figures.axes import Scale, Tick, scale
 
 SHAPES = ("diamond", "disc", "block", "up", "plus", "ring")  # in the order in which series take them
 WIDTH, HEIGHT = 720.0, 400.0

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models import MODELS
-from suite.axes import Tick, log_ticks, ticks, widened
-from suite.charts import Axis, Figure, Point, Series, dots, legend
 from suite.core.text import signed
-from suite.measured import by_condition, heading
 from suite.records.record import Record
+from suite.report.figures.axes import Tick, log_ticks, ticks, widened
+from suite.report.figures.charts import Axis, Figure, Point, Series, dots, legend
+from suite.report.measured import by_condition, heading
+from suite.report.tables import Column, Row, Table
 from suite.study.protocols import METRICS
-from suite.tables import Column, Row, Table
 
 HOLLOW = ("circle", "square", "triangle", "cross")  # published data sets, in column order
 FILLED = ("diamond", "disc", "block")  # measured, by conditions

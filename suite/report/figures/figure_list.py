@@ -1,6 +1,6 @@
 """The report's figures from its tables and records: quality against cost, cost against size, receptive fields, latency.
 
-The differences of ablations stand below their tables (suite/figures.py), training curves in a section of their own.
+The differences of ablations stand below their tables (suite/report/figures/curves.py), training curves in a section of their own.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suite.charts import SHAPES, Axis, Figure, Picture, Plot, Point, Series, dots, legend, plane
 from suite.core.text import fixed
-from suite.measured import by_condition, heading
 from suite.records.profile import ProfileRecord
 from suite.records.record import Record
 from suite.records.scan import ScanRecord, Timing
-from suite.tables import Column, Row, Table
+from suite.report.figures.charts import SHAPES, Axis, Figure, Picture, Plot, Point, Series, dots, legend, plane
+from suite.report.measured import by_condition, heading
+from suite.report.tables import Column, Row, Table
 
 MOST_LINES = 6  # of a figure: more cannot be told apart
 WORK = "forward"  # of the scans in the latency figure

@@ -1,4 +1,4 @@
-"""The report's tables for other programs: LaTeX, Markdown, CSV and JSON, from the same table model as the page (suite/tables.py).
+"""The report's tables for other programs: LaTeX, Markdown, CSV and JSON, from the same table model as the page (suite/report/tables.py).
 
 Everything is computed once, in the model: these are renderings. LaTeX and Markdown show what a reader sees, rounded as the paper prints;
 CSV (one line a cell) and JSON hold every number unrounded, with where it comes from. The same records give the same bytes. Neither torch
@@ -16,11 +16,11 @@ from types import MappingProxyType
 from suite.core.csv_text import text_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
-from suite.export_text import latex, markdown
-from suite.measured import Cell, Measured, latest
 from suite.records.record import Attempt, Record
+from suite.report.export_text import latex, markdown
+from suite.report.measured import Cell, Measured, latest
+from suite.report.tables import Column, Row, Table, build
 from suite.study import published
-from suite.tables import Column, Row, Table, build
 
 SCHEMA = 1  # of the JSON document; raised when a field changes its meaning
 

@@ -16,11 +16,11 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suite.measured import condition, dataset_name
 from suite.records.record import Crop, Record
 from suite.records.spec import RunSpec
+from suite.report.measured import condition, dataset_name
+from suite.report.tables import Table
 from suite.study.protocols import METRICS, Metric
-from suite.tables import Table
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 MIB = 2**20

@@ -1,0 +1,1 @@
+"""Records in; pages, tables and figures out. Needs neither torch nor data."""
