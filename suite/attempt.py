@@ -25,7 +25,7 @@ from suite.records.record import Attempt, Provenance, Record
 from suite.records.scan import ScanRecord
 from suite.records.spec import CellSpec, RunSpec
 
-CELL = "suite.cell:run_cell"
+CELL = "suite.training.cell:run_cell"
 OTHERS_SECONDS = 120.0  # that a cell waits for another process to leave it
 
 Cell = Callable[[CellSpec, CellContext], Iterator[Progress | Attempt]]

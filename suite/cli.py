@@ -84,7 +84,7 @@ def _refuse(message: str, code: Exit) -> Exit:
 def _run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.execute import execute, unique
     from suite.runner.plan import degraded_on_device
-    from suite.share import sentence
+    from suite.training.share import sentence
 
     specs, reason = _cells(options)
     specs = unique(specs)
@@ -229,11 +229,11 @@ def _ledger(options: argparse.Namespace) -> Ledger:
 
 def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: Estimate) -> How:
     """Launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
-    from suite import tracking
     from suite.core import machine
     from suite.execute import How
     from suite.measure.scans import cell
     from suite.runner.crew import Crew
+    from suite.training import tracking
 
     seconds = None if options.max_hours is None else options.max_hours * 3600
     shown = _dashboard(options)

@@ -258,8 +258,8 @@ def caches(_: Question) -> list[Finding]:
     import torch
 
     from models.cache import cache_folder
-    from suite.losses import vgg19_file
     from suite.measure.quality import perceptual
+    from suite.training.losses import vgg19_file
 
     asked = "" if os.environ.get("SUITE_CACHE") else " ($SUITE_CACHE is not set)"
     findings = [Finding("caches", "ok", f"{cache_folder()}{asked}; torch's: {torch.hub.get_dir()}")]

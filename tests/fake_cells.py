@@ -1,4 +1,4 @@
-"""Stand-ins for `suite.cell.run_cell`, importable by Ray's workers; what a cell does is told by the environment.
+"""Stand-ins for `suite.training.cell.run_cell`, importable by Ray's workers; what a cell does is told by the environment.
 
 SUITE_TEST_CELLS is JSON, {model: behaviour}; a model that is not in it is "good".
 
@@ -11,15 +11,14 @@ import time
 
 import numpy as np
 
-from suite import losses, train, workers
-from suite.cell import run_cell as real_cell
 from suite.core import machine
 from suite.core.errors import SuiteError
 from suite.core.stop import StopFlag, Stopped
 from suite.records.cell import Progress
 from suite.records.record import ImageScore, Provenance, Record
 from suite.records.spec import RunSpec
-from suite.training import prepare
+from suite.training import loop, losses, prepare, workers
+from suite.training.cell import run_cell as real_cell
 
 CELL = "fake_cells:run_cell"
 VARIABLE = "SUITE_TEST_CELLS"
@@ -85,7 +84,7 @@ def trained(of, context):
     """Trains a tiny network on pictures of noise, as a cell does; the score is told by its weights."""
     from suite.data.degrade.degradations import degradation
     from suite.data.feed.sampler import PatchSampler
-    from suite.train import begin, train
+    from suite.training.loop import begin, train
 
     pixels = np.random.default_rng(0).integers(0, 256, size=(48, 48, 3), dtype=np.uint8)
     sampler = PatchSampler([("noise", pixels)], degradation("bicubic-x2"), of.patch, of.seed, rotate=True)
@@ -121,7 +120,7 @@ def shared_cell(of, context):
 
 def quick_loop(config):
     """A worker that writes checkpoints all the time, pauses after each step, and needs no weights of VGG19."""
-    train.CHECKPOINT_SECONDS = 0.3
+    loop.CHECKPOINT_SECONDS = 0.3
     losses.perceptual = random_perceptual
     workers.training_progress = paused
     workers.loop(config)

@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from fake_cells import random_perceptual
 
-from suite import checkpoint, losses, train
 from suite.data.feed.training_set import load_training
 from suite.records.cell import CellContext
 from suite.records.spec import RunSpec
-from suite.share import Share
 from suite.study.tasks import task
+from suite.training import checkpoints, loop, losses
 from suite.training.prepare import prepared
+from suite.training.share import Share
 
 if __name__ == "__main__":
     rank, folder = int(sys.argv[1]), Path(sys.argv[2])
@@ -27,8 +27,8 @@ if __name__ == "__main__":
         spec = RunSpec.model_validate(fields)
         context = CellContext(folder / name, threads=1, launcher="inline", backend_reason="a test")
         run, sampler = prepared(spec, context, Share(rank, 2, micro_batch), load_training(spec.train_set, task(spec.task)))
-        for _ in train.train(run, sampler, [], folder / "nothing", keep=lambda _run: None):
+        for _ in loop.train(run, sampler, [], folder / "nothing", keep=lambda _run: None):
             pass
         if rank == 0:
-            checkpoint.save(folder / name, run.state())
+            checkpoints.save(folder / name, run.state())
     torch.distributed.destroy_process_group()

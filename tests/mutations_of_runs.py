@@ -26,7 +26,9 @@ def wider_model(patch):
 
 
 OF_TRAINING = (
-    Mutation("EMA off", "cells", UNEVEN, "measured weights moved", edit("suite.train:Training.evaluated", "self.average is None", "True")),
+    Mutation(
+        "EMA off", "cells", UNEVEN, "measured weights moved", edit("suite.training.loop:Training.evaluated", "self.average is None", "True")
+    ),
     Mutation("networks measured in training mode", "cells", UNEVEN, "validation", training_mode),
     Mutation(
         "validated on the test set",
@@ -47,60 +49,60 @@ OF_TRAINING = (
         "cells",
         UNEVEN,
         "loss",
-        edit("suite.train:_step", "len(places) * run.share.world / batch", "1 / len(passes)"),
+        edit("suite.training.loop:_step", "len(places) * run.share.world / batch", "1 / len(passes)"),
     ),
     Mutation(
         "the seed ignored where weights are drawn",
         "cells",
         STOPPED,
         "loss 1",
-        edit("suite.train:begin", "manual_seed(spec.seed)", "manual_seed(0)"),
+        edit("suite.training.loop:begin", "manual_seed(spec.seed)", "manual_seed(0)"),
     ),
     Mutation(
         "the seed ignored where patches are drawn", "cells", UNEVEN, "loss 1", edit("suite.training.prepare:sampler_of", "spec.seed", "0")
     ),
-    Mutation("the seed ignored where depth is drawn", "cells", UNEVEN, "loss", edit("suite.train:_draws", "run.spec.seed", "0")),
+    Mutation("the seed ignored where depth is drawn", "cells", UNEVEN, "loss", edit("suite.training.loop:_draws", "run.spec.seed", "0")),
     Mutation(
         "weight decay dropped",
         "cells",
         UNEVEN,
         "weights moved",
-        edit("suite.train:_optimiser", "weight_decay=spec.weight_decay", "weight_decay=0.0"),
+        edit("suite.training.loop:_optimiser", "weight_decay=spec.weight_decay", "weight_decay=0.0"),
     ),
     Mutation(
         "the moving average slower",
         "cells",
         UNEVEN,
         "measured weights moved",
-        edit("suite.train:begin", "get_ema_multi_avg_fn(spec.ema_decay)", "get_ema_multi_avg_fn(0.99)"),
+        edit("suite.training.loop:begin", "get_ema_multi_avg_fn(spec.ema_decay)", "get_ema_multi_avg_fn(0.99)"),
     ),
     Mutation(
         "the worst checkpoint kept as the best",
         "cells",
         UNEVEN,
         "score of checkpoint",
-        edit("suite.checkpoint:_highest", "saved.score, -saved.iteration", "-saved.score, -saved.iteration"),
+        edit("suite.training.checkpoints:_highest", "saved.score, -saved.iteration", "-saved.score, -saved.iteration"),
     ),
     Mutation(
         "a resumed run skips an iteration",
         "cells",
         STOPPED,
         "loss",
-        edit("suite.train:Training.restore", 'state["iteration"]', 'state["iteration"] + 1'),
+        edit("suite.training.loop:Training.restore", 'state["iteration"]', 'state["iteration"] + 1'),
     ),
     Mutation(
         "a resumed run loses Adam's moments",
         "cells",
         STOPPED,
         "weights moved",
-        edit("suite.train:Training.restore", 'self.optimiser.load_state_dict(state["optimiser"])', "pass"),
+        edit("suite.training.loop:Training.restore", 'self.optimiser.load_state_dict(state["optimiser"])', "pass"),
     ),
     Mutation(
         "a resumed run loses its curve",
         "cells",
         STOPPED,
         "loss 1",
-        edit("suite.train:Training.restore", 'for point in state["history"]', 'for point in state["history"][:0]'),
+        edit("suite.training.loop:Training.restore", 'for point in state["history"]', 'for point in state["history"][:0]'),
     ),
     Mutation(
         "all workers train on the first places",
@@ -108,7 +110,7 @@ OF_TRAINING = (
         TWO,
         "loss",
         edit(
-            "suite.share:Share.places",
+            "suite.training.share:Share.places",
             "range(self.rank * batch // self.world, (self.rank + 1) * batch // self.world)",
             "range(0, batch // self.world)",
         ),
@@ -118,48 +120,62 @@ OF_TRAINING = (
         "cells",
         TWO,
         "two workers/loss",
-        edit("suite.train:_mean_over_workers", "values /= run.share.world", "pass"),
+        edit("suite.training.loop:_mean_over_workers", "values /= run.share.world", "pass"),
     ),
     Mutation(
-        "Charbonnier's epsilon ten times as large", "cells", "losses", "charbonnier", constant("suite.losses:CHARBONNIER_EPSILON", 1e-2)
+        "Charbonnier's epsilon ten times as large",
+        "cells",
+        "losses",
+        "charbonnier",
+        constant("suite.training.losses:CHARBONNIER_EPSILON", 1e-2),
     ),
     Mutation(
         "the discriminator told the opposite",
         "cells",
         "losses",
         "adversarial",
-        edit("suite.losses:adversarial", "float(real)", "float(not real)"),
+        edit("suite.training.losses:adversarial", "float(real)", "float(not real)"),
     ),
-    Mutation("Adam's betas not the recipe's", SR, GAN, "loss", edit("suite.train:_optimiser", "betas=spec.betas", "betas=(0.5, 0.9)")),
+    Mutation(
+        "Adam's betas not the recipe's", SR, GAN, "loss", edit("suite.training.loop:_optimiser", "betas=spec.betas", "betas=(0.5, 0.9)")
+    ),
     Mutation(
         "gradient clipping off", SR, GAN, "loss", lambda patch: patch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_, **__: None)
     ),
     Mutation(
-        "learning rate falls a step late", SR, GAN, "loss", edit("suite.rates:_halved", "milestone <= iteration", "milestone < iteration")
+        "learning rate falls a step late",
+        SR,
+        GAN,
+        "loss",
+        edit("suite.training.rates:_halved", "milestone <= iteration", "milestone < iteration"),
     ),
     Mutation(
         "learning rate never falls",
         SR,
         GAN,
         "loss",
-        lambda patch: patch.setattr(importlib.import_module("suite.train"), "rate", lambda spec, _: spec.lr),
+        lambda patch: patch.setattr(importlib.import_module("suite.training.loop"), "rate", lambda spec, _: spec.lr),
     ),
     Mutation(
         "images not mixed",
         SR,
         REAL,
         "real-denoise",
-        lambda patch: patch.setattr(importlib.import_module("suite.batches"), "_mixture", lambda *_: None),
+        lambda patch: patch.setattr(importlib.import_module("suite.training.batches"), "_mixture", lambda *_: None),
     ),
     Mutation(
-        "mixed with another share", SR, REAL, "mixed batches", edit("suite.batches:mixed", "(1 - share) * other_low", "share * other_low")
+        "mixed with another share",
+        SR,
+        REAL,
+        "mixed batches",
+        edit("suite.training.batches:mixed", "(1 - share) * other_low", "share * other_low"),
     ),
     Mutation(
         "weights to begin with ignored",
         SR,
         "mambair-denoise on denoise-15",
         "denoise-25",
-        edit("suite.start:starting_weights", "if not spec.start:", "if spec.start:"),
+        edit("suite.training.start:starting_weights", "if not spec.start:", "if spec.start:"),
     ),
 )
 
@@ -201,7 +217,7 @@ OF_TABLES = (
         "definitions",
         "cells of tasks at paper",
         "paper/schedules",
-        edit("suite.rates:_cosine", "math.pi * (", "3 * ("),
+        edit("suite.training.rates:_cosine", "math.pi * (", "3 * ("),
     ),
     Mutation(
         "a difference's sign reversed in the report",

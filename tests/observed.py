@@ -45,9 +45,10 @@ def saying(role, during, after, function):
 @functools.cache
 def hurry(role):
     """Changes this process, once: see above."""
-    from suite import cell, checkpoint, train
     from suite.data.feed import loader
     from suite.measure.costs import count as cost
+    from suite.training import cell, checkpoints
+    from suite.training import loop as train
 
     sync, count, begin = os.fsync, cost.full_size_cost, loader._leave_interrupts_to_the_parent
 
@@ -64,14 +65,14 @@ def hurry(role):
     loader.default_workers = lambda *_: LOADERS
     loader._leave_interrupts_to_the_parent = begin_loader
     train.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
-    checkpoint.Checkpoints.save = saying(role, "writing", "training", checkpoint.Checkpoints.save)
+    checkpoints.Checkpoints.save = saying(role, "writing", "training", checkpoints.Checkpoints.save)
     cell.save_weights = saying(role, "writing", "evaluating", cell.save_weights)
 
 
 def run_cell(of, context):
     """The real cell; where several workers train it, with `loop`."""
-    from suite import cell, workers
     from suite.records.cell import Progress
+    from suite.training import cell, workers
 
     role = "driver" if context.launcher == "inline" else "cell"
     say(role, "starting")
@@ -87,7 +88,7 @@ def run_cell(of, context):
 
 def loop(config):
     """One of several workers."""
-    from suite import workers
+    from suite.training import workers
 
     say("worker", "starting")
     hurry("worker")

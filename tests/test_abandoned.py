@@ -2,7 +2,7 @@
 
 import sys
 
-from suite import abandoned
+from suite.training import abandoned
 
 
 def test_a_ray_that_does_not_tell_is_said(monkeypatch):

@@ -20,10 +20,6 @@ import torch
 from small_pictures import write_splits
 
 from models.layers import StochasticDepth, depth_draws
-from suite import checkpoint, train
-from suite.batches import SharedBatches
-from suite.cell import run_cell
-from suite.checkpoint import Checkpoints
 from suite.core.stop import StopFlag, Stopped
 from suite.data.feed.training_set import load_training
 from suite.data.photos import load_crops
@@ -35,10 +31,14 @@ from suite.measure.quality.receptive_field import receptive_field
 from suite.records.cell import CellContext
 from suite.records.record import Record
 from suite.records.spec import RunSpec
-from suite.share import Share
 from suite.study.protocols import protocol
 from suite.study.tasks import task
+from suite.training import checkpoints, loop
+from suite.training.batches import SharedBatches
+from suite.training.cell import run_cell
+from suite.training.checkpoints import Checkpoints
 from suite.training.prepare import sampler_of
+from suite.training.share import Share
 
 TESTS = Path(__file__).resolve().parent
 pytestmark = pytest.mark.usefixtures("one_thread", "cheap_cost")
@@ -87,7 +87,7 @@ def context(folder, **fields):
 class Watched:
     """What was seen of a cell while it ran."""
 
-    run: train.Training | None = None
+    run: loop.Training | None = None
     start: dict = dataclasses.field(default_factory=dict)
     weights: list = dataclasses.field(default_factory=list)  # after each step
     gradients: list = dataclasses.field(default_factory=list)
@@ -99,7 +99,7 @@ class Watched:
 def watched(of, where, monkeypatch, stop_at=0):
     """Runs a cell and looks at it from outside: at the training that begins, at each of its steps, and at the layers that drop."""
     seen = Watched()
-    begin, step, drop = train.begin, train._step, StochasticDepth.forward
+    begin, step, drop = loop.begin, loop._step, StochasticDepth.forward
 
     def begun(*args, **named):
         seen.run = begin(*args, **named)
@@ -119,8 +119,8 @@ def watched(of, where, monkeypatch, stop_at=0):
         return drop(layer, x)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "begin", begun)
-        patch.setattr(train, "_step", stepped)
+        patch.setattr(loop, "begin", begun)
+        patch.setattr(loop, "_step", stepped)
         patch.setattr(StochasticDepth, "forward", dropped)
         for event in run_cell(of, where):
             seen.record = event
@@ -207,8 +207,8 @@ def test_without_an_average_the_weights_of_the_last_step_are_measured(sets, tmp_
 
 def test_training_goes_on_in_training_mode_after_a_validation(sets, tmp_path):
     of, row = spec(sets, iterations=2), task("sr-x2")
-    run, sampler = train.begin(of), sampler_of(of, row, load_training(of.train_set, row))
-    steps = train.train(run, sampler, load_pairs(of.validation_set, "validation", row, SR_Y), tmp_path)
+    run, sampler = loop.begin(of), sampler_of(of, row, load_training(of.train_set, row))
+    steps = loop.train(run, sampler, load_pairs(of.validation_set, "validation", row, SR_Y), tmp_path)
     assert [(bool(point.validation), run.network.training) for point in steps] == [(True, True)] * 2
 
 
@@ -270,7 +270,7 @@ def test_two_ranks_of_a_share_train_as_one(sets, tmp_path, monkeypatch):
     both = [subprocess.Popen([sys.executable, str(TESTS / "gloo_pair.py"), str(rank), str(tmp_path)], env=environment) for rank in range(2)]
     one = watched(of, context(tmp_path / "one"), monkeypatch)
     assert [process.wait(timeout=300) for process in both] == [0, 0]
-    two = checkpoint.load(tmp_path / "shared", of.fingerprint)
+    two = checkpoints.load(tmp_path / "shared", of.fingerprint)
     assert [point["loss"] for point in two["history"]] == pytest.approx([point.loss for point in one.record.history], rel=1e-5)
     moved = distance(one.start, one.weights[-1])
     assert distance(two["network"], {name: value.detach() for name, value in one.weights[-1].items()}) < 0.01 * moved

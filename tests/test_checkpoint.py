@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from suite import checkpoint
-from suite.checkpoint import ASIDE, FILE, NAME, Checkpoints, prove_writable
 from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
+from suite.training import checkpoints as checkpoint
+from suite.training.checkpoints import ASIDE, FILE, NAME, Checkpoints, prove_writable
 
 CELL = "0123456789abcdef"
 
@@ -240,7 +240,7 @@ def write_for_ever(folder, told):
 @pytest.mark.slow
 def test_thirty_killed_writers_lose_nothing_that_was_saved(tmp_path):
     processes = multiprocessing.get_context("forkserver")  # one process imports torch, the rest are its copies
-    processes.set_forkserver_preload(["torch", "suite.checkpoint"])
+    processes.set_forkserver_preload(["torch", "suite.training.checkpoints"])
     choice = random.Random(0)  # noqa: S311 - moments, not secrets
     last = 0
     for _ in range(30):

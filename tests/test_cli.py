@@ -57,7 +57,7 @@ def fake(monkeypatch):
 
     threads = torch.get_num_threads()
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)  # given back after the test
-    monkeypatch.setattr("suite.cell.run_cell", fake_cells.run_cell)
+    monkeypatch.setattr("suite.training.cell.run_cell", fake_cells.run_cell)
     yield lambda **kinds: monkeypatch.setenv(fake_cells.VARIABLE, json.dumps(kinds))
     torch.set_num_threads(threads)
 
@@ -258,7 +258,7 @@ def test_a_run_s_document_holds_its_records_alone_and_nothing_else_is_printed(ru
 
     Ledger(tmp_path / "runs").add(record(spec("of-another-run")))
     fake(**{"mambair-sr-x2.mlp": "raises"})
-    monkeypatch.setattr("suite.cell.run_cell", chatty)
+    monkeypatch.setattr("suite.training.cell.run_cell", chatty)
     places = ("--launcher", "inline", *where(tmp_path))
     code, out, err = run(*grid("--only", "*.mlp", "--only", "*.no-conv", *places, "--json"))
     document = json.loads(out)

@@ -8,8 +8,7 @@ import pytest
 import torch
 from small_pictures import write_folder
 
-from suite import checkpoint, cli
-from suite.batches import batches_of, mixed
+from suite import cli
 from suite.core.errors import Exit, SuiteError
 from suite.data.degrade import blind_torch
 from suite.data.degrade.blind import draw_plan
@@ -21,8 +20,10 @@ from suite.data.sets import load_images
 from suite.records.spec import RunSpec
 from suite.report.measured import heading
 from suite.runner import plan as planner
-from suite.share import Share
-from suite.train import begin, train
+from suite.training import checkpoints
+from suite.training.batches import batches_of, mixed
+from suite.training.loop import begin, train
+from suite.training.share import Share
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -152,7 +153,7 @@ def test_stopping_and_going_on_gives_the_same_weights_bit_for_bit(tmp_path):
         pass
     steps = train(interrupted, sampler, [], tmp_path / "work")
     next(steps)
-    checkpoint.save(tmp_path / "work", interrupted.state())
+    checkpoints.save(tmp_path / "work", interrupted.state())
     for _ in train(resumed, sampler, [], tmp_path / "work", loaders=1):
         pass
     pairs = zip(straight.network.state_dict().values(), resumed.network.state_dict().values(), strict=True)

@@ -7,18 +7,18 @@ from fake_cells import spec as small
 from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from suite import train
 from suite.data.degrade.degradations import degradation
 from suite.data.feed.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.measure.inference.restorer import restorer_of
+from suite.training import loop
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MODELS = {"mambair-light-x2-tiny": ("sr-x2", "bicubic-x2"), "vmambair-realsr-x4-tiny": ("sr-x4", "bicubic-x4")}
 
 
 def begun(model, **fields):
-    return train.begin(small(model, **{"task": MODELS[model][0], "dtype": "bfloat16", "patch": 32, "batch": 2} | fields))
+    return loop.begin(small(model, **{"task": MODELS[model][0], "dtype": "bfloat16", "patch": 32, "batch": 2} | fields))
 
 
 class Scans(TorchDispatchMode):
@@ -41,7 +41,7 @@ def test_weights_gradients_and_the_scan_s_constants_stay_float32(model, backend)
     scale = run.network.scale
     low, high = torch.rand(2, 3, 32 // scale, 32 // scale), torch.rand(2, 3, 32, 32)
     with Scans() as scans:
-        loss, _, output = train.generator_loss(run, low, high)
+        loss, _, output = loop.generator_loss(run, low, high)
         loss.backward()
     assert output.dtype == loss.dtype == torch.float32
     assert scans.seen
@@ -60,7 +60,7 @@ def test_a_bfloat16_run_learns_and_is_measured_in_float32(model, tmp_path):
         Image.fromarray(smooth).save(tmp_path / f"{index}.png")
     run = begun(model, iterations=30, batch=1, backend="numba", lr=2e-3)
     sampler = PatchSampler(load_images(str(tmp_path), "train"), degradation(MODELS[model][1]), 32, 0, rotate=True)
-    for _ in train.train(run, sampler, [], tmp_path / "work"):
+    for _ in loop.train(run, sampler, [], tmp_path / "work"):
         pass
     assert run.history[-1].loss < 0.9 * run.history[0].loss
     picture = random.integers(0, 256, (16, 16, 3)).astype(np.uint8)

@@ -7,9 +7,10 @@ import killing
 import numpy as np
 import pytest
 
-from suite import batches, cell, cli
+from suite import cli
 from suite.core.errors import Exit
 from suite.records.ledger import Ledger
+from suite.training import batches, cell
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 INLINE = killing.Setting(("--launcher", "inline", "--set", "iterations=8"), {}, only="mambair-sr-x2.no-conv-no-ca")
@@ -23,12 +24,12 @@ def sets(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
     """Costs of a small network, and checkpoints all the time."""
-    from suite import train
     from suite.measure.costs import count as cost
+    from suite.training import loop
 
     count = cost.full_size_cost
     monkeypatch.setattr(cost, "full_size_cost", lambda _: count("mambair-sr-x2-tiny"))
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
 
 
 def run(folder, sets):

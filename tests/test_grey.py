@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from suite import cli
-from suite.cell import run_cell
 from suite.core.errors import Exit, SuiteError
 from suite.data.colour import in_grey, luma, quantise
 from suite.data.feed.training_set import check_disjoint, load_training, pair_images
@@ -30,6 +29,7 @@ from suite.records.record import Record
 from suite.records.spec import RunSpec
 from suite.study.protocols import PROTOCOLS, protocol
 from suite.study.tasks import TASKS, task
+from suite.training.cell import run_cell
 
 LEVELS = 100, 105
 PLANE, ROUNDED, FLOAT = (20 * math.log10(255 / error) for error in (5, 4, 5 * 219 / 255))

@@ -9,21 +9,21 @@ from torch import nn
 from models.base import count_parameters
 from models.discriminator import Discriminator
 from models.layers import depth_draws
-from suite import losses, train
-from suite.cell import run_cell
 from suite.core import tensors
 from suite.core.errors import SuiteError
 from suite.data.degrade.degradations import degradation
 from suite.data.feed.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.measure.inference.restorer import network_of
-from suite.rates import discriminator_rate, rate, stage
 from suite.records.cell import CellContext
 from suite.records.record import Record
 from suite.records.spec import RunSpec
 from suite.runner import plan
 from suite.study.recipes import RECIPES, accounts, recipe
 from suite.study.tasks import TASKS
+from suite.training import loop, losses
+from suite.training.cell import run_cell
+from suite.training.rates import discriminator_rate, rate, stage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -208,17 +208,17 @@ def test_a_gan_recipe_trains_both_sides_and_goes_on_bit_for_bit(folders, tmp_pat
         ema_decay=0.9, patch=32, batch=2, iterations=4,
     )  # fmt: skip
     sampler = PatchSampler(load_images(of.train_set, "train"), degradation("bicubic-x4"), of.patch, of.seed, rotate=False)
-    straight, halted = train.begin(of), train.begin(of)
+    straight, halted = loop.begin(of), loop.begin(of)
     before = [parameter.clone() for parameter in straight.adversary.network.parameters()]
-    points = [point for point in train.train(straight, sampler, [], tmp_path / "a") if point]
+    points = [point for point in loop.train(straight, sampler, [], tmp_path / "a") if point]
     assert set(points[0].parts) == {"pixels", "perceptual", "gan", "discriminator"}
     total = sum(points[0].parts[name] for name in ("pixels", "perceptual", "gan"))
     assert points[0].loss == pytest.approx(total)
     assert all(not torch.equal(a, b) for a, b in zip(before, straight.adversary.network.parameters(), strict=True))
     steps = iter((False, True))
-    assert len(list(train.train(halted, sampler, [], tmp_path / "b", stop=lambda: next(steps)))) == 2
-    resumed = train.begin(of)
-    list(train.train(resumed, sampler, [], tmp_path / "b"))
+    assert len(list(loop.train(halted, sampler, [], tmp_path / "b", stop=lambda: next(steps)))) == 2
+    resumed = loop.begin(of)
+    list(loop.train(resumed, sampler, [], tmp_path / "b"))
     for ours, theirs in ((straight.network, resumed.network), (straight.adversary.network, resumed.adversary.network)):
         assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True))
     assert discriminator_rate(of, 3) == 1e-3
@@ -232,10 +232,10 @@ def test_passes_and_recomputing_change_no_number(folders, tmp_path, model, how):
     of = spec(folders, model=model, task=f"sr-{scale}", protocol="sr-y@1", patch=32, iterations=3, **narrow)
     assert bool(depth_draws(network_of(of), None)) == bool(narrow)
     sampler = PatchSampler(load_images(of.train_set, "train"), degradation(f"bicubic-{scale}"), of.patch, of.seed, rotate=True)
-    changed = {"passes": {"share": train.Share(micro_batch=1)}, "recompute": {"recompute": True}}[how]
-    runs = [train.begin(of), train.begin(of, **changed)]
+    changed = {"passes": {"share": loop.Share(micro_batch=1)}, "recompute": {"recompute": True}}[how]
+    runs = [loop.begin(of), loop.begin(of, **changed)]
     for number, run in enumerate(runs):
-        list(train.train(run, sampler, [], tmp_path / str(number)))
+        list(loop.train(run, sampler, [], tmp_path / str(number)))
     for a, b in zip(*(run.network.state_dict().values() for run in runs), strict=True):
         if how == "recompute":
             assert torch.equal(a, b)

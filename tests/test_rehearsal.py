@@ -8,9 +8,9 @@ from fake_cells import random_perceptual
 from fake_cells import spec as small
 
 from models import recompute
-from suite import losses, rehearsal, train
 from suite.core.errors import Exit, SuiteError
-from suite.share import Share
+from suite.training import loop, losses, rehearsal
+from suite.training.share import Share
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 STAGES = ((2, 32, 8), (2, 48, 4), (2, 64, 1))
@@ -18,7 +18,7 @@ STAGES = ((2, 32, 8), (2, 48, 4), (2, 64, 1))
 
 def begun(model="vmambair-derain-tiny", share=None, **fields):
     """A run at its start, as the worker with this share has it, but without the others."""
-    run = train.begin(small(model, **({"task": "derain"} | fields)))
+    run = loop.begin(small(model, **({"task": "derain"} | fields)))
     run.share = share or Share()
     return run
 

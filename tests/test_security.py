@@ -19,7 +19,7 @@ import synthetic_records as made
 import torch
 from PIL import Image
 
-from suite import checkpoint, cli, cluster
+from suite import cli, cluster
 from suite.core import csv_text
 from suite.core.errors import SuiteError
 from suite.core.files import replacing
@@ -33,6 +33,7 @@ from suite.records.ledger import Ledger
 from suite.records.load import load
 from suite.records.record import dump
 from suite.report import report
+from suite.training import checkpoints
 
 SOURCES = [path for folder in ("models", "suite", "tests") for path in sorted((ROOT / folder).rglob("*.py"))]
 NAMES = ["../x", "..", "/etc/x", "a/b", "x\0y", "0" * 15, "0" * 17, "0123456789abcdeF", "0123456789abcdef\n", ""]
@@ -135,7 +136,7 @@ def test_weights_that_hold_a_program_are_refused_and_run_nothing(tmp_path, capsy
         with path.open("wb") as file:
             write(file)
         with pytest.raises(SuiteError, match=r"not a checkpoint of tensors|so that it is refused, and nothing of it was run"):
-            checkpoint.read(path)
+            checkpoints.read(path)
         code = cli.main(["restore", str(path), str(tmp_path / "out.png"), "--model", "mambair-sr-x2-tiny", "--weights", str(path)])
         assert code != 0
     assert not Path(marker).exists()
@@ -216,7 +217,7 @@ def test_nothing_is_restored_through_a_link(tmp_path):
         (out / name).symlink_to(victim)
     (job,) = planned(source, out / "a.png", "", overwrite=True)
     restore_file(job, lambda image: image.astype(np.float32) / 255, 1, channels=3)
-    checkpoint.write(out / "state.pt", {"a": torch.zeros(1)})
+    checkpoints.write(out / "state.pt", {"a": torch.zeros(1)})
     assert victim.read_bytes() == b"precious"
     assert not (out / "a.png").is_symlink()
     with Image.open(out / "a.png") as image:

@@ -5,7 +5,7 @@ from fake_cells import spec
 
 from suite.core.errors import SuiteError
 from suite.runner.crew import Crew
-from suite.share import Share, check_share, sentence
+from suite.training.share import Share, check_share, sentence
 
 PROGRESSIVE = {"stages": ((2, 16, 8), (2, 24, 3))}
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from suite import checkpoint, storage
 from suite.core.errors import SuiteError
+from suite.training import checkpoints, storage
 
 CELL, OTHER = "0123456789abcdef", "fedcba9876543210"
 
@@ -22,7 +22,7 @@ def cell(tmp_path):
 
 def made(folder, iteration, fingerprint=CELL):
     folder.mkdir(parents=True)
-    checkpoint.save(folder, {"fingerprint": fingerprint, "iteration": iteration})
+    checkpoints.save(folder, {"fingerprint": fingerprint, "iteration": iteration})
 
 
 def snapshot(cell, *names):
@@ -44,7 +44,7 @@ def test_a_torn_snapshot_is_removed_and_the_newest_whole_checkpoint_stays(cell, 
     assert " ".join(said).startswith("Ray's list of checkpoints was torn")
     assert left(cell) == [begin]
     with storage.kept(place, CELL, begin).as_directory() as folder:
-        assert checkpoint.load(cell / begin, CELL)["iteration"] == 9
+        assert checkpoints.load(cell / begin, CELL)["iteration"] == 9
         assert folder.endswith(begin)
     assert storage.mended(place, CELL, CELL)[0] == begin  # where it is killed again before Ray has a new one
 
@@ -64,7 +64,7 @@ def test_a_good_snapshot_is_ray_s_and_what_it_does_not_name_goes(cell):
 
 
 def test_a_checkpoint_that_is_cut_short_or_another_cell_s_is_passed_over(cell):
-    whole = cell / "checkpoint_2026-03-01" / checkpoint.FILE
+    whole = cell / "checkpoint_2026-03-01" / checkpoints.FILE
     whole.write_bytes(whole.read_bytes()[:-100])
     made(cell / "checkpoint_2026-03-03", 99, OTHER)
     (cell / "checkpoint_2026-03-04").mkdir()
@@ -75,7 +75,7 @@ def test_a_checkpoint_that_is_cut_short_or_another_cell_s_is_passed_over(cell):
 
 
 def test_where_none_is_whole_it_is_said_that_all_begins_anew(cell):
-    for path in cell.glob(f"*/{checkpoint.FILE}"):
+    for path in cell.glob(f"*/{checkpoints.FILE}"):
         path.write_bytes(b"")
     (cell / storage.SNAPSHOT).write_text("")
     begin, said = storage.mended(str(cell.parent), CELL, CELL)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from fake_cells import spec
 
-from suite import tracking
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
 from suite.core.stop import Stopped
-from suite.tracking import Tracker, _Lines, chosen, tracker
+from suite.training import tracking
+from suite.training.tracking import Tracker, _Lines, chosen, tracker
 
 SPEC = spec("mambair-sr-x2-tiny")
 STRIP = np.zeros((8, 24, 3), np.uint8)
@@ -164,9 +164,7 @@ def test_warnings_go_to_standard_error(capsys):
 
 
 def test_nothing_is_loaded_before_a_training_begins():
-    probe = (
-        "import sys, suite.tracking as t; t.chosen(()); print([n for n in ('torch', 'tensorboard', 'mlflow', 'grpc') if n in sys.modules])"
-    )
+    probe = "import sys, suite.training.tracking as t; t.chosen(()); print([n for n in ('torch', 'tensorboard', 'mlflow', 'grpc') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == "[]\n"
 

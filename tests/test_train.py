@@ -7,8 +7,6 @@ import pytest
 import torch
 from small_pictures import write_splits
 
-from suite import checkpoint
-from suite.cell import run_cell
 from suite.core.errors import SuiteError
 from suite.data import sets
 from suite.data.degrade.degradations import degradation
@@ -21,8 +19,10 @@ from suite.records.record import Record, dump
 from suite.records.spec import RunSpec
 from suite.study.protocols import protocol
 from suite.study.tasks import TASKS, task
-from suite.tracking import Tracker
-from suite.train import begin, train
+from suite.training import checkpoints
+from suite.training.cell import run_cell
+from suite.training.loop import begin, train
+from suite.training.tracking import Tracker
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -67,7 +67,7 @@ def test_stopping_and_going_on_gives_the_same_weights_bit_for_bit(spec, tmp_path
     steps = train(interrupted, sampler, validation, tmp_path / "work")
     for _ in range(2):
         next(steps)
-    checkpoint.save(tmp_path / "work", interrupted.state())
+    checkpoints.save(tmp_path / "work", interrupted.state())
     torch.manual_seed(12345)  # whatever else the process did meanwhile
     resumed = begin(spec)
     for _ in train(resumed, sampler, validation, tmp_path / "work"):
@@ -111,14 +111,14 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_batch(spec, tmp_path):
 
 
 def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path):
-    checkpoint.save(tmp_path, {"fingerprint": "aaaa", "iteration": 3})
+    checkpoints.save(tmp_path, {"fingerprint": "aaaa", "iteration": 3})
     with pytest.raises(SuiteError, match="belongs to the cell aaaa, not to bbbb"):
-        checkpoint.load(tmp_path, "bbbb")
-    path = tmp_path / checkpoint.FILE
+        checkpoints.load(tmp_path, "bbbb")
+    path = tmp_path / checkpoints.FILE
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SuiteError, match="is damaged"):
-        checkpoint.load(tmp_path, "aaaa")
-    assert checkpoint.load(tmp_path / "nowhere", "aaaa") is None
+        checkpoints.load(tmp_path, "aaaa")
+    assert checkpoints.load(tmp_path / "nowhere", "aaaa") is None
 
 
 def context(tmp_path):
@@ -212,8 +212,8 @@ def test_a_network_of_three_channels_learns_a_grey_task(spec, tmp_path):
 
 
 def test_a_picture_of_the_training_is_of_8_bit_whatever_the_images_are(spec):
-    from suite.cell import _strip
     from suite.data.pairs import Pair
+    from suite.training.cell import _strip
 
     target = np.full((16, 16, 3), 200, np.uint8)
     noisy = np.full((8, 8, 3), 1.2, np.float32)  # noise is not clipped

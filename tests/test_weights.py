@@ -11,11 +11,12 @@ from test_golden import CASES, GOLDEN, recipe_weights
 
 import models
 from models.official import from_official, official_names
-from suite import checkpoint, cli
+from suite import cli
 from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
 from suite.measure.inference import weights
+from suite.training import checkpoints
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = "mambair-sr-x2-tiny"
@@ -124,9 +125,9 @@ def test_the_moving_average_goes_before_the_network(tmp_path):
     average = {"n_averaged": torch.tensor(3), **{f"module.{name}": value for name, value in ours().items()}}
     cell = {"fingerprint": "x", "iteration": 3, "network": {name: value * 0 for name, value in ours().items()}}
     for held, which in ((average, "average"), (None, "network")):
-        checkpoint.save(tmp_path, cell | {"average": held})
+        checkpoints.save(tmp_path, cell | {"average": held})
         network = models.create(TINY)
-        assert weights.load(network, weights.read(tmp_path / checkpoint.FILE), TINY).which == which
+        assert weights.load(network, weights.read(tmp_path / checkpoints.FILE), TINY).which == which
         assert same(network.state_dict(), ours()) == (which == "average")
 
 

@@ -16,7 +16,7 @@ import torch
 from processes import PATIENCE, command_line, descendants, listening_elsewhere, parent_of
 from small_pictures import write_splits
 
-from suite import checkpoint, launch, losses, storage, train, workers
+from suite import launch
 from suite.core.errors import Exit
 from suite.core.machine import cores
 from suite.core.stop import Stop, StopFlag
@@ -24,9 +24,10 @@ from suite.data.feed.training_set import load_training
 from suite.records.cell import CellContext
 from suite.records.record import Record
 from suite.records.spec import RunSpec
-from suite.share import Share
 from suite.study.tasks import task
+from suite.training import checkpoints, loop, losses, storage, workers
 from suite.training.prepare import prepared
+from suite.training.share import Share
 
 TESTS = Path(__file__).resolve().parent
 pytestmark = [
@@ -86,7 +87,7 @@ def together(cells, tmp_path_factory):
     environment = os.environ | {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}", "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     both = [subprocess.Popen([sys.executable, str(TESTS / "gloo_pair.py"), str(rank), str(folder)], env=environment) for rank in range(2)]
     assert [process.wait(timeout=2 * PATIENCE) for process in both] == [0, 0]
-    return {name: checkpoint.load(folder / name, of.fingerprint) for name, of in cells.items()}
+    return {name: checkpoints.load(folder / name, of.fingerprint) for name, of in cells.items()}
 
 
 @pytest.mark.parametrize("name", ["mambair", "vmambair", "passes", "gan"])
@@ -94,18 +95,18 @@ def test_two_workers_train_as_one(name, cells, together, tmp_path, monkeypatch):
     monkeypatch.setattr(losses, "perceptual", fake_cells.random_perceptual)
     of, two = cells[name], together[name]
     run, sampler = prepared(of, job(tmp_path, of, count=1).context, Share(), load_training(of.train_set, task(of.task)))
-    for _ in train.train(run, sampler, [], tmp_path):
+    for _ in loop.train(run, sampler, [], tmp_path):
         pass
     one = run.state()
     assert [point["iteration"] for point in two["history"]] == [point["iteration"] for point in one["history"]]
     assert two["history"][0]["loss"] == pytest.approx(one["history"][0]["loss"], rel=1e-6)
     assert [point["loss"] for point in two["history"]] == pytest.approx([point["loss"] for point in one["history"]], abs=1e-5, rel=1e-5)
     assert [point["parts"] for point in two["history"]] == [pytest.approx(point["parts"], rel=1e-4) for point in one["history"]]
-    assert_close(two["network"], one["network"], train.begin(of).network)
+    assert_close(two["network"], one["network"], loop.begin(of).network)
     if of.ema_decay:
-        assert_close(two["average"], one["average"], train.begin(of).average)
+        assert_close(two["average"], one["average"], loop.begin(of).average)
     if name == "gan":
-        assert_close(two["adversary"]["network"], one["adversary"]["network"], train.begin(of).adversary.network)
+        assert_close(two["adversary"]["network"], one["adversary"]["network"], loop.begin(of).adversary.network)
 
 
 def assert_close(ours, theirs, start):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from models.base import RestorationNet
     from suite.records.record import Record
     from suite.records.spec import RunSpec
-    from suite.train import Training
+    from suite.training.loop import Training
 
 STOPPED_AT = 2  # the iteration at which a cell is interrupted
 WORKER = "suite.probes.second_worker"
@@ -79,9 +79,9 @@ def _interrupted() -> Iterator[Number]:
 
 def _run(spec: RunSpec, folder: Path, *, micro_batch: int = 0, stop_at: int | None = None) -> Record | None:
     """Run the cell in `folder`; None where it stopped as it was asked to."""
-    from suite.cell import run_cell
     from suite.core.stop import StopFlag, Stopped
     from suite.records.cell import CellContext, Progress
+    from suite.training.cell import run_cell
 
     context = CellContext(folder / "work", threads=1, launcher="inline", backend_reason="a probe", micro_batch=micro_batch)
     flag = StopFlag.of(context.work)
@@ -97,8 +97,8 @@ def _run(spec: RunSpec, folder: Path, *, micro_batch: int = 0, stop_at: int | No
 
 def _told(key: str, record: Record | None, folder: Path) -> Iterator[Number]:
     """What a record and the files beside it hold."""
-    from suite.checkpoint import Checkpoints
     from suite.records.ledger import weights_file
+    from suite.training.checkpoints import Checkpoints
 
     if record is None:
         raise RuntimeError("the cell ended without a record")
@@ -156,12 +156,12 @@ def train_share(rank: int, meeting: str) -> Training:
     """Train `shared_spec` as one of two workers that meet at the file `meeting`."""
     import torch
 
-    from suite import train
     from suite.data.feed.training_set import load_training
     from suite.records.cell import CellContext
-    from suite.share import Share
     from suite.study.tasks import task
+    from suite.training import loop
     from suite.training.prepare import prepared
+    from suite.training.share import Share
 
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0")  # nobody else need reach us
     torch.distributed.init_process_group("gloo", init_method=Path(meeting).as_uri(), rank=rank, world_size=2, timeout=PATIENCE)
@@ -172,7 +172,7 @@ def train_share(rank: int, meeting: str) -> Training:
             run, sampler = prepared(spec, context, Share(rank, 2), load_training(spec.train_set, task(spec.task)))
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Grad strides do not match")  # slower, not wrong
-                for _ in train.train(run, sampler, [], context.work, keep=lambda _run: None):
+                for _ in loop.train(run, sampler, [], context.work, keep=lambda _run: None):
                     pass
             return run
     finally:
@@ -208,7 +208,7 @@ def _losses() -> Iterator[Number]:
     import torch
 
     from models.discriminator import Discriminator
-    from suite import losses
+    from suite.training import losses
 
     draw = torch.Generator().manual_seed(0)
     output, target = (torch.rand(1, 3, 32, 32, generator=draw) for _ in range(2))

@@ -91,8 +91,8 @@ def _plain(row: object) -> object:
 
 def _planned(grid: str, budget: str) -> Iterator[Number]:
     """A digest of each field over all cells, and of the learning rates, patches and batches that they go through."""
-    from suite.rates import discriminator_rate, rate, stage
     from suite.runner import plan
+    from suite.training.rates import discriminator_rate, rate, stage
 
     cells = plan.cells(grid, budget=budget, seeds=2, only=[], changes={}, backend=TRAINED_ON, device="cpu")
     names = {spec.fingerprint: f"{spec.model} on {spec.task}, seed {spec.seed}" for spec in cells}

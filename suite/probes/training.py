@@ -60,27 +60,27 @@ def _family(specs: Sequence[RunSpec]) -> Iterator[Number]:
 
 
 def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
-    from suite import train
-    from suite.batches import mixed
     from suite.data.feed.training_set import load_training
     from suite.data.sets import load_pairs
     from suite.measure.inference.restorer import restorer_of
     from suite.measure.quality import evaluate
     from suite.records.ledger import weights_file
-    from suite.start import starting_weights
     from suite.study.protocols import protocol
     from suite.study.tasks import task as task_row
-    from suite.train import save_weights
+    from suite.training import loop
+    from suite.training.batches import mixed
+    from suite.training.loop import save_weights
     from suite.training.prepare import sampler_of
+    from suite.training.start import starting_weights
 
     task, rule = task_row(spec.task), protocol(spec.protocol)
     rests_on = f"{rule.key}, {degradation_version(task)}"
-    run = train.begin(spec, None, starting_weights(spec, folder))
+    run = loop.begin(spec, None, starting_weights(spec, folder))
     sampler, key = sampler_of(spec, task, load_training(spec.train_set, task)), f"training/{spec.task}/{spec.model}"
     if spec.mixup:  # in four steps of two images it may happen to mix none
         mixtures = [part for iteration in range(4) for part in mixed(spec, sampler, iteration, 4, range(4))]
         yield Number(f"{key}/mixed batches", "digest", digest(*mixtures), rests_on)
-    for _ in train.train(run, sampler, [], folder / spec.fingerprint):
+    for _ in loop.train(run, sampler, [], folder / spec.fingerprint):
         pass
     save_weights(weights_file(folder, spec.fingerprint), run)
     for point in run.history:

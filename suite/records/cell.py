@@ -42,7 +42,7 @@ class CellContext:
     storage: str = ""  # path or URI under which several workers keep checkpoints; empty: `work`
     rehearse: bool = False  # the largest pass before training; on a GPU always
     logs: Path | None = None  # absolute folder for what is told while cells train; None: beside `work`
-    track: tuple[str, ...] = ()  # kinds of suite.tracking.KINDS that are told, beside lines of JSON
+    track: tuple[str, ...] = ()  # kinds of suite.training.tracking.KINDS that are told, beside lines of JSON
 
     @property
     def weights_folder(self) -> Path:

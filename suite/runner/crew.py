@@ -8,7 +8,7 @@ from pathlib import Path
 
 from suite.core.errors import SuiteError
 from suite.records.spec import RunSpec
-from suite.share import check_share
+from suite.training.share import check_share
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Literal
 
 from models.lookup import lookup
 
-Loss = Literal["l1", "charbonnier", "l1+perceptual+gan"]  # suite.losses says what they are
+Loss = Literal["l1", "charbonnier", "l1+perceptual+gan"]  # suite.training.losses says what they are
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from suite.data.sets import load_pairs
 from suite.records.cell import CellContext, Progress
 from suite.records.record import HistoryPoint
 from suite.records.spec import RunSpec
-from suite.share import Share
-from suite.start import starting_weights
 from suite.study.protocols import Protocol
 from suite.study.recipes import RECIPES
 from suite.study.tasks import Task
+from suite.training.share import Share
+from suite.training.start import starting_weights
 
 if TYPE_CHECKING:
     from suite.data.feed.sampler import PatchSampler
-    from suite.train import Training
+    from suite.training.loop import Training
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,9 @@ class Data:
 
 def prepared(spec: RunSpec, context: CellContext, share: Share, images: TrainingSet) -> tuple[Training, PatchSampler]:
     """The training at its start, rehearsed where that is due, and what draws its patches from `images`."""
-    from suite import rehearsal, train
     from suite.study.tasks import task as task_row
+    from suite.training import loop as train
+    from suite.training import rehearsal
 
     sampler = sampler_of(spec, task_row(spec.task), images)
     run = train.begin(spec, share, starting_weights(spec, context.weights_folder), recompute=context.recompute)

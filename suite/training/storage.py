@@ -17,8 +17,8 @@ from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite import checkpoint
 from suite.core.errors import Exit, SuiteError
+from suite.training import checkpoints
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -136,7 +136,7 @@ def _newest(system: FileSystem, folder: str, names: Set[str], fingerprint: str) 
         with tempfile.TemporaryDirectory() as here:
             try:
                 copy_files(f"{folder}/{name}", here, source_filesystem=system, destination_filesystem=LocalFileSystem())
-                state = checkpoint.load(Path(here), fingerprint)
+                state = checkpoints.load(Path(here), fingerprint)
             except (OSError, SuiteError):
                 continue  # cut short by the kill
             if state is not None:

@@ -12,9 +12,9 @@ from suite.data.degrade.deferred import Deferred
 from suite.data.degrade.degradations import image_rng, on_device
 from suite.data.feed.loader import Finish, Sides
 from suite.data.feed.sampler import PatchSampler
-from suite.rates import stage
 from suite.records.spec import RunSpec
-from suite.share import Share
+from suite.training.rates import stage
+from suite.training.share import Share
 
 
 def batches_of(spec: RunSpec, sampler: PatchSampler, share: Share) -> tuple[Callable[[int], Sides | Deferred], Finish | None]:

@@ -8,7 +8,7 @@ leave a last checkpoint, from which it measures the network as ever.
 
 Workers hold nothing that a checkpoint does not: where one is lost, or its machine, all begin again from the last. With as many workers as
 before the weights are the same bit for bit on CPUs, if there are two; more add up in an order that gloo and NCCL choose. They find each
-other through suite.rendezvous, and checkpoints in the storage through suite.storage.
+other through suite.training.rendezvous, and checkpoints in the storage through suite.training.storage.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from suite import abandoned, checkpoint, storage
 from suite.core.errors import Exit, SuiteError
 from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
@@ -31,17 +30,18 @@ from suite.data.feed.training_set import load_training
 from suite.data.sets import load_pairs
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
 from suite.records.spec import RunSpec
-from suite.share import Share
 from suite.study.protocols import protocol
 from suite.study.tasks import task
+from suite.training import abandoned, checkpoints, storage
 from suite.training.prepare import Data, prepared, training_progress
+from suite.training.share import Share
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
     from ray.train import Result, RunConfig
     from ray.train.torch import TorchTrainer
 
-    from suite.train import Training
+    from suite.training.loop import Training
 
 LOSSES = 8  # of workers or machines that a training survives; a run of days on rented machines sees some
 LIVES = 2  # of the process that leads them; the second time the cell has failed
@@ -203,7 +203,7 @@ def _trainer(work: Work, run: RunConfig) -> TorchTrainer:
     from ray.train import ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    from suite.rendezvous import OneAddress
+    from suite.training.rendezvous import OneAddress
 
     context, cuda = work.context, work.spec.device == "cuda"
     scaling = ScalingConfig(
@@ -250,7 +250,7 @@ def _lost_another(error: Exception) -> bool:
 def _train(work: Work, rank: int) -> None:
     import ray
 
-    from suite import train
+    from suite.training import loop as train
 
     spec, context = work.spec, work.context
     folder = context.work / f"worker-{rank}"  # on this machine; only the storage outlives a worker
@@ -303,7 +303,7 @@ def _keep(run: Training, folder: Path) -> None:
         ray.train.report(done)
         return
     with tempfile.TemporaryDirectory(dir=folder) as made:
-        checkpoint.save(Path(made), run.state())
+        checkpoints.save(Path(made), run.state())
         ray.train.report(done, checkpoint=ray.train.Checkpoint.from_directory(made))
 
 
@@ -315,7 +315,7 @@ def _check_seen(context: CellContext) -> None:
 
 
 def _state(folder: Path, spec: RunSpec) -> dict[str, Any]:
-    state = checkpoint.load(folder, spec.fingerprint)
+    state = checkpoints.load(folder, spec.fingerprint)
     if state is None:
         raise SuiteError(f"the checkpoint of {spec.label} is gone from the storage. Remove its folder there to begin anew.")
     return state
@@ -323,8 +323,8 @@ def _state(folder: Path, spec: RunSpec) -> dict[str, Any]:
 
 def _result(spec: RunSpec, context: CellContext, result: Result, begin: str) -> Training:
     """The training in this process, as the last checkpoint has it; that is the one of its beginning where all was done before."""
-    from suite import train
-    from suite.start import starting_weights
+    from suite.training import loop as train
+    from suite.training.start import starting_weights
 
     run = train.begin(spec, start=starting_weights(spec, context.weights_folder))
     last = result.checkpoint or storage.kept(*_place(context), begin)

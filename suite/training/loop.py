@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from suite.batches import batches_of
-from suite.checkpoint import Checkpoints
 from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
@@ -26,19 +24,21 @@ from suite.data.feed.sampler import PatchSampler
 from suite.data.pairs import Pair
 from suite.measure.inference.restorer import network_of, restorer_of
 from suite.measure.quality.evaluate import evaluate
-from suite.rates import discriminator_rate, rate, stage
 from suite.records.record import HistoryPoint, StartedFrom
 from suite.records.spec import RunSpec
-from suite.share import Share
-from suite.start import Start
 from suite.study.protocols import protocol
+from suite.training.batches import batches_of
+from suite.training.checkpoints import Checkpoints
+from suite.training.rates import discriminator_rate, rate, stage
+from suite.training.share import Share
+from suite.training.start import Start
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from models.base import RestorationNet
-    from suite.losses import Perceptual
+    from suite.training.losses import Perceptual
 
 HISTORY_POINTS, VALIDATIONS = 20, 4  # of a run, evenly spread; the last iteration is one of each
 CHECKPOINT_SECONDS = 20.0
@@ -149,7 +149,7 @@ def _optimiser(spec: RunSpec, parameters: Iterator[nn.Parameter], lr: float) -> 
 
 def _adversary(spec: RunSpec, share: Share) -> Adversary:
     from models.discriminator import Discriminator
-    from suite import losses
+    from suite.training import losses
 
     network = Discriminator().to(spec.device).train()
     perceptual = losses.perceptual().to(spec.device)
@@ -279,7 +279,7 @@ def generator_loss(run: Training, low: Tensor, high: Tensor) -> tuple[Tensor, di
     """The loss, its terms by name ("loss" is their sum), and the output, in float32."""
     import torch
 
-    from suite.losses import adversarial, pixel_loss
+    from suite.training.losses import adversarial, pixel_loss
 
     spec = run.spec
     with torch.autocast(spec.device, dtype=torch.bfloat16, enabled=spec.dtype == "bfloat16"):
@@ -312,7 +312,7 @@ def _discriminator_step(run: Training, adversary: Adversary, pictures: Sequence[
 
 def discriminator_loss(adversary: Adversary, output: Tensor, target: Tensor) -> Tensor:
     """How badly the discriminator tells `target` from `output`, (B, C, H, W) each."""
-    from suite.losses import adversarial
+    from suite.training.losses import adversarial
 
     return adversarial(adversary.module(target), real=True) + adversarial(adversary.module(output), real=False)
 

@@ -2,7 +2,7 @@
 
 `run_cell(spec, context)` is a generator: it yields `Progress` while it works and, last, a `Record`. It knows nothing of
 Ray, the ledger or the terminal, so that the inline and the Ray launcher give equal records. Where several workers train the
-cell, suite.workers does that part with them.
+cell, suite.training.workers does that part with them.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.ledger import weights_file
 from suite.records.record import HistoryPoint, ProtocolUsed, Record
 from suite.records.spec import RunSpec
-from suite.share import Share
-from suite.tracking import Tracker, strip, tracker
-from suite.train import save_weights
+from suite.training.loop import save_weights
 from suite.training.prepare import Data, latest_loss_and_psnr, load_data, prepared, training_progress, typical_seconds
+from suite.training.share import Share
+from suite.training.tracking import Tracker, strip, tracker
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from suite.train import Training
+    from suite.training.loop import Training
 
 
 def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]:
@@ -75,8 +75,8 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
 
 
 def _train_alone(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:
-    from suite import train
     from suite.data.feed.loader import default_workers
+    from suite.training import loop
 
     run, sampler = prepared(spec, context, Share(micro_batch=context.micro_batch), data.train)
     flag, said = StopFlag.of(context.work), []  # what is said here is heard by the driver, which may be on another machine
@@ -84,7 +84,7 @@ def _train_alone(spec: RunSpec, context: CellContext, data: Data) -> Generator[P
         loaders = default_workers(context.threads, spec.device)
         how = {"stop": flag.requested, "loaders": loaders, "tell": said.append}
         begun = partial(_begin_telling, run, told, data.validation)
-        steps = train.train(run, sampler, data.validation, context.work, **how, begun=begun)
+        steps = loop.train(run, sampler, data.validation, context.work, **how, begun=begun)
         for progress in training_progress(run, _told(run, steps, told, data.validation)):
             yield replace(progress, note=" ".join(said)) if said else progress
             said.clear()
@@ -111,7 +111,7 @@ def _begin_telling(run: Training, told: Tracker, validation: list[Pair]) -> None
 
 def _tell(run: Training, told: Tracker, point: HistoryPoint, validation: list[Pair]) -> None:
     """A point of the curve, at which `run` is, with a picture where it was validated."""
-    from suite.rates import rate
+    from suite.training.rates import rate
 
     seconds = {"seconds of an iteration": typical_seconds(run.seconds), "learning rate": rate(run.spec, point.iteration - 1)}
     told.point(point.iteration, {"loss": point.loss, **point.parts, **point.validation, **seconds})
@@ -129,6 +129,6 @@ def _strip(run: Training, pair: Pair) -> np.ndarray:
 
 
 def _train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:
-    from suite import workers
+    from suite.training import workers
 
     return (yield from workers.train_together(spec, context, data))

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.torch_state import is_out_of_memory
-from suite.share import stages
+from suite.training.share import stages
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from suite.train import Training
+    from suite.training.loop import Training
 
 
 def largest_pass(run: Training) -> tuple[int, int, int]:
@@ -102,7 +102,7 @@ def one_pass(run: Training, patch: int, images: int) -> None:
 
     from models.layers import depth_draws
     from suite.study.tasks import task
-    from suite.train import discriminator_loss, generator_loss
+    from suite.training.loop import discriminator_loss, generator_loss
 
     device, row = run.spec.device, task(run.spec.task)
     alone = replace(run, module=run.network, adversary=run.adversary and replace(run.adversary, module=run.adversary.network))
