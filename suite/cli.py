@@ -33,10 +33,10 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.estimate import Estimate
-    from suite.execute import How
     from suite.records.ledger import Ledger
     from suite.records.spec import CellSpec
+    from suite.runner.estimate import Estimate
+    from suite.runner.execute import How
 
 
 PICTURES = {"crops": True, "receptive_field": {"map_png"}}  # of a record, which --json leaves out
@@ -82,7 +82,7 @@ def _refuse(message: str, code: Exit) -> Exit:
 
 
 def _run(options: argparse.Namespace, out: Output) -> Exit:
-    from suite.execute import execute, unique
+    from suite.runner.execute import execute, unique
     from suite.runner.plan import degraded_on_device
     from suite.training.share import sentence
 
@@ -186,8 +186,8 @@ def _scan_cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
 
 
 def _estimate(options: argparse.Namespace, specs: Sequence[CellSpec], ledger: Ledger) -> Estimate:
-    from suite import estimate
     from suite.measure.scans import grid
+    from suite.runner import estimate
 
     if _times_scans(options):
         return grid.estimate(specs, ledger)
@@ -230,9 +230,9 @@ def _ledger(options: argparse.Namespace) -> Ledger:
 def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: Estimate) -> How:
     """Launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
     from suite.core import machine
-    from suite.execute import How
     from suite.measure.scans import cell
     from suite.runner.crew import Crew
+    from suite.runner.execute import How
     from suite.training import tracking
 
     seconds = None if options.max_hours is None else options.max_hours * 3600
@@ -327,10 +327,10 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
             note(problem)
         return Exit.INCOMPLETE if problems else Exit.DONE
     from suite.core import machine
-    from suite.execute import How, execute
     from suite.measure.scans import cell, grid
     from suite.records.record import error_line
     from suite.report import scan_view
+    from suite.runner.execute import How, execute
 
     device = machine.default_device() if options.device == "auto" else options.device
     chosen = grid.Selection(

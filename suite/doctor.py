@@ -224,7 +224,7 @@ def ray(_: Question) -> list[Finding]:
 
 def ray_start(_: Question) -> list[Finding]:
     """Whether a Ray of one's own starts, on the loopback interface alone."""
-    from suite import cluster
+    from suite.runner import cluster
 
     try:
         processors = cluster.tried()

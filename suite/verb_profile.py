@@ -13,10 +13,10 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.execute import Outcome
     from suite.measure.costs.grid import Size, Timing
     from suite.records.ledger import Ledger
     from suite.records.profile import ProfileRecord, ProfileSpec
+    from suite.runner.execute import Outcome
 
 SUMMARY = "count parameters, multiply-adds and operations of networks as published, and time them"
 HD = "720p"
@@ -119,8 +119,8 @@ def _done(specs: Sequence[ProfileSpec], ledger: Ledger, reason: str, *, timed: b
     """The cells' outcome, with the records of what was counted before among its records: a cost does not change, a time may."""
     import dataclasses
 
-    from suite.execute import How, execute, unique
     from suite.measure.costs.cell import CELL
+    from suite.runner.execute import How, execute, unique
 
     specs = unique(specs)
     before = [] if timed else [spec.fingerprint for spec in specs if ledger.done(spec.fingerprint)]

@@ -110,8 +110,9 @@ def slow_progress(run, steps):
 def main():
     """The command line."""
     say("driver", "starting")
-    from suite import cli, progress
+    from suite import cli
     from suite.records.ledger import Ledger
+    from suite.runner import progress
 
     how, show = cli._how, progress.PlainView.show
 

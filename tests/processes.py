@@ -4,7 +4,7 @@ import contextlib
 import time
 from pathlib import Path
 
-from suite import cluster
+from suite.runner import cluster
 
 PATIENCE = 90.0  # seconds; a busy machine starts Ray slowly
 

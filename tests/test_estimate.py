@@ -3,11 +3,11 @@
 import pytest
 from fake_cells import record, spec
 
-from suite import estimate as estimate_module
 from suite.core import machine
-from suite.estimate import EARLIER, ROUGH, SIMILAR, UNKNOWN, estimate
 from suite.records.ledger import Ledger
 from suite.records.record import Provenance
+from suite.runner import estimate as estimate_module
+from suite.runner.estimate import EARLIER, ROUGH, SIMILAR, UNKNOWN, estimate
 
 MODEL, OTHER = "mambair-sr-x2", "mambair-sr-x2.mlp"
 

@@ -15,17 +15,17 @@ from fake_cells import spec
 from PIL import Image
 from processes import alive, command_line, descendants, ray_folders
 
-from suite import attempt as attempt_module
-from suite import cluster, launch
-from suite.attempt import attempt
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import LOCK, take_lock
 from suite.core.paths import ROOT
 from suite.core.stop import Stop
-from suite.execute import How, execute
 from suite.records.cell import CellContext, Progress
 from suite.records.ledger import Ledger
 from suite.records.record import Record
+from suite.runner import attempt as attempt_module
+from suite.runner import cluster, launch
+from suite.runner.attempt import attempt
+from suite.runner.execute import How, execute
 
 TESTS = Path(__file__).resolve().parent
 TINY = "mambair-sr-x2-tiny"

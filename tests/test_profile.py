@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 import models
 from models.lookup import UnknownName
 from suite import cli
-from suite.attempt import failed_record
 from suite.core.errors import Exit, SuiteError
 from suite.core.process import ChildDied
 from suite.measure.alone import machine_alone
@@ -26,6 +25,7 @@ from suite.records.load import load
 from suite.records.profile import Latency, ProfileRecord
 from suite.records.record import dump
 from suite.report import report
+from suite.runner.attempt import failed_record
 
 TINY = "mambair-light-x2-tiny"
 TIMING = Timing("reference", "cpu", 1, 0.05)

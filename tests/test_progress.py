@@ -7,10 +7,10 @@ import pytest
 from fake_cells import record, spec
 from rich.console import Console
 
-from suite import progress
 from suite.core.text import clock
-from suite.progress import Board, LiveView, PlainView
 from suite.records.cell import Progress
+from suite.runner import progress
+from suite.runner.progress import Board, LiveView, PlainView
 
 SPECS = [spec("first"), spec("second"), spec("third")]
 FIRST, SECOND, THIRD = (of.fingerprint for of in SPECS)

@@ -19,7 +19,7 @@ import synthetic_records as made
 import torch
 from PIL import Image
 
-from suite import cli, cluster
+from suite import cli
 from suite.core import csv_text
 from suite.core.errors import SuiteError
 from suite.core.files import replacing
@@ -33,6 +33,7 @@ from suite.records.ledger import Ledger
 from suite.records.load import load
 from suite.records.record import dump
 from suite.report import report
+from suite.runner import cluster
 from suite.training import checkpoints
 
 SOURCES = [path for folder in ("models", "suite", "tests") for path in sorted((ROOT / folder).rglob("*.py"))]

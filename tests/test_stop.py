@@ -9,15 +9,15 @@ import fake_cells
 import pytest
 from fake_cells import spec
 
-from suite import launch
-from suite.attempt import attempt
 from suite.core import stop
 from suite.core.errors import Exit, SuiteError
 from suite.core.stop import EXITS, Stop, StopFlag
-from suite.execute import How, execute
 from suite.records.cell import CellContext, Progress
 from suite.records.ledger import Ledger
 from suite.records.record import Record
+from suite.runner import launch
+from suite.runner.attempt import attempt
+from suite.runner.execute import How, execute
 
 TINY = "mambair-sr-x2-tiny"
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -157,7 +157,7 @@ def stopped_after(count, jobs, asked):
 
 @pytest.mark.slow
 def test_a_training_that_is_stopped_goes_on_to_the_same_weights_bit_for_bit(tmp_path, behave, monkeypatch):
-    monkeypatch.setattr("suite.attempt.SECONDS_BETWEEN_PROGRESS", 0.0)
+    monkeypatch.setattr("suite.runner.attempt.SECONDS_BETWEEN_PROGRESS", 0.0)
     behave(**{TINY: "trains"})
     of = spec(TINY, iterations=6, ema_decay=0.9, milestones=(3,))
     straight = list(attempt(of, context(tmp_path / "straight"), fake_cells.CELL))[-1]

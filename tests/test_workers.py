@@ -16,7 +16,6 @@ import torch
 from processes import PATIENCE, command_line, descendants, listening_elsewhere, parent_of
 from small_pictures import write_splits
 
-from suite import launch
 from suite.core.errors import Exit
 from suite.core.machine import cores
 from suite.core.stop import Stop, StopFlag
@@ -24,6 +23,7 @@ from suite.data.feed.training_set import load_training
 from suite.records.cell import CellContext
 from suite.records.record import Record
 from suite.records.spec import RunSpec
+from suite.runner import launch
 from suite.study.tasks import task
 from suite.training import checkpoints, loop, losses, storage, workers
 from suite.training.prepare import prepared

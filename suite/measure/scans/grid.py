@@ -18,10 +18,10 @@ from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
 from models.scan.cases import CASES, LAYERS
 from suite.core import machine
 from suite.core.errors import Exit, SuiteError
-from suite.estimate import Estimate
 from suite.records.ledger import Ledger
 from suite.records.scan import Absent, ScanRecord
 from suite.records.spec import ScanSpec
+from suite.runner.estimate import Estimate
 from suite.study import versions
 from suite.study.grids import SCANS, selects
 

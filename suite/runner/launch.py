@@ -1,7 +1,7 @@
 """Launchers: the same attempts at the same cells, one after another in this process or spread by Ray.
 
-Of the files that know Ray this one schedules cells: events stream back to the driver, which keeps the ledger. suite.cluster starts or joins
-the Ray and says what it has room for, suite.bell tells cells on a cluster to stop, suite.training.workers trains one cell on several workers; such a
+Of the files that know Ray this one schedules cells: events stream back to the driver, which keeps the ledger. suite.runner.cluster starts or joins
+the Ray and says what it has room for, suite.runner.bell tells cells on a cluster to stop, suite.training.workers trains one cell on several workers; such a
 cell takes no processor itself while it waits for them, and as many cells are under way at a time as have room for all their workers.
 
 Results come back by the network, but a cell's checkpoint stays where it ran: a cell that moves to another machine starts
@@ -18,14 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from suite.attempt import CELL, attempt, failed_record
-from suite.bell import Bell, listening_attempt
-from suite.cluster import Job, at_once, beside_gpus, check_room, import_ray, joined_ray, needs, own_ray
 from suite.core.redaction import error_text
 from suite.core.stop import Stop, StopFlag
 from suite.core.torch_state import thread_environment
 from suite.records.cell import Progress
 from suite.records.record import Attempt
+from suite.runner.attempt import CELL, attempt, failed_record
+from suite.runner.bell import Bell, listening_attempt
+from suite.runner.cluster import Job, at_once, beside_gpus, check_room, import_ray, joined_ray, needs, own_ray
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from suite.attempt import attempt
 from suite.core.stop import StopFlag
 from suite.records.cell import CellContext, Progress
 from suite.records.record import Attempt
 from suite.records.spec import CellSpec
+from suite.runner.attempt import attempt
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle

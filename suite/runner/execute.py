@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite import launch, progress
-from suite.attempt import CELL
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.stop import EXITS, GRACE_SECONDS, Stop
@@ -18,6 +16,8 @@ from suite.records.cell import CellContext, Progress
 from suite.records.ledger import Ledger, weights_file
 from suite.records.record import Attempt
 from suite.records.spec import CellSpec, RunSpec
+from suite.runner import launch, progress
+from suite.runner.attempt import CELL
 from suite.training import storage
 from suite.training.checkpoints import prove_writable
 
