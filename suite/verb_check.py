@@ -17,9 +17,9 @@ from suite.core.files import replacing
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.gate import Baseline, Finding
-    from suite.gate_time import Timing
-    from suite.probes import Number
+    from suite.health.gate import Baseline, Finding
+    from suite.health.probes import Number
+    from suite.health.time.verdict import Timing
 
 SUMMARY = "compare the watched numbers with the committed baseline"
 
@@ -48,8 +48,8 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Compares, or rewrites the baseline."""
-    from suite import gate, gate_measure
-    from suite.probes import PROBES
+    from suite.health import gate, gate_measure
+    from suite.health.probes import PROBES
 
     unknown = [name for name in options.only if name not in PROBES]
     if unknown:
@@ -75,9 +75,9 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     seconds = time.perf_counter() - started
     timing = None
     if against is not None:
-        from suite import gate_time
+        from suite.health.time import verdict
 
-        timing = gate_time.timing(against, binding=options.gate_time)
+        timing = verdict.timing(against, binding=options.gate_time)
     return _tell(options, out, Told(findings, seconds, timing, f"{path.name} of {baseline.log[-1].date}"))
 
 
@@ -87,7 +87,7 @@ def _against(options: argparse.Namespace) -> str | None:
         if options.against is not None:
             raise SuiteError("--against belongs to --time or --gate-time.")
         return None
-    from suite import old_code
+    from suite.health.time import old_code
 
     if options.against is None:
         return ""
@@ -106,13 +106,13 @@ class Told:
 
 def _tell(options: argparse.Namespace, out: Output, told: Told) -> Exit:
     """Writes the files, prints, and gives the exit code: the worse of the numbers' and, where it is binding, time's."""
-    from suite import gate, gate_report
+    from suite.health import gate, gate_report
 
     findings, timing = told.findings, told.timing
     of_numbers = gate.exit_of(findings)
     timed = None
     if timing is not None:
-        from suite import gate_time_report as timed
+        from suite.health.time import report as timed
     code = max(of_numbers, timed.exit_of(timing)) if timed else of_numbers
     if options.junit:
         _write(options.junit, gate_report.junit(findings, told.seconds, [timed.junit(timing)] if timed else []))
@@ -141,14 +141,14 @@ def data_digest() -> str:
     """Of the pixels that everything is made of."""
     from suite.data.sets import load_images
     from suite.data.splits import SPLITS
-    from suite.probes import DATA, digest
+    from suite.health.probes import DATA, digest
 
     return digest(*(image for split in SPLITS for _, image in load_images(DATA, split)))
 
 
 def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
-    from suite import gate, gate_measure
     from suite.core import machine
+    from suite.health import gate, gate_measure
 
     if not options.reason or not options.reason.strip():
         raise SuiteError("the baseline is rewritten with a reason, which goes into its log: --reason TEXT.")
@@ -188,8 +188,8 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
 
 def _runs(draws: int) -> Iterator[tuple[str, list[Number]]]:
     """The numbers as they are, then under each setting by which spreads are learnt, with the setting's name."""
-    from suite import gate_measure
-    from suite.probes import PROBES
+    from suite.health import gate_measure
+    from suite.health.probes import PROBES
 
     settings = (gate_measure.PLAIN, *gate_measure.SETTINGS, *gate_measure.nudges(draws))
     for number, setting in enumerate(settings, start=1):
@@ -200,7 +200,7 @@ def _runs(draws: int) -> Iterator[tuple[str, list[Number]]]:
 
 def _say_other_processor(baseline: Baseline) -> None:
     """Tell where the baseline is of another instruction set than this processor's."""
-    from suite import gate_measure
+    from suite.health import gate_measure
 
     here = gate_measure.instructions()
     if baseline.instructions != here:

@@ -20,7 +20,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Prints a line a check; exit code 6 where something that is needed is broken."""
-    from suite import doctor_run
+    from suite.health import doctor_run
 
     found = doctor_run.diagnosis(deep=options.deep, ledger=options.ledger)
     broken = any(one.state == "problem" for one in found)

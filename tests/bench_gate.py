@@ -1,7 +1,7 @@
 """How often the gate cries wolf, and whether it hears one: `python tests/bench_gate.py repeats 20`, `settings 0`, `same 5`, `slower 0.15`.
 
 repeats N  the watched numbers measured N times, alternately at 1 and 2 threads, against the committed baseline
-settings N the same under each of suite.gate_measure.SETTINGS at 1 and 2 threads, and with N draws of rounding: a row each
+settings N the same under each of suite.health.gate_measure.SETTINGS at 1 and 2 threads, and with N draws of rounding: a row each
 same N     the code of HEAD timed against itself, N times
 slower S   HEAD against this tree with a scan that takes a share S longer forward; the cases of the scan alone
 
@@ -19,11 +19,13 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from suite import gate, gate_measure, gate_time, gate_time_report, old_code, verb_check
+from suite import verb_check
 from suite.core.output import Output
-from suite.gate_measure import Setting
-from suite.gate_turns import SECONDS
-from suite.probes import PROBES
+from suite.health import gate, gate_measure
+from suite.health.gate_measure import Setting
+from suite.health.probes import PROBES
+from suite.health.time import old_code, report, verdict
+from suite.health.time.turns import SECONDS
 
 QUIET = (gate.Verdict.SAME, gate.Verdict.INSIGNIFICANT)
 OPERATOR = "models/scan/op.py"
@@ -69,11 +71,11 @@ def settings(draws: int) -> None:
 
 def timed(tree: Path) -> None:
     """Prints the table of HEAD's code against that in `tree`."""
-    gate_time.ROOT = tree
-    found = gate_time.timing(old_code.commit_named("HEAD"), binding=True, seconds=SECONDS)
+    verdict.ROOT = tree
+    found = verdict.timing(old_code.commit_named("HEAD"), binding=True, seconds=SECONDS)
     out = Output(sys.stdout)
-    out.table(gate_time_report.rows(found))
-    out.line(gate_time_report.sentence(found))
+    out.table(report.rows(found))
+    out.line(report.sentence(found))
 
 
 def slower(share: float) -> None:
@@ -81,7 +83,7 @@ def slower(share: float) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-gate-") as name:
         tree = Path(name) / "tree"
         subprocess.run(["git", "clone", "--quiet", "--shared", old_code.ROOT, tree], check=True)
-        gate_time.CASES = {case: row for case, row in gate_time.CASES.items() if case.startswith("scan/")}
+        verdict.CASES = {case: row for case, row in verdict.CASES.items() if case.startswith("scan/")}
         file = tree / OPERATOR
         source = file.read_text(encoding="utf-8")
         if CALL not in source:

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from suite.doctor import Finding
+from suite.health.doctor import Finding
 
 
 def well(question):

@@ -8,12 +8,13 @@ from importlib import metadata
 import fake_checks
 import pytest
 
-from suite import cli, doctor, doctor_run
+from suite import cli
 from suite.core import machine
 from suite.core.errors import Exit
 from suite.core.paths import ROOT
 from suite.core.redaction import redacted
-from suite.doctor import Check, Finding, Question
+from suite.health import doctor, doctor_run
+from suite.health.doctor import Check, Finding, Question
 from suite.runner import cluster
 
 NOTHING = Question()

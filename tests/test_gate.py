@@ -6,12 +6,13 @@ from functools import cache
 import pytest
 from mutations import MUTATIONS
 
-from suite import cli, gate, gate_measure, gate_report, probes
+from suite import cli
 from suite.core.errors import Exit, SuiteError
-from suite.gate import Baseline, Entry, Verdict, Watched, compare, exit_of, settle
+from suite.health import gate, gate_measure, gate_report, probes
+from suite.health.gate import Baseline, Entry, Verdict, Watched, compare, exit_of, settle
+from suite.health.probes import PROBES, Number, Part
+from suite.health.probes.nudge import nudged
 from suite.measure.costs import count
-from suite.probes import PROBES, Number, Part
-from suite.probes.nudge import nudged
 from suite.records.record import Cost
 from suite.study import grids
 

@@ -11,11 +11,14 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from suite import cli, gate_cases, gate_time, gate_time_report, gate_turns, old_code
+from suite import cli
 from suite.core.errors import Exit, SuiteError
-from suite.gate import Verdict
-from suite.gate_time import Timed, Timing
-from suite.gate_turns import FEWEST_TURNS, Turn, Turns
+from suite.health.gate import Verdict
+from suite.health.time import cases as gate_cases
+from suite.health.time import old_code, report, turns
+from suite.health.time import verdict as gate_time
+from suite.health.time.turns import FEWEST_TURNS, Turn, Turns
+from suite.health.time.verdict import Timed, Timing
 
 QUIET = {Verdict.SAME, Verdict.INSIGNIFICANT}
 CASES = [f"case {number}" for number in range(10)]
@@ -29,7 +32,7 @@ def turns_of(random, *, slower=1.0, noise=0.1, count=24, common=None):
     for number, (a, b, c, d) in enumerate(moments):
         values = cycle((a, b * slower, c * slower, d) if number % 2 == 0 else (a * slower, b, c, d * slower))
         sample = values.__next__
-        found.append(gate_turns.turn(number, sample, sample))
+        found.append(turns.turn(number, sample, sample))
     return found
 
 
@@ -155,7 +158,7 @@ def test_turns_are_a_b_b_a_and_b_a_a_b():
 
         return sample
 
-    found = [gate_turns.turn(number, side("A", iter((1.0, 2.0))), side("B", iter((3.0, 4.0)))) for number in range(2)]
+    found = [turns.turn(number, side("A", iter((1.0, 2.0))), side("B", iter((3.0, 4.0)))) for number in range(2)]
     assert "".join(order) == "ABBABAAB"
     assert found == [Turn((1.0, 2.0), (3.0, 4.0))] * 2
 
@@ -163,7 +166,7 @@ def test_turns_are_a_b_b_a_and_b_a_a_b():
 def test_a_steady_change_cancels_within_a_turn():
     clock = iter(1.05**step for step in range(8))
     for number in range(2):
-        assert gate_turns.turn(number, clock.__next__, clock.__next__).ratio() == pytest.approx(0)
+        assert turns.turn(number, clock.__next__, clock.__next__).ratio() == pytest.approx(0)
 
 
 @pytest.fixture
@@ -198,20 +201,20 @@ def sleeper(milliseconds):
 
 
 def test_each_process_calls_its_own_code(trees):
-    found = gate_turns.measured(trees(old=sleeper(2), new=sleeper(4)), [("time", "one"), ("memory", "one")], 0.0)
+    found = turns.measured(trees(old=sleeper(2), new=sleeper(4)), [("time", "one"), ("memory", "one")], 0.0)
     assert len(found.taken["time", "one"]) == len(found.taken["memory", "one"]) == FEWEST_TURNS
     assert all(min(turn.old) >= 2e-3 and min(turn.new) >= 4e-3 for turn in found.taken["time", "one"])
     assert found.failed == {}
 
 
 def test_a_case_that_fails_is_told_with_its_side_and_the_others_go_on(trees):
-    found = gate_turns.measured(trees(old="raise ValueError('no network ' + name)", new=sleeper(1)), [("time", "one")], 0.0)
+    found = turns.measured(trees(old="raise ValueError('no network ' + name)", new=sleeper(1)), [("time", "one")], 0.0)
     assert found.failed == {"one": {"old": "ValueError: no network one"}}
     assert found.taken == {}
 
 
 def test_a_process_that_is_killed_is_an_error_in_words(trees):
-    with gate_turns.processes(trees(old=sleeper(1), new=sleeper(1))) as (old, new):
+    with turns.processes(trees(old=sleeper(1), new=sleeper(1))) as (old, new):
         old.ask("one", "prepare")
         os.kill(new.number, signal.SIGKILL)
         with pytest.raises(SuiteError, match=r"the new code was killed by SIGKILL, so nothing is told of time and memory\. Run it again"):
@@ -224,20 +227,20 @@ def test_a_process_that_cannot_begin_says_its_last_words(trees):
     both = trees(old=sleeper(1), new=sleeper(1))
     (both["old"][0] / "models/__init__.py").write_text("raise ImportError('torch is too new')")
     with pytest.raises(SuiteError, match=r"(?s)the old code ended with 1, .*torch is too new"):
-        gate_turns.measured(both, [("time", "one")], 0.0)
+        turns.measured(both, [("time", "one")], 0.0)
 
 
 def test_a_process_that_does_not_answer_is_not_waited_for_without_end(trees, monkeypatch):
-    monkeypatch.setattr(gate_turns, "PATIENCE", 0.5)
+    monkeypatch.setattr(turns, "PATIENCE", 0.5)
     with pytest.raises(SuiteError, match="the old code has not answered"):
-        gate_turns.measured(trees(old=sleeper(60_000), new=sleeper(1)), [("time", "one")], 0.0)
+        turns.measured(trees(old=sleeper(60_000), new=sleeper(1)), [("time", "one")], 0.0)
 
 
 def test_processes_end_when_the_measurement_is_broken_off(trees):
     begun = []
 
     def broken_off():
-        with gate_turns.processes(trees(old=sleeper(60_000), new=sleeper(1))) as both:
+        with turns.processes(trees(old=sleeper(60_000), new=sleeper(1))) as both:
             begun.extend(process.number for process in both)
             both[0].say("one", "prepare")
             raise KeyboardInterrupt
@@ -252,14 +255,14 @@ def test_the_code_of_another_tree_is_noticed(trees):
     both = trees(old=sleeper(1), new=sleeper(1))
     both["old"] = (both["old"][0], both["new"][1])
     with pytest.raises(SuiteError, match="was to be timed, and Python found that of"):
-        gate_turns.measured(both, [("time", "one")], 0.0)
+        turns.measured(both, [("time", "one")], 0.0)
 
 
 def test_processes_that_compiled_are_not_timed(trees, monkeypatch):
     begun = []
-    monkeypatch.setattr(gate_turns, "COMPILED", 0.0)
-    monkeypatch.setattr(gate_turns.Process, "__init__", _counted(gate_turns.Process.__init__, begun))
-    gate_turns.measured(trees(old=sleeper(1), new=sleeper(1)), [("time", "one")], 0.0)
+    monkeypatch.setattr(turns, "COMPILED", 0.0)
+    monkeypatch.setattr(turns.Process, "__init__", _counted(turns.Process.__init__, begun))
+    turns.measured(trees(old=sleeper(1), new=sleeper(1)), [("time", "one")], 0.0)
     assert begun == ["old", "new", "old", "new"]
 
 
@@ -299,8 +302,9 @@ def test_every_case_runs_here():
 @pytest.fixture
 def made_up(monkeypatch, tmp_path):
     """The command with two watched numbers and turns by a function (kind, case, pass) -> change; gives the list of what was timed."""
-    from suite import gate, probes, verb_check
-    from suite.probes import Number, Probe
+    from suite import verb_check
+    from suite.health import gate, probes
+    from suite.health.probes import Number, Probe
 
     numbers = {"protocols": Probe("protocols", "", lambda: iter([Number("protocols/a", "known", 1.0)]))}
     monkeypatch.setattr(probes, "PROBES", numbers)
@@ -408,7 +412,7 @@ def test_a_binding_failure_does_not_hide_that_of_a_number():
     cases = (Timed("time/a", Verdict.NEW_FAILURE, note="<b>\x00"), Timed("time/b", Verdict.DRIFT, note="slower"))
     for binding, code in ((True, Exit.INCOMPLETE), (False, Exit.DONE)):
         found = Timing("0" * 40, cases, 1.0, binding)
-        assert gate_time_report.exit_of(found) == code
-        text = ElementTree.tostring(gate_time_report.junit(found), encoding="unicode")
+        assert report.exit_of(found) == code
+        text = ElementTree.tostring(report.junit(found), encoding="unicode")
         assert "&lt;b&gt;" in text
         assert "\x00" not in text

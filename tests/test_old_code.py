@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from suite import old_code
 from suite.core.errors import Exit, SuiteError
+from suite.health.time import old_code
 
 BASELINE = Path("results/baseline.json")
 SCAN = "models/scan"

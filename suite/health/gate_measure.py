@@ -1,7 +1,7 @@
 """Measuring the watched numbers: by as many processes as there are cores, one thread each, under settings that libraries read as they load.
 
 SETTINGS are what libraries choose by the processor, and a user may choose in its place: with them one machine shows how far numbers move on
-others. `python -m suite.gate_measure` is one of the processes; suite.core.process is how they talk.
+others. `python -m suite.health.gate_measure` is one of the processes; suite.core.process is how they talk.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from suite import probes
 from suite.core.errors import Exit, SuiteError
 from suite.core.machine import cores
 from suite.core.process import ChildDied, Say, ask, environment_for, serve
-from suite.probes.nudge import SIZE, nudged
-from suite.probes.number import Number, Part
+from suite.health import probes
+from suite.health.probes.nudge import SIZE, nudged
+from suite.health.probes.number import Number, Part
 
 PartKey = tuple[str, str]  # probe, part
 Measured = dict[PartKey, list[Number]]

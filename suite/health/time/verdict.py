@@ -1,7 +1,7 @@
 """Whether the code became slower or needs more memory since the baseline's commit, by a rank test on paired turns.
 
 Times of another day or machine say nothing, so none are kept: the old code is called again, here and now, in turn with the new
-(suite.gate_turns); machine, interpreter and packages are the same by construction. A case drifts where all of this holds: Wilcoxon's
+(suite.health.time.turns); machine, interpreter and packages are the same by construction. A case drifts where all of this holds: Wilcoxon's
 signed-rank test says so at LEVEL, by Holm over all cases of the kind; its median is at least LEAST slower; its whole 95 % interval lies
 above FLOOR; and two other processes show the same once more, for where a process lies in memory moves its times by some percent.
 
@@ -21,14 +21,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suite import old_code
 from suite.core import stats
 from suite.core.errors import SuiteError
 from suite.core.output import note
 from suite.core.paths import ROOT
-from suite.gate import Verdict
-from suite.gate_cases import CASES
-from suite.gate_turns import SECONDS, Key, Kind, Turn, Turns, measured
+from suite.health.gate import Verdict
+from suite.health.time import old_code
+from suite.health.time.cases import CASES
+from suite.health.time.turns import SECONDS, Key, Kind, Turn, Turns, measured
 from suite.measure.alone import machine_alone
 
 LEVEL = 0.01  # chance that any case of a kind passes the test alone where nothing changed
@@ -71,7 +71,7 @@ def timing(against: str, *, binding: bool, seconds: float = SECONDS) -> Timing:
 
     What stands in the way is a case that is not comparable, with the reason.
     """
-    from suite import gate
+    from suite.health import gate
 
     begun, commit, remark = time.perf_counter(), against, ""
     try:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part, digest
+from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part, digest
 
 if TYPE_CHECKING:
     from suite.records.spec import RunSpec

@@ -1,7 +1,7 @@
 """The gate: the watched numbers of now against those of the baseline, with a verdict on each.
 
 results/baseline.json is committed. It holds every number with its kind and tolerance, what it rests on, and a log of why it was rewritten.
-Tolerances are learnt: `check --update` measures again under other settings (suite.gate_measure: threads, instruction sets, a start nudged
+Tolerances are learnt: `check --update` measures again under other settings (suite.health.gate_measure: threads, instruction sets, a start nudged
 by rounding), and a number may move by four times the largest spread that was seen, and at least by the floor of its kind.
 """
 
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
-from suite.probes import PROBES, Kind, Number
+from suite.health.probes import PROBES, Kind, Number
 
 SCHEMA = 1
 FILE = "baseline.json"

@@ -1,8 +1,8 @@
-"""Running the checks of `suite.doctor`, each in a process of its own, so that one that crashes or hangs is a line and no end.
+"""Running the checks of `suite.health.doctor`, each in a process of its own, so that one that crashes or hangs is a line and no end.
 
 The processes are forks of one that has loaded PyTorch, which takes seconds. If loading it kills that one, each check begins by itself.
 
-    python -m suite.doctor_run FOLDER MODULES     runs FOLDER/jobs.json; what each says is in FOLDER/<number>.out, the rest in .err
+    python -m suite.health.doctor_run FOLDER MODULES     runs FOLDER/jobs.json; what each says is in FOLDER/<number>.out, the rest in .err
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.machine import cores
 from suite.core.paths import ROOT
 from suite.core.redaction import redacted
-from suite.doctor import CHECKS, Check, Finding, Question
+from suite.health.doctor import CHECKS, Check, Finding, Question
 
 STATES = ("ok", "warning", "problem")
 PRELOADED = ("torch", "numpy")
@@ -62,7 +62,7 @@ def _together(checks: Sequence[Check], ledger: str, preloaded: Sequence[str]) ->
         (folder / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
         paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         environment = os.environ | {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0"}
-        command = [sys.executable, "-m", "suite.doctor_run", name, ",".join(preloaded)]
+        command = [sys.executable, "-m", "suite.health.doctor_run", name, ",".join(preloaded)]
         limit = 60 + sum(one.seconds for one in checks)
         with contextlib.suppress(subprocess.TimeoutExpired):
             quiet = subprocess.DEVNULL  # what is loaded may print what is private

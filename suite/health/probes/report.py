@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from suite.probes.number import TRAINED_ON, Number, Part, digest_of
+from suite.health.probes.number import TRAINED_ON, Number, Part, digest_of
 
 if TYPE_CHECKING:
     from suite.records.record import Record

@@ -21,16 +21,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from suite import gate_cases
 from suite.core.errors import Exit, SuiteError
 from suite.core.process import LAST_WORDS
+from suite.health.time import cases as gate_cases
 
 Kind = Literal["time", "memory"]
 Key = tuple[Kind, str]  # and the case
 Side = Literal["old", "new"]
 
 SECONDS = 30.0  # of turns for time, on all cases together
-FEWEST_TURNS = 13  # with 11, the smallest p, corrected for ten cases, is just below suite.gate_time.LEVEL; one turn may disagree with 13
+FEWEST_TURNS = (
+    13  # with 11, the smallest p, corrected for ten cases, is just below suite.health.time.verdict.LEVEL; one turn may disagree with 13
+)
 SAMPLE_SECONDS = 25e-3  # of calls in a sample: several where they are short, for the first finds the other process's data in the caches
 COMPILED = 15.0  # seconds of preparing in which kernels were compiled: the processes that did it are not timed
 PATIENCE = 300.0  # seconds for one answer; Numba compiles for 40 on a busy machine

@@ -1,7 +1,7 @@
 """Moving start weights and inputs by a ten-millionth of themselves: on one processor, what the rounding of any other may do.
 
 `check --update` measures so, again and again, and how far a number moves is part of its tolerance: one that moves too far
-(suite.gate.NUDGED_MOST) is no number to watch.
+(suite.health.gate.NUDGED_MOST) is no number to watch.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """CHECKS: what `python -m suite doctor` looks at. A check is a function from a question to findings; each runs in a process of its own
-(suite.doctor_run), so it may import what is broken.
+(suite.health.doctor_run), so it may import what is broken.
 
 A finding is a problem where something that the suite needs does not work, and a warning where a part is missing that not everyone needs.
 Both say what to do. Findings may hold paths: whoever shows them takes out what is private.

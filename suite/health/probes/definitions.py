@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from suite.probes.number import TRAINED_ON, Number, Part, digest_of
+from suite.health.probes.number import TRAINED_ON, Number, Part, digest_of
 
 if TYPE_CHECKING:
     from suite.records.spec import RunSpec

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 
-from suite.probes.number import Number, Part
+from suite.health.probes.number import Number, Part
 
 SCANS = ("numba", "cpp")  # where they run
 SCAN_ELEMENTS, LONGEST = 60_000, "length-20164"  # of the largest case that is verified, and the long one beside

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from xml.etree import ElementTree as Xml
 
-from suite import gate, gate_report
 from suite.core.errors import Exit
-from suite.gate import Verdict
-from suite.gate_time import Timed, Timing
+from suite.health import gate, gate_report
+from suite.health.gate import Verdict
+from suite.health.time.verdict import Timed, Timing
 
 ADVISORY = "advisory: the exit code does not say it, --gate-time makes it binding"
 

@@ -1,4 +1,4 @@
-"""The process of the second worker: `python -m suite.probes.second_worker` is asked {"meeting": FILE} and trains its share."""
+"""The process of the second worker: `python -m suite.health.probes.second_worker` is asked {"meeting": FILE} and trains its share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def answer(asked: dict[str, str], say: Say) -> None:
     """Train beside the process that asks."""
     import torch
 
-    from suite.probes.cells import train_share
+    from suite.health.probes.cells import train_share
 
     torch.set_num_threads(1)
     say("iterations", train_share(0, asked["meeting"]).iteration)

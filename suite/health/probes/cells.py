@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite.core import tensors
-from suite.probes.networks import enlarged
-from suite.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part
+from suite.health.probes.networks import enlarged
+from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part
 
 if TYPE_CHECKING:
     from models.base import RestorationNet
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from suite.training.loop import Training
 
 STOPPED_AT = 2  # the iteration at which a cell is interrupted
-WORKER = "suite.probes.second_worker"
+WORKER = "suite.health.probes.second_worker"
 PATIENCE = timedelta(seconds=90)  # of one worker for the other, which may never come where something is wrong
 
 

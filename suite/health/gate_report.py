@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as Xml
 
-from suite.gate import Finding, Verdict
+from suite.health.gate import Finding, Verdict
 
 QUIET = (Verdict.SAME, Verdict.INSIGNIFICANT)
 MOST_ROWS = 40  # of a table; the rest is counted

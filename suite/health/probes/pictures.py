@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from suite.probes.number import DATA, Number, Part, along_a_direction, digest
+from suite.health.probes.number import DATA, Number, Part, along_a_direction, digest
 
 RAW_SIDE = 48  # pixels of a training patch
 
@@ -179,10 +179,10 @@ def _restorers() -> Iterator[Number]:
     """A network on a picture smaller than it takes, on a grey one, and in tiles; and what 8 bits leave of its output."""
     import models
     from suite.data.colour import quantise
+    from suite.health.probes.networks import drawn
+    from suite.health.probes.number import TRAINED_ON
     from suite.measure.inference.restorer import restorer_of
     from suite.measure.inference.tiling import tiled
-    from suite.probes.networks import drawn
-    from suite.probes.number import TRAINED_ON
 
     network = drawn("vmambair-derain-tiny")
     models.set_scan_backend(network, TRAINED_ON)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from suite.probes.nudge import nudge
-from suite.probes.number import TRAINED_ON, Number, Part, along_a_direction, digest_of
+from suite.health.probes.nudge import nudge
+from suite.health.probes.number import TRAINED_ON, Number, Part, along_a_direction, digest_of
 
 if TYPE_CHECKING:
     from models.base import RestorationNet

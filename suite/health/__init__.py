@@ -1,0 +1,1 @@
+"""Is this installation sound, and did a watched number move?"""

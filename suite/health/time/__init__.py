@@ -1,0 +1,1 @@
+"""Times the code against that of an earlier commit."""
