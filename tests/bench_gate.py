@@ -19,7 +19,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from suite import verb_check
+from suite.cli import check
 from suite.core.output import Output
 from suite.health import gate, gate_measure
 from suite.health.gate_measure import Setting
@@ -45,7 +45,7 @@ def measure(setting: Setting, probes: Sequence[str]) -> None:
     begun = time.perf_counter()
     baseline = gate.load(gate.baseline_path())
     numbers = list(chain(*gate_measure.measure(gate_measure.parts_of(probes), setting).values()))
-    findings = gate.compare(baseline, numbers, probes=probes, data=verb_check.data_digest())
+    findings = gate.compare(baseline, numbers, probes=probes, data=check.data_digest())
     moved = [(abs(f.difference) / f.allowed, abs(f.difference / f.before)) for f in findings if f.difference and f.allowed and f.before]
     verdicts = dict(Counter(finding.verdict.value for finding in findings))
     loud = [finding.key for finding in findings if finding.verdict not in QUIET]

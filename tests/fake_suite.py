@@ -6,13 +6,13 @@ import sys
 
 import fake_cells
 
-from suite import cli
+from suite.cli import main
 from suite.core import stop
 
 if __name__ == "__main__":
-    real_how = cli._how
+    real_how = main._how
     grace = float(os.environ.get("SUITE_TEST_GRACE", stop.GRACE_SECONDS))
-    cli._how = lambda *arguments: dataclasses.replace(real_how(*arguments), cell=fake_cells.CELL, grace=grace)
+    main._how = lambda *arguments: dataclasses.replace(real_how(*arguments), cell=fake_cells.CELL, grace=grace)
     if os.environ.get("SUITE_TEST_DISK") == "another":  # than the cells': the driver's file does not reach them
         stop.Stop.watch = lambda *_: None
-    sys.exit(cli.main())
+    sys.exit(main.main())

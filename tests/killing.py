@@ -16,7 +16,7 @@ import torch
 from processes import PATIENCE, alive, command_line, descendants, parent_of
 from small_pictures import write_splits
 
-from suite import cli
+from suite.cli import main
 from suite.core.errors import Exit
 from suite.records.ledger import Ledger
 
@@ -222,7 +222,7 @@ def assert_as_undisturbed(folder, reference, toll):
 
 def tables(folder):
     """The lines of the final tables, without when and how numbers were made."""
-    assert cli.main(["report", "--ledger", str(folder / "runs"), "--format", "json", "--out", str(folder / "tables")]) == 0
+    assert main.main(["report", "--ledger", str(folder / "runs"), "--format", "json", "--out", str(folder / "tables")]) == 0
     document = json.loads((folder / "tables" / "tables.json").read_text())
     for table in document["tables"]:
         for row in table["rows"]:

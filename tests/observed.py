@@ -110,7 +110,7 @@ def slow_progress(run, steps):
 def main():
     """The command line."""
     say("driver", "starting")
-    from suite import cli
+    from suite.cli import main as cli
     from suite.records.ledger import Ledger
     from suite.runner import progress
 

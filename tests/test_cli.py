@@ -10,7 +10,7 @@ import pytest
 from fake_cells import record, spec
 from PIL import Image
 
-from suite import arguments, cli, listing
+from suite.cli import arguments, listing, main
 from suite.core import machine
 from suite.core.errors import Exit
 from suite.core.paths import ROOT
@@ -27,7 +27,7 @@ def run(tmp_path, capsys, monkeypatch):
 
     def call(*words):
         try:
-            code = cli.main([str(word) for word in words])
+            code = main.main([str(word) for word in words])
         except SystemExit as ended:  # argparse
             code = ended.code
         out, err = capsys.readouterr()
@@ -74,10 +74,10 @@ def where(folder):
 # Help
 
 
-@pytest.mark.parametrize("words", [(), *((verb,) for verb in cli.VERBS)])
+@pytest.mark.parametrize("words", [(), *((verb,) for verb in main.VERBS)])
 def test_help_loads_nothing_heavy(words):
     probe = (
-        f"import sys, suite.cli\ntry:\n suite.cli.main([*{words!r}, '--help'])\nexcept SystemExit as end:\n code = end.code\n"
+        f"import sys, suite.cli.main\ntry:\n suite.cli.main.main([*{words!r}, '--help'])\nexcept SystemExit as end:\n code = end.code\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], code, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -87,7 +87,7 @@ def test_help_loads_nothing_heavy(words):
 
 def test_the_module_runs_the_command_line():
     done = subprocess.run([sys.executable, "-m", "suite", "--help"], capture_output=True, text=True, check=True, cwd=ROOT)
-    for verb in cli.VERBS:
+    for verb in main.VERBS:
         assert f"\n    {verb} " in done.stdout
     for code in Exit:
         assert str(int(code)) in done.stdout.split("exit codes:")[1]
@@ -180,9 +180,9 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
     def broken(*_):
         raise KeyError("a defect")
 
-    monkeypatch.setattr(cli, "VERBS", {"list": broken})
+    monkeypatch.setattr(main, "VERBS", {"list": broken})
     with pytest.raises(KeyError, match="a defect"):
-        cli.main(["list", "models"])
+        main.main(["list", "models"])
 
 
 # Results

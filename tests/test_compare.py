@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import synthetic_records as made
 
-from suite import cli
+from suite.cli import main
 from suite.core import intervals, stats
 from suite.core.errors import Exit
 from suite.records.ledger import Ledger
@@ -46,7 +46,7 @@ def ledger(tmp_path, monkeypatch):
 @pytest.fixture
 def compare(capsys):
     def call(*words):
-        code = cli.main(["compare", *map(str, words)])
+        code = main.main(["compare", *map(str, words)])
         out, err = capsys.readouterr()
         return code, out, err
 

@@ -9,7 +9,7 @@ import pytest
 import synthetic_records as made
 from page_reader import read
 
-from suite import cli
+from suite.cli import main
 from suite.records.record import Crop, ImageScore, dump
 from suite.report import pictures, report
 from suite.report.measured import condition
@@ -162,11 +162,11 @@ def test_the_command_on_the_page_shows_every_picture(tmp_path):
     for record in made.quick_grid():
         (ledger / f"{record.fingerprint}.001.done.json").write_text(dump(record), encoding="utf-8")
     small = ["report", "--ledger", str(ledger), "--out", str(tmp_path / "page"), "--pictures", "0.004"]
-    assert cli.main(small) == 0
+    assert main.main(small) == 0
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert "images are left out" in page
     words = re.search(r"python -m suite (report --pictures \d+)<", page).group(1).split()
-    assert cli.main([*words, *small[1:5]]) == 0
+    assert main.main([*words, *small[1:5]]) == 0
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert "left out, for" not in page
     assert page.count('id="picture-') == 13
@@ -174,7 +174,7 @@ def test_the_command_on_the_page_shows_every_picture(tmp_path):
 
 def test_the_help_tells_the_bound_of_the_pictures(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["report", "--help"])
+        main.main(["report", "--help"])
     assert f"(default: {pictures.PICTURES_MIB:g})" in " ".join(capsys.readouterr().out.split())
 
 

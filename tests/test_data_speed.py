@@ -4,28 +4,28 @@ import json
 
 import pytest
 
-from suite import cli
+from suite.cli import main
 from suite.data.feed.speed import Speed
 
 
 def test_speed_of_training_data(capsys):
     words = ("data", "speed", "sr-x2", "real-sr-x4", "--workers", "0", "--seconds", "0.01")
-    assert cli.main([*words, "--step-ms", "50", "--json"]) == 0
+    assert main.main([*words, "--step-ms", "50", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(one["task"], one["workers"]) for one in found] == [("sr-x2", 0), ("real-sr-x4", 0)]
     for one in found:
         assert one["batch_ms"] == pytest.approx(1000 * one["batch"] / one["samples_per_second"])
         assert one["waiting_share"] == pytest.approx(one["batch_ms"] / (one["batch_ms"] + 50))
-    assert cli.main([*words[:3], "--workers", "1", "--seconds", "0.01"]) == 0
+    assert main.main([*words[:3], "--workers", "1", "--seconds", "0.01"]) == 0
     assert capsys.readouterr().out.splitlines()[0].split() == ["TASK", "PATCH", "BATCH", "WORKERS", "SAMPLES/S", "MS", "A", "BATCH"]
     for wrong in (("--workers", "-1"), ("--seconds", "0"), ("--step-ms", "nan")):
-        assert cli.main([*words[:3], *wrong]) == 2
+        assert main.main([*words[:3], *wrong]) == 2
         assert "workers are 0 or more" in capsys.readouterr().err
 
 
 def test_a_device_s_part_is_measured_apart(capsys):
     words = ("data", "speed", "derain", "real-sr-x4", "--workers", "0", "--seconds", "0.01", "--device", "cpu")
-    assert cli.main([*words, "--step-ms", "50", "--json"]) == 0
+    assert main.main([*words, "--step-ms", "50", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(one["task"], one["device"]) for one in found] == [("derain", ""), ("real-sr-x4", ""), ("real-sr-x4", "cpu")]
     *others, left = found
@@ -38,7 +38,7 @@ def test_a_device_s_part_is_measured_apart(capsys):
 
 def test_a_gpu_that_is_not_here_is_refused(capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert cli.main(["data", "speed", "real-sr-x4", "--device", "cuda"]) == 6
+    assert main.main(["data", "speed", "real-sr-x4", "--device", "cuda"]) == 6
     assert "finds no GPU" in capsys.readouterr().err
 
 

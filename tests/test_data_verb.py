@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from suite import cli
+from suite.cli import main
 from suite.core.errors import Exit
 from suite.data.check.inspection import Remembered, facts_of
 from suite.data.check.leaks import Group, leaks
@@ -24,7 +24,7 @@ def _own_cache(tmp_path, monkeypatch):
 @pytest.fixture
 def check(capsys):
     def run(*words):
-        code = cli.main(["data", "check", "--json", *map(str, words)])
+        code = main.main(["data", "check", "--json", *map(str, words)])
         captured = capsys.readouterr()
         return code, json.loads(captured.out) if captured.out else captured.err
 
@@ -156,11 +156,11 @@ def test_an_unknown_set_and_a_missing_root_are_refused(tmp_path, check):
 
 def test_list_and_show(tmp_path, capsys):
     save(tmp_path / "Set5/baby.png", texture())
-    assert cli.main(["data", "list", "--json", "--root", str(tmp_path)]) == Exit.DONE
+    assert main.main(["data", "list", "--json", "--root", str(tmp_path)]) == Exit.DONE
     rows = {(row["set"], row["split"]): row for row in json.loads(capsys.readouterr().out)}
     assert (rows["Set5", "test"]["found"], rows["Set5", "test"]["images"]) == (1, 5)
     assert rows["Urban100", "test"]["layout"] == "not found"
-    assert cli.main(["data", "show", "b100"]) == Exit.DONE
+    assert main.main(["data", "show", "b100"]) == Exit.DONE
     shown = capsys.readouterr().out
     assert shown.startswith("BSD100:")
     assert "    SR/BSD100/   (or BSD100, BSD100_SwinIR, testsets/BSD100, benchmark/BSD100)\n      HR/NAME.png   (target)\n" in shown
@@ -390,7 +390,7 @@ def test_what_is_asked_for_and_missing_is_said(tmp_path, check):
 def test_people_read_lines(tmp_path, capsys):
     save(tmp_path / "Set5/a.png", texture())
     save(tmp_path / "WED/b.png", texture())
-    assert cli.main(["data", "check", "Set5", "WED", "Set14", "--root", str(tmp_path)]) == Exit.NOT_READY
+    assert main.main(["data", "check", "Set5", "WED", "Set14", "--root", str(tmp_path)]) == Exit.NOT_READY
     said = capsys.readouterr().out
     assert "Set5 (test): 1 of 5 images, 1 faults" in said
     assert "  wrong: 1 images, where the set has 5" in said

@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_pictures import write_folder
 
-from suite import cli
+from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.data.degrade import blind_torch
 from suite.data.degrade.blind import draw_plan
@@ -190,11 +190,11 @@ def test_the_default_is_no_part_of_the_fingerprint_and_the_choice_is():
 
 def test_a_dry_run_says_where_crops_are_degraded(tmp_path, capsys):
     words = ("run", "--grid", "tasks", "--only", "mambair-realsr-x4", "--dry-run", "--json", "--device", "cpu", "--ledger", str(tmp_path))
-    assert cli.main([*words, "--set", "degrade_on=device"]) == 0
+    assert main.main([*words, "--set", "degrade_on=device"]) == 0
     said = capsys.readouterr()
     assert [cell["degrade_on"] for cell in json.loads(said.out)["cells"]] == ["device"]
     assert "1 of 1 cells (real-sr-x4) degrade their training crops on the cpu device" in said.err
-    assert cli.main(words) == 0
+    assert main.main(words) == 0
     said = capsys.readouterr()
     assert "degrade" not in said.out + said.err
 

@@ -8,7 +8,7 @@ from importlib import metadata
 import fake_checks
 import pytest
 
-from suite import cli
+from suite.cli import main
 from suite.core import machine
 from suite.core.errors import Exit
 from suite.core.paths import ROOT
@@ -70,12 +70,12 @@ def test_where_loading_pytorch_is_the_end_each_check_begins_by_itself(tmp_path, 
 @pytest.mark.parametrize(("function", "code"), [("well", Exit.DONE), ("missing", Exit.DONE), ("raises", Exit.NOT_READY)])
 def test_the_exit_code_is_6_where_something_needed_is_broken(function, code, monkeypatch, capsys):
     instead(monkeypatch, Check("a", getattr(fake_checks, function)))
-    assert cli.main(["doctor"]) == code
+    assert main.main(["doctor"]) == code
     head, row, last = capsys.readouterr().out.splitlines()
     assert head.split() == ["CHECK", "STATE", "FOUND", "MEND"][: len(head.split())]
     assert row.startswith(("a ", "weights "))
     assert "can be pasted into an issue" in last
-    assert cli.main(["doctor", "--json"]) == code
+    assert main.main(["doctor", "--json"]) == code
     assert json.loads(capsys.readouterr().out)["ok"] is (code == Exit.DONE)
 
 
@@ -112,7 +112,7 @@ def test_neither_output_tells_who_where_or_what_is_secret(tmp_path, monkeypatch,
     secret = ["alice", "smith", "bob", "carol", "dave", "quietbox", "lab.example", "horse", "wJalr", "hf_abc", "hunter", "10.1.2"]
     secret += ["192.168", str(tmp_path)]
     for words in ([], ["--json"]):
-        cli.main(["doctor", *words])
+        main.main(["doctor", *words])
         out, err = capsys.readouterr()
         assert "~/data" in out
         assert [word for word in secret if word.lower() in (out + err).lower()] == []

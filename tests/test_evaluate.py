@@ -11,7 +11,7 @@ from PIL import Image
 
 import models
 from models.official import official_names
-from suite import verb_evaluate
+from suite.cli import evaluate as verb_evaluate
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 from suite.data.pairs import Pair

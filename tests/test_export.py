@@ -14,7 +14,7 @@ import synthetic_records as made
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite import arguments, cli
+from suite.cli import arguments, main
 from suite.core.errors import Exit
 from suite.records.ledger import Ledger
 from suite.report import export, export_text
@@ -196,13 +196,13 @@ def ledger(tmp_path):
 def test_the_verb_writes_what_is_asked_for_and_says_where(ledger, tmp_path, capsys):
     out = tmp_path / "out"
     words = ["report", "--ledger", str(ledger.folder), "--out", str(out)]
-    assert cli.main([*words, "--format", "csv", "--format", "latex", "--format", "csv"]) == Exit.DONE
+    assert main.main([*words, "--format", "csv", "--format", "latex", "--format", "csv"]) == Exit.DONE
     assert capsys.readouterr().out == f"csv: {out / 'tables.csv'}\nlatex: {out / 'tables.tex'}\n"
     assert sorted(path.name for path in out.iterdir()) == ["tables.csv", "tables.tex"]
-    assert cli.main([*words, "--format", "all"]) == Exit.DONE
+    assert main.main([*words, "--format", "all"]) == Exit.DONE
     assert {path.name for path in out.iterdir()} == {"index.html", *(file for file, _ in export.FORMATS.values())}
     (tmp_path / "file").touch()
-    assert cli.main([*words[:3], "--out", str(tmp_path / "file"), "--format", "json"]) == Exit.NOT_READY
+    assert main.main([*words[:3], "--out", str(tmp_path / "file"), "--format", "json"]) == Exit.NOT_READY
     assert "cannot be written" in capsys.readouterr().err
 
 
@@ -212,7 +212,7 @@ def test_the_command_line_names_the_formats_that_there_are():
 
 def test_neither_torch_nor_ray_nor_jinja_is_needed(ledger, tmp_path):
     code = (
-        "import sys; from suite import cli; assert cli.main(sys.argv[1:]) == 0;"
+        "import sys; from suite import cli; assert main.main(sys.argv[1:]) == 0;"
         "print({'torch', 'ray', 'jinja2', 'numba'} & set(sys.modules), file=sys.stderr)"
     )
     words = ["report", "--ledger", str(ledger.folder), "--out", str(tmp_path / "out")]

@@ -7,7 +7,7 @@ import killing
 import numpy as np
 import pytest
 
-from suite import cli
+from suite.cli import main
 from suite.core.errors import Exit
 from suite.records.ledger import Ledger
 from suite.training import batches, cell
@@ -34,7 +34,7 @@ def quickly(monkeypatch):
 
 def run(folder, sets):
     """The exit code of the grid's command, in this process."""
-    return cli.main(killing.command(folder, sets, INLINE)[2:])
+    return main.main(killing.command(folder, sets, INLINE)[2:])
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from mutations import MUTATIONS
 
-from suite import cli
+from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.health import gate, gate_measure, gate_report, probes
 from suite.health.gate import Baseline, Entry, Verdict, Watched, compare, exit_of, settle
@@ -178,7 +178,7 @@ def test_a_baseline_that_cannot_be_used_is_an_error(tmp_path, capsys, text, mess
         path.write_text(text)
     with pytest.raises(SuiteError, match=message):
         gate.load(path)
-    assert cli.main(["check", "--baseline", str(path)]) == Exit.NOT_READY
+    assert main.main(["check", "--baseline", str(path)]) == Exit.NOT_READY
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -199,27 +199,27 @@ def quick(monkeypatch, tmp_path):
 def test_the_command_updates_with_a_reason_compares_and_reports(quick, capsys, tmp_path):
     values, path = quick
     check = ["check", "--baseline", str(path)]
-    assert cli.main([*check, "--update"]) == Exit.USAGE
+    assert main.main([*check, "--update"]) == Exit.USAGE
     assert "--reason TEXT" in capsys.readouterr().err
-    assert cli.main([*check, "--update", "--reason", "the first"]) == Exit.DONE
-    assert cli.main(check) == Exit.DONE
+    assert main.main([*check, "--update", "--reason", "the first"]) == Exit.DONE
+    assert main.main(check) == Exit.DONE
     assert "2 numbers: 2 same" in capsys.readouterr().out
     values["protocols/b"] = 2.5
     junit, summary = tmp_path / "out" / "check.xml", tmp_path / "check.md"
-    assert cli.main([*check, "--junit", str(junit), "--markdown", str(summary)]) == Exit.DRIFT
+    assert main.main([*check, "--junit", str(junit), "--markdown", str(summary)]) == Exit.DRIFT
     printed = capsys.readouterr().out
     assert "protocols/b" in printed
     assert "1 same, 1 drift" in printed
     assert 'failures="1"' in junit.read_text()
     assert "| protocols/b | drift | 2 | 2.5 | +0.5 |" in summary.read_text()
-    assert cli.main([*check, "--json"]) == Exit.DRIFT
+    assert main.main([*check, "--json"]) == Exit.DRIFT
     found = json.loads(capsys.readouterr().out)
     assert (found["exit"], found["verdicts"]["drift"]) == (3, 1)
-    assert cli.main([*check, "--update", "--reason", "b is better now"]) == Exit.DONE
+    assert main.main([*check, "--update", "--reason", "b is better now"]) == Exit.DONE
     assert [entry.reason for entry in gate.load(path).log] == ["the first", "b is better now"]
     assert gate.load(path).log[-1].changed == 1
-    assert cli.main(check) == Exit.DONE
-    assert cli.main([*check, "--only", "nothing"]) == Exit.USAGE
+    assert main.main(check) == Exit.DONE
+    assert main.main([*check, "--only", "nothing"]) == Exit.USAGE
 
 
 def test_markup_in_a_note_stays_text():

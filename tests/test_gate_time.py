@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from suite import cli
+from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.health.gate import Verdict
 from suite.health.time import cases as gate_cases
@@ -302,16 +302,16 @@ def test_every_case_runs_here():
 @pytest.fixture
 def made_up(monkeypatch, tmp_path):
     """The command with two watched numbers and turns by a function (kind, case, pass) -> change; gives the list of what was timed."""
-    from suite import verb_check
+    from suite.cli import check
     from suite.health import gate, probes
     from suite.health.probes import Number, Probe
 
     numbers = {"protocols": Probe("protocols", "", lambda: iter([Number("protocols/a", "known", 1.0)]))}
     monkeypatch.setattr(probes, "PROBES", numbers)
-    monkeypatch.setattr(verb_check, "data_digest", lambda: "d" * 16)
+    monkeypatch.setattr(check, "data_digest", lambda: "d" * 16)
     monkeypatch.setattr(gate_time, "machine_alone", old_code.contextlib.nullcontext)
     baseline = tmp_path / "baseline.json"
-    assert cli.main(["check", "--baseline", str(baseline), "--update", "--reason", "r", "--repeats", "2"]) == Exit.DONE
+    assert main.main(["check", "--baseline", str(baseline), "--update", "--reason", "r", "--repeats", "2"]) == Exit.DONE
     monkeypatch.setattr(gate, "baseline_path", lambda: baseline)
     monkeypatch.setattr(old_code, "commit_of", lambda _file: "0123456789abcdef")
     monkeypatch.setattr(old_code, "changed", lambda _file: False)
@@ -335,12 +335,12 @@ def slow_scan(kind, case, _number):
 
 def test_time_is_told_and_binds_only_when_asked(made_up, capsys, tmp_path):
     asked = made_up(slow_scan)
-    assert cli.main(["check"]) == Exit.DONE
+    assert main.main(["check"]) == Exit.DONE
     assert asked == []
     assert "time" not in capsys.readouterr().out
     junit, summary = tmp_path / "check.xml", tmp_path / "check.md"
     files = ["--junit", str(junit), "--markdown", str(summary)]
-    assert cli.main(["check", "--time", *files]) == Exit.DONE
+    assert main.main(["check", "--time", *files]) == Exit.DONE
     assert asked == [(20, False), (1, True)]
     printed = capsys.readouterr()
     assert "time/scan/cpp/forward " in printed.out
@@ -351,21 +351,21 @@ def test_time_is_told_and_binds_only_when_asked(made_up, capsys, tmp_path):
     suites = {suite.get("name"): suite for suite in ElementTree.fromstring(junit.read_text())}  # noqa: S314 - our own
     assert (suites["time"].get("tests"), suites["time"].get("failures"), suites["time"].get("errors")) == ("20", "0", "0")
     assert "slower by 30.0%" in suites["time"].find(".//system-out").text
-    assert cli.main(["check", "--gate-time", *files]) == Exit.DRIFT
+    assert main.main(["check", "--gate-time", *files]) == Exit.DRIFT
     assert "(binding)" in capsys.readouterr().out
     suites = {suite.get("name"): suite for suite in ElementTree.fromstring(junit.read_text())}  # noqa: S314 - our own
     assert (suites["time"].get("failures"), suites["protocols"].get("failures")) == ("1", "0")
-    assert cli.main(["check", "--gate-time", "--json"]) == Exit.DRIFT
+    assert main.main(["check", "--gate-time", "--json"]) == Exit.DRIFT
     found = json.loads(capsys.readouterr().out)
     assert (found["exit"], found["time"]["binding"], found["time"]["verdicts"]["drift"]) == (3, True, 1)
 
 
 def test_a_drift_that_is_not_confirmed_and_faster_code_pass(made_up, capsys):
     made_up(lambda kind, case, number: slow_scan(kind, case, number) if number == 1 else 0.0)
-    assert cli.main(["check", "--gate-time"]) == Exit.DONE
+    assert main.main(["check", "--gate-time"]) == Exit.DONE
     assert "+30.0% in one pair of processes, +0.0% in another" in capsys.readouterr().out
     made_up(lambda *key: -slow_scan(*key))
-    assert cli.main(["check", "--gate-time"]) == Exit.DONE
+    assert main.main(["check", "--gate-time"]) == Exit.DONE
     assert "faster by 30.0%" in capsys.readouterr().out
 
 
@@ -377,19 +377,19 @@ def test_where_there_is_nothing_to_compare_with_it_is_said_and_no_pass(made_up, 
 
     monkeypatch.setattr(old_code, "commit_of", missing)
     junit = tmp_path / "check.xml"
-    assert cli.main(["check", "--time", "--junit", str(junit)]) == Exit.DONE
+    assert main.main(["check", "--time", "--junit", str(junit)]) == Exit.DONE
     printed = capsys.readouterr().out
     assert "this clone is shallow." in printed
     assert "against older code: 1 not comparable" in printed
     assert '<skipped message="not comparable: this clone is shallow."' in junit.read_text()
-    assert cli.main(["check", "--gate-time", "--junit", str(junit)]) == Exit.DRIFT
+    assert main.main(["check", "--gate-time", "--junit", str(junit)]) == Exit.DRIFT
     assert '<error message="not comparable: this clone is shallow."' in junit.read_text()
 
 
 def test_changes_of_the_baseline_that_are_not_committed_are_told(made_up, capsys, monkeypatch):
     made_up(slow_scan)
     monkeypatch.setattr(old_code, "changed", lambda _file: True)
-    assert cli.main(["check", "--time"]) == Exit.DONE
+    assert main.main(["check", "--time"]) == Exit.DONE
     assert "baseline.json has changes that are not committed" in capsys.readouterr().out
 
 
@@ -403,7 +403,7 @@ def test_changes_of_the_baseline_that_are_not_committed_are_told(made_up, capsys
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_measured(made_up, capsys, words, part):
     asked = made_up(slow_scan)
-    assert cli.main(["check", *words]) == Exit.USAGE
+    assert main.main(["check", *words]) == Exit.USAGE
     assert part in capsys.readouterr().err
     assert asked == []
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from suite import cli
+from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.data.colour import in_grey, luma, quantise
 from suite.data.feed.training_set import check_disjoint, load_training, pair_images
@@ -54,7 +54,7 @@ def luma_of_grey(plane):
 
 
 def told(capsys, *words):
-    assert cli.main([*map(str, words), "--json"]) == Exit.DONE
+    assert main.main([*map(str, words), "--json"]) == Exit.DONE
     return json.loads(capsys.readouterr().out)
 
 
@@ -156,7 +156,7 @@ def test_a_colour_prediction_of_a_grey_file_is_refused_where_its_plane_is_compar
     (tmp_path / "pred").mkdir()
     Image.fromarray(textured(0, 24, 24, 3)).save(tmp_path / "pred" / "a.png")
     words = ("score", "--pred", tmp_path / "pred", "--gt", tmp_path / "gt", "--scale", "2", "--no-perceptual")
-    assert cli.main([*map(str, words), "--protocol", "derain-matlab"]) == Exit.NOT_READY
+    assert main.main([*map(str, words), "--protocol", "derain-matlab"]) == Exit.NOT_READY
     assert "a.png is a grey file, whose plane derain-matlab@2 compares as it is, and " in capsys.readouterr().err
     refused = told(capsys, *words)["not_applicable"]
     assert set(refused) == {protocol(name).key for name in MATLAB}

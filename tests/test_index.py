@@ -11,7 +11,7 @@ import pytest
 import scan_records
 import synthetic_records as made
 
-from suite import cli, listing
+from suite.cli import listing, main
 from suite.core.errors import Exit, SuiteError
 from suite.records import index
 from suite.records.frame import frame
@@ -199,20 +199,20 @@ def test_every_column_of_a_list_is_in_every_kind_s_summary():
 
 def test_the_command_line_lists_and_writes_csv(ledger, tmp_path, capsys):
     where = ("--ledger", str(ledger.folder))
-    assert cli.main(["list", "records", *where]) == Exit.DONE
+    assert main.main(["list", "records", *where]) == Exit.DONE
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6
     assert lines[0].split() == [name.upper() for name in LISTED]
-    assert cli.main(["list", "records", *where, "--csv", "-"]) == Exit.DONE
+    assert main.main(["list", "records", *where, "--csv", "-"]) == Exit.DONE
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["cell"] for row in rows] == cells(ledger)
     assert {float(row["PSNR-Y"]) for row in rows if row["PSNR-Y"]} == {record.mean("PSNR-Y") for record in RUNS}
-    assert cli.main(["list", "records", *where, "--csv", str(tmp_path / "held.csv")]) == Exit.DONE
+    assert main.main(["list", "records", *where, "--csv", str(tmp_path / "held.csv")]) == Exit.DONE
     assert capsys.readouterr().out == f"records: {tmp_path / 'held.csv'}\n"
-    assert cli.main(["list", "models", "--csv", "-"]) == Exit.USAGE
-    assert cli.main(["list", "records", "--json", "--csv", "-"]) == Exit.USAGE
+    assert main.main(["list", "models", "--csv", "-"]) == Exit.USAGE
+    assert main.main(["list", "records", "--json", "--csv", "-"]) == Exit.USAGE
     capsys.readouterr()
-    assert cli.main(["list", "records", "--ledger", str(tmp_path / "none"), "--csv", "-"]) == Exit.DONE
+    assert main.main(["list", "records", "--ledger", str(tmp_path / "none"), "--csv", "-"]) == Exit.DONE
 
 
 def test_a_list_needs_no_pydantic_once_the_index_is_there(ledger):
@@ -221,7 +221,7 @@ def test_a_list_needs_no_pydantic_once_the_index_is_there(ledger):
 
     listing.records(ledger, pytest.fail)
     code = (
-        "import sys; from suite import cli; cli.main(['list', 'records', '--ledger', sys.argv[1]]); "
+        "import sys; from suite import cli; main.main(['list', 'records', '--ledger', sys.argv[1]]); "
         "print([name for name in ('pydantic', 'numpy', 'torch', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(ledger.folder)], capture_output=True, text=True, check=True)

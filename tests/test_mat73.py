@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from suite import cli
+from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.data.mat_files import block_names, describe_mat, read_block, read_cells, read_variable
 
@@ -95,7 +95,7 @@ def dnd(tmp_path):
 
 
 def test_dnd_cannot_be_measured_here_and_that_is_said(capsys):
-    assert cli.main(["evaluate", "identity", "--task", "real-denoise", "--data", "DND"]) == Exit.NOT_READY
+    assert main.main(["evaluate", "identity", "--task", "real-denoise", "--data", "DND"]) == Exit.NOT_READY
     said = capsys.readouterr().err
     assert "kept by the benchmark's server" in said
     assert "python -m suite restore" in said
@@ -104,7 +104,7 @@ def test_dnd_cannot_be_measured_here_and_that_is_said(capsys):
 def test_dnd_is_restored_into_the_files_to_submit(dnd, tmp_path, capsys):
     folder, images = dnd
     words = ["restore", str(folder), str(tmp_path / "out"), "--model", "identity", "--task", "real-denoise"]
-    assert cli.main(words) == Exit.DONE
+    assert main.main(words) == Exit.DONE
     assert "2 of 2 photographs restored by identity" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0001.mat", "0002.mat"]
     sent = loadmat(tmp_path / "out/0001.mat")
@@ -112,18 +112,18 @@ def test_dnd_is_restored_into_the_files_to_submit(dnd, tmp_path, capsys):
     np.testing.assert_array_equal(sent["Idenoised"][0, 0], images[0][0:4, 0:5].astype(np.float32))
     np.testing.assert_array_equal(sent["Idenoised"][0, 1], images[0][2:10, 1:12].astype(np.float32))
     assert sent["Idenoised"][0, 0].dtype == np.float32
-    assert cli.main(words) == Exit.USAGE
+    assert main.main(words) == Exit.USAGE
     assert "--overwrite" in capsys.readouterr().err
-    assert cli.main([*words, "--overwrite"]) == Exit.DONE
-    assert cli.main([*words, "--suffix", "x"]) == Exit.USAGE
+    assert main.main([*words, "--overwrite"]) == Exit.DONE
+    assert main.main([*words, "--suffix", "x"]) == Exit.USAGE
 
 
 def test_a_photograph_that_is_missing_or_too_small_is_named(dnd, tmp_path, capsys):
     folder, images = dnd
     words = ["restore", str(folder), str(tmp_path / "out"), "--model", "identity", "--task", "real-denoise"]
     mat73(folder / "images_srgb/0002.mat", {"InoisySRGB": images[1][:5]})
-    assert cli.main(words) == Exit.INCOMPLETE
+    assert main.main(words) == Exit.INCOMPLETE
     assert "0002.mat holds 5x8x3 values; rows 1 to 9" in capsys.readouterr().err
     (folder / "images_srgb/0001.mat").unlink()
-    assert cli.main(words) == Exit.NOT_READY
+    assert main.main(words) == Exit.NOT_READY
     assert "has 1 fewer, such as 0001.mat" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from suite import cli
+from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.data import mixed
 from suite.data.feed.training_set import load_training
@@ -76,7 +76,7 @@ def filled(folder, convention, names=("001", "002", "010")):
 
 
 def called(capsys, *words):
-    code = cli.main([str(word) for word in words])
+    code = main.main([str(word) for word in words])
     said = capsys.readouterr()
     return code, said.out, said.err
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from suite import cli
+from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
 from suite.data.cards import card
@@ -46,7 +46,7 @@ def test_the_card_states_whose_every_photograph_is():
 
 def test_the_embedded_photographs_have_a_card_like_any_set(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("SUITE_CACHE", str(tmp_path))
-    assert cli.main(["data", "check", "photos", "--json"]) == Exit.DONE
+    assert main.main(["data", "check", "photos", "--json"]) == Exit.DONE
     found = json.loads(capsys.readouterr().out)
     assert [(row["split"], row["images"], row["expected"]) for row in found["sets"]] == [
         ("train", 5, 5),
@@ -54,11 +54,11 @@ def test_the_embedded_photographs_have_a_card_like_any_set(capsys, tmp_path, mon
         ("test", 3, 3),
     ]
     assert all("targets: pixels are those that the card knows" in row["notes"][0] for row in found["sets"])
-    assert cli.main(["data", "show", "Photos"]) == Exit.DONE
+    assert main.main(["data", "show", "Photos"]) == Exit.DONE
     shown = capsys.readouterr().out
     assert shown.startswith("photos:")
     assert "Rachel Michetti" in shown
-    assert cli.main(["data", "show", "photos", "--json"]) == Exit.DONE
+    assert main.main(["data", "show", "photos", "--json"]) == Exit.DONE
     document = json.loads(capsys.readouterr().out)
     assert [image["name"] for image in document["image"] if image["split"] == "validation"] == ["rocket"]
     assert [place["split"] for place in document["found"]] == ["train", "validation", "test"]

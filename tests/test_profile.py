@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import models
 from models.lookup import UnknownName
-from suite import cli
+from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.core.process import ChildDied
 from suite.measure.alone import machine_alone
@@ -39,7 +39,7 @@ def own_lock(tmp_path, monkeypatch):
 @pytest.fixture
 def run(tmp_path, capsys):
     def call(*words):
-        code = cli.main(["profile", *map(str, words), *([] if "--claim" in words else ["--ledger", str(tmp_path / "runs")])])
+        code = main.main(["profile", *map(str, words), *([] if "--claim" in words else ["--ledger", str(tmp_path / "runs")])])
         return code, *capsys.readouterr()
 
     return call
@@ -111,7 +111,7 @@ def test_both_counters_are_compared_and_a_difference_is_an_exit_code(run, monkey
 
 def test_records_of_profiles_are_listed_and_the_report_is_made_beside_them(run, tmp_path, capsys):
     run(TINY)
-    assert cli.main(["list", "records", "--ledger", str(tmp_path / "runs")]) == Exit.DONE
+    assert main.main(["list", "records", "--ledger", str(tmp_path / "runs")]) == Exit.DONE
     assert f"{TINY} at 64x64" in capsys.readouterr().out
     records = [load(path.read_text(), origin="here") for path in (tmp_path / "runs").glob("*.json")]
     assert report.render(records, tmp_path / "html").is_file()

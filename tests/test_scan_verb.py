@@ -12,7 +12,7 @@ import torch
 from page_reader import Reader
 
 from models.scan import numba, reference
-from suite import cli
+from suite.cli import main
 from suite.core import machine
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
@@ -36,7 +36,7 @@ def run(tmp_path, capsys, monkeypatch):
     threads = torch.get_num_threads()
 
     def call(*words):
-        code = cli.main([str(word) for word in words])
+        code = main.main([str(word) for word in words])
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -427,7 +427,7 @@ import sys
 absent = ("ray", "fvcore", "lpips", "pyiqa", "numba", "rich", "pandas", "scipy", "skimage", "PIL", "jinja2")
 sys.modules |= dict.fromkeys(absent)
 from suite import cli
-sys.exit(cli.main(["scan", "--backend", "reference", *{QUICK!r}, "--ledger", {str(tmp_path)!r}, "--json"]))
+sys.exit(main.main(["scan", "--backend", "reference", *{QUICK!r}, "--ledger", {str(tmp_path)!r}, "--json"]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == Exit.DONE, done.stderr

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from suite import verb_score
+from suite.cli import score as verb_score
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 from suite.measure.quality.fidelity import score
@@ -354,6 +354,6 @@ def test_the_verb_imports_nothing_heavy():
     import sys
 
     heavy = ("torch", "numpy", "PIL", "rich", "pydantic")
-    probe = f"import sys, suite.verb_score, suite.measure.quality.available, suite.study.protocols; print([name for name in {heavy} if name in sys.modules])"
+    probe = f"import sys, suite.cli.score, suite.measure.quality.available, suite.study.protocols; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -19,7 +19,7 @@ import synthetic_records as made
 import torch
 from PIL import Image
 
-from suite import cli
+from suite.cli import main
 from suite.core import csv_text
 from suite.core.errors import SuiteError
 from suite.core.files import replacing
@@ -138,7 +138,7 @@ def test_weights_that_hold_a_program_are_refused_and_run_nothing(tmp_path, capsy
             write(file)
         with pytest.raises(SuiteError, match=r"not a checkpoint of tensors|so that it is refused, and nothing of it was run"):
             checkpoints.read(path)
-        code = cli.main(["restore", str(path), str(tmp_path / "out.png"), "--model", "mambair-sr-x2-tiny", "--weights", str(path)])
+        code = main.main(["restore", str(path), str(tmp_path / "out.png"), "--model", "mambair-sr-x2-tiny", "--weights", str(path)])
         assert code != 0
     assert not Path(marker).exists()
     assert "Traceback" not in capsys.readouterr().err
@@ -200,7 +200,7 @@ def test_images_are_saved_below_the_folder_that_was_named(tmp_path, monkeypatch,
         picture(folder / "a.png")
     monkeypatch.chdir(work)
     save = tmp_path / "saved" / "deep"
-    assert cli.main(["evaluate", "bicubic", "--task", "sr-x2", "--data", data, "--save", str(save)]) == 0
+    assert main.main(["evaluate", "bicubic", "--task", "sr-x2", "--data", data, "--save", str(save)]) == 0
     capsys.readouterr()
     (written,) = (path for path in (tmp_path / "saved").rglob("*.png"))
     assert written.parent.parent == save
@@ -302,7 +302,7 @@ def test_an_image_called_like_a_formula_is_no_formula_in_the_scores(tmp_path, ca
     for side in ("pred", "gt"):
         picture(tmp_path / side / "=1+1.png")
     folders = ("--pred", str(tmp_path / "pred"), "--gt", str(tmp_path / "gt"))
-    assert cli.main(["score", *folders, "--protocol", "sr-y", "--scale", "2", "--no-perceptual", "--csv"]) == 0
+    assert main.main(["score", *folders, "--protocol", "sr-y", "--scale", "2", "--no-perceptual", "--csv"]) == 0
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
     assert "'=1+1" in [row[2] for row in rows]
     assert not any(cell.startswith("=") for row in rows for cell in row)

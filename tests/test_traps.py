@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from suite import cli
+from suite.cli import main
 from suite.core.errors import Exit
 from suite.data import mixed
 from suite.data.cards import card, cards
@@ -35,7 +35,7 @@ def save(path, image):
 
 def evaluated(capsys, data, name, *words):
     model = "identity" if name.startswith("jpeg") else "bicubic"
-    assert cli.main(["evaluate", model, "--task", name, "--data", str(data), "--json", *words]) == Exit.DONE
+    assert main.main(["evaluate", model, "--task", name, "--data", str(data), "--json", *words]) == Exit.DONE
     said = capsys.readouterr()
     (found,) = json.loads(said.out)["sets"]
     assert all(f"{data}: {text}. " in said.err for text in found["notes"])
@@ -43,7 +43,7 @@ def evaluated(capsys, data, name, *words):
 
 
 def checked(capsys, *words):
-    cli.main(["data", "check", *map(str, words), "--json"])
+    main.main(["data", "check", *map(str, words), "--json"])
     (report,) = json.loads(capsys.readouterr().out)["sets"]
     return report
 

@@ -11,7 +11,7 @@ from test_golden import CASES, GOLDEN, recipe_weights
 
 import models
 from models.official import from_official, official_names
-from suite import cli
+from suite.cli import main
 from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
@@ -39,7 +39,7 @@ def same(one, other):
 @pytest.fixture
 def export(capsys):
     def run(*words):
-        code = cli.main(["export", *map(str, words)])
+        code = main.main(["export", *map(str, words)])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.cli.evaluate import add_inference, inference_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
-from suite.verb_evaluate import add_inference, inference_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,7 @@ RECORDS = "records"  # the kind that is read from a ledger
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Prints the rows of a kind, or all that is known of every record as CSV."""
-    from suite import listing
+    from suite.cli import listing
     from suite.records.ledger import Ledger
 
     if options.csv is not None:

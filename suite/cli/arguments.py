@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from suite import verb_check, verb_compare, verb_data, verb_doctor, verb_evaluate, verb_export, verb_profile, verb_restore, verb_score
-from suite.verb_list import RECORDS
+from suite.cli import check, compare, data, doctor, evaluate, export, profile, restore, score
+from suite.cli.list import RECORDS
 
 LAUNCHERS = ("ray", "inline")
 FORMATS = ("html", "latex", "markdown", "csv", "json")
@@ -47,16 +47,16 @@ def parser() -> argparse.ArgumentParser:
     _add_run(_verb(verbs, "run", "train and measure the cells of a grid that are not done yet, then write the report"))
     _add_list(_verb(verbs, "list", "print what there is: models, grids, tasks, ... or the ledger's records"))
     _add_report(_verb(verbs, "report", "write the report of a ledger: HTML, or its tables for other programs"))
-    verb_evaluate.add_arguments(_verb(verbs, "evaluate", verb_evaluate.SUMMARY))
-    verb_restore.add_arguments(_verb(verbs, "restore", verb_restore.SUMMARY))
-    verb_score.add_arguments(_verb(verbs, "score", verb_score.SUMMARY))
-    verb_export.add_arguments(_verb(verbs, "export", verb_export.SUMMARY))
-    verb_compare.add_arguments(_verb(verbs, "compare", verb_compare.SUMMARY))
-    verb_data.add_arguments(_verb(verbs, "data", verb_data.SUMMARY))
-    verb_check.add_arguments(_verb(verbs, "check", verb_check.SUMMARY))
-    verb_profile.add_arguments(_verb(verbs, "profile", verb_profile.SUMMARY))
+    evaluate.add_arguments(_verb(verbs, "evaluate", evaluate.SUMMARY))
+    restore.add_arguments(_verb(verbs, "restore", restore.SUMMARY))
+    score.add_arguments(_verb(verbs, "score", score.SUMMARY))
+    export.add_arguments(_verb(verbs, "export", export.SUMMARY))
+    compare.add_arguments(_verb(verbs, "compare", compare.SUMMARY))
+    data.add_arguments(_verb(verbs, "data", data.SUMMARY))
+    check.add_arguments(_verb(verbs, "check", check.SUMMARY))
+    profile.add_arguments(_verb(verbs, "profile", profile.SUMMARY))
     _add_scan(_verb(verbs, "scan", "verify scan backends against float64 and time those that are right"))
-    verb_doctor.add_arguments(_verb(verbs, "doctor", verb_doctor.SUMMARY))
+    doctor.add_arguments(_verb(verbs, "doctor", doctor.SUMMARY))
     return top
 
 

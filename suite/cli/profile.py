@@ -72,7 +72,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Counts or times, records, and prints tables or one document."""
     if options.claim:
         return _claim(options, out)
-    from suite import profile_view
+    from suite.cli import profile_text
     from suite.measure.alone import machine_alone
     from suite.measure.costs import grid
     from suite.records.ledger import Ledger
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         raise SuiteError("no MODEL is given: names of `list models` or `list baselines`, patterns, or all.")
     names = grid.chosen(options.model)
     if options.check:
-        return profile_view.check(names, options.json, out)
+        return profile_text.check(names, options.json, out)
     if options.sweep and options.size:
         raise SuiteError("--sweep chooses the sizes; leave out --size.")
     ledger = Ledger(options.ledger)
@@ -95,9 +95,9 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
             outcome, stops = _done(specs, ledger, reason, timed=timing is not None), {}
     records = sorted(outcome.records, key=lambda record: (names.index(record.spec.model), math.prod(record.spec.input_size)))
     if options.json:
-        out.document(profile_view.document(records, outcome.exit, stops))
+        out.document(profile_text.document(records, outcome.exit, stops))
     else:
-        profile_view.show(records, options, stops, out)
+        profile_text.show(records, options, stops, out)
     return outcome.exit
 
 
@@ -186,7 +186,7 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
     """The paired comparison for V4: the networks, then the projection alone."""
     from dataclasses import asdict
 
-    from suite import profile_view
+    from suite.cli import profile_text
     from suite.core.process import ask, environment_for
     from suite.measure.alone import machine_alone
     from suite.measure.costs import claim_v4
@@ -208,5 +208,5 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
                 )
             )
             found[what] = (asked, claim_v4.verdict([tuple(pair) for pair in said["pairs"]]), said["pairs"])
-    profile_view.show_claim(found, timing, reason, options.json, out)
+    profile_text.show_claim(found, timing, reason, options.json, out)
     return Exit.DONE

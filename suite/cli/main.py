@@ -16,19 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from suite import (
-    verb_check,
-    verb_compare,
-    verb_data,
-    verb_doctor,
-    verb_evaluate,
-    verb_export,
-    verb_list,
-    verb_profile,
-    verb_restore,
-    verb_score,
-)
-from suite.arguments import FORMATS, parser
+from suite.cli import check, compare, data, doctor, evaluate, profile, restore, score
+from suite.cli import export as verb_export
+from suite.cli import list as verb_list
+from suite.cli.arguments import FORMATS, parser
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
@@ -385,15 +376,15 @@ VERBS: Mapping[str, Callable[[argparse.Namespace, Output], Exit]] = MappingProxy
         "run": _run,
         "list": verb_list.run,
         "report": _report,
-        "evaluate": verb_evaluate.run,
-        "restore": verb_restore.run,
-        "score": verb_score.run,
+        "evaluate": evaluate.run,
+        "restore": restore.run,
+        "score": score.run,
         "export": verb_export.run,
-        "compare": verb_compare.run,
-        "data": verb_data.run,
-        "check": verb_check.run,
-        "doctor": verb_doctor.run,
-        "profile": verb_profile.run,
+        "compare": compare.run,
+        "data": data.run,
+        "check": check.run,
+        "doctor": doctor.run,
+        "profile": profile.run,
         "scan": _scan,
     }
 )
