@@ -354,6 +354,7 @@ def test_the_verb_imports_nothing_heavy():
     import sys
 
     heavy = ("torch", "numpy", "PIL", "rich", "pydantic")
-    probe = f"import sys, suite.cli.score, suite.measure.quality.available, suite.study.protocols; print([name for name in {heavy} if name in sys.modules])"
+    loaded = "suite.cli.score, suite.measure.quality.available, suite.study.protocols"
+    probe = f"import sys, {loaded}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

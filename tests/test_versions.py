@@ -13,10 +13,18 @@ from suite.study import versions
 SUITE, MODELS = ROOT / "suite", ROOT / "models"
 # By version: which files, and the digest of their code without comments, docstrings and imports, as it was when the version was raised.
 HELD = {
-    "COSTS": (1, [*MODELS.glob("*.py"), *(SUITE / f"{name}.py" for name in ("cost", "conventions", "baselines"))], "3df33d7d7692d78b"),
-    "LATENCIES": (1, [SUITE / f"{name}.py" for name in ("timing", "profile_measure")], "c0288d54eda3c208"),
+    "COSTS": (
+        1,
+        [*MODELS.glob("*.py"), *(SUITE / f"{name}.py" for name in ("measure/costs/count", "measure/costs/conventions", "study/baselines"))],
+        "3df33d7d7692d78b",
+    ),
+    "LATENCIES": (1, [SUITE / "measure" / f"{name}.py" for name in ("timing", "costs/latency")], "c0288d54eda3c208"),
     "SCANS": (1, [*(MODELS / "scan").glob("*.py"), MODELS / "scan" / "scan.cpp"], "bf52dce4cb80de0c"),
-    "INDEX": (1, [*SUITE.glob("*record.py"), *(SUITE / f"{name}.py" for name in ("spec", "summary", "index"))], "60e3e0152b747074"),
+    "INDEX": (
+        1,
+        [SUITE / "records" / f"{name}.py" for name in ("record", "scan", "profile", "spec", "summary", "index")],
+        "60e3e0152b747074",
+    ),
 }
 
 

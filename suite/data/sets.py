@@ -56,9 +56,9 @@ def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, see
     """Pairs for validation or testing: targets cropped to a multiple of the scale, low-quality images read or made.
 
     Those that are made are seeded by `seed` and the image's name, so that neither order nor number of workers matters; Gaussian noise is
-    seeded by `seed` alone, as its published realisation asks (suite.data.degrade.noise). `seed` is the test set's, not the cell's: cells that
-    differ in their training seed are measured on the same bytes. `rule` is the protocol, which decides the order of noise and the type of
-    the low-quality image. Raises SuiteError where data are missing, files are unpaired, or sizes do not fit.
+    seeded by `seed` alone, as its published realisation asks (suite.data.degrade.noise). `seed` is the test set's, not the cell's: cells
+    that differ in their training seed are measured on the same bytes. `rule` is the protocol, which decides the order of noise and the
+    type of the low-quality image. Raises SuiteError where data are missing, files are unpaired, or sizes do not fit.
     """
     return [source.load() for source in pair_sources(set_or_folder, split, task, rule, seed)]
 

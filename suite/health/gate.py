@@ -1,8 +1,8 @@
 """The gate: the watched numbers of now against those of the baseline, with a verdict on each.
 
 results/baseline.json is committed. It holds every number with its kind and tolerance, what it rests on, and a log of why it was rewritten.
-Tolerances are learnt: `check --update` measures again under other settings (suite.health.gate_measure: threads, instruction sets, a start nudged
-by rounding), and a number may move by four times the largest spread that was seen, and at least by the floor of its kind.
+Tolerances are learnt: `check --update` measures again under other settings (suite.health.gate_measure: threads, instruction sets, a start
+nudged by rounding), and a number may move by four times the largest spread that was seen, and at least by the floor of its kind.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 The index is a copy and never trusted over the files. A row counts only while the record's file has the size and the times of change that
 it was read with; other files are read, rows of files that are gone are dropped, and the index is written anew. It holds the version of
-what its rows say (suite.study.versions), and another version makes it again. It appears whole, by a rename: of two processes that write one,
-either's is right, and what a killed one left half written is never looked at. Where it cannot be written, everything is said as slowly as
-without it.
+what its rows say (suite.study.versions), and another version makes it again. It appears whole, by a rename: of two processes that write
+one, either's is right, and what a killed one left half written is never looked at. Where it cannot be written, everything is said as
+slowly as without it.
 
 The file holds a line of JSON a column, after a head, so that a list of records reads the first few lines alone.
 """

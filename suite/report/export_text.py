@@ -1,8 +1,8 @@
 """Tables as LaTeX and as Markdown: both from one grid of texts, in which a column has a printed and a measured side where it has both.
 
 Best values of a column and group of rows are bold, second ones underlined: printed among printed, measured among measured, as the table
-model ranks them (suite/core/ranking.py). A measured number that may be compared with the printed one is followed by = (within the tolerance) or
-a crossed = (outside); ± is half of its 95 % interval.
+model ranks them (suite/core/ranking.py). A measured number that may be compared with the printed one is followed by = (within the
+tolerance) or a crossed = (outside); ± is half of its 95 % interval.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Launchers: the same attempts at the same cells, one after another in this process or spread by Ray.
 
-Of the files that know Ray this one schedules cells: events stream back to the driver, which keeps the ledger. suite.runner.cluster starts or joins
-the Ray and says what it has room for, suite.runner.bell tells cells on a cluster to stop, suite.training.workers trains one cell on several workers; such a
-cell takes no processor itself while it waits for them, and as many cells are under way at a time as have room for all their workers.
+Of the files that know Ray this one schedules cells: events stream back to the driver, which keeps the ledger. suite.runner.cluster starts
+or joins the Ray and says what it has room for, suite.runner.bell tells cells on a cluster to stop, suite.training.workers trains one cell
+on several workers; such a cell takes no processor itself while it waits for them, and as many cells are under way at a time as have room
+for all their workers.
 
 Results come back by the network, but a cell's checkpoint stays where it ran: a cell that moves to another machine starts
 anew unless the work folder is shared, and such a machine keeps the work folder of a cell that is done. That the run is to stop, a

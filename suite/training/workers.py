@@ -1,7 +1,7 @@
 """One cell trained by several workers: data parallel, by Ray Train's TorchTrainer, over gloo on CPUs and NCCL on GPUs.
 
-suite.runner.launch schedules cells. Here the cell's process waits while its workers train and passes on what the first of them tells it; they
-leave a last checkpoint, from which it measures the network as ever.
+suite.runner.launch schedules cells. Here the cell's process waits while its workers train and passes on what the first of them tells it;
+they leave a last checkpoint, from which it measures the network as ever.
 
     train_together   in the cell's process
     loop             in each worker

@@ -30,8 +30,8 @@ class TrainingSet:
 def load_training(set_or_folder: str, task: Task) -> TrainingSet:
     """What `task` trains on. Real pairs are used where the task is about them (rain, cameras): others are made by the task.
 
-    A set of up to `cache.IN_MEMORY` bytes is held in memory; a larger one is decoded once and mapped (suite.data.feed.cache): the same pixels,
-    in the same order. Raises SuiteError where data are missing, files are unpaired, sizes do not fit, or the disk has no room.
+    A set of up to `cache.IN_MEMORY` bytes is held in memory; a larger one is decoded once and mapped (suite.data.feed.cache): the same
+    pixels, in the same order. Raises SuiteError where data are missing, files are unpaired, sizes do not fit, or the disk has no room.
     """
     from suite.data.feed.mapped import decoded_bytes, mapped_pairs, mapped_targets
     from suite.study.protocols import protocol

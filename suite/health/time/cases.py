@@ -1,9 +1,9 @@
 """The process in which a version of the code is timed for the gate: a few fixed cases, called when the parent asks.
 
-`python -P suite/health/time/cases.py TREE` runs the `models` that lie in TREE, whatever version of them that is: the cases are the same for both
-versions, this file's, and it needs nothing but torch, the standard library and what `models` has promised for long; nothing of suite. It
-reads lines of JSON, {"case": ..., "ask": "prepare", "seconds" or "bytes", "calls": ...}, and answers each with one: {"value": ...}, or
-{"error": ...} where the case does not run here. It ends when standard input is closed, as it is when the parent dies.
+`python -P suite/health/time/cases.py TREE` runs the `models` that lie in TREE, whatever version of them that is: the cases are the same
+for both versions, this file's, and it needs nothing but torch, the standard library and what `models` has promised for long; nothing of
+suite. It reads lines of JSON, {"case": ..., "ask": "prepare", "seconds" or "bytes", "calls": ...}, and answers each with one: {"value":
+...}, or {"error": ...} where the case does not run here. It ends when standard input is closed, as it is when the parent dies.
 """
 
 from __future__ import annotations

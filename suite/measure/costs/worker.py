@@ -1,7 +1,8 @@
 """The process in which a network is timed: its first call is the first of the process.
 
-`python -m suite.measure.costs.worker` is asked {"spec": ..., "seconds": ..., "threads": ...} and says "latency" or, where the network does not
-fit, "reason"; or it is asked {"claim": ..., "threads": ...} (suite.measure.costs.claim_v4) and says "pairs". suite.core.process is how they talk.
+`python -m suite.measure.costs.worker` is asked {"spec": ..., "seconds": ..., "threads": ...} and says "latency" or, where the network does
+not fit, "reason"; or it is asked {"claim": ..., "threads": ...} (suite.measure.costs.claim_v4) and says "pairs". suite.core.process is how
+they talk.
 """
 
 from __future__ import annotations

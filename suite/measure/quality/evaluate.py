@@ -48,7 +48,7 @@ Measure = Callable[[Protocol, np.ndarray, Pixels, int], dict[str, float]]
 def evaluate(
     restore: Restorer, pairs: Sequence[Pair], rule: Protocol, scale: int, measure: Measure = score
 ) -> tuple[list[ImageScore], list[Pixels]]:
-    """Scores and restored pictures (uint8), in the order of `pairs`; `measure` is PSNR and SSIM alone, or suite.measure.quality.available.measure."""
+    """Scores and restored pictures (uint8), in the order of `pairs`; `measure` is PSNR and SSIM alone, or `available.measure`."""
     scores, outputs = [], []
     for pair in pairs:
         output = compared(restore(pair.lq), rule)

@@ -1,7 +1,7 @@
 """A cell of the scan benchmark, from spec to record: what the launchers run, as suite.training.cell is for models.
 
-The backend is timed in processes of its own (suite.measure.scans.worker): first, where it is asked for, its start with empty caches, then the rest
-with the caches that this filled. Environment variables hold the threads from the outset, as OpenMP wants it.
+The backend is timed in processes of its own (suite.measure.scans.worker): first, where it is asked for, its start with empty caches, then
+the rest with the caches that this filled. Environment variables hold the threads from the outset, as OpenMP wants it.
 """
 
 from __future__ import annotations

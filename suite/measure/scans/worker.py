@@ -1,7 +1,7 @@
 """The process in which a scan backend is timed: nothing of another backend's libraries, threads and caches is in it.
 
-`python -m suite.measure.scans.worker` is asked {"spec": ..., "only_start": ..., "caches": ...} and says "progress" and last "start" or "findings"
-(see suite.core.process). suite.measure.scans.cell starts it.
+`python -m suite.measure.scans.worker` is asked {"spec": ..., "only_start": ..., "caches": ...} and says "progress" and last "start" or
+"findings" (see suite.core.process). suite.measure.scans.cell starts it.
 """
 
 from __future__ import annotations
