@@ -179,7 +179,7 @@ def test_a_cell_is_a_backend_on_a_machine_with_its_software():
     assert all(spec.threads == machine.cores() for spec in specs)
     changed = [{}, {"software": "other"}, {"machine": "other"}, {"threads": 1}, {"seconds": 2.0}, {"cases": ("light",)}]
     assert len({made.spec(**change).fingerprint for change in changed}) == len(changed)
-    assert grid.machine_digest() == grid.machine_digest()
+    assert machine.machine_digest() == machine.machine_digest()
 
 
 def test_what_is_interpreted_is_not_timed(monkeypatch):

@@ -177,11 +177,10 @@ def _scan_cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
 
 
 def _estimate(options: argparse.Namespace, specs: Sequence[CellSpec], ledger: Ledger) -> Estimate:
-    from suite.measure.scans import grid
     from suite.runner import estimate
 
     if _times_scans(options):
-        return grid.estimate(specs, ledger)
+        return estimate.estimate_scans(specs, ledger)
     return estimate.estimate(specs, ledger, max(1, options.workers_per_trial), options.storage or "")
 
 

@@ -10,6 +10,8 @@ Functions:
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 import shutil
@@ -145,3 +147,8 @@ def _memory_bytes() -> int:
         if text != "max":
             total = min(total, int(text))
     return total
+
+
+def machine_digest() -> str:
+    """16 hexadecimal digits that tell this machine from others."""
+    return hashlib.sha256(json.dumps(machine(), sort_keys=True).encode()).hexdigest()[:16]

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import mean, median
 
+from models.scan.backends import BACKENDS
+from models.scan.cases import CASES
 from suite.core import machine
 from suite.core.text import clock
 from suite.records.ledger import Ledger
 from suite.records.record import Attempt, Record
-from suite.records.spec import RunSpec
+from suite.records.scan import ScanRecord
+from suite.records.spec import RunSpec, ScanSpec
 
 BYTES_PER_PARAMETER = 16.25  # of one checkpoint: float32 weights, moments and average
 COPIES = 4  # where one worker trains: the last two checkpoints, the best and a new one
@@ -158,3 +161,37 @@ def _params(spec: RunSpec, seen: Sequence[_Seen]) -> int:
         card = models.card(card.parent)
     narrowing = spec.width / card.config.dim if spec.width else 1.0
     return round((card.params or 0) * narrowing**2)
+
+
+SCAN_RECORD_MIB = 0.5  # with every sample
+
+
+# A rough rule for the time of a cell, measured on two cores: seconds to build and to verify, and how often a time's `seconds` pass.
+BUILD_AND_VERIFY_SECONDS = 25.0
+
+
+TIMES_SECONDS = 2.0
+
+
+def estimate_scans(specs: Sequence[ScanSpec], ledger: Ledger) -> Estimate:
+    """What is left of the cells: by earlier ones of the same backend over the same cases on this machine, else by the times asked for."""
+    left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
+    past = [record for record in ledger.records(lambda _error: None) if isinstance(record, ScanRecord) and record.status == "done"]
+    found = [_scan_seconds(spec, past) for spec in left]
+    basis = "earlier runs" if found and all(known for _, known in found) else "the time asked for each measurement"
+    return Estimate(sum(seconds for seconds, _ in found), SCAN_RECORD_MIB * len(left), basis)
+
+
+def _scan_seconds(spec: ScanSpec, past: Sequence[ScanRecord]) -> tuple[float, bool]:
+    """Seconds of a cell, and whether they are known from an earlier one."""
+    same = [
+        (datetime.fromisoformat(record.provenance.finished) - datetime.fromisoformat(record.provenance.started)).total_seconds()
+        for record in past
+        if record.provenance and record.spec.model_copy(update={"software": spec.software}) == spec
+    ]
+    if same:
+        return mean(same), True
+    paths = len(spec.cases) + (
+        2 * sum(bool(CASES[name].side) for name in spec.cases) if spec.images and BACKENDS[spec.backend].image else 0
+    )
+    return BUILD_AND_VERIFY_SECONDS + TIMES_SECONDS * spec.seconds * paths * (2 if spec.backward else 1), False

@@ -11,8 +11,8 @@ from models.config import MambaIRConfig
 from models.lookup import UnknownName, suggest
 from suite.core import machine
 from suite.core.errors import SuiteError
+from suite.core.machine import machine_digest
 from suite.measure.costs.printed import input_720p, scale_of
-from suite.measure.scans.grid import machine_digest
 from suite.records.profile import NO_BACKEND, ProfileSpec
 from suite.study import versions
 from suite.study.baselines import BASELINES

@@ -5,23 +5,18 @@ A cell takes the whole machine: every core, and a GPU of its own where the devic
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from statistics import mean
 
 from models.lookup import suggest
 from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
 from models.scan.cases import CASES, LAYERS
 from suite.core import machine
 from suite.core.errors import Exit, SuiteError
-from suite.records.ledger import Ledger
-from suite.records.scan import Absent, ScanRecord
+from suite.core.machine import machine_digest
+from suite.records.scan import Absent
 from suite.records.spec import ScanSpec
-from suite.runner.estimate import Estimate
 from suite.study import versions
 from suite.study.grids import SCANS, selects
 
@@ -29,11 +24,6 @@ NAME = SCANS
 SUMMARY = "every scan backend that runs on this machine, verified and then timed; a cell a backend, with the machine to itself"
 REASON = "every backend that runs here is timed"
 SOFTWARE = ("torch", "numba", "triton", "mamba-ssm")
-RECORD_MIB = 0.5  # with every sample
-
-# A rough rule for the time of a cell, measured on two cores: seconds to build and to verify, and how often a time's `seconds` pass.
-BUILD_AND_VERIFY_SECONDS = 25.0
-TIMES_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -126,35 +116,6 @@ def _cases(patterns: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in CASES if any(selects(pattern, name, CASES) for pattern in patterns))
 
 
-def machine_digest() -> str:
-    """16 hexadecimal digits that tell this machine from others."""
-    return hashlib.sha256(json.dumps(machine.machine(), sort_keys=True).encode()).hexdigest()[:16]
-
-
 def software_digest() -> str:
     """16 hexadecimal digits over the version of the scans and of the packages that they are built with."""
     return versions.software((versions.SCANS,), SOFTWARE)
-
-
-def estimate(specs: Sequence[ScanSpec], ledger: Ledger) -> Estimate:
-    """What is left of the cells: by earlier ones of the same backend over the same cases on this machine, else by the times asked for."""
-    left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
-    past = [record for record in ledger.records(lambda _error: None) if isinstance(record, ScanRecord) and record.status == "done"]
-    found = [_seconds(spec, past) for spec in left]
-    basis = "earlier runs" if found and all(known for _, known in found) else "the time asked for each measurement"
-    return Estimate(sum(seconds for seconds, _ in found), RECORD_MIB * len(left), basis)
-
-
-def _seconds(spec: ScanSpec, past: Sequence[ScanRecord]) -> tuple[float, bool]:
-    """Seconds of a cell, and whether they are known from an earlier one."""
-    same = [
-        (datetime.fromisoformat(record.provenance.finished) - datetime.fromisoformat(record.provenance.started)).total_seconds()
-        for record in past
-        if record.provenance and record.spec.model_copy(update={"software": spec.software}) == spec
-    ]
-    if same:
-        return mean(same), True
-    paths = len(spec.cases) + (
-        2 * sum(bool(CASES[name].side) for name in spec.cases) if spec.images and BACKENDS[spec.backend].image else 0
-    )
-    return BUILD_AND_VERIFY_SECONDS + TIMES_SECONDS * spec.seconds * paths * (2 if spec.backward else 1), False
