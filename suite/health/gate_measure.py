@@ -47,7 +47,7 @@ def _setting(probes: tuple[str, ...], **environment: str) -> Setting:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("two threads", (*NETWORKS, "scans"), threads=2),
+    Setting("two threads", (*NETWORKS, "scans"), {"OMP_WAIT_POLICY": "passive"}, threads=2),  # which do not spin where cores are busy
     _setting(NETWORKS, ATEN_CPU_CAPABILITY="default"),
     _setting(NETWORKS, ATEN_CPU_CAPABILITY="avx2"),
     _setting(NETWORKS, ONEDNN_MAX_CPU_ISA="SSE41"),
