@@ -39,6 +39,7 @@ from suite.training.cell import run_cell
 from suite.training.checkpoints import Checkpoints
 from suite.training.prepare import sampler_of
 from suite.training.share import Share
+from suite.training.start import starting_weights
 
 TESTS = Path(__file__).resolve().parent
 pytestmark = pytest.mark.usefixtures("one_thread", "cheap_cost")
@@ -199,10 +200,27 @@ def test_validation_and_the_best_checkpoint_are_of_the_validation_images(sets, t
 
 
 def test_without_an_average_the_weights_of_the_last_step_are_measured(sets, tmp_path, monkeypatch):
-    of = spec(sets)
+    of = spec(sets, milestones=(2,))
     seen = watched(of, context(tmp_path), monkeypatch)
     expected = quality(of, seen.weights[-1], pictures_of(of, "test"))
     assert [score.metrics["PSNR-Y"] for score in seen.record.scores] == pytest.approx(expected, abs=2e-3)
+    told = [json.loads(line) for line in (tmp_path / "logs" / f"{of.fingerprint}.jsonl").read_text().splitlines()]
+    rates = {line["iteration"]: line["learning rate"] for line in told if "learning rate" in line}
+    assert rates == {1: 1e-3, 2: 1e-3, 3: 5e-4, 4: 5e-4}  # those of the steps, not of the next
+
+
+def test_a_cell_begins_with_the_weights_that_it_names(sets, tmp_path, monkeypatch):
+    given = torch.load(sets["start"], weights_only=True)
+    of = spec(sets, iterations=1)
+    seen = watched(of, context(tmp_path), monkeypatch)
+    assert all(torch.equal(seen.start[name], given[name]) for name in given)
+    assert (seen.record.started_from.tensors, seen.record.started_from.left) == (len(given), ())
+    other = spec(sets, model="mambair-light-x4", task="sr-x4", patch=32, recipe="light-sr-x4/released")  # takes what fits
+    run = loop.begin(other, None, starting_weights(other, tmp_path))
+    drawn = loop.begin(other.model_copy(update={"start": ""})).network.state_dict()
+    assert run.started_from.left == ("tail.last.bias", "tail.last.weight")
+    for name, value in run.network.state_dict().items():
+        assert torch.equal(value, drawn[name] if name in run.started_from.left else given[name]), name
 
 
 def test_training_goes_on_in_training_mode_after_a_validation(sets, tmp_path):
@@ -330,6 +348,37 @@ def step_by_hand(of, start, gradient):
     else:
         g = g + of.weight_decay * p
     return p - of.lr * g / (g.abs() + 1e-8)
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 1e-3])
+def test_the_moments_are_those_of_the_clipped_gradient(clip_norm, sets, tmp_path, monkeypatch):
+    of = spec(sets, iterations=1, betas=(0.8, 0.95), clip_norm=clip_norm)
+    seen = watched(of, context(tmp_path), monkeypatch)
+    whole = watched(of.model_copy(update={"clip_norm": 0.0}), context(tmp_path / "whole"), monkeypatch).gradients[0]
+    norm = sum(value.double().square().sum().item() for value in whole.values()) ** 0.5
+    assert norm > 2e-3
+    factor = clip_norm / norm if clip_norm else 1.0
+    for name, parameter in seen.run.network.named_parameters():
+        expected, state = factor * whole[name].double(), seen.run.optimiser.state[parameter]
+        assert (state["exp_avg"].double() - 0.2 * expected).norm() <= 1e-4 * expected.norm() + 1e-12
+        assert (state["exp_avg_sq"].double() - 0.05 * expected**2).norm() <= 1e-4 * (expected**2).norm() + 1e-20
+
+
+def test_each_step_s_gradient_and_loss_are_of_its_batch_alone_and_a_point_of_the_curve_is_their_mean(sets, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "HISTORY_POINTS", 2)
+    monkeypatch.setattr(loop, "VALIDATIONS", 1)
+    of = spec(sets, model="mambair-light-x2-tiny", width=0, depth_divisor=1, start="")  # of one block, which is never dropped
+    seen, losses = watched(of, context(tmp_path), monkeypatch), []
+    for weights, (low, high), gradients in zip([seen.start, *seen.weights], seen.batches, seen.gradients, strict=False):
+        network = network_of(of).train()
+        network.load_state_dict(weights)
+        loss = (network(low) - high).abs().mean()
+        loss.backward()
+        assert distance(gradients, {name: value.grad for name, value in network.named_parameters()}) < 1e-5
+        losses.append(loss.item())
+    assert len(losses) == 4
+    points = [(point.iteration, point.loss, bool(point.validation)) for point in seen.record.history]
+    assert points == [(2, pytest.approx(np.mean(losses[:2]), rel=1e-5), False), (4, pytest.approx(np.mean(losses[2:]), rel=1e-5), True)]
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "adamw"])

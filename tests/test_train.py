@@ -211,6 +211,30 @@ def test_a_network_of_three_channels_learns_a_grey_task(spec, tmp_path):
     assert len(record.crops) == 2
 
 
+def test_a_network_of_three_channels_is_trained_by_the_mean_of_its_outputs_on_grey(spec):
+    from suite.training.loop import generator_loss
+
+    run = begin(spec.model_copy(update={"model": "vmambair-derain-tiny", "task": "jpeg-10", "protocol": "jpeg-grey@1"}))
+    low, high = torch.rand(2, 1, 16, 16), torch.rand(2, 1, 16, 16)
+    total, _, output = generator_loss(run, low, high)
+    three = run.network(torch.cat([low, low, low], dim=1))
+    assert (three[:, 0] - three[:, 1]).abs().max() > 1e-3
+    torch.testing.assert_close(output, (three[:, :1] + three[:, 1:2] + three[:, 2:]) / 3)
+    assert total.item() == pytest.approx((output - high).abs().mean().item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_layers_compute_in_the_cell_s_dtype_and_the_loss_in_float32(spec, dtype):
+    from suite.training.loop import generator_loss
+
+    run, seen = begin(spec.model_copy(update={"dtype": dtype})), []
+    run.network.deep.register_forward_hook(lambda _layer, _inputs, y: seen.append(y.dtype))
+    total, _, output = generator_loss(run, torch.rand(1, 3, 8, 8), torch.rand(1, 3, 16, 16))
+    assert seen == [getattr(torch, dtype)]
+    assert total.dtype == output.dtype == torch.float32
+    assert all(parameter.dtype == torch.float32 for parameter in run.network.parameters())
+
+
 def test_a_picture_of_the_training_is_of_8_bit_whatever_the_images_are(spec):
     from suite.data.pairs import Pair
     from suite.training.cell import _strip
