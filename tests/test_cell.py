@@ -328,6 +328,37 @@ def step_by_hand(of, start, gradient):
     return p - of.lr * g / (g.abs() + 1e-8)
 
 
+@pytest.mark.parametrize("clip_norm", [0.0, 1e-3])
+def test_the_moments_are_those_of_the_clipped_gradient(clip_norm, sets, tmp_path, monkeypatch):
+    of = spec(sets, iterations=1, betas=(0.8, 0.95), clip_norm=clip_norm)
+    seen = watched(of, context(tmp_path), monkeypatch)
+    whole = watched(of.model_copy(update={"clip_norm": 0.0}), context(tmp_path / "whole"), monkeypatch).gradients[0]
+    norm = sum(value.double().square().sum().item() for value in whole.values()) ** 0.5
+    assert norm > 2e-3
+    factor = clip_norm / norm if clip_norm else 1.0
+    for name, parameter in seen.run.network.named_parameters():
+        expected, state = factor * whole[name].double(), seen.run.optimiser.state[parameter]
+        assert (state["exp_avg"].double() - 0.2 * expected).norm() <= 1e-4 * expected.norm() + 1e-12
+        assert (state["exp_avg_sq"].double() - 0.05 * expected**2).norm() <= 1e-4 * (expected**2).norm() + 1e-20
+
+
+def test_each_step_s_gradient_and_loss_are_of_its_batch_alone_and_a_point_of_the_curve_is_their_mean(sets, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "HISTORY_POINTS", 2)
+    monkeypatch.setattr(train, "VALIDATIONS", 1)
+    of = spec(sets, model="mambair-light-x2-tiny", width=0, depth_divisor=1, start="")  # of one block, which is never dropped
+    seen, losses = watched(of, context(tmp_path), monkeypatch), []
+    for weights, (low, high), gradients in zip([seen.start, *seen.weights], seen.batches, seen.gradients, strict=False):
+        network = network_of(of).train()
+        network.load_state_dict(weights)
+        loss = (network(low) - high).abs().mean()
+        loss.backward()
+        assert distance(gradients, {name: value.grad for name, value in network.named_parameters()}) < 1e-5
+        losses.append(loss.item())
+    assert len(losses) == 4
+    points = [(point.iteration, point.loss, bool(point.validation)) for point in seen.record.history]
+    assert points == [(2, pytest.approx(np.mean(losses[:2]), rel=1e-5), False), (4, pytest.approx(np.mean(losses[2:]), rel=1e-5), True)]
+
+
 @pytest.mark.parametrize("optimiser", ["adam", "adamw"])
 def test_weight_decay_pulls_as_the_optimiser_s_paper_says(optimiser, sets, tmp_path, monkeypatch):
     of = spec(sets, iterations=1, optimiser=optimiser, weight_decay=5.0, lr=1e-2)

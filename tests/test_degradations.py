@@ -231,6 +231,9 @@ def test_poisson_photons_go_by_the_number_of_values():
     two_values = np.tile(np.array([0.2, 0.6], np.float32), (3, 200, 100))
     noise = blind.add_poisson_noise(two_values, 0.05, False, np.random.default_rng(0)) - two_values
     assert noise[:, :, 1::2].var() == pytest.approx(0.05**2 * 0.6 / 2, rel=0.05)
+    five_values = np.tile(np.array([0.2, 0.3, 0.4, 0.5, 0.6], np.float32), (3, 200, 40))  # of eight photons, a power of two
+    noise = blind.add_poisson_noise(five_values, 0.05, False, np.random.default_rng(0)) - five_values
+    assert noise[:, :, 4::5].var() == pytest.approx(0.05**2 * 0.6 / 8, rel=0.05)
 
 
 def test_lower_jpeg_quality_is_worse():
@@ -238,6 +241,17 @@ def test_lower_jpeg_quality_is_worse():
     errors = [float(np.square(blind.jpeg(planes, quality) - planes).mean()) for quality in (30, 50, 70, 95)]
     assert errors == sorted(errors, reverse=True)
     assert errors[0] > 4 * errors[-1] > 0
+
+
+def test_jpeg_halves_the_resolution_of_colour_alone():
+    """4:2:0, as OpenCV writes: columns that differ in colour alone become one colour, those that differ in brightness stay."""
+    colour, brightness = (np.empty((3, 64, 64), np.float32) for _ in range(2))
+    colour[..., ::2], colour[..., 1::2] = (np.array(rgb, np.float32)[:, None, None] for rgb in ((0.8, 0.35, 0.5), (0.2, 0.656, 0.5)))
+    brightness[..., ::2], brightness[..., 1::2] = 0.3, 0.7
+    assert abs(np.array([0.299, 0.587, 0.114]) @ (colour[:, 0, 0] - colour[:, 0, 1])) < 1e-3
+    contrast = [np.ptp(blind.jpeg(planes, 95)[0, 20:40, 20:40]) for planes in (colour, brightness)]
+    assert contrast[0] < 0.1  # of 0.6
+    assert contrast[1] > 0.38  # of 0.4
 
 
 # The table

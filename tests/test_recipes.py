@@ -221,6 +221,26 @@ def test_a_gan_recipe_trains_both_sides_and_goes_on_bit_for_bit(folders, tmp_pat
     assert discriminator_rate(of, 3) == 1e-3
 
 
+def test_the_two_sides_of_a_gan_want_the_opposite(folders, monkeypatch):
+    """-log D(target) - log(1 - D(output)) for the discriminator, -log D(output) for the network; D is a sigmoid of the logits."""
+    monkeypatch.setattr(losses, "perceptual", random_vgg)
+    gan = {"loss": "l1+perceptual+gan", "discriminator_lr": 1e-3}
+    of = spec(folders, model="vmambair-realsr-x4-tiny", task="sr-x4", protocol="sr-y@1", patch=32, **gan)
+    run = train.begin(of)
+    run.adversary.network.eval()  # spectral normalisation stays as it is
+    low, high = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        run.adversary.network.last.bias.add_(1)  # so that it leans to one side
+        total, parts, output = train.generator_loss(run, low, high)
+        found = train.discriminator_loss(run.adversary, output, high)
+        fake, real = (torch.sigmoid(run.adversary.network(image).double()) for image in (output, high))
+    assert (fake.log().mean() - (1 - fake).log().mean()).abs() > 0.1
+    assert found.item() == pytest.approx((-real.log().mean() - (1 - fake).log().mean()).item(), rel=1e-4)
+    assert parts["gan"].item() == pytest.approx(-fake.log().mean().item(), rel=1e-4)
+    assert parts["pixels"].item() == pytest.approx((output - high).abs().mean().item(), rel=1e-5)
+    assert total.item() == pytest.approx(sum(parts[name].item() for name in ("pixels", "perceptual", "gan")), rel=1e-5)
+
+
 @pytest.mark.parametrize("model", ["mambair-light-x2", "vmambair-realsr-x4-tiny"])
 @pytest.mark.parametrize("how", ["passes", "recompute"])
 def test_passes_and_recomputing_change_no_number(folders, tmp_path, model, how):

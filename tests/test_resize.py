@@ -27,6 +27,40 @@ def test_modern_matlab_is_met_pixel_for_pixel(outside, name, scale, between):
     np.testing.assert_array_equal(imresize(hq, 1 / scale, between=between), expected)
 
 
+def weights_by_hand(length, scale):
+    """Weights for shrinking `length` samples `scale` times: Keys' cubic, a = -0.5, stretched; the border mirrored, its edge twice."""
+
+    def cubic(x):
+        x = abs(x)
+        if x <= 1:
+            return 1.5 * x**3 - 2.5 * x**2 + 1
+        return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x <= 2 else 0.0
+
+    made = np.zeros((length // scale, length))
+    for row in range(length // scale):
+        centre = (row + 0.5) * scale - 0.5
+        for place in range(int(centre) - 2 * scale, int(centre) + 2 * scale + 2):
+            mirrored = place % (2 * length)
+            made[row, min(mirrored, 2 * length - 1 - mirrored)] += cubic((centre - place) / scale)
+    return made / made.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_shrinking_by_hand_with_and_without_rounding_between_the_passes(scale):
+    image = random_image(24, 36)
+    rows, columns = (weights_by_hand(length, scale) for length in image.shape)
+
+    def rounded(values):  # halves away from zero
+        return np.floor(values.clip(0, 255) + 0.5)
+
+    tall = rows @ image.astype(float)
+    np.testing.assert_allclose(imresize(image / 255, 1 / scale, between="float"), tall @ columns.T / 255, atol=1e-12)
+    twice, once = (rounded(values @ columns.T) for values in (rounded(tall), tall))
+    assert (twice != once).any()
+    np.testing.assert_array_equal(imresize(image, 1 / scale), twice)
+    np.testing.assert_array_equal(imresize(image, 1 / scale, between="float"), once)
+
+
 @pytest.mark.outside
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("number", range(1, 6))

@@ -71,6 +71,33 @@ def test_feathered_tiles_have_no_seam_where_hard_cuts_have_one():
     assert jumps["feathered"] < 0.06
 
 
+def test_a_seam_is_feathered_by_a_raised_cosine():
+    def numbered(picture):  # 0 in the first tile, 1 in the second
+        numbered.calls += 1
+        return np.full(picture.shape, numbered.calls - 1, np.float32)
+
+    numbered.calls = 0
+    line = tiling.tiled(numbered, "feathered", 64)(image(40, 64 + 56))[20, :, 0]  # 8 pixels, an eighth of a tile, are of both
+    assert numbered.calls == 2
+    ramp = (1 - np.cos(np.pi * (np.arange(8) + 0.5) / 8)) / 2
+    np.testing.assert_allclose(line, [*[0] * 56, *ramp, *[1] * 56], atol=1e-6)
+
+
+def test_the_authors_tiles_go_on_by_reflection_beyond_the_image():
+    seen = []
+
+    def watched(picture):
+        seen.append(picture)
+        return picture / np.float32(255)
+
+    picture = image(67, 101)  # lengthened to 68 and 102, in parts of 34
+    tiling.tiled(watched, "authors", 40)(picture)
+    last = seen[-1]
+    assert len(seen) == 2 * 3
+    np.testing.assert_array_equal(last[:-1, -1], picture[-last.shape[0] + 1 :, -2])
+    np.testing.assert_array_equal(last[-1, :-1], picture[-2, -last.shape[1] + 1 :])
+
+
 def test_tiles_that_are_too_small_are_refused():
     with pytest.raises(SuiteError, match="tiles of 8 pixels are too small"):
         tiling.tiled(enlarged(1), "feathered", 8)
@@ -88,6 +115,20 @@ def test_every_symmetry_is_turned_back(symmetry, height, width):
 def test_the_symmetries_are_eight_different_ones():
     picture = image(5, 5)
     assert len({ensemble.turned(picture, symmetry).tobytes() for symmetry in range(ensemble.SYMMETRIES)}) == 8
+
+
+def test_the_ensemble_is_the_mean_over_quarter_turns_and_mirrors():
+    def leaning(picture):  # towards the lower right: no two symmetries give the same
+        height, width = picture.shape[:2]
+        return picture / np.float32(255) + (3 * np.arange(height)[:, None] ** 2 + np.arange(width))[..., None].astype(np.float32)
+
+    picture, total = image(6, 9), 0.0
+    for turns in range(4):
+        for mirrored in (False, True):
+            seen = np.rot90(picture, turns)
+            restored = leaning(seen[:, ::-1] if mirrored else seen)
+            total = total + np.rot90(restored[:, ::-1] if mirrored else restored, -turns)
+    np.testing.assert_allclose(ensemble.ensembled(leaning)(picture), total / 8, rtol=1e-6)
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.sampled_from([1, 2, 3]))

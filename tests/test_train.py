@@ -209,6 +209,18 @@ def test_a_network_of_three_channels_learns_a_grey_task(spec, tmp_path):
     assert len(record.crops) == 2
 
 
+def test_a_network_of_three_channels_is_trained_by_the_mean_of_its_outputs_on_grey(spec):
+    from suite.train import generator_loss
+
+    run = begin(spec.model_copy(update={"model": "vmambair-derain-tiny", "task": "jpeg-10", "protocol": "jpeg-grey@1"}))
+    low, high = torch.rand(2, 1, 16, 16), torch.rand(2, 1, 16, 16)
+    total, _, output = generator_loss(run, low, high)
+    three = run.network(torch.cat([low, low, low], dim=1))
+    assert (three[:, 0] - three[:, 1]).abs().max() > 1e-3
+    torch.testing.assert_close(output, (three[:, :1] + three[:, 1:2] + three[:, 2:]) / 3)
+    assert total.item() == pytest.approx((output - high).abs().mean().item(), rel=1e-6)
+
+
 def test_a_picture_of_the_training_is_of_8_bit_whatever_the_images_are(spec):
     from suite.cell import _strip
     from suite.data.sets import Pair
