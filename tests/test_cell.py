@@ -33,6 +33,7 @@ from suite.receptive_field import receptive_field
 from suite.record import Record
 from suite.share import Share
 from suite.spec import RunSpec
+from suite.start import starting_weights
 from suite.stop import StopFlag, Stopped
 from suite.tasks import task
 
@@ -199,6 +200,20 @@ def test_without_an_average_the_weights_of_the_last_step_are_measured(sets, tmp_
     seen = watched(of, context(tmp_path), monkeypatch)
     expected = quality(of, seen.weights[-1], pictures_of(of, "test"))
     assert [score.metrics["PSNR-Y"] for score in seen.record.scores] == pytest.approx(expected, abs=2e-3)
+
+
+def test_a_cell_begins_with_the_weights_that_it_names(sets, tmp_path, monkeypatch):
+    given = torch.load(sets["start"], weights_only=True)
+    of = spec(sets, iterations=1)
+    seen = watched(of, context(tmp_path), monkeypatch)
+    assert all(torch.equal(seen.start[name], given[name]) for name in given)
+    assert (seen.record.started_from.tensors, seen.record.started_from.left) == (len(given), ())
+    other = spec(sets, model="mambair-light-x4", task="sr-x4", patch=32, recipe="light-sr-x4/released")  # takes what fits
+    run = train.begin(other, None, starting_weights(other, tmp_path))
+    drawn = train.begin(other.model_copy(update={"start": ""})).network.state_dict()
+    assert run.started_from.left == ("tail.last.bias", "tail.last.weight")
+    for name, value in run.network.state_dict().items():
+        assert torch.equal(value, drawn[name] if name in run.started_from.left else given[name]), name
 
 
 def test_training_goes_on_in_training_mode_after_a_validation(sets, tmp_path):

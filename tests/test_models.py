@@ -10,6 +10,7 @@ import torch
 import models
 from models.base import ModelInputError
 from models.config import VmambaIRConfig
+from models.layers import StochasticDepth
 
 TINY = models.names(tiny=True)
 ABLATIONS = [name for name in models.names() if models.card(name).parent]
@@ -50,6 +51,17 @@ def test_padding_is_cropped_away_and_batches_are_independent(name):
         both = network(x)
         single = network(x[1:])
     torch.testing.assert_close(both[1:], single, atol=1e-5, rtol=1e-4)
+
+
+def test_stochastic_depth_drops_or_enlarges_a_branch_and_leaves_its_mean():
+    layer = StochasticDepth(0.3).train()
+    x = torch.rand(4, 2, 3, 5)
+    layer.draws = torch.tensor([0.1, 0.69, 0.71, 0.95])
+    torch.testing.assert_close(layer(x), x / 0.7 * torch.tensor([1.0, 1.0, 0.0, 0.0]).view(4, 1, 1, 1))
+    layer.draws = None
+    torch.manual_seed(0)
+    assert layer(torch.ones(20_000, 1)).mean().item() == pytest.approx(1, abs=0.02)
+    assert torch.equal(layer.eval()(x), x)
 
 
 MULTIPLES = {"VmambaIR": 8, "MambaIRUNet": 8, "MambaIR": 1}  # of which a design takes sides

@@ -8,7 +8,7 @@ import dataclasses
 
 import pytest
 
-from suite import grids
+from suite import grids, losses
 from suite.budgets import BUDGETS, Budget
 from suite.recipes import RECIPES, Recipe, Start
 from suite.tasks import TASKS
@@ -138,6 +138,31 @@ def test_a_task_s_degradation_protocol_and_sets(name):
     # A protocol's later version is a change of the protocol, told in suite/protocols.py; another protocol is another task.
     assert (row.degradation, row.protocol.partition("@")[0]) == (degradation, protocol.partition("@")[0])
     assert (row.train_sets, row.test_sets, row.channels, row.level) == (train, test, channels, level)
+
+
+def test_the_perceptual_loss_is_that_of_vmambair_s_options():
+    """conv1_2 and conv2_2 with a weight of 0.1, conv3_4, conv4_4 and conv5_4 with 1, before activation; images as ImageNet's."""
+    import torch
+    from torch import nn
+    from torchvision.models import vgg19
+
+    with torch.device("meta"):  # its layers, without values
+        features = vgg19(weights=None).features
+    block, number, names = 1, 0, {}
+    for position, module in enumerate(features):
+        number += isinstance(module, nn.Conv2d)
+        if isinstance(module, nn.Conv2d):
+            names[position] = f"conv{block}_{number}"
+        if isinstance(module, nn.MaxPool2d):
+            block, number = block + 1, 0
+    found = {names[position]: weight for position, weight in losses.VGG19_LAYERS}
+    assert found == {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
+    assert (losses.IMAGENET_MEAN, losses.IMAGENET_DEVIATION) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    loss = losses.Perceptual(features)
+    assert (loss.mean.flatten().tolist(), loss.deviation.flatten().tolist()) == (
+        pytest.approx(losses.IMAGENET_MEAN),
+        pytest.approx(losses.IMAGENET_DEVIATION),
+    )
 
 
 def make(budget, only, **changed):

@@ -221,6 +221,18 @@ def test_a_network_of_three_channels_is_trained_by_the_mean_of_its_outputs_on_gr
     assert total.item() == pytest.approx((output - high).abs().mean().item(), rel=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_layers_compute_in_the_cell_s_dtype_and_the_loss_in_float32(spec, dtype):
+    from suite.train import generator_loss
+
+    run, seen = begin(spec.model_copy(update={"dtype": dtype})), []
+    run.network.deep.register_forward_hook(lambda _layer, _inputs, y: seen.append(y.dtype))
+    total, _, output = generator_loss(run, torch.rand(1, 3, 8, 8), torch.rand(1, 3, 16, 16))
+    assert seen == [getattr(torch, dtype)]
+    assert total.dtype == output.dtype == torch.float32
+    assert all(parameter.dtype == torch.float32 for parameter in run.network.parameters())
+
+
 def test_a_picture_of_the_training_is_of_8_bit_whatever_the_images_are(spec):
     from suite.cell import _strip
     from suite.data.sets import Pair
