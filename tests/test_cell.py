@@ -196,10 +196,13 @@ def test_validation_and_the_best_checkpoint_are_of_the_validation_images(sets, t
 
 
 def test_without_an_average_the_weights_of_the_last_step_are_measured(sets, tmp_path, monkeypatch):
-    of = spec(sets)
+    of = spec(sets, milestones=(2,))
     seen = watched(of, context(tmp_path), monkeypatch)
     expected = quality(of, seen.weights[-1], pictures_of(of, "test"))
     assert [score.metrics["PSNR-Y"] for score in seen.record.scores] == pytest.approx(expected, abs=2e-3)
+    told = [json.loads(line) for line in (tmp_path / "logs" / f"{of.fingerprint}.jsonl").read_text().splitlines()]
+    rates = {line["iteration"]: line["learning rate"] for line in told if "learning rate" in line}
+    assert rates == {1: 1e-3, 2: 1e-3, 3: 5e-4, 4: 5e-4}  # those of the steps, not of the next
 
 
 def test_a_cell_begins_with_the_weights_that_it_names(sets, tmp_path, monkeypatch):
