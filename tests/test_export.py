@@ -212,7 +212,7 @@ def test_the_command_line_names_the_formats_that_there_are():
 
 def test_neither_torch_nor_ray_nor_jinja_is_needed(ledger, tmp_path):
     code = (
-        "import sys; from suite import cli; assert main.main(sys.argv[1:]) == 0;"
+        "import sys; from suite.cli import main; assert main.main(sys.argv[1:]) == 0;"
         "print({'torch', 'ray', 'jinja2', 'numba'} & set(sys.modules), file=sys.stderr)"
     )
     words = ["report", "--ledger", str(ledger.folder), "--out", str(tmp_path / "out")]

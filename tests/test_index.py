@@ -221,7 +221,7 @@ def test_a_list_needs_no_pydantic_once_the_index_is_there(ledger):
 
     listing.records(ledger, pytest.fail)
     code = (
-        "import sys; from suite import cli; main.main(['list', 'records', '--ledger', sys.argv[1]]); "
+        "import sys; from suite.cli import main; main.main(['list', 'records', '--ledger', sys.argv[1]]); "
         "print([name for name in ('pydantic', 'numpy', 'torch', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(ledger.folder)], capture_output=True, text=True, check=True)

@@ -104,7 +104,7 @@ def test_a_recipe_has_the_options_of_its_source_and_no_others(name):
 def test_budgets():
     small = {"batch": 2, "patch": 32, "lr": 1e-3, "ema_decay": 0.9, "clip_norm": 1.0, "width": 16, "depth_divisor": 6}
     expected = {
-        "smoke": {"iterations": 4} | small,
+        "smoke": small | {"iterations": 4, "lr": 1e-5},
         "quick": small | {"iterations": 400, "batch": 4, "patch": 64, "ema_decay": 0.98},
         "standard": {"iterations": 40_000, "batch": 8, "clip_norm": 1.0, "degrade_on_gpu": True},
         "paper": {"degrade_on_gpu": True},

@@ -13,7 +13,7 @@ WORKER = """
 import os, sys, types
 import ray, torch
 from processes import listening_elsewhere
-from suite import rendezvous
+from suite.training import rendezvous
 ray.util.get_node_ip_address = lambda: "127.0.0.1"
 rank = int(sys.argv[1])
 address, port = rendezvous.listen() if rank == 0 else ("127.0.0.1", int(sys.argv[2]))

@@ -426,7 +426,7 @@ def test_the_verb_needs_torch_and_pydantic_alone(tmp_path):
 import sys
 absent = ("ray", "fvcore", "lpips", "pyiqa", "numba", "rich", "pandas", "scipy", "skimage", "PIL", "jinja2")
 sys.modules |= dict.fromkeys(absent)
-from suite import cli
+from suite.cli import main
 sys.exit(main.main(["scan", "--backend", "reference", *{QUICK!r}, "--ledger", {str(tmp_path)!r}, "--json"]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)

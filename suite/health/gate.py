@@ -49,7 +49,7 @@ KINDS: Mapping[Kind, KindRow] = MappingProxyType(
             KindRow("double", False, absolute=1e-9, relative=1e-9, why="float64 through a network"),
             KindRow("output", False, absolute=1e-6, relative=2e-5, why="float32 sums in another order, on another processor"),
             KindRow("loss", False, absolute=1e-6, relative=2e-4, why="float32 through a few steps of Adam"),
-            KindRow("quality", False, absolute=2e-3, relative=1e-3, why="the same, through the rounding of outputs to 8 bit"),
+            KindRow("quality", False, absolute=1e-4, relative=1e-4, why="the same, through the rounding of outputs to 8 bit"),
         )
     }
 )
@@ -248,28 +248,26 @@ def watched(runs: Mapping[str, Sequence[Number]], before: Mapping[str, Watched] 
     found = {}
     for number in numbers:
         spread, setting = seen.get(number.key, (0.0, ""))
-        new = Watched(
+        found[number.key] = Watched(
             kind=number.kind, value=number.value, rests_on=number.rests_on, error=number.error, spread=spread, spread_from=setting
         )
-        found[number.key] = _with_history(new, (before or {}).get(number.key))
     restless = [key for key, one in found.items() if isinstance(one.value, float) and one.spread > max(NUDGED_MOST * abs(one.value), 1e-9)]
     if restless:
         worst = found[restless[0]]
         raise SuiteError(
             f"{len(restless)} numbers move by more than {NUDGED_MOST:g} of themselves, so rounding decides them: {', '.join(restless[:5])} "
-            f"(the first: {worst.value:.9g}, by {worst.spread:.3g} with {worst.spread_from}). Change their probe in suite/probes."
+            f"(the first: {worst.value:.9g}, by {worst.spread:.3g} with {worst.spread_from}). Change their probe in suite/health/probes."
         )
-    return found
+    return {key: _with_history(new, (before or {}).get(key)) for key, new in found.items()}
 
 
 def _with_history(new: Watched, old: Watched | None) -> Watched:
-    """The number with the spread that an earlier baseline knew, and how far it has come from there, if it has not drifted."""
+    """The number with the spread that an earlier baseline knew, where it is the same number yet: it moved by no more than is allowed."""
     if old is None or (old.kind, old.rests_on) != (new.kind, new.rests_on):
         return new
-    if not (isinstance(new.value, float) and isinstance(old.value, float)) or KINDS[new.kind].exact:
+    limit = allowed(new)
+    if limit is None or not (isinstance(new.value, float) and isinstance(old.value, float)) or abs(new.value - old.value) > limit:
         return new
-    moved, limit = abs(new.value - old.value), allowed(old)
-    if limit is None or moved > limit:
-        return new
-    spread, setting = max((new.spread, new.spread_from), (old.spread, old.spread_from), (moved, "the baseline before"))
+    moved = (abs(new.value - old.value), "the baseline before")
+    spread, setting = max((new.spread, new.spread_from), (old.spread, old.spread_from), moved)
     return new.model_copy(update={"spread": spread, "spread_from": setting if spread else ""})

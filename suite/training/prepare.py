@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from suite.data.degrade.degradations import degradation
+from suite.data.feed.sampler import PatchSampler
 from suite.data.feed.training_set import TrainingSet, check_disjoint, checksum, load_training, pair_images
 from suite.data.pairs import Pair
 from suite.data.sets import load_pairs
@@ -20,7 +21,6 @@ from suite.training.share import Share
 from suite.training.start import starting_weights
 
 if TYPE_CHECKING:
-    from suite.data.feed.sampler import PatchSampler
     from suite.training.loop import Training
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from suite.core import tensors
 from suite.health.probes.networks import enlarged
+from suite.health.probes.nudge import nudged
 from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part
 
 if TYPE_CHECKING:
@@ -180,7 +181,12 @@ def train_share(rank: int, meeting: str) -> Training:
 
 
 def _two_workers() -> Iterator[Number]:
-    """Average the gradients of two processes, of which this is one."""
+    """Average the gradients of two processes, of which this is one; nothing is nudged, for both begin with the same weights."""
+    with nudged(None):
+        yield from _shared_training()
+
+
+def _shared_training() -> Iterator[Number]:
     from suite.core.process import ask, environment_for
 
     with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:

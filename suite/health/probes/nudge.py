@@ -24,13 +24,14 @@ _seed: int | None = None
 
 @contextlib.contextmanager
 def nudged(seed: int | None) -> Iterator[None]:
-    """Nudge all that is made meanwhile, by other draws for each `seed`; None: nothing."""
+    """Nudge all that is made meanwhile, by other draws for each `seed`; None: nothing, whatever was begun around it."""
     global _seed
     before, build = _seed, models.build
 
     def build_nudged(config: Config) -> RestorationNet:
         network = build(config)
-        _nudge_weights(network)
+        if _seed is not None:
+            _nudge_weights(network, _seed)
         return network
 
     _seed = seed
@@ -50,10 +51,10 @@ def nudge(values: np.ndarray) -> np.ndarray:
     return (values * moved).astype(values.dtype)
 
 
-def _nudge_weights(network: RestorationNet) -> None:
+def _nudge_weights(network: RestorationNet, seed: int) -> None:
     import torch
 
-    draw = torch.Generator().manual_seed(_seed or 0)
+    draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(1 + SIZE * torch.randn(parameter.shape, generator=draw))
