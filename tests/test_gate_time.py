@@ -303,11 +303,13 @@ def test_every_case_runs_here():
 def made_up(monkeypatch, tmp_path):
     """The command with two watched numbers and turns by a function (kind, case, pass) -> change; gives the list of what was timed."""
     from suite.cli import check
-    from suite.health import gate, probes
-    from suite.health.probes import Number, Probe
+    from suite.health import gate, gate_measure, probes
+    from suite.health.probes import Number, Part, Probe
 
-    numbers = {"protocols": Probe("protocols", "", lambda: iter([Number("protocols/a", "known", 1.0)]))}
-    monkeypatch.setattr(probes, "PROBES", numbers)
+    part = Part("one", lambda: iter([Number("protocols/a", "known", 1.0)]))
+    monkeypatch.setattr(probes, "PROBES", {"protocols": Probe("protocols", "", lambda: (part,))})
+    monkeypatch.setattr(gate_measure, "SETTINGS", ())
+    monkeypatch.setattr(gate_measure, "nudges", lambda _count: ())
     monkeypatch.setattr(check, "data_digest", lambda: "d" * 16)
     monkeypatch.setattr(gate_time, "machine_alone", old_code.contextlib.nullcontext)
     baseline = tmp_path / "baseline.json"

@@ -97,7 +97,8 @@ def faults(source):
 def test_no_source_runs_what_a_file_holds():
     assert len(SOURCES) > 150
     found = [f"{path.relative_to(ROOT)}:{line} {why}" for path in SOURCES for line, why in faults(path.read_text(encoding="utf-8"))]
-    assert found == []
+    assert [one for one in found if not one.startswith("tests/faults.py:")] == []  # which compiles our own functions, a line changed
+    assert [one.partition(" ")[2] for one in found if one.startswith("tests/faults.py:")] == ["exec runs a text"]
 
 
 @pytest.mark.parametrize(
