@@ -336,10 +336,10 @@ def _project() -> dict[str, object]:
 
 
 def _required() -> Iterator[tuple[str, str]]:
-    """Name and lower bound of each package that pyproject.toml requires; it names lower bounds alone."""
+    """Name and lower bound of each package that pyproject.toml requires; upper ones are left out."""
     for line in _project()["dependencies"]:
         name, _, lowest = line.partition(">=")
-        yield name.partition("[")[0].strip(), lowest.strip()
+        yield name.partition("[")[0].strip(), lowest.partition(",")[0].strip()
 
 
 def _version(name: str) -> str | None:
