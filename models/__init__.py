@@ -48,8 +48,8 @@ def create(name: str, **overrides: object) -> RestorationNet:
 
 def build(config: Config) -> RestorationNet:
     """The network that a configuration describes."""
-    from models.mambair import MambaIR, MambaIRUNet
-    from models.vmambair import VmambaIR
+    from models.designs.mambair import MambaIR, MambaIRUNet
+    from models.designs.vmambair import VmambaIR
 
     designs = {VmambaIRConfig: VmambaIR, MambaIRConfig: MambaIR, MambaIRUNetConfig: MambaIRUNet}
     return designs[type(config)](config)
@@ -57,7 +57,7 @@ def build(config: Config) -> RestorationNet:
 
 def set_scan_backend(network: nn.Module, name: str) -> None:
     """Makes every scan of `network` run on the backend `name` (a name of models.scan.BACKENDS, or "auto")."""
-    from models.s6 import DirectionalS6
+    from models.parts.s6 import DirectionalS6
     from models.scan import BACKENDS
 
     if name != "auto":

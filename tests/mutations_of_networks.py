@@ -30,7 +30,7 @@ def norm_epsilon(patch):
 
 
 def last_steps(patch):
-    from models.scan import numba
+    from models.scan.backends import numba
 
     before = numba.forward
 
@@ -44,7 +44,7 @@ def last_steps(patch):
 
 def late_sign(patch):
     """A of the wrong sign from step 8192 on."""
-    from models.scan import numba
+    from models.scan.backends import numba
 
     before = numba.forward
 
@@ -58,7 +58,7 @@ def late_sign(patch):
 
 
 def gradient_of_decay(patch):
-    from models.scan import numba
+    from models.scan.backends import numba
 
     before = numba.backward
 
@@ -70,13 +70,13 @@ def gradient_of_decay(patch):
 
 
 def depth_off(patch):
-    from models.layers import StochasticDepth
+    from models.parts.layers import StochasticDepth
 
     patch.setattr(StochasticDepth, "forward", lambda _self, x: x)
 
 
 def skip_left_out(patch):
-    from models.scan import reference
+    from models.scan.backends import reference
 
     before = reference.forward
 
@@ -106,29 +106,31 @@ OF_NETWORKS = (
         "outputs",
         LIGHT,
         "reference/plain",
-        edit("models.s6:DirectionalS6._parameters_of_scan", "self.dt_proj, bias,", "self.dt_proj, 0 * bias,"),
+        edit("models.parts.s6:DirectionalS6._parameters_of_scan", "self.dt_proj, bias,", "self.dt_proj, 0 * bias,"),
     ),
     Mutation(
         "the bias of the step dropped, in a classic network",
         "outputs",
         CLASSIC,
         "numba/plain",
-        edit("models.s6:DirectionalS6._parameters_of_scan", "self.dt_proj, bias,", "self.dt_proj, 0 * bias,"),
+        edit("models.parts.s6:DirectionalS6._parameters_of_scan", "self.dt_proj, bias,", "self.dt_proj, 0 * bias,"),
     ),
     Mutation(
         "the decay half as fast",
         "outputs",
         CLASSIC,
         "reference",
-        edit("models.s6:DirectionalS6._parameters_of_scan", "-torch.exp(", "-0.5 * torch.exp("),
+        edit("models.parts.s6:DirectionalS6._parameters_of_scan", "-torch.exp(", "-0.5 * torch.exp("),
     ),
     Mutation("stochastic depth off", "outputs", "stochastic depth", "stochastic depth", depth_off),
-    Mutation("another mean subtracted", "outputs", CLASSIC, "reference", constant("models.mambair:DIV2K_MEAN", (0.45, 0.44, 0.40))),
+    Mutation("another mean subtracted", "outputs", CLASSIC, "reference", constant("models.designs.mambair:DIV2K_MEAN", (0.45, 0.44, 0.40))),
     Mutation(
         "GELU approximated", "outputs", U_NET, "reference", lambda patch: patch.setattr(F, "gelu", partial(F.gelu, approximate="tanh"))
     ),
     Mutation("the scan's skip left out", "outputs", U_NET, "reference/plain", skip_left_out),
-    Mutation("the gate of the scan left out", "outputs", LIGHT, "plain", edit("models.vss:VisionStateSpace.forward", "* F.silu(v)", "* v")),
+    Mutation(
+        "the gate of the scan left out", "outputs", LIGHT, "plain", edit("models.parts.vss:VisionStateSpace.forward", "* F.silu(v)", "* v")
+    ),
     Mutation(
         "weights drawn otherwise", "outputs", LIGHT, "initial weights", edit("models.base:trunc_normal_linears", "std=0.02", "std=0.03")
     ),

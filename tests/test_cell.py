@@ -19,7 +19,7 @@ import pytest
 import torch
 from small_pictures import write_splits
 
-from models.layers import StochasticDepth, depth_draws
+from models.parts.layers import StochasticDepth, depth_draws
 from suite.core.stop import StopFlag, Stopped
 from suite.data.feed.training_set import load_training
 from suite.data.photos import load_crops

@@ -10,7 +10,7 @@ import torch
 import models
 from models.base import ModelInputError
 from models.config import VmambaIRConfig
-from models.layers import StochasticDepth
+from models.parts.layers import StochasticDepth
 
 TINY = models.names(tiny=True)
 ABLATIONS = [name for name in models.names() if models.card(name).parent]

@@ -13,7 +13,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.health.time import old_code
 
 BASELINE = Path("results/baseline.json")
-SCAN = "models/scan"
+SCAN = "models/scan/backends"
 
 
 def git(folder, *words):

@@ -7,8 +7,8 @@ from small_pictures import write_splits
 from torch import nn
 
 from models.base import count_parameters
-from models.discriminator import Discriminator
-from models.layers import depth_draws
+from models.parts.discriminator import Discriminator
+from models.parts.layers import depth_draws
 from suite.core import tensors
 from suite.core.errors import SuiteError
 from suite.data.degrade.degradations import degradation

@@ -7,7 +7,7 @@ import torch
 from fake_cells import random_perceptual
 from fake_cells import spec as small
 
-from models import recompute
+from models.parts import recompute
 from suite.core.errors import Exit, SuiteError
 from suite.training import loop, losses, rehearsal
 from suite.training.share import Share

@@ -133,7 +133,7 @@ def test_what_long_scans_are_compared_with_is_the_definition(case):
 @pytest.mark.parametrize("factor", [-1.0, float("nan"), 1.001])
 @pytest.mark.parametrize("what", ["forward", "backward"])
 def test_a_fault_that_begins_at_step_8192_is_seen(what, factor, monkeypatch):
-    from models.scan import numba
+    from models.scan.backends import numba
 
     before = getattr(numba, what)
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import models
-from models.oss import OmniSelectiveScan
-from models.s6 import DirectionalS6, PlanarS6
+from models.parts.oss import OmniSelectiveScan
+from models.parts.s6 import DirectionalS6, PlanarS6
+from models.parts.vss import VisionStateSpace
 from models.scan import BackendUnavailable, resolve_backend
-from models.vss import VisionStateSpace
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LIGHT, CLASSIC, UNET, VMAMBAIR = "mambair-light-x4-tiny", "mambair-sr-x2-tiny", "mambair-realdn-tiny", "vmambair-realsr-x4-tiny"

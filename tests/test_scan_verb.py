@@ -11,7 +11,7 @@ import synthetic_records
 import torch
 from page_reader import Reader
 
-from models.scan import numba, reference
+from models.scan.backends import numba, reference
 from suite.cli import main
 from suite.core import machine
 from suite.core.errors import Exit, SuiteError

@@ -18,7 +18,7 @@ DIVIDED = """
 import json
 from dataclasses import replace
 import torch
-from models.scan import triton as backend
+from models.scan.backends import triton as backend
 from models.scan.cases import Case, arguments, image_arguments
 
 torch.set_num_threads(1)
@@ -50,8 +50,8 @@ import contextlib, inspect, json
 from dataclasses import replace
 from triton.runtime import interpreter
 from suite.measure.scans.check import CASES, errors_of, tolerance
-from models.scan import triton as backend
-from models.scan.triton import Division
+from models.scan.backends import triton as backend
+from models.scan.backends.triton import Division
 
 patch, patched = interpreter._patch_lang, set()
 
@@ -73,12 +73,12 @@ shares = {name: error / tolerance(case, name) for name, error in errors_of("trit
 print(json.dumps({"chunks": chunks, "ahead": backend.AHEAD, "shares": shares}))
 """
 
-REFUSED = "from models.scan.triton_ahead import compile_all; compile_all()"
+REFUSED = "from models.scan.backends.triton_ahead import compile_all; compile_all()"
 
 AHEAD = """
 import dataclasses, json, sys
-from models.scan import triton as backend
-from models.scan.triton_ahead import compile_all, problems, variants
+from models.scan.backends import triton as backend
+from models.scan.backends.triton_ahead import compile_all, problems, variants
 
 rows = compile_all((90,), ["light, image, fp32"])
 print(json.dumps({

@@ -15,11 +15,14 @@ SUITE, MODELS = ROOT / "suite", ROOT / "models"
 HELD = {
     "COSTS": (
         1,
-        [*MODELS.glob("*.py"), *(SUITE / f"{name}.py" for name in ("measure/costs/count", "measure/costs/conventions", "study/baselines"))],
-        "bc0f735202bbe68b",
+        [
+            *(path for room in ("", "designs", "parts") for path in (MODELS / room).glob("*.py")),
+            *(SUITE / f"{name}.py" for name in ("measure/costs/count", "measure/costs/conventions", "study/baselines")),
+        ],
+        "fb5f097fd4656d71",
     ),
     "LATENCIES": (1, [SUITE / "measure" / f"{name}.py" for name in ("timing", "costs/latency")], "30ae7ca38d25f8da"),
-    "SCANS": (1, [*(MODELS / "scan").glob("*.py"), MODELS / "scan" / "scan.cpp"], "bf52dce4cb80de0c"),
+    "SCANS": (1, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "753287f3b432da5b"),
     "INDEX": (
         1,
         [SUITE / "records" / f"{name}.py" for name in ("record", "scan", "profile", "spec", "summary", "index")],

@@ -28,7 +28,7 @@ def selective_scan(
     delta_softplus: bool = False,
     backend: str = "auto",
 ) -> Tensor:
-    """The selective scan (models.scan.reference gives the equations), with mamba-ssm's shapes.
+    """The selective scan (models.scan.backends.reference gives the equations), with mamba-ssm's shapes.
 
     u, delta (B, D, L); A (D, N), negative for a decaying state; B, C (B, N, L) or (B, G, N, L), shared by D/G channels
     each; D, delta_bias (D,). Returns y (B, D, L) in u's dtype. The state is float32 (float64 where u is).

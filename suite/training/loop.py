@@ -125,7 +125,7 @@ def begin(spec: RunSpec, share: Share | None = None, start: Start | None = None,
     import torch
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-    from models.recompute import recompute_blocks
+    from models.parts.recompute import recompute_blocks
 
     share = share or Share()
     torch.manual_seed(spec.seed)
@@ -148,7 +148,7 @@ def _optimiser(spec: RunSpec, parameters: Iterator[nn.Parameter], lr: float) -> 
 
 
 def _adversary(spec: RunSpec, share: Share) -> Adversary:
-    from models.discriminator import Discriminator
+    from models.parts.discriminator import Discriminator
     from suite.training import losses
 
     network = Discriminator().to(spec.device).train()
@@ -243,7 +243,7 @@ def _step(run: Training, all_low: Tensor, all_high: Tensor, work: Path) -> Parts
     """One iteration on this worker's share of the batch; returns the terms of the loss."""
     import torch
 
-    from models.layers import depth_draws
+    from models.parts.layers import depth_draws
 
     spec = run.spec
     _, batch = stage(spec, run.iteration)
@@ -331,7 +331,7 @@ def _draws(run: Training, batch: int) -> Tensor | None:
     """What stochastic depth goes by, for the whole batch: (layers, batch), uniform in 0..1; None where the network has none."""
     import torch
 
-    from models.layers import depth_draws
+    from models.parts.layers import depth_draws
 
     layers = depth_draws(run.network, None)
     if not layers:

@@ -46,7 +46,7 @@ def _advice(run: Training, patch: int, images: int, fitting: int | None, recompu
     micro = None if fitting is None else f"--micro-batch {fitting}"
     again = None
     if not recompute:
-        from models.recompute import recompute_blocks
+        from models.parts.recompute import recompute_blocks
 
         recompute_blocks(run.network)
         size = next((size for size in (images, *_halves(images)) if _fits(run, patch, size)), None)
@@ -100,7 +100,7 @@ def one_pass(run: Training, patch: int, images: int) -> None:
     """Forward and backward of `images` random pictures of `patch` high-quality pixels, beside memory for what the optimisers will keep."""
     import torch
 
-    from models.layers import depth_draws
+    from models.parts.layers import depth_draws
     from suite.study.tasks import task
     from suite.training.loop import discriminator_loss, generator_loss
 

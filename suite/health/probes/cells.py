@@ -213,7 +213,7 @@ def _losses() -> Iterator[Number]:
     """Each term of a loss on fixed tensors, and the discriminator that a GAN recipe trains against."""
     import torch
 
-    from models.discriminator import Discriminator
+    from models.parts.discriminator import Discriminator
     from suite.training import losses
 
     draw = torch.Generator().manual_seed(0)

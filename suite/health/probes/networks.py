@@ -99,7 +99,7 @@ def _dropped() -> Iterator[Number]:
     import torch
 
     import models
-    from models.layers import depth_draws
+    from models.parts.layers import depth_draws
 
     name = "mambair-sr-x2-tiny"
     network = drawn(name, depths=(3,)).double()

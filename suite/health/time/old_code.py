@@ -103,7 +103,7 @@ def _lend(root: Path, tree: Path, cache: Path) -> None:
     with contextlib.suppress(OSError):  # the names hold digests of the sources
         for path in (cache_folder() / "scan").glob("*.so"):
             shutil.copy2(path, cache / "scan")
-    here, there = root / FOLDER / "scan", tree / FOLDER / "scan"
+    here, there = root / FOLDER / "scan/backends", tree / FOLDER / "scan/backends"
     sources = {path.name: path.read_bytes() for path in here.glob("numba*.py")}
     if sources != {path.name: path.read_bytes() for path in there.glob("numba*.py")}:
         return

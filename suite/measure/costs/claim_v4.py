@@ -82,7 +82,7 @@ def _calls(asked: Asked) -> tuple[timing.Call, timing.Call]:
     import torch
     from torch import nn
 
-    from models.oss import LinearProjection
+    from models.parts.oss import LinearProjection
     from suite.measure.costs.latency import call_of, network_of
 
     channels = WIDTH if asked.alone else 3

@@ -71,7 +71,7 @@ class Subject:
     @property
     def parts(self) -> dict[str, int]:
         """Parameters of the network's own parts by name, in their order, a U-Net's stages apart; what belongs to none is under "own"."""
-        from models.unet import UNetBody
+        from models.parts.unet import UNetBody
 
         opened = {name for name, module in self.network.named_children() if isinstance(module, UNetBody)}
         found: dict[str, int] = {}
@@ -232,9 +232,9 @@ def trace(subject: Subject, size: tuple[int, int]) -> Counts:
     """The counts of one pass over an image of exactly `size` (height, width), which is computed; of equal blocks in a row, one is."""
     import torch
 
-    from models.layers import ChannelNorm
-    from models.s6 import PlanarS6
-    from models.vss import VisionStateSpace
+    from models.parts.layers import ChannelNorm
+    from models.parts.s6 import PlanarS6
+    from models.parts.vss import VisionStateSpace
     from suite.measure.costs.repeats import once_each
 
     network, was_training, image = subject.network, subject.network.training, torch.zeros(1, subject.channels, *size)
@@ -269,7 +269,7 @@ def trace(subject: Subject, size: tuple[int, int]) -> Counts:
 @contextlib.contextmanager
 def reference_scans(network: nn.Module) -> Iterator[None]:
     """Has all scans of `network` run on the backend `reference`, and gives each its own back."""
-    from models.s6 import DirectionalS6
+    from models.parts.s6 import DirectionalS6
 
     scans = [module for module in network.modules() if isinstance(module, DirectionalS6)]
     before = [scan.backend for scan in scans]

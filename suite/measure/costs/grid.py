@@ -64,7 +64,7 @@ def smallest_side(model: str) -> int:
     """Of an image that the network takes, in pixels; without making the network."""
     if model in BASELINES:
         return BASELINES[model].multiple
-    from models.unet import SIZE_MULTIPLE
+    from models.parts.unet import SIZE_MULTIPLE
 
     return 1 if isinstance(models.card(model).config, MambaIRConfig) else SIZE_MULTIPLE
 

@@ -12,7 +12,7 @@ import sys
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
 
-MODULE = "models.scan.triton_ahead"
+MODULE = "models.scan.backends.triton_ahead"
 PROGRAM = "import json; from suite.measure.scans.ahead import compiled; print(json.dumps(compiled()))"
 
 

@@ -2,7 +2,7 @@
 
 A step h_t = a_t h_{t-1} + b_t, followed by another, is a step again: (a, b) then (a', b') is (a' a, a' b + b'). So after k rounds each
 place holds what its last 2^k steps do together, and log2(L) rounds over whole tensors give all states (Hillis and Steele, 1986; Blelloch,
-1990). It shares no line with `models.scan.reference`, whose loop takes seconds at 20,000 steps; gradients are autograd's.
+1990). It shares no line with `models.scan.backends.reference`, whose loop takes seconds at 20,000 steps; gradients are autograd's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Triton kernel of the selective scan's gradient; walks, pieces, chunks and tiles are those of `models.scan.triton_kernels`.
+"""The Triton kernel of the selective scan's gradient; walks, pieces, chunks and tiles are those of `triton_kernels`.
 
 With g_t the gradient of h_t, a_t = exp(delta_t A) and G_t = a_t g_t what step t hands to the step before it:
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from models.scan.triton_kernels import (
+from models.scan.backends.triton_kernels import (
     advance,
     chunk_at,
     load_low_rank,

@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.config import MambaIRConfig, MambaIRUNetConfig
-from models.layers import ChannelAttention, Mlp, StochasticDepth
-from models.s6 import PlanarS6
+from models.parts.layers import ChannelAttention, Mlp, StochasticDepth
+from models.parts.s6 import PlanarS6
 
 MLP_RATIO = 2.0
 

@@ -1,8 +1,8 @@
 """The Triton backend, for NVIDIA GPUs of compute capability 8.0 and later: how work is divided, and torch tensors in and out.
 
-Kernels are in `models.scan.triton_kernels` and `models.scan.triton_backward`. A sequence is to them an image of one row whose channels
-are last, so u, delta, B and C are transposed on the way in and results on the way out; an image is read as it is. Sums over programs are
-taken in a fixed order, so results are the same bits in every run.
+Kernels are in `triton_kernels` and `triton_backward`. They read a sequence as an image of one row whose channels are last, so u, delta, B
+and C are transposed on the way in and results on the way out; an image is read as it is. Sums over programs are taken in a fixed order, so
+results are the same bits in every run.
 
 With TRITON_INTERPRET=1 in the environment when this module is first imported, Triton interprets the kernels, on a CPU, slowly.
 """
@@ -23,8 +23,8 @@ try:
 except ImportError:  # not installed, or there is none for this platform
     triton = None
 else:
-    from models.scan.triton_backward import scan_gradients
-    from models.scan.triton_kernels import chunk_carry, chunk_ends, scan_outputs
+    from models.scan.backends.triton_backward import scan_gradients
+    from models.scan.backends.triton_kernels import chunk_carry, chunk_ends, scan_outputs
 
 STEPS = 32  # of a piece, at most; a gradient computes its states again from the one before it, which is kept
 SUB = 2  # steps of which a gradient holds the states in registers

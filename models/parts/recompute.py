@@ -7,8 +7,8 @@ from functools import partial
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from models.oss import OSSBlock
-from models.vss import ResidualStateSpaceBlock
+from models.parts.oss import OSSBlock
+from models.parts.vss import ResidualStateSpaceBlock
 
 BLOCKS = (OSSBlock, ResidualStateSpaceBlock)
 

@@ -18,10 +18,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from models.scan import triton as backend
+from models.scan.backends import triton as backend
+from models.scan.backends.triton_backward import scan_gradients
+from models.scan.backends.triton_kernels import chunk_carry, chunk_ends, scan_outputs
 from models.scan.cases import CASES
-from models.scan.triton_backward import scan_gradients
-from models.scan.triton_kernels import chunk_carry, chunk_ends, scan_outputs
 
 TARGETS = (80, 90, 100)  # A100, H100 and H200, B200
 MOST_REGISTERS = {"chunk_ends": 128, "chunk_carry": 128, "scan_outputs": 128, "scan_gradients": 255}

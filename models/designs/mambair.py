@@ -7,7 +7,7 @@
 and one shuffle), `residual` (denoising, JPEG: one convolution, added to the input). The mean colour of DIV2K is
 subtracted from RGB inputs and added back.
 
-`MambaIRUNet` is the authors' network for real denoising: the same blocks in the U-Net of `models.unet`.
+`MambaIRUNet` is the authors' network for real denoising: the same blocks in the U-Net of `models.parts.unet`.
 
 Deviations: none in the networks. MambaIR takes any size; the U-Net pads to a multiple of 8 by reflection.
 """
@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from models.base import RestorationNet, trunc_normal_linears
 from models.config import MambaIRConfig, MambaIRUNetConfig
-from models.layers import PixelShuffleStages
-from models.unet import SIZE_MULTIPLE, UNetBody
-from models.vss import ResidualStateSpaceBlock
+from models.parts.layers import PixelShuffleStages
+from models.parts.unet import SIZE_MULTIPLE, UNetBody
+from models.parts.vss import ResidualStateSpaceBlock
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 TAIL_WIDTH = 64

@@ -1,4 +1,4 @@
-// The selective scan and its gradient for a CPU, vectorised over channels; models/scan/cpp.py compiles and calls it.
+// The selective scan and its gradient for a CPU, vectorised over channels; models/scan/backends/cpp.py compiles and calls it.
 //
 // For one channel with input u, step delta and a state h of N values (Mamba, arXiv 2312.00752, section 3.2):
 //
@@ -358,7 +358,7 @@ inline void reduce(float* to, vec* from, Index rows) {
 
 // The sources ----------------------------------------------------------------------------------------------------------------------------
 
-// As models/scan/cpp.py lays them out; float32, contiguous, shapes as in models/scan/contract.py. D and bias may be null.
+// As models/scan/backends/cpp.py lays them out; float32, contiguous, shapes as in models/scan/contract.py. D and bias may be null.
 struct Scan {
     const float *u, *delta, *A, *B, *C, *D, *bias;
     Index batch, groups, width, states, length;

@@ -34,7 +34,7 @@ def _kernels() -> ModuleType:
     """
     from numba import config
 
-    from models.scan import numba_kernels
+    from models.scan.backends import numba_kernels
 
     if not {"NUMBA_THREADING_LAYER", "NUMBA_THREADING_LAYER_PRIORITY"} & os.environ.keys():
         config.THREADING_LAYER = "workqueue"

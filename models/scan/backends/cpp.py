@@ -1,4 +1,4 @@
-"""The C++ backend: scan.cpp, compiled for this very processor at first use (`models.scan.cpp_build`), called through ctypes.
+"""The C++ backend: scan.cpp, compiled for this very processor at first use (`models.scan.backends.cpp_build`), called through ctypes.
 
 Here torch tensors become its arguments. It runs on as many threads as torch does, and of the same OpenMP runtime. Sums are divided by the
 operands' shapes, never by the number of threads, and run in a fixed order, so that results are the same bits for any number of threads.
@@ -13,8 +13,8 @@ import time
 import torch
 from torch import Tensor
 
+from models.scan.backends.cpp_build import CannotCompile, library
 from models.scan.contract import ImageArguments, ScanArguments, sum_in_order
-from models.scan.cpp_build import CannotCompile, library
 
 # Tasks that a gradient is divided into if its sequences do not give as many; each holds its own part of dB and dC.
 TASKS = 4

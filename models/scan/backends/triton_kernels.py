@@ -1,4 +1,4 @@
-"""Triton kernels of the selective scan's forward pass, and what they share with those of its gradient (`models.scan.triton_backward`).
+"""Triton kernels of the selective scan's forward pass, and what they share with those of its gradient (`triton_backward`).
 
 One program is one warp: LANES channels lie in its lanes and a thread holds all states of its channel, so that C . h is a sum inside a
 thread. N states are one tile of N1, or one of N1 and one of N2 where a power of two would waste more (10 = 8 + 2).

@@ -57,7 +57,7 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
         for row in (
             Backend(
                 "reference",
-                "models.scan.reference",
+                "models.scan.backends.reference",
                 ("cpu", "cuda"),
                 ("float32", "float64"),
                 image=False,
@@ -65,7 +65,7 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
             ),
             Backend(
                 "numba",
-                "models.scan.numba",
+                "models.scan.backends.numba",
                 ("cpu",),
                 ("float32",),
                 image=False,
@@ -73,7 +73,7 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
             ),
             Backend(
                 "cpp",
-                "models.scan.cpp",
+                "models.scan.backends.cpp",
                 ("cpu",),
                 ("float32",),
                 image=True,
@@ -81,7 +81,7 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
             ),
             Backend(
                 "triton",
-                "models.scan.triton",
+                "models.scan.backends.triton",
                 ("cuda", "cpu") if INTERPRETED else ("cuda",),
                 HALVES,
                 image=True,
@@ -89,7 +89,7 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
             ),
             Backend(
                 "cuda",
-                "models.scan.cuda",
+                "models.scan.backends.cuda",
                 ("cuda",),
                 HALVES,
                 image=False,

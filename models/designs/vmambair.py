@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from models.base import RestorationNet
 from models.config import VmambaIRConfig
-from models.layers import PixelShuffleStages
-from models.oss import OSSBlock
-from models.unet import SIZE_MULTIPLE, UNetBody
+from models.parts.layers import PixelShuffleStages
+from models.parts.oss import OSSBlock
+from models.parts.unet import SIZE_MULTIPLE, UNetBody
 
 
 class VmambaIR(RestorationNet):

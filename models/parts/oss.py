@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.config import VmambaIRConfig
-from models.layers import ChannelNorm, GatedFeedForward
-from models.s6 import DirectionalS6, PlanarS6
+from models.parts.layers import ChannelNorm, GatedFeedForward
+from models.parts.s6 import DirectionalS6, PlanarS6
 
 CHANNEL_DT_RANK = 6  # of the releases whose channel scan has its own rank (width 2 or 4)
 

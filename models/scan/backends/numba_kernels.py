@@ -27,8 +27,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from models.scan import numba_simd
-from models.scan.numba_simd import (
+from models.scan.backends import numba_simd
+from models.scan.backends.numba_simd import (
     LANES,
     Lanes,
     add_to_exponent,

@@ -1,0 +1,1 @@
+"""What designs are made of: layers, blocks, the U-Net."""
