@@ -3,13 +3,11 @@
 import contextlib
 import os
 import shutil
-from pathlib import Path
 
 import browser as driver
 import pytest
 from hypothesis import settings
-
-OUTSIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+from places import OUTSIDE
 
 # Where there is no GPU, Triton's kernels run in its interpreter; Triton decides at its first import.
 if shutil.which("nvidia-smi") is None:

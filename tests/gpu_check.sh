@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # What can only be checked on a GPU, in one call of less than ten minutes. Run in the root of the checkout; every part says what it did.
 #
-#   1. conformance of the GPU backends (pytest, tests/test_scan.py and tests/test_triton.py), up to 20,164 steps and an image of 142x142
+#   1. conformance of the GPU backends (pytest, tests/models/scan/test_backends.py and tests/models/scan/test_triton.py), up to 20,164 steps and an image of 142x142
 #   2. the mamba-ssm extension for this GPU alone, if its source package is given and nvcc is there
 #   3. compute-sanitizer over one small scan, forward and gradients, if the tool is there
 #   4. python -m suite scan --device cuda, kept as results/gpu/scan.json with its ledger in results/gpu/runs
-#   5. the blind degradation on the GPU against the CPU's (tests/test_blind_torch.py), and python -m suite data speed real-sr-x4 with the
+#   5. the blind degradation on the GPU against the CPU's (tests/data/degrade/test_blind_torch.py), and python -m suite data speed real-sr-x4 with the
 #      degradation left to the GPU, kept as results/gpu/data-speed.json
 #
 # Needs: Python 3.11 or later with torch and triton. If the machine reaches no package index, carry along what it lacks as wheels in a
@@ -73,7 +73,7 @@ fi
 
 part "conformance on the GPU"
 tests=()
-for file in tests/test_scan.py tests/test_triton.py; do [ -f "$file" ] && tests+=("$file"); done
+for file in tests/models/scan/test_backends.py tests/models/scan/test_triton.py; do [ -f "$file" ] && tests+=("$file"); done
 timeout 240 "$PYTHON" -m pytest -q -p no:cacheprovider "${tests[@]}" -k "triton or cuda or gpu" || failed "conformance"
 
 part "compute-sanitizer"
@@ -115,7 +115,7 @@ SHOW
 
 part "degradation on the GPU"
 if "$PYTHON" -c 'import PIL, scipy, skimage' 2> /dev/null; then
-    timeout 120 "$PYTHON" -m pytest -q -s -p no:cacheprovider tests/test_blind_torch.py -k cuda || failed "degradation on the GPU"
+    timeout 120 "$PYTHON" -m pytest -q -s -p no:cacheprovider tests/data/degrade/test_blind_torch.py -k cuda || failed "degradation on the GPU"
     timeout 120 "$PYTHON" -m suite data speed real-sr-x4 --device cuda --json > "$OUT/data-speed.json" || failed "the speed of training data"
     "$PYTHON" - "$OUT/data-speed.json" <<'SPEED' || failed "no speed"
 import json

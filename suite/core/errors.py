@@ -9,7 +9,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes of every verb (documented in the README, tested in tests/test_cli.py)."""
+    """Exit codes of every verb (documented in the README, tested in test_main.py)."""
 
     DONE = 0
     UNEXPECTED = 1

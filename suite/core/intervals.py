@@ -3,7 +3,7 @@
 Over images: Student's t, and on the side of the longer tail TAIL times Johnson's term for the skewness beside it (N. J. Johnson, Modified t
 tests and confidence intervals for asymmetrical populations, JASA 73, 1978). A few large gains pull the mean and its spread up together, and
 where a sample has missed them nothing shows it: that side needs room, and the other must not lose any. Of the ways that were tried
-(`python tests/bench_intervals.py`; the table is in results/LOG.md) this is the narrowest that covers 93 % of every shape at 100 images, and
+(`python tests/bench/intervals.py`; the table is in results/LOG.md) this is the narrowest that covers 93 % of every shape at 100 images, and
 at 14 as much of normal and heavy-tailed differences and 90 % of lognormal ones.
 
 Over both: what seeds and what images leave are independent parts of the error, and each side of the interval is the root of the sum of
@@ -25,7 +25,7 @@ LEVEL = 0.95
 TAIL = 1.5  # 1 is Johnson's term; the skewness of few values is too small by about as much, since their tail was not drawn
 FEWEST_IMAGES = 6  # with five no test of ranks can find anything, and an interval misses one in seven
 HELD = 0.93  # an interval that covers less for any of the shapes is called approximate
-# images: what the interval covered, of the shapes for which it is least (tests/bench_intervals.py); from the last one on, HELD and more
+# images: what the interval covered, of the shapes for which it is least (tests/bench/intervals.py); from the last one on, HELD and more
 COVERED = {6: 0.87, 7: 0.88, 8: 0.89, 11: 0.90, 24: 0.91, 40: 0.93}
 GOOD_IMAGES = max(COVERED)
 LEAST_P = 1e-100

@@ -5,7 +5,7 @@
 shrinking (antialiasing), weights normalised to 1, rows (the vertical axis) first. What differed between MATLAB's releases
 is a parameter: the border (modern: mirrored; old: replicated), and whether the image is rounded to uint8 between the passes.
 
-Deviation: none that is known; the low-resolution Set5 of two published collections is met pixel for pixel (tests/test_resize.py).
+Deviation: none that is known; the low-resolution Set5 of two published collections is met pixel for pixel (test_resize.py).
 Sums run tap by tap in numpy, never through BLAS, so that the bytes depend on neither threads nor the machine.
 """
 

@@ -28,7 +28,7 @@ class Task:
     published: str  # the table that its numbers stand in
     train_sets: tuple[str, ...]  # names of cards, as the papers train
     test_sets: tuple[str, ...]  # names of cards, as the papers measure
-    scale: int = 1  # enlargement from the low-quality image to the target: that of its degradation (tests/test_tasks.py)
+    scale: int = 1  # enlargement from the low-quality image to the target: that of its degradation (test_tasks.py)
     channels: Literal[1, 3] = 3  # 1: grey
     level: int | None = None  # sigma of 255, or the JPEG quality
 

@@ -1,7 +1,7 @@
 """Versions of what decides a cost, a time, and a row of the index: a record of another version is another cell, measured anew.
 
 Raise a number when what it stands for changes: then old records stay, and are not taken for new ones. A changed comment or a moved file
-changes nothing. tests/test_versions.py holds the code to its version, and says when one of the two has to follow the other.
+changes nothing. test_versions.py holds the code to its version, and says when one of the two has to follow the other.
 """
 
 from __future__ import annotations

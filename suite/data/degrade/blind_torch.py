@@ -2,7 +2,7 @@
 
 The same plans are carried out by the same definitions: blur with a mirrored border, by Fourier transform; resizing by the taps of
 suite.data.resize, summed tap by tap in their order; noise; and JPEG by suite.data.degrade.jpeg_torch instead of libjpeg. Without noise the
-pictures are those of suite.data.degrade.blind up to rounding (tests/test_blind_torch.py says how far). Noise has the same distribution,
+pictures are those of suite.data.degrade.blind up to rounding (test_blind_torch.py says how far). Noise has the same distribution,
 drawn on the device by a generator for each image: the draws are others, and another kind of device has others again.
 
 Images are worked on in groups that share a canvas. The canvas follows from an image's own size, and no step reads beyond the image, so that

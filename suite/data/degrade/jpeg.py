@@ -3,7 +3,7 @@
 The plane is coded by libjpeg's 8-bit baseline coder, through Pillow, at a whole-number quality, and decoded again. How colour originals
 are made grey is the protocol's (suite.data.colour.in_grey): in full range, as training images always are, or by MATLAB's rgb2ycbcr.
 Other coders (MATLAB's) differ slightly, so `encoder` says which one it was; with libjpeg-turbo, Classic5 gives the values that papers
-print for their input (tests/test_jpeg.py).
+print for their input (test_jpeg.py).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ repeated to whole blocks, chroma brought back by the triangle filter, and intege
 loses nothing and is left out.
 
 Deviation: sums of a transform's second pass are float32 where libjpeg's are integers, so that a coefficient on the border of two steps may
-fall to the other side: on a CPU, 4 values in a million are not libjpeg-turbo's (tests/test_jpeg_torch.py). Products must be in full
+fall to the other side: on a CPU, 4 values in a million are not libjpeg-turbo's (test_jpeg_torch.py). Products must be in full
 float32, not TensorFloat-32, which is for suite.core.torch_state.exact_arithmetic to see to.
 
 Images of different sizes share one canvas. Every step reads the real pixels of an image alone, so that what stands beside them, and which

@@ -3,7 +3,7 @@
 Testing. `published_noise` is numpy's legacy generator, seeded anew for every image, so that an image's noise depends on its size alone:
 normal float64 values of sigma / 255 over the whole image, added to its float values, neither clipped nor rounded. That is what SwinIR's
 and MambaIR's evaluation adds to images read as BGR, and Restormer's to RGB ones: the order is the protocol's, and the two give other
-noise. KAIR's published noisy files are met bit for bit (tests/test_noise.py). `RandomState` is frozen by numpy's compatibility policy.
+noise. KAIR's published noisy files are met bit for bit (test_noise.py). `RandomState` is frozen by numpy's compatibility policy.
 
 Training. `gaussian` draws from the sampler's generator; neither clipped nor rounded either.
 

@@ -11,7 +11,7 @@ element; all other element-wise operators nothing. It adds the scan's and the no
 resizing, activations and other element-wise arithmetic nothing. PyTorch's own counter gives the same (suite.measure.costs.second_count).
 
 Every operator of the networks costs a + b * (number of pixels), so two traces of small images give the cost at any size exactly, and
-no time is spent on large ones (tests/test_cost.py compares with a direct trace). Window attention pads to its windows; that is counted.
+no time is spent on large ones (test_count.py compares with a direct trace). Window attention pads to its windows; that is counted.
 
 Traces run on the backend `reference`, whatever times the network: the same operators are counted then, and nothing is built.
 """

@@ -11,7 +11,7 @@ every mean infinite; `psnr` itself returns infinity, `score` caps it, and the pr
 Deviation: where a protocol compares single-precision images of peak 1, the sums are ours, in float64, on values scaled to peak 255;
 PSNR and SSIM do not depend on the peak.
 
-Where other packages agree and where they do not (tests/test_metrics.py, tests/test_iqa.py):
+Where other packages agree and where they do not (test_fidelity.py, test_iqa.py):
 
     scikit-image  PSNR                                      equal
     scikit-image  SSIM, gaussian_weights, sigma 1.5,        equal: it leaves out the same border of 5 pixels

@@ -24,7 +24,7 @@ from suite.measure.scans.exact import doubled_scan
 
 Scan = Callable[..., Tensor]  # u, delta, A, B, C, D, delta_bias and delta_softplus to y, as models.scan.selective_scan
 
-# What float32 may cost. The reference and Numba in float32 stay below 1e-6 in every case (tests/test_scan.py), most of it below 2e-7, so
+# What float32 may cost. The reference and Numba in float32 stay below 1e-6 in every case (test_backends.py), most of it below 2e-7, so
 # twice that leaves room for a processor's own 2^x (2 units in the last place on a GPU). Rounding errors of a sum of L terms, and of a
 # state carried over L steps, grow like the square root of L where they do not align; a biased 2^x, p(0) = 1 + 7e-8, aligns and is caught.
 # How fast: L terms of size 1 and either sign add up to sqrt(L). One accumulator holds sqrt(k) after k of them and errs by 2^-24 / sqrt(3)

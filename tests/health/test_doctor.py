@@ -1,0 +1,250 @@
+"""`python -m suite doctor`: what it finds, that nothing stops it, and that its output can be shown to anyone."""
+
+import importlib
+import json
+import types
+from importlib import metadata
+
+import fake_checks
+import pytest
+from places import SUPPORT
+
+from suite.cli import main
+from suite.core import machine
+from suite.core.errors import Exit
+from suite.core.paths import ROOT
+from suite.core.redaction import redacted
+from suite.health import doctor, doctor_run
+from suite.health.doctor import Check, Finding, Question
+from suite.runner import cluster
+
+NOTHING = Question()
+
+
+@pytest.fixture(autouse=True)
+def found_by_workers(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
+
+
+def answers(*checks):
+    return doctor_run.diagnosis(checks=checks)
+
+
+def instead(monkeypatch, *checks):
+    """The command line makes these checks."""
+    defaults = doctor_run.diagnosis.__kwdefaults__
+    monkeypatch.setattr(doctor_run.diagnosis, "__kwdefaults__", {**defaults, "checks": checks})
+
+
+# Checks that do not end well
+
+
+def test_a_check_that_crashes_is_a_line_and_the_rest_goes_on():
+    found = answers(
+        Check("one", fake_checks.well, "x"),
+        Check("raises", fake_checks.raises),
+        Check("dies", fake_checks.dies),
+        Check("leaves", fake_checks.leaves),
+        Check("hangs", fake_checks.hangs, seconds=0.5),
+        Check("compiles", fake_checks.hangs, seconds=0.5, late="not verified in time", mend="wait"),
+        Check("last", fake_checks.missing),
+    )
+    assert found[0] == Finding("one", "ok", "subject x, ledger")
+    assert [(one.check, one.state) for one in found[1:5]] == [(name, "problem") for name in ("raises", "dies", "leaves", "hangs")]
+    assert found[1].found == "the check failed: ValueError: this check is broken"
+    assert "SIGABRT" in found[2].found
+    assert "exit code 7" in found[3].found
+    assert "within 0.5 s" in found[4].found
+    assert all(one.mend for one in found[1:])
+    late = Finding("compiles", "warning", "not verified in time (0.5 s)", "wait")
+    assert found[5:] == [late, Finding("weights", "warning", "not there", "fetch them")]
+
+
+def test_where_loading_pytorch_is_the_end_each_check_begins_by_itself(tmp_path, monkeypatch):
+    (tmp_path / "torch.py").write_text("import os\nos.abort()\n")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'tests'}:{tmp_path}")
+    found = answers(Check("one", fake_checks.well), Check("imports", doctor.imports))
+    assert (found[0].state, found[1].check, found[1].state) == ("ok", "imports", "problem")
+    assert "SIGABRT" in found[1].found
+
+
+@pytest.mark.parametrize(("function", "code"), [("well", Exit.DONE), ("missing", Exit.DONE), ("raises", Exit.NOT_READY)])
+def test_the_exit_code_is_6_where_something_needed_is_broken(function, code, monkeypatch, capsys):
+    instead(monkeypatch, Check("a", getattr(fake_checks, function)))
+    assert main.main(["doctor"]) == code
+    head, row, last = capsys.readouterr().out.splitlines()
+    assert head.split() == ["CHECK", "STATE", "FOUND", "MEND"][: len(head.split())]
+    assert row.startswith(("a ", "weights "))
+    assert "can be pasted into an issue" in last
+    assert main.main(["doctor", "--json"]) == code
+    assert json.loads(capsys.readouterr().out)["ok"] is (code == Exit.DONE)
+
+
+# Privacy
+
+
+def test_neither_output_tells_who_where_or_what_is_secret(tmp_path, monkeypatch, capsys):
+    home = tmp_path / "alice.smith"
+    planted = {
+        "HOME": str(home),
+        "USER": "alicesmith",
+        "LOGNAME": "alicesmith",
+        "HOSTNAME": "quietbox.lab.example",
+        "HF_TOKEN": "correct horse battery",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI",
+        "RAY_ADDRESS": "10.1.2.3:6379",
+        "HTTPS_PROXY": "http://alicesmith:hunter22@proxy.lab.example:3128",
+        "SUITE_DATA": str(home / "data"),
+        "SUITE_CACHE": str(home / "cache"),
+    }
+    tell = {
+        "TELL_PATH": str(home / "data" / "alicesmith-sets"),
+        "TELL_OTHER_HOME": "/home/bob/x and /Users/carol/y",
+        "TELL_HOST": "quietbox.lab.example and quietbox",
+        "TELL_ADDRESS": "10.1.2.3:6379, http://dave:pw@host/x, 192.168.0.7",
+        "TELL_ENVIRONMENT": "correct horse battery, wJalrXUtnFEMI, hf_abcdefghijklmnopqrstuv",
+    }
+    (home / "data").mkdir(parents=True)
+    for name, value in (planted | tell).items():
+        monkeypatch.setenv(name, value)
+    checks = [Check("tells", fake_checks.tells)]
+    checks += [check for check in doctor.CHECKS if check.name in ("python", "ray", "disk", "data sets", "package names")]
+    instead(monkeypatch, *checks)
+    secret = ["alice", "smith", "bob", "carol", "dave", "quietbox", "lab.example", "horse", "wJalr", "hf_abc", "hunter", "10.1.2"]
+    secret += ["192.168", str(tmp_path)]
+    for words in ([], ["--json"]):
+        main.main(["doctor", *words])
+        out, err = capsys.readouterr()
+        assert "~/data" in out
+        assert [word for word in secret if word.lower() in (out + err).lower()] == []
+
+
+def test_versions_and_loopback_are_no_addresses():
+    text = "torch 2.14.1, fvcore 0.1.5.post20221221, driver 535.104.05, 127.0.0.1:80"
+    assert redacted(text) == text
+
+
+# Findings
+
+
+def test_a_torchvision_of_another_torch_is_said_with_the_command_that_mends_it(monkeypatch):
+    versions = {"torch": "2.7.1+cu126", "torchvision": "0.21.0"}
+    monkeypatch.setattr(metadata, "version", lambda name: versions.get(name, "9"))
+    monkeypatch.setattr(metadata, "requires", lambda _: ["numpy", "torch==2.6.0"])
+    (found,) = doctor._torchvision_for_another_torch()
+    assert (found.state, found.mend.partition(" (")[0]) == ("problem", "pip install --upgrade torch torchvision")
+    assert "torchvision 0.21.0 was built for torch 2.6.0, and torch 2.7.1+cu126" in found.found
+    monkeypatch.setattr(metadata, "requires", lambda _: ["torch (==2.7.1)"])
+    assert doctor._torchvision_for_another_torch() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "mend"),
+    [
+        (ImportError("numpy.core.multiarray failed to import"), "built for another NumPy"),
+        (ValueError("numpy.dtype size changed, may indicate binary incompatibility"), "built for another NumPy"),
+        (RuntimeError("operator torchvision::nms does not exist"), "pip install --upgrade --force-reinstall numba"),
+    ],
+)
+def test_a_package_that_cannot_be_imported_is_reinstalled(error, mend, monkeypatch):
+    real = importlib.import_module
+
+    def import_module(name):
+        if name == "numba":
+            raise error
+        return real(name) if name in ("numpy", "torch") else None
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    (found,) = doctor.imports(NOTHING)
+    assert found.state == "problem"
+    assert found.found.startswith(f"numba cannot be imported ({type(error).__name__}: ")
+    assert mend in found.mend
+
+
+def test_packages_that_are_old_or_missing_are_named(monkeypatch):
+    versions = {name: "99.0" for name, _ in doctor._required()} | {"ray": "2.39.9"}
+    del versions["lpips"]
+    monkeypatch.setattr(doctor, "_version", versions.get)
+    found = doctor.packages(NOTHING)
+    assert {one.found for one in found[1:]} == {"ray 2.39.9 is older than 2.51", "lpips is not installed"}
+    assert {one.mend for one in found[1:]} == {"pip install --upgrade 'ray>=2.51'", "pip install --upgrade 'lpips>=0.1.4'"}
+
+
+def test_versions_are_compared_as_numbers():
+    assert doctor._numbers("2.10.0+cpu") > doctor._numbers("2.9")
+    assert doctor._numbers("2.6.0") == doctor._numbers("2.6")
+
+
+def test_a_gpu_that_torch_cannot_use_is_a_warning(monkeypatch):
+    monkeypatch.setattr(machine, "gpu_facts", lambda: ["Some GPU, 8192 MiB, 535.1"])
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (found,) = doctor.gpu(NOTHING)
+    assert (found.state, bool(found.mend)) == ("warning", True)
+    assert "Some GPU, 8192 MiB, 535.1" in found.found
+
+
+def test_a_backend_that_is_wrong_is_a_problem_and_one_that_is_absent_a_warning(monkeypatch):
+    assert doctor.backend(Question("reference"))[0].state == "ok"
+    assert doctor.backend(Question("cuda"))[0].state in ("warning", "ok")
+    monkeypatch.setattr("suite.measure.scans.check.errors_of", lambda *_: {"y": 1e-9, "dA": 0.5})
+    (found,) = doctor.backend(Question("reference"))
+    assert found.state == "problem"
+    assert "dA" in found.found
+
+
+def test_a_missing_compiler_is_a_warning(monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
+    assert doctor.compiler(NOTHING)[0].state == "warning"
+
+
+def test_folders_without_room_or_access(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUITE_CACHE", str(tmp_path / "cache"))
+    found = doctor.disk(Question(ledger=str(tmp_path / "runs" / "deep")))
+    assert [one.check for one in found] == ["disk: ledger", "disk: work", "disk: cache"]
+    usage = type("Usage", (), {"free": 2**20})
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)
+    assert {one.state for one in doctor.disk(NOTHING)} == {"problem"}
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    assert "cannot be written" in doctor.disk(NOTHING)[0].found
+
+
+def test_data_sets_are_counted_by_name(tmp_path, monkeypatch):
+    monkeypatch.delenv("SUITE_DATA", raising=False)
+    assert [(one.check, one.state) for one in doctor.data(NOTHING)] == [("data: photos", "ok"), ("", "warning")]
+    monkeypatch.setenv("SUITE_DATA", str(tmp_path))
+    assert doctor.data(NOTHING)[1].found.startswith("0 of ")
+    monkeypatch.setenv("SUITE_DATA", str(tmp_path / "none"))
+    assert doctor.data(NOTHING)[1].state == "problem"
+
+
+def test_a_package_hidden_by_our_folder_is_a_problem(tmp_path, monkeypatch):
+    assert doctor.shadowing(NOTHING)[0].state == "ok"
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "__init__.py").touch()
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    assert doctor.shadowing(NOTHING)[0].mend == "rm datasets/__init__.py"
+
+
+def test_weights_that_are_missing_come_with_one_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("SUITE_CACHE", str(tmp_path))
+    found = doctor.caches(NOTHING)
+    assert [one.state for one in found] == ["ok", "warning", "warning", "warning"]
+    assert all(one.mend.startswith('python -c "from torchvision.models import ') and one.mend.endswith('"') for one in found[1:])
+
+
+def test_every_backend_is_checked():
+    from models.scan.backends import BACKENDS
+
+    assert tuple(BACKENDS) == doctor.BACKENDS
+
+
+def test_ray_is_tried_as_a_run_starts_it(monkeypatch):
+    asked = {}
+    ray = types.SimpleNamespace(
+        init=lambda **words: asked.update(words), shutdown=lambda: None, cluster_resources=lambda: {"CPU": 2.0}
+    )  # fmt: skip
+    monkeypatch.setattr(cluster, "import_ray", lambda *, local: ray if local else None)
+    (found,) = doctor.ray_start(Question())
+    assert (found.state, found.found) == ("ok", "started on 127.0.0.1 with 2 processors, and ended")
+    assert asked["_node_ip_address"] == "127.0.0.1"

@@ -1,0 +1,209 @@
+"""Weights of others and for others: read in every wrapping, refused with a reason, written so that nothing is lost."""
+
+import json
+import os
+import pickle
+from collections import OrderedDict
+
+import pytest
+import torch
+from golden_cases import CASES, recipe_weights
+from places import GOLDEN
+
+import models
+from models.official import from_official, official_names
+from suite.cli import main
+from suite.core import tensors
+from suite.core.errors import Exit, SuiteError
+from suite.core.files import sha256_of
+from suite.measure.inference import weights
+from suite.training import checkpoints
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+TINY = "mambair-sr-x2-tiny"
+
+
+def ours(model=TINY):
+    torch.manual_seed(0)
+    return models.create(model).state_dict()
+
+
+def theirs(model=TINY):
+    names = official_names(models.create(model))
+    return {names[key]: value for key, value in ours(model).items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) and one[key].dtype == other[key].dtype for key in one)
+
+
+@pytest.fixture
+def export(capsys):
+    def run(*words):
+        code = main.main(["export", *map(str, words)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+# For others
+
+
+@pytest.mark.parametrize("model", models.names(tiny=True))
+def test_every_network_goes_out_and_comes_back_bit_for_bit(tmp_path, export, model):
+    torch.save(ours(model), tmp_path / "ours.pt")
+    assert export(tmp_path / "ours.pt", tmp_path / "a.pth", "--model", model)[0] == Exit.DONE
+    written = torch.load(tmp_path / "a.pth", weights_only=True)
+    assert list(written) == ["params"]
+    assert same(written["params"], theirs(model))
+    assert export(tmp_path / "a.pth", tmp_path / "b.safetensors", "--model", model, "--format", "safetensors")[0] == Exit.DONE
+    back = models.create(model)
+    used = weights.load(back, weights.read(tmp_path / "b.safetensors"), model)
+    assert (used.which, used.names, used.said) == ("params", "authors", model)
+    assert same(back.state_dict(), ours(model))
+
+
+@pytest.mark.parametrize("form", ["official", "safetensors"])
+@pytest.mark.parametrize("case", CASES)
+def test_the_golden_networks_go_out_and_come_back_bit_for_bit(tmp_path, case, form):
+    recipe = json.loads((GOLDEN / f"{case}.json").read_text())
+    state = recipe_weights(recipe)
+    network = from_official(recipe["arch"], recipe["config"], state)
+    weights.write(tmp_path / "file", network, case, form, "params_ema")
+    found = weights.read(tmp_path / "file")  # told apart by what is in them
+    assert found.which == "params_ema"
+    assert same(dict(found.state), state)
+    again = from_official(recipe["arch"], recipe["config"], found.state)
+    assert same(again.state_dict(), network.state_dict())
+
+
+def test_what_is_written_says_what_it_is(tmp_path, export):
+    torch.save({"params": theirs(), "params_ema": theirs()}, tmp_path / "theirs.pth")
+    out = tmp_path / "new" / "x.safetensors"
+    code, text, err = export(tmp_path / "theirs.pth", out, "--model", TINY, "--format", "safetensors", "--json")
+    found = json.loads(text)
+    assert code == Exit.DONE
+    assert "weights: params_ema of" in err
+    assert "tensors under the authors' names; params left aside" in err
+    assert (found["key"], found["loaded"]["names"], found["tensors"]) == ("params_ema", "authors", len(theirs()))
+    assert found["sha256"] == sha256_of(out)
+    assert tensors.read(out)["metadata"] == {"format": "pt", "model": TINY, "format_version": "1", "key": "params_ema"}
+    assert [path.name for path in out.parent.iterdir()] == ["x.safetensors"]
+
+
+def test_nothing_is_overwritten_unasked(tmp_path, export):
+    torch.save(ours(), tmp_path / "ours.pt")
+    (tmp_path / "out.pth").write_text("precious")
+    words = (tmp_path / "ours.pt", tmp_path / "out.pth", "--model", TINY)
+    code, _, err = export(*words)
+    assert (code, (tmp_path / "out.pth").read_text()) == (Exit.USAGE, "precious")
+    assert "nothing is overwritten" in err
+    assert export(*words, "--overwrite", "--key", "params_ema")[0] == Exit.DONE
+    assert list(torch.load(tmp_path / "out.pth", weights_only=True)) == ["params_ema"]
+    assert "is a folder" in export(tmp_path / "ours.pt", tmp_path, "--model", TINY)[2]
+    (tmp_path / "locked").touch()
+    code, _, err = export(tmp_path / "ours.pt", tmp_path / "locked" / "x.pth", "--model", TINY)
+    assert code == Exit.NOT_READY
+    assert "cannot be written: " in err
+
+
+# Of others
+
+
+@pytest.mark.parametrize("of", ["params", "params_ema", "state_dict", "bare"])
+@pytest.mark.parametrize("make", [ours, theirs])
+def test_both_families_are_read_in_every_wrapping(tmp_path, of, make):
+    state = OrderedDict((f"module.{name}", value) for name, value in make().items())
+    torch.save(state if of == "bare" else {of: state, "iter": 5}, tmp_path / "x.pth")
+    network = models.create(TINY)
+    used = weights.load(network, weights.read(tmp_path / "x.pth"), TINY)
+    assert (used.which, used.names) == (of, "suite" if make is ours else "authors")
+    assert same(network.state_dict(), ours())
+
+
+def test_the_moving_average_goes_before_the_network(tmp_path):
+    average = {"n_averaged": torch.tensor(3), **{f"module.{name}": value for name, value in ours().items()}}
+    cell = {"fingerprint": "x", "iteration": 3, "network": {name: value * 0 for name, value in ours().items()}}
+    for held, which in ((average, "average"), (None, "network")):
+        checkpoints.save(tmp_path, cell | {"average": held})
+        network = models.create(TINY)
+        assert weights.load(network, weights.read(tmp_path / checkpoints.FILE), TINY).which == which
+        assert same(network.state_dict(), ours()) == (which == "average")
+
+
+def test_other_precisions_are_said(tmp_path):
+    torch.save({name: value.half() for name, value in ours().items()}, tmp_path / "half.pt")
+    used = weights.load(models.create(TINY), weights.read(tmp_path / "half.pt"), TINY)
+    assert used.sentence(tmp_path).endswith("names; float16 made float32")
+
+
+class Trap:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_would_run_code_is_refused_and_does_not_run(tmp_path, zipped, protocol):
+    held = {"params": theirs(), "extra": Trap(tmp_path / "trap")}
+    if zipped:
+        torch.save(held, tmp_path / "x.pth", pickle_protocol=protocol)
+    else:
+        (tmp_path / "x.pth").write_bytes(pickle.dumps({"extra": held["extra"]}, protocol))
+    with pytest.raises(SuiteError, match=r"could run code|not a checkpoint of tensors") as error:
+        weights.read(tmp_path / "x.pth")
+    assert error.value.exit is Exit.NOT_READY
+    assert not (tmp_path / "trap").exists()
+    if zipped and protocol == 2:
+        assert "asks for posix.mkdir beside its tensors" in str(error.value)
+
+
+@pytest.mark.parametrize("make", [ours, theirs])
+def test_weights_of_another_network_say_what_they_fit(tmp_path, make):
+    torch.save({"params": make("mambair-sr-x3-tiny")}, tmp_path / "x3.pth")
+    with pytest.raises(SuiteError) as error:
+        weights.load(models.create(TINY), weights.read(tmp_path / "x3.pth"), TINY)
+    message = str(error.value)
+    assert "x3.pth does not fit mambair-sr-x2-tiny: the checkpoint (params, " in message
+    assert "1 misshapen" in message or "2 misshapen" in message
+    assert " missing" not in message  # of either's names: they are the same networks but for the last layers
+    assert message.endswith("It fits mambair-sr-x3-tiny.")
+
+
+def test_weights_that_fit_nothing_say_so_and_what_they_claim(tmp_path, monkeypatch):
+    monkeypatch.setattr("models.MODELS", {TINY: models.MODELS[TINY]})
+    tensors.write(tmp_path / "x.pt", {"params": {"a.weight": torch.zeros(3)}, "metadata": {"model": "mine"}})
+    with pytest.raises(SuiteError, match=r"1 unexpected: a.weight\. The file says that it is of mine\. It fits no network"):
+        weights.load(models.create(TINY), weights.read(tmp_path / "x.pt"), TINY)
+
+
+@pytest.mark.parametrize(
+    ("held", "message"),
+    [
+        ({"params": None}, "has a NoneType under 'params', not named tensors"),
+        (
+            {"model": {"a": 1}, "epoch": 3},
+            r"\(bare\) holds values that are not tensors: 'model' \(dict\), 'epoch' \(int\)\. Weights are look",
+        ),
+        ({"params": {}}, r"\(params\) holds no tensor"),
+        ([1, 2], "holds a list"),
+    ],
+)
+def test_a_file_without_weights_says_what_it_has(tmp_path, held, message):
+    torch.save(held, tmp_path / "x.pt")
+    with pytest.raises(SuiteError, match=message):
+        weights.read(tmp_path / "x.pt")
+
+
+def test_a_damaged_safetensors_file_is_refused(tmp_path):
+    tensors.write_safetensors(tmp_path / "x.safetensors", ours(), {})
+    whole = (tmp_path / "x.safetensors").read_bytes()
+    assert same(dict(weights.read(tmp_path / "x.safetensors").state), ours())
+    for content in (whole[:-10], b"", whole[:50], b"PK\x03\x04" + whole):
+        (tmp_path / "x.safetensors").write_bytes(content)
+        with pytest.raises(SuiteError, match="is damaged, or not a checkpoint of tensors"):
+            weights.read(tmp_path / "x.safetensors")

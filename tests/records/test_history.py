@@ -1,0 +1,73 @@
+"""Records of every schema version and kind load for ever: one sample of each in tests/history/, never changed once it is there.
+
+A new kind, or a raised schema, gets a row in SAMPLES and a file: `python tests/records/test_history.py` writes those that are missing.
+"""
+
+import json
+import sys
+
+import pytest
+import scan_records
+import synthetic_records
+from places import HISTORY
+
+from suite.records import load as load_module
+from suite.records.load import load
+from suite.records.record import SCHEMA, Record, dump
+from suite.records.scan import ScanRecord
+
+SAMPLES = {
+    "record-1.json": (1, Record),
+    "record-2-run.json": (2, Record),
+    "record-2-scan.json": (2, ScanRecord),
+}
+MAKERS = {
+    Record: lambda: synthetic_records.done(synthetic_records.VMAMBAIR[0]),
+    ScanRecord: lambda: scan_records.record(times=(scan_records.timing(), scan_records.skipped(work="forward+backward"))),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_loads_as_what_it_was(name):
+    version, kind = SAMPLES[name]
+    text = (HISTORY / name).read_text(encoding="utf-8")
+    raw = json.loads(text)
+    found = load(text, origin=name)
+    assert raw["schema_version"] == version
+    assert type(found) is kind
+    assert found.schema_version == SCHEMA
+    assert found.fingerprint == raw["fingerprint"] == found.spec.fingerprint  # a cell's key never changes
+    assert load(dump(found), origin=name) == found
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_value_of_a_sample_is_lost(name):
+    raw = json.loads((HISTORY / name).read_text(encoding="utf-8"))
+    now = json.loads(dump(load(json.dumps(raw), origin=name)))
+
+    def lost(before, after, where):
+        if isinstance(before, dict):
+            return [line for key, value in before.items() for line in lost(value, after.get(key), f"{where}.{key}")]
+        if isinstance(before, list) and len(before) == len(after):
+            pairs = enumerate(zip(before, after, strict=True))
+            return [line for place, (one, other) in pairs for line in lost(one, other, f"{where}[{place}]")]
+        return [] if before == after else [where]
+
+    assert lost({key: value for key, value in raw.items() if key != "schema_version"}, now, "") == []
+
+
+def test_every_schema_version_has_a_sample_and_an_upgrade():
+    assert {version for version, _ in SAMPLES.values()} == set(range(1, SCHEMA + 1)), "`python tests/records/test_history.py` writes it"
+    assert set(load_module.UPGRADES) == set(range(1, SCHEMA))
+
+
+def test_every_sample_is_named_here():
+    files = {path.name for path in HISTORY.glob("record-*.json")}
+    assert set(SAMPLES) <= files
+
+
+if __name__ == "__main__":
+    for name, (version, kind) in SAMPLES.items():
+        if version == SCHEMA and not (HISTORY / name).exists():
+            (HISTORY / name).write_text(dump(MAKERS[kind]()) + "\n", encoding="utf-8")
+            sys.stdout.write(f"written: {name}\n")
