@@ -11,11 +11,11 @@ Importing this package imports no torch: `names` and `card` are instant.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from typing import TYPE_CHECKING
 
-from models.card import ModelCard
-from models.catalog import MODELS
-from models.config import Config, MambaIRConfig, MambaIRUNetConfig, VmambaIRConfig
+from models.catalog import MODELS, design_of
+from models.design import Config, ModelCard
 from models.lookup import UnknownName, lookup, suggest
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ __all__ = ["MODELS", "ModelCard", "UnknownName", "build", "card", "create", "nam
 
 
 def names(*, tiny: bool = False) -> list[str]:
-    """Names of the catalogue, in its order: the networks as published, or their tiny siblings."""
+    """Return the names of the catalogue, in its order: the networks as published, or their tiny siblings."""
     return [name for name, row in MODELS.items() if row.tiny == tiny]
 
 
 def card(name: str) -> ModelCard:
-    """The catalogue's row; raises `UnknownName` with suggestions."""
+    """Return the catalogue's row; raises `UnknownName` with suggestions."""
     return lookup("model", name, MODELS)
 
 
 def create(name: str, **overrides: object) -> RestorationNet:
-    """The network `name`, freshly initialised from torch's random state; `overrides` replace fields of its configuration."""
+    """Build the network `name`, freshly initialised from torch's random state; `overrides` replace fields of its configuration."""
     config = card(name).config
     fields = {f.name for f in dataclasses.fields(config)}
     for field in overrides:
@@ -47,16 +47,13 @@ def create(name: str, **overrides: object) -> RestorationNet:
 
 
 def build(config: Config) -> RestorationNet:
-    """The network that a configuration describes."""
-    from models.designs.mambair import MambaIR, MambaIRUNet
-    from models.designs.vmambair import VmambaIR
-
-    designs = {VmambaIRConfig: VmambaIR, MambaIRConfig: MambaIR, MambaIRUNetConfig: MambaIRUNet}
-    return designs[type(config)](config)
+    """Build the network that a configuration describes."""
+    module, _, name = design_of(config).classes[type(config)].partition(":")
+    return getattr(importlib.import_module(module), name)(config)
 
 
 def set_scan_backend(network: nn.Module, name: str) -> None:
-    """Makes every scan of `network` run on the backend `name` (a name of models.scan.BACKENDS, or "auto")."""
+    """Make every scan of `network` run on the backend `name` (a name of models.scan.BACKENDS, or "auto")."""
     from models.parts.s6 import DirectionalS6
     from models.scan import BACKENDS
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.design import Config
+
 
 class ModelInputError(ValueError):
     """An input that a network cannot take: says its shape and what is allowed."""
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Reflects `x` (B, C, H, W) at the bottom and the right until H and W are multiples of `multiple`."""
+    """Reflect `x` (B, C, H, W) at the bottom and the right until H and W are multiples of `multiple`."""
     bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
     return F.pad(x, (0, right, 0, bottom), mode="reflect") if bottom or right else x
+
+
+class Block(nn.Module):
+    """A block that a network repeats: what `recompute_blocks` computes again for the gradient."""
 
 
 class RestorationNet(nn.Module):
@@ -22,18 +28,17 @@ class RestorationNet(nn.Module):
     Subclasses define `restore`, which may rely on H and W being multiples of `size_multiple`.
     """
 
-    def __init__(self, *, channels: int, scale: int, size_multiple: int) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
-        self.channels = channels
-        self.scale = scale
-        self.size_multiple = size_multiple
+        self.config = config
+        self.channels, self.scale, self.size_multiple = config.channels, config.scale, config.size_multiple
 
     def restore(self, x: Tensor) -> Tensor:
-        """The network proper, on an input whose sides are multiples of `size_multiple`."""
+        """Run the network proper on an input whose sides are multiples of `size_multiple`."""
         raise NotImplementedError(f"{type(self).__name__} defines no restore()")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Restores `x` (B, C, H, W) of any size; raises `ModelInputError` for a wrong channel count or a too small image."""
+        """Restore `x` (B, C, H, W) of any size; raises `ModelInputError` for a wrong channel count or a too small image."""
         shape = tuple(x.shape)
         if x.dim() != 4 or shape[1] != self.channels:
             wanted = f"(B, {self.channels}, H, W)"
@@ -48,12 +53,12 @@ class RestorationNet(nn.Module):
 
 
 def count_parameters(net: nn.Module) -> int:
-    """Number of trainable values, each counted once."""
+    """Count the trainable values, each counted once."""
     return sum(p.numel() for p in net.parameters())
 
 
 def trunc_normal_linears(net: nn.Module) -> None:
-    """Initialises every `nn.Linear` of `net` as the MambaIR family does: truncated normal of 0.02, zero bias."""
+    """Initialise every `nn.Linear` of `net` as the MambaIR family does: truncated normal of 0.02, zero bias."""
     for module in net.modules():
         if isinstance(module, nn.Linear):
             nn.init.trunc_normal_(module.weight, std=0.02)

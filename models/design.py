@@ -1,10 +1,51 @@
-"""ModelCard: what a caller must know about a network, as data."""
+"""Design: what a design's file declares, without torch. `models.designs.DESIGNS` is the table of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self
 
-from models.config import Config
+from models.keywords import Keywords
+
+Rules = tuple[tuple[str, str], ...]  # regular expressions and what replaces them: our parameters' names to the authors', in order
+
+
+class Config(Protocol):
+    """A frozen dataclass: what a network is. Every ablation is one changed field of it."""
+
+    @property
+    def scale(self) -> int:
+        """Enlargement from input to output."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of input and output: 3, or 1 for grey."""
+
+    @property
+    def dim(self) -> int:
+        """Channels of the features at full resolution."""
+
+    @property
+    def size_multiple(self) -> int:
+        """What the sides of an input are padded to a multiple of; also the smallest side, in pixels."""
+
+    @property
+    def work(self) -> float:
+        """Training time goes with this and the input's pixels: width times blocks, as if all ran at full resolution."""
+
+    def narrowed(self, width: int, depth_divisor: int) -> Self:
+        """Return the same design with `dim = width` and depths divided by `depth_divisor`, for tests and the quick budget."""
+
+
+def divided(blocks: int, divisor: int) -> int:
+    """Divide a number of blocks, and keep at least one."""
+    return max(1, round(blocks / divisor))
+
+
+def unet_work(dim: int, blocks: tuple[int, ...], refinement: int) -> float:
+    """Return `work` of a U-Net: encoder and decoder, and one bottleneck; twice the width at half the size takes about as long."""
+    return dim * (2 * sum(blocks) - blocks[-1] + refinement)
 
 
 @dataclass(frozen=True)
@@ -28,3 +69,60 @@ class ModelCard:
     def scale(self) -> int:
         """Enlargement from input to output."""
         return self.config.scale
+
+    def ablation(
+        self,
+        suffix: str,
+        change: tuple[str, object],
+        row: str,
+        hypothesis: str,
+        *,
+        matched: tuple[tuple[str, object], ...] = (),
+        note: str = "",
+    ) -> ModelCard:
+        """Return the row of an ablation: this network with one changed field, and with `matched` where costs must stay comparable."""
+        config = replace(self.config, **dict([change, *matched]))
+        found = ModelCard(f"{self.name}.{suffix}", config, self.task, row, parent=self.name, change=change, matched=matched)
+        return replace(found, hypothesis=hypothesis, deviations=(note,) if note else ())
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The tasks of a network, names of suite.study.tasks: those on which its paper prints it, and others that it can run."""
+
+    model: str
+    printed: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AblationTable:
+    """A network whose ablations stand in tables of its paper: a grid of the suite."""
+
+    grid: str
+    summary: str
+    parent: str
+
+
+@dataclass(frozen=True)
+class OfficialClass:
+    """A class of the authors' code: where it is used, and how its keywords become a configuration of ours."""
+
+    name: str
+    used_for: str
+    configure: Callable[[Keywords], Config]
+
+
+@dataclass(frozen=True)
+class Design:
+    """A design: its networks, their ablations, what they run, and what their authors' code calls them."""
+
+    name: str
+    paper: str
+    networks: tuple[ModelCard, ...]
+    ablations: tuple[ModelCard, ...]
+    classes: Mapping[type, str]  # of a configuration: the class that is built from it, as "module:class"
+    runs: tuple[Runs, ...]
+    tables: tuple[AblationTable, ...]
+    official: tuple[OfficialClass, ...]
+    rules: Callable[[Config], Rules]

@@ -1,1 +1,8 @@
-"""The designs, one a file."""
+"""DESIGNS: the table of designs, in the order in which they are listed. A design is a file here and its class in models/networks."""
+
+from __future__ import annotations
+
+from models.design import Design
+from models.designs import mambair, vmambair
+
+DESIGNS: tuple[Design, ...] = (vmambair.DESIGN, mambair.DESIGN)

@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import RestorationNet, trunc_normal_linears
-from models.config import MambaIRConfig, MambaIRUNetConfig
+from models.designs.mambair import MambaIRConfig, MambaIRUNetConfig
 from models.parts.layers import PixelShuffleStages
-from models.parts.unet import SIZE_MULTIPLE, UNetBody
+from models.parts.unet import UNetBody
 from models.parts.vss import ResidualStateSpaceBlock
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
@@ -71,8 +71,7 @@ class MambaIR(RestorationNet):
     mean: Tensor
 
     def __init__(self, config: MambaIRConfig) -> None:
-        super().__init__(channels=config.channels, scale=config.scale, size_multiple=1)
-        self.config = config
+        super().__init__(config)
         mean = DIV2K_MEAN if config.channels == 3 else (0.0,) * config.channels
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         last = max(1, sum(config.depths) - 1)
@@ -110,8 +109,7 @@ class MambaIRUNet(RestorationNet):
     """The real-denoising network; the output is added to the input."""
 
     def __init__(self, config: MambaIRUNetConfig) -> None:
-        super().__init__(channels=config.channels, scale=config.scale, size_multiple=SIZE_MULTIPLE)
-        self.config = config
+        super().__init__(config)
 
         def block(width: int) -> nn.Module:
             return ChannelFirst(ResidualStateSpaceBlock(width, config, config.drop_path))

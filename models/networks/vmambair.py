@@ -16,18 +16,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import RestorationNet
-from models.config import VmambaIRConfig
+from models.designs.vmambair import VmambaIRConfig
 from models.parts.layers import PixelShuffleStages
 from models.parts.oss import OSSBlock
-from models.parts.unet import SIZE_MULTIPLE, UNetBody
+from models.parts.unet import UNetBody
 
 
 class VmambaIR(RestorationNet):
     """The three releases and all ablations, by configuration."""
 
     def __init__(self, config: VmambaIRConfig) -> None:
-        super().__init__(channels=config.channels, scale=config.scale, size_multiple=SIZE_MULTIPLE)
-        self.config = config
+        super().__init__(config)
         self.body = UNetBody(config.channels, config.dim, config.blocks, config.refinement, lambda width: OSSBlock(width, config))
         self.upsample = PixelShuffleStages(2 * config.dim, config.scale) if config.scale > 1 else nn.Identity()
         self.last = nn.Conv2d(2 * config.dim, config.channels, 3, padding=1, bias=config.scale > 1)

@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.config import VmambaIRConfig
+from models.base import Block
+from models.designs.vmambair import VmambaIRConfig
 from models.parts.layers import ChannelNorm, GatedFeedForward
 from models.parts.s6 import DirectionalS6, PlanarS6
 
@@ -89,7 +90,7 @@ class OmniSelectiveScan(nn.Module):
         return self.out_proj(y)
 
 
-class OSSBlock(nn.Module):
+class OSSBlock(Block):
     """OSS and EFFN, each behind a norm and with a skip connection (figure 2)."""
 
     def __init__(self, dim: int, config: VmambaIRConfig) -> None:

@@ -7,15 +7,12 @@ from functools import partial
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from models.parts.oss import OSSBlock
-from models.parts.vss import ResidualStateSpaceBlock
-
-BLOCKS = (OSSBlock, ResidualStateSpaceBlock)
+from models.base import Block
 
 
 def recompute_blocks(network: nn.Module) -> int:
-    """Makes every block of `network` recompute; returns how many there are. Outputs and gradients stay bit for bit what they were."""
-    blocks = [module for module in network.modules() if isinstance(module, BLOCKS)]
+    """Make every block of `network` recompute; return how many there are. Outputs and gradients stay bit for bit what they were."""
+    blocks = [module for module in network.modules() if isinstance(module, Block)]
     for block in blocks:
         block.forward = partial(checkpoint, type(block).forward, block, use_reentrant=False)
     return len(blocks)

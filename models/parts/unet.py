@@ -13,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SIZE_MULTIPLE = 8  # three halvings
-
 BlockFactory = Callable[[int], nn.Module]  # from a width to a block on (B, width, H, W)
 
 

@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.config import MambaIRConfig, MambaIRUNetConfig
+from models.base import Block
+from models.designs.mambair import MambaIRConfig, MambaIRUNetConfig
 from models.parts.layers import ChannelAttention, Mlp, StochasticDepth
 from models.parts.s6 import PlanarS6
 
@@ -85,7 +86,7 @@ class LocalEnhancement(nn.Module):
         return self.attention(self.convs(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
 
 
-class ResidualStateSpaceBlock(nn.Module):
+class ResidualStateSpaceBlock(Block):
     """RSSB (equations 5 and 6); stochastic depth acts on the scan branch alone, as in the authors' code."""
 
     def __init__(self, dim: int, config: MambaIRConfig | MambaIRUNetConfig, drop_path: float) -> None:

@@ -135,12 +135,8 @@ def _rough_seconds(spec: RunSpec) -> float | None:
         return None
     card = models.card(spec.model)
     config = card.config.narrowed(spec.width, spec.depth_divisor) if spec.width else card.config
-    if isinstance(config, models.config.MambaIRConfig):
-        blocks = sum(config.depths)
-    else:  # a U-Net: encoder and decoder, one bottleneck
-        blocks = 2 * sum(config.blocks) - config.blocks[-1] + config.refinement
     pixels = spec.batch * (spec.patch // card.scale) ** 2
-    return REST_SECONDS + spec.iterations * RULE_SECONDS * pixels * config.dim * blocks
+    return REST_SECONDS + spec.iterations * RULE_SECONDS * pixels * config.work
 
 
 def _checkpoint_mib(left: Sequence[RunSpec], seen: Sequence[_Seen], workers: int) -> float:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 import models
+from models.designs import DESIGNS
 
 SCANS = "backends"  # the grid of scan backends, whose cells suite.measure.scans.grid makes
 
@@ -21,35 +22,10 @@ class Pairing:
     published: bool
 
 
-DENOISING = ("denoise-15", "denoise-25", "denoise-50")
-COMPRESSED, UNPUBLISHED_JPEG = ("jpeg-10", "jpeg-30", "jpeg-40"), ("jpeg-20",)
-
-# Network, the tasks on which its paper prints it, and the other tasks that it can run. Light networks stay among themselves, and a
-# network of one channel on grey images; mambair-realsr-x4 stands in its paper's figure 6 alone, without a number.
-RUNS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("vmambair-sisr-x4", ("gan-sr-x4",), ("real-sr-x4", "sr-x4")),
-    ("vmambair-realsr-x4", ("real-sr-x4",), ("gan-sr-x4", "sr-x4")),
-    ("vmambair-derain", ("derain",), (*DENOISING, "real-denoise", *COMPRESSED, *UNPUBLISHED_JPEG)),
-    ("vmambair-derain.released", ("derain",), ()),
-    ("mambair-sr-x2", ("sr-x2",), ()),
-    ("mambair-sr-x3", ("sr-x3",), ()),
-    ("mambair-sr-x4", ("sr-x4",), ("gan-sr-x4", "real-sr-x4")),
-    ("mambair-light-x2", ("light-sr-x2",), ()),
-    ("mambair-light-x2.generation-1", ("light-sr-x2",), ()),
-    ("mambair-light-x2.generation-2", ("light-sr-x2",), ()),
-    ("mambair-light-x3", ("light-sr-x3",), ()),
-    ("mambair-light-x4", ("light-sr-x4",), ()),
-    ("mambair-realsr-x4", (), ("real-sr-x4",)),
-    ("mambair-denoise", DENOISING, ("derain", "real-denoise")),
-    ("mambair-jpeg", COMPRESSED, UNPUBLISHED_JPEG),
-    ("mambair-realdn", ("real-denoise",), ("derain", *DENOISING)),
-)
-
-
 def _pairings() -> Iterable[Pairing]:
-    for model, published, others in RUNS:
-        yield from (Pairing(model, task, published=True) for task in published)
-        yield from (Pairing(model, task, published=False) for task in others)
+    for runs in (runs for design in DESIGNS for runs in design.runs):
+        yield from (Pairing(runs.model, task, published=True) for task in runs.printed)
+        yield from (Pairing(runs.model, task, published=False) for task in runs.others)
 
 
 PAIRINGS: tuple[Pairing, ...] = tuple(_pairings())
@@ -83,15 +59,14 @@ def _family(parent: str) -> tuple[Pairing, ...]:
     return tuple(Pairing(name, models.card(name).task, published=True) for name in names)
 
 
-VMAMBAIR_TABLE_4, MAMBAIR_TABLES_1_2 = _family("vmambair-realsr-x4"), _family("mambair-sr-x2")
+_TABLES = tuple(Grid(table.grid, table.summary, _family(table.parent)) for design in DESIGNS for table in design.tables)
 
 GRIDS: Mapping[str, Grid] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Grid("ablations", "VmambaIR's table 4, MambaIR's tables 1 and 2", VMAMBAIR_TABLE_4 + MAMBAIR_TABLES_1_2),
-            Grid("vmambair-table-4", "VmambaIR's ablations on real-world x4 super-resolution", VMAMBAIR_TABLE_4),
-            Grid("mambair-tables-1-2", "MambaIR's ablations on classic x2 super-resolution", MAMBAIR_TABLES_1_2),
+            Grid("ablations", "VmambaIR's table 4, MambaIR's tables 1 and 2", tuple(one for grid in _TABLES for one in grid.pairings)),
+            *_TABLES,
             Grid("tasks", "every network on every task that it can run, published or not", PAIRINGS),
         )
     }

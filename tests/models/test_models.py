@@ -9,7 +9,7 @@ import torch
 
 import models
 from models.base import ModelInputError
-from models.config import VmambaIRConfig
+from models.designs.vmambair import VmambaIRConfig
 from models.parts.layers import StochasticDepth
 
 TINY = models.names(tiny=True)

@@ -16,10 +16,10 @@ HELD = {
     "COSTS": (
         1,
         [
-            *(path for room in ("", "designs", "parts") for path in (MODELS / room).glob("*.py")),
+            *(path for room in ("", "designs", "networks", "parts") for path in (MODELS / room).glob("*.py")),
             *(SUITE / f"{name}.py" for name in ("measure/costs/count", "measure/costs/conventions", "study/baselines")),
         ],
-        "fb5f097fd4656d71",
+        "a406e94915b7445f",
     ),
     "LATENCIES": (1, [SUITE / "measure" / f"{name}.py" for name in ("timing", "costs/latency")], "30ae7ca38d25f8da"),
     "SCANS": (1, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "753287f3b432da5b"),

@@ -16,7 +16,7 @@ import models
 
 if TYPE_CHECKING:
     from models.base import RestorationNet
-    from models.config import Config
+    from models.design import Config
 
 SIZE = 1e-7  # of a value: about a rounding of float32
 _seed: int | None = None

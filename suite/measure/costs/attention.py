@@ -12,7 +12,7 @@ The softmax counts nothing, as everywhere (suite.measure.costs.count).
 from __future__ import annotations
 
 import models
-from models.config import MambaIRConfig
+from models.designs.mambair import MambaIRConfig
 from suite.core.errors import SuiteError
 from suite.measure.costs.count import Counts, counted_model, flops_of
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import models
-from models.config import MambaIRConfig
 from models.lookup import UnknownName, suggest
 from suite.core import machine
 from suite.core.errors import SuiteError
@@ -64,9 +63,7 @@ def smallest_side(model: str) -> int:
     """Of an image that the network takes, in pixels; without making the network."""
     if model in BASELINES:
         return BASELINES[model].multiple
-    from models.parts.unet import SIZE_MULTIPLE
-
-    return 1 if isinstance(models.card(model).config, MambaIRConfig) else SIZE_MULTIPLE
+    return models.card(model).config.size_multiple
 
 
 def spec(model: str, size: Size, timing: Timing | None) -> ProfileSpec:

@@ -1,0 +1,1 @@
+"""The networks themselves, a file a design; these need torch."""
