@@ -115,11 +115,15 @@ def _table(table: Table) -> dict[str, object]:
         "caption": printed.caption,
         "task": printed.task,
         "protocols": list(printed.protocols),
-        "columns": [asdict(column) for column in table.columns],
+        "columns": [_column(column) for column in table.columns],
         "rows": [_row(table, row) for row in table.rows],
         "footnotes": [dict(zip(("mark", "text", "source"), footnote, strict=True)) for footnote in table.footnotes],
         "findings": [dict(zip(("title", "text"), finding, strict=True)) for finding in table.findings],
     }
+
+
+def _column(column: Column) -> dict[str, object]:
+    return {name: value for name, value in vars(column).items() if name != "outline"}  # which `detail` says in words
 
 
 def _row(table: Table, row: Row) -> dict[str, object]:

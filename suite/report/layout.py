@@ -54,7 +54,7 @@ def layout(table: Table) -> Layout:
 
 
 def _one_group(left: Column, right: Column) -> bool:
-    return left.kind == right.kind and left.group == right.group and (left.kind != "retrained" or left.detail == right.detail)
+    return left.kind == right.kind and left.group == right.group and (left.kind != "retrained" or left.outline == right.outline)
 
 
 def _label(column: Column, first: bool) -> Head:

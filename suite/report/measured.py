@@ -1,23 +1,22 @@
 """Measured numbers: from the records of a cell to its mean, its interval, where it comes from, and how to get it again.
 
 A number may be compared with a printed one only where `obstacle` finds nothing against it. Means are taken over seeds
-of one and the same condition, never across conditions.
+of one and the same setting, never across settings.
 """
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePath
 from typing import Literal, TypeVar
 
 from suite.core import intervals, stats
 from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Record, error_line
 from suite.records.spec import RunSpec
+from suite.report.settings import Setting, dataset_name
 from suite.study.grids import GRIDS
 from suite.study.published import SCALES, Column, PublishedTable
 
@@ -66,7 +65,7 @@ class Measured:
 
     estimate: stats.Estimate
     seeds: tuple[int, ...]  # none for a cost
-    condition: str  # what it was measured under; "" for a cost
+    setting: Setting | None  # None for a cost
     records: tuple[Record, ...] | tuple[ProfileRecord, ...]
     origin: Origin
     notes: tuple[str, ...] = ()
@@ -100,42 +99,6 @@ def latest(records: Iterable[AnyRecord]) -> tuple[AnyRecord, ...]:
     return tuple(best.values())
 
 
-def condition(spec: RunSpec) -> str:
-    """Equal for two cells exactly if they differ in nothing but the model and the seed."""
-    return json.dumps(spec.model_dump(mode="json", exclude={"model", "seed"}), sort_keys=True)
-
-
-def dataset_name(name: str) -> str:
-    """A data set as a header shows it: a folder by its last part."""
-    return PurePath(name).name or name
-
-
-def told(spec: RunSpec) -> tuple[str, str]:
-    """What people are told of a cell's setting: a title, and its conditions."""
-    network = "full network" if not spec.width and spec.depth_divisor == 1 else f"width {spec.width or 'full'}, depth ÷{spec.depth_divisor}"
-    there = f"; crops degraded on the {spec.device} device" if spec.degrade_on == "device" else ""
-    size = f"{network}; {spec.iterations:,} iterations"
-    return f"Re-trained at {spec.budget} budget", f"test set {dataset_name(spec.test_set)}; {size}{there}"
-
-
-def heading(spec: RunSpec) -> str:
-    """What the measurements of a condition are called away from their table."""
-    title, conditions = told(spec)
-    return f"{spec.task}: {title[0].lower()}{title[1:]}; {conditions}"
-
-
-def by_condition(records: Iterable[Record]) -> tuple[tuple[Record, ...], ...]:
-    """The records of each condition, by seed within a model, in the order in which conditions and models first appear."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(condition(record.spec), []).append(record)
-    found = []
-    for members in groups.values():
-        models = list(dict.fromkeys(record.spec.model for record in members))
-        found.append(tuple(sorted(members, key=lambda record: (models.index(record.spec.model), record.spec.seed))))
-    return tuple(found)
-
-
 def command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 1, changes: Mapping[str, str] | None = None) -> str:
     """The command line that measures `model` on `task` as a row of `grid`; the task is named where the grid has several for the model."""
     several = grid in GRIDS and sum(pairing.model == model for pairing in GRIDS[grid].pairings) > 1
@@ -148,7 +111,7 @@ def command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 
 
 
 def regenerate(grid: str, records: Sequence[Record]) -> str:
-    """The command line that measures these cells again: one model, one condition, one or more seeds."""
+    """The command line that measures these cells again: one model, one setting, one or more seeds."""
     spec = records[0].spec
     sets = ("train_set", "validation_set", "test_set")
     changes = {field: getattr(spec, field) for field in sets if getattr(spec, field) != RunSpec.model_fields[field].default}
@@ -186,8 +149,8 @@ def holds(record: Record, metric: str) -> bool:
     return bool(record.scores) and all(metric in score.metrics for score in record.scores)
 
 
-def measure(records: Sequence[Record], metric: str, key: str, grid: str) -> Measured | None:
-    """The mean of `metric` over the seeds of one condition `key`; None where no record holds it."""
+def measure(records: Sequence[Record], metric: str, setting: Setting, grid: str) -> Measured | None:
+    """The mean of `metric` over the seeds of one `setting`; None where no record holds it."""
     usable = [record for record in records if record.status == "done" and holds(record, metric)]
     if not usable:
         return None
@@ -195,7 +158,7 @@ def measure(records: Sequence[Record], metric: str, key: str, grid: str) -> Meas
     notes = (f"without failed seed {', '.join(lost)}",) if lost else ()
     estimate = stats.over_seeds([record.mean(metric) for record in usable])
     seeds = tuple(record.spec.seed for record in usable)
-    return Measured(estimate, seeds, key, tuple(usable), origin_of(usable, regenerate(grid, usable)), notes)
+    return Measured(estimate, seeds, setting, tuple(usable), origin_of(usable, regenerate(grid, usable)), notes)
 
 
 def origin_of(records: Sequence[Record], again: str) -> Origin:
@@ -271,8 +234,8 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def delta(mine: Measured | None, base: Measured | None, metric: str) -> Delta | None:
-    """Paired where it can be: by seed with two seeds or more, by image with one; None across conditions."""
-    if mine is None or base is None or mine.condition != base.condition:
+    """Paired where it can be: by seed with two seeds or more, by image with one; None across settings."""
+    if mine is None or base is None or mine.setting != base.setting:
         return None
     if not mine.seeds or not base.seeds:  # costs
         return Delta(mine.estimate.mean - base.estimate.mean)

@@ -15,12 +15,13 @@ from suite.records.profile import ProfileRecord
 from suite.records.record import Record, error_line
 from suite.records.scan import ScanRecord
 from suite.records.spec import RunSpec
-from suite.report import pictures as comparison
+from suite.report import pictures
 from suite.report.figures import curves as figures
 from suite.report.figures.charts import Figure
 from suite.report.figures.figure_list import growth, network_latency, receptive_fields, scan_latency, tradeoffs
 from suite.report.layout import Layout, layout
-from suite.report.measured import COMMAND, Measured, Origin, Status, by_condition, heading, holds, regenerate
+from suite.report.measured import COMMAND, Measured, Origin, Status, holds, regenerate
+from suite.report.settings import Setting, by_setting, heading
 from suite.report.tables import Row, Table
 from suite.study.protocols import METRICS
 from suite.study.published import PublishedTable
@@ -94,7 +95,7 @@ class Page:
     sections: tuple[Section, ...]
     abouts: tuple[tuple[str, About], ...]  # by identifier
     figures: tuple[Figure, ...]
-    comparison: comparison.Comparison | None
+    comparison: pictures.Comparison | None
     curves: tuple[figures.CurveSet, ...]
     images: tuple[ImageTable, ...]
     profiles: tuple[ProfileRecord, ...]
@@ -114,7 +115,7 @@ def page(
     records: Sequence[Record],
     scans: Sequence[ScanRecord] = (),
     profiles: Sequence[ProfileRecord] = (),
-    pictures_mib: float = comparison.PICTURES_MIB,
+    pictures_mib: float = pictures.PICTURES_MIB,
 ) -> Page:
     """What the page shows of these tables, built from these records (one a cell), and of the scans; at most so many MiB of pictures."""
     environments = _environments(records)
@@ -141,9 +142,9 @@ def page(
         abouts=_abouts(tables),
         figures=(*tradeoffs(tables), *growth(profiles), *receptive_fields(done), *scan_latency(scans), *network_latency(profiles)),
         profiles=tuple(sorted(profiles, key=lambda profile: (profile.spec.model, profile.spec.input_size, profile.spec.backend))),
-        comparison=comparison.build(records, tables, limit_mib=pictures_mib),
+        comparison=pictures.build(records, tables, limit_mib=pictures_mib),
         curves=figures.curve_sets(done),
-        images=tuple(found for alike in by_condition(done) for found in _image_tables(alike)),
+        images=tuple(found for setting, alike in by_setting(done).items() for found in _image_tables(setting, alike)),
         uncounted=_uncounted([*records, *profiles]),
         tally=tuple((status, judged.count(status)) for status in Status),
         cells=cells,
@@ -224,8 +225,8 @@ def _uncounted(records: Sequence[Record | ProfileRecord]) -> tuple[tuple[str, st
     return tuple(found.items())
 
 
-def _image_tables(alike: Sequence[Record]) -> list[ImageTable]:
-    """A table for each metric that records of one condition hold."""
+def _image_tables(setting: Setting, alike: Sequence[Record]) -> list[ImageTable]:
+    """A table for each metric that records of one setting hold."""
     by_model: dict[str, list[Record]] = {}
     for record in alike:
         by_model.setdefault(record.spec.model, []).append(record)
@@ -242,7 +243,7 @@ def _image_tables(alike: Sequence[Record]) -> list[ImageTable]:
         means = tuple(sum(record.mean(metric) for record in records) / len(records) for records in usable.values())
         row = METRICS.get(metric)
         unit = f", {row.unit}" if row and row.unit else ""
-        found.append(ImageTable(heading(alike[0].spec), metric + unit, row.digits if row else 4, tuple(usable), rows, means))
+        found.append(ImageTable(heading(setting), metric + unit, row.digits if row else 4, tuple(usable), rows, means))
     return found
 
 

@@ -17,8 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suite.records.record import Crop, Record
-from suite.records.spec import RunSpec
-from suite.report.measured import condition, dataset_name
+from suite.report.settings import Setting, by_setting, describe
 from suite.report.tables import Table
 from suite.study.protocols import METRICS, Metric
 
@@ -130,13 +129,9 @@ def build(records: Iterable[Record], tables: Iterable[Table], *, limit_mib: floa
         for row in table.rows:
             if row.model:
                 labels.setdefault(row.model, row.label)
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        if record.status == "done" and record.scores:
-            groups.setdefault(condition(record.spec), []).append(record)
-    ordered = sorted(groups.items(), key=lambda item: (item[1][0].spec.task, item[1][0].spec.iterations, item[0]))
-    specs = [members[0].spec for _, members in ordered]
-    sets = [_set(key, members, labels, specs) for key, members in ordered]
+    groups = by_setting(record for record in records if record.status == "done" and record.scores)
+    ordered = sorted(groups, key=lambda setting: (setting.task, setting.iterations, setting.text))
+    sets = [_set(setting, groups[setting], labels, ordered) for setting in ordered]
     sets = [found for found in sets if any(image.pictured for image in found.images)]
     if not sets:
         return None
@@ -158,8 +153,8 @@ def worst(found: ImageSet, metric: str, method: str, against: str = "", count: i
     return tuple(sorted(ranked, key=lambda one: sign * one.value)[:count])
 
 
-def _set(key: str, records: Sequence[Record], labels: Mapping[str, str], specs: Sequence[RunSpec]) -> ImageSet:
-    """The set of one condition: of each network, the record of its lowest seed."""
+def _set(setting: Setting, records: Sequence[Record], labels: Mapping[str, str], among: Sequence[Setting]) -> ImageSet:
+    """The set of one setting: of each network, the record of its lowest seed."""
     chosen: dict[str, Record] = {}
     for record in sorted(records, key=lambda record: record.spec.seed):
         chosen.setdefault(record.spec.model, record)
@@ -172,10 +167,9 @@ def _set(key: str, records: Sequence[Record], labels: Mapping[str, str], specs: 
         *(_method(model, chosen[model].spec.seed, models, labels) for model in models),
         Method(TARGET, "target", ""),
     )
-    spec = records[0].spec
-    title, detail = _told(spec, specs)
+    title, detail = describe(setting.outline(among))
     images = tuple(_images([chosen[model] for model in models], metrics))
-    return ImageSet(hashlib.sha256(key.encode()).hexdigest()[:8], title, detail, metrics, methods, images)
+    return ImageSet(hashlib.sha256(setting.text.encode()).hexdigest()[:8], title, detail, metrics, methods, images)
 
 
 def _method(model: str, seed: int, models: Sequence[str], labels: Mapping[str, str]) -> Method:
@@ -184,20 +178,6 @@ def _method(model: str, seed: int, models: Sequence[str], labels: Mapping[str, s
     alone = sum(labels.get(other, other) == label for other in models) == 1
     name = label if alone else model
     return Method(model, name, f"{model}, seed {seed}" if name != model else f"seed {seed}")
-
-
-def _told(spec: RunSpec, specs: Sequence[RunSpec]) -> tuple[str, str]:
-    """A set's title and its conditions; fields in which it differs from another set of the same title and conditions are added."""
-
-    def shown(one: RunSpec) -> tuple[str, str]:
-        full = not one.width and one.depth_divisor == 1
-        network = "full networks" if full else f"width {one.width or 'full'}, depth ÷{one.depth_divisor}"
-        return f"{one.task}, test set {dataset_name(one.test_set)}, {one.budget} budget", f"{network}; {one.iterations:,} iterations"
-
-    title, detail = shown(spec)
-    alike = [other for other in specs if shown(other) == (title, detail)]
-    fields = [name for name in RunSpec.model_fields if name not in ("model", "seed") and len({getattr(one, name) for one in alike}) > 1]
-    return title, "; ".join([detail, *(f"{name} {getattr(spec, name)}" for name in fields)])
 
 
 def _images(records: Sequence[Record], metrics: Sequence[Metric]) -> Iterator[Image]:

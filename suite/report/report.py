@@ -18,8 +18,9 @@ from suite.records.record import Attempt, Record
 from suite.records.scan import ScanRecord
 from suite.report import html as pages
 from suite.report import pictures, scan_page
-from suite.report.measured import Status, dataset_name, latest
+from suite.report.measured import Status, latest
 from suite.report.page import about_id, page
+from suite.report.settings import dataset_name
 from suite.report.tables import build
 from suite.study import published
 

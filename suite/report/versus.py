@@ -1,6 +1,6 @@
 """Is A better than B: which records may be compared, and what their paired differences say. `python -m suite compare` prints it.
 
-A side holds the done records of one model under one condition, by seed. Two sides are comparable if they were measured on the same images,
+A side holds the done records of one model under one setting, by seed. Two sides are comparable if they were measured on the same images,
 of the same test data, by the same protocol, and had the same budget; then each seed's metrics are paired by image. Anything else in which
 they differ (a backend, a loss) may be what is compared, so it is named and no obstacle.
 
@@ -25,7 +25,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.records.index import rows
 from suite.records.ledger import FINGERPRINT, Ledger
 from suite.records.record import Record
-from suite.report.measured import by_condition, dataset_name
+from suite.report.settings import by_setting, dataset_name
 from suite.study.protocols import METRICS
 
 Verdict = Literal["better", "worse", "no difference shown", "one seed: cannot tell", "not comparable"]
@@ -38,7 +38,7 @@ NOT_TOLD = frozenset({"model", "seed", "task", "budget", "protocol", "test_set",
 
 @dataclass(frozen=True)
 class Side:
-    """The done records of one model under one condition, by seed; `failed` holds the seeds without a number."""
+    """The done records of one model under one setting, by seed; `failed` holds the seeds without a number."""
 
     records: tuple[Record, ...]
     failed: tuple[int, ...] = ()
@@ -111,9 +111,9 @@ def sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Si
 
 
 def sides_of(records: Iterable[Record]) -> tuple[Side, ...]:
-    """The sides that `records` make, in the order in which conditions and models first appear."""
+    """The sides that `records` make, in the order in which settings and models first appear."""
     found = []
-    for members in by_condition(records):
+    for members in by_setting(records).values():
         for model in dict.fromkeys(record.spec.model for record in members):
             own = [record for record in members if record.spec.model == model]
             done = tuple(record for record in own if record.status == "done" and record.scores)

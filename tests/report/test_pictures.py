@@ -12,7 +12,7 @@ from page_reader import read
 from suite.cli import main
 from suite.records.record import Crop, ImageScore, dump
 from suite.report import pictures, report
-from suite.report.measured import condition
+from suite.report.settings import setting_of
 from suite.report.tables import build as tables_of
 from suite.study import published
 
@@ -37,11 +37,11 @@ def with_crops(record, *crops):
 
 def test_methods_are_the_input_every_network_and_the_target():
     found = built(made.quick_grid(2))
-    assert [one.title for one in found.sets] == ["real-sr-x4, test set photos, quick budget", "sr-x2, test set photos, quick budget"]
+    assert [one.title for one in found.sets] == ["real-sr-x4, quick budget", "sr-x2, quick budget"]
     first = found.sets[0]
     assert [method.label for method in first.methods] == ["input", "VmambaIR (Ours)", *(f"VmambaIR-V{n}" for n in range(1, 5)), "target"]
     assert first.methods[2].what == f"{V1}, seed 0"
-    assert first.detail == "width 16, depth ÷3; 300 iterations"
+    assert first.detail == "test set photos; width 16, depth ÷3; 300 iterations"
     record = made.done(FULL)
     assert first.images[0].tiles[1].values == tuple(record.scores[0].metrics.values())
     assert [image.name for image in first.images] == list(made.IMAGES)
@@ -57,9 +57,12 @@ def test_nothing_to_compare_without_a_picture():
 def test_a_set_is_one_set_of_conditions():
     records = [made.done(FULL), made.done(V1), made.done(FULL, backend="cpp"), made.done(V1, budget="paper", test_set="NTIRE2020-T1")]
     found = built(records)
-    assert len(found.sets) == len({condition(record.spec) for record in records}) == 3
-    assert [one.detail for one in found.sets[:2]] == [f"width 16, depth ÷3; 300 iterations; backend {name}" for name in ("cpp", "numba")]
-    assert found.sets[2].title == "real-sr-x4, test set NTIRE2020-T1, paper budget"
+    assert len(found.sets) == len({setting_of(record.spec) for record in records}) == 3
+    assert [one.detail for one in found.sets[:2]] == [
+        f"test set photos; width 16, depth ÷3; 300 iterations; backend {name}" for name in ("cpp", "numba")
+    ]
+    assert found.sets[2].title == "real-sr-x4, paper budget"
+    assert found.sets[2].detail.startswith("test set NTIRE2020-T1; ")
     assert len({one.key for one in found.sets}) == 3
 
 

@@ -16,7 +16,7 @@ from suite.core.text import signed
 from suite.records.record import Record
 from suite.report.figures.axes import Tick, log_ticks, ticks, widened
 from suite.report.figures.charts import Axis, Figure, Point, Series, dots, legend
-from suite.report.measured import by_condition, heading
+from suite.report.settings import Setting, by_setting, heading
 from suite.report.tables import Column, Row, Table
 from suite.study.protocols import METRICS
 
@@ -68,12 +68,12 @@ class CurveSet:
 
 def measured_columns(table: Table) -> tuple[int, ...]:
     """Indices of the columns with measured quality, one for each set of conditions."""
-    found: dict[str, int] = {}
+    found: dict[Setting, int] = {}
     for index, column in enumerate(table.columns):
         for row in table.rows:
             measured = row.cells[index].measured
-            if column.kind in ("quality", "retrained") and measured:
-                found.setdefault(measured.condition, index)
+            if column.kind in ("quality", "retrained") and measured and measured.setting:
+                found.setdefault(measured.setting, index)
     return tuple(found.values())
 
 
@@ -85,7 +85,7 @@ def column_heading(column: Column) -> str:
 def curve_sets(records: Sequence[Record]) -> tuple[CurveSet, ...]:
     """Training loss and validation quality of every trained network, on axes shared by the networks of a condition."""
     sets = []
-    for alike in by_condition(records):
+    for setting, alike in by_setting(records).items():
         runs: dict[str, list[Record]] = {}
         for record in alike:
             if len(record.history) > 1:
@@ -103,7 +103,7 @@ def curve_sets(records: Sequence[Record]) -> tuple[CurveSet, ...]:
         panels = [
             Panel(model, model, model == behind, tuple(c[model] for c in (loss_charts, score_charts) if model in c)) for model in runs
         ]
-        sets.append(CurveSet(heading(alike[0].spec), tuple(p for p in panels if p.charts)))
+        sets.append(CurveSet(heading(setting), tuple(p for p in panels if p.charts)))
     return tuple(found for found in sets if found.panels)
 
 

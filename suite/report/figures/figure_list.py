@@ -14,7 +14,7 @@ from suite.records.profile import ProfileRecord
 from suite.records.record import Record
 from suite.records.scan import ScanRecord, Timing
 from suite.report.figures.charts import SHAPES, Axis, Figure, Picture, Plot, Point, Series, dots, legend, plane
-from suite.report.measured import by_condition, heading
+from suite.report.settings import by_setting, heading
 from suite.report.tables import Column, Row, Table
 
 MOST_LINES = 6  # of a figure: more cannot be told apart
@@ -192,9 +192,9 @@ def _latency_row(profile: ProfileRecord) -> tuple[str, ...]:
 
 
 def receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
-    """What trained networks see (MambaIR, figure 1), one figure a condition: the first seed of each network."""
+    """What trained networks see (MambaIR, figure 1), one figure a setting: the first seed of each network."""
     found = []
-    for alike in by_condition(records):
+    for setting, alike in by_setting(records).items():
         fields = {record.spec.model: record.receptive_field for record in reversed(alike) if record.receptive_field}
         if not fields:
             continue
@@ -203,7 +203,7 @@ def receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
         found.append(
             Figure(
                 key=f"figure-receptive-field-{alike[0].fingerprint}",
-                title=f"What the output's centre depends on: {heading(alike[0].spec)}.",
+                title=f"What the output's centre depends on: {heading(setting)}.",
                 caption=f"Mean gradient over {held[0][1].images} crops of {held[0][1].side}×{held[0][1].side} pixels, logarithmic: the "
                 "brighter a pixel, the more it counts. Below each: the part of the crop in which half of all dependence lies. It tells "
                 "where these trained networks look, not how well.",
