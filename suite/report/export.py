@@ -24,48 +24,20 @@ from suite.study import published
 
 SCHEMA = 1  # of the JSON document; raised when a field changes its meaning
 
-FIELDS = (
-    "paper",
-    "table",
-    "row_group",
-    "row",
-    "model",
-    "row_of",
-    "column_group",
-    "column",
-    "detail",
-    "kind",
-    "metric",
-    "unit",
-    "direction",
-    "published",
-    "published_rank",
-    "measured",
-    "interval_low",
-    "interval_high",
-    "measured_rank",
-    "difference",
-    "status",
-    "reason",
-    "seeds",
-    "protocol",
-    "command",
-)
-
 
 def csv_text(tables: Sequence[Table]) -> str:
     """Long form: a head, then one line a cell, in the units of the columns. Texts that look like a formula begin with an apostrophe."""
-    lines = (
+    lines = [
         _line(table, row, column, cell)
         for table in tables
         for row in table.rows
         for column, cell in zip(table.columns, row.cells, strict=True)
-    )
-    return text_of(FIELDS, ([line[name] for name in FIELDS] for line in lines))
+    ]
+    return text_of(tuple(lines[0]) if lines else (), (line.values() for line in lines))
 
 
 def _line(table: Table, row: Row, column: Column, cell: Cell) -> dict[str, object]:
-    """A cell with all that tells it apart, under the names of FIELDS."""
+    """Return a cell with all that tells it apart, by the names of the columns of the file."""
     found = cell.measured
     low, high = (found.estimate.interval if found else None) or (None, None)
     return {

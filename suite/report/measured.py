@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 from suite.core import intervals, stats
 from suite.records.profile import ProfileRecord
-from suite.records.record import Attempt, Record, error_line
+from suite.records.record import Attempt, Provenance, Record, error_line
 from suite.records.spec import RunSpec
 from suite.report.settings import Setting, dataset_name
 from suite.study.grids import GRIDS
@@ -40,12 +40,12 @@ class Origin:
     """Where a measured number comes from: the distinct values over its records, and how to get it again."""
 
     fingerprints: tuple[str, ...]
-    protocol: tuple[str, ...]
-    data: tuple[str, ...]
-    machine: tuple[str, ...]
-    commit: tuple[str, ...]
-    backend: tuple[str, ...]
-    command: str
+    protocol: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    machine: tuple[str, ...] = ()
+    commit: tuple[str, ...] = ()
+    backend: tuple[str, ...] = ()
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def origin_of(records: Sequence[Record], again: str) -> Origin:
         protocol=_distinct(f"{r.protocol.name}@{r.protocol.version}: {r.protocol.statement}" for r in records if r.protocol),
         data=_distinct(f"{split} {digest}" for p in made for split, digest in p.data_checksums.items()),
         machine=_distinct(", ".join(f"{key} {value}" for key, value in p.machine.items()) for p in made),
-        commit=_distinct(p.commit + (" with uncommitted changes" if p.dirty else "") for p in made),
+        commit=_distinct(map(_commit, made)),
         backend=_distinct(f"{r.spec.backend}: {r.provenance.backend_reason}" for r in records if r.provenance),
         command=again,
     )
@@ -201,32 +201,20 @@ class Count:
         return own, ""
 
 
-def count_of(record: Record) -> Count:
-    """The cost that the record of a trained network holds; to count it again takes no training."""
+def count_of(record: Record | ProfileRecord) -> Count:
+    """Return the cost that a record or a profile holds; ValueError where it holds none. To count it again takes no training."""
     if record.cost is None:
         raise ValueError(f"the record {record.fingerprint} holds no cost")
-    return Count(record, record.cost.input_size, {}, origin_of([record], _count_again(record.spec.model, record.cost.input_size)))
+    size = record.spec.input_size if isinstance(record, ProfileRecord) else record.cost.input_size
+    again = f"python -m suite profile {shlex.quote(record.spec.model)} --size {size[0]}x{size[1]}"
+    if isinstance(record, Record):
+        return Count(record, size, {}, origin_of([record], again))
+    commit = (_commit(record.provenance),) if record.provenance else ()
+    return Count(record, size, record.cost.conventions, Origin((record.fingerprint,), commit=commit, command=again))
 
 
-def _count_again(model: str, size: tuple[int, int]) -> str:
-    return f"python -m suite profile {shlex.quote(model)} --size {size[0]}x{size[1]}"
-
-
-def profile_count(profile: ProfileRecord) -> Count:
-    """The cost that a profile holds."""
-    if profile.cost is None:
-        raise ValueError(f"the profile {profile.fingerprint} holds no cost")
-    made = [profile.provenance] if profile.provenance else []
-    origin = Origin(
-        fingerprints=(profile.fingerprint,),
-        protocol=(),
-        data=(),
-        machine=(),  # a cost depends on none
-        commit=_distinct(p.commit + (" with uncommitted changes" if p.dirty else "") for p in made),
-        backend=(),
-        command=_count_again(profile.spec.model, profile.spec.input_size),
-    )
-    return Count(profile, profile.spec.input_size, profile.cost.conventions, origin)
+def _commit(made: Provenance) -> str:
+    return made.commit + (" with uncommitted changes" if made.dirty else "")
 
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:

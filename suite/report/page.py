@@ -16,12 +16,12 @@ from suite.records.record import Record, error_line
 from suite.records.scan import ScanRecord
 from suite.records.spec import RunSpec
 from suite.report import pictures
-from suite.report.figures import curves as figures
 from suite.report.figures.charts import Figure
-from suite.report.figures.figure_list import growth, network_latency, receptive_fields, scan_latency, tradeoffs
+from suite.report.figures.curves import CurveSet, curve_sets
+from suite.report.figures.figure_list import forest, growth, network_latency, receptive_fields, scan_latency, tradeoffs
 from suite.report.layout import Layout, layout
 from suite.report.measured import COMMAND, Measured, Origin, Status, holds, regenerate
-from suite.report.settings import Setting, by_setting, heading
+from suite.report.settings import by_setting, heading
 from suite.report.tables import Row, Table
 from suite.study.protocols import METRICS
 from suite.study.published import PublishedTable
@@ -96,7 +96,7 @@ class Page:
     abouts: tuple[tuple[str, About], ...]  # by identifier
     figures: tuple[Figure, ...]
     comparison: pictures.Comparison | None
-    curves: tuple[figures.CurveSet, ...]
+    curves: tuple[CurveSet, ...]
     images: tuple[ImageTable, ...]
     profiles: tuple[ProfileRecord, ...]
     uncounted: tuple[tuple[str, str], ...]  # model, operators without a cost
@@ -143,8 +143,8 @@ def page(
         figures=(*tradeoffs(tables), *growth(profiles), *receptive_fields(done), *scan_latency(scans), *network_latency(profiles)),
         profiles=tuple(sorted(profiles, key=lambda profile: (profile.spec.model, profile.spec.input_size, profile.spec.backend))),
         comparison=pictures.build(records, tables, limit_mib=pictures_mib),
-        curves=figures.curve_sets(done),
-        images=tuple(found for setting, alike in by_setting(done).items() for found in _image_tables(setting, alike)),
+        curves=curve_sets(done),
+        images=_image_tables(done),
         uncounted=_uncounted([*records, *profiles]),
         tally=tuple((status, judged.count(status)) for status in Status),
         cells=cells,
@@ -172,7 +172,7 @@ def _section(table: Table) -> Section:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell.command and cell.measured is None and (column.kind != "cost" or cell.status != Status.PUBLISHED):
                 missing.setdefault(cell.command, (row.label, cell.reason, cell.command))
-    return Section(table, layout(table), figures.forest(table), _tolerances(table.published), tuple(missing.values()))
+    return Section(table, layout(table), forest(table), _tolerances(table.published), tuple(missing.values()))
 
 
 def _tolerances(table: PublishedTable) -> tuple[str, ...]:
@@ -225,26 +225,28 @@ def _uncounted(records: Sequence[Record | ProfileRecord]) -> tuple[tuple[str, st
     return tuple(found.items())
 
 
-def _image_tables(setting: Setting, alike: Sequence[Record]) -> list[ImageTable]:
-    """A table for each metric that records of one setting hold."""
-    by_model: dict[str, list[Record]] = {}
-    for record in alike:
-        by_model.setdefault(record.spec.model, []).append(record)
-    held = dict.fromkeys(name for record in alike for score in record.scores for name in score.metrics)
-    found = []
-    for metric in held:
-        usable = {model: [r for r in records if holds(r, metric)] for model, records in by_model.items()}
-        usable = {model: records for model, records in usable.items() if records}
-        if not usable:
-            continue
-        values = {model: _image_means(records, metric) for model, records in usable.items()}
-        images = dict.fromkeys(image for means in values.values() for image in means)
-        rows = tuple((image, tuple(means.get(image) for means in values.values())) for image in images)
-        means = tuple(sum(record.mean(metric) for record in records) / len(records) for records in usable.values())
-        row = METRICS.get(metric)
-        unit = f", {row.unit}" if row and row.unit else ""
-        found.append(ImageTable(heading(setting), metric + unit, row.digits if row else 4, tuple(usable), rows, means))
-    return found
+def _image_tables(records: Sequence[Record]) -> tuple[ImageTable, ...]:
+    """Return a table for each setting and each metric that its records hold."""
+    found, groups = [], by_setting(records)
+    for setting, alike in groups.items():
+        by_model: dict[str, list[Record]] = {}
+        for record in alike:
+            by_model.setdefault(record.spec.model, []).append(record)
+        for metric in dict.fromkeys(name for record in alike for score in record.scores for name in score.metrics):
+            usable = {model: [r for r in members if holds(r, metric)] for model, members in by_model.items()}
+            usable = {model: members for model, members in usable.items() if members}
+            if not usable:
+                continue
+            values = [_image_means(members, metric) for members in usable.values()]
+            rows = tuple(
+                (image, tuple(means.get(image) for means in values)) for image in dict.fromkeys(i for means in values for i in means)
+            )
+            means = tuple(sum(record.mean(metric) for record in members) / len(members) for members in usable.values())
+            known = METRICS.get(metric)
+            unit = f", {known.unit}" if known and known.unit else ""
+            title = heading(setting, groups)
+            found.append(ImageTable(title, metric + unit, known.digits if known else 4, tuple(usable), rows, means))
+    return tuple(found)
 
 
 def _image_means(records: Sequence[Record], metric: str) -> dict[str, float]:

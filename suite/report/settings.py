@@ -81,9 +81,9 @@ def describe(outline: Outline) -> tuple[str, str]:
     return f"{outline.task}, {outline.budget} budget", "; ".join(conditions)
 
 
-def heading(setting: Setting) -> str:
-    """Return what the measurements of a setting are called away from their table."""
-    return "; ".join(describe(setting.outline()))
+def heading(setting: Setting, among: Iterable[Setting] = ()) -> str:
+    """Return what the measurements of a setting are called away from their table, and apart from those of settings `among`."""
+    return "; ".join(describe(setting.outline(among)))
 
 
 def dataset_name(name: str) -> str:

@@ -29,7 +29,6 @@ from suite.report.measured import (
     latest,
     measure,
     obstacle,
-    profile_count,
     unavailable,
 )
 from suite.report.settings import Outline, Setting, by_setting, describe
@@ -183,7 +182,7 @@ def _published_column(column: PublishedColumn, cells: Sequence[Cell], marks: Map
 
 
 def _counts(line: _Line, runs: Mapping[Setting, tuple[Record, ...]]) -> list[Count]:
-    return [*(count_of(r) for records in runs.values() for r in records if r.cost), *map(profile_count, line.profiles)]
+    return [count_of(r) for records in (*runs.values(), line.profiles) for r in records if r.cost]
 
 
 def _common_size(lines: Sequence[_Line]) -> tuple[int, int] | None:
