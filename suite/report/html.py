@@ -17,7 +17,7 @@ SCRIPTS = ("report.js", "pictures.js", "gestures.js", "ranking.js", "compare.js"
 
 
 def page(template: str, filters: Mapping[str, Callable[..., str]], values: Mapping[str, object]) -> str:
-    """The page that a template of reports/templates makes of `values`."""
+    """Return the page that a template of reports/templates makes of `values`."""
     import jinja2
     from markupsafe import Markup
 

@@ -71,6 +71,12 @@ class Measured:
     notes: tuple[str, ...] = ()
     input_size: tuple[int, int] | None = None  # of a cost's multiply-adds
 
+    @property
+    def label(self) -> str:
+        """What was measured."""
+        spec = self.records[0].spec
+        return f"{spec.model} on {spec.task}" if isinstance(spec, RunSpec) else spec.label
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -90,7 +96,7 @@ class Cell:
 
 
 def latest(records: Iterable[AnyRecord]) -> tuple[AnyRecord, ...]:
-    """One record a cell: the last attempt that ended well, else the last attempt."""
+    """Return one record for each run: the last attempt that ended well, else the last attempt."""
     best: dict[str, AnyRecord] = {}
     for record in records:
         held = best.get(record.fingerprint)
@@ -100,7 +106,7 @@ def latest(records: Iterable[AnyRecord]) -> tuple[AnyRecord, ...]:
 
 
 def command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 1, changes: Mapping[str, str] | None = None) -> str:
-    """The command line that measures `model` on `task` as a row of `grid`; the task is named where the grid has several for the model."""
+    """Return the command line that measures `model` on `task`; it names the task where `grid` has several for the model."""
     several = grid in GRIDS and sum(pairing.model == model for pairing in GRIDS[grid].pairings) > 1
     words = [COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(f"{model}@{task}" if several else model)]
     words += ["--budget", shlex.quote(budget)] if budget else []
@@ -111,7 +117,7 @@ def command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 
 
 
 def regenerate(grid: str, records: Sequence[Record]) -> str:
-    """The command line that measures these cells again: one model, one setting, one or more seeds."""
+    """Return the command line that repeats these runs: one model, one setting, one or more seeds."""
     spec = records[0].spec
     sets = ("train_set", "validation_set", "test_set")
     changes = {field: getattr(spec, field) for field in sets if getattr(spec, field) != RunSpec.model_fields[field].default}
@@ -119,7 +125,7 @@ def regenerate(grid: str, records: Sequence[Record]) -> str:
 
 
 def obstacle(spec: RunSpec, column: Column, table: PublishedTable) -> str:
-    """Why a cell of this spec may not be compared with a printed number of `column`; "" where it may."""
+    """Return why a run of this spec may not be compared with a printed number of `column`; "" where it may."""
     reasons = [table.unlike] if table.unlike and "gan" not in spec.loss else []
     if spec.budget != "paper":
         reasons.append(f"{spec.budget} budget")
@@ -138,19 +144,19 @@ def _plain(name: str) -> str:
 
 
 def unavailable(records: Sequence[Record], metric: str, grid: str) -> Cell:
-    """The cell of records that hold no number: why, and how to try again."""
+    """Return the cell of records that hold no number: why, and how to try again."""
     failed = [record for record in records if record.status == "failed"]
     reason = f"failed: {error_line(failed[-1])}" if failed else f"its record holds no {metric}"
     return Cell(status=Status.UNAVAILABLE, reason=reason, command=regenerate(grid, records))
 
 
 def holds(record: Record, metric: str) -> bool:
-    """True where every test image of the record has the metric."""
+    """Tell whether every test image of the record has the metric."""
     return bool(record.scores) and all(metric in score.metrics for score in record.scores)
 
 
 def measure(records: Sequence[Record], metric: str, setting: Setting, grid: str) -> Measured | None:
-    """The mean of `metric` over the seeds of one `setting`; None where no record holds it."""
+    """Average `metric` over the seeds of one `setting`; None where no record holds it."""
     usable = [record for record in records if record.status == "done" and holds(record, metric)]
     if not usable:
         return None
@@ -162,7 +168,7 @@ def measure(records: Sequence[Record], metric: str, setting: Setting, grid: str)
 
 
 def origin_of(records: Sequence[Record], again: str) -> Origin:
-    """Where these records come from; `again` is the command that makes them anew."""
+    """Return where these records come from; `again` is the command that repeats them."""
     made = [record.provenance for record in records if record.provenance]
     return Origin(
         fingerprints=tuple(record.fingerprint for record in records),
@@ -190,7 +196,7 @@ class Count:
         return self.record.provenance.finished if self.record.provenance else ""
 
     def value(self, column: Column, printed: float | bool | None) -> tuple[float, str]:
-        """In the column's unit; where a named convention alone gives the printed number, by that, and a note that says so."""
+        """Return the cost in the column's unit and a note: which convention it is by where only that one gives the printed number."""
         scale = SCALES[column.unit]
         own = float(getattr(self.record.cost, column.metric)) / scale
         if column.metric != "macs" or not isinstance(printed, float) or column.tolerance is None or column.tolerance.covers(printed, own):
@@ -222,7 +228,7 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def delta(mine: Measured | None, base: Measured | None, metric: str) -> Delta | None:
-    """Paired where it can be: by seed with two seeds or more, by image with one; None across settings."""
+    """Subtract the baseline, paired where possible: by seed with two seeds or more, by image with one; None across settings."""
     if mine is None or base is None or mine.setting != base.setting:
         return None
     if not mine.seeds or not base.seeds:  # costs

@@ -91,14 +91,6 @@ class ImageSet:
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """An image in a ranking, with the value that it is ranked by."""
-
-    image: str
-    value: float
-
-
-@dataclass(frozen=True)
 class Comparison:
     """All that the section shows."""
 
@@ -123,7 +115,7 @@ class Comparison:
 
 
 def build(records: Iterable[Record], tables: Iterable[Table], *, limit_mib: float = PICTURES_MIB) -> Comparison | None:
-    """The comparison of `records` (one a cell), networks in the order and by the names of `tables`; None where none holds a picture."""
+    """Compare the pictures of `records` (one for each run), networks named and ordered as in `tables`; None where there is none."""
     labels: dict[str, str] = {}
     for table in sorted(tables, key=lambda table: table.published.baseline is None):  # ablations tell a model's variants apart
         for row in table.rows:
@@ -139,22 +131,8 @@ def build(records: Iterable[Record], tables: Iterable[Table], *, limit_mib: floa
     return Comparison(tuple(_placed(_bounded(sets, limit_mib * MIB))), limit_mib, needed / MIB)
 
 
-def worst(found: ImageSet, metric: str, method: str, against: str = "", count: int | None = WORST) -> tuple[Ranked, ...]:
-    """The `count` images on which `method` is worst in `metric`, or loses most to `against`; images without the values are left out."""
-    column = next(index for index, one in enumerate(found.metrics) if one.name == metric)
-    places = {one.key: index for index, one in enumerate(found.methods)}
-    ranked = []
-    for image in found.images:
-        value = image.tiles[places[method]].values[column]
-        other = image.tiles[places[against]].values[column] if against else 0.0
-        if value is not None and other is not None:
-            ranked.append(Ranked(image.name, value - other))
-    sign = 1 if found.metrics[column].better == "higher" else -1
-    return tuple(sorted(ranked, key=lambda one: sign * one.value)[:count])
-
-
 def _set(setting: Setting, records: Sequence[Record], labels: Mapping[str, str], among: Sequence[Setting]) -> ImageSet:
-    """The set of one setting: of each network, the record of its lowest seed."""
+    """Return the set of one setting: of each network, the record of its lowest seed."""
     chosen: dict[str, Record] = {}
     for record in sorted(records, key=lambda record: record.spec.seed):
         chosen.setdefault(record.spec.model, record)
@@ -173,7 +151,7 @@ def _set(setting: Setting, records: Sequence[Record], labels: Mapping[str, str],
 
 
 def _method(model: str, seed: int, models: Sequence[str], labels: Mapping[str, str]) -> Method:
-    """The network by the paper's name for it, where no other of the set has the same."""
+    """Name the network as the paper does, where no other of the set has the same name."""
     label = labels.get(model, model)
     alone = sum(labels.get(other, other) == label for other in models) == 1
     name = label if alone else model
@@ -181,7 +159,7 @@ def _method(model: str, seed: int, models: Sequence[str], labels: Mapping[str, s
 
 
 def _images(records: Sequence[Record], metrics: Sequence[Metric]) -> Iterator[Image]:
-    """Every image that a record scored; one whose input or target differs between records stands once for each pair of them."""
+    """Yield every image that a record scored; one whose input or target differs between records stands once for each pair of them."""
     scores = [{score.image: score.metrics for score in record.scores} for record in records]
     for name in dict.fromkeys(name for held in scores for name in held):
         crops = [next((crop for crop in record.crops if crop.image == name), None) for record in records]
@@ -210,7 +188,7 @@ def _tile(png: str, values: tuple[float | None, ...]) -> Tile:
 
 
 def _picture(png: str) -> Picture | None:
-    """The picture; None where the base64 text is not a PNG."""
+    """Return the picture; None where the base64 text is not a PNG."""
     try:
         data = base64.b64decode(png, validate=True)
     except ValueError:  # not base64, or not ASCII
@@ -226,7 +204,7 @@ def _tiles(sets: Iterable[ImageSet]) -> Iterator[Tile]:
 
 
 def _hardest_first(found: ImageSet) -> list[Image]:
-    """The pictured images, worst mean over the methods of the set's first metric first; images without it last."""
+    """Sort the pictured images, worst mean over the methods of the set's first metric first; images without it last."""
     sign = 1 if found.metrics and found.metrics[0].better == "higher" else -1
 
     def place(image: Image) -> tuple[bool, float]:
@@ -237,7 +215,7 @@ def _hardest_first(found: ImageSet) -> list[Image]:
 
 
 def _bounded(sets: Sequence[ImageSet], limit: float) -> Iterator[ImageSet]:
-    """The sets with the images marked that fit into `limit` bytes of base64: in turn one of each set, until none fits."""
+    """Mark the images that fit into `limit` bytes of base64: in turn one of each set, until none fits."""
     queues = {found.key: _hardest_first(found) for found in sets}
     held: set[str] = set()
     used = 0
@@ -256,7 +234,7 @@ def _bounded(sets: Sequence[ImageSet], limit: float) -> Iterator[ImageSet]:
 
 
 def _placed(sets: Iterable[ImageSet]) -> Iterator[ImageSet]:
-    """The sets with the first place of every picture marked, in the page's order."""
+    """Mark the first place of every picture, in the page's order."""
     seen: set[str] = set()
     for found in sets:
         images = []

@@ -99,7 +99,7 @@ class _Line:
 
 
 def build(papers: Sequence[Paper], records: Iterable[Record], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
-    """Every table of `papers`, in order, filled with what `records` measured and `profiles` counted; none is needed."""
+    """Return every table of `papers`, in order, filled with what `records` measured and `profiles` counted; none is needed."""
     current, counted = latest(records), latest(profiles)
     return tuple(_table(paper, published, current, counted) for paper in papers for published in paper.tables)
 
@@ -164,17 +164,10 @@ def _published_column(column: PublishedColumn, cells: Sequence[Cell], marks: Map
     if column.kind == "cost":
         detail = f"input {size[0]}×{size[1]}" if size and column.metric != "params" else ""
         detail = f"output {column.output_size[1]}×{column.output_size[0]}" if column.output_size else detail
+    same = ("key", "group", "label", "kind", "metric", "unit", "direction", "digits", "printed")
     return Column(
-        key=column.key,
-        group=column.group,
-        label=column.label,
-        kind=column.kind,
-        metric=column.metric,
-        unit=column.unit,
-        direction=column.direction,
-        digits=column.digits,
+        **{name: getattr(column, name) for name in same},
         detail=detail,
-        printed=column.printed,
         marks=marks.get(f"*.{column.key}", ()),
         warning=_data_warning(cells) if column.kind == "quality" else "",
         seeds=_seeds(cells),
@@ -186,14 +179,14 @@ def _counts(line: _Line, runs: Mapping[Setting, tuple[Record, ...]]) -> list[Cou
 
 
 def _common_size(lines: Sequence[_Line]) -> tuple[int, int] | None:
-    """The input at which most rows were counted, of such the smallest: rows of a column compare at one size alone."""
+    """Return the input at which most rows were counted, the smallest of several: rows of a column compare at one size only."""
     rows = [{count.input_size for count in _counts(line, line.runs)} for line in lines]
     have = Counter(size for sizes in rows for size in sizes)
     return min(have, key=lambda size: (-have[size], size), default=None)
 
 
 def _published_cell(line: _Line, column: PublishedColumn, size: tuple[int, int] | None = None) -> Cell:
-    """The cell of a published column; `size` is the input of a cost where the table names none."""
+    """Return the cell of a published column; `size` is the input of a cost where the table names none."""
     published = line.row.cells.get(column.key)
     if column.kind == "mark":
         return Cell(published)
@@ -211,7 +204,7 @@ def _published_cell(line: _Line, column: PublishedColumn, size: tuple[int, int] 
 
 
 def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, tuple[Record, ...]]) -> Cell:
-    """The cell without its published value: measured where a record may be compared, else why not."""
+    """Return the cell without its published value: measured where a record may be compared, else why not."""
     row, grid = line.row, line.home.grid
     fitting = {key: records for key, records in runs.items() if not obstacle(records[0].spec, column, line.home)}
     measured = [found for key, records in fitting.items() if (found := measure(records, column.metric, key, grid))]
@@ -233,7 +226,7 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, t
 
 
 def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, tuple[Record, ...]], common: tuple[int, int] | None) -> Cell:
-    """The cell of a cost, without its published value; a failed record may still carry the cost."""
+    """Return the cell of a cost, without its published value; a failed record may still carry the cost."""
     row, grid = line.row, line.home.grid
     counted = _counts(line, runs)
     wanted = cost_input(line.home, row, column) or common
@@ -290,7 +283,7 @@ def _retrained_cell(line: _Line, metric: str, settings: Mapping[str, Setting]) -
     setting = next((setting for setting in settings.values() if setting in line.runs), None)
     if setting is None:
         if line.row.model is None:
-            return Cell(reason="not ours to run")
+            return Cell(reason="not run by this suite")
         budget = next(iter(settings.values())).budget
         return Cell(reason="not run", command=command(grid, line.row.model, line.row.task or line.home.task, budget=budget))
     measured = measure(line.runs[setting], metric, setting, grid)
@@ -322,7 +315,7 @@ def _with_delta(cell: Cell, base: Cell, column: Column) -> Cell:
 
 
 def _ranked(cells: Sequence[Cell], column: Column, lines: Sequence[_Line]) -> list[Cell]:
-    """The cells of a column with their places among the rows of their group: printed among printed, measured among measured."""
+    """Rank the cells of a column among the rows of their group: printed among printed, measured among measured."""
     if column.kind not in ("quality", "retrained"):
         return list(cells)
     ranked = list(cells)
@@ -359,7 +352,7 @@ def _row(
 
 
 def _finding(finding: Finding, rows: Sequence[Row], columns: Sequence[Column]) -> list[tuple[str, str]]:
-    """The paragraph with its numbers; none where the measured number agrees with the printed one."""
+    """Return the paragraph with its numbers; none where the measured number agrees with the printed one."""
     index = next(index for index, column in enumerate(columns) if column.key == finding.column)
     cell = next(row for row in rows if row.key == finding.row).cells[index]
     column = columns[index]

@@ -8,6 +8,7 @@ import re
 import pytest
 import synthetic_records as made
 from page_reader import read
+from worst_images import worst
 
 from suite.cli import main
 from suite.records.record import Crop, ImageScore, dump
@@ -122,13 +123,10 @@ def scored(model, metric, values):
 def test_worst_images_of_a_set():
     values = {"astronaut": 30.0, "chelsea": 25.0, "coffee": 28.0}
     found = built([scored(FULL, "PSNR-Y", values), scored(V1, "PSNR-Y", {"astronaut": 31.0, "chelsea": 25.5, "coffee": 27.0})]).sets[0]
-    assert [one.image for one in pictures.worst(found, "PSNR-Y", FULL)] == ["chelsea", "coffee", "astronaut"]
-    assert pictures.worst(found, "PSNR-Y", FULL, V1, 2) == (
-        pictures.Ranked("astronaut", -1.0),
-        pictures.Ranked("chelsea", -0.5),
-    )
+    assert [name for name, _ in worst(found, "PSNR-Y", FULL)] == ["chelsea", "coffee", "astronaut"]
+    assert worst(found, "PSNR-Y", FULL, V1, 2) == [("astronaut", -1.0), ("chelsea", -0.5)]
     lower = built([scored(FULL, "LPIPS-alex", values)]).sets[0]
-    assert [one.image for one in pictures.worst(lower, "LPIPS-alex", FULL, count=1)] == ["astronaut"]
+    assert [name for name, _ in worst(lower, "LPIPS-alex", FULL, count=1)] == ["astronaut"]
 
 
 def test_the_hardest_images_of_every_set_stay_and_the_rest_are_named_with_the_command():
@@ -146,7 +144,7 @@ def test_the_hardest_images_of_every_set_stay_and_the_rest_are_named_with_the_co
     records[1] = with_crops(records[1], *shared)
     found = built(records, limit_mib=0.4)
     embedded = [[image.name for image in one.images if image.embedded] for one in found.sets]
-    ranked = [[one.image for one in pictures.worst(s, "PSNR-Y", s.methods[1].key, count=None)] for s in found.sets]
+    ranked = [[name for name, _ in worst(s, "PSNR-Y", s.methods[1].key, count=None)] for s in found.sets]
     assert all(embedded)
     assert [set(names_) for names_ in embedded] == [set(order[: len(names_)]) for order, names_ in zip(ranked, embedded, strict=True)]
     size = sum(len(tile.picture.png) for s in found.sets for image in s.images for tile in image.tiles if tile.first)
@@ -167,11 +165,11 @@ def test_the_command_on_the_page_shows_every_picture(tmp_path):
     small = ["report", "--ledger", str(ledger), "--out", str(tmp_path / "page"), "--pictures", "0.004"]
     assert main.main(small) == 0
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
-    assert "images are left out" in page
+    assert "images are left out: the pictures" in page
     words = re.search(r"python -m suite (report --pictures \d+)<", page).group(1).split()
     assert main.main([*words, *small[1:5]]) == 0
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
-    assert "left out, for" not in page
+    assert "left out: the pictures" not in page
     assert page.count('id="picture-') == 13
 
 
