@@ -142,7 +142,7 @@
     choosing = on;
     part("drag").setAttribute("aria-pressed", String(on));
     stage.classList.toggle("choosing", on);
-    part("told").textContent = on ? "Drag over a picture, or type the region’s place and size. Escape ends this." : "";
+    part("told").textContent = on ? "Drag over a picture, or type the region’s place and size. Escape cancels." : "";
   }
 
   // A rectangle was drawn over the pictures: start and end as fractions of what is visible.
@@ -243,7 +243,7 @@
       const error = state.mode === "error" && one.layers.length && set.methods[one.layers[0].index].key !== "target";
       if (error) drawError(one, visible);
       else for (const { canvas, index } of one.layers) pictures.paint(canvas, loaded[index].image, visible);
-      if (state.mode === "error" && !error && one.layers.length) one.told[0].element.textContent = "what the maps are differences to";
+      if (state.mode === "error" && !error && one.layers.length) one.told[0].element.textContent = "the error maps are differences from this picture";
       const divider = one.view.querySelector(".divider");
       if (divider) divider.style.left = `${state.split}%`;
       if (divider) one.layers[1].canvas.style.clipPath = `inset(0 0 0 ${state.split}%)`;
@@ -266,8 +266,8 @@
     const end = +(255 / state.scale).toFixed(1);
     part("top").textContent = `${end} of 255`;
     part("errors-told").textContent =
-      `Each pixel’s absolute difference to the target, the mean of R, G and B, times ${state.scale}: errors of ${end} levels ` +
-      "and more have the lightest colour. Mean error and PSNR-RGB are of what is visible.";
+      `Each pixel’s absolute difference from the target, averaged over R, G and B, times ${state.scale}: errors of ${end} levels ` +
+      "and more have the lightest colour. Mean error and PSNR-RGB are for the visible part.";
   }
 
   function rank() {

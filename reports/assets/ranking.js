@@ -3,7 +3,7 @@ const ranking = (() => {
   const signed = (text) => text.replace("-", "−");
   const number = (value, metric) => signed(value.toFixed(metric.digits)) + (metric.unit ? ` ${metric.unit}` : "");
 
-  // Images with both values, in the order of suite.report.pictures.worst.
+  // Images with both values, worst first.
   function order(set, { metric, by, against, count }) {
     const column = set.metrics.findIndex((one) => one.name === metric);
     const [mine, theirs] = [by, against].map((key) => set.methods.findIndex((method) => method.key === key));

@@ -24,48 +24,20 @@ from suite.study import published
 
 SCHEMA = 1  # of the JSON document; raised when a field changes its meaning
 
-FIELDS = (
-    "paper",
-    "table",
-    "row_group",
-    "row",
-    "model",
-    "row_of",
-    "column_group",
-    "column",
-    "detail",
-    "kind",
-    "metric",
-    "unit",
-    "direction",
-    "published",
-    "published_rank",
-    "measured",
-    "interval_low",
-    "interval_high",
-    "measured_rank",
-    "difference",
-    "status",
-    "reason",
-    "seeds",
-    "protocol",
-    "command",
-)
-
 
 def csv_text(tables: Sequence[Table]) -> str:
-    """Long form: a head, then one line a cell, in the units of the columns. Texts that look like a formula begin with an apostrophe."""
-    lines = (
+    """Return a head and one line for each cell, in the units of the columns; a text that looks like a formula gets an apostrophe."""
+    lines = [
         _line(table, row, column, cell)
         for table in tables
         for row in table.rows
         for column, cell in zip(table.columns, row.cells, strict=True)
-    )
-    return text_of(FIELDS, ([line[name] for name in FIELDS] for line in lines))
+    ]
+    return text_of(tuple(lines[0]) if lines else (), (line.values() for line in lines))
 
 
 def _line(table: Table, row: Row, column: Column, cell: Cell) -> dict[str, object]:
-    """A cell with all that tells it apart, under the names of FIELDS."""
+    """Return a cell with all that tells it apart, by the names of the columns of the file."""
     found = cell.measured
     low, high = (found.estimate.interval if found else None) or (None, None)
     return {
@@ -98,7 +70,7 @@ def _line(table: Table, row: Row, column: Column, cell: Cell) -> dict[str, objec
 
 
 def json_text(tables: Sequence[Table]) -> str:
-    """One document: `schema_version`, and `tables` with their columns, rows, cells, footnotes and findings."""
+    """Return one document: `schema_version`, and `tables` with their columns, rows, cells, footnotes and findings."""
     return json.dumps(
         {"schema_version": SCHEMA, "tables": [_table(table) for table in tables]}, indent=1, ensure_ascii=False, allow_nan=False
     )
@@ -114,18 +86,22 @@ def _table(table: Table) -> dict[str, object]:
         "title": printed.title,
         "caption": printed.caption,
         "task": printed.task,
-        "protocols": list(printed.protocols),
-        "columns": [asdict(column) for column in table.columns],
+        "protocols": printed.protocols,
+        "columns": [_column(column) for column in table.columns],
         "rows": [_row(table, row) for row in table.rows],
         "footnotes": [dict(zip(("mark", "text", "source"), footnote, strict=True)) for footnote in table.footnotes],
         "findings": [dict(zip(("title", "text"), finding, strict=True)) for finding in table.findings],
     }
 
 
+def _column(column: Column) -> dict[str, object]:
+    return {name: value for name, value in vars(column).items() if name != "outline"}  # which `detail` says in words
+
+
 def _row(table: Table, row: Row) -> dict[str, object]:
     cells = {column.key: _cell(cell) for column, cell in zip(table.columns, row.cells, strict=True)}
     about = {"key": row.key, "label": row.label, "what": row.what, "group": row.group, "model": row.model, "baseline": row.baseline}
-    return {**about, "borrowed": row.borrowed, "marks": list(row.marks), "cells": cells}
+    return {**about, "borrowed": row.borrowed, "marks": row.marks, "cells": cells}
 
 
 def _cell(cell: Cell) -> dict[str, object]:
@@ -139,15 +115,14 @@ def _cell(cell: Cell) -> dict[str, object]:
         "status": cell.status.value if cell.status else None,
         "reason": cell.reason,
         "command": cell.command,
-        "marks": list(cell.marks),
+        "marks": cell.marks,
     }
 
 
 def _measured(found: Measured) -> dict[str, object]:
     estimate = found.estimate
-    origin = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(found.origin).items()}
-    interval = list(estimate.interval) if estimate.interval else None
-    return {"mean": estimate.mean, "interval": interval, "seeds": list(found.seeds), "notes": list(found.notes), "origin": origin}
+    about = {"mean": estimate.mean, "interval": estimate.interval, "seeds": found.seeds, "notes": found.notes}
+    return {**about, "origin": asdict(found.origin)}
 
 
 # name of a format: its file, and what makes its text
@@ -162,7 +137,7 @@ FORMATS: Mapping[str, tuple[str, Callable[[Sequence[Table]], str]]] = MappingPro
 
 
 def write(records: Iterable[Attempt], destination: Path, formats: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """Writes the tables to `destination` in each of `formats`, names of FORMATS, and yields (format, file) as each is written.
+    """Write the tables to `destination` in each of `formats`, names of FORMATS, and yield (format, file) as each is written.
 
     SuiteError where a file cannot be written.
     """

@@ -55,7 +55,7 @@ class _Side:
 
 
 def grid(table: Table) -> Grid:
-    """`table` as texts. Columns in which nothing is printed or measured are left out."""
+    """Return `table` as texts, without columns in which nothing is printed or measured."""
     laid, sides = layout(table), _sides(table)
     place = [sum(laid.firsts[: index + 1]) - 1 for index in range(len(table.columns))]  # of each column: its group
     spans = [sum(place[side.index] == number for side in sides) for number in range(len(laid.groups))]
@@ -145,13 +145,13 @@ LATEX: Mapping[str, str] = MappingProxyType(
 
 
 def latex(tables: Sequence[Table]) -> str:
-    """A file to be read by LaTeX's input command: a float a table; the package booktabs is all that they need."""
+    """Return a file for LaTeX's input command: one float per table; it needs the package booktabs alone."""
     head = "% Made by `python -m suite report --format latex`. Needs \\usepackage{booktabs}.\n"
     return head + "".join(f"\n{_latex(grid(table))}" for table in tables)
 
 
 def latex_escaped(text: str) -> str:
-    """`text` so that LaTeX prints it as it is."""
+    """Escape `text` so that LaTeX prints it as it is."""
     parts = ["".join(LATEX.get(letter, letter) for letter in part) for part in text.replace("\n", " ").split("--")]
     return "-{}-".join(parts)  # two hyphens are no dash
 
@@ -199,19 +199,19 @@ def _latex_line(row: Sequence[Text]) -> str:
 
 
 def _dressed(cell: Text, escaped: Callable[[str], str], best: str, second: str, raised: str) -> str:
-    """A cell's text with its rank, verdict and footnotes; `best`, `second` and `raised` are patterns with one %s."""
+    """Return a cell's text with its rank, verdict and footnotes; `best`, `second` and `raised` are patterns with one %s."""
     text = {1: best, 2: second}.get(cell.rank or 0, "%s") % escaped(cell.text)
     verdict = f" {escaped(cell.verdict)}" if cell.verdict else ""
     return text + verdict + (raised % escaped(", ".join(cell.marks)) if cell.marks else "")
 
 
 def markdown(tables: Sequence[Table]) -> str:
-    """A chapter a table, in GitHub's Markdown."""
+    """Return a chapter for each table, in GitHub's Markdown."""
     return "\n".join(_markdown(grid(table)) for table in tables)
 
 
 def markdown_escaped(text: str) -> str:
-    """`text` so that Markdown shows it as it is, in a table too."""
+    """Escape `text` so that Markdown shows it as it is, in a table too."""
     text = text.replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join(f"\\{letter}" if letter in "\\`*_[]|#~$" else letter for letter in text)
 

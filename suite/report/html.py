@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
-import os
-import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from suite.core.files import replacing
 from suite.core.paths import project_folder
 
 STYLES = ("report.css", "compare.css")  # of reports/assets, in the order in which they are joined
@@ -16,7 +17,7 @@ SCRIPTS = ("report.js", "pictures.js", "gestures.js", "ranking.js", "compare.js"
 
 
 def page(template: str, filters: Mapping[str, Callable[..., str]], values: Mapping[str, object]) -> str:
-    """The page that a template of reports/templates makes of `values`."""
+    """Return the page that a template of reports/templates makes of `values`."""
     import jinja2
     from markupsafe import Markup
 
@@ -40,33 +41,14 @@ def page(template: str, filters: Mapping[str, Callable[..., str]], values: Mappi
 
 
 def write(path: Path, text: str) -> Path:
-    """Writes a page, replacing an older one in one step; what a killed process left half written beside it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.stem}-*-*{path.suffix}"):
-        if _gone(left.name.split("-")[-2]):
-            left.unlink(missing_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-{os.getpid()}-", suffix=path.suffix)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    """Write a page, replacing an older one in one step; remove what a process killed more than an hour ago left half written beside it."""
+    for left in path.parent.glob(f".new-*{path.suffix}"):
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            if time.time() - left.stat().st_mtime > 3600:
+                left.unlink()
+    with replacing(path) as file:
+        file.write(text.encode())
     return path
-
-
-def _gone(process: str) -> bool:
-    """Whether no process has that number; False where that cannot be asked without harm."""
-    if os.name != "posix" or not process.isdecimal():
-        return False
-    try:
-        os.kill(int(process), 0)  # asks, and sends nothing
-    except ProcessLookupError:
-        return True
-    except OSError:  # another user's
-        return False
-    return False
 
 
 def _digest(text: str) -> str:

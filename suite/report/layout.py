@@ -36,7 +36,7 @@ class Layout:
 
 
 def layout(table: Table) -> Layout:
-    """Header rows and blocks of rows of `table`."""
+    """Return the header rows and the blocks of rows of `table`."""
     groups: list[Head] = []
     firsts: list[bool] = []
     before: Column | None = None
@@ -54,13 +54,13 @@ def layout(table: Table) -> Layout:
 
 
 def _one_group(left: Column, right: Column) -> bool:
-    return left.kind == right.kind and left.group == right.group and (left.kind != "retrained" or left.detail == right.detail)
+    return left.kind == right.kind and left.group == right.group and (left.kind != "retrained" or left.outline == right.outline)
 
 
 def _label(column: Column, first: bool) -> Head:
     detail = "" if column.kind == "retrained" or column.detail in (column.label, column.group) else column.detail
     detail = _with_seeds(column, detail) if column.kind == "quality" else detail
-    detail = "; ".join(part for part in (detail, "" if column.printed or column.kind == "retrained" else "measured alone") if part)
+    detail = "; ".join(part for part in (detail, "" if column.printed or column.kind == "retrained" else "measured only") if part)
     told = column.label.startswith(column.unit) or f"({column.unit})" in column.label
     unit = f", {column.unit}" if column.unit and not told else ""
     return Head(column.label + unit, detail, 1, column.direction, column.marks, column.kind, first, column.key)

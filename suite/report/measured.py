@@ -1,23 +1,22 @@
 """Measured numbers: from the records of a cell to its mean, its interval, where it comes from, and how to get it again.
 
 A number may be compared with a printed one only where `obstacle` finds nothing against it. Means are taken over seeds
-of one and the same condition, never across conditions.
+of one and the same setting, never across settings.
 """
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePath
 from typing import Literal, TypeVar
 
 from suite.core import intervals, stats
 from suite.records.profile import ProfileRecord
-from suite.records.record import Attempt, Record, error_line
+from suite.records.record import Attempt, Provenance, Record, error_line
 from suite.records.spec import RunSpec
+from suite.report.settings import Setting, dataset_name
 from suite.study.grids import GRIDS
 from suite.study.published import SCALES, Column, PublishedTable
 
@@ -41,12 +40,12 @@ class Origin:
     """Where a measured number comes from: the distinct values over its records, and how to get it again."""
 
     fingerprints: tuple[str, ...]
-    protocol: tuple[str, ...]
-    data: tuple[str, ...]
-    machine: tuple[str, ...]
-    commit: tuple[str, ...]
-    backend: tuple[str, ...]
-    command: str
+    protocol: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    machine: tuple[str, ...] = ()
+    commit: tuple[str, ...] = ()
+    backend: tuple[str, ...] = ()
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,17 @@ class Measured:
 
     estimate: stats.Estimate
     seeds: tuple[int, ...]  # none for a cost
-    condition: str  # what it was measured under; "" for a cost
+    setting: Setting | None  # None for a cost
     records: tuple[Record, ...] | tuple[ProfileRecord, ...]
     origin: Origin
     notes: tuple[str, ...] = ()
     input_size: tuple[int, int] | None = None  # of a cost's multiply-adds
+
+    @property
+    def label(self) -> str:
+        """What was measured."""
+        spec = self.records[0].spec
+        return f"{spec.model} on {spec.task}" if isinstance(spec, RunSpec) else spec.label
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Cell:
 
 
 def latest(records: Iterable[AnyRecord]) -> tuple[AnyRecord, ...]:
-    """One record a cell: the last attempt that ended well, else the last attempt."""
+    """Return one record for each run: the last attempt that ended well, else the last attempt."""
     best: dict[str, AnyRecord] = {}
     for record in records:
         held = best.get(record.fingerprint)
@@ -100,44 +105,8 @@ def latest(records: Iterable[AnyRecord]) -> tuple[AnyRecord, ...]:
     return tuple(best.values())
 
 
-def condition(spec: RunSpec) -> str:
-    """Equal for two cells exactly if they differ in nothing but the model and the seed."""
-    return json.dumps(spec.model_dump(mode="json", exclude={"model", "seed"}), sort_keys=True)
-
-
-def dataset_name(name: str) -> str:
-    """A data set as a header shows it: a folder by its last part."""
-    return PurePath(name).name or name
-
-
-def told(spec: RunSpec) -> tuple[str, str]:
-    """What people are told of a cell's setting: a title, and its conditions."""
-    network = "full network" if not spec.width and spec.depth_divisor == 1 else f"width {spec.width or 'full'}, depth ÷{spec.depth_divisor}"
-    there = f"; crops degraded on the {spec.device} device" if spec.degrade_on == "device" else ""
-    size = f"{network}; {spec.iterations:,} iterations"
-    return f"Re-trained at {spec.budget} budget", f"test set {dataset_name(spec.test_set)}; {size}{there}"
-
-
-def heading(spec: RunSpec) -> str:
-    """What the measurements of a condition are called away from their table."""
-    title, conditions = told(spec)
-    return f"{spec.task}: {title[0].lower()}{title[1:]}; {conditions}"
-
-
-def by_condition(records: Iterable[Record]) -> tuple[tuple[Record, ...], ...]:
-    """The records of each condition, by seed within a model, in the order in which conditions and models first appear."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(condition(record.spec), []).append(record)
-    found = []
-    for members in groups.values():
-        models = list(dict.fromkeys(record.spec.model for record in members))
-        found.append(tuple(sorted(members, key=lambda record: (models.index(record.spec.model), record.spec.seed))))
-    return tuple(found)
-
-
 def command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 1, changes: Mapping[str, str] | None = None) -> str:
-    """The command line that measures `model` on `task` as a row of `grid`; the task is named where the grid has several for the model."""
+    """Return the command line that measures `model` on `task`; it names the task where `grid` has several for the model."""
     several = grid in GRIDS and sum(pairing.model == model for pairing in GRIDS[grid].pairings) > 1
     words = [COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(f"{model}@{task}" if several else model)]
     words += ["--budget", shlex.quote(budget)] if budget else []
@@ -148,7 +117,7 @@ def command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 
 
 
 def regenerate(grid: str, records: Sequence[Record]) -> str:
-    """The command line that measures these cells again: one model, one condition, one or more seeds."""
+    """Return the command line that repeats these runs: one model, one setting, one or more seeds."""
     spec = records[0].spec
     sets = ("train_set", "validation_set", "test_set")
     changes = {field: getattr(spec, field) for field in sets if getattr(spec, field) != RunSpec.model_fields[field].default}
@@ -156,7 +125,7 @@ def regenerate(grid: str, records: Sequence[Record]) -> str:
 
 
 def obstacle(spec: RunSpec, column: Column, table: PublishedTable) -> str:
-    """Why a cell of this spec may not be compared with a printed number of `column`; "" where it may."""
+    """Return why a run of this spec may not be compared with a printed number of `column`; "" where it may."""
     reasons = [table.unlike] if table.unlike and "gan" not in spec.loss else []
     if spec.budget != "paper":
         reasons.append(f"{spec.budget} budget")
@@ -175,19 +144,19 @@ def _plain(name: str) -> str:
 
 
 def unavailable(records: Sequence[Record], metric: str, grid: str) -> Cell:
-    """The cell of records that hold no number: why, and how to try again."""
+    """Return the cell of records that hold no number: why, and how to try again."""
     failed = [record for record in records if record.status == "failed"]
     reason = f"failed: {error_line(failed[-1])}" if failed else f"its record holds no {metric}"
     return Cell(status=Status.UNAVAILABLE, reason=reason, command=regenerate(grid, records))
 
 
 def holds(record: Record, metric: str) -> bool:
-    """True where every test image of the record has the metric."""
+    """Tell whether every test image of the record has the metric."""
     return bool(record.scores) and all(metric in score.metrics for score in record.scores)
 
 
-def measure(records: Sequence[Record], metric: str, key: str, grid: str) -> Measured | None:
-    """The mean of `metric` over the seeds of one condition `key`; None where no record holds it."""
+def measure(records: Sequence[Record], metric: str, setting: Setting, grid: str) -> Measured | None:
+    """Average `metric` over the seeds of one `setting`; None where no record holds it."""
     usable = [record for record in records if record.status == "done" and holds(record, metric)]
     if not usable:
         return None
@@ -195,18 +164,18 @@ def measure(records: Sequence[Record], metric: str, key: str, grid: str) -> Meas
     notes = (f"without failed seed {', '.join(lost)}",) if lost else ()
     estimate = stats.over_seeds([record.mean(metric) for record in usable])
     seeds = tuple(record.spec.seed for record in usable)
-    return Measured(estimate, seeds, key, tuple(usable), origin_of(usable, regenerate(grid, usable)), notes)
+    return Measured(estimate, seeds, setting, tuple(usable), origin_of(usable, regenerate(grid, usable)), notes)
 
 
 def origin_of(records: Sequence[Record], again: str) -> Origin:
-    """Where these records come from; `again` is the command that makes them anew."""
+    """Return where these records come from; `again` is the command that repeats them."""
     made = [record.provenance for record in records if record.provenance]
     return Origin(
         fingerprints=tuple(record.fingerprint for record in records),
         protocol=_distinct(f"{r.protocol.name}@{r.protocol.version}: {r.protocol.statement}" for r in records if r.protocol),
         data=_distinct(f"{split} {digest}" for p in made for split, digest in p.data_checksums.items()),
         machine=_distinct(", ".join(f"{key} {value}" for key, value in p.machine.items()) for p in made),
-        commit=_distinct(p.commit + (" with uncommitted changes" if p.dirty else "") for p in made),
+        commit=_distinct(map(_commit, made)),
         backend=_distinct(f"{r.spec.backend}: {r.provenance.backend_reason}" for r in records if r.provenance),
         command=again,
     )
@@ -227,7 +196,7 @@ class Count:
         return self.record.provenance.finished if self.record.provenance else ""
 
     def value(self, column: Column, printed: float | bool | None) -> tuple[float, str]:
-        """In the column's unit; where a named convention alone gives the printed number, by that, and a note that says so."""
+        """Return the cost in the column's unit and a note: which convention it is by where only that one gives the printed number."""
         scale = SCALES[column.unit]
         own = float(getattr(self.record.cost, column.metric)) / scale
         if column.metric != "macs" or not isinstance(printed, float) or column.tolerance is None or column.tolerance.covers(printed, own):
@@ -238,32 +207,20 @@ class Count:
         return own, ""
 
 
-def count_of(record: Record) -> Count:
-    """The cost that the record of a trained network holds; to count it again takes no training."""
+def count_of(record: Record | ProfileRecord) -> Count:
+    """Return the cost that a record or a profile holds; ValueError where it holds none. To count it again takes no training."""
     if record.cost is None:
         raise ValueError(f"the record {record.fingerprint} holds no cost")
-    return Count(record, record.cost.input_size, {}, origin_of([record], _count_again(record.spec.model, record.cost.input_size)))
+    size = record.spec.input_size if isinstance(record, ProfileRecord) else record.cost.input_size
+    again = f"python -m suite profile {shlex.quote(record.spec.model)} --size {size[0]}x{size[1]}"
+    if isinstance(record, Record):
+        return Count(record, size, {}, origin_of([record], again))
+    commit = (_commit(record.provenance),) if record.provenance else ()
+    return Count(record, size, record.cost.conventions, Origin((record.fingerprint,), commit=commit, command=again))
 
 
-def _count_again(model: str, size: tuple[int, int]) -> str:
-    return f"python -m suite profile {shlex.quote(model)} --size {size[0]}x{size[1]}"
-
-
-def profile_count(profile: ProfileRecord) -> Count:
-    """The cost that a profile holds."""
-    if profile.cost is None:
-        raise ValueError(f"the profile {profile.fingerprint} holds no cost")
-    made = [profile.provenance] if profile.provenance else []
-    origin = Origin(
-        fingerprints=(profile.fingerprint,),
-        protocol=(),
-        data=(),
-        machine=(),  # a cost depends on none
-        commit=_distinct(p.commit + (" with uncommitted changes" if p.dirty else "") for p in made),
-        backend=(),
-        command=_count_again(profile.spec.model, profile.spec.input_size),
-    )
-    return Count(profile, profile.spec.input_size, profile.cost.conventions, origin)
+def _commit(made: Provenance) -> str:
+    return made.commit + (" with uncommitted changes" if made.dirty else "")
 
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:
@@ -271,8 +228,8 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def delta(mine: Measured | None, base: Measured | None, metric: str) -> Delta | None:
-    """Paired where it can be: by seed with two seeds or more, by image with one; None across conditions."""
-    if mine is None or base is None or mine.condition != base.condition:
+    """Subtract the baseline, paired where possible: by seed with two seeds or more, by image with one; None across settings."""
+    if mine is None or base is None or mine.setting != base.setting:
         return None
     if not mine.seeds or not base.seeds:  # costs
         return Delta(mine.estimate.mean - base.estimate.mean)

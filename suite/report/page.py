@@ -1,7 +1,7 @@
 """What the report of trained models shows, as data: tables with what stands below them, curves, images, cells, provenance.
 
 Tables are built from the papers' (suite/report/tables.py), everything that a record has but once (curves, image by image, costs) from
-the records themselves, by condition: a record may stand in several tables.
+the records themselves, by setting: a record may stand in several tables.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 from suite.core.text import fixed, span
 from suite.records.profile import ProfileRecord
-from suite.records.record import Record, error_line
+from suite.records.record import Provenance, Record, error_line
 from suite.records.scan import ScanRecord
-from suite.records.spec import RunSpec
-from suite.report import pictures as comparison
-from suite.report.figures import curves as figures
+from suite.report import pictures
 from suite.report.figures.charts import Figure
-from suite.report.figures.figure_list import growth, network_latency, receptive_fields, scan_latency, tradeoffs
+from suite.report.figures.curves import curve_sets
+from suite.report.figures.figure_list import forest, growth, network_latency, receptive_fields, scan_latency, tradeoffs
 from suite.report.layout import Layout, layout
-from suite.report.measured import COMMAND, Measured, Origin, Status, by_condition, heading, holds, regenerate
+from suite.report.measured import COMMAND, Measured, Origin, Status, holds, regenerate
+from suite.report.settings import by_setting, heading
 from suite.report.tables import Row, Table
 from suite.study.protocols import METRICS
 from suite.study.published import PublishedTable
@@ -50,24 +50,11 @@ class Section:
 
 
 @dataclass(frozen=True)
-class About:
-    """What is told of a measured number on request."""
-
-    label: str
-    facts: tuple[tuple[str, tuple[str, ...]], ...]
-    fingerprints: tuple[str, ...]
-    command: str
-
-
-@dataclass(frozen=True)
 class Environment:
     """A machine, its software and a state of the code, under which some cells ran."""
 
     name: str
-    machine: tuple[tuple[str, str], ...]
-    packages: tuple[tuple[str, str], ...]
-    commit: str
-    dirty: bool | None
+    made: Provenance  # of one of the runs: machine, packages and commit are those of all
     launchers: tuple[str, ...]
     threads: tuple[int, ...]
     cells: int
@@ -84,80 +71,47 @@ class CellLine:
     command: str
 
 
-@dataclass(frozen=True)
-class Page:
-    """All that the templates show."""
-
-    summary: str
-    span: str
-    command: str
-    sections: tuple[Section, ...]
-    abouts: tuple[tuple[str, About], ...]  # by identifier
-    figures: tuple[Figure, ...]
-    comparison: comparison.Comparison | None
-    curves: tuple[figures.CurveSet, ...]
-    images: tuple[ImageTable, ...]
-    profiles: tuple[ProfileRecord, ...]
-    uncounted: tuple[tuple[str, str], ...]  # model, operators without a cost
-    tally: tuple[tuple[Status, int], ...]
-    cells: tuple[CellLine, ...]
-    failed: tuple[CellLine, ...]
-    environments: tuple[Environment, ...]
-    protocols: tuple[tuple[str, str], ...]
-    data: tuple[tuple[str, str], ...]
-    backends: tuple[tuple[str, str], ...]
-    seeds: tuple[int, ...]
-
-
 def page(
     tables: Sequence[Table],
     records: Sequence[Record],
     scans: Sequence[ScanRecord] = (),
     profiles: Sequence[ProfileRecord] = (),
-    pictures_mib: float = comparison.PICTURES_MIB,
-) -> Page:
-    """What the page shows of these tables, built from these records (one a cell), and of the scans; at most so many MiB of pictures."""
+    pictures_mib: float = pictures.PICTURES_MIB,
+) -> dict[str, object]:
+    """Return all that the templates show of these tables, built from these records (one for each run), and of scans and profiles."""
     environments = _environments(records)
     ablations_last = sorted(tables, key=lambda table: table.published.baseline is not None)  # whose grid is the smaller one
     grids = {key: table.published.grid for table in ablations_last for row in table.rows for key in _places(table, row)}
     default = next((table.published.grid for table in tables if table.published.baseline), "tasks")
     cells = tuple(_cell_line(r, environments, grids.get((r.spec.model, r.spec.task), "tasks")) for r in records)
-    moments = sorted(
-        moment for record in records if record.provenance for moment in (record.provenance.started, record.provenance.finished)
-    )
-    judged = [
-        cell.status
-        for table in tables
-        for row in table.rows
-        for column, cell in zip(table.columns, row.cells, strict=True)
-        if cell.status and not row.borrowed
-    ]
+    moments = sorted(moment for r in records if r.provenance for moment in (r.provenance.started, r.provenance.finished))
+    judged = [cell.status for table in tables for row in table.rows if not row.borrowed for cell in row.cells if cell.status]
     done = [record for record in records if record.status == "done"]
-    return Page(
-        summary=_summary(records),
-        span=span(moments[0], moments[-1]) if moments else "",
-        command=f"{COMMAND} --grid {default}",
-        sections=tuple(_section(table) for table in tables),
-        abouts=_abouts(tables),
-        figures=(*tradeoffs(tables), *growth(profiles), *receptive_fields(done), *scan_latency(scans), *network_latency(profiles)),
-        profiles=tuple(sorted(profiles, key=lambda profile: (profile.spec.model, profile.spec.input_size, profile.spec.backend))),
-        comparison=comparison.build(records, tables, limit_mib=pictures_mib),
-        curves=figures.curve_sets(done),
-        images=tuple(found for alike in by_condition(done) for found in _image_tables(alike)),
-        uncounted=_uncounted([*records, *profiles]),
-        tally=tuple((status, judged.count(status)) for status in Status),
-        cells=cells,
-        failed=tuple(line for line in cells if line.record.status == "failed"),
-        environments=tuple(environments.values()),
-        protocols=_pairs((f"{r.protocol.name}@{r.protocol.version}", r.protocol.statement) for r in records if r.protocol),
-        data=_pairs(pair for r in records if r.provenance for pair in r.provenance.data_checksums.items()),
-        backends=_pairs((r.spec.backend, r.provenance.backend_reason) for r in records if r.provenance),
-        seeds=tuple(sorted({record.spec.seed for record in records})),
-    )
+    return {
+        "summary": _summary(records),
+        "span": span(moments[0], moments[-1]) if moments else "",
+        "command": f"{COMMAND} --grid {default}",
+        "sections": tuple(_section(table) for table in tables),
+        "abouts": _origins(tables),
+        "figures": (*tradeoffs(tables), *growth(profiles), *receptive_fields(done), *scan_latency(scans), *network_latency(profiles)),
+        "profiles": tuple(sorted(profiles, key=lambda profile: (profile.spec.model, profile.spec.input_size, profile.spec.backend))),
+        "comparison": pictures.build(records, tables, limit_mib=pictures_mib),
+        "curves": curve_sets(done),
+        "images": _image_tables(done),
+        "uncounted": _uncounted([*records, *profiles]),
+        "tally": tuple((status, judged.count(status)) for status in Status),
+        "cells": cells,
+        "failed": tuple(line for line in cells if line.record.status == "failed"),
+        "environments": tuple(environments.values()),
+        "protocols": _pairs((f"{r.protocol.name}@{r.protocol.version}", r.protocol.statement) for r in records if r.protocol),
+        "data": _pairs(pair for r in records if r.provenance for pair in r.provenance.data_checksums.items()),
+        "backends": _pairs((r.spec.backend, r.provenance.backend_reason) for r in records if r.provenance),
+        "seeds": tuple(sorted({record.spec.seed for record in records})),
+    }
 
 
 def _places(table: Table, row: Row) -> list[tuple[str, str]]:
-    """The (model, task) pairs whose records fill a row."""
+    """Return the (model, task) pairs whose records fill a row."""
     published = next((found for found in table.published.rows if found.key == row.key), None)
     if row.model is None or published is None:  # a borrowed row is its own table's
         return []
@@ -171,11 +125,11 @@ def _section(table: Table) -> Section:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell.command and cell.measured is None and (column.kind != "cost" or cell.status != Status.PUBLISHED):
                 missing.setdefault(cell.command, (row.label, cell.reason, cell.command))
-    return Section(table, layout(table), figures.forest(table), _tolerances(table.published), tuple(missing.values()))
+    return Section(table, layout(table), forest(table), _tolerances(table.published), tuple(missing.values()))
 
 
 def _tolerances(table: PublishedTable) -> tuple[str, ...]:
-    """What "reproduced" means for the table's columns; those with one reason share a sentence."""
+    """Say what "reproduced" means for the table's columns; those with one reason share a sentence."""
     shared: dict[str, dict[str, None]] = {}
     for column in table.columns:
         if column.tolerance:
@@ -187,33 +141,20 @@ def _tolerances(table: PublishedTable) -> tuple[str, ...]:
 
 
 def about_id(origin: Origin) -> str:
-    """The identifier of what is told of a number from `origin`."""
+    """Return the identifier of the card of a number from `origin`."""
     text = " ".join([*origin.fingerprints, origin.command])
     return "about-" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _abouts(tables: Sequence[Table]) -> tuple[tuple[str, About], ...]:
-    found: dict[str, About] = {}
+def _origins(tables: Sequence[Table]) -> tuple[tuple[str, Measured], ...]:
+    """Return the measured numbers of the tables, one of each origin, by the identifiers of their cards."""
+    found: dict[str, Measured] = {}
     for table in tables:
         for row in table.rows:
             for cell in row.cells:
-                if cell.measured and (key := about_id(cell.measured.origin)) not in found:
-                    found[key] = _about(cell.measured)
+                if cell.measured:
+                    found.setdefault(about_id(cell.measured.origin), cell.measured)
     return tuple(found.items())
-
-
-def _about(measured: Measured) -> About:
-    origin, spec = measured.origin, measured.records[0].spec
-    facts = (
-        ("protocol", origin.protocol),
-        ("seeds", (", ".join(str(seed) for seed in measured.seeds),) if measured.seeds else ()),
-        ("data", origin.data),
-        ("scan backend", origin.backend),
-        ("machine", origin.machine),
-        ("commit", origin.commit),
-    )
-    label = f"{spec.model} on {spec.task}" if isinstance(spec, RunSpec) else spec.label
-    return About(label, facts, origin.fingerprints, origin.command)
 
 
 def _uncounted(records: Sequence[Record | ProfileRecord]) -> tuple[tuple[str, str], ...]:
@@ -224,30 +165,32 @@ def _uncounted(records: Sequence[Record | ProfileRecord]) -> tuple[tuple[str, st
     return tuple(found.items())
 
 
-def _image_tables(alike: Sequence[Record]) -> list[ImageTable]:
-    """A table for each metric that records of one condition hold."""
-    by_model: dict[str, list[Record]] = {}
-    for record in alike:
-        by_model.setdefault(record.spec.model, []).append(record)
-    held = dict.fromkeys(name for record in alike for score in record.scores for name in score.metrics)
-    found = []
-    for metric in held:
-        usable = {model: [r for r in records if holds(r, metric)] for model, records in by_model.items()}
-        usable = {model: records for model, records in usable.items() if records}
-        if not usable:
-            continue
-        values = {model: _image_means(records, metric) for model, records in usable.items()}
-        images = dict.fromkeys(image for means in values.values() for image in means)
-        rows = tuple((image, tuple(means.get(image) for means in values.values())) for image in images)
-        means = tuple(sum(record.mean(metric) for record in records) / len(records) for records in usable.values())
-        row = METRICS.get(metric)
-        unit = f", {row.unit}" if row and row.unit else ""
-        found.append(ImageTable(heading(alike[0].spec), metric + unit, row.digits if row else 4, tuple(usable), rows, means))
-    return found
+def _image_tables(records: Sequence[Record]) -> tuple[ImageTable, ...]:
+    """Return a table for each setting and each metric that its records hold."""
+    found, groups = [], by_setting(records)
+    for setting, alike in groups.items():
+        by_model: dict[str, list[Record]] = {}
+        for record in alike:
+            by_model.setdefault(record.spec.model, []).append(record)
+        for metric in dict.fromkeys(name for record in alike for score in record.scores for name in score.metrics):
+            usable = {model: [r for r in members if holds(r, metric)] for model, members in by_model.items()}
+            usable = {model: members for model, members in usable.items() if members}
+            if not usable:
+                continue
+            values = [_image_means(members, metric) for members in usable.values()]
+            rows = tuple(
+                (image, tuple(means.get(image) for means in values)) for image in dict.fromkeys(i for means in values for i in means)
+            )
+            means = tuple(sum(record.mean(metric) for record in members) / len(members) for members in usable.values())
+            known = METRICS.get(metric)
+            unit = f", {known.unit}" if known and known.unit else ""
+            title = heading(setting, groups)
+            found.append(ImageTable(title, metric + unit, known.digits if known else 4, tuple(usable), rows, means))
+    return tuple(found)
 
 
 def _image_means(records: Sequence[Record], metric: str) -> dict[str, float]:
-    """Mean over the records of each image that holds the metric."""
+    """Average the metric of each image over the records."""
     values: dict[str, list[float]] = {}
     for record in records:
         for score in record.scores:
@@ -256,7 +199,7 @@ def _image_means(records: Sequence[Record], metric: str) -> dict[str, float]:
 
 
 def _summary(records: Sequence[Record]) -> str:
-    """One sentence: how many cells, at which budget, with how many seeds."""
+    """Say in one sentence how many runs there are, at which budget, with how many seeds."""
     if not records:
         return "Nothing has been run yet: the tables hold what the papers print."
     done = sum(record.status == "done" for record in records)
@@ -279,10 +222,7 @@ def _environments(records: Sequence[Record]) -> dict[tuple, Environment]:
         made = [record.provenance for record in members if record.provenance]
         found[key] = Environment(
             name=f"E{number}",
-            machine=tuple((name.replace("_gib", ", GiB").replace("_", " "), str(value)) for name, value in made[0].machine.items()),
-            packages=tuple(sorted(made[0].packages.items())),
-            commit=made[0].commit,
-            dirty=made[0].dirty,
+            made=made[0],
             launchers=tuple(sorted({p.launcher for p in made})),
             threads=tuple(sorted({p.threads for p in made})),
             cells=len(members),

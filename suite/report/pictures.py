@@ -17,8 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suite.records.record import Crop, Record
-from suite.records.spec import RunSpec
-from suite.report.measured import condition, dataset_name
+from suite.report.settings import Setting, by_setting, describe
 from suite.report.tables import Table
 from suite.study.protocols import METRICS, Metric
 
@@ -92,14 +91,6 @@ class ImageSet:
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """An image in a ranking, with the value that it is ranked by."""
-
-    image: str
-    value: float
-
-
-@dataclass(frozen=True)
 class Comparison:
     """All that the section shows."""
 
@@ -124,19 +115,15 @@ class Comparison:
 
 
 def build(records: Iterable[Record], tables: Iterable[Table], *, limit_mib: float = PICTURES_MIB) -> Comparison | None:
-    """The comparison of `records` (one a cell), networks in the order and by the names of `tables`; None where none holds a picture."""
+    """Compare the pictures of `records` (one for each run), networks named and ordered as in `tables`; None where there is none."""
     labels: dict[str, str] = {}
     for table in sorted(tables, key=lambda table: table.published.baseline is None):  # ablations tell a model's variants apart
         for row in table.rows:
             if row.model:
                 labels.setdefault(row.model, row.label)
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        if record.status == "done" and record.scores:
-            groups.setdefault(condition(record.spec), []).append(record)
-    ordered = sorted(groups.items(), key=lambda item: (item[1][0].spec.task, item[1][0].spec.iterations, item[0]))
-    specs = [members[0].spec for _, members in ordered]
-    sets = [_set(key, members, labels, specs) for key, members in ordered]
+    groups = by_setting(record for record in records if record.status == "done" and record.scores)
+    ordered = sorted(groups, key=lambda setting: (setting.task, setting.iterations, setting.text))
+    sets = [_set(setting, groups[setting], labels, ordered) for setting in ordered]
     sets = [found for found in sets if any(image.pictured for image in found.images)]
     if not sets:
         return None
@@ -144,22 +131,8 @@ def build(records: Iterable[Record], tables: Iterable[Table], *, limit_mib: floa
     return Comparison(tuple(_placed(_bounded(sets, limit_mib * MIB))), limit_mib, needed / MIB)
 
 
-def worst(found: ImageSet, metric: str, method: str, against: str = "", count: int | None = WORST) -> tuple[Ranked, ...]:
-    """The `count` images on which `method` is worst in `metric`, or loses most to `against`; images without the values are left out."""
-    column = next(index for index, one in enumerate(found.metrics) if one.name == metric)
-    places = {one.key: index for index, one in enumerate(found.methods)}
-    ranked = []
-    for image in found.images:
-        value = image.tiles[places[method]].values[column]
-        other = image.tiles[places[against]].values[column] if against else 0.0
-        if value is not None and other is not None:
-            ranked.append(Ranked(image.name, value - other))
-    sign = 1 if found.metrics[column].better == "higher" else -1
-    return tuple(sorted(ranked, key=lambda one: sign * one.value)[:count])
-
-
-def _set(key: str, records: Sequence[Record], labels: Mapping[str, str], specs: Sequence[RunSpec]) -> ImageSet:
-    """The set of one condition: of each network, the record of its lowest seed."""
+def _set(setting: Setting, records: Sequence[Record], labels: Mapping[str, str], among: Sequence[Setting]) -> ImageSet:
+    """Return the set of one setting: of each network, the record of its lowest seed."""
     chosen: dict[str, Record] = {}
     for record in sorted(records, key=lambda record: record.spec.seed):
         chosen.setdefault(record.spec.model, record)
@@ -172,36 +145,21 @@ def _set(key: str, records: Sequence[Record], labels: Mapping[str, str], specs: 
         *(_method(model, chosen[model].spec.seed, models, labels) for model in models),
         Method(TARGET, "target", ""),
     )
-    spec = records[0].spec
-    title, detail = _told(spec, specs)
+    title, detail = describe(setting.outline(among))
     images = tuple(_images([chosen[model] for model in models], metrics))
-    return ImageSet(hashlib.sha256(key.encode()).hexdigest()[:8], title, detail, metrics, methods, images)
+    return ImageSet(hashlib.sha256(setting.text.encode()).hexdigest()[:8], title, detail, metrics, methods, images)
 
 
 def _method(model: str, seed: int, models: Sequence[str], labels: Mapping[str, str]) -> Method:
-    """The network by the paper's name for it, where no other of the set has the same."""
+    """Name the network as the paper does, where no other of the set has the same name."""
     label = labels.get(model, model)
     alone = sum(labels.get(other, other) == label for other in models) == 1
     name = label if alone else model
     return Method(model, name, f"{model}, seed {seed}" if name != model else f"seed {seed}")
 
 
-def _told(spec: RunSpec, specs: Sequence[RunSpec]) -> tuple[str, str]:
-    """A set's title and its conditions; fields in which it differs from another set of the same title and conditions are added."""
-
-    def shown(one: RunSpec) -> tuple[str, str]:
-        full = not one.width and one.depth_divisor == 1
-        network = "full networks" if full else f"width {one.width or 'full'}, depth ÷{one.depth_divisor}"
-        return f"{one.task}, test set {dataset_name(one.test_set)}, {one.budget} budget", f"{network}; {one.iterations:,} iterations"
-
-    title, detail = shown(spec)
-    alike = [other for other in specs if shown(other) == (title, detail)]
-    fields = [name for name in RunSpec.model_fields if name not in ("model", "seed") and len({getattr(one, name) for one in alike}) > 1]
-    return title, "; ".join([detail, *(f"{name} {getattr(spec, name)}" for name in fields)])
-
-
 def _images(records: Sequence[Record], metrics: Sequence[Metric]) -> Iterator[Image]:
-    """Every image that a record scored; one whose input or target differs between records stands once for each pair of them."""
+    """Yield every image that a record scored; one whose input or target differs between records stands once for each pair of them."""
     scores = [{score.image: score.metrics for score in record.scores} for record in records]
     for name in dict.fromkeys(name for held in scores for name in held):
         crops = [next((crop for crop in record.crops if crop.image == name), None) for record in records]
@@ -230,7 +188,7 @@ def _tile(png: str, values: tuple[float | None, ...]) -> Tile:
 
 
 def _picture(png: str) -> Picture | None:
-    """The picture; None where the base64 text is not a PNG."""
+    """Return the picture; None where the base64 text is not a PNG."""
     try:
         data = base64.b64decode(png, validate=True)
     except ValueError:  # not base64, or not ASCII
@@ -246,7 +204,7 @@ def _tiles(sets: Iterable[ImageSet]) -> Iterator[Tile]:
 
 
 def _hardest_first(found: ImageSet) -> list[Image]:
-    """The pictured images, worst mean over the methods of the set's first metric first; images without it last."""
+    """Sort the pictured images, worst mean over the methods of the set's first metric first; images without it last."""
     sign = 1 if found.metrics and found.metrics[0].better == "higher" else -1
 
     def place(image: Image) -> tuple[bool, float]:
@@ -257,7 +215,7 @@ def _hardest_first(found: ImageSet) -> list[Image]:
 
 
 def _bounded(sets: Sequence[ImageSet], limit: float) -> Iterator[ImageSet]:
-    """The sets with the images marked that fit into `limit` bytes of base64: in turn one of each set, until none fits."""
+    """Mark the images that fit into `limit` bytes of base64: in turn one of each set, until none fits."""
     queues = {found.key: _hardest_first(found) for found in sets}
     held: set[str] = set()
     used = 0
@@ -276,7 +234,7 @@ def _bounded(sets: Sequence[ImageSet], limit: float) -> Iterator[ImageSet]:
 
 
 def _placed(sets: Iterable[ImageSet]) -> Iterator[ImageSet]:
-    """The sets with the first place of every picture marked, in the page's order."""
+    """Mark the first place of every picture, in the page's order."""
     seen: set[str] = set()
     for found in sets:
         images = []

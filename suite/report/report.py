@@ -18,8 +18,9 @@ from suite.records.record import Attempt, Record
 from suite.records.scan import ScanRecord
 from suite.report import html as pages
 from suite.report import pictures, scan_page
-from suite.report.measured import Status, dataset_name, latest
+from suite.report.measured import Status, latest
 from suite.report.page import about_id, page
+from suite.report.settings import dataset_name
 from suite.report.tables import build
 from suite.study import published
 
@@ -34,7 +35,7 @@ GLYPHS: Mapping[Status, str] = {
 
 
 def render(records: Iterable[Attempt], destination: Path, pictures_mib: float = pictures.PICTURES_MIB) -> Path:
-    """Writes `destination`/index.html and, where there are scan records, scan.html, and returns the first; no record is needed."""
+    """Write `destination`/index.html and, where there are scan records, scan.html, and return the first; no record is needed."""
     held = list(records)
     scans = latest(record for record in held if isinstance(record, ScanRecord))
     if scans:
@@ -45,7 +46,7 @@ def render(records: Iterable[Attempt], destination: Path, pictures_mib: float = 
 
 
 def html(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB) -> str:
-    """The page of trained models as text, with at most `pictures_mib` MiB of pictures."""
+    """Return the page of trained models as text, with at most `pictures_mib` MiB of pictures."""
     held = list(records)
     current = latest(record for record in held if isinstance(record, Record))
     scans = latest(record for record in held if isinstance(record, ScanRecord))
@@ -63,7 +64,6 @@ def html(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB
         {
             "page": page(build(published.load_all(), current, profiles), current, scans, profiles, pictures_mib),
             "glyphs": GLYPHS,
-            "Status": Status,
             "images": {"fewest": intervals.FEWEST_IMAGES, "good": intervals.GOOD_IMAGES},
             "scans": scan_page.FILE if scans else "",
         },

@@ -14,7 +14,7 @@ COMMAND = "python -m suite scan"
 
 
 def html(records: Iterable[ScanRecord], moment: object) -> str:
-    """The page as text; `moment` says an ISO time as people read it."""
+    """Return the page as text; `moment` formats an ISO time for people."""
     found = benches(records)
     return pages.page(
         "scan.html.j2",
@@ -24,12 +24,12 @@ def html(records: Iterable[ScanRecord], moment: object) -> str:
 
 
 def scientific(value: float | None) -> str:
-    """A small error as 1.2e−7; what is not finite in words."""
+    """Format a small error as 1.2e−7; what is not finite in words."""
     return "not finite" if value is None else f"{value:.1e}".replace("e-0", "e-").replace("e-", "e−")
 
 
 def percent(share: float | None) -> str:
-    """A share with two digits that count."""
+    """Format a share as a percentage with two digits that count."""
     if share is None:
         return "–"
     return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"

@@ -83,7 +83,7 @@ class Bench:
 
 
 def benches(records: Iterable[ScanRecord]) -> list[Bench]:
-    """Benches of all the records, GPUs first."""
+    """Return the benches of all the records, GPUs first."""
     with_findings = [record for record in records if record.provenance]
     key = lambda record: (record.spec.device != "cuda", record.spec.machine, record.spec.dtype, -record.spec.threads)  # noqa: E731
     return [_bench(list(group)) for _, group in groupby(sorted(with_findings, key=key), key=key)]
@@ -114,7 +114,7 @@ def _bench(records: Sequence[ScanRecord]) -> Bench:
 
 
 def _ceilings(records: Sequence[ScanRecord], best: Best) -> tuple[tuple[str, str], ...]:
-    """The ceilings in words."""
+    """Return the ceilings in words."""
     if best is None:
         return ()
     methods = dict.fromkeys(one.findings.ceilings.exponentials_method for one in records if one.findings and one.findings.ceilings)
@@ -139,7 +139,7 @@ WORKS: tuple[Work, ...] = ("forward", "forward+backward")
 
 
 def _order(standing: dict[str, ScanRecord], case: str) -> int:
-    """A case's place in the longest list of cases that was asked for."""
+    """Return a case's place in the longest list of cases that was asked for."""
     longest = max((record.spec.cases for record in standing.values()), key=len)
     return longest.index(case) if case in longest else len(longest)
 
@@ -164,7 +164,7 @@ def _measured(timing: Timing | None, baseline: Timing | None, best: Best) -> Mea
 
 
 def _share(timing: Timing, best: Best) -> tuple[float | None, str]:
-    """The fraction of the nearer ceiling that was reached, and which that is (suite.measure.scans.ceilings has the formula)."""
+    """Return the fraction of the nearer ceiling that was reached, and which that is (suite.measure.scans.ceilings has the formula)."""
     if best is None or not timing.median_ms or timing.moved_bytes is None or timing.exponentials is None:
         return None, ""
     moving, computing = timing.moved_bytes / best[0], timing.exponentials / best[1]
@@ -172,7 +172,7 @@ def _share(timing: Timing, best: Best) -> tuple[float | None, str]:
 
 
 def _best_ceilings(records: Sequence[ScanRecord]) -> Best:
-    """The best that any record measured of the machine: a ceiling is what can be reached, and a busy machine only lowers it."""
+    """Return the best that any record measured of the machine: a ceiling is what can be reached, and a busy machine only lowers it."""
     used = [record.findings.ceilings for record in records if record.findings and record.findings.ceilings]
     if not used:
         return None
@@ -180,7 +180,7 @@ def _best_ceilings(records: Sequence[ScanRecord]) -> Best:
 
 
 def digits(value: float | None) -> str:
-    """A number of any size with three digits that count; a dash where there is none."""
+    """Format a number of any size with three digits that count; a dash where there is none."""
     if value is None:
         return "–"
     if value >= 100:
@@ -189,7 +189,7 @@ def digits(value: float | None) -> str:
 
 
 def worst(record: ScanRecord) -> tuple[Verified, str] | None:
-    """The comparison that is farthest beyond its tolerance, or nearest to it, and its tensor.
+    """Return the comparison that is farthest beyond its tolerance, or nearest to it, and its tensor.
 
     What is rounded to half precision in the end says nothing of a backend unless it is wrong.
     """
@@ -203,7 +203,7 @@ def worst(record: ScanRecord) -> tuple[Verified, str] | None:
 
 
 def table(bench: Bench) -> list[dict[str, str]]:
-    """The lines of the command line's table: a case and a backend each."""
+    """Return the lines of the command line's table: one for each case and backend."""
     rows = []
     for group in (*bench.sequences, *bench.images):
         for row in group.rows:
@@ -229,6 +229,6 @@ def _columns(work: str, measured: Measured | None) -> dict[str, str]:
 
 
 LEGEND = (
-    "fwd: forward; f+b: forward and gradients. faster: than the reference (of an image: than the same backend by copies). "
+    "fwd: forward; f+b: forward and gradients. faster: than the reference (for images: than the same backend by copies). "
     "ceiling: share of the best that bandwidth and exponentials allow. error: the largest, against float64."
 )

@@ -8,7 +8,6 @@ own baseline row. A setting is what the header tells of the conditions: rows of 
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,23 +18,20 @@ from suite.core import stats
 from suite.core.ranking import ranks
 from suite.records.profile import ProfileRecord
 from suite.records.record import Record
-from suite.records.spec import RunSpec
 from suite.report.measured import (
     Cell,
     Count,
     Measured,
     Status,
     command,
-    condition,
     count_of,
     delta,
     latest,
     measure,
     obstacle,
-    profile_count,
-    told,
     unavailable,
 )
+from suite.report.settings import Outline, Setting, by_setting, describe
 from suite.study.baselines import BASELINES
 from suite.study.published import SCALES, Finding, Paper, PublishedTable, cost_input
 from suite.study.published import Column as PublishedColumn
@@ -59,6 +55,7 @@ class Column:
     marks: tuple[str, ...] = ()
     warning: str = ""
     seeds: int | None = None  # of every measured cell, where all have as many
+    outline: Outline | None = None  # of a "retrained" column's settings
 
 
 @dataclass(frozen=True)
@@ -92,17 +89,17 @@ class Table:
 
 @dataclass(frozen=True)
 class _Line:
-    """A row to be filled, with its records by condition."""
+    """A row to be filled, with its records by setting."""
 
     row: PublishedRow
     home: PublishedTable
     baseline: bool
-    runs: Mapping[str, tuple[Record, ...]]
+    runs: Mapping[Setting, tuple[Record, ...]]
     profiles: tuple[ProfileRecord, ...]  # of its network, or of the baseline that it names
 
 
 def build(papers: Sequence[Paper], records: Iterable[Record], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
-    """Every table of `papers`, in order, filled with what `records` measured and `profiles` counted; none is needed."""
+    """Return every table of `papers`, in order, filled with what `records` measured and `profiles` counted; none is needed."""
     current, counted = latest(records), latest(profiles)
     return tuple(_table(paper, published, current, counted) for paper in papers for published in paper.tables)
 
@@ -141,11 +138,7 @@ def _lines(paper: Paper, published: PublishedTable, records: Sequence[Record], p
         by_model.setdefault(record.spec.model, []).append(record)
     for row, home in places:
         tasks = {row.task} if row.task else {column.task or home.task for column in home.columns}
-        runs: dict[str, tuple[Record, ...]] = {}
-        for record in by_model.get(row.model or "", ()):
-            if record.spec.task in tasks:
-                key = condition(record.spec)
-                runs[key] = (*runs.get(key, ()), record)
+        runs = by_setting(record for record in by_model.get(row.model or "", ()) if record.spec.task in tasks)
         is_baseline = baseline is not None and row.key == baseline.row and home.id == (baseline.table or published.id)
         name = row.model or next((found.name for found in BASELINES.values() if (home.id, row.key) in found.rows), None)
         counted = tuple(profile for profile in profiles if profile.spec.model == name and profile.cost)
@@ -171,43 +164,36 @@ def _published_column(column: PublishedColumn, cells: Sequence[Cell], marks: Map
     if column.kind == "cost":
         detail = f"input {size[0]}×{size[1]}" if size and column.metric != "params" else ""
         detail = f"output {column.output_size[1]}×{column.output_size[0]}" if column.output_size else detail
+    same = ("key", "group", "label", "kind", "metric", "unit", "direction", "digits", "printed")
     return Column(
-        key=column.key,
-        group=column.group,
-        label=column.label,
-        kind=column.kind,
-        metric=column.metric,
-        unit=column.unit,
-        direction=column.direction,
-        digits=column.digits,
+        **{name: getattr(column, name) for name in same},
         detail=detail,
-        printed=column.printed,
         marks=marks.get(f"*.{column.key}", ()),
         warning=_data_warning(cells) if column.kind == "quality" else "",
         seeds=_seeds(cells),
     )
 
 
-def _counts(line: _Line, runs: Mapping[str, tuple[Record, ...]]) -> list[Count]:
-    return [*(count_of(r) for records in runs.values() for r in records if r.cost), *map(profile_count, line.profiles)]
+def _counts(line: _Line, runs: Mapping[Setting, tuple[Record, ...]]) -> list[Count]:
+    return [count_of(r) for records in (*runs.values(), line.profiles) for r in records if r.cost]
 
 
 def _common_size(lines: Sequence[_Line]) -> tuple[int, int] | None:
-    """The input at which most rows were counted, of such the smallest: rows of a column compare at one size alone."""
+    """Return the input at which most rows were counted, the smallest of several: rows of a column compare at one size only."""
     rows = [{count.input_size for count in _counts(line, line.runs)} for line in lines]
     have = Counter(size for sizes in rows for size in sizes)
     return min(have, key=lambda size: (-have[size], size), default=None)
 
 
 def _published_cell(line: _Line, column: PublishedColumn, size: tuple[int, int] | None = None) -> Cell:
-    """The cell of a published column; `size` is the input of a cost where the table names none."""
+    """Return the cell of a published column; `size` is the input of a cost where the table names none."""
     published = line.row.cells.get(column.key)
     if column.kind == "mark":
         return Cell(published)
     if line.row.model is None and not (column.kind == "cost" and line.profiles):
         return Cell(published, status=Status.PUBLISHED, reason="a baseline that only the paper measured")
     task = line.row.task or column.task or line.home.task
-    runs = {key: records for key, records in line.runs.items() if records[0].spec.task == task}
+    runs = {key: records for key, records in line.runs.items() if key.task == task}
     cell = _cost_cell(line, column, runs, size) if column.kind == "cost" else _quality_cell(line, column, runs)
     cell = replace(cell, published=published)
     if cell.measured is None or published is None or column.tolerance is None:
@@ -217,8 +203,8 @@ def _published_cell(line: _Line, column: PublishedColumn, size: tuple[int, int] 
     return replace(cell, difference=difference, status=Status.REPRODUCED if near else Status.DEVIATES)
 
 
-def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Record, ...]]) -> Cell:
-    """The cell without its published value: measured where a record may be compared, else why not."""
+def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, tuple[Record, ...]]) -> Cell:
+    """Return the cell without its published value: measured where a record may be compared, else why not."""
     row, grid = line.row, line.home.grid
     fitting = {key: records for key, records in runs.items() if not obstacle(records[0].spec, column, line.home)}
     measured = [found for key, records in fitting.items() if (found := measure(records, column.metric, key, grid))]
@@ -239,8 +225,8 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple
     return Cell(status=Status.PUBLISHED, reason="not run", command=command(grid, row.model or "", task))
 
 
-def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Record, ...]], common: tuple[int, int] | None) -> Cell:
-    """The cell of a cost, without its published value; a failed record may still carry the cost."""
+def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, tuple[Record, ...]], common: tuple[int, int] | None) -> Cell:
+    """Return the cell of a cost, without its published value; a failed record may still carry the cost."""
     row, grid = line.row, line.home.grid
     counted = _counts(line, runs)
     wanted = cost_input(line.home, row, column) or common
@@ -257,55 +243,51 @@ def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[str, tuple[Re
     count = max(fitting, key=lambda count: count.finished)
     value, note = count.value(column, row.cells.get(column.key))
     size = count.input_size if column.metric == "macs" else None
-    measured = Measured(stats.Estimate(value, None, 1), (), "", (count.record,), count.origin, (note,) if note else (), size)
+    measured = Measured(stats.Estimate(value, None, 1), (), None, (count.record,), count.origin, (note,) if note else (), size)
     return Cell(measured=measured, command=count.origin.command)
 
 
-def _retrained_columns(published: PublishedTable, lines: Sequence[_Line]) -> list[tuple[Column, Mapping[str, str]]]:
-    """One column for each setting that no printed column can take and each metric, with the setting's condition by task."""
+def _retrained_columns(published: PublishedTable, lines: Sequence[_Line]) -> list[tuple[Column, Mapping[str, Setting]]]:
+    """Return a column for each outline of settings that no printed column can take and each metric, with its settings by task."""
     qualities = [column for column in published.columns if column.kind == "quality"]
-    specs = {key: records[0].spec for line in lines for key, records in line.runs.items()}
-    apart = [spec for spec in specs.values() if all(obstacle(spec, column, published) for column in qualities)]
+    specs = {setting: records[0].spec for line in lines for setting, records in line.runs.items()}
+    apart = [setting for setting, spec in specs.items() if all(obstacle(spec, column, published) for column in qualities)]
     by_task = any(column.task for column in qualities)  # then a row holds several tasks, and a setting but one
-    settings: dict[tuple[str, str], dict[str, str]] = {}
-    for spec in sorted(apart, key=lambda spec: (spec.iterations, spec.test_set, condition(spec))):
-        title, conditions = told(spec)
-        alike = [other for other in apart if other.task == spec.task and told(other) == (title, conditions)]
-        differing = [f for f in RunSpec.model_fields if f not in ("model", "seed") and len({getattr(other, f) for other in alike}) > 1]
-        detail = "; ".join([*([spec.task] if by_task else []), conditions, *(f"{field} {getattr(spec, field)}" for field in differing)])
-        settings.setdefault((title, detail), {})[spec.task] = condition(spec)
+    outlines: dict[Outline, dict[str, Setting]] = {}
+    for setting in sorted(apart, key=lambda setting: (setting.iterations, setting.test_set, setting.text)):
+        outline = setting.outline(apart)
+        outlines.setdefault(outline if by_task else replace(outline, task=""), {})[setting.task] = setting
     found = []
-    for index, ((title, detail), setting) in enumerate(settings.items()):
+    for index, (outline, settings) in enumerate(outlines.items()):
         for metric in dict.fromkeys(column.metric for column in qualities):
             like = next(column for column in qualities if column.metric == metric)
             column = Column(
                 key=f"retrained-{index}-{metric}",
-                group=title,
+                group=f"Re-trained at {outline.budget} budget",
                 label=metric,
                 kind="retrained",
                 metric=metric,
                 unit=like.unit,
                 direction=like.direction,
                 digits=like.digits,
-                detail=detail,
+                detail="; ".join(part for part in (outline.task, describe(outline)[1]) if part),
                 printed=False,
+                outline=outline,
             )
-            found.append((column, setting))
+            found.append((column, settings))
     return found
 
 
-def _retrained_cell(line: _Line, metric: str, setting: Mapping[str, str]) -> Cell:
+def _retrained_cell(line: _Line, metric: str, settings: Mapping[str, Setting]) -> Cell:
     grid = line.home.grid
-    key = next((key for key in setting.values() if key in line.runs), "")
-    if not key:
+    setting = next((setting for setting in settings.values() if setting in line.runs), None)
+    if setting is None:
         if line.row.model is None:
-            return Cell(reason="not ours to run")
-        budget = json.loads(next(iter(setting.values())))["budget"]
-        again = command(grid, line.row.model, line.row.task or line.home.task, budget=budget)
-        return Cell(reason="not run", command=again)
-    records = line.runs[key]
-    measured = measure(records, metric, key, grid)
-    return Cell(measured=measured, command=measured.origin.command) if measured else unavailable(records, metric, grid)
+            return Cell(reason="not run by this suite")
+        budget = next(iter(settings.values())).budget
+        return Cell(reason="not run", command=command(grid, line.row.model, line.row.task or line.home.task, budget=budget))
+    measured = measure(line.runs[setting], metric, setting, grid)
+    return Cell(measured=measured, command=measured.origin.command) if measured else unavailable(line.runs[setting], metric, grid)
 
 
 def _data_warning(cells: Sequence[Cell]) -> str:
@@ -333,7 +315,7 @@ def _with_delta(cell: Cell, base: Cell, column: Column) -> Cell:
 
 
 def _ranked(cells: Sequence[Cell], column: Column, lines: Sequence[_Line]) -> list[Cell]:
-    """The cells of a column with their places among the rows of their group: printed among printed, measured among measured."""
+    """Rank the cells of a column among the rows of their group: printed among printed, measured among measured."""
     if column.kind not in ("quality", "retrained"):
         return list(cells)
     ranked = list(cells)
@@ -370,7 +352,7 @@ def _row(
 
 
 def _finding(finding: Finding, rows: Sequence[Row], columns: Sequence[Column]) -> list[tuple[str, str]]:
-    """The paragraph with its numbers; none where the measured number agrees with the printed one."""
+    """Return the paragraph with its numbers; none where the measured number agrees with the printed one."""
     index = next(index for index, column in enumerate(columns) if column.key == finding.column)
     cell = next(row for row in rows if row.key == finding.row).cells[index]
     column = columns[index]

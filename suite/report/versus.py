@@ -1,6 +1,6 @@
 """Is A better than B: which records may be compared, and what their paired differences say. `python -m suite compare` prints it.
 
-A side holds the done records of one model under one condition, by seed. Two sides are comparable if they were measured on the same images,
+A side holds the done records of one model under one setting, by seed. Two sides are comparable if they were measured on the same images,
 of the same test data, by the same protocol, and had the same budget; then each seed's metrics are paired by image. Anything else in which
 they differ (a backend, a loss) may be what is compared, so it is named and no obstacle.
 
@@ -25,7 +25,8 @@ from suite.core.errors import Exit, SuiteError
 from suite.records.index import rows
 from suite.records.ledger import FINGERPRINT, Ledger
 from suite.records.record import Record
-from suite.report.measured import by_condition, dataset_name
+from suite.records.spec import RunSpec
+from suite.report.settings import by_setting, dataset_name
 from suite.study.protocols import METRICS
 
 Verdict = Literal["better", "worse", "no difference shown", "one seed: cannot tell", "not comparable"]
@@ -38,7 +39,7 @@ NOT_TOLD = frozenset({"model", "seed", "task", "budget", "protocol", "test_set",
 
 @dataclass(frozen=True)
 class Side:
-    """The done records of one model under one condition, by seed; `failed` holds the seeds without a number."""
+    """The done records of one model under one setting, by seed; `failed` holds the seeds without a number."""
 
     records: tuple[Record, ...]
     failed: tuple[int, ...] = ()
@@ -80,12 +81,12 @@ class Comparison:
 
 
 def ledger_sides(ledger: Ledger, on_unreadable: object = None) -> tuple[Side, ...]:
-    """Every side of a ledger."""
+    """Return every side of a ledger."""
     return sides_of(record for record in ledger.records(on_unreadable) if isinstance(record, Record))
 
 
 def sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Side, ...]:
-    """The sides of the cell or the models that `chosen` means: a fingerprint, a model's name, a shell pattern, or a part of names.
+    """Return the sides of the run or the models that `chosen` means: a fingerprint, a model's name, a shell pattern, or a part of names.
 
     Only their records are read. SuiteError (Exit.NOTHING) where nothing fits, or nothing that does is done.
     """
@@ -99,21 +100,21 @@ def sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Si
     if not fits:
         where = f"the ledger {ledger.folder} holds {len(held)} runs of {len(models)} models"
         raise SuiteError(
-            f"{chosen} is none of its cells and models: {where}.{suggest(chosen, models)} `python -m suite list records` shows them; "
-            "two ledgers are compared by their folders.",
+            f"{chosen} matches no cell and no model: {where}.{suggest(chosen, models)} `python -m suite list records` shows them; "
+            "to compare two ledgers, name their folders.",
             exit=Exit.NOTHING,
         )
     latest = [ledger.latest(str(row["cell"])) for row in fits]
     found = sides_of(record for record in latest if isinstance(record, Record))
     if not found:
-        raise SuiteError(f"of the {len(fits)} cells that {chosen} means none is done: nothing can be compared.", exit=Exit.NOTHING)
+        raise SuiteError(f"none of the {len(fits)} cells that {chosen} matches is done: there is nothing to compare.", exit=Exit.NOTHING)
     return tuple(replace(side, alone=True) for side in found) if FINGERPRINT.fullmatch(chosen) else found
 
 
 def sides_of(records: Iterable[Record]) -> tuple[Side, ...]:
-    """The sides that `records` make, in the order in which conditions and models first appear."""
+    """Return the sides that `records` make, in the order in which settings and models first appear."""
     found = []
-    for members in by_condition(records):
+    for members in by_setting(records).values():
         for model in dict.fromkeys(record.spec.model for record in members):
             own = [record for record in members if record.spec.model == model]
             done = tuple(record for record in own if record.status == "done" and record.scores)
@@ -123,7 +124,7 @@ def sides_of(records: Iterable[Record]) -> tuple[Side, ...]:
 
 
 def compared(variants: Sequence[Side], baselines: Sequence[Side], metrics: Sequence[str], *, same_model: bool) -> tuple[Comparison, ...]:
-    """Every variant against the baseline that fits it best, in each of `metrics` (none: the first that it was measured by).
+    """Compare every variant with the baseline that fits it best, in each of `metrics` (none: the first that it was measured by).
 
     With `same_model` a variant's baseline is of its own model (two ledgers); else it is any, and a side is not compared with itself.
     """
@@ -139,7 +140,7 @@ def compared(variants: Sequence[Side], baselines: Sequence[Side], metrics: Seque
 
 
 def obstacles(one: Record, other: Record) -> list[str]:
-    """Why two records' metrics may not be compared; none where they may."""
+    """Return why two records' metrics may not be compared; none where they may."""
     a, b = one.spec, other.spec
     reasons = []
     if a.task != b.task:
@@ -153,13 +154,13 @@ def obstacles(one: Record, other: Record) -> list[str]:
     if a.budget != b.budget:
         reasons.append(f"other budget ({a.budget}, {b.budget})")
     else:
-        other_fields = [f"{field} {_short(getattr(a, field))}, {_short(getattr(b, field))}" for field in BUDGET if _differs(a, b, field)]
-        reasons += [f"other budget ({'; '.join(other_fields)})"] if other_fields else []
+        fields = _differing(a, b, BUDGET)
+        reasons += [f"other budget ({'; '.join(fields)})"] if fields else []
     return reasons
 
 
 def _other_data(one: Record, other: Record) -> list[str]:
-    """By checksum where both records have one, which a set's name is not; else by name."""
+    """Compare test data by checksum where both records have one, else by the set's name, which says less."""
     ours, theirs = _digests(one), _digests(other)
     if ours and theirs:
         return [] if ours == theirs else [f"other test data (checksum {_some(ours)}, {_some(theirs)})"]
@@ -176,29 +177,27 @@ def _some(digests: frozenset[str]) -> str:
     return " ".join(digest[:8] for digest in sorted(digests))
 
 
-def _short(value: object) -> str:
-    return str(value) if not isinstance(value, tuple) else f"{len(value)} stages"
-
-
-def _differs(one: object, other: object, field: str) -> bool:
-    return bool(getattr(one, field) != getattr(other, field))
+def _differing(one: RunSpec, other: RunSpec, fields: Iterable[str]) -> list[str]:
+    """Name the fields that differ, with both values; of stages their number."""
+    pairs = {field: (getattr(one, field), getattr(other, field)) for field in fields}
+    short = {f: [f"{len(v)} stages" if isinstance(v, tuple) else str(v) for v in pair] for f, pair in pairs.items() if pair[0] != pair[1]}
+    return [f"{field} {', '.join(values)}" for field, values in short.items()]
 
 
 def _distance(variant: Side, baseline: Side) -> tuple[int, int, int]:
-    """How badly a baseline fits: what stands against it, fields that differ, and seeds that they share, most of them first."""
+    """Return how badly a baseline fits: obstacles, fields that differ, and seeds that they share, most of them first."""
     one, other = variant.records[0], baseline.records[0]
     common = variant.seeds.keys() & baseline.seeds.keys()
     return len(obstacles(one, other)), len(_noted(one, other)), -len(common)
 
 
 def _noted(one: Record, other: Record) -> list[str]:
-    """Fields of the specs that differ, and are no obstacle."""
-    fields = [field for field in type(one.spec).model_fields if field not in NOT_TOLD and _differs(one.spec, other.spec, field)]
-    return [f"{field} {_short(getattr(one.spec, field))}, {_short(getattr(other.spec, field))}" for field in fields]
+    """Return the fields of the specs that differ and are no obstacle."""
+    return _differing(one.spec, other.spec, (field for field in RunSpec.model_fields if field not in NOT_TOLD))
 
 
 def _comparison(variant: Side, baseline: Side | None, metric: str) -> Comparison:
-    """Differences, or why there are none; the verdict is not final."""
+    """Return differences, or why there are none; the verdict is not final."""
     if baseline is None:
         return Comparison(variant, None, metric, "not comparable", reason=f"the baseline has no done record of {variant.model}")
     ours, theirs = variant.seeds, baseline.seeds
@@ -237,7 +236,7 @@ def _listed(seeds: Iterable[int]) -> str:
 
 
 def _with_verdicts(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """Corrects the p values within each metric, those that no verdict rests on apart, and decides."""
+    """Correct the p values within each metric, apart from those that no verdict rests on, and decide."""
     corrected: dict[int, float] = {}
     families: dict[tuple[str, bool], list[int]] = {}
     for place, one in enumerate(found):
@@ -251,7 +250,7 @@ def _with_verdicts(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
 
 
 def _untold(one: Comparison) -> bool:
-    """Whether one seed is all there is of two designs."""
+    """Tell whether one seed is all there is of two designs."""
     return one.of == "designs" and one.found is not None and one.found.seeds == 1
 
 
@@ -261,7 +260,7 @@ def _decided(one: Comparison, p_holm: float | None, comparisons: int) -> Compari
         return one
     verdict: Verdict = "one seed: cannot tell" if _untold(one) else "no difference shown"
     if p_holm is None or paired.interval is None:
-        few = f"{paired.images} images are too few to tell of others; {stats.FEWEST_IMAGES} are the fewest"
+        few = f"{paired.images} images are too few to say anything about others; at least {stats.FEWEST_IMAGES} are needed"
         return replace(one, verdict=verdict, reason=few)
     if _untold(one):
         return replace(one, p_holm=p_holm, verdict=verdict, reason="interval and p are over images alone")
@@ -274,7 +273,7 @@ def _decided(one: Comparison, p_holm: float | None, comparisons: int) -> Compari
 
 
 def _why_not(paired: stats.Paired, p_holm: float, comparisons: int, *, apart: bool) -> str:
-    """What kept a verdict back where one of p and interval alone would have given it; "" where neither would."""
+    """Say what prevented a verdict where p or the interval alone would have given it; "" where neither would."""
     least = min(1.0, stats.smallest_wilcoxon(paired.images) * comparisons)
     if paired.test == "wilcoxon" and least >= ALPHA:
         return f"on {paired.images} images Holm p cannot be below {least:.3g}"

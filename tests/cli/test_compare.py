@@ -255,7 +255,7 @@ def test_five_images_are_too_few(ledger, compare, records, verdict):
     where = held(ledger, *(record for of in held_of for record in (of if isinstance(of, list) else [of])))
     code, (line,) = lines(compare, OTHER, BASE, *where)
     assert (code, line["verdict"], line["interval_low"], line["interval_over"], line["p"]) == (Exit.DONE, verdict, None, None, None)
-    assert line["reason"] == "5 images are too few to tell of others; 6 are the fewest"
+    assert line["reason"] == "5 images are too few to say anything about others; at least 6 are needed"
 
 
 def test_seeds_that_failed_or_stand_alone_are_named(ledger, compare):
@@ -299,8 +299,8 @@ def test_table_and_csv(ledger, compare, tmp_path):
 
 
 ERRORS = {
-    "unknown model": (("swinir", BASE), Exit.NOTHING, "swinir is none of its cells and models"),
-    "unknown cell": (("0" * 16, BASE), Exit.NOTHING, "0000000000000000 is none of its cells"),
+    "unknown model": (("swinir", BASE), Exit.NOTHING, "swinir matches no cell and no model"),
+    "unknown cell": (("0" * 16, BASE), Exit.NOTHING, "0000000000000000 matches no cell"),
     "a model with itself": ((BASE, BASE), Exit.NOTHING, "the same records"),
     "several baselines": ((BASE, "vmambair"), Exit.USAGE, "B is one baseline"),
     "unknown metric": ((OTHER, BASE, "--metric", "PSNR"), Exit.USAGE, "'PSNR-Y'"),

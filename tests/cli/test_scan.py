@@ -341,7 +341,7 @@ def test_the_page_says_what_is_unavailable_disturbed_and_not_timed():
     root = read(made.bench())
     text = root.text
     for part in (
-        "triton × unavailable there is no GPU. To mend it: use a machine with one",
+        "triton × unavailable there is no GPU. Fix: use a machine with one",
         "not timed it would take about 4.0 s a call",
         "≈ 500×",
         "4 times were disturbed",

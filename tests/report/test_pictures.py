@@ -8,11 +8,12 @@ import re
 import pytest
 import synthetic_records as made
 from page_reader import read
+from worst_images import worst
 
 from suite.cli import main
 from suite.records.record import Crop, ImageScore, dump
 from suite.report import pictures, report
-from suite.report.measured import condition
+from suite.report.settings import setting_of
 from suite.report.tables import build as tables_of
 from suite.study import published
 
@@ -37,11 +38,11 @@ def with_crops(record, *crops):
 
 def test_methods_are_the_input_every_network_and_the_target():
     found = built(made.quick_grid(2))
-    assert [one.title for one in found.sets] == ["real-sr-x4, test set photos, quick budget", "sr-x2, test set photos, quick budget"]
+    assert [one.title for one in found.sets] == ["real-sr-x4, quick budget", "sr-x2, quick budget"]
     first = found.sets[0]
     assert [method.label for method in first.methods] == ["input", "VmambaIR (Ours)", *(f"VmambaIR-V{n}" for n in range(1, 5)), "target"]
     assert first.methods[2].what == f"{V1}, seed 0"
-    assert first.detail == "width 16, depth ÷3; 300 iterations"
+    assert first.detail == "test set photos; width 16, depth ÷3; 300 iterations"
     record = made.done(FULL)
     assert first.images[0].tiles[1].values == tuple(record.scores[0].metrics.values())
     assert [image.name for image in first.images] == list(made.IMAGES)
@@ -57,9 +58,12 @@ def test_nothing_to_compare_without_a_picture():
 def test_a_set_is_one_set_of_conditions():
     records = [made.done(FULL), made.done(V1), made.done(FULL, backend="cpp"), made.done(V1, budget="paper", test_set="NTIRE2020-T1")]
     found = built(records)
-    assert len(found.sets) == len({condition(record.spec) for record in records}) == 3
-    assert [one.detail for one in found.sets[:2]] == [f"width 16, depth ÷3; 300 iterations; backend {name}" for name in ("cpp", "numba")]
-    assert found.sets[2].title == "real-sr-x4, test set NTIRE2020-T1, paper budget"
+    assert len(found.sets) == len({setting_of(record.spec) for record in records}) == 3
+    assert [one.detail for one in found.sets[:2]] == [
+        f"test set photos; width 16, depth ÷3; 300 iterations; backend {name}" for name in ("cpp", "numba")
+    ]
+    assert found.sets[2].title == "real-sr-x4, paper budget"
+    assert found.sets[2].detail.startswith("test set NTIRE2020-T1; ")
     assert len({one.key for one in found.sets}) == 3
 
 
@@ -119,13 +123,10 @@ def scored(model, metric, values):
 def test_worst_images_of_a_set():
     values = {"astronaut": 30.0, "chelsea": 25.0, "coffee": 28.0}
     found = built([scored(FULL, "PSNR-Y", values), scored(V1, "PSNR-Y", {"astronaut": 31.0, "chelsea": 25.5, "coffee": 27.0})]).sets[0]
-    assert [one.image for one in pictures.worst(found, "PSNR-Y", FULL)] == ["chelsea", "coffee", "astronaut"]
-    assert pictures.worst(found, "PSNR-Y", FULL, V1, 2) == (
-        pictures.Ranked("astronaut", -1.0),
-        pictures.Ranked("chelsea", -0.5),
-    )
+    assert [name for name, _ in worst(found, "PSNR-Y", FULL)] == ["chelsea", "coffee", "astronaut"]
+    assert worst(found, "PSNR-Y", FULL, V1, 2) == [("astronaut", -1.0), ("chelsea", -0.5)]
     lower = built([scored(FULL, "LPIPS-alex", values)]).sets[0]
-    assert [one.image for one in pictures.worst(lower, "LPIPS-alex", FULL, count=1)] == ["astronaut"]
+    assert [name for name, _ in worst(lower, "LPIPS-alex", FULL, count=1)] == ["astronaut"]
 
 
 def test_the_hardest_images_of_every_set_stay_and_the_rest_are_named_with_the_command():
@@ -143,7 +144,7 @@ def test_the_hardest_images_of_every_set_stay_and_the_rest_are_named_with_the_co
     records[1] = with_crops(records[1], *shared)
     found = built(records, limit_mib=0.4)
     embedded = [[image.name for image in one.images if image.embedded] for one in found.sets]
-    ranked = [[one.image for one in pictures.worst(s, "PSNR-Y", s.methods[1].key, count=None)] for s in found.sets]
+    ranked = [[name for name, _ in worst(s, "PSNR-Y", s.methods[1].key, count=None)] for s in found.sets]
     assert all(embedded)
     assert [set(names_) for names_ in embedded] == [set(order[: len(names_)]) for order, names_ in zip(ranked, embedded, strict=True)]
     size = sum(len(tile.picture.png) for s in found.sets for image in s.images for tile in image.tiles if tile.first)
@@ -164,11 +165,11 @@ def test_the_command_on_the_page_shows_every_picture(tmp_path):
     small = ["report", "--ledger", str(ledger), "--out", str(tmp_path / "page"), "--pictures", "0.004"]
     assert main.main(small) == 0
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
-    assert "images are left out" in page
+    assert "images are left out: the pictures" in page
     words = re.search(r"python -m suite (report --pictures \d+)<", page).group(1).split()
     assert main.main([*words, *small[1:5]]) == 0
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
-    assert "left out, for" not in page
+    assert "left out: the pictures" not in page
     assert page.count('id="picture-') == 13
 
 

@@ -7,8 +7,9 @@ import pytest
 import synthetic_records as made
 from browser import luminance, mode, until
 from browser_scenes import V1, V2
+from worst_images import worst
 
-from suite.report import pictures as comparison
+from suite.report import pictures
 from suite.report.tables import build
 from suite.study import published
 
@@ -183,14 +184,14 @@ def test_a_region_chosen_by_dragging_is_shown_by_every_method(use):
 @pytest.mark.parametrize("against", ["", V2])
 def test_the_worst_images_are_those_of_the_model(use, against):
     records = made.quick_grid(2)
-    found = comparison.build(records, build(published.load_all(), records)).sets[0]
+    found = pictures.build(records, build(published.load_all(), records)).sets[0]
     page = use()
     page.select_option("#compare-by", V1)
     page.select_option("#compare-against", against)
     shown = [line.split()[:2] for line in page.locator("#compare-worst li").all_inner_texts()]
-    expected = comparison.worst(found, "PSNR-Y", V1, against)
+    expected = worst(found, "PSNR-Y", V1, against)
     signs = "+" if against else ""
-    assert shown == [[one.image, f"{one.value:{signs}.2f}".replace("-", "−")] for one in expected]
+    assert shown == [[name, f"{value:{signs}.2f}".replace("-", "−")] for name, value in expected]
     page.fill("#compare-count", "2")
     page.press("#compare-count", "Enter")
     assert page.locator("#compare-worst li").count() == 2

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 import synthetic_records as made
@@ -272,8 +273,8 @@ def test_curves_and_differences_are_drawn_for_every_row():
     root = read(made.quick_grid(2))
     section = root.one("section", id="vmambair-4")
     panels = list(next(root.one("section", id="training").all("details")).all(class_="panel"))
-    assert [len(list(panel.all("polyline", class_="own"))) for panel in panels] == [4] * 5  # two seeds, two charts
-    assert [len(list(panel.all("polyline", class_="baseline"))) for panel in panels] == [0] + [2] * 4
+    assert [len(list(panel.all("polyline", class_="n0"))) for panel in panels] == [4] * 5  # two seeds, two charts
+    assert [len(list(panel.all("polyline", class_="n1"))) for panel in panels] == [0] + [2] * 4
     plot = section.one("figure", class_="chart")
     drawn = plot.one("svg", class_="plot")
     assert (len(list(drawn.all(class_="hollow"))), len(list(drawn.all(class_="filled"))), len(list(drawn.all(class_="whisker")))) == (
@@ -336,12 +337,13 @@ def test_the_same_records_give_the_same_file_replaced_whole(tmp_path):
     first = path.read_bytes()
     assert path == tmp_path / "html" / "index.html"
     assert report.render(iter(made.quick_grid()), tmp_path / "html").read_bytes() == first
-    ours, gone = (tmp_path / "html" / f".index-{process}-x.html" for process in (os.getpid(), 2**22 + 1))
-    for left in (ours, gone):
-        left.touch()  # half written, by a process that lives and by one that was killed
+    fresh, old = (tmp_path / "html" / f".new-{name}.html" for name in ("fresh", "old"))
+    for left in (fresh, old):
+        left.touch()  # half written, by a process that may live and by one that was killed
+    os.utime(old, (time.time() - 7200,) * 2)
     report.render([], tmp_path / "html")
-    assert (ours.exists(), gone.exists()) == (True, False)
-    ours.unlink()
+    assert (fresh.exists(), old.exists()) == (True, False)
+    fresh.unlink()
     assert path.read_bytes() != first
     assert [entry.name for entry in path.parent.iterdir()] == ["index.html"]
 
@@ -391,6 +393,6 @@ def test_profiles_are_listed_and_drawn():
     }
     growth = root.one("figure", id="figure-growth-cost")
     assert len(list(growth.one("svg", class_="plot").all("polyline"))) == 2  # the network, and with full attention
-    assert "mambair-light-x2 with full attention for its scans" in growth.text
+    assert "mambair-light-x2 with full attention instead of scans" in growth.text
     row = next(row for row in growth.one("tbody").all("tr") if "full attention" in row.text)
     assert [cell.text for cell in row.all("td")] == ["7", "35.4"]

@@ -1,7 +1,4 @@
-"""The report's figures from its tables and records: quality against cost, cost against size, receptive fields, latency.
-
-The differences of ablations stand below their tables (suite/report/figures/curves.py), training curves in a section of their own.
-"""
+"""The report's figures from its tables and records: ablations, quality against cost, cost against size, receptive fields, run times."""
 
 from __future__ import annotations
 
@@ -9,16 +6,19 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suite.core.text import fixed
+from suite.core.text import fixed, signed
 from suite.records.profile import ProfileRecord
 from suite.records.record import Record
 from suite.records.scan import ScanRecord, Timing
-from suite.report.figures.charts import SHAPES, Axis, Figure, Picture, Plot, Point, Series, dots, legend, plane
-from suite.report.measured import by_condition, heading
+from suite.report.figures.charts import Axis, Figure, Picture, Point, Series, dots, number_series, plane
+from suite.report.settings import Setting, by_setting, heading
 from suite.report.tables import Column, Row, Table
 
 MOST_LINES = 6  # of a figure: more cannot be told apart
-WORK = "forward"  # of the scans in the latency figure
+WORK = "forward"  # of the scans in the figure of their times
+HOLLOW = ("circle", "square", "triangle", "cross")  # published data sets, in column order
+FILLED = ("diamond", "disc", "block")  # measured, by settings
+MS = Axis("ms, logarithmic", log=True)
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,80 @@ TRADEOFFS = (
 )
 
 
+def forest(table: Table) -> Figure | None:
+    """Draw quality differences from the baseline row, published beside measured; None where the table has no baseline."""
+    rows = [row for row in table.rows if not row.baseline]
+    qualities = [index for index, column in enumerate(table.columns) if column.kind == "quality" and column.printed]
+    if len(rows) == len(table.rows) or not qualities:
+        return None
+    metric, unit = table.columns[qualities[0]].metric, table.columns[qualities[0]].unit
+    shown = [index for index in qualities if table.columns[index].metric == metric]
+    taken = [index for index in _measured_columns(table) if table.columns[index].metric == metric]
+    series = [
+        Series(f"published, {table.columns[index].detail}", shape, _published_changes(rows, index), 1)
+        for shape, index in zip(HOLLOW, shown, strict=False)
+    ]
+    series += [
+        Series(f"measured, {_column_heading(table.columns[index])}", shape, _measured_changes(rows, index), 0)
+        for shape, index in zip(FILLED, taken, strict=False)
+    ]
+    series = [one for one in series if one.points]
+    if not series:
+        return None
+    labels = [row.label for row in rows]
+    few = any(found and found.covers for row in rows for index in taken if (found := row.cells[index].delta_measured))
+    approximate = "; approximate: the table says what it covers" if few else ""
+    return Figure(
+        key=f"differences-{table.published.id}",
+        title="Effect of each change.",
+        caption=f"Differences from the baseline row in {unit}; right of the line is better. Hollow: published. Filled: measured here, "
+        f"with the 95 % interval where there is one (over seeds; with one seed, over images only{approximate}). Sizes measured at another "
+        "budget cannot be compared with the published ones; the order of the rows may still be comparable.",
+        series=series,
+        head=("Change", *(one.name for one in series)),
+        rows=tuple((label, *(_change_text(one, number) for one in series)) for number, label in enumerate(labels)),
+        plot=dots(labels, series, Axis(f"difference in {unit}"), zero=True),
+    )
+
+
+def _measured_columns(table: Table) -> list[int]:
+    """Return the indices of the columns with measured quality, one for each setting."""
+    found: dict[Setting, int] = {}
+    for index, column in enumerate(table.columns):
+        for row in table.rows:
+            measured = row.cells[index].measured
+            if column.kind in ("quality", "retrained") and measured and measured.setting:
+                found.setdefault(measured.setting, index)
+    return list(found.values())
+
+
+def _column_heading(column: Column) -> str:
+    """Return what a column's measurements are called away from their table."""
+    return f"{column.group}: {column.detail}" if column.kind == "retrained" else f"Paper budget: test set {column.detail}"
+
+
+def _published_changes(rows: Sequence[Row], index: int) -> tuple[Point, ...]:
+    found = [row.cells[index].delta_published for row in rows]
+    return tuple(Point(value, number) for number, value in enumerate(found) if value is not None)
+
+
+def _measured_changes(rows: Sequence[Row], index: int) -> tuple[Point, ...]:
+    found = [row.cells[index].delta_measured for row in rows]
+    return tuple(
+        Point(one.value, number, "", *(one.interval or ())) for number, one in enumerate(found) if one and math.isfinite(one.value)
+    )
+
+
+def _change_text(series: Series, number: int) -> str:
+    point = next((point for point in series.points if point.y == number), None)
+    if point is None:
+        return "–"
+    interval = "" if point.low is None or point.high is None else f" [{signed(point.low, 2)}, {signed(point.high, 2)}]"
+    return signed(point.x, 2) + interval
+
+
 def tradeoffs(tables: Sequence[Table]) -> tuple[Figure, ...]:
-    """Quality against cost, as printed and as counted or measured here."""
+    """Draw quality against cost, as printed and as counted or measured here."""
     by_id = {table.published.id: table for table in tables}
     return tuple(found for one in TRADEOFFS if (found := _tradeoff(by_id[one.table], one)) is not None)
 
@@ -51,26 +123,25 @@ def _tradeoff(table: Table, wanted: Tradeoff) -> Figure | None:
     rows = [row for row in table.rows if row.group == wanted.group and None not in (row.cells[x].published, row.cells[y].published)]
     if not rows:
         return None
-    others = tuple(_printed(row, x, y) for row in rows if row.model is None)
-    ours = tuple(_printed(row, x, y) for row in rows if row.model is not None)
     counted = [row for row in rows if row.cells[x].measured]
     found = tuple(_found(row, x, y) for row in counted)
-    series = [Series("printed", "ring", others, 1), Series("printed, of the paper's own design", "gem", ours, 0)]
+    series = [
+        Series("printed", "ring", tuple(_printed(row, x, y) for row in rows if row.model is None), 1),
+        Series("printed, the paper’s own design", "gem", tuple(_printed(row, x, y) for row in rows if row.model is not None), 0),
+    ]
     if found:
-        series.append(Series("cost as counted here; quality measured here where it may be compared, else as printed", "diamond", found, 0))
+        series.append(Series("cost counted here; quality measured here where comparable, otherwise as printed", "diamond", found, 0))
     ties = [Series("", "", (replace(_printed(row, x, y), label=""), _found(row, x, y)), 0, joined=True) for row in counted]
-    name, spent = f"{table.paper.name}, Table {table.published.number}", cost.label.partition(" (")[0]
-    scale = f", {wanted.group}" if wanted.group else ""
-    better = "lower" if quality.direction == "lower" else "higher"
-    axes = Axis(f"{spent}, {cost.unit}", log=True), Axis(f"{quality.metric}, {better} is better")
+    spent, better = cost.label.partition(" (")[0], "lower" if quality.direction == "lower" else "higher"
     return Figure(
         key=f"figure-{wanted.table}-{wanted.quality}" + (f"-x{wanted.group[1:]}" if wanted.group else ""),
-        title=f"{quality.group} {quality.label} against cost{scale}.",
-        caption=f"{name}: {spent} in {cost.unit} as the paper counts them, on a logarithmic scale; {quality.metric}, {better} is better.",
-        legend=legend(series),
+        title=f"{quality.group} {quality.label} against cost{f', {wanted.group}' if wanted.group else ''}.",
+        caption=f"{table.paper.name}, Table {table.published.number}: {spent} in {cost.unit} as the paper counts them, on a logarithmic "
+        f"scale; {quality.metric}, {better} is better.",
+        series=series,
         head=("Network", f"{spent}, {cost.unit}, printed", "counted here", f"{quality.label}, printed", "measured here"),
         rows=tuple(_tradeoff_row(row, x, y, cost, quality) for row in rows),
-        plot=plane([*ties, *series], *axes),
+        plot=plane([*ties, *series], Axis(f"{spent}, {cost.unit}", log=True), Axis(f"{quality.metric}, {better} is better")),
     )
 
 
@@ -79,11 +150,9 @@ def _printed(row: Row, x: int, y: int) -> Point:
 
 
 def _found(row: Row, x: int, y: int) -> Point:
-    cost, quality = row.cells[x].measured, row.cells[y].measured
-    across = cost.estimate.mean if cost else float(row.cells[x].published or 0)
+    cost, quality, printed = row.cells[x].measured, row.cells[y].measured, _printed(row, x, y)
     interval = quality.estimate.interval if quality else None
-    up = quality.estimate.mean if quality else float(row.cells[y].published or 0)
-    return Point(across, up, "", *(interval or (None, None)))
+    return Point(cost.estimate.mean if cost else printed.x, quality.estimate.mean if quality else printed.y, "", *(interval or ()))
 
 
 def _tradeoff_row(row: Row, x: int, y: int, cost: Column, quality: Column) -> tuple[str, ...]:
@@ -96,22 +165,24 @@ def _tradeoff_row(row: Row, x: int, y: int, cost: Column, quality: Column) -> tu
 
 
 def growth(profiles: Sequence[ProfileRecord]) -> tuple[Figure, ...]:
-    """Cost and time against the input's size (MambaIR, figure 5), beside full attention in the place of the scans."""
+    """Draw cost and time against the input's size (MambaIR, figure 5), beside full attention in the place of the scans."""
     costs = _by_size(profiles, lambda profile: profile.cost.macs / 1e9 if profile.cost else None)
     attention = _by_size(profiles, lambda profile: (profile.cost.full_attention_macs or 0) / 1e9 or None if profile.cost else None)
-    lines = [(f"{model}", points, True) for model, points in costs.items()]
-    lines += [(f"{model} with full attention for its scans", points, False) for model, points in attention.items()]
+    costs |= {f"{model} with full attention instead of scans": points for model, points in attention.items()}
     times = _by_size(profiles, lambda profile: profile.latency.median_ms if profile.latency else None)
     found = (
-        _growth(lines, "cost", "How cost grows with the input.", "G multiply-adds, logarithmic", "multiply-adds in G"),
-        _growth([(m, p, True) for m, p in times.items()], "time", "How time grows with the input.", "ms, logarithmic", "median ms"),
+        _growth(costs, "cost", "How cost grows with the input size.", "G multiply-adds, logarithmic", "multiply-adds in G"),
+        _growth(times, "time", "How time grows with the input size.", "ms, logarithmic", "median ms"),
     )
     return tuple(figure for figure in found if figure is not None)
 
 
-def _by_size(profiles: Sequence[ProfileRecord], value: Callable[[ProfileRecord], float | None]) -> dict[str, dict[tuple[int, int], float]]:
-    """By what is plotted as one line, a value for each input size; those with two sizes or more."""
-    found: dict[str, dict[tuple[int, int], float]] = {}
+Sizes = dict[tuple[int, int], float]  # a value for each input size
+
+
+def _by_size(profiles: Sequence[ProfileRecord], value: Callable[[ProfileRecord], float | None]) -> dict[str, Sizes]:
+    """Return the values by what is plotted as one line; lines have two sizes or more."""
+    found: dict[str, Sizes] = {}
     for profile in sorted(profiles, key=lambda profile: math.prod(profile.spec.input_size)):
         number = value(profile)
         if number is not None:
@@ -120,62 +191,46 @@ def _by_size(profiles: Sequence[ProfileRecord], value: Callable[[ProfileRecord],
     return {name: sizes for name, sizes in found.items() if len(sizes) > 1}
 
 
-def _growth(
-    lines: Sequence[tuple[str, Mapping[tuple[int, int], float], bool]], key: str, title: str, label: str, unit: str
-) -> Figure | None:
-    lines = lines[:MOST_LINES]
+def _growth(lines: Mapping[str, Sizes], key: str, title: str, label: str, unit: str) -> Figure | None:
+    lines = dict(list(lines.items())[:MOST_LINES])
     if not lines:
         return None
-    series = [
-        Series(
-            name, SHAPES[number % len(SHAPES)], tuple(Point(math.prod(s), v) for s, v in sizes.items()), number % len(SHAPES), joined=True
-        )
-        for number, (name, sizes, _) in enumerate(lines)
-    ]
-    every = sorted({size for _, sizes, _ in lines for size in sizes}, key=math.prod)
-    rows = tuple((name, *(f"{sizes[s]:,.3g}" if s in sizes else "–" for s in every)) for name, sizes, _ in lines)
+    series = number_series({n: [Point(math.prod(size), value) for size, value in sizes.items()] for n, sizes in lines.items()}, joined=True)
+    every = sorted({size for sizes in lines.values() for size in sizes}, key=math.prod)
     return Figure(
         key=f"figure-growth-{key}",
         title=title,
         caption="Both axes are logarithmic: a straight line of slope one is linear growth with the number of pixels.",
-        legend=legend(series),
+        series=series,
         head=(f"Network, {unit}", *(f"{height}×{width}" for height, width in every)),
-        rows=rows,
+        rows=tuple((name, *(f"{sizes[size]:,.3g}" if size in sizes else "–" for size in every)) for name, sizes in lines.items()),
         plot=plane(series, Axis("pixels of the low-quality input, logarithmic", log=True), Axis(label, log=True)),
     )
 
 
 def network_latency(profiles: Sequence[ProfileRecord]) -> tuple[Figure, ...]:
-    """Median time of a pass of whole networks by backend, one figure an input size and device."""
+    """Draw the median time of a pass of whole networks by backend, one figure for each input size and device."""
     groups: dict[tuple[tuple[int, int], str, int], list[ProfileRecord]] = {}
     for profile in profiles:
         if profile.latency:
             groups.setdefault((profile.spec.input_size, profile.spec.device, profile.spec.threads), []).append(profile)
     found = []
     for ((height, width), device, threads), members in sorted(groups.items(), key=lambda group: group[0]):
-        names, backends = (list(dict.fromkeys(getattr(p.spec, field) for p in members)) for field in ("model", "backend"))
-        series = [
-            Series(
-                backend,
-                SHAPES[number % len(SHAPES)],
-                tuple(
-                    Point(p.latency.median_ms, names.index(p.spec.model), "", *p.latency.quartiles_ms)
-                    for p in members
-                    if p.latency and p.spec.backend == backend
-                ),
-                number % len(SHAPES),
-            )
-            for number, backend in enumerate(backends)
-        ]
+        names = list(dict.fromkeys(profile.spec.model for profile in members))
+        points: dict[str, list[Point]] = {}
+        for profile in members:
+            point = Point(profile.latency.median_ms, names.index(profile.spec.model), "", *profile.latency.quartiles_ms)
+            points.setdefault(profile.spec.backend, []).append(point)
+        series = number_series(points)
         found.append(
             Figure(
                 key=f"figure-networks-{height}x{width}-{device}-{threads}",
-                title=f"How long a network takes at {height}×{width}.",
-                caption=f"Medians with their quartiles after a warm-up, on {device}, {threads} threads; a cold start is apart.",
-                legend=legend(series),
+                title=f"Run time of networks at {height}×{width}.",
+                caption=f"Medians and quartiles after a warm-up, on {device}, {threads} threads; the cold start is listed below.",
+                series=series,
                 head=("Network", "backend", "median ms", "quartiles", "cold start ms", "peak memory MiB"),
-                rows=tuple(_latency_row(p) for p in members),
-                plot=dots(names, series, Axis("ms, logarithmic", log=True)),
+                rows=tuple(_latency_row(profile) for profile in members),
+                plot=dots(names, series, MS),
             )
         )
     return tuple(found)
@@ -183,8 +238,6 @@ def network_latency(profiles: Sequence[ProfileRecord]) -> tuple[Figure, ...]:
 
 def _latency_row(profile: ProfileRecord) -> tuple[str, ...]:
     times = profile.latency
-    if times is None:
-        return (profile.spec.model, profile.spec.backend, "–", "–", "–", "–")
     low, high = times.quartiles_ms
     memory = "–" if times.peak_memory_mib is None else f"{times.peak_memory_mib:,.0f}"
     ends = f"{low:,.0f}–{high:,.0f}" + (" (noisy)" if times.noisy else "")
@@ -192,24 +245,23 @@ def _latency_row(profile: ProfileRecord) -> tuple[str, ...]:
 
 
 def receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
-    """What trained networks see (MambaIR, figure 1), one figure a condition: the first seed of each network."""
-    found = []
-    for alike in by_condition(records):
+    """Show on which pixels trained networks depend (MambaIR, figure 1), one figure for each setting: the first seed of each network."""
+    found, groups = [], by_setting(records)
+    for setting, alike in groups.items():
         fields = {record.spec.model: record.receptive_field for record in reversed(alike) if record.receptive_field}
         if not fields:
             continue
-        held = [(model, field) for model, field in reversed(fields.items()) if field]
-        percentages = tuple(held[0][1].shares)
+        held = list(reversed(fields.items()))
+        first = held[0][1]
         found.append(
             Figure(
                 key=f"figure-receptive-field-{alike[0].fingerprint}",
-                title=f"What the output's centre depends on: {heading(alike[0].spec)}.",
-                caption=f"Mean gradient over {held[0][1].images} crops of {held[0][1].side}×{held[0][1].side} pixels, logarithmic: the "
-                "brighter a pixel, the more it counts. Below each: the part of the crop in which half of all dependence lies. It tells "
-                "where these trained networks look, not how well.",
-                legend=(),
-                head=("Network", *(f"part that holds {percentage} %" for percentage in percentages)),
-                rows=tuple((model, *(f"{100 * field.shares[key]:.1f} %" for key in percentages)) for model, field in held),
+                title=f"Receptive field: {heading(setting, groups)}.",
+                caption=f"Mean gradient of the output’s centre over {first.images} crops of {first.side}×{first.side} pixels, logarithmic: "
+                "the brighter a pixel, the more the centre depends on it. Below each: the share of the crop that holds half of all "
+                "dependence. It shows where these trained networks look, not how good they are.",
+                head=("Network", *(f"share that holds {percentage} %" for percentage in first.shares)),
+                rows=tuple((model, *(f"{100 * field.shares[key]:.1f} %" for key in first.shares)) for model, field in held),
                 pictures=tuple(
                     Picture(model, f"half within {100 * field.shares['50']:.1f} %", field.map_png, field.side, field.side)
                     for model, field in held
@@ -220,51 +272,44 @@ def receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
 
 
 def scan_latency(scans: Sequence[ScanRecord]) -> tuple[Figure, ...]:
-    """Median time of a scan by case and backend, one figure a machine, device and type."""
+    """Draw the median time of a scan by case and backend, one figure for each machine, device and type."""
     groups: dict[tuple[str, str, str, int], list[ScanRecord]] = {}
     for record in scans:
         if record.status == "done" and record.findings:
             spec = record.spec
             groups.setdefault((spec.machine, spec.device, spec.dtype, spec.threads), []).append(record)
-    return tuple(found for key, members in groups.items() if (found := _latency(members, *key[1:])) is not None)
+    return tuple(found for key, members in groups.items() if (found := _scan_latency(members, *key[1:])) is not None)
 
 
-def _latency(records: Sequence[ScanRecord], device: str, dtype: str, threads: int) -> Figure | None:
-    timings = {record.spec.backend: _forward(record) for record in records}
+def _scan_latency(records: Sequence[ScanRecord], device: str, dtype: str, threads: int) -> Figure | None:
+    timings = {record.spec.backend: found for record in records if (found := _forward(record))}
     cases = list(dict.fromkeys(case for found in timings.values() for case in found))
     if not cases:
         return None
-    series = [
-        Series(backend, SHAPES[number % len(SHAPES)], tuple(_time(cases.index(case), t) for case, t in found.items()), number)
-        for number, (backend, found) in enumerate(timings.items())
-        if found
-    ]
+    series = number_series({name: [_time(cases.index(case), t) for case, t in found.items()] for name, found in timings.items()})
     machine = next((dict(r.provenance.machine) for r in records if r.provenance), {})
     place = f"{machine.get('cpu', 'a processor')}, {threads} threads" if device == "cpu" else f"{machine.get('gpu', 'a GPU')}"
-    rows = tuple((case, *(_time_text(timings[one.name].get(case)) for one in series)) for case in cases)
-    plot: Plot = dots(cases, series, Axis("ms, logarithmic", log=True))
     return Figure(
         key=f"figure-latency-{device}-{dtype}-{records[0].fingerprint}",
-        title="How long a scan takes, by backend.",
+        title="Scan time by backend.",
         caption=f"Forward pass of the layers of real networks, {dtype}, on {place}: medians with their quartiles; left is faster.",
-        legend=legend(series),
-        head=("Layer", *(f"{one.name}, ms [quartiles]" for one in series)),
-        rows=rows,
-        plot=plot,
+        series=series,
+        head=("Layer", *(f"{name}, ms [quartiles]" for name in timings)),
+        rows=tuple((case, *(_time_text(found.get(case)) for found in timings.values())) for case in cases),
+        plot=dots(cases, series, MS),
     )
 
 
 def _forward(record: ScanRecord) -> dict[str, Timing]:
-    held = record.findings.timings if record.findings else ()
-    return {t.case: t for t in held if t.work == WORK and t.path == "sequences" and t.median_ms}
+    return {t.case: t for t in record.findings.timings if t.work == WORK and t.path == "sequences" and t.median_ms}
 
 
 def _time(row: int, timing: Timing) -> Point:
-    return Point(timing.median_ms or 0.0, row, "", *(timing.quartiles_ms or (None, None)))
+    return Point(timing.median_ms or 0.0, row, "", *(timing.quartiles_ms or ()))
 
 
 def _time_text(timing: Timing | None) -> str:
-    if timing is None or timing.median_ms is None:
+    if timing is None:
         return "–"
     low, high = timing.quartiles_ms or (timing.median_ms, timing.median_ms)
     return f"{timing.median_ms:,.2f} [{low:,.2f}, {high:,.2f}]" + (" noisy" if timing.noisy else "")

@@ -18,7 +18,7 @@ from suite.data.feed.loader import Loader
 from suite.data.feed.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.records.spec import RunSpec
-from suite.report.measured import heading
+from suite.report.settings import heading, setting_of
 from suite.runner import plan as planner
 from suite.training import checkpoints
 from suite.training.batches import batches_of, mixed
@@ -200,7 +200,7 @@ def test_a_dry_run_says_where_crops_are_degraded(tmp_path, capsys):
 
 
 def test_the_report_s_heading_says_so():
-    said = [heading(spec_of(degrade_on=where)) for where in ("worker", "device")]
+    said = [heading(setting_of(spec_of(degrade_on=where))) for where in ("worker", "device")]
     assert said[1] == said[0] + "; crops degraded on the cpu device"
 
 
