@@ -159,16 +159,17 @@ def _tell(file: WeightsFile, target: Path, digest: str, state: str, options: arg
     if options.json:
         out.document({"name": file.name, "path": str(target), "bytes": target.stat().st_size, "sha256": digest, "state": state})
     else:
-        known = "the register knows no sha256 of it" if not file.sha256 else "as in the register"
+        known = "as in the register" if file.sha256 else "the register knows no sha256 of it"
+        known = f"the authors' file is not the one that first came here: see {target}.sha256" if state == "changed" else known
         out.line(f"{file.name}: {target}, {target.stat().st_size:,} bytes, sha256 {digest} ({state}: {known})")
         out.line(f"`python -m suite weights check {target}` says what is in it.")
-    return Exit.DONE
+    return Exit.NOT_READY if state == "changed" else Exit.DONE
 
 
 def _by_hand(file: WeightsFile) -> str:
-    what, then = ("result images", "score") if file.kind == "images" else (f"{len(file.networks)} networks", "weights check")
+    what, then = ("result images", "score") if file.kind == "images" else ("weights", "weights check")
     return (
-        f"{file.name} is a folder of {what} whose file names the register does not know. Open it in a browser, or take the whole of it with "
+        f"{file.name} is a folder of {what} whose file names the register does not know. Open it in a browser, or take all of it with "
         f"`gdown --folder {file.addresses[0]}`; then `python -m suite {then}`."
     )
 
@@ -206,11 +207,9 @@ def _lines(found: Description, register: Register) -> list[str]:
     odd = found.not_finite
     more = ", ..." if len(odd) > SHOWN else ""
     lines.append("finite: yes" if not odd else f"finite: NO, {len(odd)} tensors hold NaN or infinity: {', '.join(odd[:SHOWN])}{more}")
-    named = [
-        f"{name} ({register.networks[name].authors_class}, {register.networks[name].parameters:,} parameters)" for name in found.networks
-    ]
-    if named:
-        names = ", ".join(f"{name} ({network.authors_class}, {network.parameters:,} parameters)" for name, network in named)
+    if found.networks:
+        known = [(name, register.networks[name]) for name in found.networks]
+        names = ", ".join(f"{name} ({network.authors_class}, {network.parameters:,} parameters)" for name, network in known)
         lines.append(f"network: {found.design}, {names}: every name and shape")
     if found.models:
         lines.append(f"loads strictly as: {', '.join(found.models)}")

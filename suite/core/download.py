@@ -93,10 +93,8 @@ def _checked(part: Path, size: int | None, sha256: str) -> str:
         aside = part.with_name(part.name.removesuffix(".part") + ".rejected")
         part.replace(aside)
         _source(part).unlink(missing_ok=True)
-        wanted = ", ".join([*([f"{size:,} bytes"] if size else []), *([f"sha256 {sha256}"] if sha256 else [])])
-        raise _unavailable(
-            f"the file is another one: it has {came:,} bytes, sha256 {found}; expected: {wanted}. It was put aside as {aside}"
-        )
+        wanted = " and ".join([*([f"{size:,} bytes"] if size else []), *([f"sha256 {sha256}"] if sha256 else [])])
+        raise _unavailable(f"another file came, of {came:,} bytes and sha256 {found}; expected: {wanted}. It was put aside as {aside}")
     return found
 
 

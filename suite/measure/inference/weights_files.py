@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 State = Literal["verified", "seen first here", "not verified", "changed"]
 BESIDE = ".sha256"  # ends the name of what was seen first
 UNFINISHED = (".part", ".lock", ".from", ".rejected", BESIDE)
-NAMED = 5  # tensors that are not finite, at most
 
 
 def weights_folder() -> Path:
@@ -77,8 +76,10 @@ def state_of(entry: WeightsFile, path: Path, digest: str) -> State:
 
 
 def remember(path: Path, digest: str) -> None:
-    """Write the sha256 of a first download beside the file."""
-    path.with_name(path.name + BESIDE).write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+    """Write the sha256 of a first download beside the file; what stands there already stays."""
+    beside = path.with_name(path.name + BESIDE)
+    if not beside.exists():
+        beside.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Description:
     reason: str = ""  # why no model loads it
     design: str = ""
     said: str = ""  # the model that the file names
-    left: tuple[str, ...] = field(default=())  # other weights in the file
+    left: tuple[str, ...] = ()  # other weights in the file
 
     @property
     def good(self) -> bool:
