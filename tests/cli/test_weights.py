@@ -17,7 +17,7 @@ import models
 from models.official import official_names
 from suite.cli import main
 from suite.core import download as downloads
-from suite.core.errors import Exit
+from suite.core.errors import Exit, SuiteError
 from suite.study import weights_register
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -127,11 +127,12 @@ def test_the_same_command_continues_what_was_cut_for_good(suite, server, registe
     assert [asked[2] for asked in server.asked] == [None, "bytes=1000-", "bytes=1000-"]
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_anew(suite, server, register, folder):
-    server.files["/net.pth"] = Served(CONTENT, cuts=[1000, 0])
+@pytest.mark.parametrize("headers", [{}, {"ETag": ""}])
+def test_a_file_that_changed_meanwhile_is_fetched_anew(suite, server, register, folder, headers):
+    server.files["/net.pth"] = Served(CONTENT, cuts=[1000, 0], headers=headers)
     register(f"{server.address}/net.pth")
     assert suite("get", "toy")[0] == Exit.NOT_READY
-    server.files["/net.pth"] = Served(CONTENT[::-1])
+    server.files["/net.pth"] = Served(CONTENT[::-1], headers=headers)
     assert suite("get", "toy")[0] == Exit.DONE
     assert (folder / "net.pth").read_bytes() == CONTENT[::-1]
 
@@ -165,9 +166,9 @@ def test_a_wrong_sha256_is_put_aside(suite, server, register, folder):
     assert names(folder) == ["net.pth.rejected"]
 
 
-@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/octet-stream"])
-def test_a_web_page_instead_of_a_file_is_refused(suite, server, register, folder, kind):
-    server.files["/net.pth"] = Served(PAGE, kind)
+@pytest.mark.parametrize(("kind", "page"), [("text/html; charset=utf-8", PAGE[15:].replace(b"<html>", b"")), ("application/x-x", PAGE)])
+def test_a_web_page_instead_of_a_file_is_refused(suite, server, register, folder, kind, page):
+    server.files["/net.pth"] = Served(page, kind)
     register(f"{server.address}/net.pth")
     code, out, err = suite("get", "toy")
     assert (code, out) == (Exit.NOT_READY, "")
@@ -213,6 +214,8 @@ def test_a_file_that_is_there_is_never_replaced(suite, server, register, folder)
         assert (code, out) == (Exit.USAGE, "")
         assert "is there already" in err
         assert "a file is never replaced" in err
+    with pytest.raises(SuiteError, match="a file is never replaced"):
+        downloads.download(f"{server.address}/net.pth", folder / "net.pth")
     assert (folder / "net.pth").read_bytes() == b"the user's own"
     assert server.asked == []
 
@@ -243,7 +246,7 @@ def test_two_at_once_do_not_write_into_one_file(server, tmp_path):
     first.start()
     try:
         assert waiting.wait(20)
-        with pytest.raises(downloads.SuiteError, match="is downloading"):
+        with pytest.raises(SuiteError, match="is downloading"):
             downloads.download(f"{server.address}/net.pth", tmp_path / "net.pth")
     finally:
         go.set()

@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         served = shared.files.get(path, Served(b"nothing here", "text/plain", 404))
         tag = f'"{hashlib.md5(served.content, usedforsecurity=False).hexdigest()}"'
         begin, status = 0, served.status
-        if served.ranges and asked and self.headers.get("If-Range", tag) == tag:
+        if served.ranges and asked and (self.headers.get("If-Range") or tag) == tag:
             begin, status = int(asked.removeprefix("bytes=").partition("-")[0]), 206
         content = served.content[begin:]
         self.send_response(status)
