@@ -131,8 +131,9 @@ def _get(options: argparse.Namespace, out: Output) -> Exit:
                 raise
             problems.append(str(error))
     reasons = " ".join(dict.fromkeys(problems))
+    where = f"Its address{'es' if len(file.addresses) > 1 else ''}: {', '.join(file.addresses)}"
     if not digest:
-        raise SuiteError(f"{file.name} was not downloaded: {reasons} Its address: {', '.join(file.addresses)}", exit=Exit.NOT_READY)
+        raise SuiteError(f"{file.name} was not downloaded: {reasons} {where}", exit=Exit.NOT_READY)
     if reasons:
         note(f"{reasons} It came from another address: {address}")
     if not file.sha256:
