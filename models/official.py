@@ -57,13 +57,18 @@ def from_official(arch: str, config: Mapping[str, object], state: Mapping[str, o
     params_ema, params or state_dict). Raises `UnknownName` for another class and `OfficialMismatch` for a keyword or a
     parameter that does not fit; every key is used.
     """
+    network = build(configuration(arch, config))
+    load_official(network, state)
+    return network
+
+
+def configuration(arch: str, config: Mapping[str, object]) -> Config:
+    """Return our configuration of the authors' class `arch` with the keywords `config`; raises as `from_official` does."""
     row = lookup("official architecture", arch, ARCHITECTURES)
     keywords = Keywords(arch, config)
     ours = row.configure(keywords)
     keywords.finish()
-    network = build(ours)
-    load_official(network, state)
-    return network
+    return ours
 
 
 def load_official(network: RestorationNet, checkpoint: Mapping[str, object]) -> str:

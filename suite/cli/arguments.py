@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from suite.cli import check, compare, data, doctor, evaluate, export, profile, restore, score
+from suite.cli import check, compare, data, doctor, evaluate, export, profile, restore, score, weights
 from suite.cli.list import RECORDS
 
 LAUNCHERS = ("ray", "inline")
@@ -22,6 +22,7 @@ examples:
   python -m suite score --pred mine --gt HR --scale 4    any two folders, under every protocol side by side
   python -m suite restore photo.jpg out.png --model mambair-sr-x4 --weights FILE
   python -m suite export FILE out.pth --model mambair-sr-x4     weights for the authors' code, or as safetensors
+  python -m suite weights get tpmambasr-light-x2         a network that its authors publish
   python -m suite profile all --size 720p                parameters, multiply-adds and operations
   python -m suite profile mambair-light-x4 --time        and how long it takes here
   python -m suite scan                                   verify and time every scan backend that runs here
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     profile.add_arguments(_verb(verbs, "profile", profile.SUMMARY))
     _add_scan(_verb(verbs, "scan", "verify scan backends against float64 and time those that are right"))
     doctor.add_arguments(_verb(verbs, "doctor", doctor.SUMMARY))
+    weights.add_arguments(_verb(verbs, "weights", weights.SUMMARY))
     return top
 
 

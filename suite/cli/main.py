@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from suite.cli import check, compare, data, doctor, evaluate, profile, restore, score
+from suite.cli import check, compare, data, doctor, evaluate, profile, restore, score, weights
 from suite.cli import export as verb_export
 from suite.cli import list as verb_list
 from suite.cli.arguments import FORMATS, parser
@@ -385,5 +385,6 @@ VERBS: Mapping[str, Callable[[argparse.Namespace, Output], Exit]] = MappingProxy
         "doctor": doctor.run,
         "profile": profile.run,
         "scan": _scan,
+        "weights": weights.run,
     }
 )
