@@ -2,12 +2,15 @@
 
 `attempt` ends in a record, the cell's own or a failed one with the error, unless the cell was asked to stop. Both launchers run it,
 so that the threads, the messages and the records are the same with Ray and without.
+
+For tests, the environment variable SUITE_CELL names another generator function, as `module:attribute`, that is run instead of any cell.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -23,19 +26,18 @@ from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
 from suite.records.profile import ProfileRecord, ProfileSpec, named
 from suite.records.record import Attempt, Provenance, Record
 from suite.records.scan import ScanRecord
-from suite.records.spec import CellSpec, RunSpec
+from suite.records.spec import CellSpec, RunSpec, ScanSpec
 
-CELL = "suite.training.cell:run_cell"
+CELL_VARIABLE = "SUITE_CELL"
 OTHERS_SECONDS = 120.0  # that a cell waits for another process to leave it
 
 Cell = Callable[[CellSpec, CellContext], Iterator[Progress | Attempt]]
 
 
-def attempt(spec: CellSpec, context: CellContext, cell: str = CELL) -> Iterator[Progress | Attempt]:
-    """Progress of the cell, thinned out, and last its record, whatever happens short of the death of the process.
+def attempt(spec: CellSpec, context: CellContext) -> Iterator[Progress | Attempt]:
+    """Run the cell; yield its progress, thinned out, and last its record, whatever happens short of the death of the process.
 
-    There is no record where the cell was asked to stop before it began, or raises `Stopped`. `cell` names the generator function as
-    `module:attribute`.
+    There is no record where the cell was asked to stop before it began, or raises `Stopped`.
     """
     started = datetime.now(UTC)
     if StopFlag.of(context.work).requested():
@@ -46,25 +48,37 @@ def attempt(spec: CellSpec, context: CellContext, cell: str = CELL) -> Iterator[
         with (context.work / LOCK).open("a+", encoding="ascii") as handle:
             yield from _alone(spec, handle)
             limit_threads(context.threads)
-            module, _, attribute = cell.partition(":")
-            run: Cell = getattr(importlib.import_module(module), attribute)
             shown, shown_at = "starting", 0.0
-            for event in run(spec, context):
+            for event in _function_of(spec)(spec, context):
                 if isinstance(event, Attempt):
                     yield event
                     return
                 if event.note or event.state != shown or time.monotonic() - shown_at >= SECONDS_BETWEEN_PROGRESS:
                     shown, shown_at = event.state, time.monotonic()
                     yield event
-            raise RuntimeError(f"{cell} ended without a record")
+            raise RuntimeError(f"{spec.label} ended without a record")
     except Stopped:
         return
     except Exception as error:
         yield failed_record(spec, context, started, error_text(error))
 
 
+def _function_of(spec: CellSpec) -> Cell:
+    """Return what runs cells of this kind; imported in the process of the cell, for the driver of a Ray does without torch."""
+    if named := os.environ.get(CELL_VARIABLE):
+        module, _, attribute = named.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    if isinstance(spec, RunSpec):
+        from suite.training.cell import run_cell as run
+    elif isinstance(spec, ScanSpec):
+        from suite.measure.scans.cell import run_scan as run
+    else:
+        from suite.measure.costs.cell import run_profile as run
+    return run
+
+
 def _alone(spec: CellSpec, handle: IO[str]) -> Iterator[Progress]:
-    """Waits until no other process works on the cell: where a driver is killed, Ray's workers go on for some seconds, and write there.
+    """Wait until no other process works on the cell: where a driver is killed, Ray's workers go on for some seconds, and write there.
 
     SuiteError where one does so for longer; a folder that knows no locks is taken as it is.
     """
@@ -74,7 +88,7 @@ def _alone(spec: CellSpec, handle: IO[str]) -> Iterator[Progress]:
             if time.monotonic() > until:
                 raise SuiteError(
                     f"process {holder} has been working on {spec.label} for {OTHERS_SECONDS:.0f} s; it may belong to a run that was "
-                    "killed. Stop it, and the same command goes on.",
+                    "killed. Stop it, and the same command continues.",
                     exit=Exit.NOT_READY,
                 )
             yield Progress(spec.fingerprint, "starting", 0, spec.steps, note=f"waiting for process {holder}, which still works on it")
@@ -82,7 +96,7 @@ def _alone(spec: CellSpec, handle: IO[str]) -> Iterator[Progress]:
 
 
 def failed_record(spec: CellSpec, context: CellContext, started: datetime, error: str) -> Attempt:
-    """The record of an attempt that failed, with the machine it failed on."""
+    """Return the record of an attempt that failed, with the machine it failed on."""
     commit, dirty = machine.commit()
     fields = {
         "fingerprint": spec.fingerprint,

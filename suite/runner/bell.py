@@ -20,27 +20,27 @@ BELL_SECONDS = 1.0  # between a cell's questions
 
 
 class Bell:
-    """Tells the cells on a cluster, whose work folders the driver may not reach, that the run is to stop."""
+    """Says to the cells on a cluster, whose work folders the driver may not reach, that the run is to stop."""
 
     def __init__(self) -> None:
         self._rung = False
 
     def ring(self) -> None:
-        """The run is to stop."""
+        """Note that the run is to stop."""
         self._rung = True
 
     def rung(self) -> bool:
-        """Whether it is."""
+        """Return whether the run is to stop."""
         return self._rung
 
 
-def listening_attempt(spec: CellSpec, context: CellContext, cell: str, bell: ActorHandle) -> Iterator[Progress | Attempt]:
-    """`attempt` where only the network reaches: sets the cell's flag on its own machine when the bell rings."""
+def listening_attempt(spec: CellSpec, context: CellContext, bell: ActorHandle) -> Iterator[Progress | Attempt]:
+    """Run `attempt` where only the network reaches: set the cell's flag on its own machine when the bell rings."""
     flag, ended = StopFlag.of(context.work), threading.Event()
     flag.clear()
     threading.Thread(target=_listen, args=(bell, flag, ended), daemon=True).start()
     try:
-        yield from attempt(spec, context, cell)
+        yield from attempt(spec, context)
     finally:
         ended.set()
 

@@ -214,7 +214,7 @@ def test_a_cell_that_does_not_listen_is_killed_after_the_grace_period_alone(tmp_
     with started(tmp_path, launcher, deaf, "--only", "no-conv", "--max-hours", str(4 / 3600), SUITE_TEST_GRACE="2") as driver:
         output, errors = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == Exit.INCOMPLETE, errors
-    assert "stopped for the time is up; the same command continues" in output
+    assert "stopped: the time limit is reached; the same command continues" in output
     assert "the time is up: running cells finish their step and save, 2 s at most" in errors
 
 
@@ -235,7 +235,7 @@ def test_a_run_with_a_failed_cell_says_so_and_still_reports(tmp_path):
     with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "raises"}) as driver:
         output, errors = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == Exit.INCOMPLETE
-    assert output.startswith("3 of 4 cells done, 1 failed, the same command tries again what is not done; report: ")
+    assert output.startswith("3 of 4 cells done, 1 failed, the same command tries the rest again; report: ")
     assert "mambair-sr-x2.no-conv · seed 0: failed, ValueError: this cell is broken" in errors
 
 
