@@ -54,7 +54,7 @@ class Job:
 
 
 def import_ray(*, local: bool) -> ModuleType:
-    """Ray, told by its environment, which must come before the import, to be quiet and to stay on this machine."""
+    """Import Ray, told by its environment, which must come before the import, to be quiet and to stay on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # leaves CUDA_VISIBLE_DEVICES to the user
     os.environ.setdefault("RAY_worker_niceness", "0")  # as fast as the inline launcher, on a busy machine, too

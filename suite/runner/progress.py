@@ -1,4 +1,4 @@
-"""What a person sees of a run: one line a cell, live on a terminal, and as plain lines elsewhere.
+"""The view of a run: one line a cell, live on a terminal, and as plain lines elsewhere.
 
 `Board` consumes events and knows the state of every cell; the two views show it. Everything goes to the given stream
 (standard error, in the command line), so that standard output holds results alone.
@@ -33,7 +33,7 @@ STYLES: Mapping[str, str] = {"waiting": "dim", "done": "green", "failed": "red"}
 
 @dataclass
 class Line:
-    """What is known of one cell; loss is L1 on [0, 1], PSNR in dB."""
+    """The state of one cell; loss is L1 on [0, 1], PSNR in dB."""
 
     label: str
     state: State = "waiting"
@@ -48,11 +48,11 @@ class Line:
 
     @property
     def running(self) -> bool:
-        """Whether something is being done on the cell now."""
+        """Return whether something is being done on the cell now."""
         return self.state not in ("waiting", "done", "failed")
 
     def columns(self) -> tuple[str, ...]:
-        """The texts under COLUMNS."""
+        """Return the texts under COLUMNS."""
         return (
             self.label,
             self.state,
@@ -73,11 +73,11 @@ class Board:
 
     @classmethod
     def of(cls, specs: Sequence[CellSpec], skipped: int) -> Board:
-        """A board on which every cell waits."""
+        """Return a board on which every cell waits."""
         return cls({spec.fingerprint: Line(spec.label, iterations=spec.steps) for spec in specs}, skipped)
 
     def take(self, event: Progress | Attempt) -> bool:
-        """Notes an event; True where it changed its cell's state, or the case that is timed, or brought news."""
+        """Note an event; return True where it changed its cell's state, or the case that is timed, or brought news."""
         line = self.lines[event.fingerprint]
         before = line.state, line.iteration if line.state == "timing" else 0
         line.news = ""
@@ -96,7 +96,7 @@ class Board:
         return bool(line.news) or (line.state, line.iteration if line.state == "timing" else 0) != before
 
     def header(self) -> str:
-        """Counts, and the time since the start."""
+        """Return counts, and the time since the start."""
         states = [line.state for line in self.lines.values()]
         done = states.count("done") + self.skipped
         parts = [f"{done}/{len(states) + self.skipped} cells done"]
@@ -122,7 +122,7 @@ class PlainView:
         return
 
     def show(self, event: Progress | Attempt) -> None:
-        """Takes an event, and writes a line if it is due."""
+        """Take an event, and write a line if it is due."""
         changed = self.board.take(event)
         if not changed and self._now() - self._said.get(event.fingerprint, 0.0) < PLAIN_SECONDS:
             return
@@ -164,14 +164,14 @@ class LiveView:
             self._live.__exit__(kind, error, trace)
 
     def show(self, event: Progress | Attempt) -> None:
-        """Takes an event; the next redrawing shows it. News stay above the table."""
+        """Take an event; the next redrawing shows it. News stay above the table."""
         self.board.take(event)
         line = self.board.lines[event.fingerprint]
         if line.news and self._live is not None:
             self._live.console.print(f"{line.label}: {line.news}", markup=False)
 
     def table(self) -> Table:
-        """The board as it stands, cut to the height of the terminal: running cells first, waiting ones last."""
+        """Return the board as it stands, cut to the height of the terminal: running cells first, waiting ones last."""
         from rich.table import Table
         from rich.text import Text
 
@@ -189,13 +189,13 @@ class LiveView:
 
 
 def view(board: Board, stream: TextIO) -> PlainView | LiveView:
-    """The live view on a terminal; plain lines elsewhere, and where `CI` is set."""
+    """Return the live view on a terminal; plain lines elsewhere, and where `CI` is set."""
     live = stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
     return LiveView(board, stream) if live else PlainView(board, stream)
 
 
 def _psnr(record: Attempt) -> float | None:
-    """The mean PSNR of a record, on the channel that its protocol measures; dB."""
+    """Return the mean PSNR of a record, on the channel that its protocol measures; dB."""
     if not isinstance(record, Record):
         return None
     names = [name for name in record.scores[0].metrics if name.startswith("PSNR")] if record.scores else []

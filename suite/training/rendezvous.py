@@ -24,11 +24,11 @@ class _OwnMeeting(Backend):
 
 @dataclass
 class OneAddress(TorchConfig):
-    """Ray's configuration of torch, without a process group: workers make theirs by `meet`."""
+    """Ray's configuration of torch, without a process group: workers make theirs by `process_group`."""
 
     @property
     def backend_cls(self) -> type[Backend]:
-        """What Ray prepares the workers with."""
+        """Return what Ray prepares the workers with."""
         return _OwnMeeting
 
 

@@ -141,6 +141,7 @@ def streamed(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         behave(patch, **kinds)
         patch.setenv("PYTHONPATH", str(SUPPORT))
+        patch.setenv(CELL_VARIABLE, fake_cells.CELL)
         patch.chdir(folder)
         on_ray = list(launch.run(jobs(folder / "ray", "ray", specs), "ray", Stop()))
         survivors = [of for of in specs if not of.model.startswith("dies")]
@@ -159,6 +160,7 @@ def test_every_cell_ends_in_one_record_whatever_befalls_it(streamed):
 
 
 @pytest.mark.slow
+@pytest.mark.ray_internals
 def test_a_worker_that_dies_twice_leaves_its_reason_and_last_words(streamed):
     error = records_of(streamed[1])["dies"].error
     assert "lost 2 times" in error

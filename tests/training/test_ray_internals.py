@@ -1,7 +1,7 @@
 """What is used of Ray beyond its public interface still does what is told of it: with a real Ray, two workers, and a killed cell.
 
-`python -m pytest -m ray_internals`, here and in tests/runner/test_launch.py and test_interruption.py, in three minutes; fifteen minutes of
-worse disturbances are in test_workers.py.
+`python -m pytest -m ray_internals` runs it, and the log of a dead worker in tests/runner/test_launch.py, in three minutes; fifteen minutes
+of worse disturbances are in test_workers.py.
 """
 
 import os
