@@ -11,25 +11,29 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from suite.core import machine
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import LOCK, take_lock
 from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import limit_threads
-from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
+from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress, provenance
 from suite.records.profile import ProfileRecord, ProfileSpec, named
-from suite.records.record import Attempt, Provenance, Record
+from suite.records.record import Attempt, Record
 from suite.records.scan import ScanRecord
 from suite.records.spec import CellSpec, RunSpec, ScanSpec
 
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
 CELL_VARIABLE = "SUITE_CELL"
 OTHERS_SECONDS = 120.0  # that a cell waits for another process to leave it
+ASK_SECONDS = 1.0  # between questions of a cell on a cluster, whether it is to stop
 
 Cell = Callable[[CellSpec, CellContext], Iterator[Progress | Attempt]]
 
@@ -65,8 +69,8 @@ def attempt(spec: CellSpec, context: CellContext) -> Iterator[Progress | Attempt
 
 def _function_of(spec: CellSpec) -> Cell:
     """Return what runs cells of this kind; imported in the process of the cell, for the driver of a Ray does without torch."""
-    if named := os.environ.get(CELL_VARIABLE):
-        module, _, attribute = named.partition(":")
+    if entry := os.environ.get(CELL_VARIABLE):
+        module, _, attribute = entry.partition(":")
         return getattr(importlib.import_module(module), attribute)
     if isinstance(spec, RunSpec):
         from suite.training.cell import run_cell as run
@@ -97,26 +101,45 @@ def _alone(spec: CellSpec, handle: IO[str]) -> Iterator[Progress]:
 
 def failed_record(spec: CellSpec, context: CellContext, started: datetime, error: str) -> Attempt:
     """Return the record of an attempt that failed, with the machine it failed on."""
-    commit, dirty = machine.commit()
-    fields = {
-        "fingerprint": spec.fingerprint,
-        "spec": spec,
-        "status": "failed",
-        "attempt": context.attempt,
-        "provenance": Provenance(
-            started=started.isoformat(timespec="seconds"),
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            commit=commit,
-            dirty=dirty,
-            packages=machine.packages(),
-            machine=machine.machine(),
-            threads=context.threads,
-            launcher=context.launcher,
-            backend_reason=context.backend_reason,
-        ),
-        "error": error,
-    }
+    made = provenance(context, started.isoformat(timespec="seconds"), {})
+    fields = {"fingerprint": spec.fingerprint, "spec": spec, "status": "failed", "attempt": context.attempt, "error": error}
     if isinstance(spec, ProfileSpec):
         label, source = named(spec.model)
-        return ProfileRecord(label=label, source=source, **fields)
-    return (Record if isinstance(spec, RunSpec) else ScanRecord)(**fields)
+        return ProfileRecord(label=label, source=source, provenance=made, **fields)
+    return (Record if isinstance(spec, RunSpec) else ScanRecord)(provenance=made, **fields)
+
+
+class StopSignal:
+    """Says to the cells on a cluster, whose work folders the driver may not reach, that the run is to stop: an actor of Ray's."""
+
+    def __init__(self) -> None:
+        self._given = False
+
+    def give(self) -> None:
+        """Note that the run is to stop."""
+        self._given = True
+
+    def given(self) -> bool:
+        """Return whether the run is to stop."""
+        return self._given
+
+
+def attempt_on_cluster(spec: CellSpec, context: CellContext, signal: ActorHandle) -> Iterator[Progress | Attempt]:
+    """Run `attempt` where only the network reaches: set the cell's flag on its own machine when the signal is given."""
+    flag, ended = StopFlag.of(context.work), threading.Event()
+    flag.clear()
+    threading.Thread(target=_ask, args=(signal, flag, ended), daemon=True).start()
+    try:
+        yield from attempt(spec, context)
+    finally:
+        ended.set()
+
+
+def _ask(signal: ActorHandle, flag: StopFlag, ended: threading.Event) -> None:
+    import ray  # the inline launcher does without it
+
+    with contextlib.suppress(ray.exceptions.RayError):  # the driver is gone, and Ray ends this process
+        while not ended.wait(ASK_SECONDS):
+            if ray.get(signal.given.remote()):
+                flag.set()
+                return

@@ -1,7 +1,7 @@
 """Launchers: the same attempts at the same cells, one after another in this process or spread by Ray.
 
 Of the files that know Ray this one schedules cells: events stream back to the driver, which keeps the ledger. suite.runner.cluster starts
-or joins the Ray and says what it has room for, suite.runner.bell tells cells on a cluster to stop, suite.training.workers trains one cell
+or joins the Ray and says what it has room for, suite.training.workers trains one cell
 on several workers; such a cell takes no processor itself while it waits for them, and as many cells are under way at a time as have room
 for all their workers.
 
@@ -24,8 +24,7 @@ from suite.core.stop import Stop, StopFlag
 from suite.core.torch_state import thread_environment
 from suite.records.cell import Progress
 from suite.records.record import Attempt
-from suite.runner.attempt import attempt, failed_record
-from suite.runner.bell import Bell, listening_attempt
+from suite.runner.attempt import StopSignal, attempt, attempt_on_cluster, failed_record
 from suite.runner.cluster import Job, at_once, beside_gpus, check_room, import_ray, joined_ray, needs, own_ray
 from suite.training.ray_internals import last_words
 
@@ -56,7 +55,7 @@ class _Grid:
     environment: dict[str, str] | None  # of the workers, where they are not our own
     waiting: list[_Flight]
     at_once: int  # flights
-    bell: ActorHandle | None = None  # on a cluster
+    signal: ActorHandle | None = None  # to stop, on a cluster
     flights: dict[Any, _Flight] = field(default_factory=dict)
 
 
@@ -103,12 +102,12 @@ def _on_ray(jobs: Sequence[Job], stop: Stop, address: str | None, dashboard: boo
     with own_ray(ray, threads, dashboard) if address is None else joined_ray(ray, address) as logs:
         stop.rearm()  # ray.init takes SIGTERM
         check_room(ray, jobs)
-        bell = environment = None
+        signal = environment = None
         if address is not None:
-            bell = ray.remote(Bell).options(num_cpus=0).remote()
+            signal = ray.remote(StopSignal).options(num_cpus=0).remote()
             environment = thread_environment(threads) | {"PYTHONUNBUFFERED": "1"}
         flights = [_Flight(job, datetime.now(UTC)) for job in jobs]
-        grid = _Grid(logs, environment, flights, at_once(ray, jobs), bell)
+        grid = _Grid(logs, environment, flights, at_once(ray, jobs), signal)
         for job in jobs:
             stop.watch(StopFlag.of(job.context.work))
         try:
@@ -127,20 +126,20 @@ def _submit(ray: ModuleType, grid: _Grid, flight: _Flight) -> None:
         options["runtime_env"] = {"env_vars": grid.environment}
     if flight.job.context.gpus:
         options["scheduling_strategy"] = beside_gpus(ray)
-    task, bell = (attempt, ()) if grid.bell is None else (listening_attempt, (grid.bell,))
-    stream = ray.remote(task).options(**options).remote(flight.job.spec, flight.job.context, *bell)
+    task, signal = (attempt, ()) if grid.signal is None else (attempt_on_cluster, (grid.signal,))
+    stream = ray.remote(task).options(**options).remote(flight.job.spec, flight.job.context, *signal)
     grid.flights[stream] = flight
 
 
 def _collect(ray: ModuleType, grid: _Grid, stop: Stop) -> Iterator[Progress | Attempt]:
     """Yield the events of all the streams as they come, until all have ended, or not in time after a stop is requested."""
-    rung = False
+    asked = False
     while (grid.flights or (grid.waiting and not stop.requested)) and not stop.overdue:
         while grid.waiting and not stop.requested and len(grid.flights) < grid.at_once:
             _submit(ray, grid, grid.waiting.pop(0))
-        if stop.requested and grid.bell is not None and not rung:
-            grid.bell.ring.remote()
-            rung = True
+        if stop.requested and grid.signal is not None and not asked:
+            grid.signal.give.remote()
+            asked = True
         ready, _ = ray.wait(list(grid.flights), num_returns=1, timeout=POLL_SECONDS)
         for stream in ready:
             flight = grid.flights[stream]

@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -71,7 +71,7 @@ class Tracker:
     def __enter__(self) -> Tracker:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         broken_off = kind is not None and (issubclass(kind, Stopped) or not issubclass(kind, Exception))  # not: KeyboardInterrupt, ...
         self.close("done" if kind is None else "stopped" if broken_off else "failed")
 
