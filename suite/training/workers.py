@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from suite.core.errors import Exit, SuiteError
 from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
@@ -240,7 +242,6 @@ def loop(config: dict[str, Work]) -> None:
 def _lost_another(error: Exception) -> bool:
     """Return whether a worker failed because another was lost; then all begin anew."""
     import ray
-    import torch
 
     known = isinstance(error, (torch.distributed.DistError, ray.exceptions.RayError))
     return known or (isinstance(error, RuntimeError) and any(word in str(error) for word in PEERS))
@@ -278,7 +279,7 @@ def _train(work: Work, rank: int) -> None:
 
 @dataclass
 class _Asked:
-    """Whether the cell wants its workers to stop: asked of its mailbox now and then, by the first worker alone."""
+    """The cell's wish that its workers stop: asked of its mailbox now and then, by the first worker alone."""
 
     mailbox: ActorHandle
     at: float = 0.0
