@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import mean, median
 
+import models
 from models.scan.backends import BACKENDS
 from models.scan.cases import CASES
 from suite.core import machine
@@ -129,8 +130,6 @@ def _seen(records: Iterable[Attempt]) -> Iterable[_Seen]:
 
 def _rough_seconds(spec: RunSpec) -> float | None:
     """Apply the rule: training time goes with low-quality pixels, width and number of blocks, as the scans do."""
-    import models
-
     if (spec.device, spec.backend) not in RULE_FOR:
         return None
     card = models.card(spec.model)
@@ -151,8 +150,6 @@ def _checkpoint_mib(left: Sequence[RunSpec], seen: Sequence[_Seen], workers: int
 
 def _params(spec: RunSpec, seen: Sequence[_Seen]) -> int:
     """Return the parameters of the trained network: as seen, else as published, with the square of the width."""
-    import models
-
     for past in seen:
         if past.params and (past.spec.model, past.spec.width, past.spec.depth_divisor) == (spec.model, spec.width, spec.depth_divisor):
             return past.params

@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+import ray
 from ray.train.backend import Backend
+from ray.train.collective import broadcast_from_rank_zero
 from ray.train.torch import TorchConfig
+from torch import distributed
 
 QUEUE = 128  # connections that wait to be taken
 
@@ -35,10 +38,6 @@ class OneAddress(TorchConfig):
 @contextlib.contextmanager
 def process_group(rank: int, world: int, backend: str, seconds: float) -> Iterator[None]:
     """Make a worker of Ray Train's number `rank` of `world` in torch's process group for the block; all must enter it."""
-    import ray
-    from ray.train.collective import broadcast_from_rank_zero
-    from torch import distributed
-
     door = open_port(ray.util.get_node_ip_address()) if rank == 0 else None
     address, port = broadcast_from_rank_zero(door and door.getsockname()[:2])
     join(rank, world, address, port, backend, seconds, door)
@@ -56,8 +55,6 @@ def join(rank: int, world: int, address: str, port: int, backend: str, seconds: 
 
     Processes wait for one another up to `seconds`.
     """
-    from torch import distributed
-
     patience = timedelta(seconds=seconds)
     served = {"is_master": door is not None, "master_listen_fd": door and door.detach()}
     store = distributed.TCPStore(address, port, world, timeout=patience, multi_tenant=False, wait_for_workers=False, **served)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
     from ray.train import Checkpoint
 
+# pyarrow and Ray are imported in functions: every run imports this module, and only those with several workers have a storage.
 ADVICE = "Give a folder that every machine has (--storage PATH), or a URI that pyarrow opens, such as s3://bucket/folder."
 
 
