@@ -17,7 +17,8 @@ from suite.study.protocols import Protocol, protocol
 from suite.study.recipes import RECIPES
 from suite.study.tasks import Task
 from suite.study.tasks import task as task_row
-from suite.training.loop import Training, begin
+from suite.training import loop
+from suite.training.loop import Training
 from suite.training.rehearsal import rehearse
 from suite.training.share import Share
 from suite.training.start import starting_weights
@@ -36,7 +37,7 @@ class Data:
 def prepared(spec: RunSpec, context: CellContext, share: Share, images: TrainingSet) -> tuple[Training, PatchSampler]:
     """Return the training at its start, rehearsed where that is due, and what draws its patches from `images`."""
     sampler = sampler_of(spec, task_row(spec.task), images)
-    run = begin(spec, share, starting_weights(spec, context.weights_folder), recompute=context.recompute)
+    run = loop.begin(spec, share, starting_weights(spec, context.weights_folder), recompute=context.recompute)
     if context.rehearse or spec.device == "cuda":
         rehearse(run, recompute=context.recompute)
     return run, sampler
