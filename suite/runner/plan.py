@@ -120,7 +120,7 @@ def _parent(pairing: Pairing, row: Recipe) -> Pairing | None:
 
 def _spec(pairing: Pairing, recipe: Recipe, seed: int, choice: _Choice) -> RunSpec:
     row, task = budget_row(choice.budget), task_row(pairing.task)
-    lr, patch = row.lr or recipe.lr, row.patch or recipe.patch
+    batch, patch, lr = row.batch or recipe.batch, row.patch or recipe.patch, row.lr or recipe.lr
     return RunSpec(
         model=pairing.model,
         task=task.name,
@@ -131,7 +131,7 @@ def _spec(pairing: Pairing, recipe: Recipe, seed: int, choice: _Choice) -> RunSp
         width=row.width,
         depth_divisor=row.depth_divisor,
         iterations=row.iterations or recipe.iterations,
-        batch=row.batch or recipe.batch,
+        batch=batch,
         patch=_patch(patch, task),
         lr=lr,
         betas=recipe.betas,
