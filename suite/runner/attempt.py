@@ -3,7 +3,8 @@
 `attempt` ends in a record, the cell's own or a failed one with the error, unless the cell was asked to stop. Both launchers run it,
 so that the threads, the messages and the records are the same with Ray and without.
 
-For tests, the environment variable SUITE_CELL names another generator function, as `module:attribute`, that is run instead of any cell.
+For tests, the environment variable SUITE_CELL names another generator function, as `module:attribute`, that is run instead of any cell; it
+counts where the cell runs, on a cluster in the environment that its machines were started with.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from places import ROOT, SUPPORT
 from processes import PATIENCE, alive, command_line, descendants, listening_elsewhere, ray_folders, wait_for
 
 from suite.core.errors import Exit
+from suite.runner.attempt import CELL_VARIABLE
 
 pytestmark = pytest.mark.slow
 
@@ -117,6 +118,7 @@ sys.stdin.read()
 def test_a_cluster_that_is_there_is_joined_asked_to_stop_over_the_network_and_left_as_it_was(tmp_path):
     ray = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     cells = {fake_cells.VARIABLE: json.dumps({"mambair-sr-x2.no-conv": "slow"}), "PYTHONPATH": f"{SUPPORT}{os.pathsep}{ROOT}"}
+    cells[CELL_VARIABLE] = fake_cells.CELL
     with (
         tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder,  # Ray's sockets need a short path
         subprocess.Popen(
