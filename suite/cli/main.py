@@ -220,7 +220,6 @@ def _ledger(options: argparse.Namespace) -> Ledger:
 def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: Estimate) -> How:
     """Launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
     from suite.core import machine
-    from suite.measure.scans import cell
     from suite.runner.crew import Crew
     from suite.runner.execute import How
     from suite.training import tracking
@@ -229,7 +228,7 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, ex
     shown = _dashboard(options)
     if _times_scans(options):  # nothing runs beside a cell, and nothing of it is kept
         kept = {"grace": 0.0, "seconds": seconds, "dashboard": shown}
-        return How(options.launcher, machine.cores(), reason, None, expected.disk_mib, cell.CELL, **kept)
+        return How(options.launcher, machine.cores(), reason, None, expected.disk_mib, **kept)
     address = options.address or (os.environ.get("RAY_ADDRESS") or None if options.launcher == "ray" else None)
     if options.address and options.launcher != "ray":
         raise SuiteError(f"--address {options.address} is for --launcher ray, not {options.launcher}.")
@@ -317,7 +316,7 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
             note(problem)
         return Exit.INCOMPLETE if problems else Exit.DONE
     from suite.core import machine
-    from suite.measure.scans import cell, grid
+    from suite.measure.scans import grid
     from suite.records.record import error_line
     from suite.report import scan_view
     from suite.runner.execute import How, execute
@@ -337,7 +336,7 @@ def _scan(options: argparse.Namespace, out: Output) -> Exit:
     specs, absent = grid.cells(chosen)
     ledger = _ledger(options)
     reason = "asked for by name" if options.backend else grid.REASON
-    outcome = execute(specs, ledger, How("inline", specs[0].threads, reason, cell=cell.CELL, grace=0.0), again=True)
+    outcome = execute(specs, ledger, How("inline", specs[0].threads, reason, grace=0.0), again=True)
     page = _render_if_possible(ledger, options.report)
     if options.json:
         records = [record.model_dump(mode="json") for record in outcome.records]

@@ -119,12 +119,11 @@ def _done(specs: Sequence[ProfileSpec], ledger: Ledger, reason: str, *, timed: b
     """The cells' outcome, with the records of what was counted before among its records: a cost does not change, a time may."""
     import dataclasses
 
-    from suite.measure.costs.cell import CELL
     from suite.runner.execute import How, execute, unique
 
     specs = unique(specs)
     before = [] if timed else [spec.fingerprint for spec in specs if ledger.done(spec.fingerprint)]
-    how = How("inline", max(1, specs[0].threads), reason or WITHOUT_SCANS, cell=CELL)
+    how = How("inline", max(1, specs[0].threads), reason or WITHOUT_SCANS)
     outcome = execute(specs, ledger, how, again=timed)
     held = [record for fingerprint in before if (record := ledger.latest(fingerprint))]
     return dataclasses.replace(outcome, records=(*outcome.records, *held))

@@ -34,6 +34,7 @@ from suite.core.paths import ROOT
 from suite.core.torch_state import thread_environment
 from suite.records.cell import CellContext
 from suite.records.spec import CellSpec
+from suite.training import ray_internals
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -53,7 +54,7 @@ class Job:
 
 
 def import_ray(*, local: bool) -> ModuleType:
-    """Ray, told by its environment, which must come before the import, to be quiet and to stay on this machine."""
+    """Import Ray, told by its environment, which must come before the import, to be quiet and to stay on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # leaves CUDA_VISIBLE_DEVICES to the user
     os.environ.setdefault("RAY_worker_niceness", "0")  # as fast as the inline launcher, on a busy machine, too
@@ -72,12 +73,12 @@ def import_ray(*, local: bool) -> ModuleType:
 
 @contextlib.contextmanager
 def own_ray(ray: ModuleType, threads: int, dashboard: bool) -> Iterator[Path | None]:
-    """A Ray of our own for the length of the block; gives the folder of its logs."""
+    """Start a Ray of our own for the length of the block; give the folder of its logs."""
     if dashboard:
         _check_dashboard()
     with _temporary_folder() as folder:
         try:
-            with _environment(_worker_environment(threads)), _kept_from_children({signal.SIGUSR1}):
+            with _environment(_worker_environment(threads)), _block({signal.SIGUSR1}):
                 started = ray.init(
                     address="local",  # also where RAY_ADDRESS is set
                     num_cpus=cores(),
@@ -86,8 +87,7 @@ def own_ray(ray: ModuleType, threads: int, dashboard: bool) -> Iterator[Path | N
                     log_to_driver=False,
                     logging_level="ERROR",
                     object_store_memory=OBJECT_STORE_BYTES,
-                    _node_ip_address="127.0.0.1",
-                    _temp_dir=str(folder),
+                    **ray_internals.local_options(folder),
                 )
         except Exception as error:
             ray.shutdown()
@@ -96,13 +96,13 @@ def own_ray(ray: ModuleType, threads: int, dashboard: bool) -> Iterator[Path | N
             token = f", token {os.environ['RAY_AUTH_TOKEN']}" if os.environ.get("RAY_AUTH_MODE") == "token" else ""
             note(f"Ray's dashboard, on this machine alone: http://{started.dashboard_url}{token}")
         try:
-            yield folder / "session_latest" / "logs"
+            yield ray_internals.logs_of(folder)
         finally:
             ray.shutdown()
 
 
 def tried() -> float:
-    """Starts a Ray of its own as a run does, and ends it; gives the processors that it offers. SuiteError where it does not start."""
+    """Start a Ray of its own as a run does, and end it; return how many processors it offers. SuiteError where it does not start."""
     ray = import_ray(local=True)
     with own_ray(ray, 1, dashboard=False):
         return float(ray.cluster_resources().get("CPU", 0))
@@ -110,7 +110,7 @@ def tried() -> float:
 
 @contextlib.contextmanager
 def joined_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
-    """The cluster at `address` for the length of the block; its logs are out of reach."""
+    """Join the cluster at `address` for the length of the block; its logs are out of reach."""
     if address.startswith("ray://"):
         raise SuiteError(
             f"--address {address}: Ray's client cannot stream results. Give the cluster's own address, such as host:6379 or auto."
@@ -123,7 +123,7 @@ def joined_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
         problem = f"nothing there answered as a Ray cluster within {JOIN_SECONDS:.0f} s"
     if problem:
         raise SuiteError(
-            f"the Ray cluster at {address} cannot be joined: {problem}. Leave out --address for a Ray of its own, or: {ADVICE}",
+            f"the Ray cluster at {address} cannot be joined: {problem}. Leave out --address to run on this machine alone, or: {ADVICE}",
             exit=Exit.NOT_READY,
         )
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -135,7 +135,7 @@ def joined_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
 
 @contextlib.contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """A folder with a short path, locked while it is in use; those that killed runs left behind are removed."""
+    """Make a folder with a short path, locked while it is in use; remove those that killed runs left behind."""
     short = Path("/tmp")  # noqa: S108 Ray's sockets need a short path; mkdtemp makes a private folder there
     base = short if short.is_dir() and os.access(short, os.W_OK) else Path(tempfile.gettempdir())
     for old in base.glob(f"{FOLDER_PREFIX}*/.lock"):
@@ -153,9 +153,9 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 def _check_dashboard() -> None:
-    """SuiteError where what Ray's dashboard needs is not installed."""
+    """Raise SuiteError where what Ray's dashboard needs is not installed."""
     try:
-        import ray.dashboard.optional_deps  # noqa: F401 - Ray's own list
+        ray_internals.check_dashboard()
     except ImportError as error:
         raise SuiteError(
             f"--dashboard needs packages that are not installed ({error}). Install them: `pip install 'ray[default]'`.",
@@ -164,8 +164,8 @@ def _check_dashboard() -> None:
 
 
 @contextlib.contextmanager
-def _kept_from_children(signals: set[signal.Signals]) -> Iterator[None]:
-    """Processes that begin in the block, and theirs, never see the signals: a batch system warns all of a job, and only we are to act."""
+def _block(signals: set[signal.Signals]) -> Iterator[None]:
+    """Keep the signals from processes that begin in the block, and theirs: a batch system warns all of a job, and only we are to act."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield
@@ -174,7 +174,7 @@ def _kept_from_children(signals: set[signal.Signals]) -> Iterator[None]:
 
 
 def _worker_environment(threads: int) -> dict[str, str]:
-    """What Ray's workers inherit: their threads, and where `suite` and `models` are found whatever their working directory."""
+    """Return what Ray's workers inherit: their threads, and where `suite` and `models` are found whatever their working directory."""
     path = os.environ.get("PYTHONPATH")
     found = {"PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)}
     loopback = "lo" if sys.platform.startswith("linux") else "lo0"
@@ -197,12 +197,12 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
 
 
 def needs(job: Job) -> tuple[int, int]:
-    """CPUs and GPUs that a job's own process takes; that of several workers waits while they train, and measures when they have left."""
+    """Return the CPUs and GPUs of a job's own process; that of several workers waits while they train, and measures when they have left."""
     return (job.context.threads, int(job.spec.device == "cuda")) if job.context.workers == 1 else (0, 0)
 
 
 def _room(ray: ModuleType, context: CellContext) -> int:
-    """How many workers of a job the machines can take together."""
+    """Count the workers of a job that the machines can take together."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     room = 0
     for node in nodes:
@@ -212,14 +212,14 @@ def _room(ray: ModuleType, context: CellContext) -> int:
 
 
 def at_once(ray: ModuleType, jobs: Sequence[Job]) -> int:
-    """How many jobs are given to Ray at a time: all, but where several workers share one."""
+    """Count the jobs that are given to Ray at a time: all, but where several workers share one."""
     if all(job.context.workers == 1 for job in jobs):
         return len(jobs)
     return max(1, min(_room(ray, job.context) // job.context.workers for job in jobs))
 
 
 def check_room(ray: ModuleType, jobs: Sequence[Job]) -> None:
-    """SuiteError where no machine could ever take some job, or not all its workers at once: Ray would wait for ever."""
+    """Raise SuiteError where no machine could ever take some job, or not all its workers at once: Ray would wait for ever."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     have = "; ".join(f"{node.get('CPU', 0):.0f} CPUs, {node.get('GPU', 0):.0f} GPUs" for node in nodes)
     for job in jobs:
@@ -239,7 +239,7 @@ def check_room(ray: ModuleType, jobs: Sequence[Job]) -> None:
 
 
 def beside_gpus(ray: ModuleType) -> object:
-    """Where a cell goes that measures on a GPU without keeping one from its workers: to the machine with most of them."""
+    """Send a cell that measures on a GPU, without keeping one from its workers, to the machine with most of them."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes = [node for node in ray.nodes() if node["Alive"]]
@@ -248,7 +248,7 @@ def beside_gpus(ray: ModuleType) -> object:
 
 
 def _cause(traceback: str) -> str:
-    """The error that a printed traceback, which may be a chain, began with."""
+    """Return the error that a printed traceback, which may be a chain, began with."""
     errors = re.findall(r"^[\w.]+(?:Error|Exception): (?!.*Traceback).+", traceback, flags=re.MULTILINE)
     return (errors or traceback.strip().splitlines() or ["no reason given"])[0].rstrip(".")
 

@@ -1,4 +1,4 @@
-"""The workers of a cell, as a user asks for them."""
+"""The workers of a cell: what a user asks for, checked and filled in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Crew:
     storage: str  # folder or URI of their checkpoints; empty: the ledger's
 
     def checked(self, launcher: str, specs: Sequence[RunSpec]) -> Crew:
-        """What is meant, for cells of one device; SuiteError for what cannot be."""
+        """Return what is meant, for cells of one device; SuiteError for what cannot be."""
         if self.workers < 1:
             raise SuiteError(f"--workers-per-trial {self.workers}: a cell is trained by at least 1 worker.")
         if self.workers == 1:

@@ -1,4 +1,4 @@
-"""How long cells will take and what they need on disk, and where that guess comes from.
+"""Estimates of how long cells will take and what they need on disk, and where they come from.
 
 Best first: earlier runs of the same network on this machine; of other networks at the same size on this machine; a rough
 rule, measured on narrow networks on one processor, which does not exist for GPUs. A cell's threads are not considered.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import mean, median
 
+import models
 from models.scan.backends import BACKENDS
 from models.scan.cases import CASES
 from suite.core import machine
@@ -42,7 +43,7 @@ UNKNOWN = "no such network has run on this machine, and there is no rule for its
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of the cells that are not done: their time one after another, and the disk space that they need at once."""
+    """The time of the cells that are not done, one after another, and the disk space that they need at once."""
 
     seconds: float | None  # None where nothing is known of some cell
     disk_mib: float  # below the ledger
@@ -50,7 +51,7 @@ class Estimate:
     storage_mib: float = 0.0  # in another storage of several workers
 
     def sentence(self, slots: int | None) -> str:
-        """For a person; `slots` cells run at a time (None: it is not known how many)."""
+        """Return the estimate in words; `slots` cells run at a time (None: it is not known how many)."""
         disk = f"about {self.disk_mib:.0f} MiB on disk"
         if self.storage_mib:
             disk += f" and {self.storage_mib:.0f} MiB in the storage"
@@ -63,7 +64,7 @@ class Estimate:
         return f"about {clock(self.seconds / slots)}, {slots} at a time, {disk} (by {self.basis})"
 
     def as_dict(self, slots: int | None) -> dict[str, object]:
-        """For `--json`."""
+        """Return the estimate for `--json`."""
         wall = None if self.seconds is None or slots is None else self.seconds / slots
         return {
             "cell_seconds": self.seconds,
@@ -77,7 +78,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What an earlier cell on this machine took."""
+    """The times of an earlier cell on this machine."""
 
     spec: RunSpec
     iteration: float  # median seconds of a training step
@@ -86,12 +87,12 @@ class _Seen:
 
 
 def estimate(cells: Sequence[RunSpec], ledger: Ledger, workers: int = 1, storage: str = "") -> Estimate:
-    """What is left of `cells`, from the ledger's records where they tell.
+    """Estimate what is left of `cells`, from the ledger's records where they tell.
 
     Where several `workers` train a cell, their checkpoints are in `storage`; empty: below the ledger, too.
     """
     left = [spec for spec in cells if not ledger.done(spec.fingerprint)]
-    seen = list(_seen(ledger.records(lambda _error: None)))  # whoever runs or reports is told of unreadable records
+    seen = list(_seen(ledger.records(lambda _error: None)))  # unreadable records are reported by run and report
     guesses = [_seconds(spec, seen) for spec in left]
     counts = Counter(basis for _, basis in guesses)
     basis = "; ".join(f"{basis} ({count} of {len(left)} cells)" if len(counts) > 1 else basis for basis, count in counts.items())
@@ -103,7 +104,7 @@ def estimate(cells: Sequence[RunSpec], ledger: Ledger, workers: int = 1, storage
 
 
 def _seconds(spec: RunSpec, seen: Sequence[_Seen]) -> tuple[float | None, str]:
-    """Seconds of one cell, and by what."""
+    """Return the seconds of one cell, and by what."""
     alike = [past for past in seen if all(getattr(past.spec, name) == getattr(spec, name) for name in SAME_SIZE)]
     same = [past for past in alike if past.spec.model == spec.model]
     task = [past for past in alike if past.spec.task == spec.task]
@@ -128,9 +129,7 @@ def _seen(records: Iterable[Attempt]) -> Iterable[_Seen]:
 
 
 def _rough_seconds(spec: RunSpec) -> float | None:
-    """The rule: training time goes with low-quality pixels, width and number of blocks, as the scans do."""
-    import models
-
+    """Apply the rule: training time goes with low-quality pixels, width and number of blocks, as the scans do."""
     if (spec.device, spec.backend) not in RULE_FOR:
         return None
     card = models.card(spec.model)
@@ -140,15 +139,13 @@ def _rough_seconds(spec: RunSpec) -> float | None:
 
 
 def _checkpoint_mib(left: Sequence[RunSpec], seen: Sequence[_Seen], workers: int) -> float:
-    """A checkpoint of each of the largest cells, of as many as can be under way at once."""
+    """Return the MiB of a checkpoint of each of the largest cells, of as many as can be under way at once."""
     checkpoints = sorted((_params(spec, seen) * BYTES_PER_PARAMETER / 2**20 for spec in left), reverse=True)
     return sum(checkpoints[: max(1, machine.cores() // workers)])
 
 
 def _params(spec: RunSpec, seen: Sequence[_Seen]) -> int:
-    """Parameters of the trained network: as seen, else as published, with the square of the width."""
-    import models
-
+    """Return the parameters of the trained network: as seen, else as published, with the square of the width."""
     for past in seen:
         if past.params and (past.spec.model, past.spec.width, past.spec.depth_divisor) == (spec.model, spec.width, spec.depth_divisor):
             return past.params
@@ -160,17 +157,15 @@ def _params(spec: RunSpec, seen: Sequence[_Seen]) -> int:
 
 
 SCAN_RECORD_MIB = 0.5  # with every sample
-
-
 # A rough rule for the time of a cell, measured on two cores: seconds to build and to verify, and how often a time's `seconds` pass.
-BUILD_AND_VERIFY_SECONDS = 25.0
-
-
-TIMES_SECONDS = 2.0
+BUILD_AND_VERIFY_SECONDS, TIMES_SECONDS = 25.0, 2.0
 
 
 def estimate_scans(specs: Sequence[ScanSpec], ledger: Ledger) -> Estimate:
-    """What is left of the cells: by earlier ones of the same backend over the same cases on this machine, else by the times asked for."""
+    """Estimate what is left of the cells.
+
+    By earlier ones of the same backend over the same cases on this machine, else by the times asked for.
+    """
     left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
     past = [record for record in ledger.records(lambda _error: None) if isinstance(record, ScanRecord) and record.status == "done"]
     found = [_scan_seconds(spec, past) for spec in left]
@@ -179,7 +174,7 @@ def estimate_scans(specs: Sequence[ScanSpec], ledger: Ledger) -> Estimate:
 
 
 def _scan_seconds(spec: ScanSpec, past: Sequence[ScanRecord]) -> tuple[float, bool]:
-    """Seconds of a cell, and whether they are known from an earlier one."""
+    """Return the seconds of a cell, and whether they are known from an earlier one."""
     same = [
         (datetime.fromisoformat(record.provenance.finished) - datetime.fromisoformat(record.provenance.started)).total_seconds()
         for record in past

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
@@ -17,7 +17,7 @@ from suite.records.ledger import Ledger, weights_file
 from suite.records.record import Attempt
 from suite.records.spec import CellSpec, RunSpec
 from suite.runner import launch, progress
-from suite.runner.attempt import CELL
+from suite.runner.cluster import Job
 from suite.training import storage
 from suite.training.checkpoints import prove_writable
 
@@ -31,10 +31,9 @@ class How:
     backend_reason: str
     address: str | None = None  # of a Ray cluster
     disk_mib: float = 0.0  # that must be free
-    cell: str = CELL
     micro_batch: int = 0
     recompute: bool = False
-    grace: float = GRACE_SECONDS  # that cells have to end by themselves when the run is stopped
+    grace: float = field(default_factory=lambda: GRACE_SECONDS)  # that cells have to end by themselves when the run is stopped
     seconds: float | None = None  # after which the run is stopped
     dashboard: bool = False  # Ray's
     workers: int = 1  # that train a cell
@@ -74,19 +73,19 @@ class Outcome:
         if self.signum is not None:
             parts.append(f"stopped by {signal.Signals(self.signum).name}; the same command continues")
         elif self.time_up and self.unfinished:
-            parts.append("stopped for the time is up; the same command continues")
+            parts.append("stopped: the time limit is reached; the same command continues")
         elif self.failed or self.unfinished:
-            parts.append("the same command tries again what is not done")
+            parts.append("the same command tries the rest again")
         return ", ".join(parts)
 
 
 def unique(specs: Sequence[CellSpec]) -> list[CellSpec]:
-    """The specs without repetitions, in their order."""
+    """Return the specs without repetitions, in their order."""
     return list({spec.fingerprint: spec for spec in specs}.values())
 
 
 def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool = False) -> Outcome:
-    """Runs the cells of `specs` that are not done, with a view on standard error; must be called in the main thread.
+    """Run the cells of `specs` that are not done, with a view on standard error; must be called in the main thread.
 
     With `again`, those that are done, too: each adds another attempt to the ledger.
 
@@ -119,9 +118,9 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
 
 
 def _clear(done: Set[str], ledger: Ledger, how: How) -> None:
-    """Removes the checkpoints of cells that are done and recorded; also those that a run left which was killed before it could.
+    """Remove the checkpoints of cells that are done and recorded; also those that a run left which was killed before it could.
 
-    What cannot be removed now is told, and tried again by the next run: no cell that is under way is lost for it.
+    What cannot be removed now is reported, and tried again by the next run: no cell that is under way is lost for it.
     """
     for fingerprint in sorted(done):
         try:
@@ -136,18 +135,18 @@ def _clear(done: Set[str], ledger: Ledger, how: How) -> None:
 
 
 def _lost_starts(specs: Sequence[CellSpec], done: Set[str], ledger: Ledger) -> set[str]:
-    """Cells that are done, whose weights others are to begin with and are gone: they are run once more."""
+    """Return the cells that are done, whose weights others are to begin with and are gone: they are run once more."""
     needed = {spec.start for spec in specs if isinstance(spec, RunSpec) and spec.start and spec.fingerprint not in done}
     return {fingerprint for fingerprint in needed & set(done) if not weights_file(ledger.weights, fingerprint).is_file()}
 
 
 def _events(todo: Sequence[CellSpec], ledger: Ledger, how: How, stop: Stop) -> Iterator[Progress | Attempt]:
-    """What happens to the cells; one that begins with another's weights is launched when that one has ended."""
+    """Yield what happens to the cells; one that begins with another's weights is launched when that one has ended."""
     waiting = {spec.fingerprint: spec for spec in todo}
     while waiting and not stop.requested:
         ready = [spec for spec in waiting.values() if not isinstance(spec, RunSpec) or spec.start not in waiting]
-        jobs = [launch.Job(spec, _context(spec, ledger, how)) for spec in ready]
-        yield from launch.run(jobs, how.launcher, stop, address=how.address, cell=how.cell, dashboard=how.dashboard)
+        jobs = [Job(spec, _context(spec, ledger, how)) for spec in ready]
+        yield from launch.run(jobs, how.launcher, stop, address=how.address, dashboard=how.dashboard)
         for spec in ready:
             del waiting[spec.fingerprint]
 

@@ -1,7 +1,7 @@
 """Launchers: the same attempts at the same cells, one after another in this process or spread by Ray.
 
 Of the files that know Ray this one schedules cells: events stream back to the driver, which keeps the ledger. suite.runner.cluster starts
-or joins the Ray and says what it has room for, suite.runner.bell tells cells on a cluster to stop, suite.training.workers trains one cell
+or joins the Ray and says what it has room for, suite.training.workers trains one cell
 on several workers; such a cell takes no processor itself while it waits for them, and as many cells are under way at a time as have room
 for all their workers.
 
@@ -24,9 +24,9 @@ from suite.core.stop import Stop, StopFlag
 from suite.core.torch_state import thread_environment
 from suite.records.cell import Progress
 from suite.records.record import Attempt
-from suite.runner.attempt import CELL, attempt, failed_record
-from suite.runner.bell import Bell, listening_attempt
+from suite.runner.attempt import StopSignal, attempt, attempt_on_cluster, failed_record
 from suite.runner.cluster import Job, at_once, beside_gpus, check_room, import_ray, joined_ray, needs, own_ray
+from suite.training.ray_internals import last_words
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5  # how soon a signal is noticed
 LIVES = 2  # a worker process may die once; the second time the cell has failed
-LOG_TAIL = 2000  # characters of a dead worker's own log that go into the record
-TASK_MARK = ":task_name:"  # begins a line that Ray adds to a worker's log
 
 
 @dataclass
@@ -49,50 +47,40 @@ class _Flight:
     recorded: bool = False
 
 
-@dataclass(frozen=True)
-class _Where:
-    """A cluster's address, or a Ray of our own, with or without its dashboard."""
-
-    address: str | None
-    dashboard: bool
-
-
 @dataclass
 class _Grid:
     """The cells under way, by their streams of events."""
 
-    cell: str
     logs: Path | None  # folder of the workers' logs, where it is on this machine
     environment: dict[str, str] | None  # of the workers, where they are not our own
     waiting: list[_Flight]
     at_once: int  # flights
-    bell: ActorHandle | None = None  # on a cluster
+    signal: ActorHandle | None = None  # to stop, on a cluster
     flights: dict[Any, _Flight] = field(default_factory=dict)
 
 
 def run(
-    jobs: Sequence[Job], launcher: str, stop: Stop, *, address: str | None = None, cell: str = CELL, dashboard: bool = False
+    jobs: Sequence[Job], launcher: str, stop: Stop, *, address: str | None = None, dashboard: bool = False
 ) -> Iterator[Progress | Attempt]:
-    """Runs the jobs and yields what happens; each ends in one record, done or failed, unless the run is stopped.
+    """Run the jobs and yield what happens; each ends in one record, done or failed, unless the run is stopped.
 
-    When `stop` is requested, cells are asked to end, and broken off where they do not in time. `cell` names the generator function that
-    is run, as `module:attribute`.
+    When `stop` is requested, cells are asked to end, and broken off where they do not in time.
     Raises `SuiteError` where Ray is missing, does not start, or has no room for a job.
     """
     if not jobs:
         return
     if launcher == "inline":
-        yield from _inline(jobs, stop, cell)
+        yield from _inline(jobs, stop)
     else:
-        yield from _on_ray(jobs, stop, _Where(address, dashboard), cell)
+        yield from _on_ray(jobs, stop, address, dashboard)
 
 
-def _inline(jobs: Sequence[Job], stop: Stop, cell: str) -> Iterator[Progress | Attempt]:
+def _inline(jobs: Sequence[Job], stop: Stop) -> Iterator[Progress | Attempt]:
     for job in jobs:
         flag = StopFlag.of(job.context.work)
         stop.watch(flag)
         try:
-            with contextlib.closing(attempt(job.spec, job.context, cell)) as events:
+            with contextlib.closing(attempt(job.spec, job.context)) as events:
                 while True:
                     try:
                         with stop.interruptible():
@@ -108,18 +96,18 @@ def _inline(jobs: Sequence[Job], stop: Stop, cell: str) -> Iterator[Progress | A
             return
 
 
-def _on_ray(jobs: Sequence[Job], stop: Stop, where: _Where, cell: str) -> Iterator[Progress | Attempt]:
-    ray = import_ray(local=where.address is None)
+def _on_ray(jobs: Sequence[Job], stop: Stop, address: str | None, dashboard: bool) -> Iterator[Progress | Attempt]:
+    ray = import_ray(local=address is None)
     threads = max(job.context.threads for job in jobs)
-    with own_ray(ray, threads, where.dashboard) if where.address is None else joined_ray(ray, where.address) as logs:
+    with own_ray(ray, threads, dashboard) if address is None else joined_ray(ray, address) as logs:
         stop.rearm()  # ray.init takes SIGTERM
         check_room(ray, jobs)
-        bell = environment = None
-        if where.address is not None:
-            bell = ray.remote(Bell).options(num_cpus=0).remote()
+        signal = environment = None
+        if address is not None:
+            signal = ray.remote(StopSignal).options(num_cpus=0).remote()
             environment = thread_environment(threads) | {"PYTHONUNBUFFERED": "1"}
         flights = [_Flight(job, datetime.now(UTC)) for job in jobs]
-        grid = _Grid(cell, logs, environment, flights, at_once(ray, jobs), bell)
+        grid = _Grid(logs, environment, flights, at_once(ray, jobs), signal)
         for job in jobs:
             stop.watch(StopFlag.of(job.context.work))
         try:
@@ -138,20 +126,20 @@ def _submit(ray: ModuleType, grid: _Grid, flight: _Flight) -> None:
         options["runtime_env"] = {"env_vars": grid.environment}
     if flight.job.context.gpus:
         options["scheduling_strategy"] = beside_gpus(ray)
-    task, bell = (attempt, ()) if grid.bell is None else (listening_attempt, (grid.bell,))
-    stream = ray.remote(task).options(**options).remote(flight.job.spec, flight.job.context, grid.cell, *bell)
+    task, signal = (attempt, ()) if grid.signal is None else (attempt_on_cluster, (grid.signal,))
+    stream = ray.remote(task).options(**options).remote(flight.job.spec, flight.job.context, *signal)
     grid.flights[stream] = flight
 
 
 def _collect(ray: ModuleType, grid: _Grid, stop: Stop) -> Iterator[Progress | Attempt]:
-    """Events of all the streams as they come, until all have ended, or not in time after a stop is requested."""
-    rung = False
+    """Yield the events of all the streams as they come, until all have ended, or not in time after a stop is requested."""
+    asked = False
     while (grid.flights or (grid.waiting and not stop.requested)) and not stop.overdue:
         while grid.waiting and not stop.requested and len(grid.flights) < grid.at_once:
             _submit(ray, grid, grid.waiting.pop(0))
-        if stop.requested and grid.bell is not None and not rung:
-            grid.bell.ring.remote()
-            rung = True
+        if stop.requested and grid.signal is not None and not asked:
+            grid.signal.give.remote()
+            asked = True
         ready, _ = ray.wait(list(grid.flights), num_returns=1, timeout=POLL_SECONDS)
         for stream in ready:
             flight = grid.flights[stream]
@@ -172,7 +160,7 @@ def _collect(ray: ModuleType, grid: _Grid, stop: Stop) -> Iterator[Progress | At
                     yield Progress(flight.job.spec.fingerprint, "starting", 0, flight.job.spec.steps)
                 else:
                     reason = f"the worker process was lost {flight.deaths} times: {type(error).__name__}: {error}"
-                    yield _failure(flight, "\n".join([reason, *_last_words(grid.logs, flight)]))
+                    yield _failure(flight, "\n".join([reason, *last_words(grid.logs, _task_name(flight))]))
             else:
                 flight.recorded |= isinstance(event, Attempt)
                 yield event
@@ -183,15 +171,5 @@ def _failure(flight: _Flight, error: str) -> Attempt:
 
 
 def _task_name(flight: _Flight) -> str:
-    """The name of the cell's task; Ray writes it into the worker's log where the task begins."""
+    """Return the name of the cell's task; Ray writes it into the worker's log where the task begins."""
     return f"cell-{flight.job.spec.fingerprint}"
-
-
-def _last_words(logs: Path | None, flight: _Flight) -> list[str]:
-    """The end of what the cell's dead workers wrote to their error logs, if they wrote anything."""
-    found = []
-    for path in sorted(logs.rglob("worker-*.err")) if logs else []:  # Ray moves those of dead workers to `old` in its time
-        _, mark, text = path.read_text(encoding="utf-8", errors="replace").rpartition(f"{TASK_MARK}{_task_name(flight)}\n")
-        if mark and TASK_MARK not in text and text.strip():
-            found += ["The end of its worker's log:", text.strip()[-LOG_TAIL:]]
-    return found

@@ -35,7 +35,7 @@ def cells(
     device: str,
     account: str = DEFAULT,
 ) -> list[RunSpec]:
-    """The cells of `grid`: every pairing that `only` selects (all, if empty) times seeds 0 ... `seeds` - 1.
+    """Return the cells of `grid`: every pairing that `only` selects (all, if empty) times seeds 0 ... `seeds` - 1.
 
     Before a cell stand those whose weights its recipe begins with, selected or not. `account` says whose recipe: released, paper, ...
 
@@ -65,7 +65,7 @@ def cells(
 
 
 def _fits(pattern: str, pairing: Pairing, grid: Grid) -> bool:
-    """Whether `pattern` selects the pairing by its model or by its task."""
+    """Return whether `pattern` selects the pairing by its model or by its task."""
     tasks = [other.task for other in grid.pairings]
     model, at, task = pattern.partition("@")
     if at:
@@ -79,7 +79,7 @@ def _fits(pattern: str, pairing: Pairing, grid: Grid) -> bool:
 
 @dataclass(frozen=True)
 class _Choice:
-    """What is the same for all cells of a selection."""
+    """The options that are the same for all cells of a selection."""
 
     budget: str
     backend: str
@@ -89,9 +89,9 @@ class _Choice:
 
 
 def _family_of_specs(pairing: Pairing, seed: int, choice: _Choice) -> list[RunSpec]:
-    """The cell, last, behind those whose weights it begins with."""
+    """Return the cell, last, behind those whose weights it begins with."""
     row = _recipe(pairing.task, choice.account)
-    spec = _checked(_spec(pairing, row, seed, choice), choice.changes)
+    spec = _changed(_spec(pairing, row, seed, choice), row, choice.changes)
     parent = None if "start" in choice.changes else _parent(pairing, row)
     if parent is None:
         return [spec]
@@ -108,7 +108,7 @@ def _recipe(task: str, account: str) -> Recipe:
 
 
 def _parent(pairing: Pairing, row: Recipe) -> Pairing | None:
-    """The pairing that `row` begins with; None where it begins from scratch, or is another network's."""
+    """Return the pairing that `row` begins with; None where it begins from scratch, or is another network's."""
     if row.start is None:
         return None
     task = row.start.recipe.partition("/")[0]
@@ -120,7 +120,6 @@ def _parent(pairing: Pairing, row: Recipe) -> Pairing | None:
 
 def _spec(pairing: Pairing, recipe: Recipe, seed: int, choice: _Choice) -> RunSpec:
     row, task = budget_row(choice.budget), task_row(pairing.task)
-    iterations = row.iterations or recipe.iterations
     batch, patch, lr = row.batch or recipe.batch, row.patch or recipe.patch, row.lr or recipe.lr
     return RunSpec(
         model=pairing.model,
@@ -131,11 +130,10 @@ def _spec(pairing: Pairing, recipe: Recipe, seed: int, choice: _Choice) -> RunSp
         device=choice.device,
         width=row.width,
         depth_divisor=row.depth_divisor,
-        iterations=iterations,
+        iterations=row.iterations or recipe.iterations,
         batch=batch,
         patch=_patch(patch, task),
         lr=lr,
-        milestones=_milestones(recipe.milestones, iterations),
         betas=recipe.betas,
         ema_decay=(row.ema_decay or recipe.ema_decay) if recipe.ema_decay else 0.0,
         clip_norm=recipe.clip_norm or row.clip_norm,
@@ -143,9 +141,6 @@ def _spec(pairing: Pairing, recipe: Recipe, seed: int, choice: _Choice) -> RunSp
         loss=recipe.loss,
         optimiser=recipe.optimiser,
         weight_decay=recipe.weight_decay,
-        periods=_lengths(recipe.periods, iterations),
-        floors=tuple(floor * lr / recipe.lr for floor in recipe.floors),
-        stages=_stages(recipe, task, iterations, batch / recipe.batch, patch / recipe.patch),
         mixup=recipe.mixup,
         discriminator_lr=recipe.discriminator_lr * lr / recipe.lr,
         degrade_on="device" if choice.device == "cuda" and row.degrade_on_gpu and _has_device_version(task) else "worker",
@@ -158,7 +153,7 @@ def _has_device_version(task: Task) -> bool:
 
 
 def degraded_on_device(specs: Sequence[CellSpec]) -> str:
-    """A sentence on the cells whose crops are degraded on the device that trains them; empty where there is none."""
+    """Return a sentence on the cells whose crops are degraded on the device that trains them; empty where there is none."""
     chosen = [spec for spec in specs if isinstance(spec, RunSpec) and spec.degrade_on == "device"]
     if not chosen:
         return ""
@@ -169,45 +164,39 @@ def degraded_on_device(specs: Sequence[CellSpec]) -> str:
     )
 
 
-def _stages(recipe: Recipe, task: Task, iterations: int, batches: float, patches: float) -> tuple[tuple[int, int, int], ...]:
-    """The recipe's stages, shortened with the run and made smaller with the budget; every stage is at least one iteration long."""
-    sizes = [(_patch(round(stage.patch * patches), task), max(1, round(stage.batch * batches))) for stage in recipe.stages]
-    lengths = [max(1, round(stage.part * iterations)) for stage in recipe.stages]
-    return tuple((length, *size) for length, size in zip(lengths, sizes, strict=True))
-
-
-def _patch(patch: int, task: Task) -> int:
-    """A budget's patch, made smaller until it is a multiple of the task's scale."""
-    return patch - patch % task.scale
-
-
-def _milestones(fractions: Sequence[float], iterations: int) -> tuple[int, ...]:
-    """Where in a run the learning rate is halved; what falls on the end of a short one is left out."""
-    return tuple(at for at in _lengths(fractions, iterations) if at < iterations)
-
-
-def _lengths(fractions: Sequence[float], iterations: int) -> tuple[int, ...]:
-    return tuple(round(fraction * iterations) for fraction in fractions)
-
-
-def _checked(spec: RunSpec, changes: Mapping[str, str]) -> RunSpec:
-    """`spec` with the changes of `--set`, names resolved so that it means the same in any process and folder."""
-    changed = spec.replaced(dict(changes))
+def _changed(spec: RunSpec, recipe: Recipe, changes: Mapping[str, str]) -> RunSpec:
+    """Apply the changes of `--set`; resolve names so that they mean the same in any process and folder."""
+    changed = spec.model_copy(update=_schedule(spec, recipe)).replaced(dict(changes))
     task = task_row(changed.task)
-    fixed: dict[str, object] = {"protocol": protocol(changed.protocol).key}
-    recipe = RECIPES[spec.recipe]
-    if "iterations" in changes:
-        made = {"milestones": _milestones(recipe.milestones, changed.iterations), "periods": _lengths(recipe.periods, changed.iterations)}
-        fixed |= {name: values for name, values in made.items() if name not in changes}
-    if "stages" not in changes:
-        scales = changed.batch / recipe.batch, changed.patch / recipe.patch
-        fixed["stages"] = _stages(recipe, task, changed.iterations, *scales)
-    if "lr" in changes and "floors" not in changes:
-        fixed["floors"] = tuple(floor * changed.lr / recipe.lr for floor in recipe.floors)
-    for field in ("train_set", "validation_set", "test_set"):
-        fixed[field] = canonical(getattr(changed, field))
+    fixed = {name: values for name, values in _schedule(changed, recipe).items() if name not in changes}
+    fixed |= {field: canonical(getattr(changed, field)) for field in ("train_set", "validation_set", "test_set")}
     if changed.patch % task.scale:
         raise SuiteError(f"patch = {changed.patch} is not a multiple of the scale {task.scale} of {changed.task}.")
     if changed.degrade_on == "device":
         on_device(task.degradation)  # or SuiteError
-    return changed.model_copy(update=fixed)
+    return changed.model_copy(update={**fixed, "protocol": protocol(changed.protocol).key})
+
+
+def _schedule(spec: RunSpec, recipe: Recipe) -> dict[str, object]:
+    """Return the fields that shorten the recipe's schedule with the run, and make its stages smaller with batch and patch.
+
+    Milestones that fall on the end of a short run are left out, and every stage is at least one iteration long.
+    """
+    task, iterations = task_row(spec.task), spec.iterations
+    batches, patches = spec.batch / recipe.batch, spec.patch / recipe.patch
+    sizes = [(_patch(round(stage.patch * patches), task), max(1, round(stage.batch * batches))) for stage in recipe.stages]
+    return {
+        "milestones": tuple(at for at in _lengths(recipe.milestones, iterations) if at < iterations),
+        "periods": _lengths(recipe.periods, iterations),
+        "floors": tuple(floor * spec.lr / recipe.lr for floor in recipe.floors),
+        "stages": tuple((max(1, round(stage.part * iterations)), *size) for stage, size in zip(recipe.stages, sizes, strict=True)),
+    }
+
+
+def _patch(patch: int, task: Task) -> int:
+    """Make a budget's patch smaller until it is a multiple of the task's scale."""
+    return patch - patch % task.scale
+
+
+def _lengths(fractions: Sequence[float], iterations: int) -> tuple[int, ...]:
+    return tuple(round(fraction * iterations) for fraction in fractions)

@@ -1,4 +1,4 @@
-"""What a person sees of a run: one line a cell, live on a terminal, and as plain lines elsewhere.
+"""The view of a run: one line a cell, live on a terminal, and as plain lines elsewhere.
 
 `Board` consumes events and knows the state of every cell; the two views show it. Everything goes to the given stream
 (standard error, in the command line), so that standard output holds results alone.
@@ -10,17 +10,17 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import Literal, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from suite.core.text import clock
 from suite.records.cell import Progress
 from suite.records.record import Attempt, Record, error_line
 from suite.records.spec import CellSpec
-
-if TYPE_CHECKING:
-    from rich.live import Live
-    from rich.table import Table
 
 PLAIN_SECONDS = 20.0  # between lines of one cell that stays in its state
 HEADER_LINES = 3  # of the live view: counts, column titles, and what does not fit
@@ -33,7 +33,7 @@ STYLES: Mapping[str, str] = {"waiting": "dim", "done": "green", "failed": "red"}
 
 @dataclass
 class Line:
-    """What is known of one cell; loss is L1 on [0, 1], PSNR in dB."""
+    """The state of one cell; loss is L1 on [0, 1], PSNR in dB."""
 
     label: str
     state: State = "waiting"
@@ -48,11 +48,11 @@ class Line:
 
     @property
     def running(self) -> bool:
-        """Whether something is being done on the cell now."""
+        """Return whether something is being done on the cell now."""
         return self.state not in ("waiting", "done", "failed")
 
     def columns(self) -> tuple[str, ...]:
-        """The texts under COLUMNS."""
+        """Return the texts under COLUMNS."""
         return (
             self.label,
             self.state,
@@ -73,11 +73,11 @@ class Board:
 
     @classmethod
     def of(cls, specs: Sequence[CellSpec], skipped: int) -> Board:
-        """A board on which every cell waits."""
+        """Return a board on which every cell waits."""
         return cls({spec.fingerprint: Line(spec.label, iterations=spec.steps) for spec in specs}, skipped)
 
     def take(self, event: Progress | Attempt) -> bool:
-        """Notes an event; True where it changed its cell's state, or the case that is timed, or brought news."""
+        """Note an event; return True where it changed its cell's state, or the case that is timed, or brought news."""
         line = self.lines[event.fingerprint]
         before = line.state, line.iteration if line.state == "timing" else 0
         line.news = ""
@@ -96,7 +96,7 @@ class Board:
         return bool(line.news) or (line.state, line.iteration if line.state == "timing" else 0) != before
 
     def header(self) -> str:
-        """Counts, and the time since the start."""
+        """Return counts, and the time since the start."""
         states = [line.state for line in self.lines.values()]
         done = states.count("done") + self.skipped
         parts = [f"{done}/{len(states) + self.skipped} cells done"]
@@ -118,11 +118,11 @@ class PlainView:
     def __enter__(self) -> PlainView:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         return
 
     def show(self, event: Progress | Attempt) -> None:
-        """Takes an event, and writes a line if it is due."""
+        """Take an event, and write a line if it is due."""
         changed = self.board.take(event)
         if not changed and self._now() - self._said.get(event.fingerprint, 0.0) < PLAIN_SECONDS:
             return
@@ -146,35 +146,28 @@ class LiveView:
     """A table that is redrawn in place; rich honours NO_COLOR."""
 
     def __init__(self, board: Board, stream: TextIO) -> None:
-        from rich.console import Console
-
         self.board = board
         self._console = Console(file=stream, force_terminal=True, highlight=False)
         self._live: Live | None = None
 
     def __enter__(self) -> LiveView:
-        from rich.live import Live
-
         self._live = Live(console=self._console, get_renderable=self.table, refresh_per_second=4)
         self._live.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live is not None:
-            self._live.__exit__(kind, error, trace)
+            self._live.__exit__(*error)
 
     def show(self, event: Progress | Attempt) -> None:
-        """Takes an event; the next redrawing shows it. News stay above the table."""
+        """Take an event; the next redrawing shows it. News stay above the table."""
         self.board.take(event)
         line = self.board.lines[event.fingerprint]
         if line.news and self._live is not None:
             self._live.console.print(f"{line.label}: {line.news}", markup=False)
 
     def table(self) -> Table:
-        """The board as it stands, cut to the height of the terminal: running cells first, waiting ones last."""
-        from rich.table import Table
-        from rich.text import Text
-
+        """Return the board as it stands, cut to the height of the terminal: running cells first, waiting ones last."""
         table = Table(*COLUMNS, title=Text(self.board.header()), title_justify="left", box=None, pad_edge=False)
         lines = sorted(self.board.lines.values(), key=lambda line: (not line.running, line.state == "waiting"))
         room = max(1, self._console.height - HEADER_LINES)
@@ -189,13 +182,13 @@ class LiveView:
 
 
 def view(board: Board, stream: TextIO) -> PlainView | LiveView:
-    """The live view on a terminal; plain lines elsewhere, and where `CI` is set."""
+    """Return the live view on a terminal; plain lines elsewhere, and where `CI` is set."""
     live = stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
     return LiveView(board, stream) if live else PlainView(board, stream)
 
 
 def _psnr(record: Attempt) -> float | None:
-    """The mean PSNR of a record, on the channel that its protocol measures; dB."""
+    """Return the mean PSNR of a record, on the channel that its protocol measures; dB."""
     if not isinstance(record, Record):
         return None
     names = [name for name in record.scores[0].metrics if name.startswith("PSNR")] if record.scores else []

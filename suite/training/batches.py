@@ -1,4 +1,4 @@
-"""What a worker trains on at an iteration: its places of the batch, of the stage's size, mixed where the recipe mixes images."""
+"""Batches of a worker: its places of an iteration's batch, of the stage's size, mixed where the recipe mixes images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from suite.training.share import Share
 
 
 def batches_of(spec: RunSpec, sampler: PatchSampler, share: Share) -> tuple[Callable[[int], Sides | Deferred], Finish | None]:
-    """What makes a worker's batches, and what finishes them in the training process, if anything does: `Loader` takes both.
+    """Return what makes a worker's batches, and what finishes them in the training process, if anything does: `Loader` takes both.
 
     SuiteError where the spec leaves to the device a degradation that has no version for one.
     """
@@ -37,7 +37,7 @@ class SharedBatches:
     share: Share
 
     def __call__(self, iteration: int) -> Sides:
-        """Low and high quality: uint8, or float32 around 0..1, `(places, C, side, side)`."""
+        """Return low and high quality: uint8, or float32 around 0..1, `(places, C, side, side)`."""
         patch, batch = stage(self.spec, iteration)
         return mixed(self.spec, self.sampler.at(patch), iteration, batch, self.share.places(batch))
 
@@ -51,7 +51,7 @@ class SharedCrops:
     share: Share
 
     def __call__(self, iteration: int) -> Deferred:
-        """Crops and what is to be done to them."""
+        """Return crops and what is to be done to them."""
         patch, batch = stage(self.spec, iteration)
         places, mixture = self.share.places(batch), _mixture(self.spec, iteration, batch)
         sampler = self.sampler.at(patch)
@@ -62,7 +62,7 @@ class SharedCrops:
 
 
 def mixed(spec: RunSpec, sampler: PatchSampler, iteration: int, batch: int, places: range) -> Sides:
-    """These places of the batch; where the recipe mixes images, half of the batches are mixed, each image with another of the batch."""
+    """Make these places of the batch; where the recipe mixes images, half of the batches are mixed, each image with another of its own."""
     mixture = _mixture(spec, iteration, batch)
     if mixture is None:
         return sampler.raw(iteration, places)
@@ -73,7 +73,7 @@ def mixed(spec: RunSpec, sampler: PatchSampler, iteration: int, batch: int, plac
 
 
 def _mixture(spec: RunSpec, iteration: int, batch: int) -> tuple[np.float32, npt.NDArray[np.intp]] | None:
-    """The share of each image in its mixture, and its partner by place; None where this batch is not mixed."""
+    """Draw the share of each image in its mixture, and its partner by place; None where this batch is not mixed."""
     random = image_rng(spec.seed, "mixup", iteration)
     if not spec.mixup or random.random() < 0.5:
         return None

@@ -11,48 +11,52 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from models.base import count_parameters
 from suite.core.stop import StopFlag, Stopped
+from suite.data.colour import quantise
+from suite.data.feed import loader
 from suite.data.pairs import Pair
+from suite.data.sets import load_pairs
+from suite.measure.costs import count
+from suite.measure.inference.restorer import restorer_of
+from suite.measure.quality import available, evaluate
+from suite.measure.quality.receptive_field import receptive_field
 from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.ledger import weights_file
 from suite.records.record import HistoryPoint, ProtocolUsed, Record
 from suite.records.spec import RunSpec
-from suite.training.loop import save_weights
+from suite.study.protocols import protocol
+from suite.study.tasks import task as task_row
+from suite.training import workers
+from suite.training.loop import Training, save_weights, train
 from suite.training.prepare import Data, latest_loss_and_psnr, load_data, prepared, training_progress, typical_seconds
+from suite.training.rates import rate
 from suite.training.share import Share
 from suite.training.tracking import Tracker, strip, tracker
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from suite.training.loop import Training
-
 
 def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]:
-    """Trains `spec` (or goes on from its checkpoint), measures it on the test set, and counts the full-size model's cost."""
-    from models.base import count_parameters
-    from suite.measure.costs import count
-    from suite.measure.inference.restorer import restorer_of
-    from suite.measure.quality import available, evaluate
-    from suite.measure.quality.receptive_field import receptive_field
-    from suite.study.protocols import protocol
-    from suite.study.tasks import task as task_row
-
+    """Train `spec` (or go on from its checkpoint), measure it on the test set, and count the full-size model's cost."""
     started = now()
     task, rule = task_row(spec.task), protocol(spec.protocol)
-    data = load_data(spec, task, rule)
+    data = load_data(spec, task, rule) if context.workers == 1 else None  # several workers load where they are
     yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
     full_cost = count.full_size_cost(spec.model)
 
-    run = yield from (_train_alone(spec, context, data) if context.workers == 1 else _train_together(spec, context, data))
+    if data is None:
+        run, checksums = yield from workers.train_together(spec, context)
+        test = load_pairs(spec.test_set, "test", task, rule)
+    else:
+        run, checksums, test = (yield from _train_alone(spec, context, data)), data.checksums, data.test
     loss, psnr = latest_loss_and_psnr(run, rule)
 
     save_weights(weights_file(context.weights_folder, spec.fingerprint), run)
     yield Progress(spec.fingerprint, "evaluating", spec.iterations, spec.iterations, loss, psnr)
     clock = time.perf_counter()
-    scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), data.test, rule, task.scale, available.measure)
+    scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), test, rule, task.scale, available.measure)
     evaluate_seconds = time.perf_counter() - clock
     yield Record(
         fingerprint=spec.fingerprint,
@@ -68,24 +72,20 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         train_seconds=sum(run.seconds),
         iteration_seconds=tuple(run.seconds),
         evaluate_seconds=evaluate_seconds,
-        crops=tuple(evaluate.crops(data.test, outputs, task.scale)),
-        receptive_field=receptive_field(run.evaluated, data.test),
-        provenance=provenance(context, started, data.checksums),
+        crops=tuple(evaluate.crops(test, outputs, task.scale)),
+        receptive_field=receptive_field(run.evaluated, test),
+        provenance=provenance(context, started, checksums),
     )
 
 
 def _train_alone(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:
-    from suite.data.feed.loader import default_workers
-    from suite.training import loop
-
     run, sampler = prepared(spec, context, Share(micro_batch=context.micro_batch), data.train)
     flag, said = StopFlag.of(context.work), []  # what is said here is heard by the driver, which may be on another machine
     with tracker(context.work, context.logs or context.work.parent / "logs", spec, context.track, said.append) as told:
-        loaders = default_workers(context.threads, spec.device)
-        how = {"stop": flag.requested, "loaders": loaders, "tell": said.append}
+        how = {"stop": flag.requested, "loaders": loader.default_workers(context.threads, spec.device), "tell": said.append}
         begun = partial(_begin_telling, run, told, data.validation)
-        steps = loop.train(run, sampler, data.validation, context.work, **how, begun=begun)
-        for progress in training_progress(run, _told(run, steps, told, data.validation)):
+        steps = train(run, sampler, data.validation, context.work, **how, begun=begun)
+        for progress in training_progress(run, _tell_points(run, steps, told, data.validation)):
             yield replace(progress, note=" ".join(said)) if said else progress
             said.clear()
         if run.iteration < spec.iterations:
@@ -93,8 +93,10 @@ def _train_alone(spec: RunSpec, context: CellContext, data: Data) -> Generator[P
     return run
 
 
-def _told(run: Training, steps: Iterator[HistoryPoint | None], told: Tracker, validation: list[Pair]) -> Iterator[HistoryPoint | None]:
-    """The steps as they come, each point of the curve told to the trackers."""
+def _tell_points(
+    run: Training, steps: Iterator[HistoryPoint | None], told: Tracker, validation: list[Pair]
+) -> Iterator[HistoryPoint | None]:
+    """Pass the steps on, and tell the trackers each point of the curve."""
     for point in steps:
         if point is not None:
             _tell(run, told, point, validation)
@@ -102,7 +104,7 @@ def _told(run: Training, steps: Iterator[HistoryPoint | None], told: Tracker, va
 
 
 def _begin_telling(run: Training, told: Tracker, validation: list[Pair]) -> None:
-    """Begins where the training goes on. A point at the very step of the checkpoint is told again: a kill may have come between the two."""
+    """Begin where the training goes on. A point at the very step of the checkpoint is told again: a kill may have come between the two."""
     last = run.history[-1] if run.history and run.history[-1].iteration == run.iteration else None
     told.begin(run.iteration if last is None else run.iteration - 1)
     if last is not None:
@@ -110,9 +112,7 @@ def _begin_telling(run: Training, told: Tracker, validation: list[Pair]) -> None
 
 
 def _tell(run: Training, told: Tracker, point: HistoryPoint, validation: list[Pair]) -> None:
-    """A point of the curve, at which `run` is, with a picture where it was validated."""
-    from suite.training.rates import rate
-
+    """Tell the trackers the point of the curve at which `run` is, with a picture where it was validated."""
     seconds = {"seconds of an iteration": typical_seconds(run.seconds), "learning rate": rate(run.spec, point.iteration - 1)}
     told.point(point.iteration, {"loss": point.loss, **point.parts, **point.validation, **seconds})
     if point.validation and validation:
@@ -120,15 +120,6 @@ def _tell(run: Training, told: Tracker, point: HistoryPoint, validation: list[Pa
 
 
 def _strip(run: Training, pair: Pair) -> np.ndarray:
-    from suite.data.colour import quantise
-    from suite.measure.inference.restorer import restorer_of
-
     restored = restorer_of(run.evaluated)(pair.lq)
     run.network.train()
     return strip([quantise(picture) for picture in (pair.lq, restored, pair.hq)])
-
-
-def _train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:
-    from suite.training import workers
-
-    return (yield from workers.train_together(spec, context, data))

@@ -49,7 +49,7 @@ class Checkpoints:
     keep: int = 2
 
     def save(self, iteration: int, state: Mapping[str, Any], score: float | None = None) -> Path:
-        """Adds the checkpoint of `iteration`, and only then removes what is not kept; a score that is no number is none.
+        """Add the checkpoint of `iteration`, and only then remove what is not kept; a score that is not a number counts as none.
 
         SuiteError where it cannot be written; those that are there stay as they are.
         """
@@ -64,9 +64,9 @@ class Checkpoints:
         return path
 
     def latest(self, on_damaged: Callable[[str], None]) -> dict[str, Any] | None:
-        """The newest state that is whole, or None where there is no checkpoint at all.
+        """Return the newest state that is whole, or None where there is no checkpoint at all.
 
-        One that is damaged is put aside, and `on_damaged` is told which, why, and what is used instead. SuiteError where none is
+        One that is damaged is put aside, and `on_damaged` hears which, why, and what is used instead. SuiteError where none is
         whole, or where it is another cell's.
         """
         damaged: list[tuple[Saved, str]] = []
@@ -89,7 +89,7 @@ class Checkpoints:
         )
 
     def files(self) -> list[Saved]:
-        """What is there, whole or not, without looking inside; by iteration."""
+        """List what is there, whole or not, without looking inside; by iteration."""
         found = [Saved(self.folder / FILE)] if (self.folder / FILE).is_file() else []
         for path in self.folder.glob("checkpoint-*.pt"):
             match = NAME.fullmatch(path.name)
@@ -101,7 +101,7 @@ class Checkpoints:
     def _checked(self, saved: Saved) -> dict[str, Any]:
         try:
             if saved.sha256 and sha256_of(saved.path) != saved.sha256:
-                raise _Damaged("its content has not the sha256 in its name: it was cut short or changed")
+                raise _Damaged("its content does not have the sha256 in its name: it was cut short or changed")
             state = read(saved.path)
         except OSError as error:
             raise _Damaged(f"it cannot be read: {error.strerror or error}") from error
@@ -132,7 +132,7 @@ class _Damaged(Exception):
 
 
 def prove_writable(folder: Path, needed_bytes: int, instead: str = "another ledger with --ledger DIR") -> None:
-    """SuiteError, before there is work to lose, where `folder` cannot take `needed_bytes`; a quota shows itself in writing alone.
+    """Raise SuiteError, before there is work to lose, where `folder` cannot take `needed_bytes`; a quota shows itself in writing alone.
 
     `instead` is what a user may choose in its place.
     """
@@ -154,12 +154,12 @@ def prove_writable(folder: Path, needed_bytes: int, instead: str = "another ledg
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Writes `state` (tensors, numbers, texts, lists and dicts of them) as the one checkpoint of `folder`, replacing it in one step."""
+    """Write `state` (tensors, numbers, texts, lists and dicts of them) as the one checkpoint of `folder`, replacing it in one step."""
     write(folder / FILE, state)
 
 
 def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
-    """The one checkpoint of `folder`, or None where there is none; SuiteError for one that is damaged or of another cell."""
+    """Read the one checkpoint of `folder`, or None where there is none; SuiteError for one that is damaged or of another cell."""
     path = folder / FILE
     return _own(read(path), path, fingerprint) if path.is_file() else None
 
@@ -173,5 +173,5 @@ def _own(state: dict[str, Any], path: Path, fingerprint: str) -> dict[str, Any]:
 
 
 def _highest(files: list[Saved]) -> Saved | None:
-    """The earliest with the highest score."""
+    """Return the earliest with the highest score."""
     return max((saved for saved in files if saved.score is not None), key=lambda saved: (saved.score, -saved.iteration), default=None)

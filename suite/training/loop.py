@@ -1,4 +1,4 @@
-"""Training one cell: a plain loop over patches, with everything that is needed to stop and go on, alone or as one of several workers.
+"""The training of a cell: a plain loop over patches, with everything that is needed to stop and go on, alone or as one of several workers.
 
 Every batch, learning rate and random number is a function of the seed and the iteration: stopping at any step and going on gives the
 same weights bit for bit on the CPU, and how a batch is shared among workers and passes changes nothing but the order of sums.
@@ -11,10 +11,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from models.base import RestorationNet
+from models.parts.discriminator import Discriminator
+from models.parts.layers import depth_draws
+from models.parts.recompute import recompute_blocks
 from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
@@ -27,18 +34,12 @@ from suite.measure.quality.evaluate import evaluate
 from suite.records.record import HistoryPoint, StartedFrom
 from suite.records.spec import RunSpec
 from suite.study.protocols import protocol
+from suite.training import losses
 from suite.training.batches import batches_of
 from suite.training.checkpoints import Checkpoints
 from suite.training.rates import discriminator_rate, rate, stage
 from suite.training.share import Share
 from suite.training.start import Start
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
-
-    from models.base import RestorationNet
-    from suite.training.losses import Perceptual
 
 HISTORY_POINTS, VALIDATIONS = 20, 4  # of a run, evenly spread; the last iteration is one of each
 CHECKPOINT_SECONDS = 20.0
@@ -53,7 +54,7 @@ class Adversary:
     network: nn.Module
     module: nn.Module  # the network, or what shares it among workers
     optimiser: torch.optim.Optimizer
-    perceptual: Perceptual
+    perceptual: losses.Perceptual
 
 
 @dataclass
@@ -64,7 +65,7 @@ class Training:
     network: RestorationNet
     module: nn.Module  # the network, or what shares it among workers
     optimiser: torch.optim.Optimizer
-    average: torch.optim.swa_utils.AveragedModel | None
+    average: AveragedModel | None
     adversary: Adversary | None = None
     share: Share = field(default_factory=Share)
     started_from: StartedFrom | None = None
@@ -79,9 +80,7 @@ class Training:
         return self.network if self.average is None else self.average.module
 
     def state(self) -> dict[str, object]:
-        """Everything as tensors and plain values."""
-        import torch
-
+        """Return everything as tensors and plain values."""
         return {
             "fingerprint": self.spec.fingerprint,
             "iteration": self.iteration,
@@ -99,9 +98,7 @@ class Training:
         }
 
     def restore(self, state: dict[str, object]) -> None:
-        """Goes back to where `state` was taken."""
-        import torch
-
+        """Go back to where `state` was taken."""
         self.iteration = state["iteration"]
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -118,15 +115,10 @@ class Training:
 
 
 def begin(spec: RunSpec, share: Share | None = None, start: Start | None = None, *, recompute: bool = False) -> Training:
-    """A run at iteration 0, seeded by the spec, with the weights of `start` where there are any.
+    """Return a run at iteration 0, seeded by the spec, with the weights of `start` where there are any.
 
     `recompute` keeps no activations of blocks and computes them again for the gradient: less memory, the same numbers.
     """
-    import torch
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-    from models.parts.recompute import recompute_blocks
-
     share = share or Share()
     torch.manual_seed(spec.seed)
     network = network_of(spec).train()
@@ -141,16 +133,11 @@ def begin(spec: RunSpec, share: Share | None = None, start: Start | None = None,
 
 
 def _optimiser(spec: RunSpec, parameters: Iterator[nn.Parameter], lr: float) -> torch.optim.Optimizer:
-    import torch
-
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec.optimiser]
     return kind(parameters, lr=lr, betas=spec.betas, weight_decay=spec.weight_decay)
 
 
 def _adversary(spec: RunSpec, share: Share) -> Adversary:
-    from models.parts.discriminator import Discriminator
-    from suite.training import losses
-
     network = Discriminator().to(spec.device).train()
     perceptual = losses.perceptual().to(spec.device)
     optimiser = _optimiser(spec, network.parameters(), spec.discriminator_lr)
@@ -158,11 +145,9 @@ def _adversary(spec: RunSpec, share: Share) -> Adversary:
 
 
 def _shared(network: nn.Module, share: Share) -> nn.Module:
-    """The network as workers share it: gradients are averaged over them."""
+    """Return the network as workers share it: gradients are averaged over them."""
     if share.world == 1:
         return network
-    from torch.nn.parallel import DistributedDataParallel
-
     return DistributedDataParallel(network)
 
 
@@ -178,7 +163,7 @@ def train(
     tell: Callable[[str], None] = note,
     begun: Callable[[], None] = lambda: None,
 ) -> Iterator[HistoryPoint | None]:
-    """Trains `run` to the end of its spec, in place; yields after each iteration (a point of the curve, where one is due).
+    """Train `run` to the end of its spec, in place; yield after each iteration (a point of the curve, where one is due).
 
     Continues from the newest whole checkpoint in `work`, if there is one, and keeps the last and the best there; `keep`, which all workers
     call at once, does so instead where it is given. `begun` is called once, before the first step, when `run` is where it goes on. Where
@@ -217,17 +202,15 @@ def train(
 
 
 def _score(run: Training, point: HistoryPoint | None) -> float | None:
-    """What the best checkpoint is told by: the validation's first metric, where it was taken at this iteration."""
+    """Return what the best checkpoint is told by: the validation's first metric, where it was taken at this iteration."""
     metric = protocol(run.spec.protocol).fidelity[0]
     return point.validation.get(metric) if point else None
 
 
 def _said_by_any(run: Training, *said: bool) -> list[bool]:
-    """What any of the workers says of each question: they stop and save together, or wait for each other for ever."""
+    """Return what any of the workers says of each question: they stop and save together, or wait for each other for ever."""
     if run.share.world == 1:
         return list(said)
-    import torch
-
     answers = torch.tensor(said, dtype=torch.int32, device=run.spec.device)
     torch.distributed.all_reduce(answers, torch.distributed.ReduceOp.MAX)
     return [bool(answer) for answer in answers.tolist()]
@@ -240,11 +223,7 @@ def _point(run: Training, metrics: Parts) -> HistoryPoint:
 
 
 def _step(run: Training, all_low: Tensor, all_high: Tensor, work: Path) -> Parts:
-    """One iteration on this worker's share of the batch; returns the terms of the loss."""
-    import torch
-
-    from models.parts.layers import depth_draws
-
+    """Make one iteration on this worker's share of the batch; return the terms of the loss."""
     spec = run.spec
     _, batch = stage(spec, run.iteration)
     _set_rate(run.optimiser, rate(spec, run.iteration))
@@ -276,22 +255,18 @@ def _step(run: Training, all_low: Tensor, all_high: Tensor, work: Path) -> Parts
 
 
 def generator_loss(run: Training, low: Tensor, high: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-    """The loss, its terms by name ("loss" is their sum), and the output, in float32."""
-    import torch
-
-    from suite.training.losses import adversarial, pixel_loss
-
+    """Return the loss, its terms by name ("loss" is their sum), and the output, in float32."""
     spec = run.spec
     with torch.autocast(spec.device, dtype=torch.bfloat16, enabled=spec.dtype == "bfloat16"):
         grey = low.shape[1] == 1 and run.network.channels == 3
         output = run.module(low.expand(-1, 3, -1, -1)).mean(dim=1, keepdim=True) if grey else run.module(low)
     output = output.float()
-    pixels = pixel_loss(spec.loss, output, high)
+    pixels = losses.pixel_loss(spec.loss, output, high)
     parts = {"pixels": pixels}
     if run.adversary is not None:
         parts["perceptual"] = run.adversary.perceptual(output, high)
         run.adversary.network.requires_grad_(False)
-        parts["gan"] = adversarial(run.adversary.network(output), real=True)
+        parts["gan"] = losses.adversarial(run.adversary.network(output), real=True)
         run.adversary.network.requires_grad_(True)
     total = sum(parts.values())
     return total, parts | {"loss": total}, output
@@ -311,10 +286,8 @@ def _discriminator_step(run: Training, adversary: Adversary, pictures: Sequence[
 
 
 def discriminator_loss(adversary: Adversary, output: Tensor, target: Tensor) -> Tensor:
-    """How badly the discriminator tells `target` from `output`, (B, C, H, W) each."""
-    from suite.training.losses import adversarial
-
-    return adversarial(adversary.module(target), real=True) + adversarial(adversary.module(output), real=False)
+    """Return how badly the discriminator tells `target` from `output`, (B, C, H, W) each."""
+    return losses.adversarial(adversary.module(target), real=True) + losses.adversarial(adversary.module(output), real=False)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
@@ -323,16 +296,12 @@ def _set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
 
 
 def _alone(module: nn.Module, more: bool) -> contextlib.AbstractContextManager[object]:
-    """Workers average their gradients once, in the last pass."""
+    """Keep workers from averaging their gradients before the last pass."""
     return module.no_sync() if more and hasattr(module, "no_sync") else contextlib.nullcontext()
 
 
 def _draws(run: Training, batch: int) -> Tensor | None:
-    """What stochastic depth goes by, for the whole batch: (layers, batch), uniform in 0..1; None where the network has none."""
-    import torch
-
-    from models.parts.layers import depth_draws
-
+    """Draw what stochastic depth goes by, for the whole batch: (layers, batch), uniform in 0..1; None where the network has none."""
     layers = depth_draws(run.network, None)
     if not layers:
         return None
@@ -351,8 +320,6 @@ def _not_finite(run: Training, loss: float, low: Tensor, high: Tensor, work: Pat
 
 
 def _mean_over_workers(run: Training, sums: dict[str, Tensor]) -> Parts:
-    import torch
-
     values = torch.stack([torch.as_tensor(value, dtype=torch.float64).cpu() for value in sums.values()])
     if run.share.world > 1:
         values = values.to(run.spec.device)
@@ -362,7 +329,7 @@ def _mean_over_workers(run: Training, sums: dict[str, Tensor]) -> Parts:
 
 
 def _validate(run: Training, pairs: Sequence[Pair]) -> Parts:
-    """Means of PSNR and SSIM over the validation images, if any; leaves torch's generator and the training mode as they were."""
+    """Return the means of PSNR and SSIM over the validation images, if any; leave torch's generator and the training mode as they were."""
     if not pairs:
         return {}
     rule = protocol(run.spec.protocol)
@@ -372,6 +339,6 @@ def _validate(run: Training, pairs: Sequence[Pair]) -> Parts:
 
 
 def save_weights(path: Path, run: Training) -> None:
-    """Keeps what `run` trained: the moving average as `params_ema` where the recipe has one, else the network as `params`."""
+    """Save what `run` trained: the moving average as `params_ema` where the recipe has one, else the network as `params`."""
     metadata = {"model": run.spec.model, "fingerprint": run.spec.fingerprint, "iteration": run.iteration, "recipe": run.spec.recipe}
     tensors.save_weights(path, run.evaluated.state_dict(), metadata, averaged=run.average is not None)

@@ -1,4 +1,4 @@
-"""What training minimises: L1, Charbonnier's loss, a perceptual loss on VGG19, and a GAN's two sides.
+"""The losses that training minimises: L1, Charbonnier's loss, a perceptual loss on VGG19, and a GAN's two sides.
 
 `l1` is the mean absolute difference (VmambaIR; MambaIR, equation 8), `charbonnier` the mean of sqrt(difference^2 + 1e-6) (MambaIR,
 equation 9, epsilon = 1e-3), `l1+perceptual+gan` the sum of three terms of equal weight (VmambaIR, section 7.1): L1, the weighted L1
@@ -26,14 +26,14 @@ IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def pixel_loss(name: str, output: Tensor, target: Tensor) -> Tensor:
-    """The pixel term of the loss `name`: a mean over `output` and `target` (B, C, H, W)."""
+    """Return the pixel term of the loss `name`: a mean over `output` and `target` (B, C, H, W)."""
     if name == "charbonnier":
         return torch.sqrt((output - target) ** 2 + CHARBONNIER_EPSILON**2).mean()
     return F.l1_loss(output, target)
 
 
 def adversarial(logits: Tensor, *, real: bool) -> Tensor:
-    """Binary cross entropy of a discriminator's `logits` with being real, or not."""
+    """Return the binary cross entropy of a discriminator's `logits` with being real, or not."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
 
 
@@ -51,7 +51,7 @@ class Perceptual(nn.Module):
         self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """Weighted mean absolute differences of the features of `output` and `target` (B, 3, H, W), 0..1."""
+        """Return the weighted mean absolute differences of the features of `output` and `target` (B, 3, H, W), 0..1."""
         with torch.no_grad():
             wanted = self._features(target)
         return sum(weight * F.l1_loss(a, b) for (_, weight), a, b in zip(VGG19_LAYERS, self._features(output), wanted, strict=True))
@@ -67,24 +67,24 @@ class Perceptual(nn.Module):
 
 
 def vgg19_file() -> Path:
-    """Where torch's cache keeps VGG19's weights, whether or not they are there."""
+    """Return where torch's cache keeps VGG19's weights, whether or not they are there."""
     return Path(torch.hub.get_dir()) / "checkpoints" / VGG19_FILE
 
 
 def perceptual() -> Perceptual:
-    """The perceptual loss with ImageNet's weights; SuiteError with the command that fetches them where they are missing or damaged."""
+    """Return the perceptual loss with ImageNet's weights; SuiteError with the command that fetches them where they lack or are damaged."""
     from torchvision.models import vgg19
 
     path = vgg19_file()
     code = "from torchvision.models import vgg19; vgg19(weights='IMAGENET1K_V1')"
-    mend = f'With a network connection, `python -c "{code}"` mends it.'
+    fix = f'With a network connection, `python -c "{code}"` fetches them.'
     if not path.is_file():
-        raise SuiteError(f"the perceptual loss needs VGG19's weights, and {path} is not there. {mend}", exit=Exit.NOT_READY)
+        raise SuiteError(f"the perceptual loss needs VGG19's weights, and {path} is not there. {fix}", exit=Exit.NOT_READY)
     digest = sha256_of(path)
     expected = path.stem.rpartition("-")[2]
     if not digest.startswith(expected):
         raise SuiteError(
-            f"{path} is damaged: its sha256 begins with {digest[:8]}, not with {expected}. Remove it. {mend}", exit=Exit.NOT_READY
+            f"{path} is damaged: its sha256 begins with {digest[:8]}, not with {expected}. Remove it. {fix}", exit=Exit.NOT_READY
         )
     network = vgg19(weights=None)
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

@@ -1,10 +1,9 @@
-"""What a cell needs before its first step: images that do not overlap, a network, what draws its patches; and how it tells progress."""
+"""Preparation of a cell for its first step: images that do not overlap, a network, what draws its patches; and its progress in events."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from suite.data.degrade.degradations import degradation
 from suite.data.feed.sampler import PatchSampler
@@ -14,14 +13,15 @@ from suite.data.sets import load_pairs
 from suite.records.cell import CellContext, Progress
 from suite.records.record import HistoryPoint
 from suite.records.spec import RunSpec
-from suite.study.protocols import Protocol
+from suite.study.protocols import Protocol, protocol
 from suite.study.recipes import RECIPES
 from suite.study.tasks import Task
+from suite.study.tasks import task as task_row
+from suite.training import loop
+from suite.training.loop import Training
+from suite.training.rehearsal import rehearse
 from suite.training.share import Share
 from suite.training.start import starting_weights
-
-if TYPE_CHECKING:
-    from suite.training.loop import Training
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,16 @@ class Data:
 
 
 def prepared(spec: RunSpec, context: CellContext, share: Share, images: TrainingSet) -> tuple[Training, PatchSampler]:
-    """The training at its start, rehearsed where that is due, and what draws its patches from `images`."""
-    from suite.study.tasks import task as task_row
-    from suite.training import loop as train
-    from suite.training import rehearsal
-
+    """Return the training at its start, rehearsed where that is due, and what draws its patches from `images`."""
     sampler = sampler_of(spec, task_row(spec.task), images)
-    run = train.begin(spec, share, starting_weights(spec, context.weights_folder), recompute=context.recompute)
+    run = loop.begin(spec, share, starting_weights(spec, context.weights_folder), recompute=context.recompute)
     if context.rehearse or spec.device == "cuda":
-        rehearsal.rehearse(run, recompute=context.recompute)
+        rehearse(run, recompute=context.recompute)
     return run, sampler
 
 
 def training_progress(run: Training, steps: Iterator[HistoryPoint | None]) -> Iterator[Progress]:
-    """One event for each of the `steps` of `run`."""
-    from suite.study.protocols import protocol
-
+    """Yield one event for each of the `steps` of `run`."""
     spec, rule = run.spec, protocol(run.spec.protocol)
     for _ in steps:
         left = (spec.iterations - run.iteration) * typical_seconds(run.seconds)
@@ -58,21 +52,21 @@ def training_progress(run: Training, steps: Iterator[HistoryPoint | None]) -> It
 
 
 def latest_loss_and_psnr(run: Training, rule: Protocol) -> tuple[float | None, float | None]:
-    """The latest loss and PSNR of the curve; None where there is none yet."""
+    """Return the latest loss and PSNR of the curve; None where there is none yet."""
     loss = run.history[-1].loss if run.history else None
     psnr = (point.validation[rule.fidelity[0]] for point in reversed(run.history) if rule.fidelity[0] in point.validation)
     return loss, next(psnr, None)
 
 
 def sampler_of(spec: RunSpec, task: Task, images: TrainingSet) -> PatchSampler:
-    """What draws the batches of `spec`, at its largest patch."""
+    """Return what draws the batches of `spec`, at its largest patch."""
     largest = max(patch for _, patch, _ in (*spec.stages, (0, spec.patch, 0)))
     rotate = RECIPES[spec.recipe].rotate if spec.recipe in RECIPES else task.recipe.rotate
     return PatchSampler(images.images, degradation(task.degradation), largest, spec.seed, rotate=rotate, low=images.low)
 
 
 def load_data(spec: RunSpec, task: Task, rule: Protocol) -> Data:
-    """All images of the cell; SuiteError where some cannot be had, or one is in two splits."""
+    """Load all images of the cell; SuiteError where some cannot be had, or one is in two splits."""
     train = load_training(spec.train_set, task)
     validation = load_pairs(spec.validation_set, "validation", task, rule)
     test = load_pairs(spec.test_set, "test", task, rule)
@@ -86,6 +80,6 @@ def load_data(spec: RunSpec, task: Task, rule: Protocol) -> Data:
 
 
 def typical_seconds(seconds: list[float]) -> float:
-    """Median of the latest iterations: one slow step must not move the estimate."""
+    """Return the median of the latest iterations: one slow step must not move the estimate."""
     recent = sorted(seconds[-20:])
     return recent[len(recent) // 2]

@@ -9,14 +9,14 @@ from suite.records.spec import RunSpec
 
 
 def rate(spec: RunSpec, iteration: int) -> float:
-    """The generator's learning rate at `iteration`, counted from 0."""
+    """Return the generator's learning rate at `iteration`, counted from 0."""
     if spec.periods:
         return spec.lr * _cosine(spec, iteration)
     return spec.lr * _halved(spec.milestones, iteration)
 
 
 def discriminator_rate(spec: RunSpec, iteration: int) -> float:
-    """The discriminator's; milestones are the generator's."""
+    """Return the discriminator's learning rate; milestones are the generator's."""
     return spec.discriminator_lr * _halved(spec.milestones, iteration)
 
 
@@ -25,7 +25,7 @@ def _halved(milestones: Sequence[int], iteration: int) -> float:
 
 
 def _cosine(spec: RunSpec, iteration: int) -> float:
-    """Down half a cosine from the learning rate to the period's floor, over and over; the last value stays."""
+    """Go down half a cosine from the learning rate to the period's floor, over and over; the last value stays."""
     begin = 0
     for period, floor in zip(spec.periods, spec.floors, strict=True):
         if iteration < begin + period:
@@ -36,7 +36,7 @@ def _cosine(spec: RunSpec, iteration: int) -> float:
 
 
 def stage(spec: RunSpec, iteration: int) -> tuple[int, int]:
-    """Patch and global batch at `iteration`; the last stage goes on to the end."""
+    """Return patch and global batch at `iteration`; the last stage goes on to the end."""
     if not spec.stages:
         return spec.patch, spec.batch
     begin = 0

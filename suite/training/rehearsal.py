@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import gc
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor, nn
+
+from models.parts.layers import depth_draws
+from models.parts.recompute import recompute_blocks
 from suite.core.errors import Exit, SuiteError
 from suite.core.torch_state import is_out_of_memory
+from suite.study.tasks import task
+from suite.training.loop import Training, discriminator_loss, generator_loss
 from suite.training.share import stages
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
-
-    from suite.training.loop import Training
 
 
 def largest_pass(run: Training) -> tuple[int, int, int]:
-    """Stage (from 1), patch and images of the pass that holds most pixels."""
+    """Return stage (from 1), patch and images of the pass that holds most pixels."""
     found = [
         (max(map(len, run.share.passes(batch)), default=0), patch, number)
         for number, (patch, batch) in enumerate(stages(run.spec), start=1)
@@ -32,7 +32,7 @@ def largest_pass(run: Training) -> tuple[int, int, int]:
 
 
 def rehearse(run: Training, *, recompute: bool) -> None:
-    """Runs the largest pass; SuiteError with what would fit where memory does not suffice. `recompute` says whether `run` does so."""
+    """Run the largest pass; SuiteError with what would fit where memory does not suffice. `recompute` says whether `run` does so."""
     number, patch, images = largest_pass(run)
     if _fits(run, patch, images):
         return
@@ -42,12 +42,10 @@ def rehearse(run: Training, *, recompute: bool) -> None:
 
 
 def _advice(run: Training, patch: int, images: int, fitting: int | None, recompute: bool) -> str:
-    """What was tried and fits; the network recomputes from here on, for the run ends in any case."""
+    """Return in words what was tried and fits; the network recomputes from here on, for the run ends in any case."""
     micro = None if fitting is None else f"--micro-batch {fitting}"
     again = None
     if not recompute:
-        from models.parts.recompute import recompute_blocks
-
         recompute_blocks(run.network)
         size = next((size for size in (images, *_halves(images)) if _fits(run, patch, size)), None)
         if size is not None:
@@ -60,7 +58,7 @@ def _advice(run: Training, patch: int, images: int, fitting: int | None, recompu
 
 
 def _halves(images: int) -> list[int]:
-    """Half of the images, half of that, ... 1."""
+    """Return half of the images, half of that, ... 1."""
     sizes = []
     while images > 1:
         images //= 2
@@ -69,7 +67,7 @@ def _halves(images: int) -> list[int]:
 
 
 def _fits(run: Training, patch: int, images: int) -> bool:
-    """Whether a pass of `images` fits; any other error is raised."""
+    """Return whether a pass of `images` fits; any other error is raised."""
     modules = [run.network] if run.adversary is None else [run.network, run.adversary.network]
     buffers = [(buffer, buffer.clone()) for module in modules for buffer in module.buffers()]
     try:
@@ -84,8 +82,6 @@ def _fits(run: Training, patch: int, images: int) -> bool:
 
 
 def _restore(run: Training, modules: list[nn.Module], buffers: list[tuple[Tensor, Tensor]]) -> None:
-    import torch
-
     for module in modules:
         module.zero_grad(set_to_none=True)
     with torch.no_grad():
@@ -97,13 +93,7 @@ def _restore(run: Training, modules: list[nn.Module], buffers: list[tuple[Tensor
 
 
 def one_pass(run: Training, patch: int, images: int) -> None:
-    """Forward and backward of `images` random pictures of `patch` high-quality pixels, beside memory for what the optimisers will keep."""
-    import torch
-
-    from models.parts.layers import depth_draws
-    from suite.study.tasks import task
-    from suite.training.loop import discriminator_loss, generator_loss
-
+    """Run `images` random pictures of `patch` high-quality pixels forward and backward, beside memory for what the optimisers will keep."""
     device, row = run.spec.device, task(run.spec.task)
     alone = replace(run, module=run.network, adversary=run.adversary and replace(run.adversary, module=run.adversary.network))
     kept = [
@@ -127,6 +117,6 @@ def one_pass(run: Training, patch: int, images: int) -> None:
 
 
 def _fresh(run: Training) -> list[torch.optim.Optimizer]:
-    """The optimisers that have made no step yet, whose two moments are still to come."""
+    """Return the optimisers that have made no step yet, whose two moments are still to come."""
     optimisers = [run.optimiser] if run.adversary is None else [run.optimiser, run.adversary.optimiser]
     return [optimiser for optimiser in optimisers if not optimiser.state]

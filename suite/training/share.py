@@ -1,4 +1,4 @@
-"""How a global batch is shared: what one of several workers does of it, in how many passes, and whether that can be done at all."""
+"""The sharing of a global batch: what one of several workers does of it, in how many passes, and whether that can be done at all."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from suite.records.spec import RunSpec
 
 @dataclass(frozen=True)
 class Share:
-    """What one of `world` workers does of every batch, and in how large passes (0: in one)."""
+    """The part of one of `world` workers in every batch, and how large its passes are (0: one pass)."""
 
     rank: int = 0
     world: int = 1
     micro_batch: int = 0
 
     def places(self, batch: int) -> range:
-        """The worker's places in a batch of `batch`."""
+        """Return the worker's places in a batch of `batch`."""
         return range(self.rank * batch // self.world, (self.rank + 1) * batch // self.world)
 
     def passes(self, batch: int) -> list[range]:
-        """The places of each pass through the network."""
+        """Return the places of each pass through the network."""
         mine = self.places(batch)
         size = self.micro_batch or max(1, len(mine))
         return [mine[begin : begin + size] for begin in range(0, len(mine), size)]
 
 
 def stages(spec: RunSpec) -> list[tuple[int, int]]:
-    """Patch and global batch of every stage, in their order."""
+    """Return patch and global batch of every stage, in their order."""
     return [(patch, batch) for _, patch, batch in spec.stages] or [(spec.patch, spec.batch)]
 
 
 def check_share(spec: RunSpec, workers: int) -> None:
-    """SuiteError where some stage has fewer images than workers: each must take part in every step."""
+    """Raise SuiteError where some stage has fewer images than workers: each must take part in every step."""
     for number, (patch, batch) in enumerate(stages(spec), start=1):
         if batch < workers:
             least = min(batch for _, batch in stages(spec))
@@ -44,7 +44,7 @@ def check_share(spec: RunSpec, workers: int) -> None:
 
 
 def sentence(spec: RunSpec, workers: int, micro_batch: int) -> str:
-    """How the batch of every stage is made up, e.g. 'batch 32 = 2 workers x 4 passes of 4'."""
+    """Say how the batch of every stage is made up, e.g. 'batch 32 = 2 workers x 4 passes of 4'."""
     parts = [_made_up(batch, workers, micro_batch) for _, batch in stages(spec)]
     if len(parts) == 1:
         return parts[0]

@@ -1,4 +1,4 @@
-"""Weights that a run begins with, and those that it leaves: of another cell of the ledger, or a file of anyone's."""
+"""The weights that a run begins with: of another cell of the ledger, or a file of anyone's."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from torch import Tensor
+
+from models.base import RestorationNet
+from models.official import official_names, unwrap
 from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
@@ -15,11 +18,6 @@ from suite.records.ledger import weights_file
 from suite.records.record import StartedFrom
 from suite.records.spec import RunSpec
 from suite.study.recipes import RECIPES
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from models.base import RestorationNet
 
 CELL = re.compile(r"[0-9a-f]{16}")
 
@@ -34,9 +32,7 @@ class Start:
     strict: bool
 
     def fitted(self, network: RestorationNet) -> tuple[dict[str, Tensor], StartedFrom]:
-        """Those that `network` takes: all of its own, or, where the recipe is not strict, what fits in name and shape."""
-        from models.official import official_names
-
+        """Return those that `network` takes: all of its own, or, where the recipe is not strict, what fits in name and shape."""
         wanted = network.state_dict()
         theirs = official_names(network)
         names = {name: name if name in self.state else theirs[name] for name in wanted}
@@ -54,11 +50,9 @@ class Start:
 
 
 def starting_weights(spec: RunSpec, folder: Path) -> Start | None:
-    """What `spec` begins with; None where it begins from scratch. `folder` holds the weights of the ledger's cells."""
+    """Read what `spec` begins with; None where it begins from scratch. `folder` holds the weights of the ledger's cells."""
     if not spec.start:
         return None
-    from models.official import unwrap
-
     ours = CELL.fullmatch(spec.start) is not None
     path = weights_file(folder, spec.start) if ours else Path(spec.start)
     if not path.is_file():

@@ -4,14 +4,14 @@ Ray Train keeps a folder a cell there, with a folder a checkpoint and a snapshot
 snapshot in place: where that is broken off, it is torn, and Ray would refuse the folder for ever. `mended` then goes by the checkpoints
 themselves.
 
-    mended   before a training: what it goes on from where Ray cannot tell
+    prepare  before a training: the cell's folder
+    mended   then: what it goes on from where Ray cannot tell
     kept     a checkpoint by the name of its folder
     clear    after it: removes what finished cells have there
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Set
 from pathlib import Path
@@ -19,26 +19,39 @@ from typing import TYPE_CHECKING
 
 from suite.core.errors import Exit, SuiteError
 from suite.training import checkpoints
+from suite.training.ray_internals import CHECKPOINT_PREFIX, SNAPSHOT, named_checkpoints
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
     from ray.train import Checkpoint
 
-SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray's name for it
-PREFIX = "checkpoint_"  # begins Ray's name for the folder of a checkpoint
+# pyarrow and Ray are imported in functions: every run imports this module, and only those with several workers have a storage.
+ADVICE = "Give a folder that every machine has (--storage PATH), or a URI that pyarrow opens, such as s3://bucket/folder."
+
+
+def prepare(place: str, name: str) -> None:
+    """Make the folder of the cell `name`, and write there once; SuiteError where that cannot be."""
+    try:
+        system, folder = _open(place, name)
+        system.create_dir(folder)
+        with system.open_output_stream(f"{folder}/.written"):
+            pass
+        system.delete_file(f"{folder}/.written")
+    except Exception as error:  # of pyarrow's, the system's or a cloud's library
+        raise SuiteError(f"--storage {place} cannot be used: {error}. {ADVICE}", exit=Exit.NOT_READY) from error
 
 
 def mended(place: str, name: str, fingerprint: str) -> tuple[str, list[str]]:
-    """The folder of the checkpoint that the cell `name` goes on from where Ray cannot tell, else an empty text; and what was done.
+    """Clean the folder of the cell `name`; return the checkpoint that it goes on from where Ray cannot tell (or ""), and what was done.
 
     A snapshot that is torn, or names what is not there, is removed. Checkpoints that no snapshot names are those of runs that were killed:
     of them the newest that is whole stays, if there is no snapshot. SuiteError where the storage cannot be used.
     """
     try:
-        system, folder = _opened(place, name)
+        system, folder = _open(place, name)
         folders = _folders(system, folder)
         text = _snapshot(system, folder)
-        named = None if text is None else _named(text)
+        named = None if text is None else named_checkpoints(text)
         if named is not None and named <= folders:
             for extra in folders - named:
                 system.delete_dir(f"{folder}/{extra}")
@@ -61,17 +74,17 @@ def mended(place: str, name: str, fingerprint: str) -> tuple[str, list[str]]:
 
 
 def kept(place: str, name: str, checkpoint_folder: str) -> Checkpoint | None:
-    """The checkpoint of the cell `name` in `checkpoint_folder`; None where that is empty."""
+    """Return the checkpoint of the cell `name` in `checkpoint_folder`; None where that is empty."""
     from ray.train import Checkpoint
 
     if not checkpoint_folder:
         return None
-    system, folder = _opened(place, name)
+    system, folder = _open(place, name)
     return Checkpoint(f"{folder}/{checkpoint_folder}", filesystem=system)
 
 
 def clear(place: str, names: Set[str]) -> None:
-    """Removes the checkpoints of the finished cells `names`, as far as they are there; SuiteError where that fails."""
+    """Remove the checkpoints of the finished cells `names`, as far as they are there; SuiteError where that fails."""
     from pyarrow.fs import FileSelector, FileSystem
 
     left = set()
@@ -91,8 +104,8 @@ def clear(place: str, names: Set[str]) -> None:
         ) from error
 
 
-def _opened(place: str, name: str) -> tuple[FileSystem, str]:
-    """The file system, as Ray Train finds it, and the path of the cell's folder in it."""
+def _open(place: str, name: str) -> tuple[FileSystem, str]:
+    """Return the file system, as Ray Train finds it, and the path of the cell's folder in it."""
     from pyarrow.fs import FileSystem
 
     system, folder = FileSystem.from_uri(place)
@@ -100,11 +113,11 @@ def _opened(place: str, name: str) -> tuple[FileSystem, str]:
 
 
 def _folders(system: FileSystem, folder: str) -> set[str]:
-    """Names of the folders of checkpoints."""
+    """Return the names of the folders of checkpoints."""
     from pyarrow.fs import FileSelector, FileType
 
     found = system.get_file_info(FileSelector(folder, allow_not_found=True))
-    return {info.base_name for info in found if info.type == FileType.Directory and info.base_name.startswith(PREFIX)}
+    return {info.base_name for info in found if info.type == FileType.Directory and info.base_name.startswith(CHECKPOINT_PREFIX)}
 
 
 def _snapshot(system: FileSystem, folder: str) -> bytes | None:
@@ -117,18 +130,8 @@ def _snapshot(system: FileSystem, folder: str) -> bytes | None:
         return stream.read()
 
 
-def _named(text: bytes) -> set[str] | None:
-    """The checkpoints that a snapshot names; None for one that is torn."""
-    try:
-        held = json.loads(text)
-        latest = held["latest_checkpoint_result"]
-        return {one["checkpoint_dir_name"] for one in [*held["checkpoint_results"], *([latest] if latest else [])]}
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
 def _newest(system: FileSystem, folder: str, names: Set[str], fingerprint: str) -> str:
-    """The whole checkpoint with the highest iteration, whatever the clock said when it was made; empty where none is whole."""
+    """Return the whole checkpoint with the highest iteration, whatever the clock said when it was made; empty where none is whole."""
     from pyarrow.fs import LocalFileSystem, copy_files
 
     found = {}

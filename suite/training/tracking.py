@@ -1,8 +1,8 @@
-"""What is told of a training while it runs: lines of JSON always, TensorBoard where it is installed, MLflow where it is asked for.
+"""The trackers of a training while it runs: lines of JSON always, TensorBoard where it is installed, MLflow where it is asked for.
 
 The lines are `log.jsonl` in the cell's work folder and move to `logs/<fingerprint>.jsonl` of the ledger when the cell is done;
 TensorBoard's events are in `logs/tensorboard` from the start. MLflow's server is the one of MLFLOW_TRACKING_URI, else files in
-`logs/mlruns`. Nothing here stops a training: what fails says so once and is not used again.
+`logs/mlruns`. Nothing here stops a training: a tracker that fails is reported once and not used again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -45,19 +45,19 @@ Status = Literal["done", "stopped", "failed"]
 
 
 class Sink(Protocol):
-    """Where a training is told to."""
+    """A tracker: lines, TensorBoard or MLflow."""
 
     def begin(self, iteration: int) -> None:
-        """The training begins, or goes on, after `iteration`: what was told of later ones is taken back."""
+        """Begin, or go on, after `iteration`: take back what was told of later ones."""
 
     def point(self, iteration: int, scalars: Mapping[str, float]) -> None:
-        """Numbers by name, e.g. loss, loss/pixels, lr, seconds, validation/PSNR-Y."""
+        """Take numbers by name, e.g. loss, loss/pixels, lr, seconds, validation/PSNR-Y."""
 
     def images(self, iteration: int, name: str, strip: np.ndarray) -> None:
-        """Pictures side by side, uint8 `(H, W, 3)`."""
+        """Take pictures side by side, uint8 `(H, W, 3)`."""
 
     def close(self, status: Status) -> None:
-        """The training has ended, for now or for good."""
+        """End with the training, for now or for good."""
 
 
 class Tracker:
@@ -71,25 +71,25 @@ class Tracker:
     def __enter__(self) -> Tracker:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         broken_off = kind is not None and (issubclass(kind, Stopped) or not issubclass(kind, Exception))  # not: KeyboardInterrupt, ...
         self.close("done" if kind is None else "stopped" if broken_off else "failed")
 
     def begin(self, iteration: int) -> None:
-        """To be called once, before the first point; `iteration` is 0, or the one of the checkpoint."""
+        """Begin, once, before the first point; `iteration` is 0, or the one of the checkpoint."""
         self._begun = True
         self._each(lambda sink: sink.begin(iteration))
 
     def point(self, iteration: int, scalars: Mapping[str, float]) -> None:
-        """Numbers of an iteration by name."""
+        """Tell numbers of an iteration by name."""
         self._each(lambda sink: sink.point(iteration, scalars))
 
     def images(self, iteration: int, name: str, strip: np.ndarray) -> None:
-        """Pictures side by side, uint8 `(H, W, 3)`."""
+        """Tell pictures side by side, uint8 `(H, W, 3)`."""
         self._each(lambda sink: sink.images(iteration, name, strip))
 
     def close(self, status: Status) -> None:
-        """The training is done, was stopped and can go on, or has failed; nothing where it never began."""
+        """End: the training is done, was stopped and can go on, or has failed; do nothing where it never began."""
         if self._begun:
             self._each(lambda sink: sink.close(status))
 
@@ -103,7 +103,7 @@ class Tracker:
 
 
 def chosen(asked: Sequence[str]) -> tuple[str, ...]:
-    """The kinds of tracking beside the lines of JSON: TensorBoard where it is installed, and what is asked for.
+    """Return the kinds of tracking beside the lines of JSON: TensorBoard where it is installed, and what is asked for.
 
     SuiteError where something that is asked for is not installed.
     """
@@ -113,12 +113,12 @@ def chosen(asked: Sequence[str]) -> tuple[str, ...]:
             exit=Exit.NOT_READY,
         )
     if TENSORBOARD in asked and not _has_tensorboard():
-        raise SuiteError("--track tensorboard: it is not installed. `pip install tensorboard` installs it.", exit=Exit.NOT_READY)
+        raise SuiteError("--track tensorboard: TensorBoard is not installed. `pip install tensorboard` installs it.", exit=Exit.NOT_READY)
     return tuple(kind for kind in KINDS if kind in asked or (kind == TENSORBOARD and _has_tensorboard()))
 
 
 def tracker(work: Path, logs: Path, spec: RunSpec, kinds: Sequence[str], warn: Callable[[str], None] = note) -> Tracker:
-    """The tracker of one cell; `kinds` are of KINDS, and nothing of them is imported before the training begins."""
+    """Return the tracker of one cell; `kinds` are of KINDS, and nothing of them is imported before the training begins."""
     made: dict[str, Sink] = {FILE: _Lines(work / FILE, logs / f"{spec.fingerprint}.jsonl", kinds)}
     if TENSORBOARD in kinds:
         made[TENSORBOARD] = _TensorBoard(logs / "tensorboard" / _folder_name(spec), spec)
@@ -128,7 +128,7 @@ def tracker(work: Path, logs: Path, spec: RunSpec, kinds: Sequence[str], warn: C
 
 
 def strip(pictures: Sequence[np.ndarray], side: int = STRIP_SIDE) -> np.ndarray:
-    """The middles of pictures of one view beside each other, as uint8 `(H, W, 3)`; smaller ones are enlarged by nearest neighbour.
+    """Return the middles of pictures of one view beside each other, as uint8 `(H, W, 3)`; smaller ones are enlarged by nearest neighbour.
 
     `pictures` are uint8 `(h, w, 1)` or `(h, w, 3)`; `side` is what is shown of each, in pixels.
     """
@@ -152,7 +152,7 @@ class _Lines:
         self._iteration = 0
 
     def begin(self, iteration: int) -> None:
-        """Cuts what the training does again, and what a kill left half written."""
+        """Cut what the training does again, and what a kill left half written."""
         self._iteration = iteration
         source = self._path if self._path.is_file() else self._final  # done once, and run again before its record was written
         lines = source.read_text(encoding="utf-8").splitlines() if iteration and source.is_file() else []
@@ -169,7 +169,7 @@ class _Lines:
         self._add(iteration, {"event": "images", "name": name, "size": list(strip.shape[:2])})
 
     def close(self, status: Status) -> None:
-        """Moves the lines to the ledger where the cell is done."""
+        """Move the lines to the ledger where the cell is done."""
         self._add(self._iteration, {"event": status})
         if status != "done":
             return
@@ -216,7 +216,7 @@ class _MLflow:
         self._told = -1  # the last iteration that the server knows: MLflow cannot take anything back
 
     def begin(self, iteration: int) -> None:
-        """Finds or makes the run."""
+        """Find or make the run."""
         for name, value in MLFLOW_SETTINGS.items():
             os.environ.setdefault(name, value)
         uri = os.environ.get("MLFLOW_TRACKING_URI")
@@ -271,12 +271,12 @@ def _has_tensorboard() -> bool:
 
 
 def _folder_name(spec: RunSpec) -> str:
-    """What TensorBoard shows as the run's name."""
+    """Return what TensorBoard shows as the run's name."""
     return re.sub(r"[^\w.-]+", "-", f"{spec.model} {spec.task} seed{spec.seed} {spec.fingerprint[:8]}")
 
 
 def _iteration_of(line: str) -> float:
-    """Of a line of JSON; infinite for one that was cut short by a kill."""
+    """Return the iteration in a line of JSON; infinite for one that was cut short by a kill."""
     try:
         return json.loads(line)["iteration"]
     except (json.JSONDecodeError, KeyError, TypeError):

@@ -8,7 +8,8 @@ they leave a last checkpoint, from which it measures the network as ever.
 
 Workers hold nothing that a checkpoint does not: where one is lost, or its machine, all begin again from the last. With as many workers as
 before the weights are the same bit for bit on CPUs, if there are two; more add up in an order that gloo and NCCL choose. They find each
-other through suite.training.rendezvous, and checkpoints in the storage through suite.training.storage.
+other through suite.training.rendezvous, and checkpoints in the storage through suite.training.storage. Each loads the training images
+where it is; the first loads the other sets, too, checks that none overlap, and tells the cell their checksums.
 """
 
 from __future__ import annotations
@@ -22,27 +23,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from suite.core.errors import Exit, SuiteError
 from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import limit_threads, thread_environment
 from suite.data.feed.training_set import load_training
-from suite.data.sets import load_pairs
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
 from suite.records.spec import RunSpec
 from suite.study.protocols import protocol
 from suite.study.tasks import task
-from suite.training import abandoned, checkpoints, storage
-from suite.training.prepare import Data, prepared, training_progress
+from suite.training import checkpoints, ray_internals, storage
+from suite.training import loop as train
+from suite.training.prepare import load_data, prepared, training_progress
 from suite.training.share import Share
+from suite.training.start import starting_weights
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
-    from ray.train import Result, RunConfig
+    from ray.train import Result
     from ray.train.torch import TorchTrainer
 
-    from suite.training.loop import Training
-
+# Ray is imported in functions: a cell that one worker trains does without it.
 LOSSES = 8  # of workers or machines that a training survives; a run of days on rented machines sees some
 LIVES = 2  # of the process that leads them; the second time the cell has failed
 KEPT = 2  # checkpoints: the last, and the one before while the last is being written
@@ -50,46 +53,50 @@ PATIENCE_SECONDS = 4 * 3600  # that workers wait for one another: the first alon
 POLL_SECONDS = 0.5
 SECONDS_BETWEEN_LOOKS = 5.0
 PEERS = ("gloo", "NCCL", "Connection closed by", "Connection reset by")  # in the errors of those that lost another worker
-ADVICE = "Give a folder that every machine has (--storage PATH), or a URI that pyarrow opens, such as s3://bucket/folder."
 
 
 class Mailbox:
-    """What workers tell the cell: an actor on the cell's machine. Latest progress, and the error that ends the training."""
+    """What workers tell the cell: an actor on the cell's machine. Latest progress, checksums, and the error that ends the training."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
+        self._checksums: dict[str, str] = {}
         self._refusal: tuple[str, int | None] | None = None
         self._stopping = False
 
     def stop(self) -> None:
-        """From the cell: the workers are to save and end."""
+        """Note, for the cell, that the workers are to save and end."""
         self._stopping = True
 
     def stopping(self) -> bool:
-        """Whether they are."""
+        """Return whether the workers are to save and end."""
         return self._stopping
 
     def tell(self, progress: Progress) -> None:
-        """From the first worker."""
+        """Take progress from the first worker."""
         self._progress = progress
 
+    def tell_checksums(self, checksums: dict[str, str]) -> None:
+        """Take the checksums of the sets from the first worker."""
+        self._checksums = checksums
+
     def refuse(self, error: str, exit: int | None) -> None:
-        """An error that would come again however often the workers begin anew; `exit` where a user can mend it. The first stands."""
+        """Take an error that would come again however often the workers begin anew; `exit` where a user can fix it. The first stands."""
         self._refusal = self._refusal or (error, exit)
 
-    def refusal(self) -> tuple[str, int | None] | None:
-        """The error that ends the training, if any."""
-        return self._refusal
-
     def latest(self) -> Progress | None:
-        """What was told since it was last asked."""
+        """Return what was told since this was last asked."""
         progress, self._progress = self._progress, None
         return progress
+
+    def outcome(self) -> tuple[dict[str, str], tuple[str, int | None] | None]:
+        """Return the checksums, and the error that ends the training, if any."""
+        return self._checksums, self._refusal
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker is given."""
+    """Spec, context and mailbox of a worker."""
 
     spec: RunSpec
     context: CellContext
@@ -97,18 +104,20 @@ class Work:
     begin: str = ""  # the checkpoint that is gone on from where Ray knows of none: the name of its folder in the cell's
 
 
-def train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:
-    """Has the cell trained by `context.workers`, and returns the training as they left it; SuiteError where that cannot be."""
+def train_together(spec: RunSpec, context: CellContext) -> Generator[Progress, None, tuple[train.Training, dict[str, str]]]:
+    """Have the cell trained by `context.workers`; return the training as they left it, and the checksums of its sets.
+
+    SuiteError where that cannot be.
+    """
     import ray
 
-    del data  # each worker loads what it needs, where it is
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
     flag = StopFlag.of(context.work)
     for life in range(LIVES):
-        run_config = _run_config(context)  # makes the storage
+        storage.prepare(*_place(context))
         begin, said = storage.mended(*_place(context), spec.fingerprint)
-        fit = _Fit(_trainer(Work(spec, context, mailbox, begin), run_config))
+        fit = _Fit(_trainer(Work(spec, context, mailbox, begin)))
         again = ["Ray's controller was lost, and all begin again;"] if life else []
         yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=" ".join([*again, f"{context.workers} workers", *said]))
         looked, told = 0.0, ""
@@ -120,20 +129,20 @@ def train_together(spec: RunSpec, context: CellContext, data: Data) -> Generator
                 yield progress
             elif time.monotonic() - looked >= SECONDS_BETWEEN_LOOKS:  # it may wait for room that another, which was killed, left taken
                 looked = time.monotonic()
-                problem = abandoned.give_back()
+                problem = ray_internals.free_abandoned_groups()
                 if problem and not told:
                     told = problem
                     yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=problem)
         if not fit.lost():
             break
-    refusal = ray.get(mailbox.refusal.remote())
+    checksums, refusal = ray.get(mailbox.outcome.remote())
     if refusal is not None:
         text, code = refusal
         raise RuntimeError(f"a worker failed: {text}") if code is None else SuiteError(text, exit=Exit(code))
     run = _result(spec, context, fit.result(), begin)
     if run.iteration < spec.iterations:
         raise Stopped(f"{spec.label} was asked to stop at iteration {run.iteration}")
-    return run
+    return run, checksums
 
 
 @dataclass
@@ -154,18 +163,18 @@ class _Fit:
             self.outcome.append(error)
 
     def under_way(self, seconds: float) -> bool:
-        """Whether it is, after at most `seconds`."""
+        """Wait up to `seconds`; return whether it is not done yet."""
         self.thread.join(seconds)
         return self.thread.is_alive()
 
     def lost(self) -> bool:
-        """Whether the process died that Ray Train leads the workers from: they end with it, and it leaves what it was writing."""
+        """Return whether the process died that Ray Train leads the workers from: they end with it, and it leaves what it was writing."""
         import ray
 
         return isinstance(self.outcome[0], ray.exceptions.RayActorError)
 
     def result(self) -> Result:
-        """What came of it; SuiteError where too many workers were lost, RuntimeError where Ray Train itself failed."""
+        """Return what came of it; SuiteError where too many workers were lost, RuntimeError where Ray Train itself failed."""
         import ray.train
 
         outcome = self.outcome[0]
@@ -175,15 +184,18 @@ class _Fit:
             raise RuntimeError(f"Ray Train failed: {outcome}") from outcome
         reason = (str(outcome).strip().splitlines() or [type(outcome).__name__])[-1]
         raise SuiteError(
-            f"workers were lost more than {LOSSES} times; the last time: {reason} The same command goes on from the checkpoint.",
+            f"workers were lost more than {LOSSES} times; the last time: {reason} The same command continues from the checkpoint.",
             exit=Exit.INCOMPLETE,
         ) from outcome
 
 
-def _run_config(context: CellContext) -> RunConfig:
-    """Where the checkpoints go, and how many; the folder is made, and SuiteError where it cannot be."""
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig
+def _trainer(work: Work) -> TorchTrainer:
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
 
+    from suite.training.rendezvous import OneAddress
+
+    context, cuda = work.context, work.spec.device == "cuda"
     place, name = _place(context)
     run = RunConfig(
         name=name,
@@ -192,44 +204,33 @@ def _run_config(context: CellContext) -> RunConfig:
         checkpoint_config=CheckpointConfig(num_to_keep=KEPT),
         worker_runtime_env={"env_vars": thread_environment(context.threads)},
     )
-    try:
-        _ = run.storage_context  # made, and written to, here and now
-    except Exception as error:  # of pyarrow's, the system's or a cloud's library
-        raise SuiteError(f"--storage {place} cannot be used: {error}. {ADVICE}", exit=Exit.NOT_READY) from error
-    return run
-
-
-def _trainer(work: Work, run: RunConfig) -> TorchTrainer:
-    from ray.train import ScalingConfig
-    from ray.train.torch import TorchTrainer
-
-    from suite.training.rendezvous import OneAddress
-
-    context, cuda = work.context, work.spec.device == "cuda"
     scaling = ScalingConfig(
         num_workers=context.workers,
         use_gpu=cuda,
         resources_per_worker={"CPU": context.threads} | ({"GPU": context.gpus} if cuda else {}),
     )
-    backend = OneAddress(backend="nccl" if cuda else "gloo", timeout_s=PATIENCE_SECONDS)
-    return TorchTrainer(loop, train_loop_config={"work": work}, torch_config=backend, scaling_config=scaling, run_config=run)
+    return TorchTrainer(loop, train_loop_config={"work": work}, torch_config=OneAddress(), scaling_config=scaling, run_config=run)
 
 
 def _place(context: CellContext) -> tuple[str, str]:
-    """The storage, and the name of the cell's folder there."""
+    """Return the storage, and the name of the cell's folder there."""
     return context.storage or str(context.work.parent), context.work.name
 
 
 def loop(config: dict[str, Work]) -> None:
-    """One worker, from the last checkpoint to the end."""
+    """Train as one of the workers, from the last checkpoint to the end."""
     import ray
 
+    from suite.training.rendezvous import process_group
+
     work = config["work"]
-    if ray.get(work.mailbox.refusal.remote()) is not None:
+    if ray.get(work.mailbox.outcome.remote())[1] is not None:
         return  # begun anew after an error that would come again
     try:
         limit_threads(work.context.threads)
-        _train(work, ray.train.get_context().get_world_rank())
+        rank, backend = ray.train.get_context().get_world_rank(), "nccl" if work.spec.device == "cuda" else "gloo"
+        with process_group(rank, work.context.workers, backend, PATIENCE_SECONDS):
+            _train(work, rank)
     except Exception as error:
         if not _lost_another(error):
             code = int(error.exit) if isinstance(error, SuiteError) else None
@@ -239,9 +240,8 @@ def loop(config: dict[str, Work]) -> None:
 
 
 def _lost_another(error: Exception) -> bool:
-    """Whether a worker failed because another was lost; then all begin anew."""
+    """Return whether a worker failed because another was lost; then all begin anew."""
     import ray
-    import torch
 
     known = isinstance(error, (torch.distributed.DistError, ray.exceptions.RayError))
     return known or (isinstance(error, RuntimeError) and any(word in str(error) for word in PEERS))
@@ -250,22 +250,26 @@ def _lost_another(error: Exception) -> bool:
 def _train(work: Work, rank: int) -> None:
     import ray
 
-    from suite.training import loop as train
-
-    spec, context = work.spec, work.context
+    spec, context, row = work.spec, work.context, task(work.spec.task)
     folder = context.work / f"worker-{rank}"  # on this machine; only the storage outlives a worker
     _check_seen(context)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    row = task(spec.task)
-    run, sampler = prepared(spec, context, Share(rank, context.workers, context.micro_batch), load_training(spec.train_set, row))
+    validation = []
+    if rank:
+        images = load_training(spec.train_set, row)
+    else:
+        data = load_data(spec, row, protocol(spec.protocol))
+        images, validation = data.train, data.validation
+        ray.get(work.mailbox.tell_checksums.remote(data.checksums))
+        del data  # the test images with it
+    run, sampler = prepared(spec, context, Share(rank, context.workers, context.micro_batch), images)
     begun = ray.train.get_checkpoint() or storage.kept(*_place(context), work.begin)
     if begun is not None:
         with begun.as_directory() as kept:
             run.restore(_state(Path(kept), spec))
-    validation = load_pairs(spec.validation_set, "validation", row, protocol(spec.protocol)) if rank == 0 else []
     told_at = 0.0
-    stop = _Asked(work.mailbox) if rank == 0 else _never
+    stop = _Asked(work.mailbox) if rank == 0 else lambda: False
     steps = train.train(run, sampler, validation, folder, stop=stop, keep=lambda run: _keep(run, folder))
     for progress in training_progress(run, steps):
         if rank == 0 and time.monotonic() - told_at >= SECONDS_BETWEEN_PROGRESS:
@@ -275,7 +279,7 @@ def _train(work: Work, rank: int) -> None:
 
 @dataclass
 class _Asked:
-    """Whether the cell wants its workers to stop: asked of its mailbox now and then, by the first worker alone."""
+    """The cell's wish that its workers stop: asked of its mailbox now and then, by the first worker alone."""
 
     mailbox: ActorHandle
     at: float = 0.0
@@ -290,12 +294,8 @@ class _Asked:
         return self.answer
 
 
-def _never() -> bool:
-    return False
-
-
-def _keep(run: Training, folder: Path) -> None:
-    """Writes a checkpoint to the storage; all workers take part, and the first has it."""
+def _keep(run: train.Training, folder: Path) -> None:
+    """Write a checkpoint to the storage; all workers take part, and the first has it."""
     import ray
 
     done = {"iteration": run.iteration}
@@ -308,24 +308,21 @@ def _keep(run: Training, folder: Path) -> None:
 
 
 def _check_seen(context: CellContext) -> None:
-    """SuiteError where the storage is a folder that this machine does not have."""
+    """Raise SuiteError where the storage is a folder that this machine does not have."""
     place, name = _place(context)
     if "://" not in place and not Path(place, name).is_dir():  # the cell made it
-        raise SuiteError(f"a worker's machine does not see the checkpoints' folder {place}. {ADVICE}", exit=Exit.NOT_READY)
+        raise SuiteError(f"a worker's machine does not see the checkpoints' folder {place}. {storage.ADVICE}", exit=Exit.NOT_READY)
 
 
 def _state(folder: Path, spec: RunSpec) -> dict[str, Any]:
     state = checkpoints.load(folder, spec.fingerprint)
     if state is None:
-        raise SuiteError(f"the checkpoint of {spec.label} is gone from the storage. Remove its folder there to begin anew.")
+        raise SuiteError(f"the checkpoint of {spec.label} is gone from the storage. Remove its folder there to train from the start.")
     return state
 
 
-def _result(spec: RunSpec, context: CellContext, result: Result, begin: str) -> Training:
-    """The training in this process, as the last checkpoint has it; that is the one of its beginning where all was done before."""
-    from suite.training import loop as train
-    from suite.training.start import starting_weights
-
+def _result(spec: RunSpec, context: CellContext, result: Result, begin: str) -> train.Training:
+    """Return the training in this process, as the last checkpoint has it; the one of its beginning where all was done before."""
     run = train.begin(spec, start=starting_weights(spec, context.weights_folder))
     last = result.checkpoint or storage.kept(*_place(context), begin)
     if last is None:

@@ -19,6 +19,7 @@ from places import ROOT, SUPPORT
 from processes import PATIENCE, alive, command_line, descendants, listening_elsewhere, ray_folders, wait_for
 
 from suite.core.errors import Exit
+from suite.runner.attempt import CELL_VARIABLE
 
 pytestmark = pytest.mark.slow
 
@@ -117,6 +118,7 @@ sys.stdin.read()
 def test_a_cluster_that_is_there_is_joined_asked_to_stop_over_the_network_and_left_as_it_was(tmp_path):
     ray = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     cells = {fake_cells.VARIABLE: json.dumps({"mambair-sr-x2.no-conv": "slow"}), "PYTHONPATH": f"{SUPPORT}{os.pathsep}{ROOT}"}
+    cells[CELL_VARIABLE] = fake_cells.CELL
     with (
         tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder,  # Ray's sockets need a short path
         subprocess.Popen(
@@ -214,7 +216,7 @@ def test_a_cell_that_does_not_listen_is_killed_after_the_grace_period_alone(tmp_
     with started(tmp_path, launcher, deaf, "--only", "no-conv", "--max-hours", str(4 / 3600), SUITE_TEST_GRACE="2") as driver:
         output, errors = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == Exit.INCOMPLETE, errors
-    assert "stopped for the time is up; the same command continues" in output
+    assert "stopped: the time limit is reached; the same command continues" in output
     assert "the time is up: running cells finish their step and save, 2 s at most" in errors
 
 
@@ -235,7 +237,7 @@ def test_a_run_with_a_failed_cell_says_so_and_still_reports(tmp_path):
     with started(tmp_path, "inline", {"mambair-sr-x2.no-conv": "raises"}) as driver:
         output, errors = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == Exit.INCOMPLETE
-    assert output.startswith("3 of 4 cells done, 1 failed, the same command tries again what is not done; report: ")
+    assert output.startswith("3 of 4 cells done, 1 failed, the same command tries the rest again; report: ")
     assert "mambair-sr-x2.no-conv · seed 0: failed, ValueError: this cell is broken" in errors
 
 

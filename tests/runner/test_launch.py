@@ -25,10 +25,15 @@ from suite.records.ledger import Ledger
 from suite.records.record import Record
 from suite.runner import attempt as attempt_module
 from suite.runner import cluster, launch
-from suite.runner.attempt import attempt
+from suite.runner.attempt import CELL_VARIABLE, attempt
 from suite.runner.execute import How, execute
 
 TINY = "mambair-sr-x2-tiny"
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch):
+    monkeypatch.setenv(CELL_VARIABLE, fake_cells.CELL)
 
 
 def context(folder, launcher="inline"):
@@ -36,7 +41,7 @@ def context(folder, launcher="inline"):
 
 
 def jobs(folder, launcher, specs):
-    return [launch.Job(of, context(folder / of.fingerprint, launcher)) for of in specs]
+    return [cluster.Job(of, context(folder / of.fingerprint, launcher)) for of in specs]
 
 
 def behave(monkeypatch, **behaviours):
@@ -51,7 +56,7 @@ def records_of(events):
 
 
 def attempted(tmp_path, of):
-    *progress, last = attempt(of, context(tmp_path), fake_cells.CELL)
+    *progress, last = attempt(of, context(tmp_path))
     assert all(isinstance(event, Progress) for event in progress)
     assert progress[0].state == "starting"
     return last
@@ -79,7 +84,7 @@ def test_a_cell_that_ends_without_a_record_has_failed(tmp_path, monkeypatch):
 
 
 def test_progress_is_thinned_out_but_no_state_is_lost(tmp_path):
-    events = list(attempt(spec("m", iterations=5000), context(tmp_path), fake_cells.CELL))
+    events = list(attempt(spec("m", iterations=5000), context(tmp_path)))
     assert [event.state for event in events[:2]] == ["starting", "training"]
     assert [event.state for event in events[-2:-1]] == ["evaluating"]
     assert len(events) < 200
@@ -90,7 +95,7 @@ def test_threads_are_held_in_this_process(tmp_path):
 
     before = torch.get_num_threads()
     try:
-        list(attempt(spec("m"), context(tmp_path), fake_cells.CELL))
+        list(attempt(spec("m"), context(tmp_path)))
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
@@ -101,11 +106,11 @@ def test_a_cell_waits_for_another_process_that_still_works_on_it(tmp_path, monke
     monkeypatch.setattr(attempt_module, "SECONDS_BETWEEN_PROGRESS", 0.1)
     with (tmp_path / LOCK).open("a+") as other:
         assert take_lock(other) is None
-        first, *waits, last = attempt(spec("m"), context(tmp_path), fake_cells.CELL)
+        first, *waits, last = attempt(spec("m"), context(tmp_path))
         assert {event.note for event in waits} == {f"waiting for process {os.getpid()}, which still works on it"}
         assert last.status == "failed"
         assert "it may belong to a run that was killed. Stop it" in last.error
-        events = attempt(spec("m"), context(tmp_path), fake_cells.CELL)
+        events = attempt(spec("m"), context(tmp_path))
         assert next(events) == first
         assert next(events).note
     assert list(events)[-1].status == "done"
@@ -136,10 +141,11 @@ def streamed(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         behave(patch, **kinds)
         patch.setenv("PYTHONPATH", str(SUPPORT))
+        patch.setenv(CELL_VARIABLE, fake_cells.CELL)
         patch.chdir(folder)
-        on_ray = list(launch.run(jobs(folder / "ray", "ray", specs), "ray", Stop(), cell=fake_cells.CELL))
+        on_ray = list(launch.run(jobs(folder / "ray", "ray", specs), "ray", Stop()))
         survivors = [of for of in specs if not of.model.startswith("dies")]
-        inline = list(launch.run(jobs(folder / "inline", "inline", survivors), "inline", Stop(), cell=fake_cells.CELL))
+        inline = list(launch.run(jobs(folder / "inline", "inline", survivors), "inline", Stop()))
     return specs, on_ray, inline
 
 
@@ -154,6 +160,7 @@ def test_every_cell_ends_in_one_record_whatever_befalls_it(streamed):
 
 
 @pytest.mark.slow
+@pytest.mark.ray_internals
 def test_a_worker_that_dies_twice_leaves_its_reason_and_last_words(streamed):
     error = records_of(streamed[1])["dies"].error
     assert "lost 2 times" in error
@@ -258,7 +265,7 @@ def test_workers_of_a_cell_need_room_at_the_same_time(tmp_path):
 
     def shared(device="cpu", **fields):
         of = spec("m", device=device)
-        return launch.Job(of, dataclasses.replace(context(tmp_path, "ray"), threads=2, **fields))
+        return cluster.Job(of, dataclasses.replace(context(tmp_path, "ray"), threads=2, **fields))
 
     cluster.check_room(Cluster, [shared(workers=3)])  # 2 and 1
     assert cluster.needs(shared(workers=3)) == (0, 0)
@@ -289,12 +296,12 @@ def test_folders_of_killed_runs_are_removed_and_those_in_use_are_not(monkeypatch
 def test_a_run_records_failures_goes_on_and_tries_again(tmp_path, monkeypatch):
     ledger = Ledger(tmp_path / "runs")
     specs = [spec("first"), spec("second"), spec("third"), spec("first")]
-    how = How("inline", 1, "a test", cell=fake_cells.CELL)
+    how = How("inline", 1, "a test")
     behave(monkeypatch, second="raises")
     outcome = execute(specs, ledger, how)
     assert (outcome.skipped, outcome.done, outcome.failed, outcome.unfinished) == (0, 2, 1, 0)
     assert outcome.exit is Exit.INCOMPLETE
-    assert outcome.sentence == "2 of 3 cells done, 1 failed, the same command tries again what is not done"
+    assert outcome.sentence == "2 of 3 cells done, 1 failed, the same command tries the rest again"
     assert [path.name for path in ledger.work.iterdir()] == [specs[1].fingerprint]
     behave(monkeypatch)
     outcome = execute(specs, ledger, how)
@@ -313,23 +320,23 @@ def test_checkpoints_that_a_killed_run_left_of_a_cell_that_is_done_are_removed(t
     for folder in (ledger.work_folder(of.fingerprint), stored):
         folder.mkdir(parents=True)
         (folder / "checkpoint.pt").touch()
-    how = How("inline", 1, "a test", cell=fake_cells.CELL, storage=str(tmp_path / "storage"))
+    how = How("inline", 1, "a test", storage=str(tmp_path / "storage"))
     assert execute([of], ledger, how).skipped == 1
     assert list(ledger.work.iterdir()) == list((tmp_path / "storage").iterdir()) == []
 
 
 def test_checkpoints_that_cannot_be_removed_are_told_and_cost_no_cell(tmp_path, capsys):
-    how = How("inline", 1, "a test", cell=fake_cells.CELL, storage="nowhere://x")
+    how = How("inline", 1, "a test", storage="nowhere://x")
     assert execute([spec("first"), spec("second")], Ledger(tmp_path / "runs"), how).done == 2
     assert "in nowhere://x cannot be removed now" in capsys.readouterr().err
 
 
 def test_a_run_that_would_not_fit_the_disk_does_not_start(tmp_path):
-    how = How("inline", 1, "a test", disk_mib=1e12, cell=fake_cells.CELL)
+    how = How("inline", 1, "a test", disk_mib=1e12)
     with pytest.raises(SuiteError, match="MiB free") as caught:
         execute([spec("m")], Ledger(tmp_path / "runs"), how)
     assert caught.value.exit is Exit.NOT_READY
-    how = How("inline", 1, "a test", cell=fake_cells.CELL, storage=str(tmp_path / "storage"), storage_mib=1e12)
+    how = How("inline", 1, "a test", storage=str(tmp_path / "storage"), storage_mib=1e12)
     with pytest.raises(SuiteError, match="or use another folder with --storage PATH"):
         execute([spec("m")], Ledger(tmp_path / "runs"), how)
 
@@ -341,7 +348,7 @@ def test_a_record_that_cannot_be_written_stops_the_run_and_keeps_the_checkpoint(
     ledger = Ledger(tmp_path / "runs")
     monkeypatch.setattr(Ledger, "add", full)
     with pytest.raises(SuiteError, match="the disk is full"):
-        execute([spec("first"), spec("second")], ledger, How("inline", 1, "a test", cell=fake_cells.CELL))
+        execute([spec("first"), spec("second")], ledger, How("inline", 1, "a test"))
     assert [folder.name for folder in ledger.work.iterdir()] == [spec("first").fingerprint]
     with ledger.locked():  # given back
         pass
@@ -349,5 +356,5 @@ def test_a_record_that_cannot_be_written_stops_the_run_and_keeps_the_checkpoint(
 
 def test_signals_are_given_back(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
-    execute([spec("m")], Ledger(tmp_path / "runs"), How("inline", 1, "a test", cell=fake_cells.CELL))
+    execute([spec("m")], Ledger(tmp_path / "runs"), How("inline", 1, "a test"))
     assert signal.getsignal(signal.SIGTERM) is before

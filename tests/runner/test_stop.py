@@ -16,11 +16,17 @@ from suite.records.cell import CellContext, Progress
 from suite.records.ledger import Ledger
 from suite.records.record import Record
 from suite.runner import launch
-from suite.runner.attempt import attempt
+from suite.runner.attempt import CELL_VARIABLE, attempt
+from suite.runner.cluster import Job
 from suite.runner.execute import How, execute
 
 TINY = "mambair-sr-x2-tiny"
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch):
+    monkeypatch.setenv(CELL_VARIABLE, fake_cells.CELL)
 
 
 @pytest.fixture
@@ -33,7 +39,7 @@ def context(folder):
 
 
 def how(**fields):
-    return How("inline", 1, "a test", cell=fake_cells.CELL, **fields)
+    return How("inline", 1, "a test", **fields)
 
 
 def test_a_flag_is_a_file_that_can_be_seen_and_taken_back(tmp_path):
@@ -136,19 +142,19 @@ def test_the_end_of_the_time_asks_too(tmp_path):
 
 def test_a_cell_that_is_stopped_has_no_record(tmp_path, behave):
     behave(m="slow")
-    events = attempt(spec("m"), context(tmp_path), fake_cells.CELL)
+    events = attempt(spec("m"), context(tmp_path))
     for event in events:
         assert isinstance(event, Progress)
         StopFlag.of(tmp_path).set()
     assert (tmp_path / "saved").exists()
-    assert list(attempt(spec("m"), context(tmp_path), fake_cells.CELL)) == []  # one that is asked before it begins does not
+    assert list(attempt(spec("m"), context(tmp_path))) == []  # one that is asked before it begins does not
 
 
 def stopped_after(count, jobs, asked):
     """The inline launcher's events, with a signal after the first `count`."""
     seen = []
     with asked.armed():
-        for event in launch.run(jobs, "inline", asked, cell=fake_cells.CELL):
+        for event in launch.run(jobs, "inline", asked):
             seen.append(event)
             if len(seen) == count:
                 os.kill(os.getpid(), signal.SIGUSR1)
@@ -160,18 +166,18 @@ def test_a_training_that_is_stopped_goes_on_to_the_same_weights_bit_for_bit(tmp_
     monkeypatch.setattr("suite.runner.attempt.SECONDS_BETWEEN_PROGRESS", 0.0)
     behave(**{TINY: "trains"})
     of = spec(TINY, iterations=6, ema_decay=0.9, milestones=(3,))
-    straight = list(attempt(of, context(tmp_path / "straight"), fake_cells.CELL))[-1]
-    events = stopped_after(3, [launch.Job(of, context(tmp_path / "work"))], Stop())
+    straight = list(attempt(of, context(tmp_path / "straight")))[-1]
+    events = stopped_after(3, [Job(of, context(tmp_path / "work"))], Stop())
     assert [event.iteration for event in events] == [0, 1, 2, 3]  # the step that was under way is finished, and no more begun
     assert not (tmp_path / "work" / "stop").exists()
-    again = list(attempt(of, context(tmp_path / "work"), fake_cells.CELL))
+    again = list(attempt(of, context(tmp_path / "work")))
     assert [event.iteration for event in again[1:-1]] == [4, 5, 6]
     assert again[-1].scores == straight.scores
 
 
 def test_no_cell_begins_after_a_stop(tmp_path, behave):
     behave(first="slow")
-    jobs = [launch.Job(of, context(tmp_path / of.model)) for of in (spec("first"), spec("second"))]
+    jobs = [Job(of, context(tmp_path / of.model)) for of in (spec("first"), spec("second"))]
     assert not any(isinstance(event, Record) for event in stopped_after(2, jobs, Stop()))
     assert (tmp_path / "first" / "saved").exists()
     assert not (tmp_path / "second").exists()
@@ -183,7 +189,7 @@ def test_a_run_that_is_out_of_time_is_incomplete_and_continues(tmp_path, behave)
     specs = [spec("first"), spec("second"), spec("third")]
     outcome = execute(specs, ledger, how(seconds=0.5))
     assert (outcome.done, outcome.failed, outcome.unfinished, outcome.exit) == (1, 0, 2, Exit.INCOMPLETE)
-    assert outcome.sentence == "1 of 3 cells done, stopped for the time is up; the same command continues"
+    assert outcome.sentence == "1 of 3 cells done, stopped: the time limit is reached; the same command continues"
     assert (ledger.work_folder(specs[1].fingerprint) / "saved").exists()
     behave()
     outcome = execute(specs, ledger, how(seconds=60.0))

@@ -17,7 +17,7 @@ from suite.core.stop import StopFlag, Stopped
 from suite.records.cell import Progress
 from suite.records.record import ImageScore, Provenance, Record
 from suite.records.spec import RunSpec
-from suite.training import loop, losses, prepare, workers
+from suite.training import cell, loop, losses, prepare, workers
 from suite.training.cell import run_cell as real_cell
 
 CELL = "fake_cells:run_cell"
@@ -113,8 +113,9 @@ def provenance(context):
 
 
 def shared_cell(of, context):
-    """The real cell; Ray takes `quick_loop` to the workers by its name."""
+    """The real cell, which loads no image that its workers load; Ray takes `quick_loop` to them by its name."""
     workers.loop = quick_loop
+    cell.load_data = None
     yield from real_cell(of, context)
 
 

@@ -1,6 +1,5 @@
 """`python -m suite` with the cells of fake_cells.py; run in a process of its own by tests/runner/test_launch.py."""
 
-import dataclasses
 import os
 import sys
 
@@ -8,11 +7,11 @@ import fake_cells
 
 from suite.cli import main
 from suite.core import stop
+from suite.runner import attempt, execute
 
 if __name__ == "__main__":
-    real_how = main._how
-    grace = float(os.environ.get("SUITE_TEST_GRACE", stop.GRACE_SECONDS))
-    main._how = lambda *arguments: dataclasses.replace(real_how(*arguments), cell=fake_cells.CELL, grace=grace)
+    os.environ[attempt.CELL_VARIABLE] = fake_cells.CELL
+    execute.GRACE_SECONDS = float(os.environ.get("SUITE_TEST_GRACE", execute.GRACE_SECONDS))
     if os.environ.get("SUITE_TEST_DISK") == "another":  # than the cells': the driver's file does not reach them
         stop.Stop.watch = lambda *_: None
     sys.exit(main.main())

@@ -7,7 +7,6 @@ two processes, checkpoints are written all the time on a disk that takes its tim
 """
 
 import contextlib
-import dataclasses
 import functools
 import os
 import sys
@@ -112,9 +111,9 @@ def main():
     say("driver", "starting")
     from suite.cli import main as cli
     from suite.records.ledger import Ledger
-    from suite.runner import progress
+    from suite.runner import attempt, progress
 
-    how, show = cli._how, progress.PlainView.show
+    show = progress.PlainView.show
 
     def show_and_wait(view, event):
         show(view, event)
@@ -123,7 +122,7 @@ def main():
 
     inline = sys.argv[sys.argv.index("--launcher") + 1]
     progress.PlainView.show = show_and_wait
-    cli._how = lambda *arguments: dataclasses.replace(how(*arguments), cell=CELL)
+    os.environ[attempt.CELL_VARIABLE] = CELL
     cli._render = saying("driver", "reporting", "ending", cli._render)
     Ledger.add = saying("driver", "recording", "recording", Ledger.add)
     Ledger.clear_work = saying("driver", "clearing", "waiting", Ledger.clear_work)

@@ -7,7 +7,6 @@ import torch
 from fake_cells import random_perceptual
 from fake_cells import spec as small
 
-from models.parts import recompute
 from suite.core.errors import Exit, SuiteError
 from suite.training import loop, losses, rehearsal
 from suite.training.share import Share
@@ -41,7 +40,7 @@ def room_for(monkeypatch, images, recomputed_images):
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(rehearsal, "one_pass", one_pass)
-    monkeypatch.setattr(recompute, "recompute_blocks", changed.append)
+    monkeypatch.setattr(rehearsal, "recompute_blocks", changed.append)
     return tried
 
 

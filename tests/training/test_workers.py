@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,17 +12,16 @@ import fake_cells
 import pytest
 import torch
 from places import ROOT, SUPPORT
-from processes import PATIENCE, command_line, descendants, listening_elsewhere, parent_of
+from processes import PATIENCE, descendants, listening_elsewhere, parent_of
 from small_pictures import write_splits
+from together import events, job, kill, processes_named, rest, told, until
 
 from suite.core.errors import Exit
 from suite.core.machine import cores
 from suite.core.stop import Stop, StopFlag
 from suite.data.feed.training_set import load_training
-from suite.records.cell import CellContext
 from suite.records.record import Record
 from suite.records.spec import RunSpec
-from suite.runner import launch
 from suite.study.tasks import task
 from suite.training import checkpoints, loop, losses, storage, workers
 from suite.training.prepare import prepared
@@ -52,27 +50,6 @@ def specs(sets):
         "passes": RunSpec(**base | x2 | {"seed": 1}),
         "gan": RunSpec(**base | x4 | gan),
     }
-
-
-def job(folder, of, count=2, **fields):
-    context = CellContext(
-        work=folder / "work" / of.fingerprint, threads=1, launcher="ray", backend_reason="a test", workers=count, **fields
-    )  # fmt: skip
-    return launch.Job(of, context)
-
-
-@contextlib.contextmanager
-def told(**variables):
-    """The environment of Ray's processes: slowed steps to be disturbed in, a controller that looks often, and `variables`."""
-    quick = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", fake_cells.PAUSE: "0.15"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (quick | {"PYTHONPATH": str(SUPPORT)} | variables).items():
-            patch.setenv(name, value)
-        yield
-
-
-def events(jobs, stop=None, address=None):
-    yield from launch.run(jobs, "ray", stop or Stop(), address=address, cell=fake_cells.SHARED_CELL)
 
 
 @pytest.fixture(scope="module")
@@ -119,34 +96,6 @@ def assert_close(ours, theirs, start):
             apart += (ours[key] - theirs[key]).double().square().sum().item()
             moved += (ours[key] - before).double().square().sum().item()
     assert apart**0.5 < 0.01 * moved**0.5
-
-
-def processes_named(part, driver=None):
-    return {process for process in descendants(driver or os.getpid()) if part in command_line(process)}
-
-
-def kill(processes):
-    for process in processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-
-
-def until(stream, iteration):
-    """Consumes events until a worker has come so far, past its first checkpoints; gives the notes among them."""
-    notes = []
-    for event in stream:
-        assert not isinstance(event, Record), event.error
-        notes += [event.note] if event.note else []
-        if event.state == "training" and event.iteration >= iteration:
-            assert event.loss is not None
-            return notes
-    raise AssertionError("the stream ended")
-
-
-def rest(stream):
-    """The iterations that were told, and the record."""
-    *seen, record = stream
-    return [event.iteration for event in seen if event.state == "training"], record
 
 
 def assert_undisturbed(record, folder, of, state):
@@ -292,5 +241,6 @@ def test_a_lost_worker_is_told_from_an_error():
     box = workers.Mailbox()
     box.refuse("first", int(Exit.NOT_READY))
     box.refuse("second", None)
-    assert box.refusal() == ("first", 6)
+    box.tell_checksums({"train": "0"})
+    assert box.outcome() == ({"train": "0"}, ("first", 6))
     assert box.latest() is None

@@ -14,7 +14,6 @@ from suite.measure.costs.count import counted_model
 from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.profile import Latency, Part, ProfileCost, ProfileRecord, ProfileSpec, named
 
-CELL = "suite.measure.costs.cell:run_profile"
 NOT_ASKED = "not asked"
 SECONDS = 3.0  # that samples are taken for by default
 

@@ -19,7 +19,6 @@ from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.scan import Caches, ScanFindings, ScanRecord, Start, Verified
 from suite.records.spec import ScanSpec
 
-CELL = "suite.measure.scans.cell:run_scan"
 BUILDS: Mapping[str, str] = MappingProxyType(  # what tells a backend where it keeps what it builds; the others build nothing
     {"numba": "NUMBA_CACHE_DIR", "cpp": "SUITE_CACHE", "triton": "TRITON_CACHE_DIR"}
 )
