@@ -111,6 +111,12 @@ def once(call: Call, device: Device) -> float:
     return time.perf_counter() - begun
 
 
+def call_in_turn(one: Callable[[], float], other: Callable[[], float]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Take two values of each in the order A B B A, so that what drifts in a machine meets both alike; return those of A and those of B."""
+    first, second, third, fourth = one(), other(), other(), one()
+    return (first, fourth), (second, third)
+
+
 def _warm_up(call: Call, device: Device, seconds: float) -> tuple[float, int]:
     """The seconds that a call takes once three in a row are alike, or when the time is up, and how many calls that took."""
     last: list[float] = []

@@ -231,7 +231,7 @@ def test_a_verdict_on_v4(gains, part):
 @pytest.mark.usefixtures("one_thread")
 def test_pairs_for_v4_are_of_calls_in_turn():
     asked = claim_v4.Asked((8, 8), "reference", "cpu", 0.01, alone=True)
-    (pairs,) = claim_v4.measured(asked)
+    pairs = claim_v4.measured(asked)
     assert len(pairs) >= claim_v4.FEWEST_PAIRS
     assert all(convolution > 0 and linear > 0 for convolution, linear in pairs)
 

@@ -21,8 +21,7 @@ def answer(asked: dict[str, Any], say: Say) -> None:
     if "claim" in asked:
         from suite.measure.costs import claim_v4
 
-        for pairs in claim_v4.measured(claim_v4.Asked(**asked["claim"])):
-            say("pairs", pairs)
+        say("pairs", claim_v4.measured(claim_v4.Asked(**asked["claim"])))
         return
     from suite.measure.costs.latency import latency
 

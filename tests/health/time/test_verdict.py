@@ -216,10 +216,10 @@ def test_a_case_that_fails_is_told_with_its_side_and_the_others_go_on(trees):
 def test_a_process_that_is_killed_is_an_error_in_words(trees):
     with turns.processes(trees(old=sleeper(1), new=sleeper(1))) as (old, new):
         old.ask("one", "prepare")
-        os.kill(new.number, signal.SIGKILL)
-        with pytest.raises(SuiteError, match=r"the new code was killed by SIGKILL, so nothing is told of time and memory\. Run it again"):
+        os.kill(new.child.process.pid, signal.SIGKILL)
+        with pytest.raises(SuiteError, match=r"the new code was killed by SIGKILL, so time and memory were not compared\. Run it again"):
             new.ask("one", "prepare")
-        processes = (old.number, new.number)
+        processes = (old.child.process.pid, new.child.process.pid)
     assert not any(Path(f"/proc/{number}").exists() for number in processes)
 
 
@@ -241,7 +241,7 @@ def test_processes_end_when_the_measurement_is_broken_off(trees):
 
     def broken_off():
         with turns.processes(trees(old=sleeper(60_000), new=sleeper(1))) as both:
-            begun.extend(process.number for process in both)
+            begun.extend(process.child.process.pid for process in both)
             both[0].say("one", "prepare")
             raise KeyboardInterrupt
 
