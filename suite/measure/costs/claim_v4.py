@@ -13,8 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import torch
+from torch import nn
+
+from models.parts.oss import LinearProjection
 from suite.core import stats
 from suite.measure import timing
+from suite.measure.costs.latency import call_of, network_of
 
 CLAIM = 0.086  # share of time saved, or of speed gained: the paper says "enhancement in computational speed"
 CONVOLUTION, LINEAR = "vmambair-realsr-x4", "vmambair-realsr-x4.linear-projection"
@@ -55,7 +60,7 @@ class Verdict:
         if low <= CLAIM <= high:
             return f"agrees with the printed {CLAIM:.1%}"
         if low <= 0 <= high:
-            return f"no difference to be seen, where {CLAIM:.1%} is printed"
+            return f"no difference is seen, where {CLAIM:.1%} is printed"
         if high < 0:
             return f"the convolutions are slower here, where they are printed as {CLAIM:.1%} faster"
         return f"the convolutions are faster here, by {'less' if high < CLAIM else 'more'} than the printed {CLAIM:.1%}"
@@ -79,12 +84,6 @@ def measured(asked: Asked) -> list[tuple[float, float]]:
 
 
 def _calls(asked: Asked) -> tuple[timing.Call, timing.Call]:
-    import torch
-    from torch import nn
-
-    from models.parts.oss import LinearProjection
-    from suite.measure.costs.latency import call_of, network_of
-
     channels = WIDTH if asked.alone else 3
     x = torch.rand(1, channels, *asked.size, generator=torch.Generator().manual_seed(0)).to(asked.device)
     if asked.alone:

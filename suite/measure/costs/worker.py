@@ -14,7 +14,7 @@ from suite.records.profile import ProfileSpec
 
 
 def answer(asked: dict[str, Any], say: Say) -> None:
-    """Does what is asked."""
+    """Do what is asked; what that needs is imported here, so that its output goes to standard error (suite.core.process.serve)."""
     import torch
 
     torch.set_num_threads(asked["threads"])
