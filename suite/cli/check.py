@@ -37,7 +37,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         help="draws of rounding by which --update learns spreads, beside other settings of threads and instructions (default: 20)",
     )
     verb.add_argument(
-        "--time", action="store_true", help="also time the code against that of the baseline's commit (two minutes); only told"
+        "--time",
+        action="store_true",
+        help="also time the code against that of the baseline's commit (two minutes); reported, never fails the run",
     )
     verb.add_argument("--gate-time", action="store_true", help="as --time, and slower code or more memory ends with 3")
     verb.add_argument("--against", metavar="REV", help="the commit to time against (default: the last that changed results/baseline.json)")

@@ -1,14 +1,15 @@
-"""`python -m suite doctor`: what does not work here, and the command that mends it."""
+"""`python -m suite doctor`: what does not work here, and the command that fixes it."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from suite.core.errors import Exit
 from suite.core.output import Output
 
-SUMMARY = "check this installation part by part, and say how to mend what does not work"
+SUMMARY = "check this installation part by part, and say how to fix what does not work"
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -25,9 +26,9 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     found = doctor_run.diagnosis(deep=options.deep, ledger=options.ledger)
     broken = any(one.state == "problem" for one in found)
     if options.json:
-        out.document({"ok": not broken, "checks": [one.as_dict() for one in found]})
+        out.document({"ok": not broken, "checks": [asdict(one) for one in found]})
     else:
-        out.table([one.as_dict() for one in found])
+        out.table([{"check": one.check, "state": one.state, "found": one.found, "fix": one.mend} for one in found])
         counts = ", ".join(f"{sum(one.state == state for one in found)} {state}" for state in doctor_run.STATES)
         out.line(f"{counts}. Names, home folders, hosts and secrets are left out: this can be pasted into an issue.")
     return Exit.NOT_READY if broken else Exit.DONE

@@ -158,7 +158,7 @@ def _printed_row(model: str, one: Comparison) -> Row:
         "printed": f"{one.printed:g} {one.unit}",
         "counted": f"{one.counted:.2f} {one.unit}",
         "difference": f"{one.difference:+.2%}",
-        "given by": one.met_by or f"none: {one.why}",
+        "matches": one.met_by or f"none: {one.why}",
     }
 
 

@@ -1,19 +1,22 @@
-"""A process of its own for what is timed: the parent's side and the child's.
+"""Python processes of our own: the parent's side and the child's.
 
-The child reads one line of JSON, what is asked, from standard input and writes lines of JSON, {kind: value}, to standard output. It ends
+The child reads lines of JSON, what is asked, from standard input and writes lines of JSON, {kind: value}, to standard output. It ends
 when standard input is closed, as it is when the parent dies. Environment variables hold its threads from the outset, as OpenMP wants it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from suite.core.paths import ROOT
 from suite.core.torch_state import thread_environment
@@ -31,35 +34,85 @@ class ChildDied(RuntimeError):
         self.code = code
 
 
+class Child:
+    """The process `python WORDS`, in this process's environment if none is given; it is killed where the block ends."""
+
+    def __init__(self, *words: str, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by `end`
+        self.process = subprocess.Popen(  # noqa: S603 - our own code
+            [sys.executable, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env=None if environment is None else dict(environment),
+            cwd=folder,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def say(self, value: object) -> None:
+        """Write `value` as a line of JSON without waiting for an answer; OSError where the process has ended."""
+        self.process.stdin.write(json.dumps(value) + "\n")
+        self.process.stdin.flush()
+
+    def hear(self, seconds: float | None = None) -> Any:  # noqa: ANN401 - JSON
+        """Read the next line of JSON; EOFError where there is none, TimeoutError after `seconds` (None: wait for ever).
+
+        With `seconds`, nothing may have been said beyond one line: what is buffered here is not waited for.
+        """
+        if seconds is not None and not select.select([self.process.stdout], [], [], seconds)[0]:
+            raise TimeoutError(f"no answer within {seconds:g} s")
+        line = self.process.stdout.readline()
+        if not line:
+            raise EOFError("the process says nothing more")
+        return json.loads(line)
+
+    def last_words(self) -> str:
+        """Return what the process has written to standard error."""
+        self._errors.seek(0)
+        return self._errors.read().strip()
+
+    def end(self) -> None:
+        """Kill the process, if it still runs, and wait for its end."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self._errors):
+            with contextlib.suppress(OSError):  # what was still to be said to it
+                stream.close()
+
+
+def search_path() -> str:
+    """Return PYTHONPATH as children need it, so that they find `suite` and `models` whatever their working folder."""
+    return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def environment_for(threads: int) -> dict[str, str]:
-    """The environment of this process with `threads` for every library, in which `suite` is found whatever the working folder."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return os.environ | thread_environment(threads) | {"PYTHONPATH": path}
+    """Return the environment of this process with `threads` for every library, in which `suite` is found."""
+    return os.environ | thread_environment(threads) | {"PYTHONPATH": search_path()}
 
 
 def ask(module: str, asked: object, environment: Mapping[str, str], what: str) -> Iterator[tuple[str, Any]]:
-    """What the child `python -m module` says, by kind; `ChildDied` with its last words where it dies."""
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
-        subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
-        ) as process,
-    ):
-        try:
-            process.stdin.write(json.dumps(asked) + "\n")
-            process.stdin.flush()
-            for line in process.stdout:
-                yield from json.loads(line).items()
-            code = process.wait()
-        finally:
-            process.kill()
+    """Yield what the child `python -m module` says, by kind; `ChildDied` with its last words where it dies."""
+    with Child("-m", module, environment=environment) as child:
+        with contextlib.suppress(EOFError, BrokenPipeError):
+            child.say(asked)
+            while True:
+                yield from child.hear().items()
+        code = child.process.wait()
         if code:
-            errors.seek(0)
-            raise ChildDied(what, code, errors.read().strip()[-LAST_WORDS:])
+            raise ChildDied(what, code, child.last_words()[-LAST_WORDS:])
 
 
 def serve(answer: Callable[[Any, Say], None]) -> None:
-    """The child's side: hands what is asked to `answer`, with a function that says something of a kind."""
+    """Hand what the parent asks to `answer`, with a function that says something of a kind: the child's side of `ask`.
+
+    What `answer` needs is best imported by it: its output goes to standard error then, and it ends with the parent.
+    """
     asked = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")  # for us alone: what libraries and compilers print goes to standard error

@@ -1,5 +1,5 @@
 """CHECKS: what `python -m suite doctor` looks at. A check is a function from a question to findings; each runs in a process of its own
-(suite.health.doctor_run), so it may import what is broken.
+(suite.health.doctor_run), so it may import what is broken. It imports what it needs by itself: this module loads nothing heavy.
 
 A finding is a problem where something that the suite needs does not work, and a warning where a part is missing that not everyone needs.
 Both say what to do. Findings may hold paths: whoever shows them takes out what is private.
@@ -15,18 +15,19 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from suite.core import machine
 from suite.core.errors import SuiteError
 from suite.core.paths import ROOT, data_folder
 
 OPTIONAL = ("triton", "pyiqa", "mamba-ssm", "spandrel", "tensorboard", "h5py")
 IMPORTED = ("numpy", "torch", "torchvision", "numba", "scipy", "pandas", "PIL", "skimage", "lpips", "fvcore", "jinja2", "rich")
-BACKENDS = ("reference", "numba", "cpp", "triton", "cuda")  # of models.scan.backends, which is not imported here
-SELF_CHECK = "length-65"  # of models.scan.cases: a step beyond a tile, in a moment
+BACKENDS = ("reference", "numba", "cpp", "triton", "cuda")  # those of models.scan.backends, whose package loads torch; a test compares
+SELF_CHECK = "length-65"  # the case of models.scan.cases that is checked: a step beyond a tile, in a moment
 LITTLE_GIB, NOTHING_GIB = 5.0, 0.2  # of disk: a run of the paper's budget, a record
 BACKEND_SECONDS = 15.0
 COMPILES = "not verified in time: its first use compiles, which may take minutes"
@@ -40,7 +41,7 @@ State = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True)
 class Question:
-    """What a check is asked: its `subject` of the table, and the ledger's folder ("" = the default one)."""
+    """The question to a check: its `subject` of the table, and the ledger's folder ("" = the default one)."""
 
     subject: str = ""
     ledger: str = ""
@@ -53,11 +54,7 @@ class Finding:
     check: str
     state: State
     found: str
-    mend: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        """Its fields."""
-        return asdict(self)
+    mend: str = ""  # what fixes it, as a command where there is one
 
 
 @dataclass(frozen=True)
@@ -69,12 +66,12 @@ class Check:
     subject: str = ""
     deep: bool = False  # only where it is asked for
     seconds: float = 60.0  # it may take: a driver or a file system may hang; most take a tenth of it
-    late: str = ""  # what it means that it takes longer, if no harm; then what helps
-    mend: str = ""
+    late: str = ""  # what it means that it takes longer, where that is no problem
+    mend: str = ""  # what helps then
 
 
 def python(_: Question) -> list[Finding]:
-    """Its version, the system, and whether packages go into an environment of their own."""
+    """Report Python's version, the system, and whether packages go into an environment of their own."""
     project = _project()
     lowest = str(project["requires-python"]).removeprefix(">=")
     about = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
@@ -85,7 +82,7 @@ def python(_: Question) -> list[Finding]:
 
 
 def packages(_: Question) -> list[Finding]:
-    """Versions of what pyproject.toml names, against its lower bounds."""
+    """Compare the versions of what pyproject.toml names with its lower bounds."""
     held, wrong = [], []
     for name, lowest in _required():
         version = _version(name)
@@ -98,13 +95,13 @@ def packages(_: Question) -> list[Finding]:
 
 
 def optional(_: Question) -> list[Finding]:
-    """Versions of what is not needed, if it is there."""
+    """Report the versions of optional packages."""
     held = [f"{name} {version}" for name in OPTIONAL if (version := _version(name))]
     return [Finding("", "ok", ", ".join(held) or "none of " + ", ".join(OPTIONAL))]
 
 
 def imports(_: Question) -> list[Finding]:
-    """Whether the needed packages can be imported, which versions alone do not tell."""
+    """Import the needed packages: versions alone do not tell that they fit."""
     findings = _torchvision_for_another_torch()
     broken = []
     for name in IMPORTED:
@@ -149,12 +146,10 @@ def _reinstall(module: str, error: str) -> str:
 
 
 def gpu(_: Question) -> list[Finding]:
-    """NVIDIA's GPUs, their driver, and whether torch can use them."""
-    from suite.core import machine
-
-    rows = machine.gpu_facts()
+    """Report NVIDIA's GPUs and their driver, and try whether torch can use them."""
     import torch
 
+    rows = machine.gpu_facts()
     built = f"torch {torch.__version__} for CUDA {torch.version.cuda}" if torch.version.cuda else f"torch {torch.__version__} without CUDA"
     if not rows:
         return [Finding("", "ok", f"no NVIDIA GPU, so networks run on the processor; {built}")]
@@ -168,7 +163,7 @@ def gpu(_: Question) -> list[Finding]:
 
 
 def backend(question: Question) -> list[Finding]:
-    """One scan backend against the reference in float64, forward and all gradients, on a short scan."""
+    """Compare one scan backend with the reference in float64, forward and all gradients, on a short scan."""
     from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
     from suite.measure.scans.check import CASES, errors_of, tolerance
 
@@ -188,9 +183,8 @@ def backend(question: Question) -> list[Finding]:
 
 
 def chosen(_: Question) -> list[Finding]:
-    """What `auto` takes on the default device."""
+    """Report which backend `auto` takes on the default device."""
     from models.scan.backends import resolve_backend
-    from suite.core import machine
 
     device = machine.default_device()
     name, reason = resolve_backend("auto", device)
@@ -201,7 +195,7 @@ def chosen(_: Question) -> list[Finding]:
 
 
 def compiler(_: Question) -> list[Finding]:
-    """A C++ compiler, for the backend cpp and for torch.compile on a processor."""
+    """Look for a C++ compiler, for the backend cpp and for torch.compile on a processor."""
     asked = os.environ.get("CXX")
     names = [asked] if asked else ["c++", "g++", "clang++"]
     found = next((name for name in names if shutil.which(name)), None)
@@ -212,7 +206,7 @@ def compiler(_: Question) -> list[Finding]:
 
 
 def ray(_: Question) -> list[Finding]:
-    """Whether Ray can be imported."""
+    """Import Ray."""
     try:
         module = importlib.import_module("ray")
     except Exception as error:  # as above
@@ -223,7 +217,7 @@ def ray(_: Question) -> list[Finding]:
 
 
 def ray_start(_: Question) -> list[Finding]:
-    """Whether a Ray of one's own starts, on the loopback interface alone."""
+    """Start a Ray of one's own, on the loopback interface alone."""
     from suite.runner import cluster
 
     try:
@@ -234,7 +228,7 @@ def ray_start(_: Question) -> list[Finding]:
 
 
 def disk(question: Question) -> list[Finding]:
-    """Room for, and access to, what a run writes."""
+    """Check the room for, and the access to, what a run writes."""
     from models.cache import cache_folder
     from suite.records.ledger import Ledger
 
@@ -254,7 +248,7 @@ def _room(name: str, folder: Path) -> Finding:
 
 
 def caches(_: Question) -> list[Finding]:
-    """Where weights and compiled kernels are kept, and which weights are there."""
+    """Report where weights and compiled kernels are kept, and which weights are there."""
     import torch
 
     from models.cache import cache_folder
@@ -281,7 +275,7 @@ def _weights(name: str, reason: str | None, good: str) -> Finding:
 
 
 def data(_: Question) -> list[Finding]:
-    """The embedded photographs, and the user's sets."""
+    """Look for the embedded photographs, and for the user's sets."""
     from suite.data.cards import cards
     from suite.data.check.checks import copies
     from suite.data.photos import photos_folder
@@ -294,7 +288,7 @@ def data(_: Question) -> list[Finding]:
     own = [card for card in cards().values() if not card.package]
     base = data_folder()
     if base is None:
-        found = f"$SUITE_DATA is not set: none of {len(own)} sets is looked for"
+        found = f"$SUITE_DATA is not set, so none of {len(own)} sets is looked for"
         return [*findings, Finding("", "warning", found, NAME_DATA)]
     if not base.is_dir():
         return [*findings, Finding("", "problem", f"$SUITE_DATA, {base}, is not a folder", NAME_DATA)]
@@ -305,7 +299,7 @@ def data(_: Question) -> list[Finding]:
 
 
 def shadowing(_: Question) -> list[Finding]:
-    """Whether the folder datasets/ hides the package of that name, which pyiqa imports."""
+    """Check that the folder datasets/ does not hide the package of that name, which pyiqa imports."""
     blockers = [path for path in (ROOT / "datasets" / "__init__.py", ROOT / "datasets.py") if path.exists()]
     if blockers:
         found = f"{blockers[0].relative_to(ROOT)} hides the Python package `datasets`, which pyiqa imports"
@@ -336,7 +330,7 @@ def _project() -> dict[str, object]:
 
 
 def _required() -> Iterator[tuple[str, str]]:
-    """Name and lower bound of each package that pyproject.toml requires; upper ones are left out."""
+    """Yield name and lower bound of each package that pyproject.toml requires; upper ones are left out."""
     for line in _project()["dependencies"]:
         name, _, lowest = line.partition(">=")
         yield name.partition("[")[0].strip(), lowest.partition(",")[0].strip()
@@ -350,7 +344,7 @@ def _version(name: str) -> str | None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The release that a version begins with, without zeros at its end: 2.6.0+cpu as 2, 6."""
+    """Return the release that a version begins with, without zeros at its end: 2.6.0+cpu as 2, 6."""
     match = re.match(r"\d+(?:\.\d+)*", version)
     found = [int(part) for part in match[0].split(".")] if match else []
     while found and not found[-1]:
@@ -359,6 +353,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _said(error: Exception) -> str:
-    """Type and first line of an error."""
+    """Return type and first line of an error."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

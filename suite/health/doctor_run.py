@@ -1,153 +1,116 @@
 """Running the checks of `suite.health.doctor`, each in a process of its own, so that one that crashes or hangs is a line and no end.
 
-The processes are forks of one that has loaded PyTorch, which takes seconds. If loading it kills that one, each check begins by itself.
-
-    python -m suite.health.doctor_run FOLDER MODULES     runs FOLDER/jobs.json; what each says is in FOLDER/<number>.out, the rest in .err
+The processes are forks of one that has loaded PyTorch (suite.health.preloaded). If loading it kills that one, or does not end, each check
+begins by itself.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
-import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NoReturn
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.machine import cores
-from suite.core.paths import ROOT
+from suite.core.process import search_path
 from suite.core.redaction import redacted
-from suite.health.doctor import CHECKS, Check, Finding, Question
+from suite.health import doctor
+from suite.health.doctor import Check, Finding, Question
 
 STATES = ("ok", "warning", "problem")
-PRELOADED = ("torch", "numpy")
-CODES = "codes.json"  # exit codes in the order of the jobs; None: did not end in time
 REPORT = "report this line, with what `python -m suite doctor --json` prints"
-POLL_SECONDS = 0.02
+
+Running = tuple[BaseProcess, connection.Connection, float]  # where its findings come from, and when it is late
 
 
-def diagnosis(*, deep: bool = False, ledger: Path | None = None, checks: Sequence[Check] = CHECKS) -> list[Finding]:
-    """What every check found, in their order, fit to be shown to anyone."""
+def diagnosis(*, deep: bool = False, ledger: Path | None = None) -> list[Finding]:
+    """Make every check of doctor.CHECKS, the deep ones only if asked to, and return what they found, in their order, safe to publish."""
     if not hasattr(os, "fork"):
         raise SuiteError("doctor needs a POSIX system, as runs do; reading and reporting work elsewhere.", exit=Exit.NOT_READY)
-    chosen = [check for check in checks if deep or not check.deep]
-    where = str(ledger.absolute()) if ledger else ""
-    found = _together(chosen, where, PRELOADED)
-    if found is None:
-        lost = Finding("", "problem", "its process cannot be started", REPORT)
-        found = [(_together([check], where, ()) or [[replace(lost, check=check.name)]])[0] for check in chosen]
-    return [
-        Finding(one.check, one.state, redacted(" ".join(one.found.split())), redacted(" ".join(one.mend.split())))
-        for findings in found
-        for one in findings
-    ]
+    checks = [check for check in doctor.CHECKS if deep or not check.deep]
+    found = _make(checks, str(ledger.absolute()) if ledger else "")
+    return [replace(one, found=redacted(" ".join(one.found.split())), mend=redacted(" ".join(one.mend.split()))) for one in found]
 
 
-def _together(checks: Sequence[Check], ledger: str, preloaded: Sequence[str]) -> list[list[Finding]] | None:
-    """The findings of each check, from forks of one process; None where that one died."""
-    jobs = [
-        (f"{one.function.__module__}:{one.function.__qualname__}", asdict(Question(one.subject, ledger)), one.seconds) for one in checks
-    ]
+def _make(checks: Sequence[Check], ledger: str) -> list[Finding]:
+    """Make the checks, as many at a time as there are cores, and return their findings in order."""
+    method = _start_method()
+    environment = {**os.environ, "PYTHONPATH": search_path(), "RAY_USAGE_STATS_ENABLED": "0"}
+    found: dict[int, list[Finding]] = {}
+    waiting, running = sorted(range(len(checks)), key=lambda place: checks[place].seconds), {}  # those that may compile go first
     with tempfile.TemporaryDirectory(prefix="doctor-") as name:
-        folder = Path(name)
-        (folder / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
-        paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = os.environ | {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0"}
-        command = [sys.executable, "-m", "suite.health.doctor_run", name, ",".join(preloaded)]
-        limit = 60 + sum(one.seconds for one in checks)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            quiet = subprocess.DEVNULL  # what is loaded may print what is private
-            subprocess.run(command, stdout=quiet, stderr=quiet, timeout=limit, check=False, env=environment)  # noqa: S603 - this file
-        if not (folder / CODES).is_file():
-            return None
-        codes = json.loads((folder / CODES).read_text(encoding="utf-8"))
-        return [_findings(check, codes[place], folder / str(place)) for place, check in enumerate(checks)]
+        while waiting or running:
+            while waiting and len(running) < max(2, cores()):
+                place = waiting.pop(0)
+                running[place] = _start(method, checks[place], ledger, environment, Path(name) / str(place))
+            soonest = min(latest for _, _, latest in running.values())
+            connection.wait([process.sentinel for process, _, _ in running.values()], max(0.0, soonest - time.monotonic()))
+            for place, (process, findings, latest) in list(running.items()):
+                if not process.is_alive() or time.monotonic() > latest:
+                    found[place] = _end(checks[place], process, findings, Path(name) / str(place))
+                    del running[place]
+    return [one for _, findings in sorted(found.items()) for one in findings]
 
 
-def _findings(check: Check, code: int | None, place: Path) -> list[Finding]:
-    """What a check said, or how it ended without saying anything."""
-    if code is None and check.late:
-        return [Finding(check.name, "warning", f"{check.late} ({check.seconds:g} s)", check.mend)]
-    if code is None:
-        return [Finding(check.name, "problem", f"the check did not end within {check.seconds:g} s", REPORT)]
-    if code == 0:
-        held = (Finding(**raw) for raw in json.loads(place.with_suffix(".out").read_text(encoding="utf-8")))
-        return [replace(one, check=one.check or check.name) for one in held]
-    lines = place.with_suffix(".err").read_text(encoding="utf-8", errors="replace").splitlines()
+def _start_method() -> str:
+    """Start the process that checks are forked from, and return "forkserver"; "spawn" where loading PyTorch ended it."""
+    multiprocessing.set_forkserver_preload(["suite.health.preloaded"])
+    try:
+        multiprocessing.get_context("forkserver").Process(target=int).start()
+    except (OSError, EOFError):
+        return "spawn"
+    return "forkserver"
+
+
+def _start(method: str, check: Check, ledger: str, environment: dict[str, str], output: Path) -> Running:
+    """Start a process that makes one check."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context(method).Process(target=_live, args=(check, ledger, environment, str(output), sender))
+    process.start()
+    sender.close()
+    return process, receiver, time.monotonic() + check.seconds
+
+
+def _live(check: Check, ledger: str, environment: dict[str, str], output: str, sender: connection.Connection) -> None:
+    """Make one check in this process; what libraries print goes to the file `output`."""
+    os.environ.clear()
+    os.environ.update(environment)  # which may have changed since the process that this is a fork of began
+    file = os.open(output, os.O_WRONLY | os.O_CREAT, 0o600)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    sender.send(check.function(Question(check.subject, ledger)))
+    os._exit(0)  # threads of libraries are not waited for
+
+
+def _end(check: Check, process: BaseProcess, findings: connection.Connection, output: Path) -> list[Finding]:
+    """Return what a check said, or how it ended without saying anything; one that is late is killed."""
+    late = process.is_alive()
+    process.kill()
+    process.join()
+    with findings, contextlib.suppress(EOFError):  # it ended with 0 and said nothing
+        if late and check.late:
+            return [Finding(check.name, "warning", f"{check.late} ({check.seconds:g} s)", check.mend)]
+        if late:
+            return [Finding(check.name, "problem", f"the check did not end within {check.seconds:g} s", REPORT)]
+        if process.exitcode == 0:
+            return [replace(one, check=one.check or check.name) for one in findings.recv()]
+    lines = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.is_file() else []
     last = next((f": {line.strip()}" for line in reversed(lines) if line.strip()), "")
-    return [Finding(check.name, "problem", f"the check {_ended(code)}{last}", REPORT)]
+    return [Finding(check.name, "problem", f"the check {_describe_end(process.exitcode)}{last}", REPORT)]
 
 
-def _ended(code: int) -> str:
+def _describe_end(code: int) -> str:
     if code >= 0:
         return "failed" if code == 1 else f"ended with exit code {code}"
     try:
         return f"was killed by {signal.Signals(-code).name}"
     except ValueError:
         return f"was killed by signal {-code}"
-
-
-def _family(folder: Path, preloaded: str) -> None:
-    """Runs the jobs of `folder`, as many at a time as there are cores, and writes how each ended."""
-    jobs = json.loads((folder / "jobs.json").read_text(encoding="utf-8"))
-    for name in filter(None, preloaded.split(",")):
-        with contextlib.suppress(Exception):  # what cannot be imported is a finding of the checks that import it
-            importlib.import_module(name)
-    codes: list[int | None] = [None] * len(jobs)
-    waiting, running = sorted(range(len(jobs)), key=lambda place: jobs[place][2]), {}  # those that may compile go first
-    while waiting or running:
-        while waiting and len(running) < max(2, cores()):
-            place = waiting.pop(0)
-            running[_born(folder / str(place), *jobs[place][:2])] = place, time.monotonic() + jobs[place][2]
-        for process, (place, latest) in list(running.items()):
-            ended, status = os.waitpid(process, os.WNOHANG)
-            if ended:
-                codes[place] = os.waitstatus_to_exitcode(status)
-            elif time.monotonic() > latest:
-                os.kill(process, signal.SIGKILL)
-                os.waitpid(process, 0)
-            else:
-                continue
-            del running[process]
-        time.sleep(POLL_SECONDS)
-    (folder / CODES).write_text(json.dumps(codes), encoding="utf-8")
-
-
-def _born(place: Path, function: str, question: dict[str, str]) -> int:
-    """The number of a new process that makes one check. What libraries print goes to its .err file."""
-    process = os.fork()
-    if process == 0:
-        _live(place, function, question)
-    return process
-
-
-def _live(place: Path, function: str, question: dict[str, str]) -> NoReturn:
-    code = 1
-    try:
-        errors = os.open(place.with_suffix(".err"), os.O_WRONLY | os.O_CREAT, 0o600)
-        os.dup2(errors, 1)
-        os.dup2(errors, 2)
-        module, _, name = function.partition(":")
-        found = getattr(importlib.import_module(module), name)(Question(**question))
-        place.with_suffix(".out").write_text(json.dumps([one.as_dict() for one in found]), encoding="utf-8")
-        code = 0
-    except SystemExit as asked:
-        code = asked.code if isinstance(asked.code, int) else 1
-    except BaseException:  # told in the file, and by the exit code
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-if __name__ == "__main__":
-    _family(Path(sys.argv[1]), sys.argv[2])

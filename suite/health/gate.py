@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -56,7 +56,7 @@ KINDS: Mapping[Kind, KindRow] = MappingProxyType(
 
 
 class Verdict(StrEnum):
-    """What became of a number."""
+    """The outcome for a number."""
 
     SAME = "same"
     DRIFT = "drift"
@@ -106,7 +106,7 @@ class Baseline(_Strict):
 
 @dataclass(frozen=True)
 class Finding:
-    """A number that is not simply the same, or is: its verdict and both sides."""
+    """The verdict on a number, with both sides."""
 
     key: str
     verdict: Verdict
@@ -118,14 +118,13 @@ class Finding:
 
     @property
     def difference(self) -> float | None:
-        """Now less before, where both are numbers."""
-        if isinstance(self.before, float) and isinstance(self.now, float):
-            return self.now - self.before
-        return None
+        """Now minus before, where both are numbers."""
+        both = isinstance(self.before, float) and isinstance(self.now, float)
+        return self.now - self.before if both else None
 
 
 def allowed(watched: Watched) -> float | None:
-    """How far the number may move; None where it must be equal."""
+    """Return how far the number may move; None where it must be equal."""
     row = KINDS[watched.kind]
     if row.exact or not isinstance(watched.value, float):
         return None
@@ -133,27 +132,27 @@ def allowed(watched: Watched) -> float | None:
 
 
 def compare(baseline: Baseline, numbers: Sequence[Number], *, probes: Iterable[str] = PROBES, data: str = "") -> list[Finding]:
-    """A finding for every number of the baseline that `probes` make and every one of `numbers`.
+    """Judge every number of the baseline that `probes` make and every one of `numbers`.
 
     A number that is missing now is a new failure, never a pass; one that is new is not comparable.
     """
     made = tuple(f"{name}/" for name in probes)
     before = {key: watched for key, watched in baseline.numbers.items() if key.startswith(made)}
     now = {number.key: number for number in numbers}
-    other_data = "the data are others" if data and data != baseline.data else ""
+    other_data = "the data have changed" if data and data != baseline.data else ""
     found = [_finding(key, watched, now.get(key), other_data) for key, watched in before.items()]
     new = [number for key, number in now.items() if key not in before]
-    return found + [_new(number) for number in new]
+    unknown = "the baseline does not know it"
+    return found + [Finding(one.key, Verdict.NOT_COMPARABLE, one.kind, None, one.value, note=one.error or unknown) for one in new]
 
 
 def _finding(key: str, watched: Watched, number: Number | None, other_data: str) -> Finding:
     if number is None:
         return Finding(key, Verdict.NEW_FAILURE, watched.kind, watched.value, None, note="it is not measured any more")
     limit = allowed(watched)
-    sides = (key, watched.kind, watched.value, number.value)
 
     def verdict(which: Verdict, note: str = "") -> Finding:
-        return Finding(sides[0], which, sides[1], sides[2], sides[3], limit, note)
+        return Finding(key, which, watched.kind, watched.value, number.value, limit, note)
 
     if other_data or number.rests_on != watched.rests_on:
         return verdict(Verdict.NOT_COMPARABLE, other_data or f"it rests on {number.rests_on}, the baseline on {watched.rests_on}")
@@ -163,25 +162,20 @@ def _finding(key: str, watched: Watched, number: Number | None, other_data: str)
         return verdict(Verdict.FIXED, f"was: {watched.error}")
     if number.value == watched.value:
         return verdict(Verdict.SAME)
-    if limit is None or not isinstance(number.value, float) or not isinstance(watched.value, float):
-        return verdict(Verdict.DRIFT)
-    return verdict(Verdict.INSIGNIFICANT if abs(number.value - watched.value) <= limit else Verdict.DRIFT)
-
-
-def _new(number: Number) -> Finding:
-    note = number.error or "the baseline does not know it"
-    return Finding(number.key, Verdict.NOT_COMPARABLE, number.kind, None, number.value, note=note)
+    moved = verdict(Verdict.DRIFT)
+    small = limit is not None and moved.difference is not None and abs(moved.difference) <= limit
+    return verdict(Verdict.INSIGNIFICANT) if small else moved
 
 
 def settle(findings: Sequence[Finding], again: Sequence[Number]) -> list[Finding]:
-    """The findings after what drifted was measured once more: where the two measurements disagree, it is unstable."""
+    """Return the findings after what drifted was measured once more: where the two measurements disagree, it is unstable."""
     second = {number.key: number for number in again}
     settled = []
     for finding in findings:
         other = second.get(finding.key)
         if finding.verdict is Verdict.DRIFT and other is not None and _disagree(finding, other.value):
             note = f"measured again, it is {other.value}"
-            finding = Finding(finding.key, Verdict.UNSTABLE, finding.kind, finding.before, finding.now, finding.allowed, note)
+            finding = replace(finding, verdict=Verdict.UNSTABLE, note=note)
         settled.append(finding)
     return settled
 
@@ -193,7 +187,7 @@ def _disagree(finding: Finding, value: float | str | None) -> bool:
 
 
 def exit_of(findings: Sequence[Finding]) -> Exit:
-    """What the command ends with: nothing measured is never a pass, nor is what cannot be compared."""
+    """Return what the command ends with: nothing measured is never a pass, nor is what cannot be compared."""
     verdicts = {finding.verdict for finding in findings}
     if not findings:
         return Exit.NOTHING
@@ -204,12 +198,12 @@ def exit_of(findings: Sequence[Finding]) -> Exit:
 
 
 def baseline_path() -> Path:
-    """The committed file."""
+    """Return the path of the committed file."""
     return project_folder("results") / FILE
 
 
 def load(path: Path) -> Baseline:
-    """The baseline in `path`; SuiteError where there is none, or it is of another schema."""
+    """Read the baseline in `path`; SuiteError where there is none, it is damaged, or of another schema."""
     update = "`python -m suite check --update --reason TEXT` makes one."
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -229,7 +223,7 @@ def load(path: Path) -> Baseline:
 
 
 def watched(runs: Mapping[str, Sequence[Number]], before: Mapping[str, Watched] | None = None) -> dict[str, Watched]:
-    """The numbers of the first run, each with the largest difference that any other shows from it; runs by the setting that made them.
+    """Give each number of the first run the largest difference that any other shows from it; `runs` are by the setting that made them.
 
     What `before`, an earlier baseline, saw of a number that has not drifted since is kept: it may be of another processor.
     SuiteError where a count or a digest differs, or a number moves so far that it cannot be watched.
@@ -262,7 +256,7 @@ def watched(runs: Mapping[str, Sequence[Number]], before: Mapping[str, Watched] 
 
 
 def _with_history(new: Watched, old: Watched | None) -> Watched:
-    """The number with the spread that an earlier baseline knew, where it is the same number yet: it moved by no more than is allowed."""
+    """Keep the spread that an earlier baseline knew, where the number is still the same: it moved by no more than is allowed."""
     if old is None or (old.kind, old.rests_on) != (new.kind, new.rests_on):
         return new
     limit = allowed(new)

@@ -6,16 +6,20 @@ others. `python -m suite.health.gate_measure` is one of the processes; suite.cor
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
+from llvmlite import binding
+
 from suite.core.errors import Exit, SuiteError
 from suite.core.machine import cores
+from suite.core.parallel import shown
 from suite.core.process import ChildDied, Say, ask, environment_for, serve
+from suite.core.torch_state import limit_threads
 from suite.health import probes
 from suite.health.probes.nudge import SIZE, nudged
 from suite.health.probes.number import Number, Part
@@ -30,7 +34,7 @@ NUDGED = ("outputs", "inference", "training", "cells")  # probes that draw weigh
 
 @dataclass(frozen=True)
 class Setting:
-    """How a measurement is made, and which probes it can move; `nudge` seeds what start weights and inputs are moved by."""
+    """A way to measure, and which probes it can move; `nudge` seeds what start weights and inputs are moved by."""
 
     name: str
     probes: tuple[str, ...] = ()
@@ -42,42 +46,40 @@ class Setting:
 PLAIN = Setting("as it is")
 
 
-def _setting(probes: tuple[str, ...], **environment: str) -> Setting:
-    return Setting(", ".join(f"{name}={value}" for name, value in environment.items()), probes, environment)
+def _setting(probes: tuple[str, ...], *variables: str) -> Setting:
+    return Setting(", ".join(variables), probes, dict(variable.split("=") for variable in variables))
 
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("two threads", (*NETWORKS, "scans"), {"OMP_WAIT_POLICY": "passive"}, threads=2),  # which do not spin where cores are busy
-    _setting(NETWORKS, ATEN_CPU_CAPABILITY="default"),
-    _setting(NETWORKS, ATEN_CPU_CAPABILITY="avx2"),
-    _setting(NETWORKS, ONEDNN_MAX_CPU_ISA="SSE41"),
-    _setting(NETWORKS, ONEDNN_MAX_CPU_ISA="AVX2"),
-    _setting(NETWORKS, MKL_ENABLE_INSTRUCTIONS="SSE4_2"),
-    _setting(NETWORKS, MKL_ENABLE_INSTRUCTIONS="AVX2"),
-    _setting((*NETWORKS, "scans"), NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES=""),
-    _setting(PLAIN_NUMPY, NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR"),
-    _setting(("scans",), SUITE_MARCH="x86-64"),
-    _setting(("scans",), SUITE_MARCH="x86-64-v3"),
+    _setting(NETWORKS, "ATEN_CPU_CAPABILITY=default"),
+    _setting(NETWORKS, "ATEN_CPU_CAPABILITY=avx2"),
+    _setting(NETWORKS, "ONEDNN_MAX_CPU_ISA=SSE41"),
+    _setting(NETWORKS, "ONEDNN_MAX_CPU_ISA=AVX2"),
+    _setting(NETWORKS, "MKL_ENABLE_INSTRUCTIONS=SSE4_2"),
+    _setting(NETWORKS, "MKL_ENABLE_INSTRUCTIONS=AVX2"),
+    _setting((*NETWORKS, "scans"), "NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES="),
+    _setting(PLAIN_NUMPY, "NPY_DISABLE_CPU_FEATURES=X86_V3 X86_V4 AVX512_ICL AVX512_SPR"),
+    _setting(("scans",), "SUITE_MARCH=x86-64"),
+    _setting(("scans",), "SUITE_MARCH=x86-64-v3"),
 )
 
 
 def nudges(count: int = NUDGES) -> tuple[Setting, ...]:
-    """A setting for each draw."""
+    """Return a setting for each draw."""
     return tuple(Setting(f"start and inputs nudged by {SIZE:g}, draw {number}", NUDGED, nudge=number) for number in range(1, count + 1))
 
 
 def parts_of(names: Sequence[str]) -> list[tuple[str, Part]]:
-    """The parts of these probes, with the probes' names."""
+    """Return the parts of these probes, with the probes' names."""
     return [(name, part) for name in names for part in probes.PROBES[name].parts()]
 
 
 def measure(parts: Sequence[tuple[str, Part]], setting: Setting = PLAIN) -> Measured:
-    """The numbers of `parts`, with progress on standard error; SuiteError where a process dies.
+    """Measure the numbers of `parts`, with progress on standard error; SuiteError where a process dies.
 
     A single part is measured in this process unless the setting asks for another. The longest parts begin first.
     """
-    from suite.core.parallel import shown
-
     if len(parts) == 1 and setting == PLAIN:
         return {(probe, part.name): _measure_part(probe, part) for probe, part in parts}
     keys = [(probe, part.name) for probe, part in sorted(parts, key=lambda item: -item[1].seconds)]
@@ -86,13 +88,10 @@ def measure(parts: Sequence[tuple[str, Part]], setting: Setting = PLAIN) -> Meas
 
 
 def _by_processes(keys: Sequence[PartKey], setting: Setting) -> Iterator[tuple[PartKey, list[Number]]]:
-    """Parts as they are measured. Each process has the parts that fall to it from the outset: every second of two, by length."""
+    """Yield parts as they are measured. Each process has the parts that fall to it from the outset: every second of two, by length."""
     count = min(len(keys), max(1, cores() // setting.threads))
     said: queue.Queue[tuple[PartKey, list[Number]] | BaseException] = queue.Queue()
-    environment = (
-        environment_for(setting.threads) | {"OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE", "")} | dict(setting.environment)
-    )
-    environment = {name: value for name, value in environment.items() if value or name in setting.environment}
+    environment = environment_for(setting.threads) | dict(setting.environment)
 
     def follow(own: Sequence[PartKey]) -> None:
         try:
@@ -116,7 +115,7 @@ def _by_processes(keys: Sequence[PartKey], setting: Setting) -> Iterator[tuple[P
 
 
 def _measure_part(probe: str, part: Part) -> list[Number]:
-    """The numbers of a part; one with the error in it stands for those that an error kept from being made."""
+    """Measure the numbers of a part; one with the error in it stands for those that an error kept from being made."""
     found = []
     try:
         found += part.numbers()
@@ -126,9 +125,7 @@ def _measure_part(probe: str, part: Part) -> list[Number]:
 
 
 def answer(asked: dict[str, Any], say: Say) -> None:
-    """In a process of its own: measure what is asked, a part at a time."""
-    from suite.core.torch_state import limit_threads
-
+    """Measure what is asked in a process of its own, a part at a time."""
     limit_threads(asked["threads"])
     wanted = [tuple(key) for key in asked["parts"]]
     held = {(probe, part.name): part for probe, part in parts_of(list(dict.fromkeys(probe for probe, _ in wanted)))}
@@ -139,10 +136,7 @@ def answer(asked: dict[str, Any], say: Say) -> None:
 
 
 def instructions() -> str:
-    """The instruction sets that this processor's libraries use, e.g. "AVX512, cascadelake"."""
-    import torch
-    from llvmlite import binding
-
+    """Name the instruction sets that this processor's libraries use, e.g. "AVX512, cascadelake"."""
     return f"{torch.backends.cpu.get_cpu_capability()}, {binding.get_host_cpu_name()}"
 
 

@@ -1,26 +1,29 @@
-"""What the gate found, for machines and people: JUnit XML, a Markdown summary, JSON, and the rows of the terminal's table."""
+"""Findings of the gate for machines and people: JUnit XML, a Markdown summary, JSON, and the rows of the terminal's table."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as Xml
 
 from suite.health.gate import Finding, Verdict
+
+if TYPE_CHECKING:
+    from suite.health.time.verdict import Timed
 
 QUIET = (Verdict.SAME, Verdict.INSIGNIFICANT)
 MOST_ROWS = 40  # of a table; the rest is counted
 
 
 def sentence(findings: Sequence[Finding]) -> str:
-    """How many numbers got which verdict."""
-    counts = Counter(finding.verdict for finding in findings)
-    parts = [f"{counts[verdict]:,} {verdict.value}" for verdict in Verdict if counts[verdict]]
+    """Count the numbers by verdict."""
+    parts = [f"{count:,} {verdict}" for verdict, count in counts_of(findings).items() if count]
     return f"{len(findings):,} numbers: " + (", ".join(parts) or "nothing was measured")
 
 
 def told(findings: Sequence[Finding]) -> list[Finding]:
-    """What is worth a row: all that is not quiet, the largest moves first."""
+    """Return what is worth a row: all that is not quiet, the largest moves first."""
     loud = [finding for finding in findings if finding.verdict not in QUIET]
     return sorted(loud, key=lambda finding: (list(Verdict).index(finding.verdict), -_excess(finding), finding.key))
 
@@ -31,7 +34,7 @@ def _excess(finding: Finding) -> float:
 
 
 def rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     found: list[dict[str, object]] = []
     for finding in told(findings)[:MOST_ROWS]:
         moved, limit = finding.difference, finding.allowed
@@ -50,7 +53,7 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
 
 
 def markdown(findings: Sequence[Finding], title: str = "Metric drift") -> str:
-    """A summary for a pull request or a job's page."""
+    """Write a summary for a pull request or a job's page."""
     lines = [f"### {title}", "", sentence(findings) + ".", ""]
     table = rows(findings)
     if table:
@@ -61,13 +64,13 @@ def markdown(findings: Sequence[Finding], title: str = "Metric drift") -> str:
 
 
 def markdown_table(table: Sequence[Mapping[str, object]]) -> list[str]:
-    """The lines of a table whose rows have equal keys."""
+    """Return the lines of a table whose rows have equal keys."""
     cells = [["" if value is None else str(value).replace("|", "\\|").replace("\n", " ") for value in row.values()] for row in table]
     return ["| " + " | ".join(table[0]) + " |", "|" + "---|" * len(table[0]), *("| " + " | ".join(row) + " |" for row in cells)]
 
 
 def junit(findings: Sequence[Finding], seconds: float, more: Sequence[Xml.Element] = ()) -> str:
-    """One test case a number; what is not quiet is a failure, what was not comparable an error. `more` are suites of other things."""
+    """Write a test case for each number: what is not quiet is a failure, what was not comparable an error. `more` are other suites."""
     suites = Xml.Element("testsuites", name="suite check", time=f"{seconds:.1f}")
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
@@ -88,25 +91,25 @@ def junit(findings: Sequence[Finding], seconds: float, more: Sequence[Xml.Elemen
 
 
 def document(findings: Sequence[Finding], seconds: float, exit_code: int) -> dict[str, object]:
-    """For `--json`."""
+    """Return the document of `--json`."""
     return {
         "summary": sentence(findings),
         "exit": exit_code,
         "seconds": round(seconds, 1),
-        "verdicts": {verdict.value: sum(f.verdict is verdict for f in findings) for verdict in Verdict},
-        "findings": [
-            {
-                "number": finding.key,
-                "verdict": finding.verdict.value,
-                "kind": finding.kind,
-                "before": finding.before,
-                "now": finding.now,
-                "allowed": finding.allowed,
-                "note": finding.note,
-            }
-            for finding in told(findings)
-        ],
+        "verdicts": counts_of(findings),
+        "findings": [fields_of(finding, "number") for finding in told(findings)],
     }
+
+
+def counts_of(findings: Sequence[Finding | Timed]) -> dict[str, int]:
+    """Count the findings by verdict, those included that none got."""
+    return {verdict.value: sum(finding.verdict is verdict for finding in findings) for verdict in Verdict}
+
+
+def fields_of(finding: Finding | Timed, key: str) -> dict[str, object]:
+    """Return all fields of a finding for a document, its key under the name `key`."""
+    fields = asdict(finding)
+    return {key: fields.pop("key")} | fields
 
 
 def _text(value: float | str | None) -> str:
@@ -114,5 +117,5 @@ def _text(value: float | str | None) -> str:
 
 
 def printable(text: str) -> str:
-    """Without the control characters that XML cannot hold."""
+    """Leave out the control characters that XML cannot hold."""
     return "".join(letter for letter in text if letter.isprintable() or letter in "\t\n")

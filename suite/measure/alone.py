@@ -15,7 +15,7 @@ FILE = "ssm-suite-timing.lock"  # in the folder for temporary files, which is th
 
 @contextlib.contextmanager
 def machine_alone() -> Iterator[None]:
-    """Holds this machine for one timing run; SuiteError where another holds it."""
+    """Hold this machine for one timing run; SuiteError where another holds it."""
     path = Path(tempfile.gettempdir()) / FILE
     try:
         handle = path.open("a+", encoding="ascii")
@@ -29,7 +29,7 @@ def machine_alone() -> Iterator[None]:
         holder = take_lock(handle)
         if holder is not None:
             raise SuiteError(
-                f"process {holder} is timing on this machine, and two at a time would disturb each other. Wait until it ends, or stop it.",
+                f"process {holder} is timing on this machine, and two timing runs disturb each other. Wait until it ends, or stop it.",
                 exit=Exit.NOT_READY,
             )
         yield

@@ -1,7 +1,7 @@
-"""How long a call takes, how sure that is, and how much memory it needs while it runs.
+"""Timing a call: samples, how sure they are, and how much memory it needs while it runs.
 
 A sample is the wall time of one call, or of as many as last SAMPLE_SECONDS, divided by them. Samples are taken in rounds: around a round
-/proc/stat and the process's own clock tell how much of the machine others used, and a round in which that was more than OTHERS_LIMIT is
+/proc/stat and the process's own clock show how much of the machine others used, and a round in which that was more than OTHERS_LIMIT is
 repeated. Every sample is kept; median and quartiles are those of the quiet rounds, or of all where too few were quiet, which is "noisy".
 
 A call allocates its results, as it does in a network, so the first touch of their pages is part of it. On a GPU the clock is CUDA's own
@@ -41,7 +41,7 @@ class Round:
 
     @property
     def quiet(self) -> bool:
-        """Whether the machine was ours, as far as can be told."""
+        """True where others did not use the machine much, as far as is known."""
         return self.others is None or self.others <= OTHERS_LIMIT
 
 
@@ -54,7 +54,7 @@ class Samples:
 
     @property
     def noisy(self) -> bool:
-        """Whether too few samples are from quiet rounds, so that the others count too."""
+        """True where too few samples are from quiet rounds, so that the others count too."""
         return len(self._quiet()) < min(QUIET_SAMPLES, len(self._all()))
 
     @property
@@ -80,7 +80,7 @@ class Samples:
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """The first and the third quartile, interpolated between samples; of one sample, itself twice."""
+    """Return the first and the third quartile, interpolated between samples; of one sample, itself twice."""
     if len(values) < 2:
         return values[0], values[0]
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -88,7 +88,7 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
 
 
 def measure(call: Call, device: Device, seconds: float) -> Samples:
-    """Samples of `call` for about `seconds` after a warm-up, longer where others use the machine, at least FEWEST_SAMPLES."""
+    """Sample `call` for about `seconds` after a warm-up, longer where others use the machine, at least FEWEST_SAMPLES."""
     typical, warm_up = _warm_up(call, device, seconds / 4)
     calls = max(1, round(SAMPLE_SECONDS / typical)) if typical < SAMPLE_SECONDS else 1
     rounds: list[Round] = []
@@ -103,7 +103,7 @@ def measure(call: Call, device: Device, seconds: float) -> Samples:
 
 
 def once(call: Call, device: Device) -> float:
-    """Seconds of a single call, its work on the device included."""
+    """Time a single call, its work on the device included; seconds."""
     _finish(device)
     begun = time.perf_counter()
     call()
@@ -111,8 +111,14 @@ def once(call: Call, device: Device) -> float:
     return time.perf_counter() - begun
 
 
+def call_in_turn(one: Callable[[], float], other: Callable[[], float]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Take two values of each in the order A B B A, so that what drifts in a machine meets both alike; return those of A and those of B."""
+    first, second, third, fourth = one(), other(), other(), one()
+    return (first, fourth), (second, third)
+
+
 def _warm_up(call: Call, device: Device, seconds: float) -> tuple[float, int]:
-    """The seconds that a call takes once three in a row are alike, or when the time is up, and how many calls that took."""
+    """Call until three in a row are alike, or `seconds` have passed; return the seconds of a call and how many calls that took."""
     last: list[float] = []
     begun = time.perf_counter()
     while True:
@@ -160,7 +166,7 @@ def _finish(device: Device) -> None:
 
 
 def _processor_seconds() -> tuple[float, float, float] | None:
-    """Busy ticks of the whole machine, all ticks, and this process's own share of them in ticks; None where there is no /proc/stat."""
+    """Read busy ticks of the whole machine, all ticks, and this process's own in ticks; None where there is no /proc/stat."""
     try:
         fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
     except OSError:
@@ -171,15 +177,15 @@ def _processor_seconds() -> tuple[float, float, float] | None:
 
 
 def _others(before: tuple[float, float, float] | None, after: tuple[float, float, float] | None) -> float | None:
-    """Share of the machine's processors that other processes used between the two; None where it cannot be told."""
+    """Return the share of the machine's processors that other processes used between the two; None where it is not known."""
     if before is None or after is None:
         return None
     busy, total, own = (later - earlier for earlier, later in zip(before, after, strict=True))
-    return max(0.0, min(1.0, (busy - own) / total)) if total > 0 else None  # no tick passed: too short to tell
+    return max(0.0, min(1.0, (busy - own) / total)) if total > 0 else None  # no tick passed: too short to know
 
 
 def peak_memory_bytes(call: Call, device: Device) -> int | None:
-    """What a call needs beyond what is held before it, results included; None where it cannot be measured.
+    """Measure the memory that a call needs beyond what is held before it, results included; None where it cannot be measured.
 
     On a GPU: of PyTorch's allocator. On a CPU: growth of the resident set to its peak, which the kernel keeps (Linux; to about 0.1 MiB a
     thread), after memory that earlier calls left free was given back.
@@ -201,14 +207,14 @@ def peak_memory_bytes(call: Call, device: Device) -> int | None:
 
 
 def _give_back_free_memory() -> None:
-    """Has glibc return free memory to the system; elsewhere nothing happens."""
+    """Let glibc return free memory to the system; elsewhere nothing happens."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 def grown_bytes(call: Call) -> int:
-    """By how much the resident set is larger at its peak in the call than before it (Linux); OSError where the system does not tell."""
+    """Measure by how much the resident set is larger at its peak in the call than before (Linux); OSError where that is not known."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     held = _status_bytes("VmRSS")
     call()

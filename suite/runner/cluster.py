@@ -30,7 +30,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.files import take_lock
 from suite.core.machine import cores
 from suite.core.output import note
-from suite.core.paths import ROOT
+from suite.core.process import Child, search_path
 from suite.core.torch_state import thread_environment
 from suite.records.cell import CellContext
 from suite.records.spec import CellSpec
@@ -117,8 +117,8 @@ def joined_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
         )
     probe = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
     try:
-        answer = subprocess.run([sys.executable, "-c", probe, address], capture_output=True, text=True, timeout=JOIN_SECONDS, check=False)  # noqa: S603
-        problem = "" if answer.returncode == 0 else _cause(answer.stderr)
+        with Child("-c", probe, address) as child:
+            problem = _cause(child.last_words()) if child.process.wait(JOIN_SECONDS) else ""
     except subprocess.TimeoutExpired:
         problem = f"nothing there answered as a Ray cluster within {JOIN_SECONDS:.0f} s"
     if problem:
@@ -175,11 +175,9 @@ def _block(signals: set[signal.Signals]) -> Iterator[None]:
 
 def _worker_environment(threads: int) -> dict[str, str]:
     """Return what Ray's workers inherit: their threads, and where `suite` and `models` are found whatever their working directory."""
-    path = os.environ.get("PYTHONPATH")
-    found = {"PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)}
     loopback = "lo" if sys.platform.startswith("linux") else "lo0"
     nccl = os.environ.get("NCCL_SOCKET_IFNAME", loopback)  # GPUs of one machine talk past it; it is for their meeting alone
-    return thread_environment(threads) | found | {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": nccl}
+    return thread_environment(threads) | {"PYTHONPATH": search_path(), "GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": nccl}
 
 
 @contextlib.contextmanager

@@ -231,7 +231,7 @@ def test_a_verdict_on_v4(gains, part):
 @pytest.mark.usefixtures("one_thread")
 def test_pairs_for_v4_are_of_calls_in_turn():
     asked = claim_v4.Asked((8, 8), "reference", "cpu", 0.01, alone=True)
-    (pairs,) = claim_v4.measured(asked)
+    pairs = claim_v4.measured(asked)
     assert len(pairs) >= claim_v4.FEWEST_PAIRS
     assert all(convolution > 0 and linear > 0 for convolution, linear in pairs)
 
@@ -267,13 +267,13 @@ def test_a_network_with_full_attention_costs_what_its_formula_says(size):
     for module in network.modules():
         if hasattr(module, "scan_norm"):
             module.scan = Attention(module.scan_norm.normalized_shape[0])
-    assert operations(network, torch.zeros(1, 3, *size)) == pytest.approx(attention_cost.full_attention_flops(TINY, size))
+    assert operations(network, torch.zeros(1, 3, *size)) == pytest.approx(attention_cost.full_attention(TINY, size).flops)
 
 
 def test_scans_grow_with_the_pixels_and_attention_with_their_square():
     sides = (256, 512, 1024)
     scans = [counted_model(TINY).at((side, side)).flops for side in sides]
-    attention = [attention_cost.full_attention_flops(TINY, (side, side)) for side in sides]
+    attention = [attention_cost.full_attention(TINY, (side, side)).flops for side in sides]
     assert scans[2] / scans[1] == pytest.approx(4, rel=1e-3)
     assert attention[2] / attention[1] == pytest.approx(16, rel=0.02)
     with pytest.raises(SuiteError, match="no counterpart"):

@@ -2,13 +2,19 @@
 
 import importlib
 import json
+import os
+import subprocess
+import sys
 import types
 from importlib import metadata
+from unittest import mock
 
 import fake_checks
 import pytest
+import torch
 from places import SUPPORT
 
+from models.scan.backends import BACKENDS, BackendUnavailable
 from suite.cli import main
 from suite.core import machine
 from suite.core.errors import Exit
@@ -19,36 +25,31 @@ from suite.health.doctor import Check, Finding, Question
 from suite.runner import cluster
 
 NOTHING = Question()
-
-
-@pytest.fixture(autouse=True)
-def found_by_workers(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
-
-
-def answers(*checks):
-    return doctor_run.diagnosis(checks=checks)
+HANGS = "signal.alarm(signal.alarm(0) > 50)\ntime.sleep(600)"  # where an alarm would end it after a minute, it does after a second
 
 
 def instead(monkeypatch, *checks):
-    """The command line makes these checks."""
-    defaults = doctor_run.diagnosis.__kwdefaults__
-    monkeypatch.setattr(doctor_run.diagnosis, "__kwdefaults__", {**defaults, "checks": checks})
+    """These checks are made."""
+    monkeypatch.setattr(doctor, "CHECKS", checks)
 
 
 # Checks that do not end well
 
 
-def test_a_check_that_crashes_is_a_line_and_the_rest_goes_on():
-    found = answers(
+def test_a_check_that_crashes_is_a_line_and_the_rest_goes_on(monkeypatch):
+    instead(
+        monkeypatch,
         Check("one", fake_checks.well, "x"),
         Check("raises", fake_checks.raises),
         Check("dies", fake_checks.dies),
         Check("leaves", fake_checks.leaves),
         Check("hangs", fake_checks.hangs, seconds=0.5),
         Check("compiles", fake_checks.hangs, seconds=0.5, late="not verified in time", mend="wait"),
+        Check("silent", fake_checks.leaves_in_peace),
+        Check("deep", fake_checks.dies, deep=True),
         Check("last", fake_checks.missing),
     )
+    found = doctor_run.diagnosis()
     assert found[0] == Finding("one", "ok", "subject x, ledger")
     assert [(one.check, one.state) for one in found[1:5]] == [(name, "problem") for name in ("raises", "dies", "leaves", "hangs")]
     assert found[1].found == "the check failed: ValueError: this check is broken"
@@ -57,15 +58,30 @@ def test_a_check_that_crashes_is_a_line_and_the_rest_goes_on():
     assert "within 0.5 s" in found[4].found
     assert all(one.mend for one in found[1:])
     late = Finding("compiles", "warning", "not verified in time (0.5 s)", "wait")
-    assert found[5:] == [late, Finding("weights", "warning", "not there", "fetch them")]
+    silent = Finding("silent", "problem", "the check ended with exit code 0", doctor_run.REPORT)
+    assert found[5:] == [late, silent, Finding("weights", "warning", "not there", "fetch them")]
 
 
-def test_where_loading_pytorch_is_the_end_each_check_begins_by_itself(tmp_path, monkeypatch):
-    (tmp_path / "torch.py").write_text("import os\nos.abort()\n")
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'tests'}:{tmp_path}")
-    found = answers(Check("one", fake_checks.well), Check("imports", doctor.imports))
-    assert (found[0].state, found[1].check, found[1].state) == ("ok", "imports", "problem")
-    assert "SIGABRT" in found[1].found
+@pytest.mark.parametrize(("loading", "seconds", "part"), [("os.abort()", 60, "SIGABRT"), (HANGS, 3, "within 3 s")])
+def test_where_loading_pytorch_is_the_end_each_check_begins_by_itself(tmp_path, loading, seconds, part):
+    (tmp_path / "torch.py").write_text(f"import os, signal, time\n{loading}\n")
+    program = (
+        "import fake_checks; from suite.health import doctor, doctor_run; from suite.health.doctor import Check\n"
+        f"doctor.CHECKS = (Check('one', fake_checks.well), Check('imports', doctor.imports, seconds={seconds}))\n"
+        "for one in doctor_run.diagnosis(): print(one.check, one.state, one.found, sep='|')"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, SUPPORT, ROOT)))}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=120)
+    one, imports = done.stdout.splitlines()
+    assert one == "one|ok|subject , ledger"
+    assert imports.startswith("imports|problem|")
+    assert part in imports
+
+
+def test_doctor_loads_nothing_heavy_by_itself():
+    program = "import sys; from suite.cli import doctor as verb; from suite.health import doctor, doctor_run; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not {"torch", "numpy", "ray", "pydantic"} & set(done.stdout.split())
 
 
 @pytest.mark.parametrize(("function", "code"), [("well", Exit.DONE), ("missing", Exit.DONE), ("raises", Exit.NOT_READY)])
@@ -73,7 +89,7 @@ def test_the_exit_code_is_6_where_something_needed_is_broken(function, code, mon
     instead(monkeypatch, Check("a", getattr(fake_checks, function)))
     assert main.main(["doctor"]) == code
     head, row, last = capsys.readouterr().out.splitlines()
-    assert head.split() == ["CHECK", "STATE", "FOUND", "MEND"][: len(head.split())]
+    assert head.split() == ["CHECK", "STATE", "FOUND", "FIX"][: len(head.split())]
     assert row.startswith(("a ", "weights "))
     assert "can be pasted into an issue" in last
     assert main.main(["doctor", "--json"]) == code
@@ -127,7 +143,7 @@ def test_versions_and_loopback_are_no_addresses():
 # Findings
 
 
-def test_a_torchvision_of_another_torch_is_said_with_the_command_that_mends_it(monkeypatch):
+def test_a_torchvision_of_another_torch_is_said_with_the_command_that_fixes_it(monkeypatch):
     versions = {"torch": "2.7.1+cu126", "torchvision": "0.21.0"}
     monkeypatch.setattr(metadata, "version", lambda name: versions.get(name, "9"))
     monkeypatch.setattr(metadata, "requires", lambda _: ["numpy", "torch==2.6.0"])
@@ -179,13 +195,22 @@ def test_a_gpu_that_torch_cannot_use_is_a_warning(monkeypatch):
     monkeypatch.setattr(machine, "gpu_facts", lambda: ["Some GPU, 8192 MiB, 535.1"])
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     (found,) = doctor.gpu(NOTHING)
-    assert (found.state, bool(found.mend)) == ("warning", True)
-    assert "Some GPU, 8192 MiB, 535.1" in found.found
+    assert found.state == "warning"
+    assert found.found.startswith("torch cannot use the GPU: Some GPU, 8192 MiB, 535.1; torch ")
+    assert ("driver" if torch.version.cuda else "a build for CUDA") in found.mend
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert [(one.state, one.mend) for one in doctor.gpu(NOTHING)] == [("ok", "")]
+    monkeypatch.setattr(machine, "gpu_facts", list)
+    assert doctor.gpu(NOTHING)[0].found.startswith("no NVIDIA GPU, so networks run on the processor; torch ")
 
 
 def test_a_backend_that_is_wrong_is_a_problem_and_one_that_is_absent_a_warning(monkeypatch):
     assert doctor.backend(Question("reference"))[0].state == "ok"
-    assert doctor.backend(Question("cuda"))[0].state in ("warning", "ok")
+    absent = BackendUnavailable("cuda", "there is no GPU here.", "use a machine with one.")
+    monkeypatch.setattr("models.scan.backends.resolve_backend", mock.Mock(side_effect=[absent, ("reference", "asked for by name")]))
+    assert doctor.backend(Question("cuda")) == [
+        Finding("", "warning", "does not run here: there is no GPU here.", "use a machine with one.")
+    ]
     monkeypatch.setattr("suite.measure.scans.check.errors_of", lambda *_: {"y": 1e-9, "dA": 0.5})
     (found,) = doctor.backend(Question("reference"))
     assert found.state == "problem"
@@ -234,8 +259,6 @@ def test_weights_that_are_missing_come_with_one_command(tmp_path, monkeypatch):
 
 
 def test_every_backend_is_checked():
-    from models.scan.backends import BACKENDS
-
     assert tuple(BACKENDS) == doctor.BACKENDS
 
 

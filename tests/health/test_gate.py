@@ -160,7 +160,7 @@ def test_nothing_is_never_a_pass():
     (new,) = compare(baseline([]), [number(1.0)], probes=["protocols"])
     assert new.verdict is Verdict.NOT_COMPARABLE
     other = compare(baseline([number(1.0)]), [number(1.0)], probes=["protocols"], data="e" * 16)
-    assert (other[0].verdict, other[0].note) == (Verdict.NOT_COMPARABLE, "the data are others")
+    assert (other[0].verdict, other[0].note) == (Verdict.NOT_COMPARABLE, "the data have changed")
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 import itertools
 import sys
 import time
+from unittest import mock
 
 import pytest
 import torch
 
+from models.scan.backends import BackendUnavailable
 from models.scan.cases import CASES
 from suite.measure import timing
 from suite.measure.scans import ceilings
@@ -91,13 +93,22 @@ def test_peak_memory_is_that_of_the_call():
     assert timing.peak_memory_bytes(lambda: None, "cpu") < 4 * 2**20
 
 
-def test_ceilings_are_measured_and_positive(monkeypatch):
+def test_a_bandwidth_is_what_the_fastest_copy_reads_and_writes(monkeypatch):
     monkeypatch.setattr(ceilings, "SECONDS", 0.05)
     monkeypatch.setattr(ceilings, "COPY_BYTES", {"cpu": 16 * 2**20})
+    times, copied = iter([9.0, 2.0, 0.5, 1.0, *[3.0] * 10**6]), []
+
+    def once(call, _device):
+        copied.append(call())
+        return next(times)
+
+    monkeypatch.setattr(ceilings, "once", once)
+    monkeypatch.setattr(ceilings, "module_of", mock.Mock(side_effect=BackendUnavailable("cpp", "no compiler.", "install one.")))
     found = ceilings.measure_ceilings("cpu")
-    assert 1e8 < found.bandwidth < 1e13
-    assert 1e6 < found.exponentials < 1e13
-    assert "2^x" in found.method or "exp2" in found.method
+    assert (copied[-1].numel() * 4, float(copied[-1].min())) == (16 * 2**20, 1.0)  # what was ones lies in the target
+    assert found.method == "torch.exp2, in a cache (the cpp backend is not available)"
+    assert found.exponentials == ceilings.TORCH_VALUES * ceilings.TORCH_PASSES / 0.5
+    assert found.bandwidth == 2 * 16 * 2**20 / 3.0
 
 
 def test_what_must_be_moved_and_computed():

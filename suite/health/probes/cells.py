@@ -16,18 +16,32 @@ import warnings
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
+import torch
+
+from models.base import RestorationNet
+from models.parts.discriminator import Discriminator
 from suite.core import tensors
+from suite.core.process import ask, environment_for
+from suite.core.stop import StopFlag, Stopped
+from suite.data.feed.training_set import load_training
 from suite.health.probes.networks import enlarged
 from suite.health.probes.nudge import nudged
 from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part
-
-if TYPE_CHECKING:
-    from models.base import RestorationNet
-    from suite.records.record import Record
-    from suite.records.spec import RunSpec
-    from suite.training.loop import Training
+from suite.measure.inference.restorer import network_of
+from suite.records.cell import CellContext, Progress
+from suite.records.ledger import weights_file
+from suite.records.record import Record
+from suite.records.spec import RunSpec
+from suite.runner import plan
+from suite.study.tasks import task
+from suite.training import loop, losses
+from suite.training.cell import run_cell
+from suite.training.checkpoints import Checkpoints
+from suite.training.prepare import prepared
+from suite.training.share import Share
 
 STOPPED_AT = 2  # the iteration at which a cell is interrupted
 WORKER = "suite.health.probes.second_worker"
@@ -35,7 +49,7 @@ PATIENCE = timedelta(seconds=90)  # of one worker for the other, which may never
 
 
 def parts() -> tuple[Part, ...]:
-    """A part for each cell."""
+    """Return a part for each cell, and one for losses."""
     return (
         Part("uneven passes", _uneven, 8),
         Part("interrupted", _interrupted, 14),
@@ -44,23 +58,21 @@ def parts() -> tuple[Part, ...]:
     )
 
 
-def spec_of(model: str, task: str, seed: int, **changes: object) -> RunSpec:
-    """The spec of a small cell; `changes` as `--set` takes them."""
-    from suite.runner import plan
-
+def spec_of(model: str, of_task: str, seed: int, changes: Mapping[str, object] = MappingProxyType({})) -> RunSpec:
+    """Return the spec of a small cell; `changes` are fields as `--set` takes them."""
     sets = dict.fromkeys(("train_set", "validation_set", "test_set"), DATA)
     given = {name: json.dumps(value) for name, value in changes.items()}
-    only = [f"{model}@{task}"]
+    only = [f"{model}@{of_task}"]
     found = plan.cells("tasks", budget=BUDGET, seeds=seed + 1, only=only, changes=sets | given, backend=TRAINED_ON, device="cpu")
-    return next(spec for spec in found if spec.seed == seed and spec.task == task)
+    return next(spec for spec in found if spec.seed == seed and spec.task == of_task)
 
 
 def _uneven() -> Iterator[Number]:
-    """Seed 1, a batch of 4 in passes of 3 and 1, a decay that shows, an average; two blocks a group, so that depth is stochastic.
+    """Run seed 1, a batch of 4 in passes of 3 and 1, a decay that shows, an average; two blocks a group, so that depth is stochastic.
 
     It begins with a file of larger weights than drawn, as the networks of `outputs` have: else what depth drops would be a thousandth.
     """
-    spec = spec_of("mambair-sr-x2", "sr-x2", 1, batch=4, depth_divisor=3, weight_decay=0.1, ema_decay=0.9)
+    spec = spec_of("mambair-sr-x2", "sr-x2", 1, {"batch": 4, "depth_divisor": 3, "weight_decay": 0.1, "ema_decay": 0.9})
     with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
         start = Path(folder) / "start.pt"
         tensors.save_weights(start, enlarged(_first_network(spec)).state_dict(), {"model": spec.model})
@@ -70,7 +82,7 @@ def _uneven() -> Iterator[Number]:
 
 
 def _interrupted() -> Iterator[Number]:
-    """Seed 1, stopped at its second step as by Ctrl-C, and gone on with."""
+    """Run seed 1, stopped at its second step as by Ctrl-C, and go on with it."""
     spec = spec_of("vmambair-derain", "derain", 1)
     with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
         if _run(spec, Path(folder), stop_at=STOPPED_AT) is not None:
@@ -80,10 +92,6 @@ def _interrupted() -> Iterator[Number]:
 
 def _run(spec: RunSpec, folder: Path, *, micro_batch: int = 0, stop_at: int | None = None) -> Record | None:
     """Run the cell in `folder`; None where it stopped as it was asked to."""
-    from suite.core.stop import StopFlag, Stopped
-    from suite.records.cell import CellContext, Progress
-    from suite.training.cell import run_cell
-
     context = CellContext(folder / "work", threads=1, launcher="inline", backend_reason="a probe", micro_batch=micro_batch)
     flag = StopFlag.of(context.work)
     flag.clear()
@@ -97,10 +105,7 @@ def _run(spec: RunSpec, folder: Path, *, micro_batch: int = 0, stop_at: int | No
 
 
 def _told(key: str, record: Record | None, folder: Path) -> Iterator[Number]:
-    """What a record and the files beside it hold."""
-    from suite.records.ledger import weights_file
-    from suite.training.checkpoints import Checkpoints
-
+    """Yield what a record and the files beside it hold."""
     if record is None:
         raise RuntimeError("the cell ended without a record")
     spec, rests_on = record.spec, record.spec.protocol
@@ -131,7 +136,7 @@ def _told(key: str, record: Record | None, folder: Path) -> Iterator[Number]:
 
 
 def _moved(spec: RunSpec, weights: Mapping[str, Any]) -> float:
-    """The mean absolute step from where the weights began, in learning rates."""
+    """Average the absolute steps from where the weights began, in learning rates."""
     network = _first_network(spec)
     start = dict((enlarged(network) if spec.start else network).named_parameters())
     steps = sum(float((weights[name].double() - value.detach().double()).abs().sum()) for name, value in start.items())
@@ -139,31 +144,18 @@ def _moved(spec: RunSpec, weights: Mapping[str, Any]) -> float:
 
 
 def _first_network(spec: RunSpec) -> RestorationNet:
-    """The network as its seed draws it."""
-    import torch
-
-    from suite.measure.inference.restorer import network_of
-
+    """Make the network as its seed draws it."""
     torch.manual_seed(spec.seed)
     return network_of(spec)
 
 
 def shared_spec() -> RunSpec:
-    """The spec that two workers train: three images a batch, so that their shares differ."""
-    return spec_of("mambair-light-x2", "light-sr-x2", 0, batch=3, iterations=3)
+    """Return the spec that two workers train: three images a batch, so that their shares differ."""
+    return spec_of("mambair-light-x2", "light-sr-x2", 0, {"batch": 3, "iterations": 3})
 
 
-def train_share(rank: int, meeting: str) -> Training:
+def train_share(rank: int, meeting: str) -> loop.Training:
     """Train `shared_spec` as one of two workers that meet at the file `meeting`."""
-    import torch
-
-    from suite.data.feed.training_set import load_training
-    from suite.records.cell import CellContext
-    from suite.study.tasks import task
-    from suite.training import loop
-    from suite.training.prepare import prepared
-    from suite.training.share import Share
-
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0")  # nobody else need reach us
     torch.distributed.init_process_group("gloo", init_method=Path(meeting).as_uri(), rank=rank, world_size=2, timeout=PATIENCE)
     try:
@@ -182,40 +174,29 @@ def train_share(rank: int, meeting: str) -> Training:
 
 def _two_workers() -> Iterator[Number]:
     """Average the gradients of two processes, of which this is one; nothing is nudged, for both begin with the same weights."""
-    with nudged(None):
-        yield from _shared_training()
-
-
-def _shared_training() -> Iterator[Number]:
-    from suite.core.process import ask, environment_for
-
-    with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
+    with nudged(None), tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
         meeting, failed = str(Path(folder) / "meeting"), []
 
         def accompany() -> None:
             try:
                 list(ask(WORKER, {"meeting": meeting}, environment_for(1), "the second worker"))
-            except Exception as error:  # told by the number
+            except Exception as error:  # raised below
                 failed.append(f"{error}")
 
         other = threading.Thread(target=accompany, daemon=True)
         other.start()
         run = train_share(1, meeting)
         other.join()
+        moved = _moved(run.spec, run.network.state_dict())
     if failed:
         raise RuntimeError(failed[0])
     for point in run.history:
         yield Number(f"cells/two workers/loss {point.iteration}", "loss", point.loss)
-    yield Number("cells/two workers/weights moved", "loss", _moved(run.spec, run.network.state_dict()))
+    yield Number("cells/two workers/weights moved", "loss", moved)
 
 
 def _losses() -> Iterator[Number]:
-    """Each term of a loss on fixed tensors, and the discriminator that a GAN recipe trains against."""
-    import torch
-
-    from models.parts.discriminator import Discriminator
-    from suite.training import losses
-
+    """Compute each term of a loss on fixed tensors, and the discriminator that a GAN recipe trains against."""
     draw = torch.Generator().manual_seed(0)
     output, target = (torch.rand(1, 3, 32, 32, generator=draw) for _ in range(2))
     for name in ("l1", "charbonnier"):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+import models
+from models.base import RestorationNet, count_parameters
+from models.official import official_names
+from models.parts.layers import depth_draws
 from suite.health.probes.nudge import nudge
 from suite.health.probes.number import TRAINED_ON, Number, Part, along_a_direction, digest_of
-
-if TYPE_CHECKING:
-    from models.base import RestorationNet
+from suite.measure.costs.conventions import conventions_for
+from suite.measure.costs.count import counted, subject_named, subject_of, trace
 
 SIDE = 16  # pixels of the input whose multiply-adds are watched
 HEIGHT, WIDTH = 13, 18  # of the inputs whose outputs are watched: multiples of nothing, so that padding shows
@@ -23,17 +26,12 @@ DRAWN, PROJECTION_IN, PROJECTION_OUT = 2.0, 3.0, 4.0
 
 
 def parts() -> tuple[Part, ...]:
-    """Parameters of all, and costs."""
+    """Return the parts: parameters of all, and costs."""
     return Part("parameters", _parameters, 4), Part("costs", _costs, 14), Part("conventions", _conventions, 3)
 
 
 def _parameters() -> Iterator[Number]:
-    import torch
-
-    import models
-    from models.base import count_parameters
-    from models.official import official_names
-
+    """Yield how many parameters each network has, its layers and its official names."""
     for name in models.names():
         with torch.device("meta"):
             network = models.create(name)
@@ -43,47 +41,32 @@ def _parameters() -> Iterator[Number]:
 
 
 def _costs() -> Iterator[Number]:
-    """Multiply-adds of the small siblings by operator, and at another size."""
-    import torch
-
-    import models
-    from suite.measure.costs.count import cost_of, trace_macs
-
+    """Count multiply-adds of the small siblings by operator, and at another size."""
     for name in models.names(tiny=True):
         torch.manual_seed(0)
-        network = models.create(name)
-        for operator, macs in sorted(trace_macs(network, (SIDE, SIDE)).items()):
+        subject = subject_of(models.create(name))
+        for operator, macs in sorted(trace(subject, (SIDE, SIDE)).by_operator.items()):
             yield Number(f"networks/{name}/macs/{operator}", "count", float(macs))
-        yield Number(f"networks/{name}/macs at 64x64", "count", cost_of(network, (64, 64)).macs)
+        yield Number(f"networks/{name}/macs at 64x64", "count", counted(subject).at((64, 64)).macs)
 
 
 def _conventions() -> Iterator[Number]:
-    """Costs of each design's first network, as published, by every convention."""
-    import models
-    from suite.measure.costs.conventions import conventions_for
-    from suite.measure.costs.count import catalogue_subject, counts_at
-
+    """Count each design's first network, as published, by every convention."""
     for name in dict.fromkeys(next(n for n in models.names() if n.startswith(design)) for design in ("vmambair", "mambair")):
-        counts = counts_at(catalogue_subject(name), (64, 64))
+        counts = counted(subject_named(name)).at((64, 64))  # not of the cache: faults are injected
         yield Number(f"networks/{name}/flops at 64x64", "count", counts.flops)
         for convention in conventions_for(name):
             yield Number(f"networks/{name}/macs at 64x64 by {convention.name}", "count", convention.macs(counts))
 
 
 def output_parts() -> tuple[Part, ...]:
-    """A part for each small network."""
-    import models
-
+    """Return a part for each small network."""
     each = tuple(Part(name, partial(_outputs, name), 1) for name in models.names(tiny=True))
     return (*each, Part("stochastic depth", _dropped, 1))
 
 
 def _outputs(name: str) -> Iterator[Number]:
-    """Outputs for two inputs: by the reference in float64, where only rounding of the last digit is left, and by the scan that trains."""
-    import torch
-
-    import models
-
+    """Feed the network two inputs: by the reference in float64, where only the last digit is rounded, and by the scan that trains."""
     network = drawn(name)
     weights = sum(float(p.detach().double().abs().sum()) for p in network.parameters())
     yield Number(f"outputs/{name}/initial weights", "output", weights)
@@ -95,12 +78,7 @@ def _outputs(name: str) -> Iterator[Number]:
 
 
 def _dropped() -> Iterator[Number]:
-    """In training, where stochastic depth leaves out the branch of the last blocks."""
-    import torch
-
-    import models
-    from models.parts.layers import depth_draws
-
+    """Feed a network in training, where stochastic depth leaves out the branch of the last blocks."""
     name = "mambair-sr-x2-tiny"
     network = drawn(name, depths=(3,)).double()
     models.set_scan_backend(network, "reference")
@@ -109,20 +87,14 @@ def _dropped() -> Iterator[Number]:
     yield Number(f"outputs/{name}/reference/stochastic depth", "double", _seen(network, picture))
 
 
-def drawn(name: str, **overrides: object) -> RestorationNet:
-    """Return the network in evaluation mode with weights enlarged."""
-    import torch
-
-    import models
-
+def drawn(name: str, depths: tuple[int, ...] | None = None) -> RestorationNet:
+    """Return the network, of other `depths` if given, in evaluation mode with weights enlarged."""
     torch.manual_seed(0)
-    return enlarged(models.create(name, **overrides).eval())
+    return enlarged(models.create(name, **({"depths": depths} if depths else {})).eval())
 
 
 def enlarged(network: RestorationNet) -> RestorationNet:
     """Return `network` with larger weights than it has, so that activations bend and the scan is a fair share of the output."""
-    import torch
-
     with torch.no_grad():
         for key, parameter in network.named_parameters():
             if key.endswith("weight") and parameter.dim() > 1:
@@ -133,8 +105,6 @@ def enlarged(network: RestorationNet) -> RestorationNet:
 
 
 def _seen(network: RestorationNet, picture: np.ndarray) -> float:
-    import torch
-
     dtype = next(network.parameters()).dtype
     with torch.no_grad():
         return along_a_direction(network(torch.from_numpy(nudge(picture)).to(dtype)).double().numpy())

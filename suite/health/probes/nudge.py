@@ -1,22 +1,20 @@
 """Moving start weights and inputs by a ten-millionth of themselves: on one processor, what the rounding of any other may do.
 
 `check --update` measures so, again and again, and how far a number moves is part of its tolerance: one that moves too far
-(suite.health.gate.NUDGED_MOST) is no number to watch.
+(suite.health.gate.NUDGED_MOST) is not watched.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 import models
-
-if TYPE_CHECKING:
-    from models.base import RestorationNet
-    from models.design import Config
+from models.base import RestorationNet
+from models.design import Config
 
 SIZE = 1e-7  # of a value: about a rounding of float32
 _seed: int | None = None
@@ -44,7 +42,7 @@ def nudged(seed: int | None) -> Iterator[None]:
 
 
 def nudge(values: np.ndarray) -> np.ndarray:
-    """Return an input in floating point as it is to be used."""
+    """Return an input in floating point, moved where everything is."""
     if _seed is None:
         return values
     moved = 1 + SIZE * np.random.default_rng(_seed).standard_normal(values.shape)
@@ -52,8 +50,6 @@ def nudge(values: np.ndarray) -> np.ndarray:
 
 
 def _nudge_weights(network: RestorationNet, seed: int) -> None:
-    import torch
-
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():

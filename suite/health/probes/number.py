@@ -1,4 +1,4 @@
-"""What a probe yields: a watched number; and what the probes share: the small budget, the data, digests."""
+"""A watched number, the parts and probes that yield it; and what the probes share: the small budget, the data, digests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Part:
-    """What is measured in one piece, by one process, and again alone if a number of it drifts."""
+    """A piece of a probe, measured by one process, and again alone if a number of it drifts."""
 
     name: str
     numbers: Callable[[], Iterator[Number]]
@@ -41,11 +41,6 @@ class Probe:
     name: str
     what: str
     parts: Callable[[], tuple[Part, ...]]
-
-    def numbers(self) -> Iterator[Number]:
-        """All numbers of the group, one part after another."""
-        for part in self.parts():
-            yield from part.numbers()
 
 
 def digest(*arrays: np.ndarray) -> str:

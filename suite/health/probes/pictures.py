@@ -1,41 +1,51 @@
-"""What is done to pictures: degradation and patches of every task, protocols, tiles, ensembles, and the simplest baselines' scores."""
+"""Work on pictures: degradation and patches of every task, protocols, tiles, ensembles, and the simplest baselines' scores."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+import lpips
 import numpy as np
+import torch
 
-from suite.health.probes.number import DATA, Number, Part, along_a_direction, digest
+import models
+from suite.data.colour import quantise
+from suite.data.degrade.degradations import degradation
+from suite.data.feed.loader import Loader, Patches
+from suite.data.feed.sampler import PatchSampler
+from suite.data.feed.training_set import checksum, load_training, pair_images
+from suite.data.resize import imresize
+from suite.data.sets import load_pairs
+from suite.health.probes.networks import drawn
+from suite.health.probes.number import DATA, TRAINED_ON, Number, Part, along_a_direction, digest
+from suite.measure.inference.ensemble import ensembled
+from suite.measure.inference.restorer import restorer_of
+from suite.measure.inference.tiling import TILINGS, tiled
+from suite.measure.quality import fidelity, perceptual
+from suite.measure.quality.evaluate import baseline, compared
+from suite.records.record import ImageScore, Record
+from suite.records.spec import RunSpec
+from suite.study import protocols, tasks
 
 RAW_SIDE = 48  # pixels of a training patch
 
 
 def data_parts() -> tuple[Part, ...]:
-    """A part for each task, and one for what all share."""
-    from suite.study.tasks import TASKS
-
+    """Return a part for each task, and two for what all share."""
     slow = ("real-sr-x4", "derain", "real-denoise")
     return (
-        *(Part(name, partial(_task_data, name), 3 if name in slow else 0.5) for name in TASKS),
+        *(Part(name, partial(_task_data, name), 3 if name in slow else 0.5) for name in tasks.TASKS),
         Part("resizing", _resized, 0.5),
         Part("on the device", _on_device, 2),
     )
 
 
 def _task_data(name: str) -> Iterator[Number]:
-    """Bytes of the low-quality test and validation images, and of the first training batches, whole and as a second worker has them."""
-    from suite.data.degrade.degradations import degradation
-    from suite.data.feed.loader import Loader, Patches
-    from suite.data.feed.sampler import PatchSampler
-    from suite.data.feed.training_set import checksum, load_training, pair_images
-    from suite.data.sets import load_pairs
-    from suite.study.protocols import PROTOCOLS
-    from suite.study.tasks import TASKS
-
-    task = TASKS[name]
-    row, rule = degradation(task.degradation), PROTOCOLS[task.protocol]
+    """Digest the low-quality test and validation images, and the first training batches, whole and as a second worker has them."""
+    task = tasks.TASKS[name]
+    row, rule = degradation(task.degradation), protocols.PROTOCOLS[task.protocol]
     version = f"{row.name} v{row.version}"
     for pair in load_pairs(DATA, "test", task, rule)[:2]:
         yield Number(f"data/{name}/{pair.name}", "digest", digest(pair.lq, pair.hq), version)
@@ -52,9 +62,7 @@ def _task_data(name: str) -> Iterator[Number]:
 
 
 def _resized() -> Iterator[Number]:
-    """MATLAB's bicubic kernel, down and up, in 8 bits and in floating point, on sides that no factor divides."""
-    from suite.data.resize import imresize
-
+    """Resize by MATLAB's bicubic kernel, down and up, in 8 bits and in floating point, on sides that no factor divides."""
     picture = np.random.default_rng(0).integers(0, 256, (37, 50, 3), dtype=np.uint8)
     for factor in (1 / 2, 1 / 3, 1 / 4, 2, 3, 4):
         yield Number(f"data/resizing/x{factor:.3g} in 8 bits", "digest", digest(imresize(picture, factor)))
@@ -63,13 +71,8 @@ def _resized() -> Iterator[Number]:
 
 
 def _on_device() -> Iterator[Number]:
-    """The blind degradation as a GPU would carry it out, on torch's CPU device: only rounding may differ."""
-    from suite.data.degrade.degradations import degradation
-    from suite.data.feed.sampler import PatchSampler
-    from suite.data.feed.training_set import load_training
-    from suite.study.tasks import TASKS
-
-    task = TASKS["real-sr-x4"]
+    """Carry out the blind degradation as a GPU would, on torch's CPU device: only rounding may differ."""
+    task = tasks.TASKS["real-sr-x4"]
     row = degradation(task.degradation)
     sampler = PatchSampler(load_training(DATA, task).images, row, RAW_SIDE, 0, rotate=task.recipe.rotate)
     low, high = sampler.deferred(0, range(2)).carried_out("cpu")
@@ -79,16 +82,13 @@ def _on_device() -> Iterator[Number]:
 
 
 def protocol_parts() -> tuple[Part, ...]:
-    """Protocols on made-up pairs, baselines on photographs, and LPIPS."""
+    """Return the parts: protocols on made-up pairs, baselines on photographs, and LPIPS."""
     return Part("made-up pairs", _protocols, 2), Part("baselines", _baselines, 4), Part("LPIPS", _lpips, 3)
 
 
 def _protocols() -> Iterator[Number]:
-    """Every protocol's PSNR and SSIM of made-up colour and grey pairs, and how images are averaged."""
-    from suite.measure.quality import fidelity
-    from suite.study.protocols import PROTOCOLS
-
-    for key, rule in PROTOCOLS.items():
+    """Score made-up colour and grey pairs by every protocol, and average over images."""
+    for key, rule in protocols.PROTOCOLS.items():
         for kind, channels in (("colour", 3), ("grey", 1)):
             means: dict[str, list[float]] = {}
             for number, (output, target) in enumerate(_pairs(channels)):
@@ -100,7 +100,7 @@ def _protocols() -> Iterator[Number]:
 
 
 def _pairs(channels: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Outputs in floating point around 0..1, one of them nearly right, and their targets."""
+    """Make outputs in floating point around 0..1, one of them nearly right, and their targets."""
     for number, error in enumerate((0.004, 0.12)):
         random = np.random.default_rng((channels, number))
         smooth = np.kron(random.random((7, 8, channels)), np.ones((8, 8, 1)))
@@ -110,25 +110,15 @@ def _pairs(channels: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def _mean(metric: str, values: Sequence[float]) -> float:
     """Average as a record does: over images."""
-    from suite.records.record import ImageScore, Record
-    from suite.records.spec import RunSpec
-
     spec = RunSpec(model="none", task="none", budget="none", backend="none", iterations=0, batch=1, patch=16, lr=1.0, protocol="none@1")
     scores = tuple(ImageScore(image=str(number), metrics={metric: value}) for number, value in enumerate(values))
     return Record(fingerprint=spec.fingerprint, spec=spec, status="done", scores=scores).mean(metric)
 
 
 def _baselines() -> Iterator[Number]:
-    """What `evaluate bicubic` or `evaluate identity` says of each task's test photographs: reading, degrading, restoring and scoring."""
-    from suite.data.degrade.degradations import degradation
-    from suite.data.sets import load_pairs
-    from suite.measure.quality import fidelity
-    from suite.measure.quality.evaluate import baseline, compared
-    from suite.study.protocols import PROTOCOLS
-    from suite.study.tasks import TASKS
-
-    for task in TASKS.values():
-        rule, row = PROTOCOLS[task.protocol], degradation(task.degradation)
+    """Score each task's test photographs as `evaluate bicubic` or `evaluate identity` does: read, degrade, restore and score."""
+    for task in tasks.TASKS.values():
+        rule, row = protocols.PROTOCOLS[task.protocol], degradation(task.degradation)
         restore = baseline("bicubic" if task.scale > 1 else "identity", task.scale)
         for pair in load_pairs(DATA, "test", task, rule):
             for metric, value in fidelity.score(rule, compared(restore(pair.lq), rule), pair.hq, task.scale).items():
@@ -137,14 +127,7 @@ def _baselines() -> Iterator[Number]:
 
 
 def _lpips() -> Iterator[Number]:
-    """LPIPS's own way from pixels to a number, over features drawn at random instead of learnt ones, which are not at hand everywhere."""
-    import warnings
-
-    import lpips
-    import torch
-
-    from suite.measure.quality import perceptual
-
+    """Go LPIPS's own way from pixels to a number, over features drawn at random: learnt ones are not at hand everywhere."""
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # lpips calls torchvision in a way that is deprecated
         torch.manual_seed(0)
@@ -155,15 +138,12 @@ def _lpips() -> Iterator[Number]:
 
 
 def inference_parts() -> tuple[Part, ...]:
-    """Tiles and ensembles of a made-up restorer, and networks on pictures of odd sizes."""
+    """Return the parts: tiles and ensembles of a made-up restorer, and networks on pictures of odd sizes."""
     return Part("tiles and ensembles", _inference, 1), Part("restorers", _restorers, 2)
 
 
 def _inference() -> Iterator[Number]:
-    """Tiles and self-ensemble, of a restorer that treats no two directions alike."""
-    from suite.measure.inference.ensemble import ensembled
-    from suite.measure.inference.tiling import TILINGS, tiled
-
+    """Restore in tiles and by self-ensemble, with a restorer that treats no two directions alike."""
     picture = np.random.default_rng(0).random((75, 110, 3)).astype(np.float32)
 
     def restore(image: np.ndarray) -> np.ndarray:
@@ -176,14 +156,7 @@ def _inference() -> Iterator[Number]:
 
 
 def _restorers() -> Iterator[Number]:
-    """A network on a picture smaller than it takes, on a grey one, and in tiles; and what 8 bits leave of its output."""
-    import models
-    from suite.data.colour import quantise
-    from suite.health.probes.networks import drawn
-    from suite.health.probes.number import TRAINED_ON
-    from suite.measure.inference.restorer import restorer_of
-    from suite.measure.inference.tiling import tiled
-
+    """Restore a picture smaller than the network takes, a grey one, and one in tiles; and quantise to 8 bits."""
     network = drawn("vmambair-derain-tiny")
     models.set_scan_backend(network, TRAINED_ON)
     restore = restorer_of(network.train())  # which puts it into evaluation mode

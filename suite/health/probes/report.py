@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from suite.health.probes.number import TRAINED_ON, Number, Part, digest_of
-
-if TYPE_CHECKING:
-    from suite.records.record import Record
-    from suite.records.spec import RunSpec
-    from suite.report.tables import Cell
+from suite.records.load import load
+from suite.records.record import Cost, HistoryPoint, ImageScore, ProtocolUsed, Record, dump
+from suite.records.spec import RunSpec
+from suite.report import export, export_text, tables, versus
+from suite.runner import plan
+from suite.study.protocols import protocol
+from suite.study.published import load_all
 
 IMAGES, SEEDS = 12, 3
 
 
 def parts() -> tuple[Part, ...]:
-    """Tables, their exports, and comparisons."""
+    """Return the parts: tables with their exports, comparisons, and records."""
     return Part("tables", _tables, 4), Part("comparisons", _comparisons, 3), Part("records", _round_trip, 1)
 
 
 def made_up_records(grid: str, budget: str, seeds: int, only: Sequence[str] = ()) -> list[Record]:
-    """A done record a cell; each value is a formula of the model's place, the image and the seed."""
-    from suite.runner import plan
-
+    """Make a done record a cell; each value is a formula of the model's place, the image and the seed."""
     cells = plan.cells(grid, budget=budget, seeds=seeds, only=only, changes={}, backend=TRAINED_ON, device="cpu")
     places = {name: place for place, name in enumerate(dict.fromkeys(spec.model for spec in cells))}
     return [_made_up(spec, places[spec.model]) for spec in cells]
 
 
 def _made_up(spec: RunSpec, place: int) -> Record:
-    from suite.records.record import Cost, HistoryPoint, ImageScore, ProtocolUsed, Record
-    from suite.study.protocols import protocol
-
     rule = protocol(spec.protocol)
     random = np.random.default_rng((place, spec.seed))
     hard = np.random.default_rng(99).normal(0, 3, IMAGES)  # pictures differ more than models
@@ -61,10 +57,7 @@ def _made_up(spec: RunSpec, place: int) -> Record:
 
 
 def _tables() -> Iterator[Number]:
-    """Each measured cell in words: a sign, a mark or a digit that changes names its cell. And each form in which tables leave the suite."""
-    from suite.report import export, export_text, tables
-    from suite.study.published import load_all
-
+    """Put each measured cell in words, so that what changes names its cell; and digest each form in which tables leave the suite."""
     records = [
         *made_up_records("ablations", "quick", SEEDS),
         *made_up_records("ablations", "paper", 1),
@@ -85,7 +78,7 @@ def _tables() -> Iterator[Number]:
         yield Number(f"report/as {form}", "digest", digest_of(write(built)))
 
 
-def _in_words(cell: Cell) -> str:
+def _in_words(cell: tables.Cell) -> str:
     found, delta = cell.measured, cell.delta_measured
     if found is None:
         return ""
@@ -99,9 +92,7 @@ def _in_words(cell: Cell) -> str:
 
 
 def _comparisons() -> Iterator[Number]:
-    """Verdicts of `compare` on designs by several seeds and by one, where more is better and where less is."""
-    from suite.report import versus
-
+    """Judge as `compare` does designs by several seeds and by one, where more is better and where less is."""
     for seeds in (1, SEEDS):
         for task, metric in (("sr-x2", "PSNR-Y"), ("gan-sr-x4", "LPIPS-alex")):
             sides = versus.sides_of(made_up_records("tasks", "quick", seeds, [task]))
@@ -110,21 +101,13 @@ def _comparisons() -> Iterator[Number]:
                 key = f"report/compare/{seeds} seeds/{metric}/{found.variant.model} on {found.variant.records[0].spec.task}"
                 paired = found.found
                 ends = None if paired is None or paired.interval is None else tuple(f"{end:+.6g}" for end in paired.interval)
-                words = (
-                    f"{found.verdict}, {'' if paired is None else f'{paired.mean:+.6g}'} {ends}, p {_short(found.p_holm)}, {found.reason}"
-                )
-                yield Number(key, "digest", words)
-
-
-def _short(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"
+                mean = "" if paired is None else f"{paired.mean:+.6g}"
+                p = "none" if found.p_holm is None else f"{found.p_holm:.4g}"
+                yield Number(key, "digest", f"{found.verdict}, {mean} {ends}, p {p}, {found.reason}")
 
 
 def _round_trip() -> Iterator[Number]:
-    """A record as it is written, and what is read back."""
-    from suite.records.load import load
-    from suite.records.record import dump
-
+    """Write a record and read it back."""
     for record in made_up_records("ablations", "quick", 1)[:2]:
         text = dump(record)
         yield Number(f"report/record/{record.spec.model}/written", "digest", digest_of(text))

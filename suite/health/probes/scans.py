@@ -6,23 +6,22 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 
+from models.scan.backends import BackendUnavailable, resolve_backend
+from models.scan.cases import CASES
 from suite.health.probes.number import Number, Part
+from suite.measure.scans import check
 
 SCANS = ("numba", "cpp")  # where they run
 SCAN_ELEMENTS, LONGEST = 60_000, "length-20164"  # of the largest case that is verified, and the long one beside
 
 
 def parts() -> tuple[Part, ...]:
-    """A part for each backend."""
+    """Return a part for each backend."""
     return tuple(Part(backend, partial(_verified, backend), 14) for backend in SCANS)
 
 
 def _verified(backend: str) -> Iterator[Number]:
-    """Whether the backend agrees with the reference, forward and every gradient, short and long: "right", or what is off."""
-    from models.scan.backends import BackendUnavailable, resolve_backend
-    from models.scan.cases import CASES
-    from suite.measure.scans import check
-
+    """Compare the backend with the reference, forward and every gradient, short and long: "right", or what is off."""
     try:
         resolve_backend(backend, "cpu")
     except BackendUnavailable as error:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import torch
+
 from suite.core.process import Say, serve
+from suite.health.probes.cells import train_share
 
 
 def answer(asked: dict[str, str], say: Say) -> None:
     """Train beside the process that asks."""
-    import torch
-
-    from suite.health.probes.cells import train_share
-
     torch.set_num_threads(1)
     say("iterations", train_share(0, asked["meeting"]).iteration)
 

@@ -11,17 +11,26 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from suite.data.degrade.degradations import degradation
+from suite.data.feed.training_set import load_training
+from suite.data.sets import load_pairs
 from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part, digest
-
-if TYPE_CHECKING:
-    from suite.records.spec import RunSpec
-    from suite.study.tasks import Task
+from suite.measure.inference.restorer import restorer_of
+from suite.measure.quality import evaluate
+from suite.records.ledger import weights_file
+from suite.records.spec import RunSpec
+from suite.runner import plan
+from suite.study import grids, tasks
+from suite.study.protocols import protocol
+from suite.training import loop
+from suite.training.batches import mixed
+from suite.training.prepare import sampler_of
+from suite.training.start import starting_weights
 
 
 def parts() -> tuple[Part, ...]:
-    """A part for each cell that begins from scratch, with those that begin with its weights."""
+    """Return a part for each cell that begins from scratch, with those that begin with its weights."""
     families: dict[str, list[RunSpec]] = {}
     home: dict[str, str] = {}
     for spec in smoke_cells():
@@ -29,20 +38,14 @@ def parts() -> tuple[Part, ...]:
         home[spec.fingerprint] = root
         families.setdefault(root, []).append(spec)
     return tuple(
-        Part(f"{family[0].model} on {family[0].task}", partial(_family, family), len(family) * _seconds(family[0]))
+        Part(f"{first.model} on {first.task}", partial(_family, family), len(family) * (3.0 if first.model.startswith("vmambair") else 1.0))
         for family in families.values()
+        for first in family[:1]
     )
 
 
-def _seconds(spec: RunSpec) -> float:
-    return 3.0 if spec.model.startswith("vmambair") else 1.0
-
-
 def smoke_cells() -> list[RunSpec]:
-    """A cell of each design for each task, as far as it has a network for it, behind the cells that it begins with."""
-    from suite.runner import plan
-    from suite.study import grids
-
+    """Plan a cell of each design for each task, as far as it has a network for it, behind the cells that it begins with."""
     chosen: dict[tuple[str, str], str] = {}
     for pairing in grids.PAIRINGS:
         chosen.setdefault((pairing.task, pairing.model.partition("-")[0]), f"{pairing.model}@{pairing.task}")
@@ -60,20 +63,7 @@ def _family(specs: Sequence[RunSpec]) -> Iterator[Number]:
 
 
 def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
-    from suite.data.feed.training_set import load_training
-    from suite.data.sets import load_pairs
-    from suite.measure.inference.restorer import restorer_of
-    from suite.measure.quality import evaluate
-    from suite.records.ledger import weights_file
-    from suite.study.protocols import protocol
-    from suite.study.tasks import task as task_row
-    from suite.training import loop
-    from suite.training.batches import mixed
-    from suite.training.loop import save_weights
-    from suite.training.prepare import sampler_of
-    from suite.training.start import starting_weights
-
-    task, rule = task_row(spec.task), protocol(spec.protocol)
+    task, rule = tasks.task(spec.task), protocol(spec.protocol)
     rests_on = f"{rule.key}, {degradation_version(task)}"
     run = loop.begin(spec, None, starting_weights(spec, folder))
     sampler, key = sampler_of(spec, task, load_training(spec.train_set, task)), f"training/{spec.task}/{spec.model}"
@@ -82,7 +72,7 @@ def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
         yield Number(f"{key}/mixed batches", "digest", digest(*mixtures), rests_on)
     for _ in loop.train(run, sampler, [], folder / spec.fingerprint):
         pass
-    save_weights(weights_file(folder, spec.fingerprint), run)
+    loop.save_weights(weights_file(folder, spec.fingerprint), run)
     for point in run.history:
         yield Number(f"{key}/loss {point.iteration}", "loss", point.loss, rests_on)
     scores, _ = evaluate.evaluate(restorer_of(run.evaluated), load_pairs(spec.test_set, "test", task, rule)[:2], rule, task.scale)
@@ -90,9 +80,7 @@ def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
         yield Number(f"{key}/{rule.fidelity[0]}/{score.image}", "quality", score.metrics[rule.fidelity[0]], rests_on)
 
 
-def degradation_version(task: Task) -> str:
+def degradation_version(task: tasks.Task) -> str:
     """Name the version of what makes the low-quality images of `task`."""
-    from suite.data.degrade.degradations import degradation
-
     row = degradation(task.degradation)
     return f"{row.name} v{row.version}"

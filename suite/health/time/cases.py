@@ -15,7 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -29,16 +29,8 @@ DESIGNS: Mapping[str, tuple[str, int]] = MappingProxyType(  # a network of each,
 )
 
 
-@dataclass(frozen=True)
-class Case:
-    """A row of the table: what is called, made by `make` once a process."""
-
-    name: str
-    make: Callable[[], Call]
-
-
 def scan(backend: str, *, gradient: bool) -> Call:
-    """The scan of sequences, or that and its gradient."""
+    """Make a call of the scan of sequences, or of that and its gradient."""
     import torch
 
     from models.scan import resolve_backend, selective_scan
@@ -67,7 +59,7 @@ def scan(backend: str, *, gradient: bool) -> Call:
 
 
 def forward(name: str, side: int) -> Call:
-    """One image through a network, on the scan backend that a user gets."""
+    """Make a call of one image through a network, on the scan backend that a user gets."""
     import torch
 
     network, image = _network(name, side)
@@ -81,7 +73,7 @@ def forward(name: str, side: int) -> Call:
 
 
 def step(name: str, side: int) -> Call:
-    """A training step: loss, gradient, Adam. The weights hardly move, and stochastic depth draws the same every time."""
+    """Make a call of a training step: loss, gradient, Adam. The weights hardly move, and stochastic depth draws the same every time."""
     import torch
 
     network, image = _network(name, side)
@@ -112,21 +104,22 @@ def _network(name: str, side: int):  # noqa: ANN202 - of another version of the 
     return network, torch.rand(1, network.channels, side, side, generator=torch.Generator().manual_seed(0))
 
 
-def _table() -> Iterator[Case]:
+def _table() -> Iterator[tuple[str, Callable[[], Call]]]:
+    """Yield names of cases, and what makes their calls once a process."""
     for backend in ("numba", "cpp"):
-        yield Case(f"scan/{backend}/forward", lambda backend=backend: scan(backend, gradient=False))
-        yield Case(f"scan/{backend}/with gradient", lambda backend=backend: scan(backend, gradient=True))
+        yield f"scan/{backend}/forward", partial(scan, backend, gradient=False)
+        yield f"scan/{backend}/with gradient", partial(scan, backend, gradient=True)
     for design, subject in DESIGNS.items():
-        yield Case(f"network/{design}/forward", lambda subject=subject: forward(*subject))
-        yield Case(f"network/{design}/training step", lambda subject=subject: step(*subject))
+        yield f"network/{design}/forward", partial(forward, *subject)
+        yield f"network/{design}/training step", partial(step, *subject)
 
 
-CASES: Mapping[str, Case] = MappingProxyType({case.name: case for case in _table()})
+CASES: Mapping[str, Callable[[], Call]] = MappingProxyType(dict(_table()))
 
 
 def prepared(name: str, calls: dict[str, Call]) -> float:
-    """Makes a case, warms it up, and gives the seconds of the last call."""
-    calls[name] = CASES[name].make()
+    """Make a case, warm it up, and return the seconds of the last call."""
+    calls[name] = CASES[name]()
     for _ in range(WARM_UP):
         begun = time.perf_counter()
         calls[name]()
@@ -134,7 +127,7 @@ def prepared(name: str, calls: dict[str, Call]) -> float:
 
 
 def seconds(call: Call, calls: int) -> float:
-    """The least of `calls` calls, since what others do to the machine only adds.
+    """Take the shortest of `calls` calls, since what others do to the machine only adds.
 
     A call lasts from its beginning to its end less what the thread that worked most stood in line for a processor that others had: on a
     busy machine that is most of it, and tells nothing of the code.
@@ -150,7 +143,7 @@ def seconds(call: Call, calls: int) -> float:
 
 
 def threads() -> dict[str, tuple[float, float]]:
-    """Seconds that each thread of this process has run, and been ready to run and did not, by Linux; empty where that is not told."""
+    """Read how many seconds each thread of this process has run, and waited to run (Linux); empty where that is not known."""
     found = {}
     for name in os.listdir(TASKS) if os.path.isdir(TASKS) else ():  # noqa: PTH208, PTH112 - quick, for it is between two looks at a clock
         with contextlib.suppress(OSError, ValueError), open(f"{TASKS}/{name}/schedstat") as file:  # noqa: PTH123 - it may have ended
@@ -160,13 +153,13 @@ def threads() -> dict[str, tuple[float, float]]:
 
 
 def busiest(before: Mapping[str, tuple[float, float]], after: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
-    """Seconds that the thread that ran most between the two has run and stood in line; another may wait while it looks on."""
+    """Return the seconds that the thread that ran most between the two has run and stood in line; another may wait while it looks on."""
     spans = [(ran - before[name][0], waited - before[name][1]) for name, (ran, waited) in after.items() if name in before]
     return max(spans, default=(0.0, 0.0))
 
 
 def peak_bytes(call: Call) -> int:
-    """By how much the resident set grows at its peak while the call runs (Linux)."""
+    """Measure by how much the resident set grows at its peak while the call runs (Linux)."""
     c = ctypes.CDLL(None)
     if hasattr(c, "mallopt"):  # glibc: what was freed goes back, and a tensor has pages of its own, which go back when it does
         c.mallopt(M_MMAP_THRESHOLD, OWN_PAGES)
@@ -176,7 +169,7 @@ def peak_bytes(call: Call) -> int:
 
 
 def grown_bytes(call: Call) -> int:
-    """By how much the resident set is larger at its peak in the call than before it (Linux); OSError where the system does not tell."""
+    """Measure by how much the resident set is larger at its peak in the call than before (Linux); OSError where that is not known."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     held = _status_bytes("VmRSS")
     call()
@@ -192,7 +185,7 @@ def _status_bytes(field: str) -> int:
 
 
 def answer(asked: Mapping[str, object], calls: dict[str, Call]) -> dict[str, object]:
-    """What is said to a line; any failure is said, too."""
+    """Answer a line; any failure is an answer, too."""
     try:
         if asked["ask"] == "prepare":
             return {"value": prepared(asked["case"], calls)}
@@ -204,7 +197,7 @@ def answer(asked: Mapping[str, object], calls: dict[str, Call]) -> dict[str, obj
 
 
 def main(tree: Path) -> None:
-    """Answers line by line, until there are no more."""
+    """Answer line by line, until there are no more."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")  # for us alone: what libraries and compilers print goes to standard error
     os.dup2(2, 1)
     import torch

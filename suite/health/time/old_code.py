@@ -19,8 +19,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.cache import cache_folder
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
+from suite.core.torch_state import thread_environment
 
 GIT_SECONDS = 120  # an archive over a slow network folder
 FOLDER = "models"  # of the code, all that is timed
@@ -36,7 +38,7 @@ class OldCode:
 
 
 def commit_named(revision: str, root: Path = ROOT) -> str:
-    """The commit that `revision` is; SuiteError (a usage error) where git knows none of that name."""
+    """Return the commit that `revision` names; SuiteError (a usage error) where git knows none of that name."""
     _in_repository(root)
     found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if found.returncode:
@@ -46,7 +48,7 @@ def commit_named(revision: str, root: Path = ROOT) -> str:
 
 
 def commit_of(file: Path, root: Path = ROOT) -> str:
-    """The last commit that changed `file`; SuiteError where there is no git, no such commit, or its history was not fetched."""
+    """Return the last commit that changed `file`; SuiteError where there is no git, no such commit, or its history was not fetched."""
     _in_repository(root)
     found = _git(root, "log", "-1", "--format=%H", "--", str(file))
     commit = found.stdout.decode().strip()
@@ -66,13 +68,13 @@ def commit_of(file: Path, root: Path = ROOT) -> str:
 
 
 def changed(file: Path, root: Path = ROOT) -> bool:
-    """Whether `file` differs from what is committed."""
+    """Say whether `file` differs from what is committed."""
     return bool(_git(root, "status", "--porcelain", "--", str(file)).stdout.strip())
 
 
 @contextlib.contextmanager
 def laid_out(commit: str, root: Path = ROOT) -> Iterator[OldCode]:
-    """The code of `commit` in a temporary folder, which is removed whatever happens, short of SIGKILL; SuiteError where it has none."""
+    """Lay out the code of `commit` in a temporary folder, removed whatever happens, short of SIGKILL; SuiteError where it has none."""
     with _ended_by_exception(), tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
         tree, cache = Path(name) / "code", Path(name) / "cache"
         found = _git(root, "archive", "--format=tar", commit, FOLDER)
@@ -87,18 +89,14 @@ def laid_out(commit: str, root: Path = ROOT) -> Iterator[OldCode]:
 
 
 def environment(tree: Path) -> dict[str, str]:
-    """Of this process, so changed that Python finds `models` in `tree` first, on one thread and with one hash of strings."""
-    from suite.core.torch_state import thread_environment
-
+    """Return this process's environment, changed so that Python finds `models` in `tree` first, on one thread, with one hash of strings."""
     # These would have compiled code written elsewhere, or other code found first.
     kept = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "PYTHONPYCACHEPREFIX", "PYTHONPATH")}
     return kept | thread_environment(1) | {"PYTHONPATH": str(tree), "PYTHONHASHSEED": "0"}
 
 
 def _lend(root: Path, tree: Path, cache: Path) -> None:
-    """Gives the old code the compiled kernels that are of the same sources; where anything is amiss, it compiles its own."""
-    from models.cache import cache_folder
-
+    """Give the old code the compiled kernels that are of the same sources; where anything is amiss, it compiles its own."""
     (cache / "scan").mkdir(parents=True)
     with contextlib.suppress(OSError):  # the names hold digests of the sources
         for path in (cache_folder() / "scan").glob("*.so"):
@@ -117,7 +115,7 @@ def _lend(root: Path, tree: Path, cache: Path) -> None:
 
 @contextlib.contextmanager
 def _ended_by_exception() -> Iterator[None]:
-    """SIGTERM ends this process by an exception, as Ctrl-C does, so that folders are removed and processes ended."""
+    """Let SIGTERM end this process by an exception, as Ctrl-C does, so that folders are removed and processes ended."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -144,7 +142,7 @@ def _in_repository(root: Path) -> None:
 
 
 def _shallow(root: Path) -> str:
-    """Where a shallow clone's history ends: the commits that have no parents here; empty in a whole clone."""
+    """Return where a shallow clone's history ends: the commits that have no parents here; empty in a whole clone."""
     name = _git(root, "rev-parse", "--git-path", "shallow").stdout.decode().strip()
     path = root / name
     return path.read_text(encoding="ascii") if name and path.is_file() else ""

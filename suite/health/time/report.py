@@ -1,8 +1,7 @@
-"""What the gate found of time and memory, for machines and people; advisory unless it was asked to bind."""
+"""Findings of time and memory for machines and people; advisory unless it was asked to bind."""
 
 from __future__ import annotations
 
-from collections import Counter
 from xml.etree import ElementTree as Xml
 
 from suite.core.errors import Exit
@@ -10,25 +9,24 @@ from suite.health import gate, gate_report
 from suite.health.gate import Verdict
 from suite.health.time.verdict import Timed, Timing
 
-ADVISORY = "advisory: the exit code does not say it, --gate-time makes it binding"
+ADVISORY = "advisory: reported, never fails the run; --gate-time makes it binding"
 
 
 def exit_of(timing: Timing) -> Exit:
-    """What the command ends with for it: as for numbers where it is binding, else as if all were well."""
+    """Return what the command ends with for it: as for numbers where it is binding, else as if all were well."""
     return gate.exit_of(timing.cases) if timing.binding else Exit.DONE
 
 
 def sentence(timing: Timing) -> str:
-    """How many cases got which verdict, against what, and whether that counts."""
-    counts = Counter(case.verdict for case in timing.cases)
-    found = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict])
+    """Say how many cases got which verdict, against what, and whether that counts."""
+    found = ", ".join(f"{count} {verdict}" for verdict, count in gate_report.counts_of(timing.cases).items() if count)
     against = f"the code of {timing.against[:10]}, called in turn on this machine" if timing.against else "older code"
     remark = f"; {timing.note}" if timing.note else ""
     return f"time and memory against {against}: {found}; {timing.seconds:.0f} s ({'binding' if timing.binding else ADVISORY}){remark}"
 
 
 def rows(timing: Timing) -> list[dict[str, object]]:
-    """The rows of the table: every case."""
+    """Return the rows of the table: every case."""
     return [_row(case) for case in timing.cases]
 
 
@@ -46,12 +44,12 @@ def _row(case: Timed) -> dict[str, object]:
 
 
 def markdown(timing: Timing) -> str:
-    """A section of the summary."""
+    """Write a section of the summary."""
     return f"\n### Time and memory\n\n{sentence(timing)}.\n\n" + "\n".join(gate_report.markdown_table(rows(timing))) + "\n"
 
 
 def junit(timing: Timing) -> Xml.Element:
-    """One test case a case. Advisory, nothing is a failure: what moved is told as output, what was not comparable as skipped."""
+    """Write a test case for each case. Advisory, nothing is a failure: what moved is output, what was not comparable is skipped."""
     loud = [case for case in timing.cases if case.verdict not in (*gate_report.QUIET, Verdict.FIXED)]
     lacking = [case for case in loud if case.verdict is Verdict.NOT_COMPARABLE]
     counts = {"failures": len(loud) - len(lacking), "errors": len(lacking)} if timing.binding else {"failures": 0, "errors": 0}
@@ -72,26 +70,12 @@ def junit(timing: Timing) -> Xml.Element:
 
 
 def document(timing: Timing) -> dict[str, object]:
-    """For `--json`."""
+    """Return the part of the document of `--json`."""
     return {
         "summary": sentence(timing),
         "against": timing.against,
         "binding": timing.binding,
         "seconds": round(timing.seconds, 1),
-        "verdicts": {verdict.value: sum(case.verdict is verdict for case in timing.cases) for verdict in Verdict},
-        "cases": [
-            {
-                "case": case.key,
-                "verdict": case.verdict.value,
-                "unit": case.unit,
-                "before": case.before,
-                "now": case.now,
-                "change": case.change,
-                "interval": case.interval,
-                "p": case.p,
-                "turns": case.turns,
-                "note": case.note,
-            }
-            for case in timing.cases
-        ],
+        "verdicts": gate_report.counts_of(timing.cases),
+        "cases": [gate_report.fields_of(case, "case") for case in timing.cases],
     }

@@ -8,13 +8,8 @@ a bad minute to itself.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import select
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,24 +17,23 @@ from pathlib import Path
 from typing import Literal
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.process import LAST_WORDS
+from suite.core.process import LAST_WORDS, Child
 from suite.health.time import cases as gate_cases
+from suite.measure.timing import call_in_turn
 
 Kind = Literal["time", "memory"]
 Key = tuple[Kind, str]  # and the case
 Side = Literal["old", "new"]
 
 SECONDS = 30.0  # of turns for time, on all cases together
-FEWEST_TURNS = (
-    13  # with 11, the smallest p, corrected for ten cases, is just below suite.health.time.verdict.LEVEL; one turn may disagree with 13
-)
+FEWEST_TURNS = 13  # with 11, the smallest p, corrected for ten cases, is just below verdict.LEVEL; with 13 one turn may disagree
 SAMPLE_SECONDS = 25e-3  # of calls in a sample: several where they are short, for the first finds the other process's data in the caches
 COMPILED = 15.0  # seconds of preparing in which kernels were compiled: the processes that did it are not timed
 PATIENCE = 300.0  # seconds for one answer; Numba compiles for 40 on a busy machine
 
 
 class CaseFailed(Exception):
-    """A case does not run in one of the processes."""
+    """A case does not run in one of the processes; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -67,61 +61,43 @@ class Process:
 
     def __init__(self, side: Side, tree: Path, environment: Mapping[str, str]) -> None:
         self.side = side
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by `end`
-        command = [sys.executable, "-P", str(Path(gate_cases.__file__).resolve()), str(tree)]  # -P: suite/ holds names of the library's
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, env=dict(environment), cwd=tree
-        )
-
-    @property
-    def number(self) -> int:
-        """Of the system's table of processes."""
-        return self._process.pid
+        cases = str(Path(gate_cases.__file__).resolve())
+        self.child = Child("-P", cases, str(tree), environment=environment, folder=tree)  # -P: suite/ holds names of the library's
 
     def say(self, case: str, ask: str, calls: int = 1) -> None:
-        """Asks without waiting."""
+        """Ask without waiting."""
         try:
-            self._process.stdin.write(json.dumps({"case": case, "ask": ask, "calls": calls}) + "\n")
-            self._process.stdin.flush()
+            self.child.say({"case": case, "ask": ask, "calls": calls})
         except OSError:
             raise self._died() from None
 
     def hear(self) -> float:
-        """The answer to the oldest question; `CaseFailed` where there is none but a reason."""
-        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+        """Wait for the answer to the oldest question; `CaseFailed` where there is none but a reason."""
+        try:
+            found = self.child.hear(PATIENCE)
+        except TimeoutError:
             raise SuiteError(
                 f"the process that times the {self.side} code has not answered for {PATIENCE:.0f} s. Run it again on a quieter machine.",
                 exit=Exit.NOT_READY,
-            )
-        line = self._process.stdout.readline()
-        if not line:
-            raise self._died()
-        found = json.loads(line)
+            ) from None
+        except EOFError:
+            raise self._died() from None
         if "error" in found:
             raise CaseFailed(found["error"])
         return float(found["value"])
 
     def ask(self, case: str, ask: str, calls: int = 1) -> float:
-        """Asks and waits."""
+        """Ask and wait."""
         self.say(case, ask, calls)
         return self.hear()
 
-    def end(self) -> None:
-        """Ends the process."""
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._errors):
-            with contextlib.suppress(OSError):  # what was still to be said to it
-                stream.close()
-
     def _died(self) -> SuiteError:
-        code = self._process.wait()
-        self._errors.seek(0)
-        words = self._errors.read().strip()[-LAST_WORDS:]
+        code = self.child.process.wait()
+        words = self.child.last_words()[-LAST_WORDS:]
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         said = f" Its last words: {words}" if words else ""
         return SuiteError(
-            f"the process that times the {self.side} code {how}, so nothing is told of time and memory. "
+            f"the process that times the {self.side} code {how}, so time and memory were not compared. "
             f"Run it again; where memory was short, end other programs.{said}",
             exit=Exit.NOT_READY,
         )
@@ -129,27 +105,29 @@ class Process:
 
 @contextlib.contextmanager
 def processes(trees: Mapping[Side, tuple[Path, Mapping[str, str]]]) -> Iterator[tuple[Process, Process]]:
-    """The two processes, old and new; both have ended afterwards."""
+    """Start the two processes, old and new; both have ended afterwards."""
     with contextlib.ExitStack() as stack:
         found = []
         for side in ("old", "new"):
             found.append(Process(side, *trees[side]))
-            stack.callback(found[-1].end)
+            stack.callback(found[-1].child.end)
         yield found[0], found[1]
 
 
 def turn(number: int, old: Callable[[], float], new: Callable[[], float]) -> Turn:
-    """The turn with this number: A B B A where it is even, B A A B where it is odd, A being the old code."""
-    first, second = (old, new) if number % 2 == 0 else (new, old)
-    outer, inner, inner_again, outer_again = first(), second(), second(), first()
-    one, other = (outer, outer_again), (inner, inner_again)
-    return Turn(one, other) if number % 2 == 0 else Turn(other, one)
+    """Take the turn with this number: A B B A where it is even, B A A B where it is odd, A being the old code."""
+    if number % 2 == 0:
+        return Turn(*call_in_turn(old, new))
+    return Turn(*reversed(call_in_turn(new, old)))
 
 
 def measured(
     trees: Mapping[Side, tuple[Path, Mapping[str, str]]], keys: Sequence[Key], seconds: float = SECONDS, *, fresh: bool = False
 ) -> Turns:
-    """Turns of the keys for about `seconds`, and FEWEST_TURNS at least, in two new processes. `fresh`: they find kernels compiled."""
+    """Take turns of the keys for about `seconds`, and FEWEST_TURNS at least, in two new processes.
+
+    Where preparing them compiled kernels, two others are timed in their place; `fresh` says that nothing is left to compile.
+    """
     found = Turns()
     with processes(trees) as (old, new):
         begun = time.perf_counter()
@@ -161,7 +139,7 @@ def measured(
 
 
 def prepare(old: Process, new: Process, cases: Sequence[str], found: Turns) -> dict[str, int]:
-    """Warms every case up in both at once: how many calls a sample has, by case; `found` is told which do not run, and why."""
+    """Warm every case up in both at once, and return how many calls a sample has, by case; which do not run goes into `found`, with why."""
     calls: dict[str, int] = {}
     for case in cases:
         reasons: dict[Side, str] = {}
@@ -181,7 +159,7 @@ def prepare(old: Process, new: Process, cases: Sequence[str], found: Turns) -> d
 
 
 def _take(old: Process, new: Process, calls: Mapping[str, int], keys: Sequence[Key], found: Turns, seconds: float) -> None:
-    """Time first, then memory: giving free memory back makes the next calls slower."""
+    """Take turns for time first, then for memory: giving free memory back makes the next calls slower."""
     asks: Mapping[Kind, str] = {"time": "seconds", "memory": "bytes"}
     for kind, ask in asks.items():
         cases = [case for of, case in keys if of == kind]

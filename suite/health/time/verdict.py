@@ -1,4 +1,4 @@
-"""Whether the code became slower or needs more memory since the baseline's commit, by a rank test on paired turns.
+"""Verdicts on time and memory: is the code slower, or does it need more, than at the baseline's commit? A rank test on paired turns.
 
 Times of another day or machine say nothing, so none are kept: the old code is called again, here and now, in turn with the new
 (suite.health.time.turns); machine, interpreter and packages are the same by construction. A case drifts where all of this holds: Wilcoxon's
@@ -8,7 +8,7 @@ above FLOOR; and two other processes show the same once more, for where a proces
 same            the whole interval lies within LEAST: the code is as fast, or needs as much
 insignificant   nothing can be told, or it is too small to matter, or the second pair of processes does not show it
 drift           slower, or more memory
-fixed           faster, or less memory: told, and no failure
+fixed           faster, or less memory: reported, no failure
 new failure     the case runs in the old code and not in the new
 not comparable  it does not run in the old code; or the machine is so noisy that BLIND slower is not excluded
 """
@@ -21,10 +21,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from suite.core import stats
 from suite.core.errors import SuiteError
 from suite.core.output import note
 from suite.core.paths import ROOT
+from suite.health import gate
 from suite.health.gate import Verdict
 from suite.health.time import old_code
 from suite.health.time.cases import CASES
@@ -57,7 +60,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Timing:
-    """All cases, or one that says why there are none; `against` is the old commit, empty where there is none."""
+    """Verdicts on all cases, or one that says why there are none; `against` is the old commit, empty where there is none."""
 
     against: str
     cases: tuple[Timed, ...]
@@ -67,12 +70,10 @@ class Timing:
 
 
 def timing(against: str, *, binding: bool, seconds: float = SECONDS) -> Timing:
-    """Times the code of `against`, a commit (empty: the last that changed the committed baseline), and this tree's in turn.
+    """Time the code of `against`, a commit (empty: the last that changed the committed baseline), and this tree's in turn.
 
     What stands in the way is a case that is not comparable, with the reason.
     """
-    from suite.health import gate
-
     begun, commit, remark = time.perf_counter(), against, ""
     try:
         if not commit:
@@ -88,7 +89,7 @@ def timing(against: str, *, binding: bool, seconds: float = SECONDS) -> Timing:
 
 
 def judged(old: old_code.OldCode, seconds: float) -> list[Timed]:
-    """The verdicts on every case; what seems to have moved is measured again in other processes."""
+    """Judge every case; what seems to have moved is measured again in other processes."""
     trees = {"old": (old.tree, old.environment), "new": (ROOT, old_code.environment(ROOT))}
     keys: list[Key] = [(kind, case) for kind in UNITS for case in CASES]
     first = verdicts(measured(trees, keys, seconds), keys)
@@ -101,22 +102,16 @@ def judged(old: old_code.OldCode, seconds: float) -> list[Timed]:
 
 
 def verdicts(found: Turns, keys: Sequence[Key]) -> dict[Key, Timed]:
-    """A verdict on every key; p is corrected for the cases of the kind."""
+    """Judge every key; p is corrected for the cases of the kind."""
     done = {}
     for kind in UNITS:
         asked = [key for key in keys if key[0] == kind]
         taken = [key for key in asked if key[1] not in found.failed and found.taken.get(key)]
         ratios = {key: [turn.ratio(BESIDE[kind]) for turn in found.taken[key]] for key in taken}
-        corrected = dict(zip(taken, stats.holm([_p(ratios[key]) for key in taken]), strict=True))
+        corrected = dict(zip(taken, stats.holm([stats.wilcoxon(np.asarray(ratios[key])) for key in taken]), strict=True))
         for key in asked:
             done[key] = _judged(key, found.taken[key], ratios[key], corrected[key]) if key in ratios else _failed(key, found)
     return done
-
-
-def _p(ratios: Sequence[float]) -> float:
-    import numpy as np
-
-    return stats.wilcoxon(np.asarray(ratios))
 
 
 def _judged(key: Key, turns: Sequence[Turn], ratios: Sequence[float], p: float) -> Timed:
@@ -161,7 +156,7 @@ def _failed(key: Key, found: Turns) -> Timed:
 
 
 def confirmed(first: Timed, again: Timed) -> Timed:
-    """The first verdict where the second pair of processes gives it too; else it is of the processes and not of the code."""
+    """Return the first verdict where the second pair of processes gives it too; else it is of the processes and not of the code."""
     if again.verdict is first.verdict:
         return first
     second = "nothing" if again.change is None else f"{again.change:+.1%}"

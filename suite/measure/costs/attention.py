@@ -1,4 +1,4 @@
-"""What global self-attention costs in the place of MambaIR's scans, as a function of the image's size.
+"""Costs of global self-attention in the place of MambaIR's scans, as a function of the image's size.
 
 MambaIR's figure 5 compares growth with the input's size against "full attention" and gives no network for it. Ours: MambaIR as it is, with
 each VSSM (projections, depthwise convolution, scans, gate) replaced by one multi-head self-attention of the same width C over all P pixels:
@@ -14,19 +14,19 @@ from __future__ import annotations
 import models
 from models.designs.mambair import MambaIRConfig
 from suite.core.errors import SuiteError
-from suite.measure.costs.count import Counts, counted_model, flops_of
+from suite.measure.costs.count import Counts, counted_model
 
 
 def attention_macs(width: int, pixels: int) -> int:
-    """Multiply-adds of one self-attention of `width` features over `pixels` positions."""
+    """Count the multiply-adds of one self-attention of `width` features over `pixels` positions."""
     return 4 * pixels * width**2 + 2 * pixels**2 * width
 
 
 def full_attention(model: str, size: tuple[int, int]) -> Counts:
-    """The counts of the network `model` at `size` (height, width) with attention for its scans; SuiteError where it is no MambaIR."""
+    """Count the network `model` at `size` (height, width) with attention for its scans; SuiteError where it is no MambaIR."""
     config = models.card(model).config
     if not has_counterpart(model):
-        raise SuiteError(f"{model} has no counterpart with full attention: that is made of MambaIR's networks of one resolution.")
+        raise SuiteError(f"{model} has no counterpart with full attention: only MambaIR's networks of one resolution have.")
     found = counted_model(model).at(size)
     blocks = sum(config.depths)
     rest = {name: value - found.state_space.get(name, 0.0) for name, value in found.by_operator.items()}
@@ -35,10 +35,5 @@ def full_attention(model: str, size: tuple[int, int]) -> Counts:
 
 
 def has_counterpart(model: str) -> bool:
-    """Whether `full_attention` is defined for `model`: attention over every level of a U-Net would be another design."""
+    """Say whether `full_attention` is defined for `model`: attention over every level of a U-Net would be another design."""
     return model in models.MODELS and isinstance(models.card(model).config, MambaIRConfig)
-
-
-def full_attention_flops(model: str, size: tuple[int, int]) -> float:
-    """Operations of that network (suite.measure.costs.count defines them)."""
-    return flops_of(full_attention(model, size).by_operator)

@@ -14,16 +14,14 @@ from suite.measure.costs.count import counted_model
 from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.profile import Latency, Part, ProfileCost, ProfileRecord, ProfileSpec, named
 
-NOT_ASKED = "not asked"
-SECONDS = 3.0  # that samples are taken for by default
 
 
 def run_profile(spec: ProfileSpec, context: CellContext) -> Iterator[Progress | ProfileRecord]:
-    """Counts, times where the spec says so, and yields the record; what does not fit is a record that says so."""
+    """Count, time where the spec says so, and yield the record; what does not fit is a record that says so."""
     started = now()
     yield Progress(spec.fingerprint, "profiling", 0, spec.steps)
     cost = profile_cost(spec.model, spec.input_size)
-    latency, reason = None, NOT_ASKED
+    latency, reason = None, "not asked"
     if spec.timed:
         yield Progress(spec.fingerprint, "timing", 1, spec.steps)
         latency, reason = timed(spec)
@@ -31,7 +29,7 @@ def run_profile(spec: ProfileSpec, context: CellContext) -> Iterator[Progress | 
 
 
 def record(spec: ProfileSpec, context: CellContext, started: str, cost: ProfileCost, latency: Latency | None, reason: str) -> ProfileRecord:
-    """The record of a cell that was done."""
+    """Make the record of a cell that was done."""
     label, source = named(spec.model)
     return ProfileRecord(
         fingerprint=spec.fingerprint,
@@ -48,7 +46,7 @@ def record(spec: ProfileSpec, context: CellContext, started: str, cost: ProfileC
 
 
 def profile_cost(model: str, size: tuple[int, int]) -> ProfileCost:
-    """What the network `model` costs on one image of `size` (height, width)."""
+    """Count what the network `model` costs on one image of `size` (height, width)."""
     counted = counted_model(model)
     counts = counted.at(size)
     return ProfileCost(
@@ -65,7 +63,7 @@ def profile_cost(model: str, size: tuple[int, int]) -> ProfileCost:
 
 
 def timed(spec: ProfileSpec) -> tuple[Latency | None, str]:
-    """The times from a process of the network's own, or why there are none."""
+    """Take the times in a process of the network's own; None with the reason where there are none."""
     asked = {"spec": spec.model_dump(mode="json"), "seconds": spec.seconds, "threads": spec.threads}
     said: dict[str, Any] = {}
     try:

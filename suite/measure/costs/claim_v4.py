@@ -1,6 +1,6 @@
 """VmambaIR's claim for V4: 1x1 convolutions make the network 8.6 % faster than linear layers and reshapes (section 5.5).
 
-Both are called in turn, A B B A, so that what drifts in a machine meets both alike; each two neighbours are a pair, and the ratio of a pair
+Both are called in turn, A B B A (suite.measure.timing.call_in_turn); each two neighbours are a pair, and the ratio of a pair
 is the time with linear layers by the time with convolutions. The interval is that of a median from ranks: no distribution is assumed.
 """
 
@@ -9,11 +9,17 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+import torch
+from torch import nn
+
+from models.parts.oss import LinearProjection
 from suite.core import stats
 from suite.measure import timing
+from suite.measure.costs.latency import call_of, network_of
 
 CLAIM = 0.086  # share of time saved, or of speed gained: the paper says "enhancement in computational speed"
 CONVOLUTION, LINEAR = "vmambair-realsr-x4", "vmambair-realsr-x4.linear-projection"
@@ -54,14 +60,14 @@ class Verdict:
         if low <= CLAIM <= high:
             return f"agrees with the printed {CLAIM:.1%}"
         if low <= 0 <= high:
-            return f"no difference to be seen, where {CLAIM:.1%} is printed"
+            return f"no difference is seen, where {CLAIM:.1%} is printed"
         if high < 0:
             return f"the convolutions are slower here, where they are printed as {CLAIM:.1%} faster"
         return f"the convolutions are faster here, by {'less' if high < CLAIM else 'more'} than the printed {CLAIM:.1%}"
 
 
-def measured(asked: Asked) -> Iterator[list[tuple[float, float]]]:
-    """Pairs of seconds (convolution, linear), all at once at the end; the warm-up of both is left out."""
+def measured(asked: Asked) -> list[tuple[float, float]]:
+    """Time both in turn for about `asked.seconds`, after a warm-up of both: pairs of seconds (convolution, linear)."""
     convolution, linear = _calls(asked)
     for call in (convolution, linear, convolution, linear):
         shortest = timing.once(call, asked.device)
@@ -73,18 +79,11 @@ def measured(asked: Asked) -> Iterator[list[tuple[float, float]]]:
     pairs: list[tuple[float, float]] = []
     begun = time.perf_counter()
     while len(pairs) < FEWEST_PAIRS or time.perf_counter() - begun < asked.seconds:
-        first, second, third, fourth = (seconds(call) for call in (convolution, linear, linear, convolution))
-        pairs += [(first, second), (fourth, third)]
-    yield pairs
+        pairs += zip(*timing.call_in_turn(partial(seconds, convolution), partial(seconds, linear)), strict=True)
+    return pairs
 
 
 def _calls(asked: Asked) -> tuple[timing.Call, timing.Call]:
-    import torch
-    from torch import nn
-
-    from models.parts.oss import LinearProjection
-    from suite.measure.costs.latency import call_of, network_of
-
     channels = WIDTH if asked.alone else 3
     x = torch.rand(1, channels, *asked.size, generator=torch.Generator().manual_seed(0)).to(asked.device)
     if asked.alone:
@@ -94,7 +93,7 @@ def _calls(asked: Asked) -> tuple[timing.Call, timing.Call]:
 
 
 def verdict(pairs: Sequence[tuple[float, float]]) -> Verdict:
-    """What the pairs of seconds say."""
+    """Judge the claim by pairs of seconds (convolution, linear)."""
     gains = sorted(linear / convolution - 1 for convolution, linear in pairs)
     return Verdict(
         statistics.median(convolution for convolution, _ in pairs) * 1e3,

@@ -1,4 +1,4 @@
-"""Named ways to count one network, each with the printed numbers that it gives and a sentence on what it leaves out."""
+"""CONVENTIONS: named ways to count one network, each with the printed numbers that match it and a sentence on what it leaves out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Convention:
 
 
 def _thop(counts: Counts) -> float:
-    """Layers alone: a norm's elements 4 times (fvcore 5), a pooling's inputs once."""
+    """Count layers alone: a norm's elements 4 times (fvcore 5), a pooling's inputs once."""
     found = counts.by_operator
     return sum(found.get(name, 0.0) for name in ("conv", "linear", "adaptive_avg_pool2d")) + found.get("layer_norm", 0.0) * 4 / 5
 
@@ -63,5 +63,5 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
 
 
 def conventions_for(model: str) -> tuple[Convention, ...]:
-    """The conventions that say something of `model`."""
+    """Return the conventions that apply to `model`."""
     return tuple(row for row in CONVENTIONS.values() if not row.designs or model.startswith(row.designs))

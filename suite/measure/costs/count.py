@@ -25,15 +25,22 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import nn
+
+import models
+from models.base import RestorationNet, count_parameters
+from models.parts.layers import ChannelNorm
+from models.parts.s6 import DirectionalS6, PlanarS6
+from models.parts.unet import UNetBody
+from models.parts.vss import VisionStateSpace
+from models.scan.op import scan_macs
 from suite.core.errors import SuiteError
+from suite.measure.costs.repeats import once_each
 from suite.records.record import Cost
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from models.base import RestorationNet
+from suite.study import baselines
 
 TABLE_SIZE = (64, 64)  # of VmambaIR's tables 2 and 4
 SCAN, IMAGE_SCAN = "ssm::selective_scan", "ssm::scan_image"
@@ -56,23 +63,17 @@ class Subject:
     @property
     def params(self) -> int:
         """Trainable values, each counted once."""
-        from models.base import count_parameters
-
         return count_parameters(self.network)
 
     @property
     def layer_params(self) -> int:
         """Parameters that belong to a layer of PyTorch: the others are bare, such as a scan's projections and a window's position bias."""
-        from torch import nn
-
         layers = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.LayerNorm, nn.BatchNorm2d, nn.PReLU)
         return sum(p.numel() for m in self.network.modules() if isinstance(m, layers) for p in m.parameters(recurse=False))
 
     @property
     def parts(self) -> dict[str, int]:
         """Parameters of the network's own parts by name, in their order, a U-Net's stages apart; what belongs to none is under "own"."""
-        from models.parts.unet import UNetBody
-
         opened = {name for name, module in self.network.named_children() if isinstance(module, UNetBody)}
         found: dict[str, int] = {}
         seen: set[int] = set()
@@ -112,7 +113,7 @@ class Counts:
 
 
 def flops_of(by_operator: Mapping[str, float]) -> float:
-    """Operations of what was counted by operator: 2 per multiply-add of the products, and the scans' own."""
+    """Sum the operations of what was counted by operator: 2 per multiply-add of the products, and the scans' own."""
     for name in by_operator:
         if name not in (*PRODUCTS, *ARITHMETIC, SCANS):
             raise RuntimeError(
@@ -121,48 +122,17 @@ def flops_of(by_operator: Mapping[str, float]) -> float:
     return 2 * sum(by_operator.get(name, 0.0) for name in PRODUCTS) + by_operator.get(SCANS, 0.0)
 
 
-def full_size_cost(model: str, size: tuple[int, int] | None = None) -> Cost:
-    """Cost of the catalogue's network `model` on an input of `size` (height, width), 64 x 64 if none is given; counted once a process."""
-    return _cost(counted_model(model), size or TABLE_SIZE)
-
-
-def cost_of(network: RestorationNet, size: tuple[int, int]) -> Cost:
-    """Cost of `network` on one image of `size` (height, width) in pixels, padding included."""
-    subject = subject_of(network)
-    check_size(subject.multiple, size)  # before seconds are spent on traces
-    return _cost(counted(subject), size)
+def full_size_cost(model: str) -> Cost:
+    """Count what the network `model` costs on an input of TABLE_SIZE; its traces are made once a process."""
+    found = counted_model(model)
+    counts = found.at(TABLE_SIZE)
+    unsupported = dict(counts.unsupported)
+    return Cost(params=found.params, macs=counts.macs, scan_macs=counts.scan_macs, input_size=TABLE_SIZE, unsupported=unsupported)
 
 
 def subject_of(network: RestorationNet) -> Subject:
-    """A network of models/ as what is to be counted."""
+    """Describe a network of models/ as a subject."""
     return Subject(network, network.channels, network.size_multiple)
-
-
-def catalogue_subject(model: str) -> Subject:
-    """The catalogue's network `model`; to make it does not move the seed of what is trained next."""
-    import torch
-
-    import models
-
-    with torch.random.fork_rng(devices=[]):
-        return subject_of(models.create(model))
-
-
-def _cost(found: Counted, size: tuple[int, int]) -> Cost:
-    counts = found.at(size)
-    return Cost(params=found.params, macs=counts.macs, scan_macs=counts.scan_macs, input_size=size, unsupported=dict(counts.unsupported))
-
-
-def counts_at(subject: Subject, size: tuple[int, int]) -> Counts:
-    """What one image of `size` (height, width) costs, from two small traces; SuiteError where the network takes no image so small."""
-    check_size(subject.multiple, size)  # before seconds are spent on traces
-    return counted(subject).at(size)
-
-
-def check_size(multiple: int, size: tuple[int, int]) -> None:
-    """SuiteError where a network of this size multiple takes no image so small."""
-    if min(size) < multiple:
-        raise SuiteError(f"the cost at {size[0]}x{size[1]} is not defined: the network takes at least {multiple} pixels a side.")
 
 
 @dataclass(frozen=True)
@@ -177,8 +147,12 @@ class Counted:
     small: tuple[tuple[tuple[int, int], Counts], tuple[tuple[int, int], Counts]]  # (height, width), counts
 
     def at(self, size: tuple[int, int]) -> Counts:
-        """The counts at `size` (height, width), padded, on the straight line through those of the two small images."""
-        check_size(self.multiple, size)
+        """Return the counts at `size` (height, width), padded, on the straight line through those of the two small images.
+
+        SuiteError where the network takes no image so small.
+        """
+        if min(size) < self.multiple:
+            raise SuiteError(f"the cost at {size[0]}x{size[1]} is not defined: the network takes at least {self.multiple} pixels a side.")
         height, width = (-(-side // self.multiple) * self.multiple for side in size)
         ((first_size, first), (second_size, second)) = self.small
         pixels, more_pixels = math.prod(first_size), math.prod(second_size)
@@ -198,51 +172,33 @@ class Counted:
 
 
 def counted(subject: Subject) -> Counted:
-    """The subject's parameters and its counts at two small sizes, the second twice as wide as the first."""
+    """Count the subject's parameters, and its operators at two small sizes, the second twice as wide as the first."""
     side = -(-SMALLEST_SIDE // subject.multiple) * subject.multiple
     small = tuple((size, trace(subject, size)) for size in ((side, side), (side, 2 * side)))
     return Counted(subject.params, subject.parts, subject.layer_params, subject.multiple, subject.channels, small)
 
 
 def subject_named(model: str) -> Subject:
-    """The network `model` of the catalogue or of the baselines; to make it does not move torch's seed."""
-    import torch
-
-    from suite.study import baselines
-
+    """Make the network `model` of the catalogue or of the baselines; that does not move torch's seed."""
     row = baselines.BASELINES.get(model)
-    if row is None:
-        return catalogue_subject(model)
     with torch.random.fork_rng(devices=[]):
-        return Subject(baselines.network(model), row.channels, row.multiple)
+        return subject_of(models.create(model)) if row is None else Subject(baselines.network(model), row.channels, row.multiple)
 
 
 @cache
 def counted_model(model: str) -> Counted:
-    """`counted` of the network `model` of the catalogue or of the baselines; once a process."""
+    """Count the network `model` of the catalogue or of the baselines; once a process."""
     return counted(subject_named(model))
 
 
-def trace_macs(network: RestorationNet, size: tuple[int, int]) -> dict[str, float]:
-    """Costs by operator, from a trace at exactly `size`."""
-    return dict(trace(subject_of(network), size).by_operator)
-
-
 def trace(subject: Subject, size: tuple[int, int]) -> Counts:
-    """The counts of one pass over an image of exactly `size` (height, width), which is computed; of equal blocks in a row, one is."""
-    import torch
-
-    from models.parts.layers import ChannelNorm
-    from models.parts.s6 import PlanarS6
-    from models.parts.vss import VisionStateSpace
-    from suite.measure.costs.repeats import once_each
-
+    """Count one pass over an image of exactly `size` (height, width), which is computed; of equal blocks in a row, one is."""
     network, was_training, image = subject.network, subject.network.training, torch.zeros(1, subject.channels, *size)
     network.eval()
     with warnings.catch_warnings(), torch.no_grad(), reference_scans(network), once_each(network, image) as repeats:
         warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)  # fvcore traces with it
         warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
-        from fvcore.nn import FlopCountAnalysis
+        from fvcore.nn import FlopCountAnalysis  # here, as in the handles, for what its import warns of
 
         analysis = FlopCountAnalysis(network, image)
         for operator, handle in HANDLES.items():
@@ -268,9 +224,7 @@ def trace(subject: Subject, size: tuple[int, int]) -> Counts:
 
 @contextlib.contextmanager
 def reference_scans(network: nn.Module) -> Iterator[None]:
-    """Has all scans of `network` run on the backend `reference`, and gives each its own back."""
-    from models.parts.s6 import DirectionalS6
-
+    """Have all scans of `network` run on the backend `reference` within the block, and give each its own back."""
     scans = [module for module in network.modules() if isinstance(module, DirectionalS6)]
     before = [scan.backend for scan in scans]
     for scan in scans:
@@ -283,10 +237,8 @@ def reference_scans(network: nn.Module) -> Iterator[None]:
 
 
 def _scan_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]:
-    """Fvcore's view of one scan: the values of the operator's arguments, in the order of its schema."""
+    """Count one scan from fvcore's view of it: the values of the operator's arguments, in the order of its schema."""
     from fvcore.nn.jit_handles import get_shape
-
-    from models.scan.op import scan_macs
 
     u, _delta, A, _B, _C, D, *_ = inputs
     batch, channels, length = get_shape(u)
@@ -295,7 +247,7 @@ def _scan_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]
 
 
 def _image_scan_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]:
-    """An image's scans, one a direction, and the projection to delta that is made on the way: what its parts cost where it is composed."""
+    """Count an image's scans, one a direction, and the projection to delta on the way: what its parts cost where it is composed."""
     from fvcore.nn.jit_handles import get_shape
 
     x, _proj, dt_proj, A, *_ = inputs
@@ -304,9 +256,7 @@ def _image_scan_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counte
 
 
 def image_scan_costs(x: Sequence[int], dt_proj: Sequence[int], A: Sequence[int]) -> tuple[int, int]:
-    """Operations of the scans, and multiply-adds of the projection to delta, of `ssm::scan_image` on tensors of these shapes."""
-    from models.scan.op import scan_macs
-
+    """Count operations of the scans, and multiply-adds of the projection to delta, of `ssm::scan_image` on tensors of these shapes."""
     batch, height, width, _ = x
     directions, channels, rank = dt_proj
     pixels, rows = batch * height * width, directions * channels
@@ -314,7 +264,7 @@ def image_scan_costs(x: Sequence[int], dt_proj: Sequence[int], A: Sequence[int])
 
 
 def _einsum_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]:
-    """Multiply-adds of a two-operand einsum: the product of all its index sizes. fvcore's own handle keeps four digits."""
+    """Count the multiply-adds of a two-operand einsum: the product of all its index sizes. fvcore's own handle keeps four digits."""
     from fvcore.nn.jit_handles import get_shape
 
     given, _, kept = inputs[0].toIValue().replace(" ", "").partition("->")
@@ -326,7 +276,7 @@ def _einsum_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[st
 
 
 def _layer_norm_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]:
-    """5 per element with weights, 4 without: fvcore's own formula, which it refuses for more than five dimensions."""
+    """Count 5 per element with weights, 4 without: fvcore's own formula, which it refuses for more than five dimensions."""
     from fvcore.nn.jit_handles import get_shape
 
     affine = get_shape(inputs[2]) is not None

@@ -22,7 +22,7 @@ COUNTED_BY = ("fvcore", "spandrel")  # packages that decide a cost
 TIMED_WITH = ("torch", "numba", "triton", "mamba-ssm", *COUNTED_BY)
 
 SWEEP = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)  # sides in pixels, the area about doubled each time
-MEMORY_SHARE = 0.9  # of the free memory that a call is let have
+MEMORY_SHARE = 0.9  # of the free memory, which a call may take
 
 Size = tuple[int, int]
 
@@ -38,7 +38,7 @@ class Timing:
 
 
 def chosen(patterns: Sequence[str]) -> list[str]:
-    """Names that the patterns select: full-size networks, tiny siblings and baselines by their whole name; `UnknownName` where none."""
+    """Return the names that the patterns select: tiny siblings by their whole name alone; `UnknownName` where a pattern selects none."""
     found: dict[str, None] = {}
     for pattern in patterns:
         names = models.names()
@@ -55,19 +55,19 @@ def chosen(patterns: Sequence[str]) -> list[str]:
 
 
 def size_of(model: str, size: Size | str) -> Size:
-    """`size` itself, or for 720p the model's input of a 1280x720 output."""
+    """Return `size` itself, or for 720p the model's input of a 1280x720 output."""
     return input_720p(scale_of(model)) if size == HD else size
 
 
 def smallest_side(model: str) -> int:
-    """Of an image that the network takes, in pixels; without making the network."""
+    """Return the smallest side of an image that the network takes, in pixels; without making the network."""
     if model in BASELINES:
         return BASELINES[model].multiple
     return models.card(model).config.size_multiple
 
 
 def spec(model: str, size: Size, timing: Timing | None) -> ProfileSpec:
-    """One cell; SuiteError where the network takes no image so small."""
+    """Make the spec of one cell; SuiteError where the network takes no image so small."""
     if min(size) < smallest_side(model):
         raise SuiteError(f"{model} takes at least {smallest_side(model)} pixels a side; {size[0]}x{size[1]} was asked for.")
     if timing is None:
@@ -86,7 +86,7 @@ def spec(model: str, size: Size, timing: Timing | None) -> ProfileSpec:
 
 
 def software_digest(*, timed: bool) -> str:
-    """16 hexadecimal digits over the versions of the code and the packages that decide a cost, or a cost and its time."""
+    """Return 16 hexadecimal digits over the versions of the code and the packages that decide a cost, or a cost and its time."""
     if timed:
         return versions.software((versions.COSTS, versions.LATENCIES, versions.SCANS), TIMED_WITH)
     return versions.software((versions.COSTS,), COUNTED_BY)
@@ -94,7 +94,7 @@ def software_digest(*, timed: bool) -> str:
 
 @dataclass(frozen=True)
 class Reached:
-    """What a sweep knows of one size: seconds a call, and memory in MiB (None where it cannot be measured)."""
+    """A size that a sweep has reached: seconds a call, and memory in MiB (None where it cannot be measured)."""
 
     pixels: int
     seconds: float
@@ -102,7 +102,7 @@ class Reached:
 
 
 def predicted(known: Sequence[tuple[int, float]], pixels: int) -> float:
-    """A value at `pixels` on the straight line through the last two known, or in proportion to the last."""
+    """Extrapolate to `pixels` on the straight line through the last two known values, or in proportion to the last."""
     (last_pixels, last) = known[-1]
     if len(known) < 2:
         return last * pixels / last_pixels
@@ -112,7 +112,7 @@ def predicted(known: Sequence[tuple[int, float]], pixels: int) -> float:
 
 
 def stop_reason(reached: Sequence[Reached], pixels: int, longest: float, free_mib: float | None) -> str:
-    """Why an image of `pixels` is not tried after those that were reached; "" where it is."""
+    """Say why an image of `pixels` is not tried after those that were reached; "" where it is."""
     if not reached:
         return ""
     seconds = predicted([(one.pixels, one.seconds) for one in reached], pixels)
@@ -127,7 +127,7 @@ def stop_reason(reached: Sequence[Reached], pixels: int, longest: float, free_mi
 
 
 def free_mib(device: str) -> float | None:
-    """Memory that is free on the device, in MiB; None where it is not known."""
+    """Return the memory that is free on the device, in MiB; None where it is not known."""
     if device == "cuda":
         return machine.free_gpu_mib()
     info = Path("/proc/meminfo")
@@ -142,9 +142,9 @@ def free_mib(device: str) -> float | None:
 
 
 def checked_timing(timing: Timing) -> Timing:
-    """`timing`, or a SuiteError where this machine cannot do it."""
+    """Return `timing`; SuiteError where this machine cannot do it."""
     if not 1 <= timing.threads <= machine.cores():
         raise SuiteError(f"--threads {timing.threads}: this machine has {machine.cores()} cores, so it must be 1 to {machine.cores()}.")
     if not 0 < timing.seconds <= 600:
-        raise SuiteError(f"--seconds {timing.seconds:g}: a time is measured for more than 0 and at most 600 seconds.")
+        raise SuiteError(f"--seconds {timing.seconds:g}: it must be more than 0 and at most 600.")
     return timing

@@ -1,4 +1,4 @@
-"""How long one image takes a network, in this process: the first call, a warm-up, samples, and what a call holds at its peak.
+"""Timing a network on one image, in this process: the first call, a warm-up, samples, and the memory of a call at its peak.
 
 Times are those of a forward pass in inference mode on an image of noise, in float32. A full-size network takes a processor seconds a call,
 so few calls are made there: FEWEST_SAMPLES of suite.measure.timing and a warm-up of one or more. The record holds every one.
@@ -7,18 +7,21 @@ so few calls are made there: FEWEST_SAMPLES of suite.measure.timing and a warm-u
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from statistics import fmean
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor, nn
+
+import models
 from suite.measure import timing
+from suite.measure.costs.count import subject_named
 from suite.records.profile import NO_BACKEND, Latency, ProfileSpec
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from suite.study.baselines import BASELINES
 
 
 def latency(spec: ProfileSpec, seconds: float) -> Latency:
-    """The times of `spec`, sampled for about `seconds`; raises torch's OutOfMemoryError on a GPU where it does not fit."""
+    """Take the times of `spec`, sampled for about `seconds`; raises torch's OutOfMemoryError on a GPU where it does not fit."""
     call = call_of(network_of(spec.model, spec.backend, spec.device), image(spec))
     cold = timing.once(call, spec.device)
     samples = timing.measure(call, spec.device, seconds)
@@ -38,10 +41,7 @@ def latency(spec: ProfileSpec, seconds: float) -> Latency:
 
 
 def network_of(model: str, backend: str, device: str) -> nn.Module:
-    """The network `model` at full size, on its device and scan backend, for inference."""
-    import models
-    from suite.measure.costs.count import subject_named
-
+    """Make the network `model` at full size, on its device and scan backend, for inference."""
     network = subject_named(model).network
     if backend != NO_BACKEND:
         models.set_scan_backend(network, backend)
@@ -49,27 +49,11 @@ def network_of(model: str, backend: str, device: str) -> nn.Module:
 
 
 def image(spec: ProfileSpec) -> Tensor:
-    """(1, C, H, W) of uniform noise in 0..1, the same every time."""
-    import torch
-
-    from suite.study.baselines import BASELINES
-
-    channels = BASELINES[spec.model].channels if spec.model in BASELINES else _channels(spec.model)
+    """Make (1, C, H, W) of uniform noise in 0..1, the same every time."""
+    channels = BASELINES[spec.model].channels if spec.model in BASELINES else models.card(spec.model).config.channels
     return torch.rand(1, channels, *spec.input_size, generator=torch.Generator().manual_seed(0)).to(spec.device)
 
 
-def _channels(model: str) -> int:
-    import models
-
-    return models.card(model).config.channels
-
-
 def call_of(network: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], object]:
-    """The forward pass as a call without arguments."""
-    import torch
-
-    def call() -> object:
-        with torch.inference_mode():
-            return network(x)
-
-    return call
+    """Return the forward pass as a call without arguments."""
+    return torch.inference_mode()(partial(network, x))

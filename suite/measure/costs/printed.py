@@ -1,4 +1,4 @@
-"""The costs that the papers print, beside those counted here: which convention gives a number, and why none does.
+"""The costs that the papers print, beside those counted here: which convention a number matches, and why none.
 
 The numbers are those of results/published; a baseline names its rows itself (suite.study.baselines).
 """
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import models
 from suite.measure.costs.conventions import TOLERANCE, conventions_for
 from suite.measure.costs.count import Counted
 from suite.study.baselines import BASELINES
@@ -20,7 +21,7 @@ OUTPUT_720P = (720, 1280)  # height, width: what light networks restore, in pixe
 
 @dataclass(frozen=True)
 class Comparison:
-    """One printed cost beside the counted one, in the column's unit; `met_by` names the convention that gives it, else `why` says more."""
+    """One printed cost beside the counted one, in the column's unit; `met_by` names the convention that it matches, else `why` tells."""
 
     table: str
     row: str
@@ -34,14 +35,15 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """Counted less printed, relative."""
+        """Counted minus printed, relative to printed."""
         return self.counted / self.printed - 1
 
 
 _VMAMBAIR = (
-    "no way of counting that was tried gives it (results/LOG.md); the script that the authors publish gives 15.67 G for the full network"
+    "it matches no way of counting that was tried (results/LOG.md); the script that the authors publish gives 15.67 G for the full network"
 )
-# (model, table, metric): why no convention gives the printed number.
+_SWINIR = "less than its convolutions and linear layers alone, {} G; its parameters match"
+# (model, table, metric): why the printed number matches no convention.
 DISAGREEMENTS: Mapping[tuple[str, str, str], str] = MappingProxyType(
     {
         ("vmambair-realsr-x4", "vmambair-2", "macs"): _VMAMBAIR,
@@ -51,37 +53,29 @@ DISAGREEMENTS: Mapping[tuple[str, str, str], str] = MappingProxyType(
         ("vmambair-realsr-x4.no-effn", "vmambair-4", "macs"): _VMAMBAIR + "; the paper gives no block counts for this row",
         ("vmambair-realsr-x4.linear-projection", "vmambair-4", "macs"): _VMAMBAIR,
         ("esrgan", "vmambair-2", "params"): "16.698 M, cut off after two decimals where 16.70 is rounded",
-        (
-            "swinir-realsr-x4",
-            "vmambair-2",
-            "params",
-        ): "the multiply-adds printed beside it are met; leaving out the tables of position biases "
-        "(48,600) or all biases and norms (122,299 together) does not give it either",
-        (
-            "swinir-light-x2",
-            "mambair-4-eccv",
-            "macs",
-        ): "less than its convolutions and linear layers alone, 198.4 G; its parameters are met",
-        ("swinir-light-x3", "mambair-4-eccv", "macs"): "less than its convolutions and linear layers alone, 90.1 G; its parameters are met",
-        ("swinir-light-x4", "mambair-4-eccv", "macs"): "less than its convolutions and linear layers alone, 51.9 G; its parameters are met",
+        ("swinir-realsr-x4", "vmambair-2", "params"): (
+            "the multiply-adds printed beside it match; leaving out the tables of position biases (48,600) or all biases and norms "
+            "(122,299 together) does not give it either"
+        ),
+        ("swinir-light-x2", "mambair-4-eccv", "macs"): _SWINIR.format(198.4),
+        ("swinir-light-x3", "mambair-4-eccv", "macs"): _SWINIR.format(90.1),
+        ("swinir-light-x4", "mambair-4-eccv", "macs"): _SWINIR.format(51.9),
     }
 )
 
 
 def input_720p(scale: int) -> tuple[int, int]:
-    """Height and width of the low-quality input of a 1280x720 output, as the papers take it: cut off, not rounded."""
+    """Return height and width of the low-quality input of a 1280x720 output, as the papers take it: cut off, not rounded."""
     return OUTPUT_720P[0] // scale, OUTPUT_720P[1] // scale
 
 
 def scale_of(model: str) -> int:
-    """Enlargement of a network of the catalogue or the baselines."""
-    import models
-
+    """Return the enlargement of a network of the catalogue or the baselines."""
     return BASELINES[model].scale if model in BASELINES else models.card(model).scale
 
 
 def comparisons(model: str, counted: Counted) -> list[Comparison]:
-    """Every printed cost of `model` with what it was `counted` as."""
+    """Compare every printed cost of `model` with what it was `counted` as."""
     found = []
     for table, row in _rows(model):
         for column in table.columns:
@@ -92,7 +86,7 @@ def comparisons(model: str, counted: Counted) -> list[Comparison]:
 
 
 def _rows(model: str) -> list[tuple[PublishedTable, Row]]:
-    """The published rows that are about `model`."""
+    """Return the published rows that are about `model`."""
     named = BASELINES[model].rows if model in BASELINES else ()
     return [
         (table, row)

@@ -11,10 +11,8 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Repeats:
     times: Mapping[str, int]
 
     def weight(self, module: str) -> int:
-        """How often the whole network has what `module` is in the trace."""
+        """Return how often the whole network has what `module` is in the trace."""
         found = 1
         for name, times in self.times.items():
             if module == name or module.startswith(f"{name}."):
@@ -32,7 +30,7 @@ class Repeats:
         return found
 
     def total(self, by_module: Mapping[str, Mapping[str, float]]) -> Counter[str]:
-        """Counts of the whole network from those of the trace by module, where a module's contain those of all in it."""
+        """Sum the counts of the whole network from those of the trace by module, where a module's contain those of all in it."""
         found: Counter[str] = Counter(by_module[""])
         for name, times in self.times.items():
             more = self.weight(name) // times * (times - 1)
@@ -42,9 +40,7 @@ class Repeats:
 
 @contextlib.contextmanager
 def once_each(network: nn.Module, example: Tensor) -> Iterator[Repeats]:
-    """Has `network` pass through the first of each row of equal blocks alone, within the block; `example` is what it takes."""
-    from torch import nn
-
+    """Have `network` pass through the first of each row of equal blocks alone, within the block; `example` is an input."""
     times: dict[str, int] = {}
     rows = list(_found(network, "", times))
     keeping = _keeping(network, list(times), example)
@@ -59,7 +55,7 @@ def once_each(network: nn.Module, example: Tensor) -> Iterator[Repeats]:
 
 
 def _keeping(network: nn.Module, names: Sequence[str], example: Tensor) -> set[str]:
-    """Which of these modules give the shape that they take."""
+    """Find which of these modules give the shape that they take."""
     found: set[str] = set()
 
     def seen(name: str, given: tuple[Tensor, ...], made: Tensor) -> None:
@@ -76,9 +72,7 @@ def _keeping(network: nn.Module, names: Sequence[str], example: Tensor) -> set[s
 
 
 def _found(module: nn.Module, name: str, times: dict[str, int]) -> Iterator[tuple[str, nn.Sequential, str, nn.Module]]:
-    """What may be left out, as (first of the row, row, key, block), not looking into it; fills `times` by the name of the first."""
-    from torch import nn
-
+    """Yield what may be left out, as (first of the row, row, key, block), not looking into it; fill `times` by the name of the first."""
     first, kind = "", None
     for key, child in module.named_children():
         path = f"{name}.{key}".lstrip(".")
@@ -92,7 +86,7 @@ def _found(module: nn.Module, name: str, times: dict[str, int]) -> Iterator[tupl
 
 
 def _kind(block: nn.Module) -> tuple[object, ...]:
-    """What decides a block's cost: its modules, with the shapes of their parameters and their settings but for fractions."""
+    """Describe what decides a block's cost: its modules, with the shapes of their parameters and their settings but for fractions."""
     return tuple(
         (
             name,

@@ -11,6 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from models.scan.op import scan_macs
 from suite.measure.costs.count import SCANS, Counts, Subject, image_scan_costs, reference_scans, trace
 
 # fvcore's operators, and PyTorch's that do the same work at 2 a multiply-add; the scans' operations count as they are.
@@ -47,12 +51,12 @@ class Agreement:
 
     @property
     def agrees(self) -> bool:
-        """Whether both count the same, or the difference is documented."""
+        """True where both count the same, or the difference is documented."""
         return self.second is None or math.isclose(self.first, self.second, rel_tol=1e-9)
 
 
 def compared(subject: Subject, size: tuple[int, int], counts: Counts | None = None) -> list[Agreement]:
-    """Both counts of an image of `size` by groups of operators, what one lacks included; `counts` are fvcore's, if known."""
+    """Compare both counts of an image of `size` by groups of operators, what one lacks included; `counts` are fvcore's, if known."""
     first, second = dict((counts or trace(subject, size)).by_operator), second_counts(subject, size)
     lines = []
     for ours, theirs in SAME.items():
@@ -67,10 +71,7 @@ def compared(subject: Subject, size: tuple[int, int], counts: Counts | None = No
 
 
 def second_counts(subject: Subject, size: tuple[int, int]) -> dict[str, int]:
-    """Operations by operator as PyTorch's counter has them, for one image of `size` (height, width); nothing is computed."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
+    """Count operations by operator with PyTorch's counter, for one image of `size` (height, width); nothing is computed."""
     network, was_training = subject.network, subject.network.training
     formulas = {getattr(torch.ops.ssm, name): formula for name, formula in SCAN_FORMULAS.items()}
     counter = FlopCounterMode(display=False, custom_mapping=formulas)
@@ -86,16 +87,14 @@ def second_counts(subject: Subject, size: tuple[int, int]) -> dict[str, int]:
 def _scan(
     u: Sequence[int], _delta: object, A: Sequence[int], _B: object, _C: object, D: Sequence[int] | None, *_: object, out_shape: object
 ) -> int:
-    """Operations of `ssm::selective_scan`, from the shapes of its arguments."""
-    from models.scan.op import scan_macs
-
+    """Count the operations of `ssm::selective_scan`, from the shapes of its arguments."""
     del out_shape  # which PyTorch hands over
     batch, channels, length = u
     return scan_macs(batch, channels, length, A[1], skip=D is not None)
 
 
 def _image(x: Sequence[int], _proj: object, dt_proj: Sequence[int], A: Sequence[int], *_: object, out_shape: object) -> int:
-    """Operations of `ssm::scan_image`, from the shapes of its arguments."""
+    """Count the operations of `ssm::scan_image`, from the shapes of its arguments."""
     del out_shape
     scans, projection = image_scan_costs(x, dt_proj, A)
     return scans + 2 * projection

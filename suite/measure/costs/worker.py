@@ -14,15 +14,14 @@ from suite.records.profile import ProfileSpec
 
 
 def answer(asked: dict[str, Any], say: Say) -> None:
-    """Does what is asked."""
+    """Do what is asked; what that needs is imported here, so that its output goes to standard error (suite.core.process.serve)."""
     import torch
 
     torch.set_num_threads(asked["threads"])
     if "claim" in asked:
         from suite.measure.costs import claim_v4
 
-        for pairs in claim_v4.measured(claim_v4.Asked(**asked["claim"])):
-            say("pairs", pairs)
+        say("pairs", claim_v4.measured(claim_v4.Asked(**asked["claim"])))
         return
     from suite.measure.costs.latency import latency
 

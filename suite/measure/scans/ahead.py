@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
 import os
-import subprocess
-import sys
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.paths import ROOT
+from suite.core.process import ChildDied, Say, ask, environment_for, serve
 
 MODULE = "models.scan.backends.triton_ahead"
-PROGRAM = "import json; from suite.measure.scans.ahead import compiled; print(json.dumps(compiled()))"
+INTERPRET = "TRITON_INTERPRET"  # Triton looks at it when kernels are defined: with it, another process must compile
 
 
 def compiled() -> tuple[list[dict[str, object]], list[str]]:
-    """A row a compiled kernel and target, and the problems in words; SuiteError where Triton is not there."""
-    if os.environ.get("TRITON_INTERPRET") == "1":  # is looked at when kernels are defined, so a process without it must do this
-        return _elsewhere()
+    """Compile every kernel for every target: a row each, and the problems in words; SuiteError where Triton is not there."""
+    if os.environ.get(INTERPRET) == "1":
+        environment = {name: value for name, value in environment_for(1).items() if name != INTERPRET}
+        try:
+            ((_, found),) = ask("suite.measure.scans.ahead", None, environment, "the Triton compiler")
+        except ChildDied as error:
+            raise SuiteError(f"the Triton kernels were not compiled: {str(error).splitlines()[-1]}", exit=Exit.NOT_READY) from error
+        return found[0], found[1]
     try:
         ahead = importlib.import_module(MODULE)
     except ImportError as error:
@@ -30,10 +32,10 @@ def compiled() -> tuple[list[dict[str, object]], list[str]]:
     return [dataclasses.asdict(row) for row in rows], list(ahead.problems(rows))
 
 
-def _elsewhere() -> tuple[list[dict[str, object]], list[str]]:
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"} | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, env=environment)  # noqa: S603
-    if done.returncode:
-        raise SuiteError(f"the Triton kernels were not compiled: {done.stderr.strip().splitlines()[-1]}", exit=Exit.NOT_READY)
-    rows, problems = json.loads(done.stdout.splitlines()[-1])
-    return rows, problems
+def answer(_asked: None, say: Say) -> None:
+    """Compile the kernels in a process of its own."""
+    say("compiled", compiled())
+
+
+if __name__ == "__main__":
+    serve(answer)

@@ -1,4 +1,4 @@
-"""What this machine can do at most, measured: bytes a second through memory, exponentials a second; and what that means for a scan.
+"""Ceilings of this machine, measured: bytes a second through memory, exponentials a second; and what they mean for a scan.
 
 A scan of E = batch * channels * states * length elements needs one exponential an element forward, and a second one backward, where the
 decays are needed again and storing them would cost more. It moves u, delta, B, C and y once, and with its backward pass the gradients of
@@ -43,20 +43,20 @@ class Ceilings:
 
 
 def measure_ceilings(device: Device) -> Ceilings:
-    """Both ceilings of the device with the threads that torch has; two or three seconds."""
+    """Measure both ceilings of the device with the threads that torch has; two or three seconds."""
     throughput, method = _exponentials(device)
     return Ceilings(_bandwidth(device), throughput, method)
 
 
 def moved_bytes(case: Case, work: Work) -> int:
-    """u, delta, B, C and y once; with the backward pass their gradients too."""
+    """Count the bytes of u, delta, B, C and y once; with the backward pass those of their gradients too."""
     size = getattr(torch, case.dtype).itemsize
     rows, streams = case.batch * case.channels * case.length, case.batch * case.groups * case.states * case.length
     return (3 * rows + 2 * streams) * size * (1 if work == "forward" else 2)
 
 
 def exponentials(case: Case, work: Work) -> int:
-    """One an element forward, two with the backward pass."""
+    """Count one an element forward, two with the backward pass."""
     return case.elements * (1 if work == "forward" else 2)
 
 
@@ -67,7 +67,7 @@ def _bandwidth(device: Device) -> float:
 
 
 def _exponentials(device: Device) -> tuple[float, str]:
-    """Values a second and the method: in registers where a backend of this suite can say, else of torch in a cache."""
+    """Measure values a second, and name the method: in registers where a backend of this suite can, else by torch in a cache."""
     if device == "cuda":
         return _exponentials_on_gpu()
     try:
@@ -94,13 +94,13 @@ def _exponentials_on_gpu() -> tuple[float, str]:
 
 
 def _best(call: Callable[[], object], device: Device) -> float:
-    """Seconds of the shortest call: a ceiling is what can be reached."""
+    """Time the shortest call, in seconds: a ceiling is what can be reached."""
     once(call, device)
     return min(_repeated(lambda: once(call, device)))
 
 
 def _repeated(value: Callable[[], float]) -> list[float]:
-    """Values for SECONDS, at least REPEATS of them."""
+    """Take values for SECONDS, at least REPEATS of them."""
     found: list[float] = []
     begun = time.perf_counter()
     while len(found) < REPEATS or time.perf_counter() - begun < SECONDS:

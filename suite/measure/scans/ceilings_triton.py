@@ -22,7 +22,7 @@ def _exp2_chain(values, LINKS: tl.constexpr, BLOCK: tl.constexpr):  # noqa: ANN0
 
 
 def exp2_chain(values: int, device: str = "cuda") -> Callable[[], int]:
-    """A call that computes the chains of so many values (a multiple of BLOCK), and returns how many exponentials that were."""
+    """Return a call that computes the chains of so many values (a multiple of BLOCK) and returns how many exponentials those were."""
     held = torch.zeros(values, device=device)
 
     def work() -> int:

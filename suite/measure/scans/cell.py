@@ -19,13 +19,14 @@ from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.scan import Caches, ScanFindings, ScanRecord, Start, Verified
 from suite.records.spec import ScanSpec
 
-BUILDS: Mapping[str, str] = MappingProxyType(  # what tells a backend where it keeps what it builds; the others build nothing
+# The variable by which a backend knows where to keep what it builds; the others build nothing.
+BUILDS: Mapping[str, str] = MappingProxyType(
     {"numba": "NUMBA_CACHE_DIR", "cpp": "SUITE_CACHE", "triton": "TRITON_CACHE_DIR"}
 )
 
 
 def run_scan(spec: ScanSpec, context: CellContext) -> Iterator[Progress | ScanRecord]:
-    """Verifies and times a backend; a backend that is wrong makes a failed record without times."""
+    """Verify and time a backend; a backend that is wrong makes a failed record without times."""
     started = now()
     findings = None
     for event in in_processes(spec):
@@ -48,7 +49,7 @@ def run_scan(spec: ScanSpec, context: CellContext) -> Iterator[Progress | ScanRe
 
 
 def _accusation(wrong: list[Verified]) -> str:
-    """The first comparison that failed, and how many did."""
+    """Describe the first comparison that failed, and how many did."""
     first = max(wrong, key=lambda found: found.share(found.worst))
     error = first.errors[first.worst]
     what = "y" if first.worst == "y" else f"the gradient of {first.worst}"
@@ -58,7 +59,7 @@ def _accusation(wrong: list[Verified]) -> str:
 
 
 def in_processes(spec: ScanSpec) -> Iterator[Progress | ScanFindings]:
-    """Progress and findings from processes of the backend's own."""
+    """Yield progress and findings from processes of the backend's own."""
     with contextlib.ExitStack() as stack:
         environment = environment_for(spec.threads)
         starts: list[Start] = []
@@ -79,6 +80,6 @@ def in_processes(spec: ScanSpec) -> Iterator[Progress | ScanFindings]:
 
 
 def _worker(spec: ScanSpec, environment: dict[str, str], caches: Caches, *, only_start: bool) -> Iterator[tuple[str, Any]]:
-    """What a worker says, by kind."""
+    """Start a worker and yield what it says, by kind."""
     asked = {"spec": spec.model_dump(mode="json"), "only_start": only_start, "caches": caches}
     yield from ask("suite.measure.scans.worker", asked, environment, f"the backend {spec.backend}")

@@ -1,4 +1,4 @@
-"""Whether a scan backend is right: it against the reference in float64 on the same inputs, forward and every gradient.
+"""Verifying a scan backend: comparing it with the reference in float64 on the same inputs, forward and every gradient.
 
 Shared by the conformance tests and by `python -m suite scan`, which times nothing that does not pass. An error is a number for each
 tensor, norm(found - exact) / norm(exact); what is not finite has an infinite one.
@@ -48,7 +48,7 @@ LOOPED = 1100  # steps that the reference in float64 loops over; beyond, that ta
 
 @dataclass(frozen=True)
 class Check:
-    """What was compared: `errors` by tensor ("y", or the argument whose gradient it is), and what each may be."""
+    """A comparison: `errors` by tensor ("y", or the argument whose gradient it is), and how large each may be."""
 
     name: str
     errors: Mapping[str, float]
@@ -66,25 +66,25 @@ class Check:
 
 
 def tolerance(case: Case, name: str) -> float:
-    """What the error of `name` ("y", or an argument's gradient) may be in a case."""
+    """Return how large the error of `name` ("y", or an argument's gradient) may be in a case, relative."""
     rounding = 0.0 if name in CONSTANTS else ROUNDING[case.dtype]
     return rounding + (FLOAT32 + FLOAT32_A_ROOT_OF_A_STEP * case.length**0.5) * (EXTREME_SLACK if case.extreme else 1.0)
 
 
 def verified_cases(most_elements: int | None = None) -> tuple[Case, ...]:
-    """CASES, with layers cut to LAYER_LENGTH; those alone of at most `most_elements`, if given."""
+    """Return CASES, with layers cut to LAYER_LENGTH; those alone of at most `most_elements`, if given."""
     cut = [case.shortened(LAYER_LENGTH) if case in LAYERS else case for case in CASES.values()]
     return tuple(case for case in cut if most_elements is None or case.elements <= most_elements)
 
 
 def check(backend: str, device: str, most_elements: int | None = None) -> Iterator[Check]:
-    """Every comparison that a backend must pass on a device, one after another."""
+    """Make every comparison that a backend must pass on a device, one after another."""
     for case in verified_cases(most_elements):
         yield from check_case(backend, device, case)
 
 
 def check_case(backend: str, device: str, case: Case) -> Iterator[Check]:
-    """The comparisons of one case: as sequences and, where it has a side and the backend scans images, along their directions."""
+    """Make the comparisons of one case: as sequences and, where it has a side and the backend scans images, along their directions."""
     errors = errors_of(backend, case, device)
     yield Check(case.name, errors, {name: tolerance(case, name) for name in errors})
     if BACKENDS[backend].image and case.side:
@@ -94,21 +94,21 @@ def check_case(backend: str, device: str, case: Case) -> Iterator[Check]:
 
 
 def errors_of(backend: str, case: Case, device: str = "cpu") -> dict[str, float]:
-    """Errors of y and of the gradients of all the arguments that the case has."""
+    """Compute the errors of y and of the gradients of all the arguments that the case has."""
     exact = _exact(case)
     found = _scan(arguments(case, device), partial(selective_scan, backend=backend), case)
     return {name: relative_error(found[name], expected) for name, expected in exact.items()}
 
 
 def image_errors_of(backend: str, case: Case, directions: int, device: str = "cpu", height: int | None = None) -> dict[str, float]:
-    """Errors of an image's scans, "y" and the gradients of x, proj, dt_proj, A, D, delta_bias, of a backend whose row says `image`."""
+    """Compute the errors of an image's scans, y and the gradients of all arguments, of a backend whose row says `image`."""
     exact = _exact_image(case, directions, height)
     found = _image(image_arguments(case, directions, device, height), backend, case.dtype)
     return {name: relative_error(found[name], expected) for name, expected in exact.items()}
 
 
 def relative_error(found: Tensor, exact: Tensor) -> float:
-    """norm(found - exact) / norm(exact) in float64; infinite where `found` is not finite, or not zero where it must be."""
+    """Compute norm(found - exact) / norm(exact) in float64; infinite where `found` is not finite, or not zero where it must be."""
     found = found.detach().to(device="cpu", dtype=torch.float64)
     if found.shape != exact.shape or not torch.isfinite(found).all():
         return float("inf")
@@ -133,13 +133,13 @@ def _exact_image(case: Case, directions: int, height: int | None) -> dict[str, T
 
 
 def _exact_scan(length: int) -> Scan:
-    """What computes a scan of `length` steps in float64: the reference, or where its loop takes too long, the same by doubling."""
+    """Choose what computes a scan of `length` steps in float64: the reference, or where its loop takes too long, the same by doubling."""
     return partial(selective_scan, backend="reference") if length <= LOOPED else doubled_scan
 
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Steps of the reference are too small to be shared: on a busy machine, threads that wait for one another take ten times as long."""
+    """Hold torch to one thread: steps of the reference are too small to be shared, and on a busy machine threads wait for one another."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -149,14 +149,14 @@ def _one_thread() -> Iterator[None]:
 
 
 def _scan(args: ScanArguments, scan: Scan, case: Case) -> dict[str, Tensor]:
-    """The y and the gradients through `scan`; the cotangent is the same for any dtype that holds u."""
+    """Compute y and the gradients through `scan`; the cotangent is the same for any dtype that holds u."""
     leaves = ScanArguments(*(None if tensor is None else tensor.detach().requires_grad_() for tensor in args))
     y = scan(*leaves, delta_softplus=case.softplus)
     return _differentiated(y, _cotangent(y, case.dtype), leaves._asdict())
 
 
 def _image(args: ImageArguments, scan: Scan | str, dtype: str) -> dict[str, Tensor]:
-    """The y and the gradients of an image: from its parts through `scan`, or by the backend of that name, which scans images itself."""
+    """Compute y and the gradients of an image: from its parts through `scan`, or by the backend of that name, which scans images itself."""
     leaves = ImageArguments(*(tensor.detach().requires_grad_() for tensor in args))
     if isinstance(scan, str):
         y = image_op(*canonical_image(leaves, native_dtypes(scan)), scan, True)[0].to(args.x.dtype)
@@ -166,7 +166,7 @@ def _image(args: ImageArguments, scan: Scan | str, dtype: str) -> dict[str, Tens
 
 
 def image_from_parts(args: ImageArguments, scan: Scan) -> Tensor:
-    """What `ssm::scan_image` means, by `scan` over copies of the image and of what it projects to: y (B, H, W, C)."""
+    """Compute what `ssm::scan_image` means, by `scan` over copies of the image and of what it projects to: y (B, H, W, C)."""
     x, proj, dt_proj, A, D, delta_bias = args
     batch, height, width, channels = x.shape
     directions, _, rank = dt_proj.shape
@@ -181,7 +181,7 @@ def image_from_parts(args: ImageArguments, scan: Scan) -> Tensor:
 
 
 def _cotangent(y: Tensor, dtype: str) -> Tensor:
-    """Standard normal values that `dtype` holds exactly, the same on every device."""
+    """Draw standard normal values that `dtype` holds exactly, the same on every device."""
     values = torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     return values.to(getattr(torch, dtype)).to(device=y.device, dtype=y.dtype)
 

@@ -22,7 +22,7 @@ def doubled_scan(
     delta_bias: Tensor | None = None,
     delta_softplus: bool = False,
 ) -> Tensor:
-    """`models.scan.selective_scan` by doubling: u, delta (B, D, L), A (D, N), B, C (B, G, N, L), D, delta_bias (D,); y (B, D, L).
+    """Compute `models.scan.selective_scan` by doubling: u, delta (B, D, L), A (D, N), B, C (B, G, N, L), D, delta_bias (D,); y (B, D, L).
 
     Meant for float64. The gradient keeps some 10 log2(L) tensors (B, D, N, L): 0.8 GB at 8 channels, 4 states and 20,000 steps.
     """

@@ -9,6 +9,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from models.lookup import suggest
 from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
 from models.scan.cases import CASES, LAYERS
@@ -28,7 +30,7 @@ SOFTWARE = ("torch", "numba", "triton", "mamba-ssm")
 
 @dataclass(frozen=True)
 class Selection:
-    """What is timed and how; no name means all that there are."""
+    """A choice of what is timed and how; no name means all that there are."""
 
     device: str
     backends: Sequence[str] = ()  # names, each of which must run here
@@ -43,7 +45,7 @@ class Selection:
 
 
 def cells(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
-    """The cells, and the backends that do not run on the device here; raises `UnknownName`, `BackendUnavailable` or `SuiteError`."""
+    """Plan the cells, and list the backends that do not run here; raises `UnknownName`, `BackendUnavailable` or `SuiteError`."""
     for name in selection.backends:
         resolve_backend(name, selection.device)
     check_device(selection.device)
@@ -56,7 +58,7 @@ def cells(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
     if not 1 <= threads <= machine.cores():
         raise SuiteError(f"--threads {threads}: this machine has {machine.cores()} cores, so it must be 1 to {machine.cores()}.")
     if not 0 < selection.seconds <= 60:
-        raise SuiteError(f"--seconds {selection.seconds}: a time is measured for more than 0 and at most 60 seconds.")
+        raise SuiteError(f"--seconds {selection.seconds}: it must be more than 0 and at most 60.")
     names, here, software = _cases(selection.cases), machine_digest(), software_digest()
     specs = [
         ScanSpec(
@@ -78,18 +80,14 @@ def cells(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
 
 
 def check_device(device: str) -> None:
-    """SuiteError where PyTorch cannot use a GPU that is asked for."""
-    if device != "cuda":
-        return
+    """Raise SuiteError where PyTorch cannot use a GPU that is asked for."""
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks the driver without starting CUDA in this process
-    import torch
-
-    if not torch.cuda.is_available():
+    if device == "cuda" and not torch.cuda.is_available():
         raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
 
 
 def available(device: str) -> tuple[list[str], list[Absent]]:
-    """The names of the backends that can be timed on `device` here, and the others with their reasons."""
+    """List the names of the backends that can be timed on `device` here, and the others with their reasons."""
     running, absent = [], []
     for name in BACKENDS:
         try:
@@ -107,7 +105,7 @@ def available(device: str) -> tuple[list[str], list[Absent]]:
 
 
 def _cases(patterns: Sequence[str]) -> tuple[str, ...]:
-    """Names of cases in their order; each pattern must select some."""
+    """Return the names of the selected cases in their order; SuiteError where a pattern selects none."""
     if not patterns:
         return tuple(case.name for case in LAYERS)
     for pattern in patterns:
@@ -117,5 +115,5 @@ def _cases(patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def software_digest() -> str:
-    """16 hexadecimal digits over the version of the scans and of the packages that they are built with."""
+    """Return 16 hexadecimal digits over the version of the scans and of the packages that they are built with."""
     return versions.software((versions.SCANS,), SOFTWARE)

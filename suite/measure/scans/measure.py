@@ -32,8 +32,8 @@ Kind = tuple[Path, Work]
 
 
 def start(spec: ScanSpec, caches: Caches) -> Start:
-    """The first calls; to be made before anything else of the backend."""
-    case = _first_case(spec)
+    """Time the first calls; to be made before anything else of the backend."""
+    case = replace(CASES[spec.cases[0]], dtype=spec.dtype).shortened(SHORT)
     forward, backward = (_call(spec, case, ("sequences", work)) for work in ("forward", "forward+backward"))
     return Start(
         caches=caches,
@@ -45,7 +45,7 @@ def start(spec: ScanSpec, caches: Caches) -> Start:
 
 
 def measure(spec: ScanSpec, caches: Caches) -> Iterator[Progress | ScanFindings]:
-    """Progress and, last, the findings; `caches` says what is known of those of what the backend builds."""
+    """Yield progress and, last, the findings; `caches` says what is known of those of what the backend builds."""
     yield Progress(spec.fingerprint, "starting", 0, spec.steps)
     starts = (start(spec, caches),)
     verified = []
@@ -75,17 +75,13 @@ def measure(spec: ScanSpec, caches: Caches) -> Iterator[Progress | ScanFindings]
     )
 
 
-def _first_case(spec: ScanSpec) -> Case:
-    return replace(CASES[spec.cases[0]], dtype=spec.dtype).shortened(SHORT)
-
-
 def _verified(found: Check) -> Verified:
     errors = {name: error if error < float("inf") else None for name, error in found.errors.items()}
     return Verified(name=found.name, errors=errors, allowed=dict(found.allowed))
 
 
 def _kinds(spec: ScanSpec, case: Case) -> list[Kind]:
-    """What is timed of a case: the scan of its sequences, and of an image both ways where the backend has both."""
+    """List what is timed of a case: the scan of its sequences, and of an image both ways where the backend has both."""
     paths: list[Path] = ["sequences"]
     if spec.images and case.side and BACKENDS[spec.backend].image:
         paths += ["image", "image-copied"]
@@ -97,7 +93,7 @@ def _timing(spec: ScanSpec, case: Case, kind: Kind) -> Timing:
     path, work = kind
     what = {"case": case.name, "path": path, "work": work, "layer": case.layer, "shape": _shape(case), "elements": case.elements}
     expected = _expected_seconds(spec, case, kind)
-    if expected > 2 * LONGEST * spec.seconds:  # what a short scan tells is that uncertain
+    if expected > 2 * LONGEST * spec.seconds:  # an estimate from a short scan is that uncertain
         return Timing(**what, skipped=f"it would take about {expected:.1f} s a call", expected_ms=expected * 1e3)
     call = _call(spec, case, kind)
     first = timing.once(call, spec.device)
@@ -125,7 +121,10 @@ def _shape(case: Case) -> str:
 
 
 def _expected_seconds(spec: ScanSpec, case: Case, kind: Kind) -> float:
-    """By a shorter scan, and that time goes with the steps; by a longer one where that is too much: a short call is mostly overhead."""
+    """Estimate the time of a call from a shorter scan, in proportion to the steps; from a longer one where that is too much.
+
+    A short call is mostly overhead.
+    """
     limit, length = LONGEST * spec.seconds, SHORT
     while True:
         short = case.shortened(length)
@@ -138,7 +137,7 @@ def _expected_seconds(spec: ScanSpec, case: Case, kind: Kind) -> float:
 
 
 def _call(spec: ScanSpec, case: Case, kind: Kind) -> Call:
-    """A call without arguments; its tensors are made before it."""
+    """Make a call without arguments; its tensors are made before it."""
     path, work = kind
     if path == "sequences":
         leaves, scan = _sequences(spec, case)
@@ -162,7 +161,7 @@ def _sequences(spec: ScanSpec, case: Case) -> tuple[ScanArguments, Callable[[], 
 
 
 def _image(spec: ScanSpec, case: Case, scan: Callable[..., Tensor]) -> tuple[list[Tensor], Callable[[], Tensor]]:
-    """The scans of an image with their projections, as a block calls them; the image is in channels-last memory, as a block's is."""
+    """Make the scans of an image with their projections, as a block calls them; the image is in channels-last memory, as a block's is."""
     x, _, dt_proj, A, D, delta_bias = image_arguments(case, DIRECTIONS, spec.device)
     channels, rows = case.width, dt_proj.shape[-1] + 2 * case.states
     x_proj = torch.randn(DIRECTIONS, rows, channels, generator=torch.Generator().manual_seed(0)) / channels**0.5

@@ -14,7 +14,7 @@ from suite.records.spec import ScanSpec
 
 
 def answer(asked: dict[str, Any], say: Say) -> None:
-    """Does what is asked."""
+    """Do what is asked; what that needs is imported here, so that its output goes to standard error (suite.core.process.serve)."""
     spec = ScanSpec.model_validate(asked["spec"])
 
     import torch

@@ -14,14 +14,13 @@ from suite.measure.costs.conventions import CONVENTIONS
 from suite.measure.costs.count import (
     SCANS,
     Subject,
-    cost_of,
+    counted,
     counted_model,
     flops_of,
-    full_size_cost,
     reference_scans,
     subject_named,
+    subject_of,
     trace,
-    trace_macs,
 )
 from suite.measure.costs.printed import DISAGREEMENTS, comparisons
 from suite.measure.costs.repeats import Repeats, once_each
@@ -77,7 +76,7 @@ def test_equal_blocks_are_traced_once_and_count_as_often_as_they_stand(monkeypat
         assert dict(repeats.times) == {"groups.0": 2, "groups.0.blocks.0": 3, "groups.2.blocks.0": 2}
         assert repeats.weight("groups.0.blocks.0.scan") == 6
         assert isinstance(network.groups[1], nn.Identity)
-    monkeypatch.setattr("suite.measure.costs.repeats.once_each", lambda *_: contextlib.nullcontext(Repeats({})))
+    monkeypatch.setattr("suite.measure.costs.count.once_each", lambda *_: contextlib.nullcontext(Repeats({})))
     assert trace(Subject(network, 3, 1), (4, 6)) == once
 
 
@@ -128,13 +127,13 @@ def test_v3_keeps_the_papers_cost_ratio_within_three_percent():
 
 @pytest.mark.parametrize("name", ["vmambair-realsr-x4-tiny", "vmambair-derain-tiny.released", "mambair-sr-x2-tiny", "mambair-realdn-tiny"])
 def test_two_small_traces_give_the_cost_at_any_size(name):
-    network = models.create(name)
-    assert cost_of(network, (40, 56)).macs == pytest.approx(sum(trace_macs(network, (40, 56)).values()), rel=1e-9)
+    subject = subject_of(models.create(name))
+    assert counted(subject).at((40, 56)).macs == pytest.approx(trace(subject, (40, 56)).macs, rel=1e-9)
 
 
 def test_padding_is_part_of_the_cost():
-    counted = counted_model("vmambair-derain-tiny")
-    assert counted.at((33, 64)).macs == counted.at((40, 64)).macs
+    found = counted_model("vmambair-derain-tiny")
+    assert found.at((33, 64)).macs == found.at((40, 64)).macs
 
 
 def test_uncounted_operators_are_listed():
@@ -150,4 +149,4 @@ def test_the_formula_of_the_scan():
 
 def test_a_size_below_the_networks_is_refused():
     with pytest.raises(SuiteError, match="at least 8 pixels"):
-        full_size_cost("vmambair-derain", (4, 64))
+        counted_model("vmambair-derain").at((4, 64))
