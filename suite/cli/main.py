@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from suite.cli import check, compare, data, doctor, evaluate, profile, restore, score
 from suite.cli import export as verb_export
 from suite.cli import list as verb_list
-from suite.cli.arguments import FORMATS, parser
+from suite.cli.run import FORMATS, parser
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 

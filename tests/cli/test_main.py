@@ -10,7 +10,8 @@ import pytest
 from fake_cells import record, spec
 from PIL import Image
 
-from suite.cli import arguments, listing, main
+from suite.cli import listing, main
+from suite.cli import run as arguments
 from suite.core import machine
 from suite.core.errors import Exit
 from suite.core.paths import ROOT
