@@ -1,4 +1,4 @@
-"""`python -m suite data list|show|check|speed`: which sets are known, which are here, what is wrong with them; how fast they train."""
+"""`python -m suite data list|show|check|speed`: data sets that are known, that are here, what is wrong with them; how fast they are fed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
@@ -20,59 +21,56 @@ if TYPE_CHECKING:
     from suite.data.locate import Located
 
 SUMMARY = "say which data sets are here, what is wrong with them, and how fast training data are made"
+EXAMPLE = "data check Set5"
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """The verb's four parts and their options."""
+    """Add the four parts of the verb and their options."""
     parts = verb.add_subparsers(dest="part", required=True, metavar="PART")
     for name, what in (
-        ("list", "every set that is known, and where it is"),
-        ("show", "the card of a set: origin, licence, layouts, traps"),
-        ("check", "counts, pairs, sizes, low-quality images, odd files, and images that two sets share"),
+        ("list", "print every known set, and where it is"),
+        ("show", "print the card of a set: origin, licence, layouts, traps"),
+        ("check", "check counts, pairs, sizes, low-quality images, odd files, and images that two sets share"),
     ):
         part = parts.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False)
         if name == "show":
             part.add_argument("names", nargs=1, metavar="NAME", help="a set's name or alias")
         if name == "check":
-            part.add_argument("names", nargs="*", metavar="NAME", help="sets, or folders of your own (default: all sets below the folder)")
-            part.add_argument("--quick", action="store_true", help="count and pair all files, but decode the first few of each set alone")
+            part.add_argument("names", nargs="*", metavar="NAME", help="sets, or folders of your own (default: all sets that are found)")
+            part.add_argument("--quick", action="store_true", help="count and pair all files, but decode only the first few of each set")
         part.add_argument("--root", type=Path, metavar="DIR", help="folder of the data sets (default: $SUITE_DATA)")
-        _add_json(part)
-    what = "samples a second for training, at each recipe's patch"
+        common.add_shared(part, "--json", "--wide")
+    what = "measure the samples per second for training, at the patch of each recipe"
     _add_speed(parts.add_parser("speed", help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False))
 
 
 def _add_speed(part: argparse.ArgumentParser) -> None:
     part.add_argument("names", nargs="*", metavar="TASK", help="names of `list tasks` (default: all)")
-    part.add_argument("--data", default="photos", metavar="NAME_OR_FOLDER", help="what is trained on (default: %(default)s)")
+    part.add_argument("--data", default="photos", metavar="NAME_OR_FOLDER", help="training data (default: %(default)s)")
     part.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="processes that make batches; 0: the training process itself (default: one for each of this machine's cores but one)",
+        help="processes that make batches; 0: the training process itself (default: one less than this machine's cores)",
     )
     part.add_argument("--seconds", type=float, default=2.0, metavar="S", help="how long each task is measured (default: %(default)s)")
     part.add_argument(
         "--step-ms",
         type=float,
         metavar="MS",
-        help="what the network takes for a batch, measured elsewhere: tells the share of a step that is spent waiting",
+        help="time of the network for a batch, measured elsewhere, to compute the share of a step spent waiting",
     )
     part.add_argument(
         "--device",
         choices=("cpu", "cuda"),
-        help="also measure tasks whose degradation can be left to this device: what is made without it, and how long it takes there",
+        help="also measure tasks whose degradation this device can do: samples without it, and its time there",
     )
     part.set_defaults(root=None)
-    _add_json(part)
-
-
-def _add_json(part: argparse.ArgumentParser) -> None:
-    part.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+    common.add_shared(part, "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Runs the chosen part."""
+    """Run the chosen part."""
     if options.root is not None and not options.root.is_dir():
         raise SuiteError(f"--root {options.root} is not a folder.", exit=Exit.NOT_READY)
     return {"list": _list, "show": _show, "check": _check, "speed": _speed}[options.part](options, out)
@@ -85,12 +83,12 @@ def _list(options: argparse.Namespace, out: Output) -> Exit:
     rows = [row for card in cards().values() for row in (_packaged(card) if card.package else _rows(card, options.root))]
     out.document(rows) if options.json else out.table(rows)
     if options.root is None and data_folder() is None:
-        note("$SUITE_DATA is not set, so that no folder was looked in; name one there or with --root.")
+        note("$SUITE_DATA is not set, so no folder was searched. Set it, or give --root DIR.")
     return Exit.DONE
 
 
 def _packaged(card: Card) -> Iterator[dict[str, object]]:
-    """The rows of a set that a package ships."""
+    """Yield the rows of a set that a package ships."""
     folder = _package_folder()
     for split, count in card.splits.items():
         yield {
@@ -106,7 +104,7 @@ def _packaged(card: Card) -> Iterator[dict[str, object]]:
 
 
 def _package_folder() -> str:
-    """Where the embedded photographs lie; empty where they do not."""
+    """Return the folder of the embedded photographs; empty where they are missing."""
     from suite.data.photos import photos_folder
 
     try:
@@ -167,14 +165,14 @@ def _show(options: argparse.Namespace, out: Output) -> Exit:
     for known in chosen.shares:
         out.line(f"  shares images with {known.set}: {known.what}")
     for trap in chosen.traps:
-        out.line(f"  mind: {trap}")
+        out.line(f"  note: {trap}")
     out.line()
     _show_images(chosen, out) if chosen.package else _show_layouts(chosen, out)
     return Exit.DONE
 
 
 def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
-    """The card as one document, with where it is looked for and where it is."""
+    """Return the card as one document, with the places where it is searched and where it is."""
     from suite.core.paths import data_folder
     from suite.data.check.checks import copies
     from suite.data.locate import looked_for
@@ -191,7 +189,7 @@ def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
 
 
 def _where(chosen: Card, root: Path | None) -> Iterator[tuple[str, str]]:
-    """Titles and texts on where a set is looked for, and where it is."""
+    """Yield titles and texts on where a set is searched, and where it is."""
     from suite.core.paths import data_folder
     from suite.data.check.checks import copies
 
@@ -224,8 +222,8 @@ def _show_images(chosen: Card, out: Output) -> None:
 def _show_layouts(chosen: Card, out: Output) -> None:
     from suite.data.cards import tree
 
-    out.line("Folders accepted below $SUITE_DATA, the first that is there, in any case. {s}: scale, {q}: JPEG quality, .png: any ending.")
-    out.line("A low-quality file is called NAME like its target, or NAMEx{s}, NAME_x{s}, NAME_LR_x{s}, NAME_LRBI_x{s}.")
+    out.line("Folders accepted below $SUITE_DATA: the first that exists, in any case. {s}: scale, {q}: JPEG quality, .png: any ending.")
+    out.line("A low-quality file has the NAME of its target, or NAMEx{s}, NAME_x{s}, NAME_LR_x{s}, NAME_LRBI_x{s}.")
     if chosen.aliases:
         out.line(f"{chosen.name} may be {' or '.join(chosen.aliases)} in them.")
     for way in chosen.ways:
@@ -244,7 +242,8 @@ def _check(options: argparse.Namespace, out: Output) -> Exit:
         known.save()  # what was decoded before an interruption is not decoded again
     if not reports and not missing:
         raise SuiteError(
-            "no data set is here. `python -m suite data list` says what is looked for; set $SUITE_DATA or --root.", exit=Exit.NOTHING
+            "no data set is found. `python -m suite data list` says what is searched for; set $SUITE_DATA, or give --root.",
+            exit=Exit.NOTHING,
         )
     common = leaks([report.group() for report in reports if report.taken])
     wrong = missing or any(report.wrong for report in reports) or any(leak.serious for leak in common)
@@ -264,7 +263,7 @@ def _check(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Report], list[str]]:
-    """Reports of what was asked for, and sentences on what is not here."""
+    """Return reports of what was asked for, and sentences on what is not here."""
     from models.lookup import UnknownName
     from suite.data.cards import card, cards
     from suite.data.check.checks import of_card, of_folder
@@ -283,13 +282,13 @@ def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Repor
             chosen = None
         if chosen is None:
             if not Path(name).is_dir():
-                raise SuiteError(f"there is no folder {name}.", exit=Exit.NOT_READY)
+                raise SuiteError(f"the folder {name} does not exist.", exit=Exit.NOT_READY)
             reports += of_folder(Path(name), known, quick=options.quick)
             continue
         found = list(of_card(chosen, options.root, known, quick=options.quick))
         reports += found
         if not found:
-            missing.append(f"{chosen.name} is not here. `python -m suite data show {chosen.name}` says where it is looked for.")
+            missing.append(f"{chosen.name} is not here. `python -m suite data show {chosen.name}` says where it is searched.")
     return reports, missing
 
 
@@ -322,7 +321,7 @@ def _print(reports: Sequence[Report], missing: Sequence[str], common: Sequence[L
     for report in reports:
         counts = f"{report.images} of {report.expected} images" if report.expected else f"{report.images} images"
         state = f"{len(report.wrong)} faults" if report.wrong else "fine"
-        spare = "" if report.taken else "; another copy goes first"
+        spare = "" if report.taken else "; another copy is used"
         out.line(f"{report.name} ({report.split}): {counts}, {state} ({report.folder}, layout of {report.layout}{spare})")
         for line in report.wrong:
             out.line(f"  wrong: {line}")

@@ -1,110 +1,42 @@
-"""What the command line accepts: verbs, options and their help. Imports nothing heavy, so that `--help` answers at once."""
+"""`python -m suite run`: train and measure the cells of a grid, then write the report."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from suite.cli import check, compare, data, doctor, evaluate, export, profile, restore, score
-from suite.cli.list import RECORDS
+from suite.cli import common, scan
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output, note
 
+if TYPE_CHECKING:
+    from suite.records.spec import CellSpec
+    from suite.runner.estimate import Estimate
+    from suite.runner.execute import How
+
+SUMMARY = "train and measure the cells of a grid that are not done yet, then write the report"
+EXAMPLE = "run --grid ablations --dry-run"
 LAUNCHERS = ("ray", "inline")
-FORMATS = ("html", "latex", "markdown", "csv", "json")
-LONGEST_HOURS = 10_000  # more than a year; a timer takes no infinity
-KINDS = ("models", "grids", "tasks", "budgets", "recipes", "backends", "baselines", "protocols", "datasets", RECORDS)
-
-EPILOG = """\
-examples:
-  python -m suite run --grid ablations                   train, measure and report both papers' ablations
-  python -m suite run --grid ablations --dry-run         what that would do, and how long it would take
-  python -m suite list models                            what there is
-  python -m suite evaluate bicubic --task sr-x2          a baseline on the embedded photographs
-  python -m suite score --pred mine --gt HR --scale 4    any two folders, under every protocol side by side
-  python -m suite restore photo.jpg out.png --model mambair-sr-x4 --weights FILE
-  python -m suite export FILE out.pth --model mambair-sr-x4     weights for the authors' code, or as safetensors
-  python -m suite profile all --size 720p                parameters, multiply-adds and operations
-  python -m suite profile mambair-light-x4 --time        and how long it takes here
-  python -m suite scan                                   verify and time every scan backend that runs here
-  python -m suite compare 'mambair-sr-x2.*' mambair-sr-x2 whether variants are better than one baseline
-  python -m suite doctor                                 what does not work here, and the command that mends it
-
-exit codes: 0 done; 1 unexpected; 2 usage; 3 drift; 4 some cells failed or are missing; 5 nothing selected;
-            6 data, a package or the machine is not ready; 130, 138, 143 stopped by SIGINT, SIGUSR1,
-            SIGTERM (the same command continues)
-"""
+TRACKERS = ("tensorboard", "mlflow")
+PICTURES = {"crops": True, "receptive_field": {"map_png"}}  # of a record, which --json leaves out
+OF_SCANS = ("only", "device", "launcher", "max_hours", "dashboard", "dry_run", "ledger", "report", "json", "wide")  # go with scan's grid
+FIELDS = ("model", "seed", "task", "budget", "iterations")  # that --dry-run shows
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser; the chosen verb's name is `verb` of its result."""
-    top = argparse.ArgumentParser(
-        prog="python -m suite",
-        description="Benchmark and reproducibility suite for state-space (Mamba) image restoration.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_run(_verb(verbs, "run", "train and measure the cells of a grid that are not done yet, then write the report"))
-    _add_list(_verb(verbs, "list", "print what there is: models, grids, tasks, ... or the ledger's records"))
-    _add_report(_verb(verbs, "report", "write the report of a ledger: HTML, or its tables for other programs"))
-    evaluate.add_arguments(_verb(verbs, "evaluate", evaluate.SUMMARY))
-    restore.add_arguments(_verb(verbs, "restore", restore.SUMMARY))
-    score.add_arguments(_verb(verbs, "score", score.SUMMARY))
-    export.add_arguments(_verb(verbs, "export", export.SUMMARY))
-    compare.add_arguments(_verb(verbs, "compare", compare.SUMMARY))
-    data.add_arguments(_verb(verbs, "data", data.SUMMARY))
-    check.add_arguments(_verb(verbs, "check", check.SUMMARY))
-    profile.add_arguments(_verb(verbs, "profile", profile.SUMMARY))
-    _add_scan(_verb(verbs, "scan", "verify scan backends against float64 and time those that are right"))
-    doctor.add_arguments(_verb(verbs, "doctor", doctor.SUMMARY))
-    return top
-
-
-def hours(text: str) -> float:
-    """A time above 0, in hours."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < LONGEST_HOURS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours above 0 and below {LONGEST_HOURS}, e.g. 11.5")
-    return value
-
-
-def change(text: str) -> tuple[str, str]:
-    """`field=value` as its two parts."""
-    field, equals, value = text.partition("=")
-    if not equals or not field:
-        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE, e.g. iterations=100")
-    return field, value
-
-
-def mebibytes(text: str) -> float:
-    """A size in MiB, zero or more."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size in MiB, zero or more, e.g. 32")
-    return value
-
-
-def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str) -> argparse.ArgumentParser:
-    return verbs.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False)
-
-
-def _add_run(verb: argparse.ArgumentParser) -> None:
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """Add the options of the verb."""
     what = verb.add_argument_group("what to run")
-    what.add_argument("--grid", required=True, metavar="NAME", help="a name of `list grids`, e.g. ablations")
+    what.add_argument("--grid", metavar="NAME", help="a name of `list grids`, e.g. ablations (needed)")
     what.add_argument("--budget", metavar="NAME", help="a name of `list budgets` (default: quick without a GPU, standard with one)")
     what.add_argument(
         "--recipe",
         default="released",
         metavar="NAME",
-        help="whose recipe: what `list recipes` has behind the task (default: %(default)s)",
+        help="which published recipe: in `list recipes`, the part of its name behind the task (default: %(default)s)",
     )
-    what.add_argument("--seeds", type=int, default=1, metavar="N", help="repeat every model with seeds 0 ... N-1 (default: %(default)s)")
+    what.add_argument("--seeds", type=int, default=1, metavar="N", help="run each model with seeds 0 to N-1 (default: %(default)s)")
     what.add_argument(
         "--only", action="append", default=[], metavar="PATTERN", help="part of a model's name, or a shell pattern; may be repeated"
     )
@@ -116,146 +48,235 @@ def _add_run(verb: argparse.ArgumentParser) -> None:
         metavar="FIELD=VALUE",
         help="change a field of every cell, e.g. iterations=100; may be repeated",
     )
-    _add_backend(what)
-    what.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run (default: a GPU, if this machine has one)"
+    common.add_shared(what, "--backend", "--device")
+    _add_how(verb.add_argument_group("how to run it"))
+    several = verb.add_argument_group("several workers for each cell, by Ray Train")
+    several.add_argument(
+        "--workers-per-trial", type=int, default=1, metavar="N", help="workers that share each batch (default: %(default)s)"
     )
-    how = verb.add_argument_group("how to run it")
+    several.add_argument("--gpus-per-worker", type=int, metavar="G", help="GPUs of each worker (default: 1 with --device cuda, else 0)")
+    several.add_argument(
+        "--storage",
+        metavar="PATH|URI",
+        help="where their checkpoints go: a folder that all machines share, or a URI such as s3://bucket/folder (default: the ledger's)",
+    )
+    out = verb.add_argument_group("what comes out")
+    common.add_shared(out, "--ledger", "--report", "--json", "--wide")
+
+
+def _add_how(how: argparse._ActionsContainer) -> None:
     how.add_argument(
         "--launcher",
         choices=LAUNCHERS,
         default=LAUNCHERS[0],
-        help="spread cells by Ray, or one after another in this process (default: %(default)s)",
+        help="run cells side by side with Ray, or one after another in this process (default: %(default)s)",
     )
-    how.add_argument("--address", metavar="HOST:PORT", help="join this Ray cluster (default: $RAY_ADDRESS, else a Ray of its own)")
+    how.add_argument("--address", metavar="HOST:PORT", help="join this Ray cluster (default: $RAY_ADDRESS, else start Ray here)")
     how.add_argument(
         "--cpus-per-cell",
         type=int,
         metavar="N",
-        help="threads of a cell, or of each of its workers (default: this machine's cores shared among them; 1 on a cluster)",
+        help="threads of a cell, or of each of its workers (default: the cores of this machine divided among them; 1 on a cluster)",
     )
     how.add_argument(
-        "--micro-batch",
-        type=int,
-        default=0,
-        metavar="N",
-        help="images of a pass through the network; gradients add up to the whole batch",
+        "--micro-batch", type=int, default=0, metavar="N", help="images per forward pass; gradients are summed over the whole batch"
     )
     how.add_argument(
-        "--recompute", action="store_true", help="compute activations again for the gradient: less memory, more time, the same numbers"
+        "--recompute", action="store_true", help="recompute activations for the gradient: less memory, more time, the same numbers"
     )
-    _add_limits(how)
     how.add_argument(
-        "--rehearse", action="store_true", help="try the largest pass before training, and say what fits if it does not (on a GPU: always)"
-    )
-    how.add_argument("--dry-run", action="store_true", help="print the cells, what is done, and an estimate; run nothing")
-    _add_workers(verb.add_argument_group("several workers for each cell, by Ray Train"))
-    out = verb.add_argument_group("what comes out")
-    _add_ledger(out)
-    out.add_argument("--report", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
-    _add_json(out)
-
-
-def _add_limits(how: argparse._ActionsContainer) -> None:
-    how.add_argument(
-        "--max-hours", type=hours, metavar="H", help="after H hours cells save and end, exit code 4; the same command continues"
+        "--max-hours", type=common.hours, metavar="H", help="after H hours cells save and stop, exit code 4; the same command continues"
     )
     how.add_argument(
         "--track",
         action="append",
-        choices=("tensorboard", "mlflow"),
+        choices=TRACKERS,
         default=[],
-        help="tell it of the training, too (default: TensorBoard, where it is installed); may be repeated",
+        help="also log the training to this (default: TensorBoard if it is installed); may be repeated",
     )
     how.add_argument(
-        "--dashboard", action="store_true", help="Ray's web page of this run, on this machine alone (pip install 'ray[default]')"
+        "--dashboard", action="store_true", help="show Ray's web page of this run, on this machine only (pip install 'ray[default]')"
     )
-
-
-def _add_workers(group: argparse._ActionsContainer) -> None:
-    group.add_argument("--workers-per-trial", type=int, default=1, metavar="N", help="workers that share each batch (default: %(default)s)")
-    group.add_argument("--gpus-per-worker", type=int, metavar="G", help="GPUs of each worker (default: 1 with --device cuda, 0 on the CPU)")
-    group.add_argument(
-        "--storage",
-        metavar="PATH|URI",
-        help="where their checkpoints go: a folder that all machines have, or a URI such as s3://bucket/folder (default: the ledger's)",
-    )
-
-
-def _add_list(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
-    _add_ledger(verb)
-    verb.add_argument("--csv", metavar="FILE", help="of records: all their columns as CSV to FILE, or - for standard output")
-    _add_json(verb)
-
-
-def _add_report(verb: argparse.ArgumentParser) -> None:
-    _add_ledger(verb)
-    verb.add_argument(
-        "--format",
-        action="append",
-        choices=(*FORMATS, "all"),
-        default=[],
-        metavar="NAME",
-        help=f"{', '.join(FORMATS)} or all; may be repeated (default: {FORMATS[0]})",
-    )
-    verb.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
-    verb.add_argument(
-        "--pictures",
-        type=mebibytes,
-        metavar="MIB",
-        help="how much of the page may be pictures (default: 8); what is left out is named there",
-    )
-
-
-def _add_scan(verb: argparse.ArgumentParser) -> None:
-    what = verb.add_argument_group("what to time")
-    what.add_argument(
-        "--backend",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a name of `list backends`; may be repeated (default: all that run here)",
-    )
-    what.add_argument(
-        "--case",
-        action="append",
-        default=[],
-        metavar="PATTERN",
-        help="a case's name, a part of it or a shell pattern; may be repeated (default: the layers of real networks)",
-    )
-    what.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where scans run (default: a GPU, if this machine has one)"
-    )
-    what.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of u, delta, B and C (default: %(default)s)"
-    )
-    what.add_argument("--no-backward", action="store_true", help="time forward passes alone")
-    what.add_argument("--no-image", action="store_true", help="do not time scans of images")
-    what.add_argument("--no-build", action="store_true", help="do not measure the start with empty caches, which builds backends anew")
-    how = verb.add_argument_group("how to time it")
-    how.add_argument("--seconds", type=float, default=1.0, metavar="N", help="how long each time is measured (default: %(default)s)")
-    how.add_argument("--threads", type=int, metavar="N", help="processor threads (default: this machine's cores)")
     how.add_argument(
-        "--ahead-of-time",
-        action="store_true",
-        help="instead: compile the Triton kernels for GPUs that need not be here, and report their resources",
+        "--rehearse", action="store_true", help="try the largest pass before training, and say what fits if it does not (on a GPU: always)"
     )
-    out = verb.add_argument_group("what comes out")
-    _add_ledger(out)
-    out.add_argument("--report", type=Path, metavar="DIR", help="folder of the report (default: reports/html)")
-    _add_json(out)
+    how.add_argument("--dry-run", action="store_true", help="print the cells, which are done, and an estimate; run nothing")
 
 
-def _add_backend(verb: argparse._ActionsContainer) -> None:
-    verb.add_argument(
-        "--backend", default="auto", metavar="NAME", help="scan backend, a name of `list backends` (default: the fastest that runs here)"
+def change(text: str) -> tuple[str, str]:
+    """Split `field=value` into its two parts."""
+    field, equals, value = text.partition("=")
+    if not equals or not field:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE, e.g. iterations=100")
+    return field, value
+
+
+def run(options: argparse.Namespace, out: Output) -> Exit:
+    """Run what is not done, write the report, and print the outcome; the grid of scan backends is left to the verb `scan`."""
+    from suite.records.ledger import Ledger
+    from suite.runner import estimate
+    from suite.runner.execute import execute, unique
+    from suite.study.grids import SCANS
+
+    if options.grid == SCANS:
+        return scan.run(_scan_options(options), out)
+    specs, reason = _cells(options)
+    specs = unique(specs)
+    ledger = Ledger(options.ledger)
+    expected = estimate.estimate(specs, ledger, max(1, options.workers_per_trial), options.storage or "")
+    how = _how(options, specs, reason, expected)
+    if options.dry_run:
+        on_device = _note_devices(options, specs)
+        common.print_plan(options, out, specs, FIELDS + on_device, ledger, expected, _slots(how, specs))
+        return Exit.DONE
+    _note_start(how, specs, [spec for spec in specs if not ledger.done(spec.fingerprint)], expected)
+    outcome = execute(specs, ledger, how)
+    page = common.render(ledger, options.report)
+    if options.json:
+        chosen = {spec.fingerprint for spec in specs}
+        found = (record for record in ledger.records(common.warn) if record.fingerprint in chosen)
+        records = [record.model_dump(mode="json", exclude=PICTURES) for record in found]
+        out.document({"outcome": outcome.sentence, "exit": int(outcome.exit), "report": page and str(page), "records": records})
+    else:
+        out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else "no report: the ledger is empty"))
+    return outcome.exit
+
+
+def _scan_options(options: argparse.Namespace) -> argparse.Namespace:
+    """Return the options of `scan` that mean what `run --grid backends` was asked for; SuiteError for those that it does not have."""
+    defaults = common.usual(add_arguments)
+    others = [name for name in defaults if name not in (*OF_SCANS, "grid", "track")]
+    refused = [f"--{name.replace('_', '-')}" for name in others if getattr(options, name) != defaults[name]]
+    if refused:
+        raise SuiteError(
+            f"{' and '.join(refused)} cannot be given with --grid {options.grid}: it times each backend once, with all of this machine. "
+            "Choose backends with --only; `python -m suite scan` has the settings of the timing."
+        )
+    _check_dashboard(options)
+    asked = {name: getattr(options, name) for name in OF_SCANS}
+    return argparse.Namespace(**common.usual(scan.add_arguments) | asked | {"again": False})
+
+
+def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
+    """Return the selected cells, and why they use their scan backend."""
+    from models.scan.backends import resolve_backend
+    from suite.runner import plan
+    from suite.study import budgets
+    from suite.study.grids import GRIDS, SCANS
+
+    if options.grid is None:
+        names = "\n".join(
+            f"  {name}: {what}" for name, what in [*((row.name, row.summary) for row in GRIDS.values()), (SCANS, scan.SUMMARY)]
+        )
+        raise SuiteError(f"no --grid is given. Choose one, e.g. `python -m suite run --grid ablations`:\n{names}")
+    changes = dict(options.set)
+    if "device" in changes:
+        raise SuiteError("the device is not changed by --set; choose it with --device.")
+    device = common.chosen_device(options)
+    backend, reason = resolve_backend(options.backend, device)
+    specs = plan.cells(
+        options.grid,
+        budget=options.budget or budgets.default_budget(device),
+        seeds=options.seeds,
+        only=options.only,
+        changes=changes,
+        backend=backend,
+        device=device,
+        account=options.recipe,
+    )
+    return specs, reason
+
+
+def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: Estimate) -> How:
+    """Return launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
+    from suite.core import machine
+    from suite.runner.crew import Crew
+    from suite.runner.execute import How
+    from suite.training import tracking
+
+    if options.address and options.launcher != "ray":
+        raise SuiteError(f"--address {options.address} is for --launcher ray, not {options.launcher}.")
+    _check_dashboard(options)
+    address = _address(options) if options.launcher == "ray" else None
+    crew = Crew(options.workers_per_trial, options.gpus_per_worker, options.storage or "").checked(options.launcher, specs)
+    cores = machine.cores()
+    threads = options.cpus_per_cell
+    if threads is None:
+        at_once = len(specs) if specs[0].device == "cpu" else min(len(specs), len(machine.gpus()) or 1)
+        threads = 1 if address else max(1, cores // (at_once * crew.workers))
+    if threads < 1 or (threads > cores and not address):
+        raise SuiteError(f"--cpus-per-cell {threads}: this machine has {cores} cores, so it must be 1 to {cores}.")
+    if options.micro_batch < 0:
+        raise SuiteError(f"--micro-batch {options.micro_batch}: a pass takes at least 1 image; leave it out for the whole batch at once.")
+    return How(
+        options.launcher,
+        threads,
+        reason,
+        address,
+        expected.disk_mib,
+        micro_batch=options.micro_batch,
+        recompute=options.recompute,
+        seconds=options.max_hours and options.max_hours * 3600,
+        dashboard=options.dashboard,
+        workers=crew.workers,
+        gpus=crew.gpus or 0,
+        storage=crew.storage,
+        storage_mib=expected.storage_mib,
+        rehearse=options.rehearse,
+        track=tracking.chosen(options.track),
     )
 
 
-def _add_ledger(verb: argparse._ActionsContainer) -> None:
-    verb.add_argument("--ledger", type=Path, metavar="DIR", help="folder of the records (default: results/runs)")
+def _address(options: argparse.Namespace) -> str | None:
+    return options.address or os.environ.get("RAY_ADDRESS") or None
 
 
-def _add_json(verb: argparse._ActionsContainer) -> None:
-    verb.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+def _check_dashboard(options: argparse.Namespace) -> None:
+    """Raise SuiteError where a dashboard is asked for and no Ray is started here to show it."""
+    if options.dashboard and (options.launcher != "ray" or _address(options)):
+        where = "a cluster has its own" if options.launcher == "ray" else f"--launcher {options.launcher} starts no Ray"
+        raise SuiteError(f"--dashboard shows the Ray that a run starts for itself, and {where}. Leave it out, or use --launcher ray alone.")
+
+
+def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:
+    """Return how many cells run at a time here; None on a cluster, which is not asked before the run."""
+    from suite.core import machine
+
+    if how.launcher == "inline":
+        return 1
+    if how.address:
+        return None
+    slots = max(1, machine.cores() // (how.threads * how.workers))
+    return slots if specs[0].device == "cpu" else min(slots, len(machine.gpus()) // (how.workers * max(1, how.gpus)) or 1)
+
+
+def _note_devices(options: argparse.Namespace, specs: Sequence[CellSpec]) -> tuple[str, ...]:
+    """Note what a dry run should say of devices; return the field that it should show for it."""
+    from suite.core import machine
+    from suite.runner.plan import degraded_on_device
+
+    if specs[0].device == "cuda" and not _address(options) and not machine.gpus():
+        note("--device cuda: this machine has no GPU that nvidia-smi lists, so these cells cannot run here.")
+    said = degraded_on_device(specs)
+    if said:
+        note(said)
+    return ("degrade_on",) if said else ()
+
+
+def _note_start(how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], expected: Estimate) -> None:
+    """Note what is run, of which `left` is not done, where, and how long it takes."""
+    from suite.runner.plan import degraded_on_device
+    from suite.training.share import sentence
+
+    backends = ", ".join(dict.fromkeys(spec.backend for spec in specs))
+    note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {backends} ({how.backend_reason}).")
+    if on_device := degraded_on_device(specs):
+        note(on_device)
+    if not left:
+        return
+    where = f"{how.launcher} at {how.address}" if how.address else how.launcher
+    each = "cell" if how.workers == 1 else "worker"
+    note(f"launcher {where}, threads per {each}: {how.threads}; {expected.sentence(_slots(how, specs))}")
+    if how.workers > 1 or how.micro_batch:
+        for line in dict.fromkeys(sentence(spec, how.workers, how.micro_batch) for spec in left):
+            note(line)

@@ -6,13 +6,13 @@ import sys
 
 import fake_cells
 
-from suite.cli import main
+from suite.cli import main, run
 from suite.core import stop
 
 if __name__ == "__main__":
-    real_how = main._how
+    real_how = run._how
     grace = float(os.environ.get("SUITE_TEST_GRACE", stop.GRACE_SECONDS))
-    main._how = lambda *arguments: dataclasses.replace(real_how(*arguments), cell=fake_cells.CELL, grace=grace)
+    run._how = lambda *arguments: dataclasses.replace(real_how(*arguments), cell=fake_cells.CELL, grace=grace)
     if os.environ.get("SUITE_TEST_DISK") == "another":  # than the cells': the driver's file does not reach them
         stop.Stop.watch = lambda *_: None
     sys.exit(main.main())

@@ -110,11 +110,12 @@ def slow_progress(run, steps):
 def main():
     """The command line."""
     say("driver", "starting")
+    from suite.cli import common, run
     from suite.cli import main as cli
     from suite.records.ledger import Ledger
     from suite.runner import progress
 
-    how, show = cli._how, progress.PlainView.show
+    how, show = run._how, progress.PlainView.show
 
     def show_and_wait(view, event):
         show(view, event)
@@ -123,8 +124,8 @@ def main():
 
     inline = sys.argv[sys.argv.index("--launcher") + 1]
     progress.PlainView.show = show_and_wait
-    cli._how = lambda *arguments: dataclasses.replace(how(*arguments), cell=CELL)
-    cli._render = saying("driver", "reporting", "ending", cli._render)
+    run._how = lambda *arguments: dataclasses.replace(how(*arguments), cell=CELL)
+    common.render = saying("driver", "reporting", "ending", common.render)
     Ledger.add = saying("driver", "recording", "recording", Ledger.add)
     Ledger.clear_work = saying("driver", "clearing", "waiting", Ledger.clear_work)
     hurry("driver")
