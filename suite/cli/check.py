@@ -100,16 +100,6 @@ def _against(options: argparse.Namespace) -> str | None:
     return old_code.commit_named(options.against)
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What was found."""
-
-    findings: Sequence[Finding]
-    seconds: float  # of the numbers
-    timing: Timing | None
-    baseline: str
-
-
 def _print(options: argparse.Namespace, out: Output, found: Findings) -> Exit:
     """Write the files, print, and return the exit code: the worse of the numbers' and, where it is binding, time's."""
     from suite.health import gate, gate_report

@@ -91,16 +91,8 @@ def _packaged(card: Card) -> Iterator[dict[str, object]]:
     """Yield the rows of a set that a package ships."""
     folder = _package_folder()
     for split, count in card.splits.items():
-        yield {
-            "set": card.name,
-            "split": split,
-            "images": count,
-            "found": count if folder else None,
-            "layout": f"{card.package}'s package" if folder else "not found",
-            "folder": folder,
-            "copies": 1 if folder else 0,
-            "tasks": ", ".join(card.kinds),
-        }
+        layout = f"{card.package}'s package" if folder else "not found"
+        yield _row(card, split, count, count if folder else None, layout, folder, int(bool(folder)))
 
 
 def _package_folder() -> str:
@@ -119,16 +111,16 @@ def _rows(card: Card, root: Path | None) -> Iterator[dict[str, object]]:
     found = copies(card, root)
     for split, expected in card.splits.items():
         here = [group[0] for group in found if group[0].split == split]
-        yield {
-            "set": card.name,
-            "split": split,
-            "images": expected or None,
-            "found": _count(here[0]) if here else None,
-            "layout": here[0].whose if here else "not found",
-            "folder": str(here[0].files) if here else "",
-            "copies": len(here),
-            "tasks": ", ".join(card.kinds),
-        }
+        if here:
+            yield _row(card, split, expected or None, _count(here[0]), here[0].whose, str(here[0].files), len(here))
+        else:
+            yield _row(card, split, expected or None, None, "not found", "", 0)
+
+
+def _row(card: Card, *values: object) -> dict[str, object]:
+    """Return the row of a set for `data list`."""
+    titles = ("split", "images", "found", "layout", "folder", "copies")
+    return {"set": card.name} | dict(zip(titles, values, strict=True)) | {"tasks": ", ".join(card.kinds)}
 
 
 def _count(place: Located) -> int | str:
@@ -204,19 +196,9 @@ def _where(chosen: Card, root: Path | None) -> Iterator[tuple[str, str]]:
 
 
 def _show_images(chosen: Card, out: Output) -> None:
-    out.table(
-        [
-            {
-                "image": image.name,
-                "split": image.split,
-                "size": f"{image.size[1]}x{image.size[0]}",
-                "licence": image.licence,
-                "credit": image.credit,
-                "what": image.content,
-            }
-            for image in chosen.image
-        ]
-    )
+    titles = ("image", "split", "size", "licence", "credit", "what")
+    rows = [(one.name, one.split, f"{one.size[1]}x{one.size[0]}", one.licence, one.credit, one.content) for one in chosen.image]
+    out.table([dict(zip(titles, row, strict=True)) for row in rows])
 
 
 def _show_layouts(chosen: Card, out: Output) -> None:
@@ -245,20 +227,13 @@ def _check(options: argparse.Namespace, out: Output) -> Exit:
             "no data set is found. `python -m suite data list` says what is searched for; set $SUITE_DATA, or give --root.",
             exit=Exit.NOTHING,
         )
-    common = leaks([report.group() for report in reports if report.taken])
-    wrong = missing or any(report.wrong for report in reports) or any(leak.serious for leak in common)
+    found = leaks([report.group() for report in reports if report.taken])
+    wrong = missing or any(report.wrong for report in reports) or any(leak.serious for leak in found)
     if options.json:
-        out.document(
-            {
-                "sets": [_document(report) for report in reports],
-                "missing": missing,
-                "shared": [_leak(leak) for leak in common],
-                "quick": options.quick,
-                "fine": not wrong,
-            }
-        )
+        sets, shared = [_document(report) for report in reports], [_leak(leak) for leak in found]
+        out.document({"sets": sets, "missing": missing, "shared": shared, "quick": options.quick, "fine": not wrong})
     else:
-        _print(reports, missing, common, out)
+        _print(reports, missing, found, out)
     return Exit.NOT_READY if wrong else Exit.DONE
 
 
@@ -293,28 +268,14 @@ def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Repor
 
 
 def _document(report: Report) -> dict[str, object]:
-    return {
-        "set": report.name,
-        "split": report.split,
-        "layout": report.layout,
-        "folder": str(report.folder),
-        "taken": report.taken,
-        "images": report.images,
-        "expected": report.expected or None,
-        "wrong": report.wrong,
-        "notes": report.notes,
-    }
+    same = ("split", "layout", "folder", "taken", "images", "expected", "wrong", "notes")
+    found = {"set": report.name} | {name: getattr(report, name) for name in same}
+    return found | {"folder": str(report.folder), "expected": report.expected or None}
 
 
 def _leak(leak: Leak) -> dict[str, object]:
-    return {
-        "sets": [leak.first, leak.second],
-        "identical": leak.identical,
-        "near_identical": leak.near,
-        "examples": [list(pair) for pair in leak.examples],
-        "known": leak.known,
-        "serious": leak.serious,
-    }
+    found = {"sets": [leak.first, leak.second], "identical": leak.identical, "near_identical": leak.near}
+    return found | {"examples": [list(pair) for pair in leak.examples], "known": leak.known, "serious": leak.serious}
 
 
 def _print(reports: Sequence[Report], missing: Sequence[str], common: Sequence[Leak], out: Output) -> None:
@@ -350,14 +311,8 @@ def _speed(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _speed_row(speed: Speed, step_ms: float | None, device: str) -> dict[str, object]:
-    row = {
-        "task": speed.task,
-        "patch": speed.patch,
-        "batch": speed.batch,
-        "workers": speed.workers,
-        "samples/s": f"{speed.samples_per_second:.0f}",
-        "ms a batch": f"{speed.batch_ms:.0f}",
-    }
+    row = {name: getattr(speed, name) for name in ("task", "patch", "batch", "workers")}
+    row |= {"samples/s": f"{speed.samples_per_second:.0f}", "ms a batch": f"{speed.batch_ms:.0f}"}
     if device:
         row |= {"degraded on": speed.device or "worker", "ms there": f"{speed.device_ms:.0f}" if speed.device else ""}
     return row if step_ms is None else row | {f"waits at {step_ms:g} ms a step": f"{100 * speed.waiting(step_ms):.0f} %"}

@@ -1,6 +1,7 @@
 """The command line: what it accepts, what it says, and how it exits."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from suite.core import machine
 from suite.core.errors import Exit
 from suite.core.paths import ROOT
 from suite.records.ledger import Ledger
+from suite.study.grids import GRIDS, SCANS
 
 HEAVY = ("torch", "ray", "pandas", "skimage", "scipy", "numba", "numpy", "pydantic", "rich")
 TINY = "mambair-sr-x2-tiny"
@@ -90,6 +92,7 @@ def test_the_module_runs_the_command_line():
     done = subprocess.run([sys.executable, "-m", "suite", "--help"], capture_output=True, text=True, check=True, cwd=ROOT)
     for verb in main.VERBS:
         assert f"\n    {verb} " in done.stdout
+        assert f"\n  python -m suite {verb} " in done.stdout
     for code in Exit:
         assert str(int(code)) in done.stdout.split("exit codes:")[1]
 
@@ -98,7 +101,6 @@ def test_the_module_runs_the_command_line():
 
 ERRORS = {
     "unknown verb": (("rum",), Exit.USAGE, "rum"),
-    "no grid": (("run",), Exit.USAGE, "--grid"),
     "unknown grid": (("run", "--grid", "ablation"), Exit.USAGE, "Did you mean 'ablations'"),
     "unknown budget": (grid("--budget", "quik"), Exit.USAGE, "'quick'"),
     "unknown field": (grid("--set", "iteration=3"), Exit.USAGE, "'iterations'"),
@@ -118,7 +120,12 @@ ERRORS = {
     "nothing selected": (grid("--only", "swinir"), Exit.NOTHING, "selects none"),
     "no seeds": (grid("--seeds", 0), Exit.NOTHING, "at least 1"),
     "missing data": (grid("--set", "test_set=no-such-folder"), Exit.NOT_READY, "no-such-folder"),
-    "unknown kind of list": (("list", "modells"), Exit.USAGE, "models"),
+    "unknown kind of list": (("list", "modells"), Exit.USAGE, "Did you mean 'models'"),
+    "singular kind of list": (("list", "model"), Exit.USAGE, "Did you mean 'models'"),
+    "mistyped verb": (("runn",), Exit.USAGE, "Did you mean 'run'"),
+    "mistyped part of data": (("data", "chek"), Exit.USAGE, "Did you mean 'check'"),
+    "mistyped device": (grid("--device", "gpu"), Exit.USAGE, "Known: auto, cpu, cuda"),
+    "mistyped self-ensemble": (("evaluate", "bicubic", "--task", "sr-x2", "--self-ensemble", 4), Exit.USAGE, "invalid choice: 4. Known: 8"),
     "unknown model to profile": (("profile", "mambair-sr-x5"), Exit.USAGE, "'mambair-sr-x4'"),
     "size that is none": (("profile", TINY, "--size", "64"), Exit.USAGE, "64x64"),
     "size that is too small": (("profile", "vmambair-realsr-x4-tiny", "--size", "2x2"), Exit.USAGE, "2x2"),
@@ -143,6 +150,55 @@ def test_a_user_s_error_is_one_message_and_its_code(run, words, code, part):
     assert "Traceback" not in err
     assert out == ""
     assert len(err.strip().splitlines()) == 1 or err.startswith("usage: ")
+
+
+def test_without_a_verb_the_help_is_shown_and_the_first_command_to_try(run):
+    code, out, err = run()
+    assert (code, out) == (Exit.USAGE, "")
+    assert err.startswith("usage: python -m suite")
+    assert err.endswith("no VERB is given. Begin with `python -m suite run --grid ablations --dry-run`.\n")
+
+
+def test_a_run_without_a_grid_offers_all_grids(run):
+    code, out, err = run("run")
+    assert (code, out) == (Exit.USAGE, "")
+    first, *lines = err.splitlines()
+    assert first.startswith("python -m suite: no --grid is given.")
+    assert [line.split(":")[0].strip() for line in lines] == [*GRIDS, SCANS]
+
+
+@pytest.mark.parametrize("verb", main.VERBS)
+def test_every_verb_ends_its_help_with_an_example_that_parses(verb, capsys):
+    with pytest.raises(SystemExit):
+        main.parser().parse_args([verb, "--help"])
+    example = main.VERBS[verb].EXAMPLE
+    assert capsys.readouterr().out.endswith(f"Example: python -m suite {example}\n")
+    assert main.parser().parse_args(shlex.split(example)).verb == verb
+
+
+def test_a_dry_run_for_a_gpu_that_is_not_there_says_so(run, tmp_path, monkeypatch):
+    words = (
+        "run",
+        "--grid",
+        "ablations",
+        "--only",
+        "no-effn",
+        "--device",
+        "cuda",
+        "--backend",
+        "reference",
+        "--ledger",
+        tmp_path,
+        "--dry-run",
+    )
+    monkeypatch.setattr(machine, "gpus", list)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    code, _, err = run(*words)
+    assert code == Exit.DONE
+    assert "this machine has no GPU" in err
+    assert "no GPU" not in run(*words, "--address", "host:6379")[2]
+    monkeypatch.setattr(machine, "gpus", lambda: ["a GPU"])
+    assert "no GPU" not in run(*words)[2]
 
 
 def test_an_unreadable_image_and_unpaired_files_are_named(run, images):
@@ -185,7 +241,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
 # Results
 
 
-@pytest.mark.parametrize("kind", (*verb_list.KINDS, verb_list.RECORDS))
+@pytest.mark.parametrize("kind", [*verb_list.KINDS, verb_list.RECORDS])
 def test_lists_are_tables_and_documents(run, tmp_path, kind):
     ledger = Ledger(tmp_path / "runs")
     ledger.add(record(spec("some-model"), score=30.5))
