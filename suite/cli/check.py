@@ -6,7 +6,6 @@ import argparse
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -28,22 +27,17 @@ EXAMPLE = "check --only networks --only protocols"
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
-    verb.add_argument(
-        "--only", action="append", default=[], metavar="PROBE", help="a group of numbers, e.g. networks; may be repeated (default: all)"
-    )
+    verb.add_argument("--only", **common.MANY, metavar="PROBE", help="a group of numbers, e.g. networks; may be repeated (default: all)")
     verb.add_argument("--baseline", type=Path, metavar="FILE", help="file of the baseline (default: results/baseline.json)")
     verb.add_argument("--update", action="store_true", help="rewrite the baseline with the numbers measured now; needs --reason")
     verb.add_argument("--reason", metavar="TEXT", help="why the baseline is rewritten; goes into its log")
     verb.add_argument(
-        "--repeats",
-        type=int,
-        metavar="N",
-        help="random roundings from which --update learns spreads, beside other settings of threads and instructions (default: 20)",
+        "--repeats", type=int, metavar="N", help="random roundings from which --update learns spreads, beside other settings (default: 20)"
     )
     verb.add_argument(
         "--time",
         action="store_true",
-        help="also time the code against that of the baseline's commit (two minutes); reported, never fails the check",
+        help="also time the code against the baseline's commit (two minutes); reported, never fails the check",
     )
     verb.add_argument("--gate-time", action="store_true", help="as --time, but slower code or more memory fails the check: exit code 3")
     verb.add_argument("--against", metavar="REV", help="commit to time against (default: the last that changed results/baseline.json)")
@@ -54,12 +48,12 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Compare the numbers, or rewrite the baseline."""
+    from models.lookup import lookup
     from suite.health import gate, gate_measure
     from suite.health.probes import PROBES
 
-    unknown = [name for name in options.only if name not in PROBES]
-    if unknown:
-        raise SuiteError(f"no probe is called {unknown[0]!r}; there are {', '.join(PROBES)}.")
+    for name in options.only:
+        lookup("probe", name, PROBES)
     path = options.baseline or gate.baseline_path()
     if options.update:
         return _update(options, out, path)
@@ -84,7 +78,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         from suite.health.time import verdict
 
         timing = verdict.timing(against, binding=options.gate_time)
-    return _print(options, out, Findings(findings, seconds, timing, f"{path.name} of {baseline.log[-1].date}"))
+    return _print(options, out, findings, seconds, timing, f"{path.name} of {baseline.log[-1].date}")
 
 
 def _against(options: argparse.Namespace) -> str | None:
@@ -95,36 +89,35 @@ def _against(options: argparse.Namespace) -> str | None:
         return None
     from suite.health.time import old_code
 
-    if options.against is None:
-        return ""
-    return old_code.commit_named(options.against)
+    return "" if options.against is None else old_code.commit_named(options.against)
 
 
-def _print(options: argparse.Namespace, out: Output, found: Findings) -> Exit:
+def _print(
+    options: argparse.Namespace, out: Output, findings: Sequence[Finding], seconds: float, timing: Timing | None, baseline: str
+) -> Exit:
     """Write the files, print, and return the exit code: the worse of the numbers' and, where it is binding, time's."""
     from suite.health import gate, gate_report
 
-    findings, timing = found.findings, found.timing
     of_numbers = gate.exit_of(findings)
     timed = None
     if timing is not None:
         from suite.health.time import report as timed
     code = max(of_numbers, timed.exit_of(timing)) if timed else of_numbers
     if options.junit:
-        _write(options.junit, gate_report.junit(findings, found.seconds, [timed.junit(timing)] if timed else []))
+        _write(options.junit, gate_report.junit(findings, seconds, [timed.junit(timing)] if timed else []))
     summary = options.markdown or (Path(os.environ["GITHUB_STEP_SUMMARY"]) if os.environ.get("GITHUB_STEP_SUMMARY") else None)
     if summary:
         text = gate_report.markdown(findings) + (timed.markdown(timing) if timed else "")
         _write(summary, text, append=summary != options.markdown)
     if options.json:
         more = {"time": timed.document(timing)} if timed else {}
-        out.document(gate_report.document(findings, found.seconds, int(code)) | more)
+        out.document(gate_report.document(findings, seconds, int(code)) | more)
         return code
     table = gate_report.rows(findings)
     out.table(table)
     left = len(gate_report.told(findings)) - len(table)
     more = f" ({left} rows are not shown; --json prints all)" if left > 0 else ""
-    out.line(f"{gate_report.sentence(findings)}{more}; {found.seconds:.0f} s, against {found.baseline}")
+    out.line(f"{gate_report.sentence(findings)}{more}; {seconds:.0f} s, against {baseline}")
     if timed:
         out.table(timed.rows(timing))
         out.line(timed.sentence(timing))

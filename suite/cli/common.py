@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LONGEST_HOURS = 10_000  # more than a year; a timer takes no infinity
 WEIGHTS = "checkpoint: of the authors or of this suite, torch's format or safetensors"
+MANY = {"action": "append", "default": []}  # of an option that may be repeated; argparse copies the list before it appends
 SHARED: dict[str, dict[str, object]] = {
     "--backend": {
         "default": "auto",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,9 +38,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     what.add_argument(
         "b", metavar="B", help="the one baseline, in the same way; a ledger if A is one: then each model is compared with itself"
     )
-    what.add_argument(
-        "--metric", action="append", default=[], metavar="NAME", help="a metric of the protocol; may be repeated (default: its first)"
-    )
+    what.add_argument("--metric", **common.MANY, metavar="NAME", help="a metric of the protocol; may be repeated (default: its first)")
     common.add_shared(what, "--ledger")
     out = verb.add_argument_group("what comes out")
     common.add_shared(out, "--json", "--wide")
@@ -59,7 +58,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     elif options.csv is not None:
         csv_text.deliver(csv_text.text_of(list(lines[0]), (line.values() for line in lines)), options.csv, out, "comparisons")
     else:
-        out.table([_row(one) for one in found])
+        out.table([_row(line) for line in lines])
         for line in _legend(found):
             out.line(line)
     return Exit.NOTHING if all(one.verdict == "not comparable" for one in found) else Exit.DONE
@@ -104,26 +103,31 @@ def _compare(options: argparse.Namespace, metrics: list[str]) -> tuple[Compariso
 
 def _line(one: Comparison) -> dict[str, object]:
     """Return a comparison unrounded, for programs."""
-    paired = one.found
+    paired, spec = one.found, one.variant.records[0].spec
     low, high = (paired.interval if paired else None) or (None, None)
+    over = None if low is None else "images" if paired.seeds == 1 else "seeds and images"
+
+    def found(name: str) -> object:
+        return getattr(paired, name) if paired else None
+
     return {
         "variant": one.variant.model,
         "baseline": one.baseline.model if one.baseline else None,
-        "task": one.variant.records[0].spec.task,
-        "budget": one.variant.records[0].spec.budget,
+        "task": spec.task,
+        "budget": spec.budget,
         "metric": one.metric,
-        "images": paired.images if paired else None,
-        "seeds": paired.seeds if paired else None,
-        "difference": paired.mean if paired else None,
+        "images": found("images"),
+        "seeds": found("seeds"),
+        "difference": found("mean"),
         "interval_low": low,
         "interval_high": high,
-        "interval_over": _over(one),
-        "interval_covers": paired.covers if paired else None,
-        "test": paired.test if paired else None,
-        "p": paired.p if paired else None,
+        "interval_over": over,
+        "interval_covers": found("covers"),
+        "test": found("test"),
+        "p": found("p"),
         "p_holm": one.p_holm,
-        "p_wilcoxon_images": paired.wilcoxon if paired else None,
-        "detectable": paired.detectable if paired else None,
+        "p_wilcoxon_images": found("wilcoxon"),
+        "detectable": found("detectable"),
         "of": one.of,
         "verdict": one.verdict,
         "reason": one.reason,
@@ -133,42 +137,27 @@ def _line(one: Comparison) -> dict[str, object]:
     }
 
 
-def _over(one: Comparison) -> str | None:
-    """Return what the interval and p were taken over."""
-    if one.found is None or one.found.interval is None:
-        return None
-    return "images" if one.found.seeds == 1 else "seeds and images"
-
-
 def _cells(side: Side | None) -> str:
     return " ".join(record.fingerprint for record in side.records) if side else ""
 
 
-def _row(one: Comparison) -> dict[str, object]:
-    """Return a comparison for a person; what only some lines have stands in the last column."""
+def _row(line: Mapping[str, object]) -> dict[str, object]:
+    """Return a line of `_line` for a person; what only some lines have stands in the last column."""
     from suite.study.protocols import METRICS
 
-    digits = METRICS[one.metric].digits + 1 if one.metric in METRICS else 4
-    paired = one.found
-    weights = "of these weights, not of the designs" if one.of == "weights" and paired else ""
-    why = "; ".join(part for part in (weights, one.reason, *one.notes) if part)
-    low, high = (paired.interval if paired else None) or (None, None)
-    about = f" (approximate: covers {paired.covers:.0%})".replace("%", " %") if paired and paired.covers else ""
-    return {
-        "variant": one.variant.model,
-        "baseline": one.baseline.model if one.baseline else None,
-        "task": one.variant.records[0].spec.task,
-        "metric": one.metric,
-        "images": paired.images if paired else None,
-        "seeds": paired.seeds if paired else None,
-        "difference": f"{paired.mean:+.{digits}f}" if paired else None,
-        "interval": None if low is None else f"{low:+.{digits}f} to {high:+.{digits}f}{about}",
-        "over": _over(one),
-        "p": _p(paired.p if paired else None),
-        "holm p": _p(one.p_holm),
-        "mdd": f"{paired.detectable:.{digits}f}" if paired and paired.detectable is not None else None,
-        "verdict": one.verdict + (f" ({why})" if why else ""),
-    }
+    digits = METRICS[line["metric"]].digits + 1 if line["metric"] in METRICS else 4
+    covers = line["interval_covers"]
+    weights = "of these weights, not of the designs" if line["of"] == "weights" and line["images"] is not None else ""
+    why = "; ".join(part for part in (weights, line["reason"], line["notes"]) if part)
+    about = f" (approximate: covers {covers:.0%})".replace("%", " %") if covers else ""
+
+    def number(name: str, sign: str = "") -> str | None:
+        return None if line[name] is None else f"{line[name]:{sign}.{digits}f}"
+
+    interval = None if line["interval_low"] is None else f"{number('interval_low', '+')} to {number('interval_high', '+')}{about}"
+    row = {name: line[name] for name in ("variant", "baseline", "task", "metric", "images", "seeds")}
+    row |= {"difference": number("difference", "+"), "interval": interval, "over": line["interval_over"], "p": _p(line["p"])}
+    return row | {"holm p": _p(line["p_holm"]), "mdd": number("detectable"), "verdict": line["verdict"] + (f" ({why})" if why else "")}
 
 
 def _p(value: float | None) -> str | None:

@@ -48,22 +48,14 @@ def _add_speed(part: argparse.ArgumentParser) -> None:
     part.add_argument("names", nargs="*", metavar="TASK", help="names of `list tasks` (default: all)")
     part.add_argument("--data", default="photos", metavar="NAME_OR_FOLDER", help="training data (default: %(default)s)")
     part.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes that make batches; 0: the training process itself (default: one less than this machine's cores)",
+        "--workers", type=int, metavar="N", help="processes that make batches; 0: the training itself (default: all cores but one)"
     )
     part.add_argument("--seconds", type=float, default=2.0, metavar="S", help="how long each task is measured (default: %(default)s)")
     part.add_argument(
-        "--step-ms",
-        type=float,
-        metavar="MS",
-        help="time of the network for a batch, measured elsewhere, to compute the share of a step spent waiting",
+        "--step-ms", type=float, metavar="MS", help="time of the network for a batch, to compute the share of a step spent waiting"
     )
     part.add_argument(
-        "--device",
-        choices=("cpu", "cuda"),
-        help="also measure tasks whose degradation this device can do: samples without it, and its time there",
+        "--device", choices=("cpu", "cuda"), help="also measure with the degradation left to this device, where a task allows it"
     )
     part.set_defaults(root=None)
     common.add_shared(part, "--json", "--wide")
@@ -224,8 +216,7 @@ def _check(options: argparse.Namespace, out: Output) -> Exit:
         known.save()  # what was decoded before an interruption is not decoded again
     if not reports and not missing:
         raise SuiteError(
-            "no data set is found. `python -m suite data list` says what is searched for; set $SUITE_DATA, or give --root.",
-            exit=Exit.NOTHING,
+            "no data set is found. `python -m suite data list` says what is searched for; set $SUITE_DATA or --root.", exit=Exit.NOTHING
         )
     found = leaks([report.group() for report in reports if report.taken])
     wrong = missing or any(report.wrong for report in reports) or any(leak.serious for leak in found)

@@ -54,17 +54,10 @@ def add_inference(how: argparse._ActionsContainer) -> None:
         help="whole image at once; like MambaIR's authors, in equal parts with 10 %% overlap, cut off; or blended (default: %(default)s)",
     )
     how.add_argument(
-        "--tile-size",
-        type=int,
-        metavar="N",
-        help="size of a tile in pixels of the low-quality image (default: 200 for authors, 256 for feathered)",
+        "--tile-size", type=int, metavar="N", help="tile in pixels of the low-quality image (default: 200 for authors, 256 for feathered)"
     )
     how.add_argument(
-        "--self-ensemble",
-        type=int,
-        choices=(SYMMETRIES,),
-        metavar=str(SYMMETRIES),
-        help="average over the 8 symmetries of the image; the result is marked +",
+        "--self-ensemble", type=int, choices=(SYMMETRIES,), help="average over the 8 symmetries of the image; the result is marked +"
     )
     common.add_shared(how, "--backend", "--device")
 
@@ -184,6 +177,12 @@ def _document(
     from suite.measure.quality import available as metrics
     from suite.study.grids import is_published
 
+    def cost(value: float | None) -> dict[str, object]:
+        return {"tile_cost_db": value} if options.tile_cost else {}
+
+    def image(one: Measured) -> dict[str, object]:
+        return one.score.model_dump(mode="json") | {"inference": one.inference} | cost(one.tile_cost_db)
+
     inference = job.inference
     return {
         "model": job.model,
@@ -201,18 +200,7 @@ def _document(
         "device": inference.device,
         "jpeg_encoder": jpeg.encoder() if job.task.kind == "jpeg" else None,
         "sets": [
-            {
-                "data": data,
-                "images": [
-                    one.score.model_dump(mode="json")
-                    | {"inference": one.inference}
-                    | ({"tile_cost_db": one.tile_cost_db} if options.tile_cost else {})
-                    for one in found
-                ],
-                "mean": _means(found),
-                "notes": list(said[data]),
-            }
-            | ({"tile_cost_db": _cost(found)} if options.tile_cost else {})
+            {"data": data, "images": [image(one) for one in found], "mean": _means(found), "notes": list(said[data])} | cost(_cost(found))
             for data, found in results
         ],
     }
@@ -224,17 +212,13 @@ def _print(job: Job, results: Sequence[tuple[str, Sequence[Measured]]], out: Out
     label = job.inference.label(job.model)
     for data, found in results:
         out.line(f"{label} · {job.task.name} · {data}")
-        costs = any(one.tile_cost_db is not None for one in found)
         rows = [("mean", _means(found), _cost(found))]
         rows[:0] = [(one.score.image, one.score.metrics, one.tile_cost_db) for one in found]
-        out.table(
-            [
-                {"image": image}
-                | {metric: f"{value:.4f}" for metric, value in values.items()}
-                | ({"tiles cost (dB)": None if cost is None else f"{-cost:z.4f}"} if costs else {})
-                for image, values, cost in rows
-            ]
-        )
+        table = [{"image": image} | {metric: f"{value:.4f}" for metric, value in values.items()} for image, values, _ in rows]
+        if any(one.tile_cost_db is not None for one in found):
+            for line, (_, _, cost) in zip(table, rows, strict=True):
+                line["tiles cost (dB)"] = None if cost is None else f"{-cost:z.4f}"
+        out.table(table)
         used = list(dict.fromkeys(one.inference for one in found))
         if used != ["whole"]:
             out.line(f"Inference: {'; '.join(used)}; the protocol says whole.")

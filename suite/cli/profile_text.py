@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from suite.core.errors import Exit
@@ -87,25 +87,16 @@ def _time_row(record: ProfileRecord, sweep: bool) -> Row:
     spec, found = record.spec, record.latency
     row: Row = {"model": spec.model, "input (HxW)": _size(spec.input_size), "backend": spec.backend, "threads": spec.threads}
     if found is None:
-        return (
-            row
-            | dict.fromkeys(("first, ms", "median, ms", "quartiles, ms", "samples", "peak MiB", "others"), None)
-            | {"note": record.latency_reason}
-            | _attention(record, sweep)
-        )
-    return (
-        row
-        | {
-            "first, ms": f"{found.cold_ms:.1f}",
-            "median, ms": f"{found.median_ms:.1f}",
-            "quartiles, ms": "{:.1f} to {:.1f}".format(*found.quartiles_ms),
-            "samples": len(found.samples_ms),
-            "peak MiB": None if found.peak_memory_mib is None else f"{found.peak_memory_mib:.0f}",
-            "others": None if found.others is None else f"{found.others:.0%}",
-            "note": "noisy: other programs used the machine" if found.noisy else "",
+        row |= dict.fromkeys(("first, ms", "median, ms", "quartiles, ms", "samples", "peak MiB", "others")) | {
+            "note": record.latency_reason
         }
-        | _attention(record, sweep)
-    )
+    else:
+        row |= {"first, ms": f"{found.cold_ms:.1f}", "median, ms": f"{found.median_ms:.1f}"}
+        row |= {"quartiles, ms": "{:.1f} to {:.1f}".format(*found.quartiles_ms), "samples": len(found.samples_ms)}
+        row["peak MiB"] = None if found.peak_memory_mib is None else f"{found.peak_memory_mib:.0f}"
+        row["others"] = None if found.others is None else f"{found.others:.0%}"
+        row["note"] = "noisy: other programs used the machine" if found.noisy else ""
+    return row | _attention(record, sweep)
 
 
 def _attention(record: ProfileRecord, sweep: bool) -> Row:
@@ -117,36 +108,34 @@ def _attention(record: ProfileRecord, sweep: bool) -> Row:
 
 
 def _show_parts(records: Sequence[ProfileRecord], out: Output) -> None:
-    models = {record.spec.model: record for record in records}
+    models = {record.spec.model: record.cost for record in records}
+    rows = [
+        {"model": model, "part": part.name, "params": f"{part.params:,}", "share": f"{part.params / cost.params:.1%}"}
+        for model, cost in models.items()
+        for part in cost.parts
+    ]
     out.line()
-    out.table(
-        [
-            {"model": model, "part": part.name, "params": f"{part.params:,}", "share": f"{part.params / record.cost.params:.1%}"}
-            for model, record in models.items()
-            for part in record.cost.parts
-        ]
-    )
-    out.line()
-    out.table(
-        [
-            {"model": record.spec.model, "input (HxW)": _size(record.spec.input_size), "operator": name, "GMACs": f"{value / 1e9:.3f}"}
-            for record in records
-            for name, value in sorted(record.cost.by_operator.items(), key=lambda item: -item[1])
-        ]
-    )
+    out.table(rows)
+    by_operator = [(record, sorted(record.cost.by_operator.items(), key=lambda item: -item[1])) for record in records]
+    _show_macs(by_operator, "operator", 3, out)
 
 
 def _show_conventions(records: Sequence[ProfileRecord], out: Output) -> None:
-    out.line()
-    out.table(
-        [
-            {"model": record.spec.model, "input (HxW)": _size(record.spec.input_size), "convention": name, "GMACs": f"{value / 1e9:.2f}"}
-            for record in records
-            for name, value in record.cost.conventions.items()
-        ]
-    )
+    _show_macs([(record, record.cost.conventions.items()) for record in records], "convention", 2, out)
     for name in dict.fromkeys(name for record in records for name in record.cost.conventions):
         out.line(f"{name}: {CONVENTIONS[name].statement}")
+
+
+def _show_macs(records: Sequence[tuple[ProfileRecord, Iterable[tuple[str, float]]]], what: str, digits: int, out: Output) -> None:
+    """Print a row for each record and name with its multiply-adds."""
+    out.line()
+    rows = [(record.spec, name, value) for record, values in records for name, value in values]
+    out.table(
+        [
+            {"model": s.model, "input (HxW)": _size(s.input_size), what: name, "GMACs": f"{value / 1e9:.{digits}f}"}
+            for s, name, value in rows
+        ]
+    )
 
 
 def _printed_row(model: str, one: Comparison) -> Row:

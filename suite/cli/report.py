@@ -18,9 +18,8 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     common.add_shared(verb, "--ledger")
     verb.add_argument(
         "--format",
-        action="append",
+        **common.MANY,
         choices=(*FORMATS, "all"),
-        default=[],
         metavar="NAME",
         help=f"{', '.join(FORMATS)} or all; may be repeated (default: {FORMATS[0]})",
     )

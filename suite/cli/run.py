@@ -28,25 +28,18 @@ FIELDS = ("model", "seed", "task", "budget", "iterations")  # that --dry-run sho
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
     what = verb.add_argument_group("what to run")
-    what.add_argument("--grid", metavar="NAME", help="a name of `list grids`, e.g. ablations (needed)")
+    what.add_argument("--grid", metavar="NAME", help="a name of `list grids`, e.g. ablations; required")
     what.add_argument("--budget", metavar="NAME", help="a name of `list budgets` (default: quick without a GPU, standard with one)")
     what.add_argument(
         "--recipe",
         default="released",
         metavar="NAME",
-        help="which published recipe: in `list recipes`, the part of its name behind the task (default: %(default)s)",
+        help="which published recipe: its name in `list recipes` after the / (default: %(default)s)",
     )
     what.add_argument("--seeds", type=int, default=1, metavar="N", help="run each model with seeds 0 to N-1 (default: %(default)s)")
+    what.add_argument("--only", **common.MANY, metavar="PATTERN", help="part of a model's name, or a shell pattern; may be repeated")
     what.add_argument(
-        "--only", action="append", default=[], metavar="PATTERN", help="part of a model's name, or a shell pattern; may be repeated"
-    )
-    what.add_argument(
-        "--set",
-        action="append",
-        type=change,
-        default=[],
-        metavar="FIELD=VALUE",
-        help="change a field of every cell, e.g. iterations=100; may be repeated",
+        "--set", **common.MANY, type=change, metavar="FIELD=VALUE", help="change a field of all cells, e.g. iterations=100; may be repeated"
     )
     common.add_shared(what, "--backend", "--device")
     _add_how(verb.add_argument_group("how to run it"))
@@ -56,9 +49,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     )
     several.add_argument("--gpus-per-worker", type=int, metavar="G", help="GPUs of each worker (default: 1 with --device cuda, else 0)")
     several.add_argument(
-        "--storage",
-        metavar="PATH|URI",
-        help="where their checkpoints go: a folder that all machines share, or a URI such as s3://bucket/folder (default: the ledger's)",
+        "--storage", metavar="PATH|URI", help="folder that all machines share, or URI, for their checkpoints (default: the ledger's)"
     )
     out = verb.add_argument_group("what comes out")
     common.add_shared(out, "--ledger", "--report", "--json", "--wide")
@@ -69,14 +60,14 @@ def _add_how(how: argparse._ActionsContainer) -> None:
         "--launcher",
         choices=LAUNCHERS,
         default=LAUNCHERS[0],
-        help="run cells side by side with Ray, or one after another in this process (default: %(default)s)",
+        help="ray: cells side by side; inline: one after another (default: %(default)s)",
     )
     how.add_argument("--address", metavar="HOST:PORT", help="join this Ray cluster (default: $RAY_ADDRESS, else start Ray here)")
     how.add_argument(
         "--cpus-per-cell",
         type=int,
         metavar="N",
-        help="threads of a cell, or of each of its workers (default: the cores of this machine divided among them; 1 on a cluster)",
+        help="threads per cell or worker (default: this machine's cores divided among them; 1 on a cluster)",
     )
     how.add_argument(
         "--micro-batch", type=int, default=0, metavar="N", help="images per forward pass; gradients are summed over the whole batch"
@@ -88,11 +79,7 @@ def _add_how(how: argparse._ActionsContainer) -> None:
         "--max-hours", type=common.hours, metavar="H", help="after H hours cells save and stop, exit code 4; the same command continues"
     )
     how.add_argument(
-        "--track",
-        action="append",
-        choices=TRACKERS,
-        default=[],
-        help="also log the training to this (default: TensorBoard if it is installed); may be repeated",
+        "--track", **common.MANY, choices=TRACKERS, help="also log to this (default: TensorBoard if it is installed); may be repeated"
     )
     how.add_argument(
         "--dashboard", action="store_true", help="show Ray's web page of this run, on this machine only (pip install 'ray[default]')"

@@ -25,25 +25,17 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
     what = verb.add_argument_group("what to time")
     what.add_argument(
-        "--backend",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a name of `list backends`; may be repeated (default: all that run here)",
+        "--backend", **common.MANY, metavar="NAME", help="a name of `list backends`; may be repeated (default: all that run here)"
     )
     what.add_argument(
         "--case",
-        action="append",
-        default=[],
+        **common.MANY,
         metavar="PATTERN",
-        help="a case's name, a part of it or a shell pattern; may be repeated (default: the layers of real networks)",
+        help="name or shell pattern of a case; may be repeated (default: layers of real networks)",
     )
     common.add_shared(what, "--device")
     what.add_argument(
-        "--dtype",
-        choices=("float32", "bfloat16", "float16"),
-        default="float32",
-        help="data type of u, delta, B and C (default: %(default)s)",
+        "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="data type of the inputs (default: %(default)s)"
     )
     what.add_argument("--no-backward", action="store_true", help="time forward passes only")
     what.add_argument("--no-image", action="store_true", help="do not time scans of images")
@@ -52,9 +44,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     how.add_argument("--seconds", type=float, default=1.0, metavar="N", help="how long each time is measured (default: %(default)s)")
     common.add_shared(how, "--threads")
     how.add_argument(
-        "--ahead-of-time",
-        action="store_true",
-        help="instead: compile the Triton kernels for GPUs that need not be in this machine, and report their resources",
+        "--ahead-of-time", action="store_true", help="only compile the Triton kernels for GPUs that need not be here, and report resources"
     )
     out = verb.add_argument_group("what comes out")
     common.add_shared(out, "--ledger", "--report", "--json", "--wide")

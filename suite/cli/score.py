@@ -25,16 +25,11 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the images to score (or one image)")
     verb.add_argument("--gt", type=Path, required=True, metavar="DIR", help="their targets, paired by name (or one image)")
     verb.add_argument(
-        "--protocol",
-        default="all",
-        metavar="NAME",
-        help="a name of `list protocols`, or all: every protocol side by side, to explain a number (default: %(default)s)",
+        "--protocol", default="all", metavar="NAME", help="a name of `list protocols`, or all of them side by side (default: %(default)s)"
     )
     verb.add_argument("--scale", type=int, metavar="N", help="scale of super-resolution; for protocols that leave out N border pixels")
     verb.add_argument("--against", metavar="NAME", help="with all: compare the other protocols with this one (default: float Y)")
-    verb.add_argument(
-        "--also", action="append", default=[], metavar="METRIC", help="also measure this, e.g. DISTS or LPIPS-vgg; may be repeated"
-    )
+    verb.add_argument("--also", **common.MANY, metavar="METRIC", help="also measure this, e.g. DISTS or LPIPS-vgg; may be repeated")
     verb.add_argument(
         "--no-perceptual", action="store_true", help="leave out the LPIPS of the protocols, which takes a second per image or more"
     )

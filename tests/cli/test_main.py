@@ -172,7 +172,7 @@ def test_every_verb_ends_its_help_with_an_example_that_parses(verb, capsys):
     with pytest.raises(SystemExit):
         main.parser().parse_args([verb, "--help"])
     example = main.VERBS[verb].EXAMPLE
-    assert capsys.readouterr().out.endswith(f"Example: python -m suite {example}\n")
+    assert " ".join(capsys.readouterr().out.split()).endswith(f"Example: python -m suite {example}")
     assert main.parser().parse_args(shlex.split(example)).verb == verb
 
 
