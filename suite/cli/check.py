@@ -27,7 +27,7 @@ EXAMPLE = "check --only networks --only protocols"
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
-    verb.add_argument("--only", **common.MANY, metavar="PROBE", help="a group of numbers, e.g. networks; may be repeated (default: all)")
+    verb.add_argument("--only", **common.REPEATED, metavar="PROBE", help="a group, e.g. networks; may be repeated (default: all)")
     verb.add_argument("--baseline", type=Path, metavar="FILE", help="file of the baseline (default: results/baseline.json)")
     verb.add_argument("--update", action="store_true", help="rewrite the baseline with the numbers measured now; needs --reason")
     verb.add_argument("--reason", metavar="TEXT", help="why the baseline is rewritten; goes into its log")

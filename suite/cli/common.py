@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 LONGEST_HOURS = 10_000  # more than a year; a timer takes no infinity
 WEIGHTS = "checkpoint: of the authors or of this suite, torch's format or safetensors"
-MANY = {"action": "append", "default": []}  # of an option that may be repeated; argparse copies the list before it appends
-SHARED: dict[str, dict[str, object]] = {
+REPEATED = {"action": "append", "default": []}  # of an option that may be repeated; argparse copies the list before it appends
+OPTIONS: dict[str, dict[str, object]] = {
     "--backend": {
         "default": "auto",
         "metavar": "NAME",
@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 def add_shared(group: argparse._ActionsContainer, *names: str) -> None:
     """Add options that mean the same in several verbs."""
     for name in names:
-        group.add_argument(name, **SHARED[name])
+        group.add_argument(name, **OPTIONS[name])
 
 
 def hours(text: str) -> float:

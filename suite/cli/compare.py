@@ -38,7 +38,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     what.add_argument(
         "b", metavar="B", help="the one baseline, in the same way; a ledger if A is one: then each model is compared with itself"
     )
-    what.add_argument("--metric", **common.MANY, metavar="NAME", help="a metric of the protocol; may be repeated (default: its first)")
+    what.add_argument("--metric", **common.REPEATED, metavar="NAME", help="a metric of the protocol; may be repeated (default: its first)")
     common.add_shared(what, "--ledger")
     out = verb.add_argument_group("what comes out")
     common.add_shared(out, "--json", "--wide")
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.core import csv_text
 
     if options.json and options.csv is not None:
-        raise SuiteError("--json and --csv are two documents: choose one.")
+        raise SuiteError("--json and --csv are two documents: ask for one.")
     found = _compare(options, [common.chosen_metric(name) for name in options.metric])
     lines = [_line(one) for one in found]
     if options.json:

@@ -18,12 +18,12 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     common.add_shared(verb, "--ledger")
     verb.add_argument(
         "--format",
-        **common.MANY,
+        **common.REPEATED,
         choices=(*FORMATS, "all"),
         metavar="NAME",
         help=f"{', '.join(FORMATS)} or all; may be repeated (default: {FORMATS[0]})",
     )
-    verb.add_argument("--out", **common.SHARED["--report"])
+    verb.add_argument("--out", **common.OPTIONS["--report"])
     verb.add_argument(
         "--pictures", type=mebibytes, metavar="MIB", help="limit for the pictures on the page (default: 8); the page names what is left out"
     )

@@ -22,7 +22,7 @@ LAUNCHERS = ("ray", "inline")
 TRACKERS = ("tensorboard", "mlflow")
 PICTURES = {"crops": True, "receptive_field": {"map_png"}}  # of a record, which --json leaves out
 OF_SCANS = ("only", "device", "launcher", "max_hours", "dashboard", "dry_run", "ledger", "report", "json", "wide")  # go with scan's grid
-FIELDS = ("model", "seed", "task", "budget", "iterations")  # that --dry-run shows
+PLAN_FIELDS = ("model", "seed", "task", "budget", "iterations")  # that --dry-run shows
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -37,9 +37,13 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         help="which published recipe: its name in `list recipes` after the / (default: %(default)s)",
     )
     what.add_argument("--seeds", type=int, default=1, metavar="N", help="run each model with seeds 0 to N-1 (default: %(default)s)")
-    what.add_argument("--only", **common.MANY, metavar="PATTERN", help="part of a model's name, or a shell pattern; may be repeated")
+    what.add_argument("--only", **common.REPEATED, metavar="PATTERN", help="part of a model's name, or a shell pattern; may be repeated")
     what.add_argument(
-        "--set", **common.MANY, type=change, metavar="FIELD=VALUE", help="change a field of all cells, e.g. iterations=100; may be repeated"
+        "--set",
+        **common.REPEATED,
+        type=change,
+        metavar="FIELD=VALUE",
+        help="change a field of all cells, e.g. lr=1e-4; may be repeated",
     )
     common.add_shared(what, "--backend", "--device")
     _add_how(verb.add_argument_group("how to run it"))
@@ -79,7 +83,7 @@ def _add_how(how: argparse._ActionsContainer) -> None:
         "--max-hours", type=common.hours, metavar="H", help="after H hours cells save and stop, exit code 4; the same command continues"
     )
     how.add_argument(
-        "--track", **common.MANY, choices=TRACKERS, help="also log to this (default: TensorBoard if it is installed); may be repeated"
+        "--track", **common.REPEATED, choices=TRACKERS, help="also log to this (default: TensorBoard if it is installed); may be repeated"
     )
     how.add_argument(
         "--dashboard", action="store_true", help="show Ray's web page of this run, on this machine only (pip install 'ray[default]')"
@@ -114,7 +118,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     how = _how(options, specs, reason, expected)
     if options.dry_run:
         on_device = _note_devices(options, specs)
-        common.print_plan(options, out, specs, FIELDS + on_device, ledger, expected, _slots(how, specs))
+        common.print_plan(options, out, specs, PLAN_FIELDS + on_device, ledger, expected, _slots(how, specs))
         return Exit.DONE
     _note_start(how, specs, [spec for spec in specs if not ledger.done(spec.fingerprint)], expected)
     outcome = execute(specs, ledger, how)

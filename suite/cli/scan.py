@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 SUMMARY = "verify scan backends against float64 and time those that are right"
 EXAMPLE = "scan --backend numba --case light"
-FIELDS = ("backend", "device", "threads", "dtype", "seconds")  # that --dry-run shows
+PLAN_FIELDS = ("backend", "device", "threads", "dtype", "seconds")  # that --dry-run shows
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
     what = verb.add_argument_group("what to time")
     what.add_argument(
-        "--backend", **common.MANY, metavar="NAME", help="a name of `list backends`; may be repeated (default: all that run here)"
+        "--backend", **common.REPEATED, metavar="NAME", help="a name of `list backends`; may be repeated (default: all that run here)"
     )
     what.add_argument(
         "--case",
-        **common.MANY,
+        **common.REPEATED,
         metavar="PATTERN",
         help="name or shell pattern of a case; may be repeated (default: layers of real networks)",
     )
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     ledger = Ledger(options.ledger)
     expected = estimate.estimate_scans(specs, ledger)
     if options.dry_run:
-        common.print_plan(options, out, specs, FIELDS, ledger, expected, 1)
+        common.print_plan(options, out, specs, PLAN_FIELDS, ledger, expected, 1)
         return Exit.DONE
     reason = "asked for by name" if options.backend else grid.REASON
     seconds = options.max_hours and options.max_hours * 3600

@@ -29,7 +29,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--scale", type=int, metavar="N", help="scale of super-resolution; for protocols that leave out N border pixels")
     verb.add_argument("--against", metavar="NAME", help="with all: compare the other protocols with this one (default: float Y)")
-    verb.add_argument("--also", **common.MANY, metavar="METRIC", help="also measure this, e.g. DISTS or LPIPS-vgg; may be repeated")
+    verb.add_argument("--also", **common.REPEATED, metavar="METRIC", help="also measure this, e.g. DISTS or LPIPS-vgg; may be repeated")
     verb.add_argument(
         "--no-perceptual", action="store_true", help="leave out the LPIPS of the protocols, which takes a second per image or more"
     )

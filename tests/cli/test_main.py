@@ -1,6 +1,7 @@
 """The command line: what it accepts, what it says, and how it exits."""
 
 import json
+import resource
 import shlex
 import subprocess
 import sys
@@ -97,7 +98,17 @@ def test_the_module_runs_the_command_line():
         assert str(int(code)) in done.stdout.split("exit codes:")[1]
 
 
-# What a user can mend: one message, the right code, no traceback
+def test_the_help_takes_less_than_0_7_s_of_processor():
+    def seconds():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "suite", "--help"], capture_output=True, check=True, cwd=ROOT)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 0.7
+
+
+# What a user can fix: one message, the right code, no traceback
 
 ERRORS = {
     "unknown verb": (("rum",), Exit.USAGE, "rum"),
