@@ -254,7 +254,7 @@ def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Repor
         found = list(of_card(chosen, options.root, known, quick=options.quick))
         reports += found
         if not found:
-            missing.append(f"{chosen.name} is not here. `python -m suite data show {chosen.name}` says where it is searched.")
+            missing.append(f"{chosen.name} is not here. `python -m suite data show {chosen.name}` says where it is looked for.")
     return reports, missing
 
 
