@@ -17,7 +17,7 @@ from torch import Tensor
 from models import build
 from models.base import RestorationNet
 from models.catalog import design_of
-from models.design import OfficialClass
+from models.design import Config, OfficialClass
 from models.designs import DESIGNS
 from models.keywords import Keywords, OfficialMismatch
 from models.lookup import lookup

@@ -1,4 +1,4 @@
-"""`python -m suite check`: whether any watched number moved since the committed baseline, and by how much."""
+"""`python -m suite check`: tell whether a watched number moved since the committed baseline, and by how much."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 from suite.core.output import Output, note
@@ -22,40 +22,38 @@ if TYPE_CHECKING:
     from suite.health.time.verdict import Timing
 
 SUMMARY = "compare the watched numbers with the committed baseline"
+EXAMPLE = "check --only networks --only protocols"
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """The options of the verb."""
-    verb.add_argument("--only", action="append", default=[], metavar="PROBE", help="a group of numbers; may be repeated (default: all)")
-    verb.add_argument("--baseline", type=Path, metavar="FILE", help="(default: results/baseline.json)")
-    verb.add_argument("--update", action="store_true", help="rewrite the baseline with what is measured now; needs --reason")
+    """Add the options of the verb."""
+    verb.add_argument("--only", **common.REPEATED, metavar="PROBE", help="a group, e.g. networks; may be repeated (default: all)")
+    verb.add_argument("--baseline", type=Path, metavar="FILE", help="file of the baseline (default: results/baseline.json)")
+    verb.add_argument("--update", action="store_true", help="rewrite the baseline with the numbers measured now; needs --reason")
     verb.add_argument("--reason", metavar="TEXT", help="why the baseline is rewritten; goes into its log")
     verb.add_argument(
-        "--repeats",
-        type=int,
-        metavar="N",
-        help="draws of rounding by which --update learns spreads, beside other settings of threads and instructions (default: 20)",
+        "--repeats", type=int, metavar="N", help="random roundings from which --update learns spreads, beside other settings (default: 20)"
     )
     verb.add_argument(
         "--time",
         action="store_true",
-        help="also time the code against that of the baseline's commit (two minutes); reported, never fails the run",
+        help="also time the code against the baseline's commit (two minutes); reported, never fails the check",
     )
-    verb.add_argument("--gate-time", action="store_true", help="as --time, and slower code or more memory ends with 3")
-    verb.add_argument("--against", metavar="REV", help="the commit to time against (default: the last that changed results/baseline.json)")
+    verb.add_argument("--gate-time", action="store_true", help="as --time, but slower code or more memory fails the check: exit code 3")
+    verb.add_argument("--against", metavar="REV", help="commit to time against (default: the last that changed results/baseline.json)")
     verb.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
     verb.add_argument("--markdown", type=Path, metavar="FILE", help="also write a Markdown summary (default: $GITHUB_STEP_SUMMARY, if set)")
-    verb.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+    common.add_shared(verb, "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Compares, or rewrites the baseline."""
+    """Compare the numbers, or rewrite the baseline."""
+    from models.lookup import lookup
     from suite.health import gate, gate_measure
     from suite.health.probes import PROBES
 
-    unknown = [name for name in options.only if name not in PROBES]
-    if unknown:
-        raise SuiteError(f"no probe is called {unknown[0]!r}; there are {', '.join(PROBES)}.")
+    for name in options.only:
+        lookup("probe", name, PROBES)
     path = options.baseline or gate.baseline_path()
     if options.update:
         return _update(options, out, path)
@@ -80,67 +78,56 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         from suite.health.time import verdict
 
         timing = verdict.timing(against, binding=options.gate_time)
-    return _tell(options, out, Told(findings, seconds, timing, f"{path.name} of {baseline.log[-1].date}"))
+    return _print(options, out, findings, seconds, timing, f"{path.name} of {baseline.log[-1].date}")
 
 
 def _against(options: argparse.Namespace) -> str | None:
-    """The commit to time against, empty for the baseline's; None where nothing is to be timed. A name that git lacks is refused at once."""
+    """Return the commit to time against, empty for the baseline's; None where nothing is timed. Refuse a name that git lacks."""
     if not (options.time or options.gate_time):
         if options.against is not None:
             raise SuiteError("--against belongs to --time or --gate-time.")
         return None
     from suite.health.time import old_code
 
-    if options.against is None:
-        return ""
-    return old_code.commit_named(options.against)
+    return "" if options.against is None else old_code.commit_named(options.against)
 
 
-@dataclass(frozen=True)
-class Told:
-    """What was found."""
-
-    findings: Sequence[Finding]
-    seconds: float  # of the numbers
-    timing: Timing | None
-    baseline: str
-
-
-def _tell(options: argparse.Namespace, out: Output, told: Told) -> Exit:
-    """Writes the files, prints, and gives the exit code: the worse of the numbers' and, where it is binding, time's."""
+def _print(
+    options: argparse.Namespace, out: Output, findings: Sequence[Finding], seconds: float, timing: Timing | None, baseline: str
+) -> Exit:
+    """Write the files, print, and return the exit code: the worse of the numbers' and, where it is binding, time's."""
     from suite.health import gate, gate_report
 
-    findings, timing = told.findings, told.timing
     of_numbers = gate.exit_of(findings)
     timed = None
     if timing is not None:
         from suite.health.time import report as timed
     code = max(of_numbers, timed.exit_of(timing)) if timed else of_numbers
     if options.junit:
-        _write(options.junit, gate_report.junit(findings, told.seconds, [timed.junit(timing)] if timed else []))
+        _write(options.junit, gate_report.junit(findings, seconds, [timed.junit(timing)] if timed else []))
     summary = options.markdown or (Path(os.environ["GITHUB_STEP_SUMMARY"]) if os.environ.get("GITHUB_STEP_SUMMARY") else None)
     if summary:
         text = gate_report.markdown(findings) + (timed.markdown(timing) if timed else "")
         _write(summary, text, append=summary != options.markdown)
     if options.json:
         more = {"time": timed.document(timing)} if timed else {}
-        out.document(gate_report.document(findings, told.seconds, int(code)) | more)
+        out.document(gate_report.document(findings, seconds, int(code)) | more)
         return code
     table = gate_report.rows(findings)
     out.table(table)
     left = len(gate_report.told(findings)) - len(table)
-    more = f" ({left} rows are not shown; --json has all)" if left > 0 else ""
-    out.line(f"{gate_report.sentence(findings)}{more}; {told.seconds:.0f} s, against {told.baseline}")
+    more = f" ({left} rows are not shown; --json prints all)" if left > 0 else ""
+    out.line(f"{gate_report.sentence(findings)}{more}; {seconds:.0f} s, against {baseline}")
     if timed:
         out.table(timed.rows(timing))
         out.line(timed.sentence(timing))
     if of_numbers is Exit.DRIFT:
-        out.line("If this is meant: python -m suite check --update --reason TEXT")
+        out.line("If this is intended: python -m suite check --update --reason TEXT")
     return code
 
 
 def data_digest() -> str:
-    """Of the pixels that everything is made of."""
+    """Return the digest of the pixels from which everything is made."""
     from suite.data.sets import load_images
     from suite.data.splits import SPLITS
     from suite.health.probes import DATA, digest
@@ -153,13 +140,11 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
     from suite.health import gate, gate_measure
 
     if not options.reason or not options.reason.strip():
-        raise SuiteError("the baseline is rewritten with a reason, which goes into its log: --reason TEXT.")
+        raise SuiteError("--update needs a reason, which goes into the log of the baseline: --reason TEXT.")
     if options.time or options.gate_time or options.against:
-        raise SuiteError(
-            "--update keeps no times: the old code is called again at every --time. Leave out --time, --gate-time and --against."
-        )
+        raise SuiteError("--update keeps no times: --time runs the old code again every time. Leave out --time, --gate-time and --against.")
     if options.only:
-        raise SuiteError("--update measures everything, so that no number is left from before; leave out --only.")
+        raise SuiteError("--update measures everything, so that no old number stays; leave out --only.")
     draws = gate_measure.NUDGES if options.repeats is None else options.repeats
     if draws < 1:
         raise SuiteError(f"--repeats {draws}: a spread needs at least 1 draw.")
@@ -189,7 +174,7 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
 
 
 def _runs(draws: int) -> Iterator[tuple[str, list[Number]]]:
-    """The numbers as they are, then under each setting by which spreads are learnt, with the setting's name."""
+    """Measure the numbers as they are, then under each setting from which spreads are learnt; yield them with the setting's name."""
     from suite.health import gate_measure
     from suite.health.probes import PROBES
 
@@ -201,7 +186,7 @@ def _runs(draws: int) -> Iterator[tuple[str, list[Number]]]:
 
 
 def _say_other_processor(baseline: Baseline) -> None:
-    """Tell where the baseline is of another instruction set than this processor's."""
+    """Say so where the baseline was made with another instruction set than this processor's."""
     from suite.health import gate_measure
 
     here = gate_measure.instructions()

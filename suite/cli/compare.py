@@ -1,70 +1,71 @@
-"""`python -m suite compare A B`: is A better than B, image by image and seed by seed, and how small a difference could be seen."""
+"""`python -m suite compare A B`: is A better than B, image by image and seed by seed, and which differences could be seen."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.cli import common
 from suite.core.errors import Exit, SuiteError
-from suite.core.output import Output, note
+from suite.core.output import Output
 
 if TYPE_CHECKING:
     from suite.report.versus import Comparison, Side
 
 SUMMARY = "say whether A is better than B: models of one ledger, or two ledgers"
+EXAMPLE = "compare 'mambair-sr-x2.*' mambair-sr-x2"
 LEGEND = (
     "A - B; 95 % interval and p over images with one seed (p of Wilcoxon's test), over seeds and images with more. Holm p is corrected for "
     "the table's comparisons of the metric. MDD is the smallest difference that would be found in four of five such measurements."
 )
 ONE_SEED = (
-    "One seed: how much another training would have differed is in no number here, so whether the design is better cannot be told. Train "
-    "more (`run --seeds 3`), or compare two sets of weights as they are: A and B by their cells' fingerprints."
+    "One seed: no number here says how much another training would have differed, so nothing can be said about the design. Train more "
+    "(`run --seeds 3`), or compare two sets of weights as they are: A and B by the fingerprints of their cells."
 )
 FEW = (
-    "Approximate: fewer than {images} images. An interval over so few covers at least the share beside it, as was measured on normal, "
-    "heavy-tailed and skewed differences (results/LOG.md)."
+    "Approximate: fewer than {images} images. Such an interval covers at least the share beside it, as measured on normal, heavy-tailed "
+    "and skewed differences (results/LOG.md)."
 )
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """The verb's options."""
+    """Add the options of the verb."""
     what = verb.add_argument_group("what to compare")
     kinds = "a model's name, a part of it or a shell pattern, a cell's fingerprint, or a ledger's folder"
     what.add_argument("a", metavar="A", help=f"the variants: {kinds}")
-    what.add_argument("b", metavar="B", help="the one baseline, likewise; a ledger where A is one: then each model is compared with itself")
-    what.add_argument("--metric", action="append", default=[], metavar="NAME", help="may be repeated (default: the protocol's first)")
-    what.add_argument("--ledger", type=Path, metavar="DIR", help="folder of the records (default: results/runs)")
+    what.add_argument(
+        "b", metavar="B", help="the one baseline, in the same way; a ledger if A is one: then each model is compared with itself"
+    )
+    what.add_argument("--metric", **common.REPEATED, metavar="NAME", help="a metric of the protocol; may be repeated (default: its first)")
+    common.add_shared(what, "--ledger")
     out = verb.add_argument_group("what comes out")
-    out.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
-    out.add_argument("--csv", metavar="FILE", help="as CSV, a line a comparison, to FILE, or - for standard output")
+    common.add_shared(out, "--json", "--wide")
+    out.add_argument("--csv", metavar="FILE", help="write CSV, one line per comparison, to FILE, or - for standard output")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Compares and prints; exit code 5 where nothing is comparable."""
-    from models.lookup import lookup
+    """Compare and print; exit code 5 where nothing is comparable."""
     from suite.core import csv_text
-    from suite.study.protocols import METRICS
 
     if options.json and options.csv is not None:
         raise SuiteError("--json and --csv are two documents: ask for one.")
-    by_case = {name.lower(): name for name in METRICS}
-    metrics = [lookup("metric", by_case.get(name.lower(), name), METRICS).name for name in options.metric]
-    found = _compared(options, metrics)
+    found = _compare(options, [common.chosen_metric(name) for name in options.metric])
     lines = [_line(one) for one in found]
     if options.json:
         out.document({"a": options.a, "b": options.b, "comparisons": lines})
     elif options.csv is not None:
         csv_text.deliver(csv_text.text_of(list(lines[0]), (line.values() for line in lines)), options.csv, out, "comparisons")
     else:
-        out.table([_row(one) for one in found])
+        out.table([_row(line) for line in lines])
         for line in _legend(found):
             out.line(line)
     return Exit.NOTHING if all(one.verdict == "not comparable" for one in found) else Exit.DONE
 
 
 def _legend(found: tuple[Comparison, ...]) -> list[str]:
-    """What has to be known to read the table."""
+    """Return the lines that explain the table."""
     from suite.core.intervals import GOOD_IMAGES
 
     lines = [LEGEND]
@@ -75,25 +76,22 @@ def _legend(found: tuple[Comparison, ...]) -> list[str]:
     return lines
 
 
-def _compared(options: argparse.Namespace, metrics: list[str]) -> tuple[Comparison, ...]:
+def _compare(options: argparse.Namespace, metrics: list[str]) -> tuple[Comparison, ...]:
     from suite.records.ledger import Ledger
     from suite.report import versus
-
-    def warn(error: SuiteError) -> None:
-        note(f"left out: {error}")
 
     folders = [Path(name) for name in (options.a, options.b)]
     if all(folder.is_dir() for folder in folders):
         if options.ledger is not None:
             raise SuiteError(f"--ledger {options.ledger} is for models of one ledger; A and B are folders, two ledgers of their own.")
-        variants, baselines = (versus.ledger_sides(Ledger(folder), warn) for folder in folders)
+        variants, baselines = (versus.ledger_sides(Ledger(folder), common.warn) for folder in folders)
         for folder, sides in zip(folders, (variants, baselines), strict=True):
             if not sides:
                 raise SuiteError(f"the ledger {folder} holds no run that is done.", exit=Exit.NOTHING)
         found = versus.compared(variants, baselines, metrics, same_model=True)
     else:
         ledger = Ledger(options.ledger)
-        variants, baselines = (versus.sides(ledger, name, warn) for name in (options.a, options.b))
+        variants, baselines = (versus.sides(ledger, name, common.warn) for name in (options.a, options.b))
         models = sorted({side.model for side in baselines})
         if len(models) > 1:
             raise SuiteError(f"B is one baseline, and {options.b} means {len(models)} models: {', '.join(models)}. Name one of them.")
@@ -104,27 +102,32 @@ def _compared(options: argparse.Namespace, metrics: list[str]) -> tuple[Comparis
 
 
 def _line(one: Comparison) -> dict[str, object]:
-    """A comparison unrounded, for programs."""
-    paired = one.found
+    """Return a comparison unrounded, for programs."""
+    paired, spec = one.found, one.variant.records[0].spec
     low, high = (paired.interval if paired else None) or (None, None)
+    over = None if low is None else "images" if paired.seeds == 1 else "seeds and images"
+
+    def found(name: str) -> object:
+        return getattr(paired, name) if paired else None
+
     return {
         "variant": one.variant.model,
         "baseline": one.baseline.model if one.baseline else None,
-        "task": one.variant.records[0].spec.task,
-        "budget": one.variant.records[0].spec.budget,
+        "task": spec.task,
+        "budget": spec.budget,
         "metric": one.metric,
-        "images": paired.images if paired else None,
-        "seeds": paired.seeds if paired else None,
-        "difference": paired.mean if paired else None,
+        "images": found("images"),
+        "seeds": found("seeds"),
+        "difference": found("mean"),
         "interval_low": low,
         "interval_high": high,
-        "interval_over": _over(one),
-        "interval_covers": paired.covers if paired else None,
-        "test": paired.test if paired else None,
-        "p": paired.p if paired else None,
+        "interval_over": over,
+        "interval_covers": found("covers"),
+        "test": found("test"),
+        "p": found("p"),
         "p_holm": one.p_holm,
-        "p_wilcoxon_images": paired.wilcoxon if paired else None,
-        "detectable": paired.detectable if paired else None,
+        "p_wilcoxon_images": found("wilcoxon"),
+        "detectable": found("detectable"),
         "of": one.of,
         "verdict": one.verdict,
         "reason": one.reason,
@@ -134,42 +137,27 @@ def _line(one: Comparison) -> dict[str, object]:
     }
 
 
-def _over(one: Comparison) -> str | None:
-    """What the interval and p were taken over."""
-    if one.found is None or one.found.interval is None:
-        return None
-    return "images" if one.found.seeds == 1 else "seeds and images"
-
-
 def _cells(side: Side | None) -> str:
     return " ".join(record.fingerprint for record in side.records) if side else ""
 
 
-def _row(one: Comparison) -> dict[str, object]:
-    """A comparison for a person; what only some lines have stands in the last column."""
+def _row(line: Mapping[str, object]) -> dict[str, object]:
+    """Return a line of `_line` for a person; what only some lines have stands in the last column."""
     from suite.study.protocols import METRICS
 
-    digits = METRICS[one.metric].digits + 1 if one.metric in METRICS else 4
-    paired = one.found
-    weights = "of these weights, not of the designs" if one.of == "weights" and paired else ""
-    why = "; ".join(part for part in (weights, one.reason, *one.notes) if part)
-    low, high = (paired.interval if paired else None) or (None, None)
-    about = f" (approximate: covers {paired.covers:.0%})".replace("%", " %") if paired and paired.covers else ""
-    return {
-        "variant": one.variant.model,
-        "baseline": one.baseline.model if one.baseline else None,
-        "task": one.variant.records[0].spec.task,
-        "metric": one.metric,
-        "images": paired.images if paired else None,
-        "seeds": paired.seeds if paired else None,
-        "difference": f"{paired.mean:+.{digits}f}" if paired else None,
-        "interval": None if low is None else f"{low:+.{digits}f} to {high:+.{digits}f}{about}",
-        "over": _over(one),
-        "p": _p(paired.p if paired else None),
-        "holm p": _p(one.p_holm),
-        "mdd": f"{paired.detectable:.{digits}f}" if paired and paired.detectable is not None else None,
-        "verdict": one.verdict + (f" ({why})" if why else ""),
-    }
+    digits = METRICS[line["metric"]].digits + 1 if line["metric"] in METRICS else 4
+    covers = line["interval_covers"]
+    weights = "of these weights, not of the designs" if line["of"] == "weights" and line["images"] is not None else ""
+    why = "; ".join(part for part in (weights, line["reason"], line["notes"]) if part)
+    about = f" (approximate: covers {covers:.0%})".replace("%", " %") if covers else ""
+
+    def number(name: str, sign: str = "") -> str | None:
+        return None if line[name] is None else f"{line[name]:{sign}.{digits}f}"
+
+    interval = None if line["interval_low"] is None else f"{number('interval_low', '+')} to {number('interval_high', '+')}{about}"
+    row = {name: line[name] for name in ("variant", "baseline", "task", "metric", "images", "seeds")}
+    row |= {"difference": number("difference", "+"), "interval": interval, "over": line["interval_over"], "p": _p(line["p"])}
+    return row | {"holm p": _p(line["p_holm"]), "mdd": number("detectable"), "verdict": line["verdict"] + (f" ({why})" if why else "")}
 
 
 def _p(value: float | None) -> str | None:

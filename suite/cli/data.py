@@ -1,4 +1,4 @@
-"""`python -m suite data list|show|check|speed`: which sets are known, which are here, what is wrong with them; how fast they train."""
+"""`python -m suite data list|show|check|speed`: data sets that are known, that are here, what is wrong with them; how fast they are fed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
@@ -20,59 +21,48 @@ if TYPE_CHECKING:
     from suite.data.locate import Located
 
 SUMMARY = "say which data sets are here, what is wrong with them, and how fast training data are made"
+EXAMPLE = "data check Set5"
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """The verb's four parts and their options."""
+    """Add the four parts of the verb and their options."""
     parts = verb.add_subparsers(dest="part", required=True, metavar="PART")
     for name, what in (
-        ("list", "every set that is known, and where it is"),
-        ("show", "the card of a set: origin, licence, layouts, traps"),
-        ("check", "counts, pairs, sizes, low-quality images, odd files, and images that two sets share"),
+        ("list", "print every known set, and where it is"),
+        ("show", "print the card of a set: origin, licence, layouts, traps"),
+        ("check", "check counts, pairs, sizes, low-quality images, odd files, and images that two sets share"),
     ):
         part = parts.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False)
         if name == "show":
             part.add_argument("names", nargs=1, metavar="NAME", help="a set's name or alias")
         if name == "check":
-            part.add_argument("names", nargs="*", metavar="NAME", help="sets, or folders of your own (default: all sets below the folder)")
-            part.add_argument("--quick", action="store_true", help="count and pair all files, but decode the first few of each set alone")
+            part.add_argument("names", nargs="*", metavar="NAME", help="sets, or folders of your own (default: all sets that are found)")
+            part.add_argument("--quick", action="store_true", help="count and pair all files, but decode only the first few of each set")
         part.add_argument("--root", type=Path, metavar="DIR", help="folder of the data sets (default: $SUITE_DATA)")
-        _add_json(part)
-    what = "samples a second for training, at each recipe's patch"
+        common.add_shared(part, "--json", "--wide")
+    what = "measure the samples per second for training, at the patch of each recipe"
     _add_speed(parts.add_parser("speed", help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False))
 
 
 def _add_speed(part: argparse.ArgumentParser) -> None:
     part.add_argument("names", nargs="*", metavar="TASK", help="names of `list tasks` (default: all)")
-    part.add_argument("--data", default="photos", metavar="NAME_OR_FOLDER", help="what is trained on (default: %(default)s)")
+    part.add_argument("--data", default="photos", metavar="NAME_OR_FOLDER", help="training data (default: %(default)s)")
     part.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes that make batches; 0: the training process itself (default: one for each of this machine's cores but one)",
+        "--workers", type=int, metavar="N", help="processes that make batches; 0: the training itself (default: all cores but one)"
     )
     part.add_argument("--seconds", type=float, default=2.0, metavar="S", help="how long each task is measured (default: %(default)s)")
     part.add_argument(
-        "--step-ms",
-        type=float,
-        metavar="MS",
-        help="what the network takes for a batch, measured elsewhere: tells the share of a step that is spent waiting",
+        "--step-ms", type=float, metavar="MS", help="time of the network for a batch, to compute the share of a step spent waiting"
     )
     part.add_argument(
-        "--device",
-        choices=("cpu", "cuda"),
-        help="also measure tasks whose degradation can be left to this device: what is made without it, and how long it takes there",
+        "--device", choices=("cpu", "cuda"), help="also measure with the degradation left to this device, where a task allows it"
     )
     part.set_defaults(root=None)
-    _add_json(part)
-
-
-def _add_json(part: argparse.ArgumentParser) -> None:
-    part.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+    common.add_shared(part, "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Runs the chosen part."""
+    """Run the chosen part."""
     if options.root is not None and not options.root.is_dir():
         raise SuiteError(f"--root {options.root} is not a folder.", exit=Exit.NOT_READY)
     return {"list": _list, "show": _show, "check": _check, "speed": _speed}[options.part](options, out)
@@ -85,28 +75,20 @@ def _list(options: argparse.Namespace, out: Output) -> Exit:
     rows = [row for card in cards().values() for row in (_packaged(card) if card.package else _rows(card, options.root))]
     out.document(rows) if options.json else out.table(rows)
     if options.root is None and data_folder() is None:
-        note("$SUITE_DATA is not set, so that no folder was looked in; name one there or with --root.")
+        note("$SUITE_DATA is not set, so no folder was searched. Set it, or give --root DIR.")
     return Exit.DONE
 
 
 def _packaged(card: Card) -> Iterator[dict[str, object]]:
-    """The rows of a set that a package ships."""
+    """Yield the rows of a set that a package ships."""
     folder = _package_folder()
     for split, count in card.splits.items():
-        yield {
-            "set": card.name,
-            "split": split,
-            "images": count,
-            "found": count if folder else None,
-            "layout": f"{card.package}'s package" if folder else "not found",
-            "folder": folder,
-            "copies": 1 if folder else 0,
-            "tasks": ", ".join(card.kinds),
-        }
+        layout = f"{card.package}'s package" if folder else "not found"
+        yield _row(card, split, count, count if folder else None, layout, folder, int(bool(folder)))
 
 
 def _package_folder() -> str:
-    """Where the embedded photographs lie; empty where they do not."""
+    """Return the folder of the embedded photographs; empty where they are missing."""
     from suite.data.photos import photos_folder
 
     try:
@@ -121,16 +103,16 @@ def _rows(card: Card, root: Path | None) -> Iterator[dict[str, object]]:
     found = copies(card, root)
     for split, expected in card.splits.items():
         here = [group[0] for group in found if group[0].split == split]
-        yield {
-            "set": card.name,
-            "split": split,
-            "images": expected or None,
-            "found": _count(here[0]) if here else None,
-            "layout": here[0].whose if here else "not found",
-            "folder": str(here[0].files) if here else "",
-            "copies": len(here),
-            "tasks": ", ".join(card.kinds),
-        }
+        if here:
+            yield _row(card, split, expected or None, _count(here[0]), here[0].whose, str(here[0].files), len(here))
+        else:
+            yield _row(card, split, expected or None, None, "not found", "", 0)
+
+
+def _row(card: Card, *values: object) -> dict[str, object]:
+    """Return the row of a set for `data list`."""
+    titles = ("split", "images", "found", "layout", "folder", "copies")
+    return {"set": card.name} | dict(zip(titles, values, strict=True)) | {"tasks": ", ".join(card.kinds)}
 
 
 def _count(place: Located) -> int | str:
@@ -167,14 +149,14 @@ def _show(options: argparse.Namespace, out: Output) -> Exit:
     for known in chosen.shares:
         out.line(f"  shares images with {known.set}: {known.what}")
     for trap in chosen.traps:
-        out.line(f"  mind: {trap}")
+        out.line(f"  note: {trap}")
     out.line()
     _show_images(chosen, out) if chosen.package else _show_layouts(chosen, out)
     return Exit.DONE
 
 
 def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
-    """The card as one document, with where it is looked for and where it is."""
+    """Return the card as one document, with the places where it is searched and where it is."""
     from suite.core.paths import data_folder
     from suite.data.check.checks import copies
     from suite.data.locate import looked_for
@@ -191,7 +173,7 @@ def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
 
 
 def _where(chosen: Card, root: Path | None) -> Iterator[tuple[str, str]]:
-    """Titles and texts on where a set is looked for, and where it is."""
+    """Yield titles and texts on where a set is searched, and where it is."""
     from suite.core.paths import data_folder
     from suite.data.check.checks import copies
 
@@ -206,26 +188,16 @@ def _where(chosen: Card, root: Path | None) -> Iterator[tuple[str, str]]:
 
 
 def _show_images(chosen: Card, out: Output) -> None:
-    out.table(
-        [
-            {
-                "image": image.name,
-                "split": image.split,
-                "size": f"{image.size[1]}x{image.size[0]}",
-                "licence": image.licence,
-                "credit": image.credit,
-                "what": image.content,
-            }
-            for image in chosen.image
-        ]
-    )
+    titles = ("image", "split", "size", "licence", "credit", "what")
+    rows = [(one.name, one.split, f"{one.size[1]}x{one.size[0]}", one.licence, one.credit, one.content) for one in chosen.image]
+    out.table([dict(zip(titles, row, strict=True)) for row in rows])
 
 
 def _show_layouts(chosen: Card, out: Output) -> None:
     from suite.data.cards import tree
 
-    out.line("Folders accepted below $SUITE_DATA, the first that is there, in any case. {s}: scale, {q}: JPEG quality, .png: any ending.")
-    out.line("A low-quality file is called NAME like its target, or NAMEx{s}, NAME_x{s}, NAME_LR_x{s}, NAME_LRBI_x{s}.")
+    out.line("Folders accepted below $SUITE_DATA: the first that exists, in any case. {s}: scale, {q}: JPEG quality, .png: any ending.")
+    out.line("A low-quality file has the NAME of its target, or NAMEx{s}, NAME_x{s}, NAME_LR_x{s}, NAME_LRBI_x{s}.")
     if chosen.aliases:
         out.line(f"{chosen.name} may be {' or '.join(chosen.aliases)} in them.")
     for way in chosen.ways:
@@ -244,27 +216,20 @@ def _check(options: argparse.Namespace, out: Output) -> Exit:
         known.save()  # what was decoded before an interruption is not decoded again
     if not reports and not missing:
         raise SuiteError(
-            "no data set is here. `python -m suite data list` says what is looked for; set $SUITE_DATA or --root.", exit=Exit.NOTHING
+            "no data set is found. `python -m suite data list` says what is searched for; set $SUITE_DATA or --root.", exit=Exit.NOTHING
         )
-    common = leaks([report.group() for report in reports if report.taken])
-    wrong = missing or any(report.wrong for report in reports) or any(leak.serious for leak in common)
+    found = leaks([report.group() for report in reports if report.taken])
+    wrong = missing or any(report.wrong for report in reports) or any(leak.serious for leak in found)
     if options.json:
-        out.document(
-            {
-                "sets": [_document(report) for report in reports],
-                "missing": missing,
-                "shared": [_leak(leak) for leak in common],
-                "quick": options.quick,
-                "fine": not wrong,
-            }
-        )
+        sets, shared = [_document(report) for report in reports], [_leak(leak) for leak in found]
+        out.document({"sets": sets, "missing": missing, "shared": shared, "quick": options.quick, "fine": not wrong})
     else:
-        _print(reports, missing, common, out)
+        _print(reports, missing, found, out)
     return Exit.NOT_READY if wrong else Exit.DONE
 
 
 def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Report], list[str]]:
-    """Reports of what was asked for, and sentences on what is not here."""
+    """Return reports of what was asked for, and sentences on what is not here."""
     from models.lookup import UnknownName
     from suite.data.cards import card, cards
     from suite.data.check.checks import of_card, of_folder
@@ -283,7 +248,7 @@ def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Repor
             chosen = None
         if chosen is None:
             if not Path(name).is_dir():
-                raise SuiteError(f"there is no folder {name}.", exit=Exit.NOT_READY)
+                raise SuiteError(f"the folder {name} does not exist.", exit=Exit.NOT_READY)
             reports += of_folder(Path(name), known, quick=options.quick)
             continue
         found = list(of_card(chosen, options.root, known, quick=options.quick))
@@ -294,35 +259,21 @@ def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Repor
 
 
 def _document(report: Report) -> dict[str, object]:
-    return {
-        "set": report.name,
-        "split": report.split,
-        "layout": report.layout,
-        "folder": str(report.folder),
-        "taken": report.taken,
-        "images": report.images,
-        "expected": report.expected or None,
-        "wrong": report.wrong,
-        "notes": report.notes,
-    }
+    same = ("split", "layout", "folder", "taken", "images", "expected", "wrong", "notes")
+    found = {"set": report.name} | {name: getattr(report, name) for name in same}
+    return found | {"folder": str(report.folder), "expected": report.expected or None}
 
 
 def _leak(leak: Leak) -> dict[str, object]:
-    return {
-        "sets": [leak.first, leak.second],
-        "identical": leak.identical,
-        "near_identical": leak.near,
-        "examples": [list(pair) for pair in leak.examples],
-        "known": leak.known,
-        "serious": leak.serious,
-    }
+    found = {"sets": [leak.first, leak.second], "identical": leak.identical, "near_identical": leak.near}
+    return found | {"examples": [list(pair) for pair in leak.examples], "known": leak.known, "serious": leak.serious}
 
 
 def _print(reports: Sequence[Report], missing: Sequence[str], common: Sequence[Leak], out: Output) -> None:
     for report in reports:
         counts = f"{report.images} of {report.expected} images" if report.expected else f"{report.images} images"
         state = f"{len(report.wrong)} faults" if report.wrong else "fine"
-        spare = "" if report.taken else "; another copy goes first"
+        spare = "" if report.taken else "; another copy is used"
         out.line(f"{report.name} ({report.split}): {counts}, {state} ({report.folder}, layout of {report.layout}{spare})")
         for line in report.wrong:
             out.line(f"  wrong: {line}")
@@ -351,14 +302,8 @@ def _speed(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _speed_row(speed: Speed, step_ms: float | None, device: str) -> dict[str, object]:
-    row = {
-        "task": speed.task,
-        "patch": speed.patch,
-        "batch": speed.batch,
-        "workers": speed.workers,
-        "samples/s": f"{speed.samples_per_second:.0f}",
-        "ms a batch": f"{speed.batch_ms:.0f}",
-    }
+    row = {name: getattr(speed, name) for name in ("task", "patch", "batch", "workers")}
+    row |= {"samples/s": f"{speed.samples_per_second:.0f}", "ms a batch": f"{speed.batch_ms:.0f}"}
     if device:
         row |= {"degraded on": speed.device or "worker", "ms there": f"{speed.device_ms:.0f}" if speed.device else ""}
     return row if step_ms is None else row | {f"waits at {step_ms:g} ms a step": f"{100 * speed.waiting(step_ms):.0f} %"}

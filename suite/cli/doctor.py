@@ -1,26 +1,26 @@
-"""`python -m suite doctor`: what does not work here, and the command that fixes it."""
+"""`python -m suite doctor`: what does not work here, and how to fix it."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 
+from suite.cli import common
 from suite.core.errors import Exit
 from suite.core.output import Output
 
 SUMMARY = "check this installation part by part, and say how to fix what does not work"
+EXAMPLE = "doctor --deep"
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """The verb's options."""
-    verb.add_argument("--deep", action="store_true", help="start Ray, too, on the loopback interface alone (some seconds)")
-    verb.add_argument("--ledger", type=Path, metavar="DIR", help="folder of the records (default: results/runs)")
-    verb.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+    """Add the options of the verb."""
+    verb.add_argument("--deep", action="store_true", help="also start Ray, on the loopback interface only (some seconds)")
+    common.add_shared(verb, "--ledger", "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Prints a line a check; exit code 6 where something that is needed is broken."""
+    """Print one line per check; exit code 6 where something that is needed is broken."""
     from suite.health import doctor_run
 
     found = doctor_run.diagnosis(deep=options.deep, ledger=options.ledger)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     from suite.measure.quality.evaluate import Job, Measured
 
 SUMMARY = "measure a model with given weights, or a baseline, on test sets"
+EXAMPLE = "evaluate bicubic --task sr-x2"
 TILES = ("whole", "authors", "feathered")  # of suite.measure.inference.tiling, which is not loaded for the help
 SYMMETRIES = 8
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """The verb's options."""
+    """Add the options of the verb."""
     what = verb.add_argument_group("what to measure")
     what.add_argument("model", metavar="MODEL", help="a name of `list models`, or bicubic, or identity (the low-quality image itself)")
     what.add_argument("--task", required=True, metavar="NAME", help="a name of `list tasks`")
@@ -31,46 +33,37 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         action="extend",
         default=None,
         metavar="NAME_OR_FOLDER",
-        help="names of `list datasets`, or folders with HR/ and perhaps LR/, or target/ and input/, or images (default: photos)",
+        help="names of `list datasets`, or folders with HR/ and perhaps LR/, with target/ and input/, or with images (default: photos)",
     )
-    what.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint: the authors', or of these networks, or safetensors")
+    common.add_shared(what, "--weights")
     what.add_argument("--protocol", metavar="NAME[@VERSION]", help="a name of `list protocols` (default: the task's)")
-    what.add_argument("--limit", type=int, metavar="N", help="the first N images of each set alone: for trying things out")
+    what.add_argument("--limit", type=int, metavar="N", help="measure the first N images of each set only, to try things out")
     add_inference(verb.add_argument_group("how to run it"))
     out = verb.add_argument_group("what comes out")
-    out.add_argument("--tile-cost", action="store_true", help="restore each image whole, too, and report the dB that the tiles cost")
+    out.add_argument("--tile-cost", action="store_true", help="also restore each image whole, and report the dB that the tiles cost")
     out.add_argument("--save", type=Path, metavar="DIR", help="write the restored images to DIR/<set>/, as PNG")
-    out.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+    common.add_shared(out, "--json", "--wide")
 
 
 def add_inference(how: argparse._ActionsContainer) -> None:
-    """How a model is run on an image: tiles, self-ensemble, backend, device."""
+    """Add how a model is run on an image: tiles, self-ensemble, backend, device."""
     how.add_argument(
         "--tile",
         choices=TILES,
         default="whole",
-        help="the whole image at once; as MambaIR's authors, in equal parts with 10 %% overlap, cut off; or blended (default: %(default)s)",
+        help="whole image at once; like MambaIR's authors, in equal parts with 10 %% overlap, cut off; or blended (default: %(default)s)",
     )
     how.add_argument(
-        "--tile-size", type=int, metavar="N", help="pixels of the low-quality image (default: 200 for authors, 256 for feathered)"
+        "--tile-size", type=int, metavar="N", help="tile in pixels of the low-quality image (default: 200 for authors, 256 for feathered)"
     )
     how.add_argument(
-        "--self-ensemble",
-        type=int,
-        choices=(SYMMETRIES,),
-        metavar=str(SYMMETRIES),
-        help="the mean over the image's 8 symmetries; the result is marked +",
+        "--self-ensemble", type=int, choices=(SYMMETRIES,), help="average over the 8 symmetries of the image; the result is marked +"
     )
-    how.add_argument(
-        "--backend", default="auto", metavar="NAME", help="scan backend, a name of `list backends` (default: the fastest that runs here)"
-    )
-    how.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run (default: a GPU, if this machine has one)"
-    )
+    common.add_shared(how, "--backend", "--device")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Measures, and prints a table for each set, or one document."""
+    """Measure, and print a table for each set, or one document."""
     from suite.core.parallel import shown
     from suite.data.check.traps import of_sources
     from suite.measure.quality import evaluate
@@ -80,7 +73,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     said = {data: of_sources(data, sources, job.task, job.rule) for data, sources in sets.items()}
     for data, texts in said.items():
         for text in texts:
-            note(f"{data}: {text}. `python -m suite data check` looks at all of it.")
+            note(f"{data}: {text}. `python -m suite data check` examines the whole set.")
     model = evaluate.Model(job, note)
     results = []
     for data, sources in sets.items():
@@ -95,7 +88,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def inference_of(options: argparse.Namespace) -> tuple[object, str]:
-    """The Inference that the options of `add_inference` describe, and why it has its scan backend."""
+    """Return the Inference that the options of `add_inference` describe, and why it has its scan backend."""
     from models.scan.backends import resolve_backend
     from suite.core import machine
     from suite.measure.quality import evaluate
@@ -103,7 +96,7 @@ def inference_of(options: argparse.Namespace) -> tuple[object, str]:
     if options.model in evaluate.BASELINES:  # no network, no scan
         device, backend, reason = "cpu", "none", f"{options.model} scans nothing"
     else:
-        device = machine.default_device() if options.device == "auto" else options.device
+        device = common.chosen_device(options)
         if device == "cuda" and not machine.gpus():
             raise SuiteError("--device cuda: this machine has no GPU that torch can use. Choose --device cpu.", exit=Exit.NOT_READY)
         backend, reason = resolve_backend(options.backend, device)
@@ -113,7 +106,7 @@ def inference_of(options: argparse.Namespace) -> tuple[object, str]:
 
 
 def _job(options: argparse.Namespace) -> tuple[Job, str]:
-    """What is measured, checked as far as it can be without data and weights."""
+    """Return what is measured, checked as far as it can be without data and weights."""
     from suite.measure.quality import evaluate
     from suite.study.protocols import protocol
     from suite.study.tasks import task
@@ -131,7 +124,7 @@ def _job(options: argparse.Namespace) -> tuple[Job, str]:
 
 
 def _sets(job: Job, options: argparse.Namespace) -> dict[str, Sequence[PairSource]]:
-    """The pairs of every set, found before anything is computed."""
+    """Find the pairs of every set, before anything is computed."""
     from suite.data.sets import pair_sources
 
     found = {}
@@ -143,19 +136,21 @@ def _sets(job: Job, options: argparse.Namespace) -> dict[str, Sequence[PairSourc
     folders = [_folder(options.save, data) for data in found] if options.save else []
     for folder in folders:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise SuiteError(f"{folder} is there and not empty; nothing is overwritten. Choose another --save, or empty it.")
+            raise SuiteError(f"{folder} exists and is not empty; nothing is overwritten. Choose another --save, or empty it.")
     if len(set(folders)) < len(folders):
-        raise SuiteError("two of the sets have one name, and their images would be saved in one folder. Measure them one after another.")
+        raise SuiteError(
+            "two of the sets have the same name, and their images would be saved in one folder. Measure them one after another."
+        )
     return found
 
 
 def _folder(save: Path, data: str) -> Path:
-    """Where the images of a set are saved: below `save`, whatever the set is called (`..` is a folder, too)."""
+    """Return the folder of a set's images: below `save`, whatever the set is called (`..` is a folder, too)."""
     from suite.data.sets import canonical
 
     name = Path(canonical(data)).name
     if not name:
-        raise SuiteError(f"{data} has no name under which its images could be saved. Give --data a folder inside it.")
+        raise SuiteError(f"{data} has no name to save its images under. Give --data a folder inside it.")
     return save / name
 
 
@@ -165,7 +160,7 @@ def _means(found: Sequence[Measured]) -> dict[str, float]:
 
 
 def _cost(found: Sequence[Measured]) -> float | None:
-    """Mean dB that tiles cost, over the images that were restored whole too."""
+    """Return the mean dB that tiles cost, over the images that were also restored whole."""
     known = [one.tile_cost_db for one in found if one.tile_cost_db is not None]
     return sum(known) / len(known) if known else None
 
@@ -181,6 +176,12 @@ def _document(
     from suite.data.degrade import jpeg
     from suite.measure.quality import available as metrics
     from suite.study.grids import is_published
+
+    def cost(value: float | None) -> dict[str, object]:
+        return {"tile_cost_db": value} if options.tile_cost else {}
+
+    def image(one: Measured) -> dict[str, object]:
+        return one.score.model_dump(mode="json") | {"inference": one.inference} | cost(one.tile_cost_db)
 
     inference = job.inference
     return {
@@ -199,18 +200,7 @@ def _document(
         "device": inference.device,
         "jpeg_encoder": jpeg.encoder() if job.task.kind == "jpeg" else None,
         "sets": [
-            {
-                "data": data,
-                "images": [
-                    one.score.model_dump(mode="json")
-                    | {"inference": one.inference}
-                    | ({"tile_cost_db": one.tile_cost_db} if options.tile_cost else {})
-                    for one in found
-                ],
-                "mean": _means(found),
-                "notes": list(said[data]),
-            }
-            | ({"tile_cost_db": _cost(found)} if options.tile_cost else {})
+            {"data": data, "images": [image(one) for one in found], "mean": _means(found), "notes": list(said[data])} | cost(_cost(found))
             for data, found in results
         ],
     }
@@ -222,17 +212,13 @@ def _print(job: Job, results: Sequence[tuple[str, Sequence[Measured]]], out: Out
     label = job.inference.label(job.model)
     for data, found in results:
         out.line(f"{label} · {job.task.name} · {data}")
-        costs = any(one.tile_cost_db is not None for one in found)
         rows = [("mean", _means(found), _cost(found))]
         rows[:0] = [(one.score.image, one.score.metrics, one.tile_cost_db) for one in found]
-        out.table(
-            [
-                {"image": image}
-                | {metric: f"{value:.4f}" for metric, value in values.items()}
-                | ({"tiles cost (dB)": None if cost is None else f"{-cost:z.4f}"} if costs else {})
-                for image, values, cost in rows
-            ]
-        )
+        table = [{"image": image} | {metric: f"{value:.4f}" for metric, value in values.items()} for image, values, _ in rows]
+        if any(one.tile_cost_db is not None for one in found):
+            for line, (_, _, cost) in zip(table, rows, strict=True):
+                line["tiles cost (dB)"] = None if cost is None else f"{-cost:z.4f}"
+        out.table(table)
         used = list(dict.fromkeys(one.inference for one in found))
         if used != ["whole"]:
             out.line(f"Inference: {'; '.join(used)}; the protocol says whole.")

@@ -1,37 +1,36 @@
-"""`python -m suite export WEIGHTS OUT`: weights of anyone's, under the authors' names, for their code or as safetensors."""
+"""`python -m suite export WEIGHTS OUT`: write any weights under the authors' names, for their code or as safetensors."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
 from suite.core.output import Output, note
 
 SUMMARY = "write weights under the authors' names, for their code or as safetensors"
+EXAMPLE = "export FILE out.pth --model mambair-sr-x4"
 FORMATS = ("official", "safetensors")  # of suite.measure.inference.weights, which is not loaded for the help
 KEYS = ("params", "params_ema")
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """The verb's options."""
-    verb.add_argument("weights", type=Path, metavar="WEIGHTS", help="checkpoint: the authors', or of these networks, or safetensors")
+    """Add the options of the verb."""
+    verb.add_argument("weights", type=Path, metavar="WEIGHTS", help=common.WEIGHTS)
     verb.add_argument("target", type=Path, metavar="OUT", help="the file to write")
-    verb.add_argument("--model", required=True, metavar="NAME", help="the network that they are of: a name of `list models`")
+    verb.add_argument("--model", required=True, metavar="NAME", help="the network of the weights: a name of `list models`")
     verb.add_argument(
-        "--format",
-        choices=FORMATS,
-        default=FORMATS[0],
-        help="torch's file as the authors' code reads it, or safetensors (default: %(default)s)",
+        "--format", choices=FORMATS, default=FORMATS[0], help="torch's format, for the authors' code, or safetensors (default: %(default)s)"
     )
-    verb.add_argument("--key", choices=KEYS, help="what they are written as (default: as they were read, else params)")
-    verb.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
-    verb.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+    verb.add_argument("--key", choices=KEYS, help="key of the weights in the file (default: the key that they were read from, else params)")
+    verb.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    common.add_shared(verb, "--json")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Reads, fits to the network, and writes."""
+    """Read the weights, fit them to the network, and write them."""
     import models
     from suite.measure.inference import weights
 
@@ -40,7 +39,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     if target.is_dir():
         raise SuiteError(f"{target} is a folder; name the file to write.")
     if target.exists() and not options.overwrite:
-        raise SuiteError(f"{target} is there; nothing is overwritten. Choose another file, or say --overwrite.")
+        raise SuiteError(f"{target} exists and is not overwritten. Choose another file, or give --overwrite.")
     found = weights.read(options.weights)
     network = models.create(options.model)
     used = weights.load(network, found, options.model)

@@ -5,23 +5,40 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
+if TYPE_CHECKING:
+    from suite.records.ledger import Ledger
+
+SUMMARY = "print what there is: models, grids, tasks, ... or the ledger's records"
+EXAMPLE = "list models"
 RECORDS = "records"  # the kind that is read from a ledger
+Row = dict[str, object]
+
+
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """Add the options of the verb."""
+    kinds = (*KINDS, RECORDS)
+    verb.add_argument("kind", choices=kinds, metavar="KIND", help=", ".join(kinds))
+    common.add_shared(verb, "--ledger")
+    verb.add_argument("--csv", metavar="FILE", help=f"for {RECORDS}: write all their columns as CSV to FILE, or - for standard output")
+    common.add_shared(verb, "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Prints the rows of a kind, or all that is known of every record as CSV."""
-    from suite.cli import listing
+    """Print the rows of a kind, or all that is known of every record as CSV."""
     from suite.records.ledger import Ledger
 
     if options.csv is not None:
         return _csv(options, out)
     with _uncollected():
-        rows = listing.records(Ledger(options.ledger), _warn) if options.kind == RECORDS else listing.KINDS[options.kind]()
+        rows = records(Ledger(options.ledger), common.warn) if options.kind == RECORDS else KINDS[options.kind]()
         if options.json:
             out.document(rows)
         elif rows:
@@ -32,7 +49,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _csv(options: argparse.Namespace, out: Output) -> Exit:
-    """All that the index holds of every record: more than a table on a screen can show."""
+    """Write all that the index holds of every record: more than a table on a screen can show."""
     from suite.core import csv_text
     from suite.records import index
     from suite.records.ledger import Ledger
@@ -40,7 +57,7 @@ def _csv(options: argparse.Namespace, out: Output) -> Exit:
     if options.kind != RECORDS or options.json:
         raise SuiteError(f"--csv is for `list {RECORDS}`, without --json.")
     with _uncollected():
-        found = index.columns(Ledger(options.ledger), _warn)
+        found = index.columns(Ledger(options.ledger), common.warn)
         text = csv_text.text_of(list(found), zip(*found.values(), strict=True))
         csv_text.deliver(text, options.csv, out, RECORDS)
     return Exit.DONE
@@ -48,7 +65,7 @@ def _csv(options: argparse.Namespace, out: Output) -> Exit:
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """No search for cycles: among the rows of a hundred thousand records there is none, and it takes a third of the time."""
+    """Do not search for cycles: the rows of a hundred thousand records have none, and it takes a third of the time."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -58,5 +75,139 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _warn(error: SuiteError) -> None:
-    note(f"left out: {error}")
+def models() -> list[Row]:
+    """Return the catalogue, tiny siblings left out."""
+    import models as catalogue
+
+    rows: list[Row] = []
+    for name in catalogue.names():
+        card = catalogue.card(name)
+        params = None if card.params is None else f"{card.params:,}"
+        rows.append({"name": name, "task": card.task, "params": params, "paper": card.paper, "tests": card.hypothesis})
+    return rows
+
+
+def grids() -> list[Row]:
+    """Return the named selections of models and tasks, and the one of scan backends."""
+    from suite.measure.scans import grid
+    from suite.study.grids import GRIDS
+
+    rows: list[Row] = [
+        {"name": row.name, "models": len(row.models), "cells": len(row.pairings), "what": row.summary} for row in GRIDS.values()
+    ]
+    return [*rows, {"name": grid.NAME, "models": None, "cells": None, "what": grid.SUMMARY}]
+
+
+def tasks() -> list[Row]:
+    """Return what is restored, and by which protocol it is measured."""
+    from suite.study.grids import PAIRINGS
+    from suite.study.tasks import TASKS
+
+    return [
+        {
+            "name": row.name,
+            "protocol": row.protocol,
+            "published in": row.published,
+            "test sets": ", ".join(row.test_sets),
+            "networks": sum(pairing.task == row.name for pairing in PAIRINGS),
+            "what": row.summary,
+        }
+        for row in TASKS.values()
+    ]
+
+
+def budgets() -> list[Row]:
+    """Return how much of a recipe is run."""
+    from suite.study.budgets import BUDGETS
+
+    return [{"name": row.name, "what": row.summary} for row in BUDGETS.values()]
+
+
+def recipes() -> list[Row]:
+    """Return how the papers train."""
+    from suite.study.recipes import RECIPES
+
+    return [
+        {
+            "name": row.name,
+            "iterations": row.iterations,
+            "batch": row.batch,
+            "patch": " ".join(str(stage.patch) for stage in row.stages) or row.patch,
+            "lr": row.lr,
+            "loss": row.loss,
+            "begins with": row.start.recipe if row.start else "",
+            "source": row.source,
+            "defect": row.defect,
+        }
+        for row in RECIPES.values()
+    ]
+
+
+def backends() -> list[Row]:
+    """Return the scan backends, and whether this machine runs them."""
+    from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
+
+    rows: list[Row] = []
+    for row in BACKENDS.values():
+        try:
+            resolve_backend(row.name, row.devices[0])
+            here = "yes"
+        except BackendUnavailable as error:
+            here = f"no: {error.reason} {error.remedy}"
+        rows.append({"name": row.name, "devices": ", ".join(row.devices), "what": row.summary, "runs here": here})
+    return rows
+
+
+def baselines() -> list[Row]:
+    """Return the networks of others in the papers' tables: those whose cost is measured here, then those that cannot be had and why."""
+    from suite.study.baselines import ABSENT, BASELINES
+
+    rows: list[Row] = [
+        {
+            "name": row.name,
+            "label": row.label,
+            "task": row.task,
+            "stands in": ", ".join(dict.fromkeys(t for t, _ in row.rows)),
+            "what": row.source,
+        }
+        for row in BASELINES.values()
+    ]
+    empty = dict.fromkeys(("name", "label", "task", "stands in"))
+    return [*rows, *(empty | {"label": label, "what": f"not here: {why}"} for label, why in ABSENT.items())]
+
+
+def protocols() -> list[Row]:
+    """Return how quality numbers are made."""
+    from suite.study.protocols import PROTOCOLS, protocol
+
+    return [
+        {
+            "name": key,
+            "replaced by": "" if protocol(row.name) is row else protocol(row.name).key,
+            "metrics": ", ".join(row.metrics),
+            "what": row.statement,
+        }
+        for key, row in PROTOCOLS.items()
+    ]
+
+
+def datasets() -> list[Row]:
+    """Return the cards in datasets/: the embedded set, and those that the user brings."""
+    from suite.data.cards import cards
+
+    return [
+        {"name": row.name, "images": ", ".join(f"{split} {count}" for split, count in row.splits.items()), "what": row.what}
+        for row in cards().values()
+    ]
+
+
+def records(ledger: Ledger, on_unreadable: Callable[[SuiteError], None]) -> list[Row]:
+    """Return the standing record of every cell, with its quality."""
+    from suite.records import index
+
+    return index.rows(ledger, on_unreadable)
+
+
+KINDS: Mapping[str, Callable[[], list[Row]]] = MappingProxyType(
+    {kind.__name__: kind for kind in (models, grids, tasks, budgets, recipes, backends, baselines, protocols, datasets)}
+)

@@ -6,9 +6,9 @@ import argparse
 import contextlib
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from suite.runner.execute import Outcome
 
 SUMMARY = "count parameters, multiply-adds and operations of networks as published, and time them"
+EXAMPLE = "profile mambair-light-x2 --size 720p"
 HD = "720p"
 CLAIMS = ("v4",)
 WITHOUT_SCANS = "the backend of what scans nothing"
 
 
 def size(text: str) -> tuple[int, int] | str:
-    """`HxW` as (height, width) in pixels; `720p` as it stands."""
+    """Read `HxW` as (height, width) in pixels, and `720p` as it is."""
     if text.lower() == HD:
         return HD
     height, cross, width = text.lower().partition("x")
@@ -35,7 +36,7 @@ def size(text: str) -> tuple[int, int] | str:
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """The verb's options."""
+    """Add the options of the verb."""
     what = verb.add_argument_group("what to count")
     what.add_argument(
         "model", nargs="*", metavar="MODEL", help="names of `list models` or `list baselines`, parts of names, shell patterns, or all"
@@ -45,31 +46,26 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         type=size,
         action="append",
         metavar=f"HxW|{HD}",
-        help=f"low-quality input in pixels, or {HD}: that of a 1280x720 output; may be repeated (default: 64x64)",
+        help=f"size of the low-quality input in pixels, or {HD} for an output of 1280x720; may be repeated (default: 64x64)",
     )
-    what.add_argument("--parts", action="store_true", help="print the parameters of each part, and multiply-adds by operator")
-    what.add_argument("--conventions", action="store_true", help="print the multiply-adds by every named way to count")
-    what.add_argument("--check", action="store_true", help="count with PyTorch's own counter too, and compare operator by operator")
+    what.add_argument("--parts", action="store_true", help="also print the parameters of each part, and multiply-adds by operator")
+    what.add_argument("--conventions", action="store_true", help="also print the multiply-adds by every counting convention")
+    what.add_argument("--check", action="store_true", help="also count with PyTorch's own counter, and compare operator by operator")
     how = verb.add_argument_group("how to time it")
     how.add_argument("--time", action="store_true", help="time a forward pass in a process of its own")
     how.add_argument("--sweep", action="store_true", help="time 64x64 upward, until the next would not fit or take too long")
     how.add_argument("--claim", choices=CLAIMS, help="instead: compare 1x1 convolutions with linear layers and reshapes, in pairs (V4)")
-    how.add_argument(
-        "--backend", default="auto", metavar="NAME", help="scan backend, a name of `list backends` (default: the fastest that runs here)"
-    )
-    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to time (default: a GPU, if there is one)")
-    how.add_argument("--threads", type=int, metavar="N", help="processor threads (default: this machine's cores)")
+    common.add_shared(how, "--backend", "--device", "--threads")
     how.add_argument("--seconds", type=float, default=3.0, metavar="N", help="how long each time is measured (default: %(default)s)")
     how.add_argument(
         "--longest", type=float, default=20.0, metavar="N", help="a sweep stops before calls of N seconds (default: %(default)s)"
     )
     out = verb.add_argument_group("what comes out")
-    out.add_argument("--ledger", type=Path, metavar="DIR", help="folder of the records (default: results/runs)")
-    out.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+    common.add_shared(out, "--ledger", "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Counts or times, records, and prints tables or one document."""
+    """Count or time, record, and print tables or one document."""
     if options.claim:
         return _claim(options, out)
     from suite.cli import profile_text
@@ -88,11 +84,11 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     timing, reason = _timing(options) if options.time or options.sweep else (None, "")
     with machine_alone() if timing else contextlib.nullcontext():
         if options.sweep:
-            outcome, stops = _swept(names, timing, reason, options.longest, ledger)
+            outcome, stops = _sweep(names, timing, reason, options.longest, ledger)
         else:
             sizes = options.size or [(64, 64)]
             specs = [grid.spec(name, grid.size_of(name, one), timing) for name in names for one in sizes]
-            outcome, stops = _done(specs, ledger, reason, timed=timing is not None), {}
+            outcome, stops = _execute(specs, ledger, reason, timed=timing is not None), {}
     records = sorted(outcome.records, key=lambda record: (names.index(record.spec.model), math.prod(record.spec.input_size)))
     if options.json:
         out.document(profile_text.document(records, outcome.exit, stops))
@@ -102,35 +98,29 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _timing(options: argparse.Namespace) -> tuple[Timing, str]:
-    """How times are taken, and why on that backend; raises where this machine cannot."""
+    """Return how times are taken, and why on that backend; raise SuiteError where this machine cannot."""
     from models.scan.backends import resolve_backend
     from suite.core import machine
     from suite.measure.costs import grid
     from suite.measure.scans.grid import check_device
 
-    device = machine.default_device() if options.device == "auto" else options.device
+    device = common.chosen_device(options)
     check_device(device)
     backend, reason = resolve_backend(options.backend, device)
     threads = machine.cores() if options.threads is None else options.threads
     return grid.checked_timing(grid.Timing(backend, device, threads, options.seconds)), reason
 
 
-def _done(specs: Sequence[ProfileSpec], ledger: Ledger, reason: str, *, timed: bool) -> Outcome:
-    """The cells' outcome, with the records of what was counted before among its records: a cost does not change, a time may."""
-    import dataclasses
+def _execute(specs: Sequence[ProfileSpec], ledger: Ledger, reason: str, *, timed: bool) -> Outcome:
+    """Run the cells; what was counted before is not counted again, for a cost does not change, but a time may."""
+    from suite.runner.execute import How, unique
 
-    from suite.runner.execute import How, execute, unique
-
-    specs = unique(specs)
-    before = [] if timed else [spec.fingerprint for spec in specs if ledger.done(spec.fingerprint)]
     how = How("inline", max(1, specs[0].threads), reason or WITHOUT_SCANS)
-    outcome = execute(specs, ledger, how, again=timed)
-    held = [record for fingerprint in before if (record := ledger.latest(fingerprint))]
-    return dataclasses.replace(outcome, records=(*outcome.records, *held))
+    return common.execute_cells(unique(specs), ledger, how, again=timed)
 
 
-def _swept(names: Sequence[str], timing: Timing, reason: str, longest: float, ledger: Ledger) -> tuple[Outcome, dict[str, str]]:
-    """The outcome of all sizes that were reached, and by model why no larger one was tried."""
+def _sweep(names: Sequence[str], timing: Timing, reason: str, longest: float, ledger: Ledger) -> tuple[Outcome, dict[str, str]]:
+    """Time each model at growing sizes; return the outcome of all sizes, and by model why no larger one was tried."""
     import dataclasses
 
     from suite.measure.costs import grid
@@ -144,7 +134,7 @@ def _swept(names: Sequence[str], timing: Timing, reason: str, longest: float, le
                 stops[name] = f"stopped before {side}x{side}: {stop}"
                 _record_stop(grid.spec(name, (side, side), timing), stop, ledger, reason)
                 break
-            outcomes.append(_done([grid.spec(name, (side, side), timing)], ledger, reason, timed=True))
+            outcomes.append(_execute([grid.spec(name, (side, side), timing)], ledger, reason, timed=True))
             record = next(iter(outcomes[-1].records), None)
             if record is None or record.status == "failed" or record.latency is None:
                 stops[name] = f"stopped at {side}x{side}: {_why(record)}"
@@ -172,7 +162,7 @@ def _why(record: ProfileRecord | None) -> str:
 
 
 def _record_stop(spec: ProfileSpec, stop: str, ledger: Ledger, reason: str) -> None:
-    """A record of the size at which a sweep stopped: its cost, and why there is no time."""
+    """Record the size at which a sweep stopped: its cost, and why there is no time."""
     from suite.measure.costs.cell import profile_cost, record
     from suite.records.cell import CellContext, now
 
@@ -182,7 +172,7 @@ def _record_stop(spec: ProfileSpec, stop: str, ledger: Ledger, reason: str) -> N
 
 
 def _claim(options: argparse.Namespace, out: Output) -> Exit:
-    """The paired comparison for V4: the networks, then the projection alone."""
+    """Compare in pairs for V4: the networks, then the projection alone."""
     from dataclasses import asdict
 
     from suite.cli import profile_text
@@ -200,7 +190,7 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
     with machine_alone():
         for what, alone in (("network", False), ("projection alone", True)):
             asked = claim_v4.Asked(claim_v4.FEATURES if alone else sizes[0], timing.backend, timing.device, timing.seconds, alone)
-            note(f"{what}: calls in turn for about {timing.seconds:g} s ...")
+            note(f"{what}: calls in turns for about {timing.seconds:g} s ...")
             said = dict(
                 ask(
                     "suite.measure.costs.worker", {"claim": asdict(asked), "threads": timing.threads}, environment_for(timing.threads), what

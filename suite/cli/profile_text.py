@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from suite.core.errors import Exit
@@ -27,7 +27,7 @@ LEGEND = (
 
 
 def show(records: Sequence[ProfileRecord], options: argparse.Namespace, stops: Mapping[str, str], out: Output) -> None:
-    """Tables of costs, times and printed values, and what could not be had."""
+    """Print the tables of costs, times and printed values, and what could not be measured."""
     done = [record for record in records if record.cost is not None]
     out.table([_cost_row(record) for record in done])
     out.line(LEGEND)
@@ -35,7 +35,7 @@ def show(records: Sequence[ProfileRecord], options: argparse.Namespace, stops: M
         out.line()
         out.table([_time_row(record, options.sweep) for record in done])
         if any(record.latency and len(record.latency.samples_ms) < FEW for record in done):
-            out.line(f"Of fewer than {FEW} samples the quartiles say little: a call takes too long for more in the time asked for.")
+            out.line(f"The quartiles of fewer than {FEW} samples say little: a call takes too long for more in the time given.")
     for text in stops.items():
         out.line("{}: {}".format(*text))
     if options.parts:
@@ -52,7 +52,7 @@ def show(records: Sequence[ProfileRecord], options: argparse.Namespace, stops: M
 
 
 def document(records: Sequence[ProfileRecord], exit: Exit, stops: Mapping[str, str]) -> Row:
-    """The records, the printed costs beside them, and why sweeps stopped."""
+    """Return the records, the printed costs beside them, and why sweeps stopped."""
     models = dict.fromkeys(record.spec.model for record in records if record.cost is not None)
     return {
         "exit": int(exit),
@@ -87,29 +87,20 @@ def _time_row(record: ProfileRecord, sweep: bool) -> Row:
     spec, found = record.spec, record.latency
     row: Row = {"model": spec.model, "input (HxW)": _size(spec.input_size), "backend": spec.backend, "threads": spec.threads}
     if found is None:
-        return (
-            row
-            | dict.fromkeys(("first, ms", "median, ms", "quartiles, ms", "samples", "peak MiB", "others"), None)
-            | {"note": record.latency_reason}
-            | _attention(record, sweep)
-        )
-    return (
-        row
-        | {
-            "first, ms": f"{found.cold_ms:.1f}",
-            "median, ms": f"{found.median_ms:.1f}",
-            "quartiles, ms": "{:.1f} to {:.1f}".format(*found.quartiles_ms),
-            "samples": len(found.samples_ms),
-            "peak MiB": None if found.peak_memory_mib is None else f"{found.peak_memory_mib:.0f}",
-            "others": None if found.others is None else f"{found.others:.0%}",
-            "note": "noisy: others used the machine" if found.noisy else "",
+        row |= dict.fromkeys(("first, ms", "median, ms", "quartiles, ms", "samples", "peak MiB", "others")) | {
+            "note": record.latency_reason
         }
-        | _attention(record, sweep)
-    )
+    else:
+        row |= {"first, ms": f"{found.cold_ms:.1f}", "median, ms": f"{found.median_ms:.1f}"}
+        row |= {"quartiles, ms": "{:.1f} to {:.1f}".format(*found.quartiles_ms), "samples": len(found.samples_ms)}
+        row["peak MiB"] = None if found.peak_memory_mib is None else f"{found.peak_memory_mib:.0f}"
+        row["others"] = None if found.others is None else f"{found.others:.0%}"
+        row["note"] = "noisy: other programs used the machine" if found.noisy else ""
+    return row | _attention(record, sweep)
 
 
 def _attention(record: ProfileRecord, sweep: bool) -> Row:
-    """For a sweep: what the same network with full attention for its scans costs (suite.measure.costs.attention)."""
+    """Return, for a sweep, what the network costs with full attention in the place of its scans (suite.measure.costs.attention)."""
     if not sweep:
         return {}
     found = full_attention(record.spec.model, record.spec.input_size) if has_counterpart(record.spec.model) else None
@@ -117,36 +108,34 @@ def _attention(record: ProfileRecord, sweep: bool) -> Row:
 
 
 def _show_parts(records: Sequence[ProfileRecord], out: Output) -> None:
-    models = {record.spec.model: record for record in records}
+    models = {record.spec.model: record.cost for record in records}
+    rows = [
+        {"model": model, "part": part.name, "params": f"{part.params:,}", "share": f"{part.params / cost.params:.1%}"}
+        for model, cost in models.items()
+        for part in cost.parts
+    ]
     out.line()
-    out.table(
-        [
-            {"model": model, "part": part.name, "params": f"{part.params:,}", "share": f"{part.params / record.cost.params:.1%}"}
-            for model, record in models.items()
-            for part in record.cost.parts
-        ]
-    )
-    out.line()
-    out.table(
-        [
-            {"model": record.spec.model, "input (HxW)": _size(record.spec.input_size), "operator": name, "GMACs": f"{value / 1e9:.3f}"}
-            for record in records
-            for name, value in sorted(record.cost.by_operator.items(), key=lambda item: -item[1])
-        ]
-    )
+    out.table(rows)
+    by_operator = [(record, sorted(record.cost.by_operator.items(), key=lambda item: -item[1])) for record in records]
+    _show_macs(by_operator, "operator", 3, out)
 
 
 def _show_conventions(records: Sequence[ProfileRecord], out: Output) -> None:
-    out.line()
-    out.table(
-        [
-            {"model": record.spec.model, "input (HxW)": _size(record.spec.input_size), "convention": name, "GMACs": f"{value / 1e9:.2f}"}
-            for record in records
-            for name, value in record.cost.conventions.items()
-        ]
-    )
+    _show_macs([(record, record.cost.conventions.items()) for record in records], "convention", 2, out)
     for name in dict.fromkeys(name for record in records for name in record.cost.conventions):
         out.line(f"{name}: {CONVENTIONS[name].statement}")
+
+
+def _show_macs(records: Sequence[tuple[ProfileRecord, Iterable[tuple[str, float]]]], what: str, digits: int, out: Output) -> None:
+    """Print a row for each record and name with its multiply-adds."""
+    out.line()
+    rows = [(record.spec, name, value) for record, values in records for name, value in values]
+    out.table(
+        [
+            {"model": s.model, "input (HxW)": _size(s.input_size), what: name, "GMACs": f"{value / 1e9:.{digits}f}"}
+            for s, name, value in rows
+        ]
+    )
 
 
 def _printed_row(model: str, one: Comparison) -> Row:
@@ -163,7 +152,7 @@ def _printed_row(model: str, one: Comparison) -> Row:
 
 
 def check(names: Sequence[str], json: bool, out: Output) -> Exit:
-    """Both counters of each network, operator by operator, at the smallest traced size; DRIFT where they differ unexplained."""
+    """Compare two counters of each network, operator by operator, at the smallest traced size; DRIFT where they differ unexplained."""
     rows: list[Row] = []
     agree = True
     for name in names:
@@ -177,21 +166,21 @@ def check(names: Sequence[str], json: bool, out: Output) -> Exit:
                     "operators": line.operators,
                     "fvcore": f"{line.first:.0f}",
                     "PyTorch": None if line.second is None else f"{line.second:.0f}",
-                    "verdict": f"fvcore alone: {line.why}" if line.second is None else "same" if line.agrees else "DIFFERENT",
+                    "verdict": f"fvcore only: {line.why}" if line.second is None else "same" if line.agrees else "DIFFERENT",
                 }
             )
     if json:
         out.document({"agree": agree, "rows": rows})
     else:
         out.table(rows)
-        out.line("Operations: 2 per multiply-add; scans and what fvcore alone counts as they are.")
+        out.line("Operations: 2 per multiply-add; scans, and what only fvcore counts, as they are.")
     return Exit.DONE if agree else Exit.DRIFT
 
 
 def show_claim(
     found: Mapping[str, tuple[claim_v4.Asked, claim_v4.Verdict, Sequence[object]]], timing: Timing, reason: str, json: bool, out: Output
 ) -> None:
-    """The verdicts on V4, with every pair in the document."""
+    """Print the verdicts on V4, with every pair in the document."""
     if json:
         rows = {
             what: asdict(asked) | asdict(found_) | {"verdict": found_.sentence, "pairs_seconds": pairs}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.cli import common
 from suite.cli.evaluate import add_inference, inference_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
@@ -18,26 +19,27 @@ if TYPE_CHECKING:
     from suite.measure.inference.restore import Restoration
 
 SUMMARY = "restore an image, or the images of a folder"
+EXAMPLE = "restore photo.jpg out.png --model mambair-sr-x4 --weights FILE"
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """The verb's options."""
-    verb.add_argument(
-        "source", type=Path, metavar="IN", help="an image, a folder whose images are restored, those in its folders too, or DND as shipped"
-    )
-    verb.add_argument("target", type=Path, metavar="OUT", help="a PNG file, or a folder, which is made; images keep their places in it")
-    what = verb.add_argument_group("by what")
+    """Add the options of the verb."""
+    verb.add_argument("source", type=Path, metavar="IN", help="an image, a folder (all images in it and in its folders), or DND as shipped")
+    verb.add_argument("target", type=Path, metavar="OUT", help="a PNG file, or a folder, which is created; images keep their places in it")
+    what = verb.add_argument_group("what to restore with")
     what.add_argument("--model", required=True, metavar="NAME", help="a name of `list models`, or bicubic")
-    what.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint: the authors', or of these networks, or safetensors")
-    what.add_argument("--task", metavar="NAME", help="a name of `list tasks` (default: the model's own; bicubic needs one for its scale)")
+    common.add_shared(what, "--weights")
+    what.add_argument(
+        "--task", metavar="NAME", help="a name of `list tasks` (default: the task of the model; bicubic needs one for its scale)"
+    )
     add_inference(verb.add_argument_group("how to run it"))
     out = verb.add_argument_group("what comes out")
     out.add_argument("--suffix", default="", metavar="TEXT", help="added to the names of the restored images, before .png")
-    out.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    out.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Restores, and says what could not be; exit code 4 where some could not."""
+    """Restore the images, and say which could not be; exit code 4 where some could not."""
     from suite.measure.inference import dnd
     from suite.measure.inference import restore as restoring
     from suite.measure.quality import evaluate
@@ -51,7 +53,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     to_submit = dnd.is_dnd(options.source)
     if to_submit:
         if options.suffix or channels < 3 or task.scale > 1:
-            raise SuiteError(f"{options.source} is DND: it is restored by a colour model that does not enlarge, and without --suffix.")
+            raise SuiteError(f"{options.source} is DND: restore it with a colour model that does not enlarge, and without --suffix.")
         jobs = dnd.planned(options.source, options.target, overwrite=options.overwrite)
     else:
         jobs = restoring.planned(options.source, options.target, options.suffix, overwrite=options.overwrite)
@@ -72,14 +74,14 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         raise next(iter(failed.values()))
     out.line(f"{len(jobs) - len(failed)} of {len(jobs)} {what} restored by {inference.label(options.model)}: {options.target}")
     if to_submit and not failed:
-        out.line("These files are what DND's server is sent (noise.visinf.tu-darmstadt.de); its answer is the measurement.")
+        out.line("Send these files to the server of DND (noise.visinf.tu-darmstadt.de): its answer is the measurement.")
     for path in failed:
         out.line(f"not restored: {path}")
     return Exit.INCOMPLETE if failed else Exit.DONE
 
 
 def _each(jobs: Sequence[Restoration | Photograph], one: Callable[[Restoration | Photograph], None], what: str) -> dict[Path, SuiteError]:
-    """Does every job with progress; gives the sources of those that could not be done, and why."""
+    """Do every job with progress; return the sources of those that could not be done, and why."""
     from suite.core.parallel import shown
 
     failed: dict[Path, SuiteError] = {}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.cli import common
 from suite.core.csv_text import TO_OUTPUT, deliver, text_of
 from suite.core.errors import Exit
 from suite.core.output import Output, note
@@ -15,35 +16,35 @@ if TYPE_CHECKING:
     from suite.measure.quality.scoring import Scores, Sheet
 
 SUMMARY = "score a folder of images against a folder of targets, whoever made them"
-
+EXAMPLE = "score --pred mine --gt HR --scale 4"
 CSV_COLUMNS = ("row", "protocol", "image", "metric", "value", "text")
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """Adds the options of the verb."""
-    verb.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the images to be scored (or one image)")
+    """Add the options of the verb."""
+    verb.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the images to score (or one image)")
     verb.add_argument("--gt", type=Path, required=True, metavar="DIR", help="their targets, paired by name (or one image)")
     verb.add_argument(
-        "--protocol",
-        default="all",
-        metavar="NAME",
-        help="a name of `list protocols`, or all: every protocol side by side, which explains a number (default: %(default)s)",
+        "--protocol", default="all", metavar="NAME", help="a name of `list protocols`, or all of them side by side (default: %(default)s)"
     )
-    verb.add_argument("--scale", type=int, metavar="N", help="of super-resolution; needed by protocols that leave out N border pixels")
-    verb.add_argument("--against", metavar="NAME", help="with all: the protocol that the others are compared with (default: float Y)")
+    verb.add_argument("--scale", type=int, metavar="N", help="scale of super-resolution; for protocols that leave out N border pixels")
+    verb.add_argument("--against", metavar="NAME", help="with all: compare the other protocols with this one (default: float Y)")
+    verb.add_argument("--also", **common.REPEATED, metavar="METRIC", help="also measure this, e.g. DISTS or LPIPS-vgg; may be repeated")
     verb.add_argument(
-        "--also", action="append", default=[], metavar="METRIC", help="measure this besides, e.g. DISTS or LPIPS-vgg; may be repeated"
+        "--no-perceptual", action="store_true", help="leave out the LPIPS of the protocols, which takes a second per image or more"
     )
-    verb.add_argument("--no-perceptual", action="store_true", help="leave out the protocols' LPIPS, which takes a second an image or more")
-    verb.add_argument("--allow-missing", action="store_true", help="score what has a partner, and list what has none")
-    verb.add_argument("--limit", type=int, metavar="N", help="only the first N pairs: for trying out")
+    verb.add_argument("--allow-missing", action="store_true", help="score the images that have a target, and list the others")
+    verb.add_argument("--limit", type=int, metavar="N", help="score the first N pairs only, to try things out")
     written = verb.add_mutually_exclusive_group()
-    written.add_argument("--json", action="store_true", help="one document on standard output: every image, unrounded")
-    written.add_argument("--csv", nargs="?", const=TO_OUTPUT, metavar="FILE", help="as CSV, a line a value, to FILE or standard output")
+    common.add_shared(written, "--json")
+    written.add_argument(
+        "--csv", nargs="?", const=TO_OUTPUT, metavar="FILE", help="write CSV, one line per value, to FILE or standard output"
+    )
+    common.add_shared(verb, "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Scores and prints; Exit.INCOMPLETE where a metric that was asked for is unavailable."""
+    """Score and print; Exit.INCOMPLETE where a metric that was asked for is unavailable."""
     from suite.measure.quality.scoring import ALL, Request, score_folders
 
     request = Request(
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         options.protocol,
         options.scale,
         options.against,
-        tuple(dict.fromkeys(_metric(name) for name in options.also)),
+        tuple(dict.fromkeys(common.chosen_metric(name) for name in options.also)),
         not options.no_perceptual,
         options.allow_missing,
         options.limit,
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def document(scores: Scores, pred: Path, gt: Path) -> dict[str, object]:
-    """All that is known, as `--json` gives it; nothing is rounded."""
+    """Return all that is known, as `--json` prints it; nothing is rounded."""
     sheets = [
         {
             "protocol": sheet.protocol.name,
@@ -106,48 +107,39 @@ def document(scores: Scores, pred: Path, gt: Path) -> dict[str, object]:
     }
 
 
-def _metric(name: str) -> str:
-    """A name in METRICS, whatever its case; UnknownName with suggestions."""
-    from models.lookup import lookup
-    from suite.study.protocols import METRICS
-
-    known = {metric.lower(): metric for metric in METRICS}
-    return lookup("metric", known.get(name.lower(), name), METRICS).name
-
-
-def _shown(metric: str, value: float) -> str:
+def _text(metric: str, value: float) -> str:
     from suite.study.protocols import METRICS
 
     return f"{value:.{METRICS[metric].digits + 1}f}"  # one more than in a table: this is for comparing
 
 
 def _print_one(scores: Scores, out: Output) -> None:
-    """A line an image, and the mean."""
+    """Print one line per image, and the mean."""
     (sheet,) = scores.sheets.values()
     mean = sheet.mean | scores.besides_mean
     lines = {name: values | scores.besides.get(name, {}) for name, values in sheet.images.items()} | {"mean": mean}
-    out.table([{"image": name} | {metric: _shown(metric, values[metric]) for metric in mean} for name, values in lines.items()])
+    out.table([{"image": name} | {metric: _text(metric, values[metric]) for metric in mean} for name, values in lines.items()])
     out.line(f"{sheet.protocol.key}: {sheet.protocol.statement}")
     _print_rest(scores, out)
 
 
 def _print_all(scores: Scores, out: Output) -> None:
-    """A line a protocol: means, and how far they are from the one that was chosen."""
+    """Print one line per protocol: means, and how far they are from the chosen one."""
     extra = dict.fromkeys(metric for sheet in scores.sheets.values() for metric in sheet.mean if metric not in sheet.protocol.fidelity)
     rows = []
     for key, sheet in scores.sheets.items():
         quality, similarity = sheet.protocol.fidelity
         difference = scores.differences(key)
-        row = {"protocol": key, "PSNR": _shown(quality, sheet.mean[quality]), "difference": _signed(difference["PSNR"], 3)}
-        row |= {"SSIM": _shown(similarity, sheet.mean[similarity]), "its difference": _signed(difference["SSIM"], 5)}
-        row |= {metric: _shown(metric, sheet.mean[metric]) if metric in sheet.mean else "" for metric in extra}
+        row = {"protocol": key, "PSNR": _text(quality, sheet.mean[quality]), "difference": _signed(difference["PSNR"], 3)}
+        row |= {"SSIM": _text(similarity, sheet.mean[similarity]), "its difference": _signed(difference["SSIM"], 5)}
+        row |= {metric: _text(metric, sheet.mean[metric]) if metric in sheet.mean else "" for metric in extra}
         rows.append(row | {"how": sheet.protocol.summary})
     out.table(rows)
     images = len(next(iter(scores.sheets.values())).images)
     chosen = scores.sheets[scores.against].protocol
     out.line(f"Means over {images} images, PSNR in dB. The differences are from {chosen.key}: {chosen.statement}")
     if scores.besides_mean:
-        out.line("Besides: " + ", ".join(f"{metric} {_shown(metric, value)}" for metric, value in scores.besides_mean.items()))
+        out.line("Also measured: " + ", ".join(f"{metric} {_text(metric, value)}" for metric, value in scores.besides_mean.items()))
     for key, why in scores.refused.items():
         out.line(f"{key} does not apply: {why}")
     _print_rest(scores, out)
@@ -160,7 +152,7 @@ def _print_rest(scores: Scores, out: Output) -> None:
 
 
 def _unavailable(scores: Scores) -> dict[str, str]:
-    """Every metric that is unavailable, once."""
+    """Return every metric that is unavailable, once."""
     found = dict(scores.besides_unavailable)
     for sheet in scores.sheets.values():
         found |= sheet.unavailable

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from suite.study.weights_register import Register, WeightsFile
 
 SUMMARY = "list and download the networks that the authors publish, and say what a file of weights is"
+EXAMPLE = "weights get tpmambasr-light-x2"
 KINDS = {"direct": "direct", "drive": "Google Drive", "hub": "Hugging Face", "page": "page"}
 SHOWN = 5  # names in a line
 

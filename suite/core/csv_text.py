@@ -39,8 +39,7 @@ def text_of(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
 def deliver(text: str, destination: str, out: Output, what: str) -> None:
     """Writes `text` to the file `destination`, or to standard output for TO_OUTPUT; SuiteError where it cannot be written."""
     if destination == TO_OUTPUT:
-        for line in text.splitlines():
-            out.line(line)
+        out.write(text)
         return
     try:
         Path(destination).write_text(text, encoding="utf-8")

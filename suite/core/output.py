@@ -3,36 +3,96 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import TextIO
+
+GAP = "  "  # between columns
 
 
 class Output:
-    """Standard output, kept clear of what libraries print: `main` sends that to standard error."""
+    """Standard output, kept clear of what libraries print: `main` sends that to standard error.
 
-    def __init__(self, stream: TextIO) -> None:
+    In a terminal, tables and sentences fold at its width, unless `wide`. Elsewhere a row is one line, so that programs can read it.
+    """
+
+    def __init__(self, stream: TextIO, *, wide: bool = False) -> None:
         self._stream = stream
+        self._folds = not wide and stream.isatty()
+
+    def write(self, text: str) -> None:
+        """Write `text` as it stands: documents for programs."""
+        self._stream.write(text)
 
     def line(self, text: str = "") -> None:
-        """A line for a person."""
-        self._stream.write(text + "\n")
+        """Write a line for a person, folded between words; a longer word, such as a path, stays whole."""
+        room = self._room()
+        if room and len(text) > room:
+            indent = " " * (len(text) - len(text.lstrip()) + 2)
+            text = textwrap.fill(text, room, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+        self.write(text + "\n")
 
     def document(self, value: object) -> None:
-        """The one document of `--json`."""
-        self.line(json.dumps(value, indent=1, ensure_ascii=False))
+        """Write the one document of `--json`."""
+        self.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
     def table(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Rows with equal keys as aligned columns under upper-case titles; None and empty are blank."""
+        """Write rows with equal keys as aligned columns under upper-case titles; None and empty are blank.
+
+        Where the terminal is too narrow for the longest word of each column, each row is written as a list of titles and values.
+        """
         if not rows:
             return
-        texts = [[str(key).upper() for key in rows[0]], *(["" if value is None else str(value) for value in row.values()] for row in rows)]
-        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-        pattern = "  ".join(f"{{:<{width}}}" for width in widths)  # one call a line: a ledger has a hundred thousand
+        titles = [str(key).upper() for key in rows[0]]
+        texts = [["" if value is None else str(value) for value in row.values()] for row in rows]
+        room = self._room()
+        if widths := _widths([titles, *texts], room):
+            self._columns([titles, *texts], widths)
+            return
+        left = max(map(len, titles))
+        for number, text in enumerate(texts):
+            self.write("\n" if number else "")
+            pairs = [pair for pair in zip(titles, text, strict=True) if pair[1]]
+            self._columns(pairs, [left, max(1, room - left - len(GAP))])
+
+    def _room(self) -> int | None:
+        """Return how many characters a line may have; None where that is not bounded."""
+        return shutil.get_terminal_size().columns if self._folds else None
+
+    def _columns(self, texts: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
+        """Write `texts` line by line, each in its column; what is longer than its column goes on below."""
+        pattern = GAP.join(f"{{:<{width}}}" for width in widths)  # one call a line: a ledger has a hundred thousand
         for text in texts:
-            self._stream.write(pattern.format(*text).rstrip() + "\n")
+            for line in zip_longest(*map(_fold, text, widths), fillvalue="") if self._folds else (text,):
+                self.write(pattern.format(*line).rstrip() + "\n")
+
+
+def _widths(texts: Sequence[Sequence[str]], room: int | None) -> list[int] | None:
+    """Return the columns' widths, the widest folded first and none below its longest word; None where these do not fit in `room`."""
+    columns = list(zip(*texts, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    if room is None:
+        return widths
+    room -= len(GAP) * (len(widths) - 1)
+    if sum(widths) <= room:
+        return widths
+    least = [max(map(len, " ".join(column).split()), default=0) for column in columns]
+    if sum(least) > room:
+        return None
+    while sum(widths) > room:
+        *_, widest = max((width, place) for place, width in enumerate(widths) if width > least[place])
+        widths[widest] -= 1
+    return widths
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """Break `text` between words into lines of `width`; a longer word is broken, too."""
+    return [text] if len(text) <= width else textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def note(text: str) -> None:
-    """A line for a person on standard error."""
+    """Write a line for a person to standard error."""
     sys.stderr.write(text + "\n")

@@ -1,6 +1,8 @@
 """The command line: what it accepts, what it says, and how it exits."""
 
 import json
+import resource
+import shlex
 import subprocess
 import sys
 
@@ -10,11 +12,13 @@ import pytest
 from fake_cells import record, spec
 from PIL import Image
 
-from suite.cli import arguments, listing, main
+from suite.cli import list as verb_list
+from suite.cli import main
 from suite.core import machine
 from suite.core.errors import Exit
 from suite.core.paths import ROOT
 from suite.records.ledger import Ledger
+from suite.study.grids import GRIDS, SCANS
 
 HEAVY = ("torch", "ray", "pandas", "skimage", "scipy", "numba", "numpy", "pydantic", "rich")
 TINY = "mambair-sr-x2-tiny"
@@ -89,19 +93,25 @@ def test_the_module_runs_the_command_line():
     done = subprocess.run([sys.executable, "-m", "suite", "--help"], capture_output=True, text=True, check=True, cwd=ROOT)
     for verb in main.VERBS:
         assert f"\n    {verb} " in done.stdout
+        assert f"\n  python -m suite {verb} " in done.stdout
     for code in Exit:
         assert str(int(code)) in done.stdout.split("exit codes:")[1]
 
 
-def test_every_kind_of_list_is_offered():
-    assert (*listing.KINDS, arguments.RECORDS) == arguments.KINDS
+def test_the_help_takes_less_than_0_7_s_of_processor():
+    def seconds():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "suite", "--help"], capture_output=True, check=True, cwd=ROOT)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 0.7
 
 
-# What a user can mend: one message, the right code, no traceback
+# What a user can fix: one message, the right code, no traceback
 
 ERRORS = {
     "unknown verb": (("rum",), Exit.USAGE, "rum"),
-    "no grid": (("run",), Exit.USAGE, "--grid"),
     "unknown grid": (("run", "--grid", "ablation"), Exit.USAGE, "Did you mean 'ablations'"),
     "unknown budget": (grid("--budget", "quik"), Exit.USAGE, "'quick'"),
     "unknown field": (grid("--set", "iteration=3"), Exit.USAGE, "'iterations'"),
@@ -112,8 +122,8 @@ ERRORS = {
     "backend of another device": (("run", "--grid", "ablations", "--backend", "numba", "--device", "cuda"), Exit.NOT_READY, "not on cuda"),
     "unknown launcher": (grid("--launcher", "slurm"), Exit.USAGE, "slurm"),
     "address without Ray": (grid("--launcher", "inline", "--address", "host:6379"), Exit.USAGE, "--launcher ray"),
-    "time that is none": (grid("--max-hours", 0), Exit.USAGE, "'0' is no number of hours above 0"),
-    "endless time": (grid("--max-hours", "inf"), Exit.USAGE, "'inf' is no number of hours"),
+    "time that is none": (grid("--max-hours", 0), Exit.USAGE, "'0' is not a number of hours above 0"),
+    "endless time": (grid("--max-hours", "inf"), Exit.USAGE, "'inf' is not a number of hours"),
     "dashboard without Ray": (grid("--launcher", "inline", "--dashboard"), Exit.USAGE, "--launcher inline starts no Ray"),
     "dashboard of a cluster": (grid("--address", "host:6379", "--dashboard"), Exit.USAGE, "a cluster has its own"),
     "no threads": (grid("--cpus-per-cell", 0), Exit.USAGE, "must be 1 to"),
@@ -121,7 +131,12 @@ ERRORS = {
     "nothing selected": (grid("--only", "swinir"), Exit.NOTHING, "selects none"),
     "no seeds": (grid("--seeds", 0), Exit.NOTHING, "at least 1"),
     "missing data": (grid("--set", "test_set=no-such-folder"), Exit.NOT_READY, "no-such-folder"),
-    "unknown kind of list": (("list", "modells"), Exit.USAGE, "models"),
+    "unknown kind of list": (("list", "modells"), Exit.USAGE, "Did you mean 'models'"),
+    "singular kind of list": (("list", "model"), Exit.USAGE, "Did you mean 'models'"),
+    "mistyped verb": (("runn",), Exit.USAGE, "Did you mean 'run'"),
+    "mistyped part of data": (("data", "chek"), Exit.USAGE, "Did you mean 'check'"),
+    "mistyped device": (grid("--device", "gpu"), Exit.USAGE, "Known: auto, cpu, cuda"),
+    "mistyped self-ensemble": (("evaluate", "bicubic", "--task", "sr-x2", "--self-ensemble", 4), Exit.USAGE, "invalid choice: 4. Known: 8"),
     "unknown model to profile": (("profile", "mambair-sr-x5"), Exit.USAGE, "'mambair-sr-x4'"),
     "size that is none": (("profile", TINY, "--size", "64"), Exit.USAGE, "64x64"),
     "size that is too small": (("profile", "vmambair-realsr-x4-tiny", "--size", "2x2"), Exit.USAGE, "2x2"),
@@ -146,6 +161,55 @@ def test_a_user_s_error_is_one_message_and_its_code(run, words, code, part):
     assert "Traceback" not in err
     assert out == ""
     assert len(err.strip().splitlines()) == 1 or err.startswith("usage: ")
+
+
+def test_without_a_verb_the_help_is_shown_and_the_first_command_to_try(run):
+    code, out, err = run()
+    assert (code, out) == (Exit.USAGE, "")
+    assert err.startswith("usage: python -m suite")
+    assert err.endswith("no VERB is given. Begin with `python -m suite run --grid ablations --dry-run`.\n")
+
+
+def test_a_run_without_a_grid_offers_all_grids(run):
+    code, out, err = run("run")
+    assert (code, out) == (Exit.USAGE, "")
+    first, *lines = err.splitlines()
+    assert first.startswith("python -m suite: no --grid is given.")
+    assert [line.split(":")[0].strip() for line in lines] == [*GRIDS, SCANS]
+
+
+@pytest.mark.parametrize("verb", main.VERBS)
+def test_every_verb_ends_its_help_with_an_example_that_parses(verb, capsys):
+    with pytest.raises(SystemExit):
+        main.parser().parse_args([verb, "--help"])
+    example = main.VERBS[verb].EXAMPLE
+    assert " ".join(capsys.readouterr().out.split()).endswith(f"Example: python -m suite {example}")
+    assert main.parser().parse_args(shlex.split(example)).verb == verb
+
+
+def test_a_dry_run_for_a_gpu_that_is_not_there_says_so(run, tmp_path, monkeypatch):
+    words = (
+        "run",
+        "--grid",
+        "ablations",
+        "--only",
+        "no-effn",
+        "--device",
+        "cuda",
+        "--backend",
+        "reference",
+        "--ledger",
+        tmp_path,
+        "--dry-run",
+    )
+    monkeypatch.setattr(machine, "gpus", list)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    code, _, err = run(*words)
+    assert code == Exit.DONE
+    assert "this machine has no GPU" in err
+    assert "no GPU" not in run(*words, "--address", "host:6379")[2]
+    monkeypatch.setattr(machine, "gpus", lambda: ["a GPU"])
+    assert "no GPU" not in run(*words)[2]
 
 
 def test_an_unreadable_image_and_unpaired_files_are_named(run, images):
@@ -180,7 +244,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
     def broken(*_):
         raise KeyError("a defect")
 
-    monkeypatch.setattr(main, "VERBS", {"list": broken})
+    monkeypatch.setattr(verb_list, "run", broken)
     with pytest.raises(KeyError, match="a defect"):
         main.main(["list", "models"])
 
@@ -188,7 +252,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
 # Results
 
 
-@pytest.mark.parametrize("kind", arguments.KINDS)
+@pytest.mark.parametrize("kind", [*verb_list.KINDS, verb_list.RECORDS])
 def test_lists_are_tables_and_documents(run, tmp_path, kind):
     ledger = Ledger(tmp_path / "runs")
     ledger.add(record(spec("some-model"), score=30.5))

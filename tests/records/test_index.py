@@ -11,7 +11,8 @@ import pytest
 import scan_records
 import synthetic_records as made
 
-from suite.cli import listing, main
+from suite.cli import list as listing
+from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.records import index
 from suite.records.frame import frame

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from places import ROOT
 
-from suite.cli import arguments, main
+from suite.cli import main
+from suite.cli import report as verb_report
 from suite.core.errors import Exit
 from suite.records.ledger import Ledger
 from suite.report import export, export_text
@@ -206,7 +207,7 @@ def test_the_verb_writes_what_is_asked_for_and_says_where(ledger, tmp_path, caps
 
 
 def test_the_command_line_names_the_formats_that_there_are():
-    assert ("html", *export.FORMATS) == arguments.FORMATS
+    assert ("html", *export.FORMATS) == verb_report.FORMATS
 
 
 def test_neither_torch_nor_ray_nor_jinja_is_needed(ledger, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 import models
-from suite.cli import listing
+from suite.cli import list as listing
 from suite.data.degrade.degradations import DEGRADATIONS
 from suite.study.grids import PAIRINGS
 from suite.study.protocols import PROTOCOLS

@@ -109,6 +109,7 @@ def slow_progress(run, steps):
 def main():
     """The command line."""
     say("driver", "starting")
+    from suite.cli import common
     from suite.cli import main as cli
     from suite.records.ledger import Ledger
     from suite.runner import attempt, progress
@@ -123,7 +124,7 @@ def main():
     inline = sys.argv[sys.argv.index("--launcher") + 1]
     progress.PlainView.show = show_and_wait
     os.environ[attempt.CELL_VARIABLE] = CELL
-    cli._render = saying("driver", "reporting", "ending", cli._render)
+    common.render = saying("driver", "reporting", "ending", common.render)
     Ledger.add = saying("driver", "recording", "recording", Ledger.add)
     Ledger.clear_work = saying("driver", "clearing", "waiting", Ledger.clear_work)
     hurry("driver")

@@ -15,7 +15,6 @@ from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.profile import Latency, Part, ProfileCost, ProfileRecord, ProfileSpec, named
 
 
-
 def run_profile(spec: ProfileSpec, context: CellContext) -> Iterator[Progress | ProfileRecord]:
     """Count, time where the spec says so, and yield the record; what does not fit is a record that says so."""
     started = now()

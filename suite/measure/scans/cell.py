@@ -20,9 +20,7 @@ from suite.records.scan import Caches, ScanFindings, ScanRecord, Start, Verified
 from suite.records.spec import ScanSpec
 
 # The variable by which a backend knows where to keep what it builds; the others build nothing.
-BUILDS: Mapping[str, str] = MappingProxyType(
-    {"numba": "NUMBA_CACHE_DIR", "cpp": "SUITE_CACHE", "triton": "TRITON_CACHE_DIR"}
-)
+BUILDS: Mapping[str, str] = MappingProxyType({"numba": "NUMBA_CACHE_DIR", "cpp": "SUITE_CACHE", "triton": "TRITON_CACHE_DIR"})
 
 
 def run_scan(spec: ScanSpec, context: CellContext) -> Iterator[Progress | ScanRecord]:

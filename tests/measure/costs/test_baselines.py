@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from suite.cli import listing
+from suite.cli import list as listing
 from suite.core.errors import Exit, SuiteError
 from suite.measure.costs.count import counted_model, subject_named
 from suite.measure.costs.printed import DISAGREEMENTS, comparisons

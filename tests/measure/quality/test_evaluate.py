@@ -275,9 +275,9 @@ def test_several_sets_a_limit_and_saved_images(folder, tmp_path):
     ]
     assert found["sets"] == document(*words)["sets"]  # in parallel, where nothing is saved
     assert sorted(str(path.relative_to(saved)) for path in saved.rglob("*.png")) == ["other/a.png", "set/one.png"]
-    with pytest.raises(SuiteError, match="is there and not empty; nothing is overwritten"):
+    with pytest.raises(SuiteError, match="exists and is not empty; nothing is overwritten"):
         document(*words, "--save", saved)
-    with pytest.raises(SuiteError, match="two of the sets have one name"):
+    with pytest.raises(SuiteError, match="two of the sets have the same name"):
         document("bicubic", "--task", "sr-x2", "--data", folder, folder + "/../set", "--save", tmp_path / "new")
 
 

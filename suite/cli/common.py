@@ -1,0 +1,142 @@
+"""What several verbs share: options, and what they do with a ledger. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from suite.core.errors import SuiteError
+from suite.core.output import Output, note
+
+if TYPE_CHECKING:
+    from suite.records.ledger import Ledger
+    from suite.records.spec import CellSpec
+    from suite.runner.estimate import Estimate
+    from suite.runner.execute import How, Outcome
+
+LONGEST_HOURS = 10_000  # more than a year; a timer takes no infinity
+WEIGHTS = "checkpoint: of the authors or of this suite, torch's format or safetensors"
+REPEATED = {"action": "append", "default": []}  # of an option that may be repeated; argparse copies the list before it appends
+OPTIONS: dict[str, dict[str, object]] = {
+    "--backend": {
+        "default": "auto",
+        "metavar": "NAME",
+        "help": "scan backend, a name of `list backends` (default: the fastest that runs here)",
+    },
+    "--device": {"choices": ("auto", "cpu", "cuda"), "default": "auto", "help": "where to run (default: a GPU if this machine has one)"},
+    "--weights": {"type": Path, "metavar": "FILE", "help": WEIGHTS},
+    "--threads": {"type": int, "metavar": "N", "help": "processor threads (default: this machine's cores)"},
+    "--ledger": {"type": Path, "metavar": "DIR", "help": "folder of the records (default: results/runs)"},
+    "--report": {"type": Path, "metavar": "DIR", "help": "folder of the report (default: reports/html)"},
+    "--json": {"action": "store_true", "help": "print one JSON document on standard output, and nothing else there"},
+    "--wide": {"action": "store_true", "help": "do not fold tables to the width of the terminal"},
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that suggests the nearest names where a verb, a kind or another choice is mistyped."""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        from models.lookup import suggest
+
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"invalid choice: {value!r}.{suggest(str(value), map(str, action.choices))}")
+
+
+def add_shared(group: argparse._ActionsContainer, *names: str) -> None:
+    """Add options that mean the same in several verbs."""
+    for name in names:
+        group.add_argument(name, **OPTIONS[name])
+
+
+def hours(text: str) -> float:
+    """Read a number of hours above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < LONGEST_HOURS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours above 0 and below {LONGEST_HOURS}, e.g. 11.5")
+    return value
+
+
+def usual(add_arguments: Callable[[argparse.ArgumentParser], None]) -> dict[str, object]:
+    """Return the options of a verb as they are where none is given."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return vars(parser.parse_args([]))
+
+
+def chosen_device(options: argparse.Namespace) -> str:
+    """Return the device of `--device`, with `auto` resolved."""
+    from suite.core import machine
+
+    return machine.default_device() if options.device == "auto" else options.device
+
+
+def chosen_metric(name: str) -> str:
+    """Return the name of a metric of `suite.study.protocols`, given in any case; raise UnknownName with suggestions."""
+    from models.lookup import lookup
+    from suite.study.protocols import METRICS
+
+    known = {metric.lower(): metric for metric in METRICS}
+    return lookup("metric", known.get(name.lower(), name), METRICS).name
+
+
+def warn(error: SuiteError) -> None:
+    """Say that a record is left out, and why."""
+    note(f"left out: {error}")
+
+
+def render(ledger: Ledger, destination: Path | None) -> Path | None:
+    """Write the report of the whole ledger; return its page, or None where there is no record."""
+    from suite.report import report
+
+    records = list(ledger.records(warn))
+    return report.render(records, report_folder(destination)) if records else None
+
+
+def report_folder(destination: Path | None) -> Path:
+    """Return the folder of the report."""
+    from suite.core.paths import project_folder
+
+    return destination or project_folder("reports") / "html"
+
+
+def execute_cells(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool) -> Outcome:
+    """Run the cells, those that are done only with `again`; what was recorded of them before is among the outcome's records."""
+    from suite.runner.execute import execute
+
+    before = [] if again else [spec.fingerprint for spec in specs if ledger.done(spec.fingerprint)]
+    outcome = execute(specs, ledger, how, again=again)
+    held = [record for fingerprint in before if (record := ledger.latest(fingerprint))]
+    return replace(outcome, records=(*outcome.records, *held))
+
+
+def print_plan(
+    options: argparse.Namespace,
+    out: Output,
+    specs: Sequence[CellSpec],
+    fields: Sequence[str],
+    ledger: Ledger,
+    expected: Estimate,
+    slots: int | None,
+) -> None:
+    """Print what `--dry-run` shows: the cells with these fields, which of them are done, and what the others will take."""
+    states: dict[str, str] = {}
+    for entry in ledger.entries():
+        states[entry.fingerprint] = "done" if "done" in (entry.status, states.get(entry.fingerprint)) else entry.status
+    rows = [
+        {field: getattr(spec, field) for field in fields} | {"state": states.get(spec.fingerprint, "new"), "cell": spec.fingerprint}
+        for spec in specs
+    ]
+    if options.json:
+        out.document({"cells": rows, "estimate": expected.as_dict(slots)})
+        return
+    out.table(rows)
+    done = sum(row["state"] == "done" for row in rows)
+    cells = "1 cell" if len(rows) == 1 else f"{len(rows)} cells"
+    out.line(f"{cells}, {done} done, {len(rows) - done} to run; {expected.sentence(slots)}")

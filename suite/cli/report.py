@@ -1,0 +1,63 @@
+"""`python -m suite report`: the report of a ledger, as a page or as tables for other programs."""
+
+from __future__ import annotations
+
+import argparse
+
+from suite.cli import common
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output
+
+SUMMARY = "write the report of a ledger: HTML, or its tables for other programs"
+EXAMPLE = "report --format latex --out tables"
+FORMATS = ("html", "latex", "markdown", "csv", "json")
+
+
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """Add the options of the verb."""
+    common.add_shared(verb, "--ledger")
+    verb.add_argument(
+        "--format",
+        **common.REPEATED,
+        choices=(*FORMATS, "all"),
+        metavar="NAME",
+        help=f"{', '.join(FORMATS)} or all; may be repeated (default: {FORMATS[0]})",
+    )
+    verb.add_argument("--out", **common.OPTIONS["--report"])
+    verb.add_argument(
+        "--pictures", type=mebibytes, metavar="MIB", help="limit for the pictures on the page (default: 8); the page names what is left out"
+    )
+
+
+def mebibytes(text: str) -> float:
+    """Read a size in MiB, zero or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size in MiB, zero or more, e.g. 32")
+    return value
+
+
+def run(options: argparse.Namespace, out: Output) -> Exit:
+    """Write the report in the chosen formats, and print where it is."""
+    from suite.records.ledger import Ledger
+    from suite.report import export
+
+    ledger = Ledger(options.ledger)
+    records = list(ledger.records(common.warn))
+    if not records:
+        raise SuiteError(
+            f"the ledger {ledger.folder} holds no record. `python -m suite run --grid ablations` makes some.", exit=Exit.NOTHING
+        )
+    folder = common.report_folder(options.out)
+    chosen = FORMATS if "all" in options.format else tuple(dict.fromkeys(options.format)) or FORMATS[:1]
+    if "html" in chosen:
+        from suite.report import report
+
+        bound = () if options.pictures is None else (options.pictures,)
+        out.line(f"report: {report.render(records, folder, *bound)}")
+    for name, file in export.write(records, folder, [name for name in chosen if name != "html"]):
+        out.line(f"{name}: {file}")
+    return Exit.DONE

@@ -1,0 +1,273 @@
+"""`python -m suite run`: train and measure the cells of a grid, then write the report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from suite.cli import common, scan
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output, note
+
+if TYPE_CHECKING:
+    from suite.records.spec import CellSpec
+    from suite.runner.estimate import Estimate
+    from suite.runner.execute import How
+
+SUMMARY = "train and measure the cells of a grid that are not done yet, then write the report"
+EXAMPLE = "run --grid ablations --dry-run"
+LAUNCHERS = ("ray", "inline")
+TRACKERS = ("tensorboard", "mlflow")
+PICTURES = {"crops": True, "receptive_field": {"map_png"}}  # of a record, which --json leaves out
+OF_SCANS = ("only", "device", "launcher", "max_hours", "dashboard", "dry_run", "ledger", "report", "json", "wide")  # go with scan's grid
+PLAN_FIELDS = ("model", "seed", "task", "budget", "iterations")  # that --dry-run shows
+
+
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """Add the options of the verb."""
+    what = verb.add_argument_group("what to run")
+    what.add_argument("--grid", metavar="NAME", help="a name of `list grids`, e.g. ablations; required")
+    what.add_argument("--budget", metavar="NAME", help="a name of `list budgets` (default: quick without a GPU, standard with one)")
+    what.add_argument(
+        "--recipe",
+        default="released",
+        metavar="NAME",
+        help="which published recipe: its name in `list recipes` after the / (default: %(default)s)",
+    )
+    what.add_argument("--seeds", type=int, default=1, metavar="N", help="run each model with seeds 0 to N-1 (default: %(default)s)")
+    what.add_argument("--only", **common.REPEATED, metavar="PATTERN", help="part of a model's name, or a shell pattern; may be repeated")
+    what.add_argument(
+        "--set",
+        **common.REPEATED,
+        type=change,
+        metavar="FIELD=VALUE",
+        help="change a field of all cells, e.g. lr=1e-4; may be repeated",
+    )
+    common.add_shared(what, "--backend", "--device")
+    _add_how(verb.add_argument_group("how to run it"))
+    several = verb.add_argument_group("several workers for each cell, by Ray Train")
+    several.add_argument(
+        "--workers-per-trial", type=int, default=1, metavar="N", help="workers that share each batch (default: %(default)s)"
+    )
+    several.add_argument("--gpus-per-worker", type=int, metavar="G", help="GPUs of each worker (default: 1 with --device cuda, else 0)")
+    several.add_argument(
+        "--storage", metavar="PATH|URI", help="folder that all machines share, or URI, for their checkpoints (default: the ledger's)"
+    )
+    out = verb.add_argument_group("what comes out")
+    common.add_shared(out, "--ledger", "--report", "--json", "--wide")
+
+
+def _add_how(how: argparse._ActionsContainer) -> None:
+    how.add_argument(
+        "--launcher",
+        choices=LAUNCHERS,
+        default=LAUNCHERS[0],
+        help="ray: cells side by side; inline: one after another (default: %(default)s)",
+    )
+    how.add_argument("--address", metavar="HOST:PORT", help="join this Ray cluster (default: $RAY_ADDRESS, else start Ray here)")
+    how.add_argument(
+        "--cpus-per-cell",
+        type=int,
+        metavar="N",
+        help="threads per cell or worker (default: this machine's cores divided among them; 1 on a cluster)",
+    )
+    how.add_argument(
+        "--micro-batch", type=int, default=0, metavar="N", help="images per forward pass; gradients are summed over the whole batch"
+    )
+    how.add_argument(
+        "--recompute", action="store_true", help="recompute activations for the gradient: less memory, more time, the same numbers"
+    )
+    how.add_argument(
+        "--max-hours", type=common.hours, metavar="H", help="after H hours cells save and stop, exit code 4; the same command continues"
+    )
+    how.add_argument(
+        "--track", **common.REPEATED, choices=TRACKERS, help="also log to this (default: TensorBoard if it is installed); may be repeated"
+    )
+    how.add_argument(
+        "--dashboard", action="store_true", help="show Ray's web page of this run, on this machine only (pip install 'ray[default]')"
+    )
+    how.add_argument(
+        "--rehearse", action="store_true", help="try the largest pass before training, and say what fits if it does not (on a GPU: always)"
+    )
+    how.add_argument("--dry-run", action="store_true", help="print the cells, which are done, and an estimate; run nothing")
+
+
+def change(text: str) -> tuple[str, str]:
+    """Split `field=value` into its two parts."""
+    field, equals, value = text.partition("=")
+    if not equals or not field:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE, e.g. iterations=100")
+    return field, value
+
+
+def run(options: argparse.Namespace, out: Output) -> Exit:
+    """Run what is not done, write the report, and print the outcome; the grid of scan backends is left to the verb `scan`."""
+    from suite.records.ledger import Ledger
+    from suite.runner import estimate
+    from suite.runner.execute import execute, unique
+    from suite.study.grids import SCANS
+
+    if options.grid == SCANS:
+        return scan.run(_scan_options(options), out)
+    specs, reason = _cells(options)
+    specs = unique(specs)
+    ledger = Ledger(options.ledger)
+    expected = estimate.estimate(specs, ledger, max(1, options.workers_per_trial), options.storage or "")
+    how = _how(options, specs, reason, expected)
+    if options.dry_run:
+        on_device = _note_devices(options, specs)
+        common.print_plan(options, out, specs, PLAN_FIELDS + on_device, ledger, expected, _slots(how, specs))
+        return Exit.DONE
+    _note_start(how, specs, [spec for spec in specs if not ledger.done(spec.fingerprint)], expected)
+    outcome = execute(specs, ledger, how)
+    page = common.render(ledger, options.report)
+    if options.json:
+        chosen = {spec.fingerprint for spec in specs}
+        found = (record for record in ledger.records(common.warn) if record.fingerprint in chosen)
+        records = [record.model_dump(mode="json", exclude=PICTURES) for record in found]
+        out.document({"outcome": outcome.sentence, "exit": int(outcome.exit), "report": page and str(page), "records": records})
+    else:
+        out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else "no report: the ledger is empty"))
+    return outcome.exit
+
+
+def _scan_options(options: argparse.Namespace) -> argparse.Namespace:
+    """Return the options of `scan` that mean what `run --grid backends` was asked for; SuiteError for those that it does not have."""
+    defaults = common.usual(add_arguments)
+    others = [name for name in defaults if name not in (*OF_SCANS, "grid", "track")]
+    refused = [f"--{name.replace('_', '-')}" for name in others if getattr(options, name) != defaults[name]]
+    if refused:
+        raise SuiteError(
+            f"{' and '.join(refused)} cannot be given with --grid {options.grid}: it times each backend once, with all of this machine. "
+            "Choose backends with --only; `python -m suite scan` has the settings of the timing."
+        )
+    _check_dashboard(options)
+    asked = {name: getattr(options, name) for name in OF_SCANS}
+    return argparse.Namespace(**common.usual(scan.add_arguments) | asked | {"again": False})
+
+
+def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
+    """Return the selected cells, and why they use their scan backend."""
+    from models.scan.backends import resolve_backend
+    from suite.runner import plan
+    from suite.study import budgets
+    from suite.study.grids import GRIDS, SCANS
+
+    if options.grid is None:
+        names = "\n".join(
+            f"  {name}: {what}" for name, what in [*((row.name, row.summary) for row in GRIDS.values()), (SCANS, scan.SUMMARY)]
+        )
+        raise SuiteError(f"no --grid is given. Choose one, e.g. `python -m suite run --grid ablations`:\n{names}")
+    changes = dict(options.set)
+    if "device" in changes:
+        raise SuiteError("the device is not changed by --set; choose it with --device.")
+    device = common.chosen_device(options)
+    backend, reason = resolve_backend(options.backend, device)
+    specs = plan.cells(
+        options.grid,
+        budget=options.budget or budgets.default_budget(device),
+        seeds=options.seeds,
+        only=options.only,
+        changes=changes,
+        backend=backend,
+        device=device,
+        account=options.recipe,
+    )
+    return specs, reason
+
+
+def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: Estimate) -> How:
+    """Return launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
+    from suite.core import machine
+    from suite.runner.crew import Crew
+    from suite.runner.execute import How
+    from suite.training import tracking
+
+    if options.address and options.launcher != "ray":
+        raise SuiteError(f"--address {options.address} is for --launcher ray, not {options.launcher}.")
+    _check_dashboard(options)
+    address = _address(options) if options.launcher == "ray" else None
+    crew = Crew(options.workers_per_trial, options.gpus_per_worker, options.storage or "").checked(options.launcher, specs)
+    cores = machine.cores()
+    threads = options.cpus_per_cell
+    if threads is None:
+        at_once = len(specs) if specs[0].device == "cpu" else min(len(specs), len(machine.gpus()) or 1)
+        threads = 1 if address else max(1, cores // (at_once * crew.workers))
+    if threads < 1 or (threads > cores and not address):
+        raise SuiteError(f"--cpus-per-cell {threads}: this machine has {cores} cores, so it must be 1 to {cores}.")
+    if options.micro_batch < 0:
+        raise SuiteError(f"--micro-batch {options.micro_batch}: a pass takes at least 1 image; leave it out for the whole batch at once.")
+    return How(
+        options.launcher,
+        threads,
+        reason,
+        address,
+        expected.disk_mib,
+        micro_batch=options.micro_batch,
+        recompute=options.recompute,
+        seconds=options.max_hours and options.max_hours * 3600,
+        dashboard=options.dashboard,
+        workers=crew.workers,
+        gpus=crew.gpus or 0,
+        storage=crew.storage,
+        storage_mib=expected.storage_mib,
+        rehearse=options.rehearse,
+        track=tracking.chosen(options.track),
+    )
+
+
+def _address(options: argparse.Namespace) -> str | None:
+    return options.address or os.environ.get("RAY_ADDRESS") or None
+
+
+def _check_dashboard(options: argparse.Namespace) -> None:
+    """Raise SuiteError where a dashboard is asked for and no Ray is started here to show it."""
+    if options.dashboard and (options.launcher != "ray" or _address(options)):
+        where = "a cluster has its own" if options.launcher == "ray" else f"--launcher {options.launcher} starts no Ray"
+        raise SuiteError(f"--dashboard shows the Ray that a run starts for itself, and {where}. Leave it out, or use --launcher ray alone.")
+
+
+def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:
+    """Return how many cells run at a time here; None on a cluster, which is not asked before the run."""
+    from suite.core import machine
+
+    if how.launcher == "inline":
+        return 1
+    if how.address:
+        return None
+    slots = max(1, machine.cores() // (how.threads * how.workers))
+    return slots if specs[0].device == "cpu" else min(slots, len(machine.gpus()) // (how.workers * max(1, how.gpus)) or 1)
+
+
+def _note_devices(options: argparse.Namespace, specs: Sequence[CellSpec]) -> tuple[str, ...]:
+    """Note what a dry run should say of devices; return the field that it should show for it."""
+    from suite.core import machine
+    from suite.runner.plan import degraded_on_device
+
+    if specs[0].device == "cuda" and not _address(options) and not machine.gpus():
+        note("--device cuda: this machine has no GPU that nvidia-smi lists, so these cells cannot run here.")
+    said = degraded_on_device(specs)
+    if said:
+        note(said)
+    return ("degrade_on",) if said else ()
+
+
+def _note_start(how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], expected: Estimate) -> None:
+    """Note what is run, of which `left` is not done, where, and how long it takes."""
+    from suite.runner.plan import degraded_on_device
+    from suite.training.share import sentence
+
+    backends = ", ".join(dict.fromkeys(spec.backend for spec in specs))
+    note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {backends} ({how.backend_reason}).")
+    if on_device := degraded_on_device(specs):
+        note(on_device)
+    if not left:
+        return
+    where = f"{how.launcher} at {how.address}" if how.address else how.launcher
+    each = "cell" if how.workers == 1 else "worker"
+    note(f"launcher {where}, threads per {each}: {how.threads}; {expected.sentence(_slots(how, specs))}")
+    if how.workers > 1 or how.micro_batch:
+        for line in dict.fromkeys(sentence(spec, how.workers, how.micro_batch) for spec in left):
+            note(line)
