@@ -273,11 +273,13 @@ def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:
 def _render(ledger: Ledger, destination: Path | None) -> Path | None:
     """The report of the whole ledger, or None where there is no record."""
     from suite.core.paths import project_folder
+    from suite.records.pictures import check_pictures
     from suite.report import report
 
     records = list(ledger.records(_warn))
     if not records:
         return None
+    check_pictures(records, _warn)
     return report.render(records, destination or project_folder("reports") / "html")
 
 
@@ -298,7 +300,10 @@ def _report(options: argparse.Namespace, out: Output) -> Exit:
     destination = options.out or project_folder("reports") / "html"
     chosen = FORMATS if "all" in options.format else tuple(dict.fromkeys(options.format)) or FORMATS[:1]
     if "html" in chosen:
+        from suite.records.pictures import check_pictures
         from suite.report import report
+
+        check_pictures(records, _warn)
 
         bound = () if options.pictures is None else (options.pictures,)
         out.line(f"report: {report.render(records, destination, *bound)}")

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from suite.core.paths import ROOT
+from suite.core.paths import python_path
 from suite.core.torch_state import thread_environment
 
 LAST_WORDS = 2000  # characters of a process that died
@@ -32,13 +32,12 @@ class ChildDied(RuntimeError):
 
 
 def environment_for(threads: int) -> dict[str, str]:
-    """The environment of this process with `threads` for every library, in which `suite` is found whatever the working folder."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return os.environ | thread_environment(threads) | {"PYTHONPATH": path}
+    """Return the environment of this process with `threads` for every library, in which `suite` is found whatever the working folder."""
+    return os.environ | thread_environment(threads) | {"PYTHONPATH": python_path()}
 
 
 def ask(module: str, asked: object, environment: Mapping[str, str], what: str) -> Iterator[tuple[str, Any]]:
-    """What the child `python -m module` says, by kind; `ChildDied` with its last words where it dies."""
+    """Yield what the child `python -m module` says, by kind; `ChildDied` with its last words where it dies."""
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
         subprocess.Popen(  # noqa: S603 - our own module
@@ -59,7 +58,7 @@ def ask(module: str, asked: object, environment: Mapping[str, str], what: str) -
 
 
 def serve(answer: Callable[[Any, Say], None]) -> None:
-    """The child's side: hands what is asked to `answer`, with a function that says something of a kind."""
+    """Hand what is asked to `answer`, on the child's side, with a function that says something of a kind."""
     asked = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")  # for us alone: what libraries and compilers print goes to standard error

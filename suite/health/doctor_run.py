@@ -24,7 +24,7 @@ from typing import NoReturn
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.machine import cores
-from suite.core.paths import ROOT
+from suite.core.paths import python_path
 from suite.core.redaction import redacted
 from suite.health.doctor import CHECKS, Check, Finding, Question
 
@@ -60,8 +60,7 @@ def _together(checks: Sequence[Check], ledger: str, preloaded: Sequence[str]) ->
     with tempfile.TemporaryDirectory(prefix="doctor-") as name:
         folder = Path(name)
         (folder / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
-        paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = os.environ | {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0"}
+        environment = os.environ | {"PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"}
         command = [sys.executable, "-m", "suite.health.doctor_run", name, ",".join(preloaded)]
         limit = 60 + sum(one.seconds for one in checks)
         with contextlib.suppress(subprocess.TimeoutExpired):

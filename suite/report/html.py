@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from suite.core.files import remove_left, replacing
 from suite.core.paths import project_folder
 
 STYLES = ("report.css", "compare.css")  # of reports/assets, in the order in which they are joined
@@ -40,33 +39,11 @@ def page(template: str, filters: Mapping[str, Callable[..., str]], values: Mappi
 
 
 def write(path: Path, text: str) -> Path:
-    """Writes a page, replacing an older one in one step; what a killed process left half written beside it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.stem}-*-*{path.suffix}"):
-        if _gone(left.name.split("-")[-2]):
-            left.unlink(missing_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-{os.getpid()}-", suffix=path.suffix)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    """Write a page, replacing an older one in one step; what killed processes left half written beside it is removed."""
+    remove_left(path.parent)
+    with replacing(path) as file:
+        file.write(text.encode())
     return path
-
-
-def _gone(process: str) -> bool:
-    """Whether no process has that number; False where that cannot be asked without harm."""
-    if os.name != "posix" or not process.isdecimal():
-        return False
-    try:
-        os.kill(int(process), 0)  # asks, and sends nothing
-    except ProcessLookupError:
-        return True
-    except OSError:  # another user's
-        return False
-    return False
 
 
 def _digest(text: str) -> str:

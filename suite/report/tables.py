@@ -17,6 +17,7 @@ from typing import Literal
 
 from suite.core import stats
 from suite.core.ranking import ranks
+from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
 from suite.records.record import Record
 from suite.records.spec import RunSpec
@@ -29,7 +30,6 @@ from suite.report.measured import (
     condition,
     count_of,
     delta,
-    latest,
     measure,
     obstacle,
     profile_count,
@@ -103,7 +103,7 @@ class _Line:
 
 def build(papers: Sequence[Paper], records: Iterable[Record], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
     """Every table of `papers`, in order, filled with what `records` measured and `profiles` counted; none is needed."""
-    current, counted = latest(records), latest(profiles)
+    current, counted = pick_standing(records), pick_standing(profiles)
     return tuple(_table(paper, published, current, counted) for paper in papers for published in paper.tables)
 
 

@@ -10,8 +10,8 @@ import time
 import pytest
 from fake_cells import record, spec
 
+from suite.core import files
 from suite.core.errors import Exit, SuiteError
-from suite.records import ledger as ledger_module
 from suite.records.ledger import Ledger
 
 SPEC = spec("some-model")
@@ -82,7 +82,7 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(ledger, monkeypatch):
 
 def test_without_hard_links_the_file_is_renamed(ledger, monkeypatch):
     def refuse(*_):
-        raise OSError(ledger_module.NO_HARD_LINKS[0], "no hard links here")
+        raise OSError(files.NO_HARD_LINKS[0], "no hard links here")
 
     monkeypatch.setattr(os, "link", refuse)
     made = record(SPEC)
@@ -111,7 +111,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_work(tmp_path):
 def test_half_written_files_are_ignored_and_cleared_by_the_next_run(ledger):
     made = record(SPEC)
     ledger.add(made)
-    torn = [folder / f"{ledger_module.TEMPORARY}torn" for folder in (ledger.folder, ledger.work, ledger.weights)]
+    torn = [folder / f"{files.TEMPORARY}torn" for folder in (ledger.folder, ledger.work, ledger.weights)]
     for path in torn:
         path.parent.mkdir(exist_ok=True)
         path.write_text('{"schema_version": 1, "fing')

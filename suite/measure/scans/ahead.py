@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.paths import ROOT
+from suite.core.paths import python_path
 
 MODULE = "models.scan.backends.triton_ahead"
 PROGRAM = "import json; from suite.measure.scans.ahead import compiled; print(json.dumps(compiled()))"
@@ -31,7 +31,7 @@ def compiled() -> tuple[list[dict[str, object]], list[str]]:
 
 
 def _elsewhere() -> tuple[list[dict[str, object]], list[str]]:
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"} | {"PYTHONPATH": str(ROOT)}
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"} | {"PYTHONPATH": python_path()}
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, env=environment)  # noqa: S603
     if done.returncode:
         raise SuiteError(f"the Triton kernels were not compiled: {done.stderr.strip().splitlines()[-1]}", exit=Exit.NOT_READY)

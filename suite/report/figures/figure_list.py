@@ -5,13 +5,15 @@ The differences of ablations stand below their tables (suite/report/figures/curv
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suite.core.text import fixed
+from suite.records.pictures import UnreadablePicture
 from suite.records.profile import ProfileRecord
-from suite.records.record import Record
+from suite.records.record import ReceptiveField, Record
 from suite.records.scan import ScanRecord, Timing
 from suite.report.figures.charts import SHAPES, Axis, Figure, Picture, Plot, Point, Series, dots, legend, plane
 from suite.report.measured import by_condition, heading
@@ -210,13 +212,19 @@ def receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
                 legend=(),
                 head=("Network", *(f"part that holds {percentage} %" for percentage in percentages)),
                 rows=tuple((model, *(f"{100 * field.shares[key]:.1f} %" for key in percentages)) for model, field in held),
-                pictures=tuple(
-                    Picture(model, f"half within {100 * field.shares['50']:.1f} %", field.map_png, field.side, field.side)
-                    for model, field in held
-                ),
+                pictures=tuple(_map(model, field) for model, field in held),
             )
         )
     return tuple(found)
+
+
+def _map(model: str, field: ReceptiveField) -> Picture:
+    """Draw the map of a network; where its picture cannot be read, the note says why."""
+    note = f"half within {100 * field.shares['50']:.1f} %"
+    try:
+        return Picture(model, note, base64.b64encode(field.map_png.read()).decode(), field.side, field.side)
+    except UnreadablePicture as error:
+        return Picture(model, f"{note}; {error.note}", "", field.side, field.side)
 
 
 def scan_latency(scans: Sequence[ScanRecord]) -> tuple[Figure, ...]:
