@@ -279,7 +279,7 @@ def _render(ledger: Ledger, destination: Path | None) -> Path | None:
     records = list(ledger.records(_warn))
     if not records:
         return None
-    check_pictures(records, _warn)
+    check_pictures((picture for record in records for picture in record.pictures), _warn)
     return report.render(records, destination or project_folder("reports") / "html")
 
 
@@ -303,7 +303,7 @@ def _report(options: argparse.Namespace, out: Output) -> Exit:
         from suite.records.pictures import check_pictures
         from suite.report import report
 
-        check_pictures(records, _warn)
+        check_pictures((picture for record in records for picture in record.pictures), _warn)
 
         bound = () if options.pictures is None else (options.pictures,)
         out.line(f"report: {report.render(records, destination, *bound)}")

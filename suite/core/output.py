@@ -15,15 +15,15 @@ class Output:
         self._stream = stream
 
     def line(self, text: str = "") -> None:
-        """A line for a person."""
+        """Write a line for a person."""
         self._stream.write(text + "\n")
 
     def document(self, value: object) -> None:
-        """The one document of `--json`."""
+        """Write the one document of `--json`."""
         self.line(json.dumps(value, indent=1, ensure_ascii=False))
 
     def table(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Rows with equal keys as aligned columns under upper-case titles; None and empty are blank."""
+        """Write rows with equal keys as aligned columns under upper-case titles; None and empty are blank."""
         if not rows:
             return
         texts = [[str(key).upper() for key in rows[0]], *(["" if value is None else str(value) for value in row.values()] for row in rows)]
@@ -34,5 +34,5 @@ class Output:
 
 
 def note(text: str) -> None:
-    """A line for a person on standard error."""
+    """Write a line for a person to standard error."""
     sys.stderr.write(text + "\n")

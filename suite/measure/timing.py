@@ -1,7 +1,7 @@
 """How long a call takes, how sure that is, and how much memory it needs while it runs.
 
 A sample is the wall time of one call, or of as many as last SAMPLE_SECONDS, divided by them. Samples are taken in rounds: around a round
-The system's clocks and the process's own tell how much of the machine others used, and a round in which that was more than OTHERS_LIMIT is
+the system's clocks and the process's own tell how much of the machine others used, and a round in which that was more than OTHERS_LIMIT is
 repeated. Every sample is kept; median and quartiles are those of the quiet rounds, or of all where too few were quiet, which is "noisy".
 
 A call allocates its results, as it does in a network, so the first touch of their pages is part of it. On a GPU the clock is CUDA's own
@@ -11,7 +11,6 @@ events, and what others do there cannot be seen.
 from __future__ import annotations
 
 import ctypes
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence

@@ -13,15 +13,12 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator, ValidationInfo
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
-
-if TYPE_CHECKING:
-    from suite.records.record import Attempt
 
 FOLDER = "pictures"  # in the ledger's folder
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -106,10 +103,10 @@ def _validate(value: object, info: ValidationInfo) -> Png:
 PictureField = Annotated[Png, PlainValidator(_validate), PlainSerializer(lambda picture: picture.sha256, return_type=str)]
 
 
-def check_pictures(records: Iterable[Attempt], on_unreadable: Callable[[SuiteError], None]) -> None:
-    """Hand over one error that names the pictures of `records` which cannot be read and how many they are, if there are any."""
+def check_pictures(pictures: Iterable[Png], on_unreadable: Callable[[SuiteError], None]) -> None:
+    """Hand over one error that names those of records' `pictures` which cannot be read, and how many they are, if there are any."""
     problems: dict[str, str] = {}
-    for picture in {picture: None for record in records for picture in record.pictures if picture.data is None}:
+    for picture in {picture: None for picture in pictures if picture.data is None}:
         try:
             picture.read()
         except UnreadablePicture as error:

@@ -325,7 +325,7 @@ PROTOCOLS: Mapping[str, Protocol] = _rows(
 
 
 def protocol(key: str) -> Protocol:
-    """The row `name@version`, or the latest version of `name`; SuiteError says what is known."""
+    """Return the row `name@version`, or the latest version of `name`; SuiteError says what is known."""
     if key in PROTOCOLS:
         return PROTOCOLS[key]
     name, _, version = key.partition("@")

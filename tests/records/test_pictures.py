@@ -266,4 +266,4 @@ def test_what_a_killed_writer_left_is_cleared_by_the_next_run(ledger):
 
 
 def test_readable_pictures_are_not_told():
-    check_pictures([RECORD], pytest.fail)
+    check_pictures(RECORD.pictures, pytest.fail)
