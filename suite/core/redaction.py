@@ -78,7 +78,7 @@ def _addresses() -> Iterator[str]:
 
 
 def error_text(error: BaseException) -> str:
-    """Return type, message and traceback without anybody's folders; for what a user can mend, the message alone."""
+    """Return type, message and traceback without anybody's folders; for a SuiteError, the message alone."""
     if isinstance(error, SuiteError):
         return f"SuiteError: {error}"
     text = "".join(traceback.format_exception(error)).strip()

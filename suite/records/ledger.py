@@ -165,7 +165,9 @@ def entry_of(path: Path) -> Entry | None:
 def _checked(fingerprint: str) -> str:
     """Return the fingerprint, which becomes part of a path; SuiteError for anything else, for a record may come from another machine."""
     if FINGERPRINT.fullmatch(fingerprint) is None:
-        raise SuiteError(f"{fingerprint!r} is no fingerprint of a cell (16 hexadecimal digits); nothing was written.", exit=Exit.UNEXPECTED)
+        raise SuiteError(
+            f"{fingerprint!r} is not a fingerprint of a cell (16 hexadecimal digits); nothing was written.", exit=Exit.UNEXPECTED
+        )
     return fingerprint
 
 

@@ -336,5 +336,5 @@ def protocol(key: str) -> Protocol:
         known = ", ".join(f"{name}@{number}" for number in versions)
         raise SuiteError(f"protocol {name!r} has no version {version!r}. Known: {known}. Without @version the latest is taken.")
     if "@" in key:
-        raise SuiteError(f"{key!r} names no version after the @. Write {name}@{versions[-1]}, or {name} for the latest.")
+        raise SuiteError(f"{key!r} has no version after the @. Write {name}@{versions[-1]}, or {name} for the latest.")
     return PROTOCOLS[f"{name}@{versions[-1]}"]

@@ -12,7 +12,8 @@ from fake_cells import record, spec
 
 from suite.core import files
 from suite.core.errors import Exit, SuiteError
-from suite.records.ledger import Ledger
+from suite.records import index
+from suite.records.ledger import Ledger, pick_standing
 
 SPEC = spec("some-model")
 
@@ -196,3 +197,25 @@ def test_the_default_ledger_is_the_checkout_s(monkeypatch, tmp_path):
     assert default.folder.parts[-2:] == ("results", "runs")
     assert default.work.parts[-2:] == ("results", "work")
     assert Ledger("relative").folder == tmp_path / "relative"
+
+
+@pytest.mark.parametrize(
+    ("attempts", "standing"),
+    [
+        ([("failed", 1)], ("failed", 1)),
+        ([("failed", 1), ("failed", 2)], ("failed", 2)),
+        ([("done", 1), ("failed", 2)], ("done", 1)),
+        ([("failed", 1), ("done", 2), ("failed", 3)], ("done", 2)),
+        ([("done", 1), ("done", 2)], ("done", 2)),
+        ([("done", 2), ("failed", 3), ("done", 10)], ("done", 10)),
+    ],
+)
+def test_the_ledger_the_index_and_the_report_pick_the_same_attempt(ledger, attempts, standing):
+    records = [record(SPEC, status=status, attempt=number) for status, number in attempts]
+    for one in records:
+        ledger.add(one)
+    latest = ledger.latest(SPEC.fingerprint)
+    assert (latest.status, latest.attempt) == standing
+    assert list(ledger.records()) == [latest] == list(pick_standing(reversed(records)))
+    (row,) = index.rows(ledger, wanted=("status", "attempt"))
+    assert (row["status"], row["attempt"]) == standing
