@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from suite.core import tensors
+from suite.core import files, tensors
 from suite.core.errors import Exit, SuiteError
 from suite.training import checkpoints as checkpoint
 from suite.training.checkpoints import ASIDE, FILE, NAME, Checkpoints, prove_writable
@@ -213,7 +213,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_work(tmp_path, monkeypa
     def read_only(*_, **__):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(checkpoint.tempfile, "mkstemp", read_only)
+    monkeypatch.setattr(files.tempfile, "NamedTemporaryFile", read_only)
     with pytest.raises(SuiteError, match="cannot be written: Read-only file system"):
         prove_writable(tmp_path, 1)
 
