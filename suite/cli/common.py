@@ -13,6 +13,7 @@ from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.records.ledger import Ledger
+    from suite.records.record import Attempt
     from suite.records.spec import CellSpec
     from suite.runner.estimate import Estimate
     from suite.runner.execute import How, Outcome
@@ -93,10 +94,18 @@ def warn(error: SuiteError) -> None:
 
 def render(ledger: Ledger, destination: Path | None) -> Path | None:
     """Write the report of the whole ledger; return its page, or None where there is no record."""
+    records = list(ledger.records(warn))
+    return write_page(records, report_folder(destination)) if records else None
+
+
+def write_page(records: Sequence[Attempt], folder: Path, pictures_mib: float | None = None) -> Path:
+    """Write the report of `records`; name on standard error the pictures that cannot be read."""
+    from suite.records.pictures import check_pictures
     from suite.report import report
 
-    records = list(ledger.records(warn))
-    return report.render(records, report_folder(destination)) if records else None
+    check_pictures((picture for record in records for picture in record.pictures), warn)
+    bound = () if pictures_mib is None else (pictures_mib,)
+    return report.render(records, folder, *bound)
 
 
 def report_folder(destination: Path | None) -> Path:

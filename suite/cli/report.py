@@ -54,10 +54,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     folder = common.report_folder(options.out)
     chosen = FORMATS if "all" in options.format else tuple(dict.fromkeys(options.format)) or FORMATS[:1]
     if "html" in chosen:
-        from suite.report import report
-
-        bound = () if options.pictures is None else (options.pictures,)
-        out.line(f"report: {report.render(records, folder, *bound)}")
+        out.line(f"report: {common.write_page(records, folder, options.pictures)}")
     for name, file in export.write(records, folder, [name for name in chosen if name != "html"]):
         out.line(f"{name}: {file}")
     return Exit.DONE

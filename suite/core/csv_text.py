@@ -18,7 +18,7 @@ TO_OUTPUT = "-"  # the file's name that means standard output
 
 
 def safe(value: object) -> object:
-    """`value` as a spreadsheet may be given it: texts in one line, none a formula; numbers are numbers, whatever their sign."""
+    """Return `value` as a spreadsheet may be given it: texts in one line, none a formula; numbers are numbers, whatever their sign."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, str):
@@ -28,7 +28,7 @@ def safe(value: object) -> object:
 
 
 def text_of(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """A head and lines; None is empty."""
+    """Return CSV of a head and lines; None is empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head)
@@ -37,7 +37,7 @@ def text_of(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def deliver(text: str, destination: str, out: Output, what: str) -> None:
-    """Writes `text` to the file `destination`, or to standard output for TO_OUTPUT; SuiteError where it cannot be written."""
+    """Write `text` to the file `destination`, or to standard output for TO_OUTPUT; SuiteError where it cannot be written."""
     if destination == TO_OUTPUT:
         out.write(text)
         return

@@ -1,4 +1,4 @@
-"""What a user can mend: one exception type, carrying the exit code of the command line.
+"""What a user can fix: one exception type, carrying the exit code of the command line.
 
 Anything else that escapes is a defect of the suite and shows its traceback.
 """

@@ -40,7 +40,7 @@ class Part:
     tail: np.ndarray | float = 0.0  # skewness over the root of the count: above 0 where large values lie above the mean
 
     def reach(self, missed: float) -> tuple[np.ndarray, np.ndarray]:
-        """How far an interval that misses with the probability `missed` reaches below and above the mean."""
+        """Return how far an interval that misses with the probability `missed` reaches below and above the mean."""
         import numpy as np
 
         limit = _limit(missed, self.freedom)
@@ -49,13 +49,13 @@ class Part:
 
 
 def covers(images: int) -> float | None:
-    """What share an interval over so many images, at least FEWEST_IMAGES, was measured to cover; None where that is HELD or more."""
+    """Return the share that an interval over so many images, at least FEWEST_IMAGES, was measured to cover; None for HELD or more."""
     share = next(covered for count, covered in sorted(COVERED.items(), reverse=True) if count <= images)
     return None if share >= HELD else share
 
 
 def parts(values: np.ndarray) -> tuple[Part, ...]:
-    """The parts of the error of the means of `values` (..., seeds, images): of the images, and where there are several, of the seeds.
+    """Return the parts of the error of the means of `values` (..., seeds, images): of the images, and of the seeds where there are several.
 
     By an analysis of variance with both at random. What neither explains is in the part of the seeds.
     """
@@ -76,7 +76,7 @@ def parts(values: np.ndarray) -> tuple[Part, ...]:
 
 
 def ends(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The lower and the upper ends of the intervals of the means of `values` (..., seeds, images), in their unit.
+    """Return the lower and the upper ends of the intervals of the means of `values` (..., seeds, images), in their unit.
 
     All finite, at least three images; a mean over images alone is one of one seed. Ends of equal values are their mean.
     """
@@ -86,7 +86,10 @@ def ends(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def p_value(values: np.ndarray) -> float:
-    """Two-sided p that the mean of `values` (seeds, images) is 0: at what probability to miss an end meets 0, so that both always agree."""
+    """Return the two-sided p that the mean of `values` (seeds, images) is 0.
+
+    It is the probability to miss at which an end of the interval meets 0, so that both always agree.
+    """
     from scipy.optimize import brentq
 
     mean, own = float(values.mean()), parts(values)
@@ -109,7 +112,7 @@ def _reach(own: tuple[Part, ...], missed: float) -> tuple[np.ndarray, np.ndarray
 
 
 def _skewness(values: np.ndarray) -> np.ndarray:
-    """Of the last axis, corrected for its length (G1); 0 of equal values."""
+    """Return the skewness of the last axis, corrected for its length (G1); 0 of equal values."""
     import numpy as np
 
     count = values.shape[-1]
@@ -121,7 +124,7 @@ def _skewness(values: np.ndarray) -> np.ndarray:
 
 @lru_cache
 def _limit(missed: float, freedom: int) -> float:
-    """Student's t of so many degrees of freedom lies beyond minus this and this with the probability `missed`."""
+    """Return the limit beyond which, on both sides, Student's t of so many degrees of freedom lies with the probability `missed`."""
     from scipy.special import stdtrit
 
     return -float(stdtrit(freedom, missed / 2))

@@ -43,7 +43,7 @@ TOOL_SECONDS = 20  # nvidia-smi can hang on a broken driver; git on a dead netwo
 
 
 def cores() -> int:
-    """Cores that this process may use: its affinity, and the container's quota where there is one (cgroup v2)."""
+    """Return how many cores this process may use: by its affinity, and by the container's quota, which psutil does not know (cgroup v2)."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = Path("/sys/fs/cgroup/cpu.max")
     if quota.is_file():
@@ -54,7 +54,7 @@ def cores() -> int:
 
 
 def machine() -> dict[str, str | int | float]:
-    """The machine as records keep it; two machines with equal answers may be compared in time."""
+    """Return the machine as records keep it; two machines with equal answers may be compared in time."""
     facts: dict[str, str | int | float] = {
         "cpu": _cpu_model(),
         "cores": cores(),
@@ -69,26 +69,26 @@ def machine() -> dict[str, str | int | float]:
 
 
 def gpus() -> list[str]:
-    """Names of the GPUs that nvidia-smi lists; empty where there is none or no driver."""
+    """Return the names of the GPUs that nvidia-smi lists; empty where there is none or no driver."""
     answer = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     return [line.strip() for line in answer.splitlines() if line.strip()] if answer else []
 
 
 def free_gpu_mib() -> float | None:
-    """Memory in MiB that is free on the first GPU, by nvidia-smi; None where it does not tell."""
+    """Return the memory in MiB that is free on the first GPU, by nvidia-smi; None where it does not tell."""
     answer = _output("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
     first = answer.splitlines()[0].strip() if answer and answer.strip() else ""
     return float(first) if first.isdecimal() else None
 
 
 def gpu_facts() -> list[str]:
-    """Name, memory and driver of every GPU that nvidia-smi lists, as it words them."""
+    """Return name, memory and driver of every GPU that nvidia-smi lists, as it words them."""
     answer = _output("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
     return [line.strip() for line in answer.splitlines() if line.strip()] if answer else []
 
 
 def default_device() -> Literal["cpu", "cuda"]:
-    """Where networks run by default: on a GPU that torch can use. Loads torch only where nvidia-smi lists a GPU."""
+    """Return where networks run by default: on a GPU that torch can use. Loads torch only where nvidia-smi lists a GPU."""
     if not gpus():
         return "cpu"
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks the driver without starting CUDA in this process
@@ -98,7 +98,7 @@ def default_device() -> Literal["cpu", "cuda"]:
 
 
 def packages() -> dict[str, str]:
-    """Installed versions of PACKAGES; a package that is not installed is left out."""
+    """Return the installed versions of PACKAGES; a package that is not installed is left out."""
     found: dict[str, str] = {}
     for name in PACKAGES:
         try:
@@ -109,7 +109,7 @@ def packages() -> dict[str, str]:
 
 
 def commit(folder: Path = ROOT) -> tuple[str, bool | None]:
-    """Commit of the checkout in `folder` and whether tracked or new files differ from it; ('unknown', None) outside git."""
+    """Return the commit of the checkout in `folder` and whether tracked or new files differ from it; ('unknown', None) outside git."""
     head = _output("git", "-C", str(folder), "rev-parse", "HEAD")
     if head is None:
         return "unknown", None
@@ -118,7 +118,7 @@ def commit(folder: Path = ROOT) -> tuple[str, bool | None]:
 
 
 def _output(program: str, *arguments: str) -> str | None:
-    """Standard output of a program; None where it is not installed, fails or does not answer."""
+    """Return the standard output of a program; None where it is not installed, fails or does not answer."""
     path = shutil.which(program)
     if path is None:
         return None
@@ -139,8 +139,10 @@ def _cpu_model() -> str:
 
 
 def _memory_bytes() -> int:
-    """Physical memory, or the container's limit where it is lower."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Return the physical memory, or the container's limit where it is lower."""
+    import psutil  # which knows nothing of a container's limit
+
+    total = psutil.virtual_memory().total
     limit = Path("/sys/fs/cgroup/memory.max")
     if limit.is_file():
         text = limit.read_text(encoding="ascii").strip()
@@ -150,5 +152,5 @@ def _memory_bytes() -> int:
 
 
 def machine_digest() -> str:
-    """16 hexadecimal digits that tell this machine from others."""
+    """Return 16 hexadecimal digits that tell this machine from others."""
     return hashlib.sha256(json.dumps(machine(), sort_keys=True).encode()).hexdigest()[:16]

@@ -26,7 +26,7 @@ PLAIN_SECONDS = 10.0  # between lines of progress where there is no terminal
 
 
 def over(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None) -> Iterator[Result]:
-    """`function` of each of `items`, in their order, on `workers` threads (default: the cores that this process may use).
+    """Yield `function` of each of `items`, in their order, on `workers` threads (default: the cores that this process may use).
 
     `items` is read only as far ahead as results are taken. Torch's own threads are shared out among the workers, so that there are
     never more than torch used before; afterwards torch has its threads again. What `function` raises comes out at its item's place, and
@@ -72,7 +72,7 @@ class _TorchThreads:
         self._before: int | None = torch.get_num_threads() if hasattr(torch, "get_num_threads") else None
 
     def share(self) -> None:
-        """Gives the calling thread its part, if torch is loaded: OpenMP keeps the number for each thread."""
+        """Give the calling thread its part, if torch is loaded: OpenMP keeps the number for each thread."""
         torch = sys.modules.get("torch")
         if torch is None or not hasattr(torch, "set_num_threads"):  # not loaded, or being loaded by another thread
             return
@@ -85,13 +85,13 @@ class _TorchThreads:
                 torch.set_num_threads(part)
 
     def give_back(self) -> None:
-        """Back in the first thread: as many as before."""
+        """Give the first thread as many as before."""
         if self._before is not None:
             sys.modules["torch"].set_num_threads(self._before)
 
 
 def shown(results: Iterable[Result], total: int, what: str, stream: TextIO | None = None) -> Iterator[Result]:
-    """`results` as they come, with progress on `stream` (standard error): a bar on a terminal, elsewhere a line now and then.
+    """Yield `results` as they come, with progress on `stream` (standard error): a bar on a terminal, elsewhere a line now and then.
 
     Nothing is written where all is done within PLAIN_SECONDS and there is no terminal. `what` is what is counted: "images scored".
     """

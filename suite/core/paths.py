@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def project_folder(name: str) -> Path:
-    """`results`, `reports` or `datasets` of the checkout that the suite was installed from."""
+    """Return the folder `results`, `reports` or `datasets` of the checkout that the suite was installed from."""
     folder = ROOT / name
     if not folder.is_dir():
         raise SuiteError(
@@ -22,7 +22,12 @@ def project_folder(name: str) -> Path:
     return folder
 
 
+def python_path() -> str:
+    """Return a PYTHONPATH by which a child process finds the suite whatever its working folder, before what is on this process's."""
+    return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def data_folder() -> Path | None:
-    """`$SUITE_DATA`, the root of the user's own data sets, if it is set."""
+    """Return `$SUITE_DATA`, the root of the user's own data sets, if it is set."""
     base = os.environ.get("SUITE_DATA")
     return Path(base) if base else None

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from suite.core.paths import ROOT
+from suite.core.paths import python_path
 from suite.core.torch_state import thread_environment
 
 LAST_WORDS = 2000  # characters of a process that died
@@ -86,14 +86,9 @@ class Child:
                 stream.close()
 
 
-def search_path() -> str:
-    """Return PYTHONPATH as children need it, so that they find `suite` and `models` whatever their working folder."""
-    return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-
-
 def environment_for(threads: int) -> dict[str, str]:
     """Return the environment of this process with `threads` for every library, in which `suite` is found."""
-    return os.environ | thread_environment(threads) | {"PYTHONPATH": search_path()}
+    return os.environ | thread_environment(threads) | {"PYTHONPATH": python_path()}
 
 
 def ask(module: str, asked: object, environment: Mapping[str, str], what: str) -> Iterator[tuple[str, Any]]:

@@ -28,7 +28,7 @@ PATTERNS = (
 
 
 def redacted(text: str) -> str:
-    """`text` without what tells who or where its writer is. Secrets go first: they may hold a name."""
+    """Return `text` without what tells who or where its writer is. Secrets go first: they may hold a name."""
     for value in sorted(_secrets(), key=len, reverse=True):
         text = text.replace(value, "<secret>")
     for folder in sorted(_homes(), key=len, reverse=True):
@@ -69,7 +69,7 @@ def _hosts() -> set[str]:
 
 
 def _addresses() -> Iterator[str]:
-    """Hosts of addresses that the environment names (a cluster, a proxy)."""
+    """Yield the hosts of addresses that the environment names (a cluster, a proxy)."""
     for name in ("RAY_ADDRESS", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         address = os.environ.get(name, "").rpartition("//")[2].rpartition("@")[2]
         host = address.partition("/")[0].partition(":")[0]
@@ -78,7 +78,7 @@ def _addresses() -> Iterator[str]:
 
 
 def error_text(error: BaseException) -> str:
-    """Type, message and traceback without anybody's folders; for what a user can mend, the message alone."""
+    """Return type, message and traceback without anybody's folders; for a SuiteError, the message alone."""
     if isinstance(error, SuiteError):
         return f"SuiteError: {error}"
     text = "".join(traceback.format_exception(error)).strip()

@@ -61,7 +61,10 @@ class Paired:
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
-    """Mean of one value a seed and its 95 % Student-t interval; no interval for a single seed."""
+    """Return the mean of one value a seed and its 95 % Student-t interval; no interval for a single seed.
+
+    scipy's ttest_1samp sums in another order: its ends differ in the last bit, and it warns where all values are equal.
+    """
     mean = _mean(values)
     count = len(values)
     if count < 2 or not math.isfinite(mean):
@@ -74,7 +77,7 @@ def over_seeds(values: Sequence[float]) -> Estimate:
 
 
 def over_images(differences: Sequence[float]) -> Estimate:
-    """Mean of paired per-image differences and its 95 % interval over images; none for fewer than FEWEST_IMAGES."""
+    """Return the mean of paired per-image differences and its 95 % interval over images; none for fewer than FEWEST_IMAGES."""
     mean = _mean(differences)
     count = len(differences)
     if count < FEWEST_IMAGES or not math.isfinite(mean):
@@ -86,7 +89,7 @@ def over_images(differences: Sequence[float]) -> Estimate:
 
 
 def over_both(differences: np.ndarray) -> Paired:
-    """All that is said of `differences` (seeds, images): every seed was measured on every image.
+    """Return all that is said of `differences` (seeds, images): every seed was measured on every image.
 
     With two seeds or more the interval is over both, as if seeds and images had been drawn anew, and `p` is of the same errors: below 5 %
     exactly where the interval is on one side of 0. With one seed both are over images alone, `p` of Wilcoxon's signed-rank test.
@@ -107,7 +110,7 @@ def over_both(differences: np.ndarray) -> Paired:
 
 
 def wilcoxon(differences: np.ndarray) -> float:
-    """Two-sided p of the signed-rank test; 1 where no value differs from zero."""
+    """Return the two-sided p of the signed-rank test; 1 where no value differs from zero."""
     import numpy as np
     from scipy import stats
 
@@ -122,7 +125,7 @@ def wilcoxon(differences: np.ndarray) -> float:
 
 
 def detectable(*parts: tuple[float, float]) -> float:
-    """The smallest difference that a two-sided test at 5 % finds with POWER: of one or two independent parts of the mean's error.
+    """Return the smallest difference that a two-sided test at 5 % finds with POWER: of one or two independent parts of the mean's error.
 
     Each part is a standard error and its degrees of freedom. By Student's t, of one comparison: Wilcoxon's test needs about 2 % more on
     normal data, skewed data and a p corrected for several comparisons need more yet.
@@ -148,7 +151,7 @@ def detectable(*parts: tuple[float, float]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values corrected for their number by Holm's step-down method, in the same order."""
+    """Return the p values corrected for their number by Holm's step-down method, in the same order."""
     corrected = [0.0] * len(p_values)
     highest = 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
@@ -158,7 +161,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Two of the values between which the median lies with at least LEVEL, by their ranks; None for fewer than FEWEST_RANKS."""
+    """Return two of the values between which the median lies with at least LEVEL, by their ranks; None for fewer than FEWEST_RANKS."""
     ordered, count = sorted(values), len(values)
     if count < FEWEST_RANKS:
         return None
@@ -168,14 +171,14 @@ def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 @cache
 def _median_rank(count: int) -> int:
-    """The lower of the two ranks: the chance that fewer values than this lie below the median is less than (1 - LEVEL) / 2."""
+    """Return the lower of the two ranks: the chance that fewer values than this lie below the median is less than (1 - LEVEL) / 2."""
     from scipy.stats import binom
 
     return int(binom.ppf((1 - LEVEL) / 2, count, 0.5))
 
 
 def smallest_wilcoxon(images: int) -> float:
-    """The smallest p that the signed-rank test can give for so many images: all differ to one side."""
+    """Return the smallest p that the signed-rank test can give for so many images: all differ to one side."""
     return min(1.0, 2.0 ** (1 - images))
 
 

@@ -37,20 +37,20 @@ class StopFlag:
 
     @classmethod
     def of(cls, work: Path) -> StopFlag:
-        """The flag of the cell whose work folder is `work`."""
+        """Return the flag of the cell whose work folder is `work`."""
         return cls(work / FILE)
 
     def requested(self) -> bool:
-        """Whether the cell is to stop; a look at one file name."""
+        """Return True if the cell is to stop; a look at one file name."""
         return self.path.exists()
 
     def set(self) -> None:
-        """Asks."""
+        """Ask the cell to stop."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.touch()
 
     def clear(self) -> None:
-        """Takes back what was asked, now or by an earlier run."""
+        """Take back what was asked, now or by an earlier run."""
         self.path.unlink(missing_ok=True)
 
 
@@ -77,7 +77,7 @@ class Stop:
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[None]:
-        """Takes the signals and the timer over, and gives them back."""
+        """Take the signals and the timer over, and give them back."""
         before = {number: signal.getsignal(number) for number in (*EXITS, signal.SIGALRM)}
         self.rearm()
         if self._seconds is not None:
@@ -90,13 +90,13 @@ class Stop:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not Python's
 
     def rearm(self) -> None:
-        """Takes the signals over again, after a library has."""
+        """Take the signals over again, after a library has."""
         for number in (*EXITS, signal.SIGALRM):
             signal.signal(number, self._handle)
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """A stretch that the end of the grace period breaks off with KeyboardInterrupt."""
+        """Let the end of the grace period break the block off with KeyboardInterrupt."""
         if self.overdue:
             raise KeyboardInterrupt("not ended in time")
         self._interruptible = True
@@ -106,14 +106,14 @@ class Stop:
             self._interruptible = False
 
     def watch(self, flag: StopFlag) -> None:
-        """From now on `flag` is set when the run is to stop: at once, if it is already; what an earlier run left is cleared."""
+        """Set `flag`, from now on, when the run is to stop: at once, if it is already; what an earlier run left is cleared."""
         flag.clear()
         self._flags.add(flag)
         if self.requested:
             flag.set()
 
     def forget(self, flag: StopFlag) -> None:
-        """The cell of `flag` has ended."""
+        """Take note that the cell of `flag` has ended."""
         self._flags.discard(flag)
         with contextlib.suppress(OSError):  # the next run clears it
             flag.clear()
@@ -148,7 +148,7 @@ class Stop:
             self._break_off()
 
     def _break_off(self) -> None:
-        """What is interruptible ends by KeyboardInterrupt; where that was of no use for another grace period, the process ends."""
+        """End what is interruptible by KeyboardInterrupt; where that was of no use for another grace period, the process ends."""
         if self.overdue and self._interruptible:
             _end_now(EXITS[self.signum] if self.signum is not None else Exit.INCOMPLETE)
         self.overdue = True
@@ -159,7 +159,7 @@ class Stop:
 
 
 def _say(text: str) -> None:
-    """A line on standard error from a signal handler, where Python's own streams may be in use."""
+    """Write a line to standard error from a signal handler, where Python's own streams may be in use."""
     with contextlib.suppress(OSError):
         os.write(2, f"\n{text}\n".encode())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,14 +15,13 @@ from suite.core.files import replacing
 if TYPE_CHECKING:
     from torch import Tensor
 
-TEMPORARY = ".new-"  # begins the name of a file that is being written
 DIGEST = "tensors_sha256"  # among the metadata of a file of weights
 
 Plain = str | int | float | bool | None
 
 
 def write(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes `state` to `path`, replacing what is there in one step; SuiteError where it cannot, and what is there stays."""
+    """Write `state` to `path`, replacing what is there in one step; SuiteError where it cannot, and what is there stays."""
     import torch
 
     with written(path.parent), replacing(path) as file:
@@ -31,7 +29,7 @@ def write(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Writes named tensors and texts about them to `path` as safetensors, replacing what is there in one step."""
+    """Write named tensors and texts about them to `path` as safetensors, replacing what is there in one step."""
     from safetensors import torch as safetensors
 
     with written(path.parent), replacing(path) as file:
@@ -39,7 +37,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mappi
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The tensors and plain values in the file `path`, anyone's; SuiteError for one that is not readable as such.
+    """Read the tensors and plain values in the file `path`, anyone's; SuiteError for one that is not readable as such.
 
     A safetensors file gives its tensors, under the key that its metadata names, if any, and its metadata as `metadata`.
     """
@@ -65,7 +63,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _looks_like_safetensors(path: Path) -> bool:
-    """Whether the file begins as one: the length of its header, then the header, which is JSON."""
+    """Return True if the file begins as one does: the length of its header, then the header, which is JSON."""
     try:
         with path.open("rb") as file:
             head = file.read(9)
@@ -93,7 +91,7 @@ def _unreadable(path: Path, error: Exception) -> SuiteError:
 
 
 def save_weights(path: Path, params: Mapping[str, Tensor], metadata: Mapping[str, Plain], *, averaged: bool = False) -> None:
-    """Writes the weights of a finished cell as what `--weights` reads: `params`, or `params_ema` for a moving average.
+    """Write the weights of a finished cell as what `--weights` reads: `params`, or `params_ema` for a moving average.
 
     The metadata get a sha256 of the tensors, which `read` verifies.
     """
@@ -101,7 +99,7 @@ def save_weights(path: Path, params: Mapping[str, Tensor], metadata: Mapping[str
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """sha256 over names, types, shapes and bytes, whatever the order and the device."""
+    """Return the sha256 over names, types, shapes and bytes, whatever the order and the device."""
     import torch
 
     found = hashlib.sha256()
@@ -113,7 +111,7 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _check_weights(state: Mapping[str, Any], path: Path) -> None:
-    """SuiteError where a file of `save_weights` holds other tensors than were written; torch itself does not look."""
+    """Raise SuiteError where a file of `save_weights` holds other tensors than were written; torch itself does not look."""
     metadata = state.get("metadata")
     expected = metadata.get(DIGEST) if isinstance(metadata, dict) else None
     if expected is None:
@@ -126,8 +124,8 @@ def _check_weights(state: Mapping[str, Any], path: Path) -> None:
 
 
 @contextlib.contextmanager
-def written(folder: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Makes `folder`; turns what fails in the block into a SuiteError, and gives the space of `temporary` back."""
+def written(folder: Path) -> Iterator[None]:
+    """Make `folder`, and turn what fails in the block into a SuiteError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
@@ -138,26 +136,3 @@ def written(folder: Path, temporary: Path | None = None) -> Iterator[None]:
             "folder; the same command continues.",
             exit=Exit.NOT_READY,
         ) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
-
-def dump(path: Path, state: dict[str, Any]) -> None:
-    """Writes and syncs one file."""
-    import torch
-
-    with path.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync(folder: Path) -> None:
-    """Makes renames in `folder` outlive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

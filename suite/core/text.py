@@ -6,18 +6,18 @@ from datetime import datetime
 
 
 def fixed(value: float, digits: int) -> str:
-    """A number with so many decimals and a true minus sign."""
+    """Write a number with so many decimals and a true minus sign."""
     return f"{value:,.{digits}f}".replace("-", "−")
 
 
 def signed(value: float, digits: int) -> str:
-    """A difference: with its sign, and zero without one."""
+    """Write a difference: with its sign, and zero without one."""
     text = f"{value:+.{digits}f}"
     return (text[1:] if not float(text) else text).replace("-", "−")
 
 
 def moment(text: str) -> str:
-    """An ISO 8601 time as people read it; anything else as it stands."""
+    """Write an ISO 8601 time as people read it; anything else as it stands."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -26,14 +26,14 @@ def moment(text: str) -> str:
 
 
 def span(first: str, last: str) -> str:
-    """From when to when, the day once where it is one day."""
+    """Write from when to when, the day once where it is one day."""
     begin, end = moment(first), moment(last)
     day, _, rest = end.partition(", ")
     return f"on {begin.removesuffix(' UTC')} to {rest}" if rest and begin.startswith(day) else f"from {begin} to {end}"
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people read them; a dash where nothing was timed."""
+    """Write seconds as people read them; a dash where nothing was timed."""
     if seconds is None:
         return "–"
     if seconds < 120:
@@ -42,7 +42,7 @@ def duration(seconds: float | None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A duration as a person says it: 42 s, 3 min 05 s, 7 h 12 min."""
+    """Write a duration as a person says it: 42 s, 3 min 05 s, 7 h 12 min."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"

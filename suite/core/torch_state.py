@@ -12,7 +12,7 @@ MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memor
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """The variables by which OpenMP, MKL, OpenBLAS and numba are told, before they load, how many threads to use."""
+    """Return the variables by which OpenMP, MKL, OpenBLAS and numba are told, before they load, how many threads to use."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     return dict.fromkeys(names, str(threads))
 
@@ -32,7 +32,7 @@ def limit_threads(threads: int) -> None:
 
 @contextlib.contextmanager
 def exact_arithmetic() -> Iterator[None]:
-    """Float32 in full on a GPU: no TensorFloat-32, which keeps 10 bits of a product's factors, while quality is measured."""
+    """Compute float32 in full on a GPU: no TensorFloat-32, which keeps 10 bits of a product's factors, while quality is measured."""
     import torch
 
     matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
@@ -45,7 +45,7 @@ def exact_arithmetic() -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that memory, of a GPU or of the machine, did not suffice."""
+    """Return True if `error` says that memory, of a GPU or of the machine, did not suffice."""
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in MEMORY_WORDS)

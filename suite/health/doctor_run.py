@@ -20,7 +20,7 @@ from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.machine import cores
-from suite.core.process import search_path
+from suite.core.paths import python_path
 from suite.core.redaction import redacted
 from suite.health import doctor
 from suite.health.doctor import Check, Finding, Question
@@ -43,7 +43,7 @@ def diagnosis(*, deep: bool = False, ledger: Path | None = None) -> list[Finding
 def _make(checks: Sequence[Check], ledger: str) -> list[Finding]:
     """Make the checks, as many at a time as there are cores, and return their findings in order."""
     method = _start_method()
-    environment = {**os.environ, "PYTHONPATH": search_path(), "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {**os.environ, "PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"}
     found: dict[int, list[Finding]] = {}
     waiting, running = sorted(range(len(checks)), key=lambda place: checks[place].seconds), {}  # those that may compile go first
     with tempfile.TemporaryDirectory(prefix="doctor-") as name:

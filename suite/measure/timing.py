@@ -1,7 +1,7 @@
 """Timing a call: samples, how sure they are, and how much memory it needs while it runs.
 
 A sample is the wall time of one call, or of as many as last SAMPLE_SECONDS, divided by them. Samples are taken in rounds: around a round
-/proc/stat and the process's own clock show how much of the machine others used, and a round in which that was more than OTHERS_LIMIT is
+the system's clocks and the process's own tell how much of the machine others used, and a round in which that was more than OTHERS_LIMIT is
 repeated. Every sample is kept; median and quartiles are those of the quiet rounds, or of all where too few were quiet, which is "noisy".
 
 A call allocates its results, as it does in a network, so the first touch of their pages is part of it. On a GPU the clock is CUDA's own
@@ -11,7 +11,6 @@ events, and what others do there cannot be seen.
 from __future__ import annotations
 
 import ctypes
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ Device = Literal["cpu", "cuda"]
 
 OTHERS_LIMIT = 0.12  # share of the machine; up to here other processes move a two-core median by less than its spread
 SAMPLE_SECONDS = 5e-3  # far above the clock's resolution, and few enough samples to keep them all
-ROUND_SECONDS = 0.2  # twenty ticks of /proc/stat, so that a share is known to 5 % of one core
+ROUND_SECONDS = 0.2  # twenty ticks of the system's clock, so that a share is known to 5 % of one core
 FEWEST_SAMPLES = 3
 QUIET_SAMPLES = 5  # of quiet rounds, to leave the others out
 REPEATS = 3.0  # times the asked time may pass in repeating rounds that were not quiet
@@ -166,14 +165,16 @@ def _finish(device: Device) -> None:
 
 
 def _processor_seconds() -> tuple[float, float, float] | None:
-    """Read busy ticks of the whole machine, all ticks, and this process's own in ticks; None where there is no /proc/stat."""
+    """Return the seconds that all processors were busy, all seconds of theirs, and this process's own; None where the system tells none."""
+    import psutil
+
     try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+        times = psutil.cpu_times()._asdict()
     except OSError:
         return None
-    user, nice, system, idle, waiting, *interrupts = map(int, fields)  # interrupts, and what the host took away
-    busy = user + nice + system + sum(interrupts)
-    return busy, busy + idle + waiting, time.process_time() * os.sysconf("SC_CLK_TCK")
+    idle = times["idle"] + times.get("iowait", 0.0)
+    total = sum(seconds for name, seconds in times.items() if not name.startswith("guest"))  # guests are part of user and nice
+    return total - idle, total, time.process_time()
 
 
 def _others(before: tuple[float, float, float] | None, after: tuple[float, float, float] | None) -> float | None:

@@ -51,7 +51,7 @@ class CellContext:
 
 
 def provenance(context: CellContext, started: str, checksums: dict[str, str]) -> Provenance:
-    """Where, when and with what the record that is being made is made; `started` is ISO 8601."""
+    """Return where, when and with what the record that is being made is made; `started` is ISO 8601."""
     commit, dirty = machine.commit()
     return Provenance(
         started=started,
@@ -68,7 +68,7 @@ def provenance(context: CellContext, started: str, checksums: dict[str, str]) ->
 
 
 def now() -> str:
-    """The time as records hold it."""
+    """Return the time as records hold it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def frame(ledger: Ledger, on_unreadable: index.OnUnreadable = None, *, every_attempt: bool = False) -> pandas.DataFrame:
-    """One row a record: the one that stands for its cell, or every attempt at it; the columns are those of `suite.records.summary`.
+    """Return one row a record: the one that stands for its cell, or every attempt at it; the columns are those of `suite.records.summary`.
 
     A file that cannot be read raises SuiteError with its path; with `on_unreadable` it is handed over and left out.
     """

@@ -1,26 +1,23 @@
 """The ledger: a folder of records, one JSON file an attempt, that is only ever added to.
 
 A file is `<fingerprint>.<attempt>.<status>.json`, so that what is done is known from names alone. It appears whole or
-not at all: it is written under a temporary name, synced, and linked to its own name, which fails rather than
-overwrite. One run at a time may add (an advisory lock with its process number); reading needs no lock. Checkpoints of
+not at all, and is never overwritten. The pictures that records name lie in a folder beside them (suite.records.pictures).
+One run at a time may add (an advisory lock with its process number); reading needs no lock. Checkpoints of
 cells that are not done lie in a work folder beside the ledger and go when the record is in.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import re
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.files import LOCK, take_lock
+from suite.core.files import LOCK, remove_left, replacing, take_lock, temporary_file
 from suite.core.paths import project_folder
 
 if TYPE_CHECKING:
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"(?P<fingerprint>[0-9a-f]{16})\.(?P<attempt>\d{3,})\.(?P<status>done|failed)\.json")
 FINGERPRINT = re.compile(r"[0-9a-f]{16}")
-TEMPORARY = ".new-"  # begins the name of a file that is being written
-NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)  # exFAT, some network folders
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,9 @@ class Entry:
     attempt: int
     status: Literal["done", "failed"]
     path: Path
+
+
+Attempted = TypeVar("Attempted", bound="Entry | Attempt")
 
 
 class Ledger:
@@ -53,44 +51,37 @@ class Ledger:
         self.logs = (results / "logs" if results else self.folder / "logs").absolute()
 
     def entries(self) -> list[Entry]:
-        """Every attempt, by fingerprint and number; an absent folder is an empty ledger."""
+        """Return every attempt, by fingerprint and number; an absent folder is an empty ledger."""
         if not self.folder.is_dir():
             return []
-        found = [entry for path in self.folder.iterdir() if (entry := _entry(path)) is not None]
+        found = [entry for path in self.folder.iterdir() if (entry := entry_of(path)) is not None]
         return sorted(found, key=lambda entry: (entry.fingerprint, entry.attempt))
 
     def done(self, fingerprint: str) -> bool:
-        """Whether an attempt at the cell is done."""
+        """Return True if an attempt at the cell is done."""
         return any(entry.status == "done" for entry in self._of(fingerprint))
 
     def attempts(self, fingerprint: str) -> int:
-        """Number of the cell's last attempt; 0 where there is none."""
+        """Return the number of the cell's last attempt; 0 where there is none."""
         return max((entry.attempt for entry in self._of(fingerprint)), default=0)
 
     def latest(self, fingerprint: str) -> Attempt | None:
-        """The record that stands for the cell: the last done one, else the last failed one."""
-        entry = _standing(self._of(fingerprint))
-        return _read(entry) if entry else None
+        """Return the record that stands for the cell (`pick_standing`); None where there is none."""
+        return next(map(_read, pick_standing(self._of(fingerprint))), None)
 
     def read(self, name: str) -> Attempt:
-        """The record in the file `name` of the ledger's folder; SuiteError with its path where it cannot be read."""
-        entry = _entry(self.folder / name)
+        """Return the record in the file `name` of the ledger's folder; SuiteError with its path where it cannot be read."""
+        entry = entry_of(self.folder / name)
         if entry is None:
             raise ValueError(f"{name!r} is not the name of a record's file")
         return _read(entry)
 
     def records(self, on_unreadable: Callable[[SuiteError], None] | None = None) -> Iterator[Attempt]:
-        """One record a cell, as `latest`.
+        """Yield one record a cell, as `latest`.
 
         A file that cannot be read raises `SuiteError` with its path; with `on_unreadable` it is handed over and the rest follow.
         """
-        cells: dict[str, list[Entry]] = {}
-        for entry in self.entries():
-            cells.setdefault(entry.fingerprint, []).append(entry)
-        for attempts in cells.values():
-            entry = _standing(attempts)
-            if entry is None:
-                continue
+        for entry in pick_standing(self.entries()):
             try:
                 record = _read(entry)
             except SuiteError as error:
@@ -101,7 +92,8 @@ class Ledger:
             yield record
 
     def add(self, record: Attempt) -> Path:
-        """Writes the record and returns its path; `SuiteError` where the attempt is already there or cannot be written."""
+        """Write the record, its pictures first, and return its path; `SuiteError` where the attempt is there or cannot be written."""
+        from suite.records.pictures import FOLDER
         from suite.records.record import dump
 
         _checked(record.fingerprint)
@@ -112,25 +104,29 @@ class Ledger:
             )
         path = self.folder / f"{record.fingerprint}.{record.attempt:03d}.{record.status}.json"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _write_new(path, dump(record))
+            for picture in record.pictures:
+                picture.keep(self.folder / FOLDER)
+            with replacing(path, overwrite=False) as file:
+                file.write(dump(record).encode())
         except OSError as error:
             raise _unwritable(self.folder, error) from error
         return path
 
     def work_folder(self, fingerprint: str) -> Path:
-        """Where the cell keeps its checkpoint; not made here."""
+        """Return where the cell keeps its checkpoint; the folder is not made."""
         return self.work / _checked(fingerprint)
 
     def clear_work(self, fingerprint: str) -> None:
-        """Removes the cell's work folder, if there is one."""
+        """Remove the cell's work folder, if there is one."""
         folder = self.work_folder(fingerprint)
         if folder.is_dir():
             shutil.rmtree(folder)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the ledger for one run: proves that it can be written, and clears what killed runs left half written."""
+        """Hold the ledger for one run: prove that it can be written, and clear what killed runs left half written."""
+        from suite.records.pictures import FOLDER
+
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.work.mkdir(parents=True, exist_ok=True)
@@ -146,11 +142,10 @@ class Ledger:
                     exit=Exit.NOT_READY,
                 )
             try:
-                for torn in (torn for folder in (self.folder, self.work, self.weights) for torn in folder.glob(f"{TEMPORARY}*")):
-                    torn.unlink(missing_ok=True)
-                probe, name = tempfile.mkstemp(prefix=TEMPORARY, dir=self.folder)
-                os.close(probe)
-                Path(name).unlink()
+                for folder in (self.folder, self.folder / FOLDER, self.work, self.weights):
+                    remove_left(folder)
+                with temporary_file(self.folder):
+                    pass
             except OSError as error:
                 raise _unwritable(self.folder, error) from error
             yield
@@ -159,8 +154,8 @@ class Ledger:
         return [entry for entry in self.entries() if entry.fingerprint == fingerprint]
 
 
-def _entry(path: Path) -> Entry | None:
-    """What the name of a file says; None for a file that is no record's."""
+def entry_of(path: Path) -> Entry | None:
+    """Return what the name of a file says; None for a file that is not a record's."""
     match = NAME.fullmatch(path.name)
     if match is None:
         return None
@@ -168,19 +163,27 @@ def _entry(path: Path) -> Entry | None:
 
 
 def _checked(fingerprint: str) -> str:
-    """The fingerprint, which becomes part of a path: nothing else may, for a record may come from another machine."""
+    """Return the fingerprint, which becomes part of a path; SuiteError for anything else, for a record may come from another machine."""
     if FINGERPRINT.fullmatch(fingerprint) is None:
-        raise SuiteError(f"{fingerprint!r} is no fingerprint of a cell (16 hexadecimal digits); nothing was written.", exit=Exit.UNEXPECTED)
+        raise SuiteError(
+            f"{fingerprint!r} is not a fingerprint of a cell (16 hexadecimal digits); nothing was written.", exit=Exit.UNEXPECTED
+        )
     return fingerprint
 
 
-def _standing(entries: list[Entry]) -> Entry | None:
-    done = [entry for entry in entries if entry.status == "done"]
-    return max(done or entries, key=lambda entry: entry.attempt, default=None)
+def pick_standing(attempts: Iterable[Attempted]) -> tuple[Attempted, ...]:
+    """Return the attempt that stands for each cell: the last done one, else the last failed one; in the order of the cells given."""
+    best: dict[str, Attempted] = {}
+    for one in attempts:
+        held = best.get(one.fingerprint)
+        if held is None or (one.status == "done", one.attempt) >= (held.status == "done", held.attempt):
+            best[one.fingerprint] = one
+    return tuple(best.values())
 
 
 def _read(entry: Entry) -> Attempt:
     from suite.records.load import load  # pydantic and the catalogue: not for a list of names
+    from suite.records.pictures import FOLDER
 
     try:
         text = entry.path.read_text(encoding="utf-8")
@@ -188,7 +191,7 @@ def _read(entry: Entry) -> Attempt:
         raise SuiteError(
             f"{entry.path} cannot be read ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY
         ) from error
-    record = load(text, origin=str(entry.path))
+    record = load(text, origin=str(entry.path), pictures=entry.path.parent / FOLDER)
     if (record.fingerprint, record.attempt, record.status) != (entry.fingerprint, entry.attempt, entry.status):
         raise SuiteError(
             f"{entry.path} holds attempt {record.attempt} of cell {record.fingerprint} ({record.status}), not what its name says. "
@@ -196,31 +199,6 @@ def _read(entry: Entry) -> Attempt:
             exit=Exit.NOT_READY,
         )
     return record
-
-
-def _write_new(path: Path, text: str) -> None:
-    """Writes a file that must not exist yet, so that it is seen whole or not at all; OSError where it cannot be."""
-    descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it private; a ledger is read by others
-        try:
-            os.link(temporary, path)
-        except OSError as error:
-            if error.errno not in NO_HARD_LINKS or path.exists():
-                raise
-            temporary.rename(path)  # no hard links here: the lock and the check above stand in for them
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _unwritable(folder: Path, error: OSError) -> SuiteError:
@@ -232,7 +210,7 @@ def _unwritable(folder: Path, error: OSError) -> SuiteError:
 
 
 def weights_file(folder: Path, fingerprint: str) -> Path:
-    """Where the weights of a cell lie."""
+    """Return the file in which the weights of a cell lie."""
     return folder / f"{fingerprint}.pt"
 
 

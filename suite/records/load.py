@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pydantic
 
 from suite.core.errors import Exit, SuiteError
+from suite.records.pictures import FOLDER, Png
 from suite.records.record import SCHEMA, Attempt, Record
+
+
+def _without_texts(raw: dict[str, Any]) -> dict[str, Any]:
+    """Take the pictures of a record of schema 2, base64 texts, into memory."""
+    crops = [crop | {name: Png.of_text(crop[name]) for name in ("input_png", "output_png", "target_png")} for crop in raw.get("crops", ())]
+    field = raw.get("receptive_field")
+    fields = {"crops": crops} if "crops" in raw else {}
+    fields |= {"receptive_field": field | {"map_png": Png.of_text(field["map_png"])}} if field else {}
+    return raw | {"schema_version": 3} | fields
+
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # n: from schema n to n + 1
     1: lambda raw: raw | {"schema_version": 2, "kind": "run"},  # before there were scan records
+    2: _without_texts,
 }
 
 
-def load(text: str, *, origin: str) -> Attempt:
-    """The record in `text`, of any kind, upgraded from older schemas; SuiteError names `origin` where it cannot be read."""
+def load(text: str, *, origin: str, pictures: Path | None = None) -> Attempt:
+    """Return the record in `text`, of any kind, upgraded from older schemas; its pictures are in the folder `pictures`.
+
+    Raises SuiteError, which names `origin`, where the record cannot be read.
+    """
     from suite.records.profile import ProfileRecord  # both are made of the parts above
     from suite.records.scan import ScanRecord
 
@@ -31,7 +47,7 @@ def load(text: str, *, origin: str) -> Attempt:
             )
         for step in range(version, SCHEMA):
             raw = UPGRADES[step](raw)
-        return {"run": Record, "scan": ScanRecord, "profile": ProfileRecord}[raw["kind"]].model_validate(raw)
+        return {"run": Record, "scan": ScanRecord, "profile": ProfileRecord}[raw["kind"]].model_validate(raw, context={FOLDER: pictures})
     except (json.JSONDecodeError, KeyError, TypeError, pydantic.ValidationError) as error:
         raise SuiteError(
             f"{origin} is not a readable record ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY

@@ -88,5 +88,5 @@ class ProfileRecord(Attempt):
 
 
 def named(model: str) -> tuple[str, Source]:
-    """What to call the model, and who ships it."""
+    """Return what to call the model, and who ships it."""
     return (f"{BASELINES[model].label} ({model})", "spandrel") if model in BASELINES else (model, "suite")

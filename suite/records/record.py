@@ -13,9 +13,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from suite.records.pictures import PictureField, Png
 from suite.records.spec import CellSpec, RunSpec
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Frozen(BaseModel):
@@ -61,12 +62,12 @@ class Cost(Frozen):
 
 
 class Crop(Frozen):
-    """A restored detail for the report: PNG bytes in base64, all of one size."""
+    """A restored detail for the report: PNG pictures, all of one size."""
 
     image: str
-    input_png: str = Field(description="the low-quality input, enlarged by nearest neighbour")
-    output_png: str
-    target_png: str
+    input_png: PictureField = Field(description="the low-quality input, enlarged by nearest neighbour")
+    output_png: PictureField
+    target_png: PictureField
 
 
 class StartedFrom(Frozen):
@@ -82,7 +83,7 @@ class ReceptiveField(Frozen):
     """Which pixels of the input the output's centre depends on (suite.measure.quality.receptive_field says how it is measured)."""
 
     side: int = Field(description="pixels of the low-quality crops' sides")
-    map_png: str = Field(description="the map, side x side: a grey PNG in base64, logarithmic over four decades below its maximum")
+    map_png: PictureField = Field(description="the map, side x side: a grey PNG, logarithmic over four decades below its maximum")
     shares: dict[str, float] = Field(description='"20", "30", "50", "99" (percent): part of the crop in the smallest square that holds it')
     images: int = Field(description="crops, one an image, that it is the mean of")
 
@@ -113,6 +114,11 @@ class Attempt(Frozen):
     provenance: Provenance | None = None
     error: str | None = Field(None, description="type, message and traceback of a failed attempt")
 
+    @property
+    def pictures(self) -> tuple[Png, ...]:
+        """Every picture that the record names."""
+        return ()
+
 
 class Record(Attempt):
     """One attempt at training and measuring a model."""
@@ -131,19 +137,25 @@ class Record(Attempt):
     crops: tuple[Crop, ...] = ()
     receptive_field: ReceptiveField | None = Field(None, description="of the trained network; None where it was not or cannot be told")
 
+    @property
+    def pictures(self) -> tuple[Png, ...]:
+        """Every picture that the record names."""
+        maps = (self.receptive_field.map_png,) if self.receptive_field else ()
+        return (*(png for crop in self.crops for png in (crop.input_png, crop.output_png, crop.target_png)), *maps)
+
     def mean(self, metric: str) -> float:
-        """Mean of a metric over the test images (each image counts once)."""
+        """Return the mean of a metric over the test images (each image counts once)."""
         values = [score.metrics[metric] for score in self.scores]
         return sum(values) / len(values)
 
 
 def dump(record: Attempt) -> str:
-    """The record as JSON text."""
+    """Return the record as JSON text, its pictures by their names."""
     return record.model_dump_json(indent=1)
 
 
 def error_line(record: Attempt) -> str:
-    """The line of a failed record's error that says what went wrong."""
+    """Return the line of a failed record's error that says what went wrong."""
     lines = [line.strip() for line in (record.error or "").splitlines() if line.strip()]
     if not lines:
         return "failed without a message"

@@ -36,7 +36,7 @@ class Verified(Frozen):
         return max(self.errors, key=self.share)
 
     def share(self, name: str) -> float:
-        """The error of a tensor as a share of what it may be; infinite where it is not finite."""
+        """Return the error of a tensor as a share of what it may be; infinite where it is not finite."""
         error = self.errors[name]
         return float("inf") if error is None else error / self.allowed[name]
 

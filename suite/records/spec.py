@@ -39,7 +39,7 @@ class CellSpec(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _is_later_default(self, name: str) -> bool:
-        """Whether a field came after the first records and holds what they were made with: then it is no part of the fingerprint."""
+        """Return True if a field came after the first records and holds what they were made with: then it is no part of the fingerprint."""
         return name in LATER and getattr(self, name) == type(self).model_fields[name].default
 
     @property
@@ -112,7 +112,7 @@ class RunSpec(CellSpec):
         return self
 
     def replaced(self, changes: dict[str, str]) -> RunSpec:
-        """The spec with `--set field=value` changes, parsed and checked; SuiteError names what is wrong."""
+        """Return the spec with `--set field=value` changes, parsed and checked; SuiteError names what is wrong."""
         for field in changes:
             if field not in RunSpec.model_fields:
                 raise SuiteError(f"a run has no field {field!r}.{suggest(field, RunSpec.model_fields)}")
@@ -153,7 +153,7 @@ class ScanSpec(CellSpec):
 
 
 def _parse(text: str) -> object:
-    """A command-line value: JSON where it is JSON (numbers, lists), else the text itself."""
+    """Parse a command-line value: JSON where it is JSON (numbers, lists), else the text itself."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:

@@ -11,14 +11,14 @@ from datetime import datetime
 
 from suite.records.ledger import LISTED
 from suite.records.profile import ProfileRecord
-from suite.records.record import Attempt, Record
+from suite.records.record import Attempt, Record, error_line
 from suite.records.scan import ScanRecord
 
 Row = dict[str, object]
 
 
 def summary(record: Attempt) -> Row:
-    """The record's row; a column that its kind lacks is left out."""
+    """Return the record's row; a column that its kind lacks is left out."""
     fields = record.spec.model_dump(mode="json")
     means = _means(record) if isinstance(record, Record) else {}
     listed = (
@@ -48,7 +48,7 @@ def _plain(value: object) -> bool:
 
 
 def _means(record: Record) -> dict[str, float]:
-    """The mean of every metric that all test images have."""
+    """Return the mean of every metric that all test images have."""
     first = record.scores[0].metrics if record.scores else {}
     return {metric: record.mean(metric) for metric in first if all(metric in score.metrics for score in record.scores)}
 
@@ -75,9 +75,8 @@ def _costs(record: Record) -> Row:
 
 
 def _made(record: Attempt) -> Row:
-    """When, where and from what; `total_seconds` is from start to end."""
-    error = (record.error or "").strip().splitlines()
-    row: Row = {"error": (error[-1] if error[0].startswith("Traceback") else error[0]) if error else None}
+    """Return when, where and from what the record was made; `total_seconds` is from start to end."""
+    row: Row = {"error": error_line(record) if (record.error or "").strip() else None}
     made = record.provenance
     if made is None:
         return row

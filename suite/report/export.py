@@ -16,9 +16,10 @@ from types import MappingProxyType
 from suite.core.csv_text import text_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
+from suite.records.ledger import pick_standing
 from suite.records.record import Attempt, Record
 from suite.report.export_text import latex, markdown
-from suite.report.measured import Cell, Measured, latest
+from suite.report.measured import Cell, Measured
 from suite.report.tables import Column, Row, Table, build
 from suite.study import published
 
@@ -141,7 +142,7 @@ def write(records: Iterable[Attempt], destination: Path, formats: Sequence[str])
 
     SuiteError where a file cannot be written.
     """
-    tables = build(published.load_all(), latest(record for record in records if isinstance(record, Record)))
+    tables = build(published.load_all(), pick_standing(record for record in records if isinstance(record, Record)))
     for name in formats:
         file, render = FORMATS[name]
         text = render(tables)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from suite.core.files import replacing
+from suite.core.files import remove_left, replacing
 from suite.core.paths import project_folder
 
 STYLES = ("report.css", "compare.css")  # of reports/assets, in the order in which they are joined
@@ -41,11 +39,8 @@ def page(template: str, filters: Mapping[str, Callable[..., str]], values: Mappi
 
 
 def write(path: Path, text: str) -> Path:
-    """Write a page, replacing an older one in one step; remove what a process killed more than an hour ago left half written beside it."""
-    for left in path.parent.glob(f".new-*{path.suffix}"):
-        with contextlib.suppress(FileNotFoundError):  # another process was faster
-            if time.time() - left.stat().st_mtime > 3600:
-                left.unlink()
+    """Write a page, replacing an older one in one step; what killed processes left half written beside it is removed."""
+    remove_left(path.parent)
     with replacing(path) as file:
         file.write(text.encode())
     return path

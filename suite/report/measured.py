@@ -10,19 +10,17 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, TypeVar
+from typing import Literal
 
 from suite.core import intervals, stats
 from suite.records.profile import ProfileRecord
-from suite.records.record import Attempt, Provenance, Record, error_line
+from suite.records.record import Provenance, Record, error_line
 from suite.records.spec import RunSpec
 from suite.report.settings import Setting, dataset_name
 from suite.study.grids import GRIDS
 from suite.study.published import SCALES, Column, PublishedTable
 
 COMMAND = "python -m suite run"
-
-AnyRecord = TypeVar("AnyRecord", bound=Attempt)
 
 
 class Status(StrEnum):
@@ -93,16 +91,6 @@ class Cell:
     marks: tuple[str, ...] = ()  # of footnotes
     published_rank: int | None = None  # among the printed values of its column and group of rows, 1 = best
     measured_rank: int | None = None  # among the measured ones
-
-
-def latest(records: Iterable[AnyRecord]) -> tuple[AnyRecord, ...]:
-    """Return one record for each run: the last attempt that ended well, else the last attempt."""
-    best: dict[str, AnyRecord] = {}
-    for record in records:
-        held = best.get(record.fingerprint)
-        if held is None or (record.status == "done", record.attempt) >= (held.status == "done", held.attempt):
-            best[record.fingerprint] = record
-    return tuple(best.values())
 
 
 def command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 1, changes: Mapping[str, str] | None = None) -> str:

@@ -16,12 +16,12 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from suite.records.pictures import Png, UnreadablePicture
 from suite.records.record import Crop, Record
 from suite.report.settings import Setting, by_setting, describe
 from suite.report.tables import Table
 from suite.study.protocols import METRICS, Metric
 
-PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 MIB = 2**20
 PICTURES_MIB = 8.0  # of base64 text; with all else, a page of 1,000 records stays below 15 MB
 WORST = 5  # images in a ranking
@@ -163,7 +163,7 @@ def _images(records: Sequence[Record], metrics: Sequence[Metric]) -> Iterator[Im
     scores = [{score.image: score.metrics for score in record.scores} for record in records]
     for name in dict.fromkeys(name for held in scores for name in held):
         crops = [next((crop for crop in record.crops if crop.image == name), None) for record in records]
-        ends = list(dict.fromkeys((crop.input_png, crop.target_png) for crop in crops if crop)) or [("", "")]
+        ends = list(dict.fromkeys((crop.input_png, crop.target_png) for crop in crops if crop)) or [(None, None)]
         for number, (source, target) in enumerate(ends, 1):
             tiles = [_tile(source, (None,) * len(metrics))]
             for crop, held in zip(crops, scores, strict=True):
@@ -182,21 +182,16 @@ def _method_tile(crop: Crop | None, mine: bool, values: tuple[float | None, ...]
     return Tile(None, (None,) * len(values), "measured on another input or target of this name")
 
 
-def _tile(png: str, values: tuple[float | None, ...]) -> Tile:
-    picture = _picture(png)
-    return Tile(picture, values, "" if picture else UNREADABLE)
-
-
-def _picture(png: str) -> Picture | None:
-    """Return the picture; None where the base64 text is not a PNG."""
+def _tile(png: Png | None, values: tuple[float | None, ...]) -> Tile:
+    """Make the tile of a picture; where it cannot be read, its note says why."""
+    if png is None:
+        return Tile(None, values, UNREADABLE)
     try:
-        data = base64.b64decode(png, validate=True)
-    except ValueError:  # not base64, or not ASCII
-        return None
-    if not data.startswith(PNG_HEAD) or len(data) < 24:
-        return None
+        data = png.read()
+    except UnreadablePicture as error:
+        return Tile(None, values, UNREADABLE if png.data is not None else error.note)
     width, height = struct.unpack(">II", data[16:24])
-    return Picture(f"picture-{hashlib.sha256(data).hexdigest()[:16]}", png, width, height)
+    return Tile(Picture(f"picture-{png.sha256[:16]}", base64.b64encode(data).decode(), width, height), values)
 
 
 def _tiles(sets: Iterable[ImageSet]) -> Iterator[Tile]:

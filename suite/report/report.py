@@ -13,12 +13,13 @@ from pathlib import Path
 
 from suite.core import intervals
 from suite.core.text import duration, fixed, moment, signed
+from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Record
 from suite.records.scan import ScanRecord
 from suite.report import html as pages
 from suite.report import pictures, scan_page
-from suite.report.measured import Status, latest
+from suite.report.measured import Status
 from suite.report.page import about_id, page
 from suite.report.settings import dataset_name
 from suite.report.tables import build
@@ -37,7 +38,7 @@ GLYPHS: Mapping[Status, str] = {
 def render(records: Iterable[Attempt], destination: Path, pictures_mib: float = pictures.PICTURES_MIB) -> Path:
     """Write `destination`/index.html and, where there are scan records, scan.html, and return the first; no record is needed."""
     held = list(records)
-    scans = latest(record for record in held if isinstance(record, ScanRecord))
+    scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     if scans:
         pages.write(destination / scan_page.FILE, scan_page.html(scans, moment))
     else:
@@ -48,9 +49,9 @@ def render(records: Iterable[Attempt], destination: Path, pictures_mib: float = 
 def html(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB) -> str:
     """Return the page of trained models as text, with at most `pictures_mib` MiB of pictures."""
     held = list(records)
-    current = latest(record for record in held if isinstance(record, Record))
-    scans = latest(record for record in held if isinstance(record, ScanRecord))
-    profiles = latest(record for record in held if isinstance(record, ProfileRecord))
+    current = pick_standing(record for record in held if isinstance(record, Record))
+    scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
+    profiles = pick_standing(record for record in held if isinstance(record, ProfileRecord))
     return pages.page(
         "index.html.j2",
         {

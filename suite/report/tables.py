@@ -16,6 +16,7 @@ from typing import Literal
 
 from suite.core import stats
 from suite.core.ranking import ranks
+from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
 from suite.records.record import Record
 from suite.report.measured import (
@@ -26,7 +27,6 @@ from suite.report.measured import (
     command,
     count_of,
     delta,
-    latest,
     measure,
     obstacle,
     unavailable,
@@ -100,7 +100,7 @@ class _Line:
 
 def build(papers: Sequence[Paper], records: Iterable[Record], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
     """Return every table of `papers`, in order, filled with what `records` measured and `profiles` counted; none is needed."""
-    current, counted = latest(records), latest(profiles)
+    current, counted = pick_standing(records), pick_standing(profiles)
     return tuple(_table(paper, published, current, counted) for paper in papers for published in paper.tables)
 
 

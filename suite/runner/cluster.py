@@ -30,7 +30,8 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.files import take_lock
 from suite.core.machine import cores
 from suite.core.output import note
-from suite.core.process import Child, search_path
+from suite.core.paths import python_path
+from suite.core.process import Child
 from suite.core.torch_state import thread_environment
 from suite.records.cell import CellContext
 from suite.records.spec import CellSpec
@@ -177,7 +178,7 @@ def _worker_environment(threads: int) -> dict[str, str]:
     """Return what Ray's workers inherit: their threads, and where `suite` and `models` are found whatever their working directory."""
     loopback = "lo" if sys.platform.startswith("linux") else "lo0"
     nccl = os.environ.get("NCCL_SOCKET_IFNAME", loopback)  # GPUs of one machine talk past it; it is for their meeting alone
-    return thread_environment(threads) | {"PYTHONPATH": search_path(), "GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": nccl}
+    return thread_environment(threads) | {"PYTHONPATH": python_path(), "GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": nccl}
 
 
 @contextlib.contextmanager

@@ -163,7 +163,7 @@ ABSENT: Mapping[str, str] = MappingProxyType(
 
 
 def network(name: str) -> nn.Module:
-    """The baseline `name`, freshly initialised; SuiteError where spandrel is not installed."""
+    """Return the baseline `name`, freshly initialised; SuiteError where spandrel is not installed."""
     row = BASELINES[name]
     module, _, kind = row.architecture.partition(":")
     try:

@@ -69,10 +69,10 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType(
 
 
 def budget(name: str) -> Budget:
-    """The row `name`; raises `UnknownName` with suggestions."""
+    """Return the row `name`; raises `UnknownName` with suggestions."""
     return lookup("budget", name, BUDGETS)
 
 
 def default_budget(device: str) -> str:
-    """What a run uses when none is named: `standard` on a GPU, `quick` without."""
+    """Return the budget that a run uses when none is named: `standard` on a GPU, `quick` without."""
     return "standard" if device == "cuda" else "quick"

@@ -32,7 +32,7 @@ PAIRINGS: tuple[Pairing, ...] = tuple(_pairings())
 
 
 def is_published(model: str, task: str) -> bool:
-    """Whether a paper prints a value of `model` on `task`; ablations stand in the table of their parent's task."""
+    """Return True if a paper prints a value of `model` on `task`; ablations stand in the table of their parent's task."""
     card = models.MODELS.get(model)
     if card is not None and card.parent is not None:
         return card.task == task and not card.tiny
@@ -54,7 +54,7 @@ class Grid:
 
 
 def _family(parent: str) -> tuple[Pairing, ...]:
-    """A network and its ablations, in the catalogue's order, each on the task of its card."""
+    """Return a network and its ablations, in the catalogue's order, each on the task of its card."""
     names = (parent, *(name for name in models.names() if models.card(name).parent == parent))
     return tuple(Pairing(name, models.card(name).task, published=True) for name in names)
 
@@ -74,5 +74,5 @@ GRIDS: Mapping[str, Grid] = MappingProxyType(
 
 
 def selects(pattern: str, name: str, names: Sequence[str]) -> bool:
-    """A whole name selects itself alone; anything else is a shell pattern or a part of the name."""
+    """Select by a name or a pattern: a whole name selects itself alone; anything else is a shell pattern or a part of the name."""
     return name == pattern if pattern in names else pattern in name or fnmatchcase(name, pattern)

@@ -325,7 +325,7 @@ PROTOCOLS: Mapping[str, Protocol] = _rows(
 
 
 def protocol(key: str) -> Protocol:
-    """The row `name@version`, or the latest version of `name`; SuiteError says what is known."""
+    """Return the row `name@version`, or the latest version of `name`; SuiteError says what is known."""
     if key in PROTOCOLS:
         return PROTOCOLS[key]
     name, _, version = key.partition("@")
@@ -336,5 +336,5 @@ def protocol(key: str) -> Protocol:
         known = ", ".join(f"{name}@{number}" for number in versions)
         raise SuiteError(f"protocol {name!r} has no version {version!r}. Known: {known}. Without @version the latest is taken.")
     if "@" in key:
-        raise SuiteError(f"{key!r} names no version after the @. Write {name}@{versions[-1]}, or {name} for the latest.")
+        raise SuiteError(f"{key!r} has no version after the @. Write {name}@{versions[-1]}, or {name} for the latest.")
     return PROTOCOLS[f"{name}@{versions[-1]}"]

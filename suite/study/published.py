@@ -45,7 +45,7 @@ class Tolerance(_Strict):
         return self
 
     def covers(self, published: float, measured: float) -> bool:
-        """True where `measured` is within the tolerance of `published`."""
+        """Return True where `measured` is within the tolerance of `published`."""
         allowed = self.absolute if self.absolute is not None else (self.relative or 0.0) * abs(published)
         return abs(measured - published) <= allowed + 1e-9  # the printed value is decimal, the float is not
 
@@ -167,7 +167,7 @@ class PublishedTable(_Strict):
         return self
 
     def row(self, key: str) -> Row:
-        """The row `key`; the loader has checked every reference."""
+        """Return the row `key`; the loader has checked every reference."""
         return next(row for row in self.rows if row.key == key)
 
 
@@ -205,7 +205,7 @@ class Paper(_Strict):
         return self
 
     def table(self, key: str) -> PublishedTable:
-        """The table `key`; SuiteError lists those that the paper has."""
+        """Return the table `key`; SuiteError lists those that the paper has."""
         for table in self.tables:
             if table.id == key:
                 return table
@@ -213,7 +213,7 @@ class Paper(_Strict):
 
 
 def load(path: Path) -> Paper:
-    """The paper described by a TOML file; SuiteError says which field is wrong and where."""
+    """Read the paper described by a TOML file; SuiteError says which field is wrong and where."""
     try:
         return Paper.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:

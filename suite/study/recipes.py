@@ -270,10 +270,10 @@ DEFAULT = "released"
 
 
 def recipe(name: str) -> Recipe:
-    """The row `name`, TASK/ACCOUNT; raises `UnknownName` with suggestions."""
+    """Return the row `name`, TASK/ACCOUNT; raises `UnknownName` with suggestions."""
     return lookup("recipe", name, RECIPES)
 
 
 def accounts(task: str) -> tuple[str, ...]:
-    """The accounts of how `task` is trained, `released` first."""
+    """Return the accounts of how `task` is trained, `released` first."""
     return tuple(row.name.partition("/")[2] for row in RECIPES.values() if row.task == task)

@@ -151,5 +151,5 @@ TASKS: Mapping[str, Task] = MappingProxyType(
 
 
 def task(name: str) -> Task:
-    """The row `name`; raises `UnknownName` with suggestions."""
+    """Return the row `name`; raises `UnknownName` with suggestions."""
     return lookup("task", name, TASKS)

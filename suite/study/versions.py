@@ -19,7 +19,7 @@ INDEX = 1  # what a row of the ledger's index says
 
 
 def software(versions: Iterable[int], packages: Iterable[str]) -> str:
-    """16 hexadecimal digits over versions of this table and of installed packages: what a cost or a time was made with."""
+    """Return 16 hexadecimal digits over versions of this table and of installed packages: what a cost or a time was made with."""
     held = machine.packages()
     made_with = [*versions], {name: held.get(name) for name in packages}
     return hashlib.sha256(json.dumps(made_with).encode()).hexdigest()[:16]

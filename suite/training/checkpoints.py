@@ -11,15 +11,14 @@ import math
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.files import sha256_of
-from suite.core.tensors import TEMPORARY, dump, read, sync, write, written
+from suite.core.files import TEMPORARY, put_in_place, sha256_of, temporary_file
+from suite.core.tensors import read, write, written
 
 FILE = "checkpoint.pt"
 NAME = re.compile(r"checkpoint-(?P<iteration>\d{9,})(?:-score(?P<score>-?(?:inf|[\d.]+(?:e[+-]?\d+)?)))?-(?P<sha256>[0-9a-f]{64})\.pt")
@@ -53,13 +52,14 @@ class Checkpoints:
 
         SuiteError where it cannot be written; those that are there stay as they are.
         """
+        import torch
+
         scored = "" if score is None or math.isnan(score) else f"-score{float(score)!r}"
-        temporary = self.folder / f"{TEMPORARY}{iteration}"
-        with written(self.folder, temporary):
-            dump(temporary, {**state, "fingerprint": self.fingerprint, "iteration": iteration})
-            path = self.folder / f"checkpoint-{iteration:09d}{scored}-{sha256_of(temporary)}.pt"
-            temporary.replace(path)
-            sync(self.folder)
+        with written(self.folder), temporary_file(self.folder) as file:
+            torch.save({**state, "fingerprint": self.fingerprint, "iteration": iteration}, file)
+            file.flush()
+            path = self.folder / f"checkpoint-{iteration:09d}{scored}-{sha256_of(Path(file.name))}.pt"
+            put_in_place(file, path)
             self._remove_old(path)
         return path
 
@@ -138,13 +138,10 @@ def prove_writable(folder: Path, needed_bytes: int, instead: str = "another ledg
     """
     with written(folder):
         free = shutil.disk_usage(folder).free
-        descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=folder)
-        try:
-            os.write(descriptor, bytes(min(needed_bytes, PROBE_BYTES)))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-            Path(name).unlink()
+        with temporary_file(folder) as file:
+            file.write(bytes(min(needed_bytes, PROBE_BYTES)))
+            file.flush()
+            os.fsync(file.fileno())
     if free < needed_bytes:
         raise SuiteError(
             f"{folder} has {free / 2**20:.0f} MiB free and the checkpoints need {needed_bytes / 2**20:.0f} MiB. "

@@ -158,7 +158,7 @@ def test_a_fingerprint_that_is_none_reaches_no_file(tmp_path, name):
     record = made.done(made.VMAMBAIR[0])
     forged = record.model_copy(update={"fingerprint": name})
     for attack in (lambda: ledger.add(forged), lambda: ledger.work_folder(name), lambda: ledger.clear_work(name)):
-        with pytest.raises(SuiteError, match="no fingerprint"):
+        with pytest.raises(SuiteError, match="not a fingerprint"):
             attack()
     raw = json.loads(dump(record)) | {"fingerprint": name}
     with pytest.raises(SuiteError, match="not a readable record"):

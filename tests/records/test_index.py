@@ -13,6 +13,7 @@ import synthetic_records as made
 
 from suite.cli import list as listing
 from suite.cli import main
+from suite.core import files
 from suite.core.errors import Exit, SuiteError
 from suite.records import index
 from suite.records.frame import frame
@@ -59,7 +60,7 @@ def test_the_index_says_what_the_files_say(ledger):
 def test_an_index_that_is_up_to_date_is_all_that_is_read(ledger, monkeypatch):
     expected = index.rows(ledger)
     monkeypatch.setattr(Ledger, "read", lambda *_: pytest.fail("read a record"))
-    monkeypatch.setattr(index, "_keep", lambda *_: pytest.fail("wrote the index"))
+    monkeypatch.setattr(index, "replacing", lambda *_: pytest.fail("wrote the index"))
     assert index.rows(ledger) == expected
 
 
@@ -121,7 +122,7 @@ def test_a_folder_that_cannot_be_written_is_listed_without_an_index(ledger, monk
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(index.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(files.tempfile, "NamedTemporaryFile", refuse)
     assert index.rows(ledger) == by_reading(ledger)
     assert not file_of(ledger).exists()
 

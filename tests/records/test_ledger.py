@@ -10,9 +10,10 @@ import time
 import pytest
 from fake_cells import record, spec
 
+from suite.core import files
 from suite.core.errors import Exit, SuiteError
-from suite.records import ledger as ledger_module
-from suite.records.ledger import Ledger
+from suite.records import index
+from suite.records.ledger import Ledger, pick_standing
 
 SPEC = spec("some-model")
 
@@ -82,7 +83,7 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(ledger, monkeypatch):
 
 def test_without_hard_links_the_file_is_renamed(ledger, monkeypatch):
     def refuse(*_):
-        raise OSError(ledger_module.NO_HARD_LINKS[0], "no hard links here")
+        raise OSError(files.NO_HARD_LINKS[0], "no hard links here")
 
     monkeypatch.setattr(os, "link", refuse)
     made = record(SPEC)
@@ -111,7 +112,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_work(tmp_path):
 def test_half_written_files_are_ignored_and_cleared_by_the_next_run(ledger):
     made = record(SPEC)
     ledger.add(made)
-    torn = [folder / f"{ledger_module.TEMPORARY}torn" for folder in (ledger.folder, ledger.work, ledger.weights)]
+    torn = [folder / f"{files.TEMPORARY}torn" for folder in (ledger.folder, ledger.work, ledger.weights)]
     for path in torn:
         path.parent.mkdir(exist_ok=True)
         path.write_text('{"schema_version": 1, "fing')
@@ -196,3 +197,25 @@ def test_the_default_ledger_is_the_checkout_s(monkeypatch, tmp_path):
     assert default.folder.parts[-2:] == ("results", "runs")
     assert default.work.parts[-2:] == ("results", "work")
     assert Ledger("relative").folder == tmp_path / "relative"
+
+
+@pytest.mark.parametrize(
+    ("attempts", "standing"),
+    [
+        ([("failed", 1)], ("failed", 1)),
+        ([("failed", 1), ("failed", 2)], ("failed", 2)),
+        ([("done", 1), ("failed", 2)], ("done", 1)),
+        ([("failed", 1), ("done", 2), ("failed", 3)], ("done", 2)),
+        ([("done", 1), ("done", 2)], ("done", 2)),
+        ([("done", 2), ("failed", 3), ("done", 10)], ("done", 10)),
+    ],
+)
+def test_the_ledger_the_index_and_the_report_pick_the_same_attempt(ledger, attempts, standing):
+    records = [record(SPEC, status=status, attempt=number) for status, number in attempts]
+    for one in records:
+        ledger.add(one)
+    latest = ledger.latest(SPEC.fingerprint)
+    assert (latest.status, latest.attempt) == standing
+    assert list(ledger.records()) == [latest] == list(pick_standing(reversed(records)))
+    (row,) = index.rows(ledger, wanted=("status", "attempt"))
+    assert (row["status"], row["attempt"]) == standing

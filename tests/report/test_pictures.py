@@ -1,6 +1,5 @@
 """The comparison of pictures as a model: what stands on the page once, what is left out, and which images rank worst."""
 
-import base64
 import json
 import os
 import re
@@ -11,7 +10,9 @@ from page_reader import read
 from worst_images import worst
 
 from suite.cli import main
-from suite.records.record import Crop, ImageScore, dump
+from suite.records.ledger import Ledger
+from suite.records.pictures import Png
+from suite.records.record import Crop, ImageScore
 from suite.report import pictures, report
 from suite.report.settings import setting_of
 from suite.report.tables import build as tables_of
@@ -24,12 +25,12 @@ def built(records, **limits):
     return pictures.build(records, tables_of(published.load_all(), records), **limits)
 
 
-HEAD = base64.b64decode(made.png(96, 96))[:24]
+HEAD = made.png(96, 96).data[:24]
 
 
 def picture():
-    """Base64 of noise with a PNG's head, of about the size of a real detail of 96x96 pixels."""
-    return base64.b64encode(HEAD + os.urandom(2 * 96 * 96)).decode()
+    """Noise with a PNG's head, of about the size of a real detail of 96x96 pixels."""
+    return Png.of(HEAD + os.urandom(2 * 96 * 96))
 
 
 def with_crops(record, *crops):
@@ -99,7 +100,7 @@ def test_the_grid_stands_alone():
 
 def test_a_picture_that_cannot_be_read_is_told():
     record = made.done(FULL)
-    for broken in ("not base64 é", base64.b64encode(b"GIF89a" + bytes(30)).decode(), ""):
+    for broken in map(Png.of, ("not base64 é".encode(), b"GIF89a" + bytes(30), b"")):
         strip = read([with_crops(record, record.crops[0].model_copy(update={"output_png": broken}))]).one(class_="strip")
         assert "the record holds no readable picture" in strip.text
         assert len(list(strip.all("img"))) == 2
@@ -159,9 +160,8 @@ def test_the_hardest_images_of_every_set_stay_and_the_rest_are_named_with_the_co
 
 def test_the_command_on_the_page_shows_every_picture(tmp_path):
     ledger = tmp_path / "runs"
-    ledger.mkdir()
     for record in made.quick_grid():
-        (ledger / f"{record.fingerprint}.001.done.json").write_text(dump(record), encoding="utf-8")
+        Ledger(ledger).add(record)
     small = ["report", "--ledger", str(ledger), "--out", str(tmp_path / "page"), "--pictures", "0.004"]
     assert main.main(small) == 0
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 import synthetic_records as made
@@ -13,6 +12,7 @@ from page_reader import read, row_of, statuses
 from places import ROOT, SUPPORT
 
 from suite.core.text import duration, moment, signed
+from suite.records.pictures import Png
 from suite.records.record import ImageScore
 from suite.report import report
 from suite.report.tables import build
@@ -246,7 +246,7 @@ def test_markup_in_records_stays_text():
     attacked = base.model_copy(
         update={
             "scores": tuple(score.model_copy(update={"image": ATTACK}) for score in base.scores[:1]),
-            "crops": (base.crops[0].model_copy(update={"image": ATTACK, "output_png": ATTACK}),),
+            "crops": (base.crops[0].model_copy(update={"image": ATTACK, "output_png": Png.of(ATTACK.encode())}),),
             "protocol": base.protocol.model_copy(update={"statement": ATTACK}),
             "cost": base.cost.model_copy(update={"unsupported": {ATTACK: 1}}),
             "provenance": made.provenance(
@@ -337,13 +337,12 @@ def test_the_same_records_give_the_same_file_replaced_whole(tmp_path):
     first = path.read_bytes()
     assert path == tmp_path / "html" / "index.html"
     assert report.render(iter(made.quick_grid()), tmp_path / "html").read_bytes() == first
-    fresh, old = (tmp_path / "html" / f".new-{name}.html" for name in ("fresh", "old"))
-    for left in (fresh, old):
-        left.touch()  # half written, by a process that may live and by one that was killed
-    os.utime(old, (time.time() - 7200,) * 2)
+    ours, gone = (tmp_path / "html" / f".new-{process}-x.html" for process in (os.getpid(), 2**22 + 1))
+    for left in (ours, gone):
+        left.touch()  # half written, by a process that lives and by one that was killed
     report.render([], tmp_path / "html")
-    assert (fresh.exists(), old.exists()) == (True, False)
-    fresh.unlink()
+    assert (ours.exists(), gone.exists()) == (True, False)
+    ours.unlink()
     assert path.read_bytes() != first
     assert [entry.name for entry in path.parent.iterdir()] == ["index.html"]
 

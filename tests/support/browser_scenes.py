@@ -1,6 +1,5 @@
 """Records that make the pages of the browser's tests: invented, with pictures whose differences are known."""
 
-import base64
 import io
 
 import numpy as np
@@ -8,6 +7,7 @@ import scan_records
 import synthetic_records as made
 from PIL import Image
 
+from suite.records.pictures import Png
 from suite.records.record import Crop
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -17,7 +17,7 @@ FULL, V1, V2 = made.VMAMBAIR[:3]
 def png(pixels):
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
-    return base64.b64encode(stream.getvalue()).decode()
+    return Png.of(stream.getvalue())
 
 
 def known():
@@ -25,7 +25,7 @@ def known():
     target = np.tile(np.arange(40, dtype=np.uint8)[:, None, None] * 5, (1, 40, 3))
     right = target.copy()
     right[:, 20:] += 20
-    broken = base64.b64encode(base64.b64decode(made.png(40, 40))[:40]).decode()
+    broken = Png.of(made.png(40, 40).data[:40])
     records = []
     for model, output in ((FULL, png(right)), (V1, broken), (V2, png(target[:30]))):
         crop = Crop(image="astronaut", input_png=png(target), output_png=output, target_png=png(target))

@@ -1,10 +1,10 @@
 """Made-up records for the report's tests: every number is a formula of the model's place and the seed, none was measured."""
 
-import base64
 import math
 import struct
 import zlib
 
+from suite.records.pictures import Png
 from suite.records.profile import Latency, ProfileCost, ProfileRecord, ProfileSpec
 from suite.records.record import Cost, Crop, HistoryPoint, ImageScore, ProtocolUsed, Provenance, ReceptiveField, Record
 from suite.records.spec import RunSpec
@@ -18,7 +18,7 @@ IMAGES = ("astronaut", "chelsea", "coffee", "hubble", "ihc", "rocket")
 
 
 def png(width=24, height=24, shift=0):
-    """A small colour gradient as base64 PNG."""
+    """A small colour gradient."""
     rows = b"".join(
         b"\0" + b"".join(bytes(((x * 9 + shift) % 256, (y * 9) % 256, (x * y + 3 * shift) % 256)) for x in range(width))
         for y in range(height)
@@ -29,7 +29,7 @@ def png(width=24, height=24, shift=0):
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return base64.b64encode(data).decode()
+    return Png.of(data)
 
 
 def spec(model, *, budget="quick", seed=0, test_set="photos", backend="numba"):

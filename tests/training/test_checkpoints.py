@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from suite.core import tensors
+from suite.core import files, tensors
 from suite.core.errors import Exit, SuiteError
 from suite.training import checkpoints as checkpoint
 from suite.training.checkpoints import ASIDE, FILE, NAME, Checkpoints, prove_writable
@@ -195,8 +195,7 @@ def test_a_full_disk_is_told_and_leaves_the_checkpoint_before_it(tmp_path, monke
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_torch_s_own_error_on_a_full_device_is_told(tmp_path, monkeypatch):
     found = saved(tmp_path, 1)
-    (tmp_path / f"{checkpoint.TEMPORARY}2").symlink_to("/dev/full")
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(checkpoint, "temporary_file", lambda _: open("/dev/full", "wb"))  # noqa: PTH123, SIM115 - the block closes it
     with pytest.raises(SuiteError, match="cannot be written"):
         found.save(2, {"weights": torch.zeros(2**20)})
     assert found.latest(untold)["iteration"] == 1
@@ -214,7 +213,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_work(tmp_path, monkeypa
     def read_only(*_, **__):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(checkpoint.tempfile, "mkstemp", read_only)
+    monkeypatch.setattr(files.tempfile, "NamedTemporaryFile", read_only)
     with pytest.raises(SuiteError, match="cannot be written: Read-only file system"):
         prove_writable(tmp_path, 1)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Generic, Literal, TypeVar
 import numpy as np
 
 from suite.core.errors import SuiteError
+from suite.core.files import replacing
 from suite.data.images import Pixels, describe, equal_channels, read_image, read_stored, three_channels
 from suite.data.locate import FilePair
 from suite.data.resize import Between, Border, imresize, mod_crop
@@ -187,11 +187,8 @@ class Remembered:
         """Writes the store, whole or not at all, with what another process wrote meanwhile."""
         held = self._read()
         known = {"files": self._files.merged(held.get("files")), "pairs": self._pairs.merged(held.get("pairs"))}
-        new = self._store.with_suffix(f".{os.getpid()}")
-        with contextlib.suppress(OSError):
-            self._store.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps(known), encoding="utf-8")
-            new.replace(self._store)
+        with contextlib.suppress(OSError), replacing(self._store) as file:
+            file.write(json.dumps(known).encode())
 
     def _read(self) -> dict[str, object]:
         with contextlib.suppress(OSError, ValueError):

@@ -130,11 +130,9 @@ def free_mib(device: str) -> float | None:
     """Return the memory that is free on the device, in MiB; None where it is not known."""
     if device == "cuda":
         return machine.free_gpu_mib()
-    info = Path("/proc/meminfo")
-    if not info.is_file():
-        return None
-    fields = dict(line.split(":", 1) for line in info.read_text(encoding="ascii").splitlines())
-    free = int(fields["MemAvailable"].split()[0]) / 1024
+    import psutil  # which knows nothing of a container's limit
+
+    free = psutil.virtual_memory().available / 2**20
     limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
     if limit.is_file() and used.is_file() and (allowed := limit.read_text(encoding="ascii").strip()) != "max":
         free = min(free, (int(allowed) - int(used.read_text(encoding="ascii"))) / 2**20)  # a container's own limit

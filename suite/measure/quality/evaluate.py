@@ -6,7 +6,6 @@ networks with weights, whole or tiled, on sets that are read as they are needed;
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from suite.measure.inference.restorer import Restorer, as_float, restorer_of
 from suite.measure.inference.tiling import Memory, Tile
 from suite.measure.inference.weights import Used
 from suite.measure.quality.fidelity import score
+from suite.records.pictures import Png
 from suite.records.record import Crop, ImageScore
 from suite.study.protocols import Protocol
 from suite.study.tasks import Task
@@ -234,7 +234,7 @@ def crops(pairs: Sequence[Pair], outputs: Sequence[Pixels], scale: int) -> list[
         window = _most_detailed_window(pair.hq, scale)
         enlarged = quantise(pair.lq).repeat(scale, axis=0).repeat(scale, axis=1)
         shown = (enlarged[window], output[window], pair.hq[window])
-        low, restored, target = (base64.b64encode(encode_png(np.ascontiguousarray(three_channels(part)))).decode("ascii") for part in shown)
+        low, restored, target = (Png.of(encode_png(np.ascontiguousarray(three_channels(part)))) for part in shown)
         made.append(Crop(image=pair.name, input_png=low, output_png=restored, target_png=target))
     return made
 

@@ -10,7 +10,6 @@ percentage of the map: small where a network looks near, t itself where it looks
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ import numpy as np
 from suite.data.images import encode_png, three_channels
 from suite.data.pairs import Pair
 from suite.measure.inference.restorer import as_float, forward
+from suite.records.pictures import Png
 from suite.records.record import ReceptiveField
 
 if TYPE_CHECKING:
@@ -102,9 +102,9 @@ def shares(field: np.ndarray) -> dict[int, float]:
     return found
 
 
-def picture(field: np.ndarray) -> str:
-    """`field` as an 8-bit grey PNG in base64: white at its maximum, black at 10^-DECADES of it and below, logarithmic between."""
+def picture(field: np.ndarray) -> Png:
+    """Draw `field` as an 8-bit grey PNG: white at its maximum, black at 10^-DECADES of it and below, logarithmic between."""
     with np.errstate(divide="ignore"):  # of a zero, which is black
         levels = np.log10(field / field.max()) / DECADES + 1
     pixels = np.rint(255 * np.clip(levels, 0, 1)).astype(np.uint8)
-    return base64.b64encode(encode_png(pixels)).decode("ascii")
+    return Png.of(encode_png(pixels))

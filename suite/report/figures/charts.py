@@ -153,7 +153,7 @@ class Picture:
 
     label: str
     note: str
-    png: str  # base64
+    png: str  # base64; empty where the record's picture cannot be read
     width: int
     height: int
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suite.core.text import fixed, signed
+from suite.records.pictures import UnreadablePicture
 from suite.records.profile import ProfileRecord
-from suite.records.record import Record
+from suite.records.record import ReceptiveField, Record
 from suite.records.scan import ScanRecord, Timing
 from suite.report.figures.charts import Axis, Figure, Picture, Point, Series, dots, number_series, plane
 from suite.report.settings import Setting, by_setting, heading
@@ -262,13 +264,19 @@ def receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
                 "dependence. It shows where these trained networks look, not how good they are.",
                 head=("Network", *(f"share that holds {percentage} %" for percentage in first.shares)),
                 rows=tuple((model, *(f"{100 * field.shares[key]:.1f} %" for key in first.shares)) for model, field in held),
-                pictures=tuple(
-                    Picture(model, f"half within {100 * field.shares['50']:.1f} %", field.map_png, field.side, field.side)
-                    for model, field in held
-                ),
+                pictures=tuple(_map(model, field) for model, field in held),
             )
         )
     return tuple(found)
+
+
+def _map(model: str, field: ReceptiveField) -> Picture:
+    """Draw the map of a network; where its picture cannot be read, the note says why."""
+    note = f"half within {100 * field.shares['50']:.1f} %"
+    try:
+        return Picture(model, note, base64.b64encode(field.map_png.read()).decode(), field.side, field.side)
+    except UnreadablePicture as error:
+        return Picture(model, f"{note}; {error.note}", "", field.side, field.side)
 
 
 def scan_latency(scans: Sequence[ScanRecord]) -> tuple[Figure, ...]:

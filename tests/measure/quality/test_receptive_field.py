@@ -1,6 +1,5 @@
 """The receptive field of networks of which it is known."""
 
-import base64
 import io
 import json
 
@@ -121,7 +120,7 @@ def test_crops_are_seeded_and_as_large_as_the_smallest_image():
 
 def test_the_picture_is_logarithmic():
     field = np.array([[1.0, 0.1], [0.01, 0.0]])
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture(field)))))
+    pixels = np.asarray(Image.open(io.BytesIO(picture(field).read())))
     np.testing.assert_array_equal(pixels, [[255, 191], [128, 0]])
 
 
