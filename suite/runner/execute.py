@@ -26,7 +26,7 @@ from suite.training.checkpoints import prove_writable
 class How:
     """How cells are run; nothing here changes their numbers by intent."""
 
-    launcher: str  # a name of arguments.LAUNCHERS
+    launcher: str  # a name of suite.cli.run.LAUNCHERS
     threads: int  # of one cell
     backend_reason: str
     address: str | None = None  # of a Ray cluster
