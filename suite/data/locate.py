@@ -255,7 +255,7 @@ def files_of(place: Located) -> list[FilePair]:
         return [FilePair(name, None, path) for name, path in _listed(place, place.lq, place.layout.lq_names)]
     if place.lq is None:
         return [FilePair(name, path, None) for name, path in targets_of(place)]
-    return [FilePair(name, hq, lq) for name, hq, lq in only_pairs(pairing_of(place), place.scale)]
+    return [FilePair(name, hq, lq) for name, hq, lq in only_pairs(pairing_of(place))]
 
 
 def pairing_of(place: Located) -> Pairing:

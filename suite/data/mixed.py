@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.data.images import describe
-from suite.data.pairing import Pairing, shortened
+from suite.data.pairing import NamePair, Pairing, shortened
 
 Side = Literal["high", "low"]
 Core = tuple[str, ...]
@@ -138,11 +138,10 @@ class Both:
         strange = [path.name for path in self.others if path not in self.beside]
         doubtful += [f"{len(strange)} files pair with none ({shortened(strange)})"] if strange else []
         lonely = {pair.hq for pair in self._pairs if not pair.own} - partners.keys()
-        return Pairing(
-            tuple(sorted((pair.name, pair.hq, pair.lq) for pair in chosen)), tuple(sorted(lonely)) if chosen else (), (), tuple(doubtful)
-        )
+        pairs = sorted(NamePair(pair.name, pair.hq, pair.lq) for pair in chosen)
+        return Pairing(tuple(pairs), tuple(sorted(lonely)) if chosen else (), (), tuple(doubtful))
 
-    def only(self, scale: int) -> list[tuple[str, Path, Path]]:
+    def only(self, scale: int) -> list[NamePair]:
         """(image's name, target, low-quality file) of `scale`; SuiteError says what was found where that is not all."""
         pairing = self.pairing(scale)
         problems = [one.rstrip(".") for one in pairing.problems()]
@@ -153,7 +152,7 @@ class Both:
             raise SuiteError(f"{self.sentence}; {'; '.join(problems)}. {APART}", exit=Exit.NOT_READY)
         return list(pairing.pairs)
 
-    def taken(self, scale: int) -> list[tuple[str, Path, Path]]:
+    def taken(self, scale: int) -> list[NamePair]:
         """As `only`; standard error says once a process that the folder was taken so, and what of it was left out."""
         found = self.only(scale)
         if (self.folder, scale) not in _said:

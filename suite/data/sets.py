@@ -79,7 +79,7 @@ def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, s
         if both is None:
             return [PairSource(path.stem, path, None, task, rule, seed) for path in paths]
         return [PairSource(name, hr_path, lr_path, task, rule, seed) for name, hr_path, lr_path in both.taken(task.scale)]
-    matched = only_pairs(mixed.without_mixed(pair_up(paths, list_images(lr_folder), scale=task.scale), paths), task.scale)
+    matched = only_pairs(mixed.without_mixed(pair_up(paths, list_images(lr_folder), scale=task.scale), paths))
     return [PairSource(name, hr_path, lr_path, task, rule, seed) for name, hr_path, lr_path in matched]
 
 
