@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,13 @@ def take_lock(handle: IO[str]) -> str | None:
     handle.flush()
     _LOCKED.add(handle)
     return None
+
+
+def wait_for_lock(handle: IO[str], seconds: float) -> Iterator[str]:
+    """Lock the open file as `take_lock` does; until that is done, yield the number of the process that holds it, every `seconds`."""
+    while (holder := take_lock(handle)) is not None:
+        yield holder
+        time.sleep(seconds)
 
 
 def _let_go() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
@@ -12,6 +13,7 @@ from suite.core.output import note
 from suite.core.paths import data_folder
 from suite.data.cards import KINDS, MADE, Card, Kind, Layout, card
 from suite.data.images import IMAGE_SUFFIXES, list_images
+from suite.data.mat_files import block_names
 from suite.data.mixed import Both, both_sides, without_mixed
 from suite.data.pairing import Pairing, named, only_pairs, pair_up
 from suite.data.splits import Split
@@ -66,20 +68,6 @@ class Located:
     def files(self) -> Path:
         """The folder (or .mat file) of the targets, or of the low-quality images where there are none."""
         return self.hq or self.lq or self.place
-
-
-@dataclass(frozen=True)
-class _Put:
-    """What stands for the placeholders of a layout's folders."""
-
-    name: str
-    split: str
-    scale: int
-    level: int | None
-
-    def into(self, folder: str) -> str:
-        folder = folder.replace("{set}", self.name).replace("{split}", self.split).replace("{s}", str(self.scale))
-        return folder.replace("{q}", "none" if self.level is None else str(self.level))
 
 
 _said: set[tuple[str, Split, Kind]] = set()
@@ -168,17 +156,23 @@ def _candidates(chosen: Card, base: Path, scale: int, level: int | None, folders
         for pattern in layout.places:
             for name in chosen.names:
                 for split, spelled in splits.items():
-                    put = _Put(name, spelled, scale, level)
-                    place = folders.below(base, put.into(pattern))
+                    put = partial(_put, name=name, split=spelled, scale=scale, level=level)
+                    place = folders.below(base, put(pattern))
                     if place is None:
                         continue
-                    hq = folders.below(place, put.into(layout.hq)) if layout.hq else None
-                    lq = folders.below(place, put.into(layout.lq)) if layout.lq else None
+                    hq = folders.below(place, put(layout.hq)) if layout.hq else None
+                    lq = folders.below(place, put(layout.lq)) if layout.lq else None
                     one = Located(chosen, layout, split, place, hq, lq, scale, level)
                     if _is_there(one):
                         yield _told_apart(one if lq is None or _has_images(one, lq, layout.lq_names) else replace(one, lq=None))
                 if "{set}" not in pattern + layout.hq + layout.lq:
                     break
+
+
+def _put(folder: str, *, name: str, split: str, scale: int, level: int | None) -> str:
+    """Put in what stands for the placeholders of a layout's folder."""
+    folder = folder.replace("{set}", name).replace("{split}", split).replace("{s}", str(scale))
+    return folder.replace("{q}", "none" if level is None else str(level))
 
 
 def _splits_of(chosen: Card, layout: Layout) -> dict[Split, str]:
@@ -246,8 +240,6 @@ def targets_of(place: Located) -> list[tuple[str, Path]]:
 def files_of(place: Located) -> list[FilePair]:
     """The files of a layout, paired by name; SuiteError lists those that have no partner. A .mat file of blocks gives a pair a block."""
     if place.lq is not None and place.lq.is_file():
-        from suite.data.mat_files import block_names
-
         return [FilePair(name, place.hq, place.lq, number) for number, name in enumerate(block_names(place.lq))]
     if place.mixed is not None:
         return [FilePair(*found) for found in place.mixed.only(place.scale)]
@@ -314,8 +306,8 @@ def looked_for(chosen: Card, split: Split, scale: int, level: int | None) -> lis
     for layout in chosen.ways:
         splits = _splits_of(chosen, layout)
         if split in splits:
-            put = _Put(chosen.name, splits[split], scale, level)
-            found += [Path(put.into(f"{place}/{layout.hq or layout.lq}")).as_posix() for place in layout.places]
+            put = partial(_put, name=chosen.name, split=splits[split], scale=scale, level=level)
+            found += [Path(put(f"{place}/{layout.hq or layout.lq}")).as_posix() for place in layout.places]
     return list(dict.fromkeys(found))
 
 

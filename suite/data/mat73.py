@@ -51,7 +51,7 @@ def cells(path: Path, name: str) -> list[np.ndarray]:
 
 def _numbers(path: Path, item: h5py.Dataset | h5py.Group) -> np.ndarray:
     """An array's numbers, axes in MATLAB's order; SuiteError where HDF5 would read them from another file, which MATLAB never writes."""
-    import h5py
+    import h5py  # late: an optional package
 
     inside = isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual and Path(item.file.filename) == path
     if not inside:
@@ -72,7 +72,7 @@ def _class(item: h5py.Dataset | h5py.Group) -> str:
 
 def _opened(path: Path) -> h5py.File:
     try:
-        import h5py
+        import h5py  # late: an optional package
     except ImportError:
         raise SuiteError(
             f"{path} is a .mat file of version 7.3 (HDF5), which is read by h5py, and that is not installed: `{REMEDY}`.",

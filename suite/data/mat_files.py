@@ -24,7 +24,6 @@ BLOCK_AXES = 5
 class MatFacts:
     """Version and variables, (name, shape, MATLAB's class)."""
 
-    path: Path
     version: str
     variables: tuple[tuple[str, tuple[int, ...], str], ...]
 
@@ -38,14 +37,14 @@ class MatFacts:
 def describe_mat(path: Path) -> MatFacts:
     """What the file holds, without reading it whole; SuiteError names a file that cannot be read."""
     if _is_mat73(path):
-        return MatFacts(path, "7.3 (HDF5)", tuple(mat73.variables(path)))
-    from scipy.io import whosmat
+        return MatFacts("7.3 (HDF5)", tuple(mat73.variables(path)))
+    from scipy.io import whosmat  # late: slow to load
 
     try:
         held = [(name, tuple(shape), kind) for name, shape, kind in whosmat(path)]
     except Exception as error:  # scipy raises whatever a damaged file leads it to
         raise _unreadable(path, error) from error
-    return MatFacts(path, "up to 7", tuple(held))
+    return MatFacts("up to 7", tuple(held))
 
 
 def block_names(path: Path) -> list[str]:
@@ -103,7 +102,7 @@ def _is_mat73(path: Path) -> bool:
 
 
 def _loaded(path: Path) -> Mapping[str, np.ndarray]:
-    from scipy.io import loadmat
+    from scipy.io import loadmat  # late: slow to load
 
     try:
         return loadmat(path)

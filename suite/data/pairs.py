@@ -11,7 +11,8 @@ import numpy as np
 from suite.core.errors import Exit, SuiteError
 from suite.data.colour import grey, in_grey, luma
 from suite.data.degrade.degradations import degradation
-from suite.data.images import Pixels, alike, read_image, read_stored, three_channels
+from suite.data.images import Pixels, alike, read_image, read_stored
+from suite.data.mat_files import read_block
 from suite.data.resize import imresize, mod_crop
 
 if TYPE_CHECKING:
@@ -89,8 +90,6 @@ class PairSource:
 def read_for(path: Path, task: Task, block: int | None = None, rule: Protocol | None = None) -> Pixels:
     """The image as `task` takes it, uint8 `(H, W, 3)` or `(H, W, 1)`: for training, or for a test by `rule`, which may leave grey so."""
     if block is not None:
-        from suite.data.mat_files import read_block
-
         image = read_block(path, block)
     else:
         image = read_stored(path) if rule is not None and rule.grey == "plane" else read_image(path)
@@ -111,8 +110,3 @@ def _cropped(name: str, image: Pixels, scale: int) -> Pixels:
             f"the image {name!r} is {image.shape[1]}x{image.shape[0]} pixels: too small for scale {scale}.", exit=Exit.NOT_READY
         )
     return np.ascontiguousarray(mod_crop(image, scale))
-
-
-def planes_as_stored(image: np.ndarray) -> list[np.ndarray]:
-    """A grey image also as the colour image that another split may hold of it."""
-    return [image, three_channels(image)] if image.shape[2] == 1 else [image]

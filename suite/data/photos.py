@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
+from suite.data.cards import card
 from suite.data.images import Pixels, read_image
 from suite.data.splits import Split
 
@@ -21,8 +22,6 @@ CROP = 96  # pixels
 
 def load_photos(split: Split) -> list[tuple[str, Pixels]]:
     """Names and pixels, uint8 RGB `(H, W, 3)`, of one split in the card's order; SuiteError where files are missing."""
-    from suite.data.cards import card
-
     folder = photos_folder()
     return [(photo.name, read_image(folder / photo.file)) for photo in card(NAME).image if photo.split == split]
 
@@ -38,8 +37,6 @@ def load_crops(split: Split) -> list[tuple[str, Pixels]]:
 
 def photos_folder() -> Path:
     """scikit-image's folder `data/`, with every file of the card in it; SuiteError says which are missing and what to do."""
-    from suite.data.cards import card
-
     package = importlib.util.find_spec("skimage")
     if package is None or not package.submodule_search_locations:
         raise SuiteError(

@@ -18,9 +18,11 @@ from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import data_folder
 from suite.data import mixed
+from suite.data.cards import card, cards
 from suite.data.colour import in_grey
 from suite.data.digest import COMMON_MULTIPLE as COMMON_MULTIPLE  # what images are recognised by
 from suite.data.images import Pixels, list_images, read_image
+from suite.data.locate import file_pairs
 from suite.data.pairing import only_pairs, pair_up
 from suite.data.pairs import Pair, PairSource
 from suite.data.photos import CROPS, NAME, load_crops, load_photos
@@ -68,9 +70,9 @@ def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, s
     if embedded(set_or_folder) is not None:
         images = load_images(set_or_folder, split)
         return [PairSource(name, in_grey(rule, image) if task.channels == 1 else image, None, task, rule, seed) for name, image in images]
-    card = card_name(set_or_folder)
-    if card is not None:
-        return _card_sources(card, split, task, rule, seed)
+    carded = card_name(set_or_folder)
+    if carded is not None:
+        return _card_sources(carded, split, task, rule, seed)
     folder = resolve_folder(set_or_folder)
     hr_folder, lr_folder = _hr_folder(folder), _lr_folder(folder, task)
     paths = list_images(hr_folder)
@@ -95,8 +97,6 @@ def embedded(name: str) -> str | None:
 
 def card_name(name: str) -> str | None:
     """The name of the card that `name` (or an alias) means; None where no card is called so. A folder of that name is written ./name."""
-    from suite.data.cards import card
-
     if os.sep in name or name in (os.curdir, os.pardir):
         return None
     try:
@@ -107,9 +107,6 @@ def card_name(name: str) -> str | None:
 
 def _card_sources(name: str, split: Split, task: Task, rule: Protocol, seed: int) -> list[PairSource]:
     """A card's pairs; where a set is tested on its validation images (SIDD), those are the test."""
-    from suite.data.cards import card
-    from suite.data.locate import file_pairs
-
     chosen = card(name)
     if chosen.scored_by:
         raise SuiteError(f"{name} cannot be measured here: {chosen.scored_by}.", exit=Exit.NOT_READY)
@@ -134,8 +131,6 @@ def resolve_folder(name: str) -> Path:
     for place in places:
         if place.is_dir():
             return place.resolve()
-    from suite.data.cards import cards
-
     looked = " and ".join(str(place) for place in places)
     hint = "" if base or path.is_absolute() else " $SUITE_DATA, the second place to look in, is not set."
     raise SuiteError(

@@ -15,7 +15,7 @@ from typing import IO
 
 from suite.core import machine
 from suite.core.errors import Exit, SuiteError
-from suite.core.files import LOCK, take_lock
+from suite.core.files import LOCK, wait_for_lock
 from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import limit_threads
@@ -70,7 +70,7 @@ def _alone(spec: CellSpec, handle: IO[str]) -> Iterator[Progress]:
     """
     until = time.monotonic() + OTHERS_SECONDS
     with contextlib.suppress(OSError):
-        while (holder := take_lock(handle)) is not None:
+        for holder in wait_for_lock(handle, SECONDS_BETWEEN_PROGRESS):
             if time.monotonic() > until:
                 raise SuiteError(
                     f"process {holder} has been working on {spec.label} for {OTHERS_SECONDS:.0f} s; it may belong to a run that was "
@@ -78,7 +78,6 @@ def _alone(spec: CellSpec, handle: IO[str]) -> Iterator[Progress]:
                     exit=Exit.NOT_READY,
                 )
             yield Progress(spec.fingerprint, "starting", 0, spec.steps, note=f"waiting for process {holder}, which still works on it")
-            time.sleep(SECONDS_BETWEEN_PROGRESS)
 
 
 def failed_record(spec: CellSpec, context: CellContext, started: datetime, error: str) -> Attempt:

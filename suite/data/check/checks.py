@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 from models.lookup import UnknownName
 from suite.core.errors import Exit, SuiteError
+from suite.core.parallel import shown
 from suite.data.cards import KINDS, Card, Layout, card, shared_layouts
 from suite.data.check.inspection import Facts, Remembered
 from suite.data.check.leaks import Group
 from suite.data.check.traps import card_of, faulty_copy, grey_or_colour, of_rules
 from suite.data.locate import FilePair, Located, files_of, locate, pairing_of, targets_of
+from suite.data.mat_files import block_names, describe_mat
 from suite.data.pairing import shortened
+from suite.data.photos import photos_folder
 
 if TYPE_CHECKING:
     from suite.data.splits import Split
@@ -85,8 +88,6 @@ def of_card(chosen: Card, root: Path | None, known: Remembered, *, quick: bool =
 
 def _of_package(chosen: Card, known: Remembered) -> Iterator[Report]:
     """A report for every split of a set that a package ships, against the pixels that the card knows."""
-    from suite.data.photos import photos_folder
-
     folder = photos_folder()
     for split, expected in chosen.splits.items():
         files = [folder / image.file for image in chosen.image if image.split == split]
@@ -164,8 +165,6 @@ def _pairs(report: Report, one: Located) -> list[FilePair]:
     if one.lq is None or one.hq is None or one.lq.is_file():
         pairs = files_of(one)
         if one.files.is_file():
-            from suite.data.mat_files import block_names, describe_mat
-
             report.notes += [f"{path.name}: {describe_mat(path).statement}" for path in (one.hq, one.lq) if path is not None]
             if one.hq is not None and one.lq is not None and block_names(one.hq) != block_names(one.lq):
                 report.wrong.append(f"{one.hq.name} and {one.lq.name} hold different numbers of blocks")
@@ -189,8 +188,6 @@ def _count(report: Report, chosen: Card, count: int, folder: Path | None) -> Non
 
 def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Remembered, quick: bool) -> None:
     """Decodes the files of one layout and compares both sides."""
-    from suite.core.parallel import shown
-
     if any(path.suffix.lower() == ".mat" for pair in pairs[:1] for path in (pair.lq,) if path is not None):
         _mats(report, [pair.lq for pair in pairs])
         return
@@ -251,8 +248,6 @@ def _size(facts: Facts) -> tuple[int, int]:
 
 
 def _mats(report: Report, paths: Sequence[Path]) -> None:
-    from suite.data.mat_files import describe_mat
-
     try:
         report.notes.append(f"{paths[0].name}: {describe_mat(paths[0]).statement}")
     except SuiteError as error:
@@ -283,8 +278,6 @@ def _versions(report: Report, chosen: Card, sides: dict[str, dict[Path, Facts]])
 
 def _shrunk(report: Report, one: Located, pairs: Sequence[FilePair], known: Remembered) -> None:
     """Says by which rule the low-quality images were made, and whether targets were cut for one scale."""
-    from suite.core.parallel import shown
-
     title = f"x{one.scale} images of {report.name} compared"
     found = list(zip(pairs, shown(known.shrunk(pairs, one.scale), len(pairs), title), strict=True))
     for problem in dict.fromkeys(shrunk.problem for _, shrunk in found if shrunk.problem):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +17,11 @@ from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
+from models.cache import cache_folder
 from suite.core.errors import SuiteError
+from suite.core.files import replacing
+from suite.core.parallel import over
+from suite.data.digest import COMMON_MULTIPLE
 from suite.data.images import Pixels, describe, equal_channels, read_image, read_stored, three_channels
 from suite.data.locate import FilePair
 from suite.data.resize import Between, Border, imresize, mod_crop
@@ -86,8 +89,6 @@ def facts_of(path: Path) -> Facts:
     except SuiteError as error:
         return Facts(str(error), head.remarks)
     image = three_channels(found)
-    from suite.data.digest import COMMON_MULTIPLE
-
     cut = mod_crop(image, COMMON_MULTIPLE)
     cut = np.ascontiguousarray(cut if cut.size else image)
     cropped = hashlib.sha256(f"{cut.shape}".encode() + cut.tobytes()).hexdigest()
@@ -117,7 +118,10 @@ def shrunk_by(pair: FilePair, scale: int, first: str = "") -> Shrunk:
 
     The target is cut to a multiple of `scale` before, as every protocol does.
     """
-    whole, low = read_image(pair.hq), read_image(pair.lq)
+    try:
+        whole, low = read_image(pair.hq), read_image(pair.lq)
+    except SuiteError as error:
+        return Shrunk(problem=str(error))
     high = mod_crop(whole, scale)
     if high.shape[:2] != (low.shape[0] * scale, low.shape[1] * scale):
         return Shrunk(problem=_sizes(whole, low, scale))
@@ -147,8 +151,6 @@ class Remembered:
     """Facts by file stamp, kept in a JSON file of the cache folder; a file that cannot be read or written is done without."""
 
     def __init__(self, store: Path | None = None) -> None:
-        from models.cache import cache_folder
-
         self._store = store or cache_folder() / "data" / f"facts-{CACHE_VERSION}.json"
         held = self._read()
         self._files = Stamped(held.get("files"), Facts)
@@ -156,8 +158,6 @@ class Remembered:
 
     def facts(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Facts]]:
         """Facts of every file, in order; those that are not known are found on all cores."""
-        from suite.core.parallel import over
-
         keys = {path: (str(path.absolute()), _stamp(path)) for path in paths}
         fresh = [path for path in keys if self._files.recall(*keys[path]) is None]
         new = over(facts_of, fresh)
@@ -170,12 +170,10 @@ class Remembered:
 
     def shrunk(self, pairs: Sequence[FilePair], scale: int) -> Iterator[Shrunk]:
         """The rule of every pair, in order; the rule that made the first of them is tried first on the others."""
-        from suite.core.parallel import over
-
         keys = [(f"{pair.lq.absolute()}\0{scale}", _stamp(pair.hq, pair.lq)) for pair in pairs]
         fresh = [pair for pair, key in zip(pairs, keys, strict=True) if self._pairs.recall(*key) is None]
         first = common_rule(fresh[:PROBES], scale)
-        new = over(lambda pair: _told(pair, scale, first), fresh)
+        new = over(lambda pair: shrunk_by(pair, scale, first), fresh)
         for key in keys:
             found = self._pairs.recall(*key)
             if found is None:
@@ -187,11 +185,8 @@ class Remembered:
         """Writes the store, whole or not at all, with what another process wrote meanwhile."""
         held = self._read()
         known = {"files": self._files.merged(held.get("files")), "pairs": self._pairs.merged(held.get("pairs"))}
-        new = self._store.with_suffix(f".{os.getpid()}")
-        with contextlib.suppress(OSError):
-            self._store.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps(known), encoding="utf-8")
-            new.replace(self._store)
+        with contextlib.suppress(OSError), replacing(self._store) as file:
+            file.write(json.dumps(known).encode())
 
     def _read(self) -> dict[str, object]:
         with contextlib.suppress(OSError, ValueError):
@@ -233,16 +228,9 @@ def common_rule(pairs: Sequence[FilePair], scale: int) -> str:
     counts = dict.fromkeys(RULES, 0)
     for pair in pairs:
         for name in RULES:
-            found = _told(pair, scale, name)
+            found = shrunk_by(pair, scale, name)
             counts[name] += found.exact and found.rule == name
     return max(counts, key=counts.__getitem__)
-
-
-def _told(pair: FilePair, scale: int, first: str) -> Shrunk:
-    try:
-        return shrunk_by(pair, scale, first)
-    except SuiteError as error:
-        return Shrunk(problem=str(error))
 
 
 def _stamp(*paths: Path) -> str:

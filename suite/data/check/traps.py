@@ -89,7 +89,7 @@ def of_sources(data: str, sources: Sequence[PairSource], task: Task, rule: Proto
         said += grey_or_colour(chosen, {source.hq.name: _stored(source.hq) for source in files}, rule)
     if task.kind == "sr":
         pairs = [FilePair(source.name, source.hq, source.lq) for source in files if source.lq is not None]
-        said += of_rules([(pair, _shrunk(pair, task.scale)) for pair in pairs[:PROBES]], task.scale, len(pairs))
+        said += of_rules([(pair, shrunk_by(pair, task.scale)) for pair in pairs[:PROBES]], task.scale, len(pairs))
     return said
 
 
@@ -98,10 +98,3 @@ def _stored(path: Path) -> Stored:
         return stored_as(read_stored(path))
     except SuiteError:
         return ""
-
-
-def _shrunk(pair: FilePair, scale: int) -> Shrunk:
-    try:
-        return shrunk_by(pair, scale)
-    except SuiteError as error:
-        return Shrunk(problem=str(error))

@@ -12,7 +12,6 @@ Bytes depend on the generator's seed and the library versions alone: no step run
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -20,6 +19,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from suite.data.degrade.jpeg import compress
 from suite.data.degrade.kernels import Kernel, KernelMix, draw_kernel, sinc_kernel
 from suite.data.images import Pixels
 from suite.data.resize import Filter, plain_taps, resample
@@ -204,7 +204,7 @@ def _resize(image: Planes, height: int, width: int, kind: Filter) -> Planes:
 
 def blur(image: Planes, kernel: Kernel) -> Planes:
     """`image` filtered with `kernel`, the border mirrored without repeating the edge; same shape."""
-    from scipy.fft import irfft2, next_fast_len, rfft2
+    from scipy.fft import irfft2, next_fast_len, rfft2  # late: slow to load
 
     edge = kernel.shape[0] // 2
     padded = np.pad(image, ((0, 0), (edge, edge), (edge, edge)), mode="reflect")
@@ -237,11 +237,7 @@ def add_poisson_noise(image: Planes, scale: float, grey: bool, rng: np.random.Ge
 
 def jpeg(image: Planes, quality: int) -> Planes:
     """`image`, clamped to 0..1 and rounded to 8 bit, after JPEG coding at `quality` (libjpeg's 1 to 95) and decoding."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(_to_uint8(image)).save(buffer, format="JPEG", quality=quality, subsampling="4:2:0")
-    return _to_planes(np.asarray(Image.open(buffer)))
+    return _to_planes(compress(_to_uint8(image), quality))
 
 
 def _to_planes(image: Pixels) -> Planes:

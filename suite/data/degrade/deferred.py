@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from suite.core.torch_state import exact_arithmetic
 from suite.data.degrade.blind import Plan
 from suite.data.degrade.degradations import on_device
 
@@ -44,9 +45,7 @@ class Deferred:
         N is the number of crops, or half of it where they are mixed. The patch is cut out of the degraded crop, as suite.data.feed.sampler
         does.
         """
-        import torch
-
-        from suite.core.torch_state import exact_arithmetic
+        import torch  # late: slow to load
 
         crops, side = torch.as_tensor(self.crops).to(device, non_blocking=True), self.patch // self.scale
         with torch.no_grad(), exact_arithmetic():

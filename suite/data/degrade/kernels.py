@@ -56,7 +56,7 @@ def sinc_kernel(size: int, cutoff: float) -> Kernel:
 
     k(i, j) = cutoff / (2 pi r) * J1(cutoff * r) with r = sqrt(i^2 + j^2), and its limit cutoff^2 / (4 pi) at r = 0.
     """
-    from scipy.special import j1
+    from scipy.special import j1  # late: slow to load
 
     offset = np.arange(size) - size // 2
     radius = np.hypot(*np.meshgrid(offset, offset))

@@ -15,15 +15,17 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from models.cache import cache_folder
 from suite.core.errors import Exit, SuiteError
+from suite.core.files import wait_for_lock
 from suite.core.output import note
+from suite.core.parallel import over, shown
 from suite.data.digest import feed, pixel_key
 from suite.data.images import Pixels
 
@@ -157,15 +159,10 @@ def _checked(entry: Entry) -> Mapped:
 @contextlib.contextmanager
 def _alone(entry: Entry) -> Iterator[None]:
     """A stretch in which no other process makes the entry."""
-    from suite.core.files import take_lock
-
-    said = False
     with (_root() / f"{entry.key}.lock").open("a+", encoding="utf-8") as handle:
-        while (holder := take_lock(handle)) is not None:
-            if not said:
+        for looks, holder in enumerate(wait_for_lock(handle, POLL_SECONDS)):
+            if looks == 0:
                 note(f"waiting for process {holder}, which decodes the same {entry.what}.")
-            said = True
-            time.sleep(POLL_SECONDS)
         yield
 
 
@@ -193,7 +190,6 @@ def _make(entry: Entry, read: Callable[[int], Pixels]) -> None:
 
 def _write_pixels(path: Path, entry: Entry, read: Callable[[int], Pixels]) -> dict[str, object]:
     """Writes the images, and returns the index. They are written by name, as the set's checksum takes them."""
-    from suite.core.parallel import over, shown
 
     def one(number: int) -> tuple[int, Pixels, str]:
         image = np.ascontiguousarray(read(number))
@@ -228,8 +224,6 @@ def _identity(entry: Entry) -> str:
 
 
 def _root() -> Path:
-    from models.cache import cache_folder
-
     folder = cache_folder() / "decoded"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

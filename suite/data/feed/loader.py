@@ -109,7 +109,7 @@ class Loader:
         self._running = None  # the last reference: torch's iterator ends its workers when it goes
 
     def _start(self) -> Iterator[Received]:
-        import torch
+        import torch  # late: slow to load
         from torch.utils.data import DataLoader
 
         with warnings.catch_warnings(), _handlers_kept():
@@ -187,7 +187,7 @@ class _Batches:
         return self.last - self.first
 
     def __getitem__(self, number: int) -> Received:
-        import torch
+        import torch  # late: slow to load
 
         try:
             made = self.make(self.first + number)
@@ -216,7 +216,7 @@ def _shortage(needed: int) -> str:
 
 def _as_float(side: Tensor, pin: bool) -> Tensor:
     """As suite.data.feed.sampler.as_float: the same division, rounded alike."""
-    import torch
+    import torch  # late: slow to load
 
     if side.dtype != torch.uint8:
         return side.pin_memory() if pin else side

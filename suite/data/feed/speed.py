@@ -87,7 +87,7 @@ def able(tasks: Sequence[Task]) -> list[Task]:
 
 
 def _check_gpu() -> None:
-    import torch
+    import torch  # late: slow to load
 
     if not torch.cuda.is_available():
         raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
@@ -135,7 +135,7 @@ def _device_ms(sampler: PatchSampler, batch: int, seconds: float, device: str) -
     made = [next(made) for _ in range(2)]  # other plans, other canvases
 
     def steps() -> Iterator[None]:
-        import torch
+        import torch  # late: slow to load
 
         for number in count():
             made[number % len(made)].carried_out(device)

@@ -65,7 +65,7 @@ def _box(row: np.ndarray) -> Box:
 
 def restore_photograph(job: Photograph, restore: Restorer) -> None:
     """Restores every box by itself and writes the file to submit, whole or not at all; SuiteError names a file that does not fit."""
-    from scipy.io import savemat
+    from scipy.io import savemat  # late: slow to load
 
     image = read_variable(job.source, VARIABLE)
     crops = np.empty((1, len(job.boxes)), dtype=object)

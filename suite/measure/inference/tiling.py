@@ -8,6 +8,8 @@ is run whole. `feathered` is ours: tiles of one size that overlap by an eighth o
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -178,9 +180,6 @@ class Memory:
 
 
 def _give_back_memory() -> None:
-    import gc
-    import sys
-
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

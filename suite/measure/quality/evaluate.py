@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import models
 from models.lookup import suggest
 from suite.core.errors import SuiteError
+from suite.core.parallel import over
 from suite.data.colour import luma, quantise
 from suite.data.images import Pixels, encode_png, three_channels
 from suite.data.pairs import Pair, PairSource
@@ -25,6 +27,7 @@ from suite.measure.inference import ensemble, weights
 from suite.measure.inference.restorer import Restorer, as_float, restorer_of
 from suite.measure.inference.tiling import Memory, Tile
 from suite.measure.inference.weights import Used
+from suite.measure.quality import available
 from suite.measure.quality.fidelity import score
 from suite.records.record import Crop, ImageScore
 from suite.study.protocols import Protocol
@@ -105,7 +108,8 @@ class Model:
         self.used: Used | None = None  # of the weights
         self.is_baseline = restore is not None
         if restore is not None:
-            refuse_weights(job.model, job.weights)
+            if job.weights is not None:
+                raise SuiteError(f"{job.model} has no weights; leave out --weights {job.weights}.")
         else:
             check_fits(job.model, job.task)
             network, self.used = load_network(job.model, job.weights, job.inference.backend, job.inference.device)
@@ -137,8 +141,6 @@ def measure_set(
     A baseline is read, restored and scored in parallel over images. A network restores one image after another; on a GPU, the processor
     scores the images before meanwhile.
     """
-    from suite.core.parallel import over
-
     if model.is_baseline and save is None and not (tile_cost or job.inference.ensemble or job.inference.tile != "whole"):
         for found in over(_baseline_scored, [(job, source) for source in sources]):
             yield Measured(found, "whole", None)
@@ -163,8 +165,6 @@ def measure_set(
 
 
 def _scored(asked: tuple[Protocol, str, np.ndarray, Pixels, int]) -> ImageScore:
-    from suite.measure.quality import available
-
     rule, name, output, target, scale = asked
     return ImageScore(image=name, metrics=available.measure(rule, output, target, scale))
 
@@ -192,16 +192,8 @@ def baseline(model: str, scale: int) -> Restorer:
     return lambda picture: imresize(picture, scale, between="uint8" if picture.dtype == np.uint8 else "float")
 
 
-def refuse_weights(model: str, path: Path | None) -> None:
-    """SuiteError where weights are given for a baseline."""
-    if path is not None:
-        raise SuiteError(f"{model} has no weights; leave out --weights {path}.")
-
-
 def check_fits(model: str, task: Task) -> None:
     """SuiteError where the catalogue has no such model, or it has another scale or fewer channels than the task."""
-    import models
-
     if model not in models.MODELS:
         raise SuiteError(f"no model is called {model!r}.{suggest(model, [*BASELINES, *models.names()])}")
     config = models.card(model).config
@@ -216,8 +208,6 @@ def load_network(model: str, path: Path | None, backend: str, device: str = "cpu
 
     SuiteError says what is missing or does not fit.
     """
-    import models
-
     if path is None:
         raise SuiteError(f"{model} needs --weights FILE: an untrained network measures nothing.")
     found = weights.read(path)

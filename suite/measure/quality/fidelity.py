@@ -54,7 +54,7 @@ def ssim(output: np.ndarray, target: np.ndarray) -> float:
 
     Raises ValueError where the shapes differ, or a side is shorter than the window of 11 pixels.
     """
-    from scipy.ndimage import correlate1d
+    from scipy.ndimage import correlate1d  # late: slow to load
 
     _same_shape(output, target)
     if output.ndim not in (2, 3) or min(output.shape[:2]) < WINDOW:
@@ -75,7 +75,7 @@ def ssim_volume(output: np.ndarray, target: np.ndarray) -> float:
 
     Raises ValueError where the shapes differ or are not `(H, W, C)`.
     """
-    from scipy.ndimage import correlate1d
+    from scipy.ndimage import correlate1d  # late: slow to load
 
     _same_shape(output, target)
     if output.ndim != 3:

@@ -43,24 +43,15 @@ def their_name(metric: str) -> str:
     return metric.lower().replace("-", "_")
 
 
-def reason(metric: str) -> str | None:
-    """Why `metric` is unavailable and the one command that mends it; None where it is loaded."""
-    try:
-        _model(metric)
-    except SuiteError as error:
-        return str(error)
-    return None
-
-
 def quality(metric: str, output: np.ndarray, target: np.ndarray) -> float:
     """`metric` of RGB images `(H, W, 3)`, uint8 or floating point in 0..1; `target` does not count for a metric without reference.
 
     Raises SuiteError (Exit.NOT_READY) where the metric is unavailable, SuiteError where it cannot measure the image, ValueError for
     other types and ranges.
     """
-    import torch
+    import torch  # late: slow to load
 
-    model = _model(metric)
+    model = model_of(metric)
     images = [_tensor(image) for image in ((output, target) if METRICS[metric].reference else (output,))]
     try:
         with torch.inference_mode(), warnings.catch_warnings():
@@ -74,12 +65,13 @@ def quality(metric: str, output: np.ndarray, target: np.ndarray) -> float:
 
 
 def _tensor(image: np.ndarray) -> torch.Tensor:
-    import torch
+    import torch  # late: slow to load
 
     return torch.from_numpy(np.ascontiguousarray(unit_planes(image, "pyiqa"), dtype=np.float32))
 
 
-def _model(metric: str) -> torch.nn.Module:
+def model_of(metric: str) -> torch.nn.Module:
+    """Return pyiqa's model of `metric`, made once; SuiteError says why it is unavailable and how to fix that."""
     lookup("metric of pyiqa", metric, {name: row for name, row in METRICS.items() if row.package == "pyiqa"})
     with _LOCK:
         return _made(metric)
@@ -91,7 +83,7 @@ def _made(metric: str) -> torch.nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import pyiqa
+            import pyiqa  # late: an optional package
     except ImportError as error:
         raise SuiteError(
             f"{metric} needs the package pyiqa, which cannot be imported ({error}). `{REMEDY}` mends it; its licence allows "

@@ -38,7 +38,7 @@ def receptive_field(network: RestorationNet, pairs: Sequence[Pair]) -> Receptive
     None where there is nothing to tell: the images are smaller than the network takes, or its output's centre does not depend on them (or
     by no finite gradient).
     """
-    import torch
+    import torch  # late: slow to load
 
     crops = seeded_crops([pair.lq for pair in pairs[:CROPS]])
     if crops.shape[1] < network.size_multiple:
@@ -46,7 +46,7 @@ def receptive_field(network: RestorationNet, pairs: Sequence[Pair]) -> Receptive
     network.eval()
     device = next(network.parameters()).device
     inputs = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))).to(device)
-    field = gradient_map(lambda x: forward(network, x), inputs, network.scale)
+    field = gradient_map(lambda x: forward(network, x, network.channels), inputs, network.scale)
     if not math.isfinite(field.sum()) or not field.sum():
         return None
     held = shares(field)
@@ -74,7 +74,7 @@ def gradient_map(restore: Callable[[Tensor], Tensor], crops: Tensor, scale: int)
 
     The centre is pixel (S // 2, S // 2) of the input, and the scale x scale pixels of the output that stand over it.
     """
-    import torch
+    import torch  # late: slow to load
 
     centre = slice(crops.shape[-1] // 2 * scale, (crops.shape[-1] // 2 + 1) * scale)
     total = torch.zeros(crops.shape[-2:], dtype=torch.float64)

@@ -9,7 +9,8 @@ import pytest
 from suite.core.errors import SuiteError
 from suite.data.images import read_image
 from suite.measure.quality import available, perceptual
-from suite.measure.quality.perceptual import BACKBONES, distance, reason
+from suite.measure.quality.available import reason
+from suite.measure.quality.perceptual import BACKBONES, distance
 from suite.study.protocols import METRICS, protocol
 
 pytest.importorskip("lpips")
