@@ -57,23 +57,23 @@ class ImageFacts:
 
 
 def read_image(path: Path) -> Pixels:
-    """The image file `path` as uint8 RGB `(H, W, 3)`, upright; SuiteError names the file where it cannot be read as such."""
+    """Read the image file `path` as uint8 RGB `(H, W, 3)`, upright; SuiteError names the file where it cannot be read as such."""
     return np.array(_upright(path).convert("RGB"))
 
 
 def read_stored(path: Path) -> Pixels:
-    """As `read_image`, but a grey file, which stores one channel (and perhaps an opaque alpha), is uint8 `(H, W, 1)`."""
+    """Read as `read_image`, but a grey file, which stores one channel (and perhaps an opaque alpha), as uint8 `(H, W, 1)`."""
     image = _upright(path)
     return np.array(image)[..., None] if image.mode == "L" else np.array(image)
 
 
 def three_channels(image: np.ndarray) -> np.ndarray:
-    """`image`, `(H, W, 3)` or `(H, W, 1)`, with three channels: one is repeated."""
+    """Return `image`, `(H, W, 3)` or `(H, W, 1)`, with three channels: one is repeated."""
     return image.repeat(3, axis=2) if image.shape[2] == 1 else image
 
 
 def alike(image: np.ndarray, target: np.ndarray) -> np.ndarray | None:
-    """`image` with as many channels as `target`: one repeated in three, or one of three that are equal; None where those differ."""
+    """Return `image` with as many channels as `target`: one repeated in three, or one of three that are equal; None where those differ."""
     if image.shape[2] == target.shape[2]:
         return image
     if target.shape[2] == 3:
@@ -82,7 +82,7 @@ def alike(image: np.ndarray, target: np.ndarray) -> np.ndarray | None:
 
 
 def equal_channels(image: np.ndarray) -> bool:
-    """Whether `image`, `(H, W, C)`, is grey by its pixels, however many channels store them."""
+    """Return whether `image`, `(H, W, C)`, is grey by its pixels, however many channels store them."""
     return bool((image == image[..., :1]).all())
 
 
@@ -139,7 +139,7 @@ def is_deep(file: Image) -> bool:
 
 
 def _odd(file: Image) -> str:
-    """What makes an opened file one that is refused; empty if nothing in its head does."""
+    """Say what makes an opened file one that is refused; empty if nothing in its head does."""
     if is_deep(file):
         return "16 bits a channel"
     frames = int(getattr(file, "n_frames", 1))
@@ -149,7 +149,7 @@ def _odd(file: Image) -> str:
 
 
 def _opaque(image: Image, path: Path) -> Image:
-    """`image` without alpha, which must be opaque: mode L where it was grey, else RGB."""
+    """Return `image` without alpha, which must be opaque: mode L where it was grey, else RGB."""
     grey = image.mode in GREY_MODES
     if "transparency" in image.info and image.mode in ("P", "RGB", "L"):  # a colour, or entries of the palette
         image = image.convert("RGBA")
@@ -163,7 +163,7 @@ def _refused(path: Path, found: str) -> SuiteError:
 
 
 def encode_png(image: Pixels) -> bytes:
-    """`image`, uint8 RGB `(H, W, 3)` or grey `(H, W)`, as the bytes of a PNG file."""
+    """Return `image`, uint8 RGB `(H, W, 3)` or grey `(H, W)`, as the bytes of a PNG file."""
     from PIL import Image  # late: slow to load
 
     buffer = io.BytesIO()
@@ -172,7 +172,7 @@ def encode_png(image: Pixels) -> bytes:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files directly in `folder`, sorted by name; other files are left alone. Two files of one stem are an error."""
+    """Return the image files directly in `folder`, sorted by name; other files are left alone. Two files of one stem are an error."""
     found = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."))
     paths = sorted(path for path in found if path.is_file())
     if not paths:

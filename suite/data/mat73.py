@@ -21,14 +21,14 @@ REMEDY = "pip install 'h5py>=3.10'"
 
 
 def is_mat73(path: Path) -> bool:
-    """Whether the file is HDF5, with MATLAB's head or without; raises OSError where it cannot be read."""
+    """Return whether the file is HDF5, with MATLAB's head or without; raises OSError where it cannot be read."""
     with path.open("rb") as file:
         head = file.read(USER_BLOCK + len(HDF5))
     return head.startswith(HDF5) or head[USER_BLOCK:] == HDF5
 
 
 def variables(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
-    """(name, shape, class) of every variable, both as MATLAB has them; a structure is 1x1."""
+    """Return (name, shape, class) of every variable, both as MATLAB has them; a structure is 1x1."""
     with _opened(path) as file:
         return [
             (name, tuple(reversed(getattr(item, "shape", (1, 1)))), _class(item))
@@ -38,19 +38,19 @@ def variables(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
 
 
 def array(path: Path, name: str) -> np.ndarray:
-    """The numbers of one variable, with the shape that they have in MATLAB; raises KeyError where there is none."""
+    """Return the numbers of one variable, with the shape that they have in MATLAB; raises KeyError where there is none."""
     with _opened(path) as file:
         return _numbers(path, file[name])
 
 
 def cells(path: Path, name: str) -> list[np.ndarray]:
-    """The elements of a cell array of numbers in MATLAB's order, each with its shape there; `name` may be "structure/field"."""
+    """Return the elements of a cell array of numbers in MATLAB's order, each with its shape there; `name` may be "structure/field"."""
     with _opened(path) as file:
         return [_numbers(path, file[reference]) for reference in np.asarray(file[name]).flat]  # reversed axes: by columns
 
 
 def _numbers(path: Path, item: h5py.Dataset | h5py.Group) -> np.ndarray:
-    """An array's numbers, axes in MATLAB's order; SuiteError where HDF5 would read them from another file, which MATLAB never writes."""
+    """Read an array, axes in MATLAB's order; SuiteError where HDF5 would read it from another file, which MATLAB never writes."""
     import h5py  # late: an optional package
 
     inside = isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual and Path(item.file.filename) == path
@@ -63,7 +63,7 @@ def _numbers(path: Path, item: h5py.Dataset | h5py.Group) -> np.ndarray:
 
 
 def _class(item: h5py.Dataset | h5py.Group) -> str:
-    """`double`, `uint8`, `cell`, `struct` ...; HDF5's type where the file was not written by MATLAB."""
+    """Return `double`, `uint8`, `cell`, `struct` ...; HDF5's type where the file was not written by MATLAB."""
     held = item.attrs.get("MATLAB_class")
     if held is not None:
         return held.decode() if isinstance(held, bytes) else str(held)

@@ -45,7 +45,7 @@ class PairSource:
     block: int | None = None  # of a .mat file that holds many images
 
     def load(self) -> Pair:
-        """The pair; SuiteError where a file cannot be read, or sizes do not fit."""
+        """Read or make the pair; SuiteError where a file cannot be read, or sizes do not fit."""
         scale = self.task.scale
         hq = self.hq if isinstance(self.hq, np.ndarray) else read_for(self.hq, self.task, self.block, self.rule)
         hq = _cropped(self.name, hq, scale)
@@ -88,7 +88,7 @@ class PairSource:
 
 
 def read_for(path: Path, task: Task, block: int | None = None, rule: Protocol | None = None) -> Pixels:
-    """The image as `task` takes it, uint8 `(H, W, 3)` or `(H, W, 1)`: for training, or for a test by `rule`, which may leave grey so."""
+    """Read the image as `task` takes it, uint8 `(H, W, 3)` or `(H, W, 1)`: for training, or for a test by `rule`, which may keep grey."""
     if block is not None:
         image = read_block(path, block)
     else:
@@ -99,7 +99,7 @@ def read_for(path: Path, task: Task, block: int | None = None, rule: Protocol | 
 
 
 def _low_plane(hq: Pixels, scale: int) -> np.ndarray:
-    """The 8-bit Y plane of `hq`, or a grey file's own, shrunk in floating point: `(H / scale, W / scale, 1)`, 0..1 for 0..255."""
+    """Shrink the 8-bit Y plane of `hq`, or a grey file's own, in floating point: `(H / scale, W / scale, 1)`, 0..1 for 0..255."""
     plane = hq[..., 0].astype(np.float64) if hq.shape[2] == 1 else np.floor(luma(hq) + 0.5)
     return imresize(plane / 255, 1 / scale, between="float")[..., None]
 

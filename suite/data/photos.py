@@ -21,13 +21,13 @@ CROP = 96  # pixels
 
 
 def load_photos(split: Split) -> list[tuple[str, Pixels]]:
-    """Names and pixels, uint8 RGB `(H, W, 3)`, of one split in the card's order; SuiteError where files are missing."""
+    """Return names and pixels, uint8 RGB `(H, W, 3)`, of one split in the card's order; SuiteError where files are missing."""
     folder = photos_folder()
     return [(photo.name, read_image(folder / photo.file)) for photo in card(NAME).image if photo.split == split]
 
 
 def load_crops(split: Split) -> list[tuple[str, Pixels]]:
-    """The centre of each photo, CROP pixels a side: for what must be quick."""
+    """Return the centre of each photo, CROP pixels a side: for what must be quick."""
     found = []
     for name, photo in load_photos(split):
         top, left = ((length - CROP) // 2 for length in photo.shape[:2])
@@ -36,7 +36,7 @@ def load_crops(split: Split) -> list[tuple[str, Pixels]]:
 
 
 def photos_folder() -> Path:
-    """scikit-image's folder `data/`, with every file of the card in it; SuiteError says which are missing and what to do."""
+    """Return scikit-image's folder `data/`, with every file of the card in it; SuiteError says which are missing and what to do."""
     package = importlib.util.find_spec("skimage")
     if package is None or not package.submodule_search_locations:
         raise SuiteError(

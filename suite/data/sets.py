@@ -41,7 +41,7 @@ HIGH, LOW = ("HR", "target"), ("LR", "input")  # folders of a pair's two sides
 
 
 def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
-    """Names and high-quality images, uint8 RGB `(H, W, 3)`, of one split; a folder is one split, whichever is asked for.
+    """Return names and high-quality images, uint8 RGB `(H, W, 3)`, of one split; a folder is one split, whichever is asked for.
 
     All images are held in memory. Raises SuiteError where the set, the folder or an image in it cannot be had.
     """
@@ -55,7 +55,7 @@ def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
 
 
 def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[Pair]:
-    """Pairs for validation or testing: targets cropped to a multiple of the scale, low-quality images read or made.
+    """Return pairs for validation or testing: targets cropped to a multiple of the scale, low-quality images read or made.
 
     Those that are made are seeded by `seed` and the image's name, so that neither order nor number of workers matters; Gaussian noise is
     seeded by `seed` alone, as its published realisation asks (suite.data.degrade.noise). `seed` is the test set's, not the cell's: cells
@@ -66,7 +66,7 @@ def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, see
 
 
 def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[PairSource]:
-    """The pairs of `load_pairs`, found but not yet read or made."""
+    """Return the pairs of `load_pairs`, found but not yet read or made."""
     if embedded(set_or_folder) is not None:
         images = load_images(set_or_folder, split)
         return [PairSource(name, in_grey(rule, image) if task.channels == 1 else image, None, task, rule, seed) for name, image in images]
@@ -86,17 +86,17 @@ def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, s
 
 
 def canonical(name: str) -> str:
-    """`name` so that it means the same in any process and folder: a set's or card's own name, or a folder's absolute path."""
+    """Return `name` so that it means the same in any process and folder: a set's or card's own name, or a folder's absolute path."""
     return embedded(name) or card_name(name) or str(resolve_folder(name))
 
 
 def embedded(name: str) -> str | None:
-    """The name of the set that needs no folder and is called `name`, whatever its case; None where none is."""
+    """Return the name of the set that needs no folder and is called `name`, whatever its case; None where none is."""
     return next((known for known in SETS if known.casefold() == name.casefold()), None)
 
 
 def card_name(name: str) -> str | None:
-    """The name of the card that `name` (or an alias) means; None where no card is called so. A folder of that name is written ./name."""
+    """Return the name of the card that `name` (or an alias) means; None where there is none. A folder of that name is written ./name."""
     if os.sep in name or name in (os.curdir, os.pardir):
         return None
     try:
@@ -106,7 +106,7 @@ def card_name(name: str) -> str | None:
 
 
 def _card_sources(name: str, split: Split, task: Task, rule: Protocol, seed: int) -> list[PairSource]:
-    """A card's pairs; where a set is tested on its validation images (SIDD), those are the test."""
+    """Return a card's pairs; where a set is tested on its validation images (SIDD), those are the test."""
     chosen = card(name)
     if chosen.scored_by:
         raise SuiteError(f"{name} cannot be measured here: {chosen.scored_by}.", exit=Exit.NOT_READY)
@@ -124,7 +124,7 @@ def _card_sources(name: str, split: Split, task: Task, rule: Protocol, seed: int
 
 
 def resolve_folder(name: str) -> Path:
-    """The absolute path of the folder `name`: relative names are looked up in the working folder, then in `$SUITE_DATA`."""
+    """Return the absolute path of the folder `name`: relative names are looked up in the working folder, then in `$SUITE_DATA`."""
     path = Path(name).expanduser()
     base = data_folder()
     places = [path] if path.is_absolute() else [Path.cwd() / path, *([base / path] if base else [])]
@@ -147,7 +147,7 @@ def _hr_folder(folder: Path) -> Path:
 
 
 def _lr_folder(folder: Path, task: Task) -> Path | None:
-    """Where low-quality files for `task` lie, or None where they are to be made."""
+    """Return the folder of low-quality files for `task`, or None where they are to be made."""
     scale, bicubic = task.scale, folder / "LR_bicubic"
     found = [folder / name for name in LOW if (folder / name).is_dir()]
     if bicubic.is_dir() and task.kind == "sr":

@@ -80,7 +80,7 @@ class Shrunk:
 
 
 def facts_of(path: Path) -> Facts:
-    """Decodes the file; a problem is told, not raised."""
+    """Decode the file; a problem is returned, not raised."""
     head = describe(path)
     if head.problem:
         return Facts(head.problem, head.remarks)
@@ -97,14 +97,14 @@ def facts_of(path: Path) -> Facts:
 
 
 def stored_as(image: Pixels) -> Stored:
-    """How an image that `read_stored` gave lies in its file."""
+    """Return how an image that `read_stored` gave lies in its file."""
     if image.shape[2] == 1:
         return "grey"
     return "equal" if equal_channels(image) else "colour"
 
 
 def _thumb(image: Pixels) -> str:
-    """Means over THUMB x THUMB equal parts of the grey image."""
+    """Return the means over THUMB x THUMB equal parts of the grey image."""
     if min(image.shape[:2]) < THUMB:
         return ""
     rows, columns = (np.arange(THUMB + 1) * length // THUMB for length in image.shape[:2])
@@ -114,7 +114,7 @@ def _thumb(image: Pixels) -> str:
 
 
 def shrunk_by(pair: FilePair, scale: int, first: str = "") -> Shrunk:
-    """Which of RULES made the low-quality image of its target, `first` being tried first; SuiteError where a file cannot be read.
+    """Find which of RULES made the low-quality image of its target, trying `first` first; a file that cannot be read is a problem.
 
     The target is cut to a multiple of `scale` before, as every protocol does.
     """
@@ -137,7 +137,7 @@ def shrunk_by(pair: FilePair, scale: int, first: str = "") -> Shrunk:
 
 
 def _sizes(high: Pixels, low: Pixels, scale: int) -> str:
-    """Why the sizes do not fit, in words."""
+    """Say why the sizes do not fit."""
     (height, width), (rows, columns) = high.shape[:2], low.shape[:2]
     said = f"{columns}x{rows} pixels (width x height) are not {width}x{height} // {scale} = {width // scale}x{height // scale}"
     if (rows, columns) == (-(-height // scale), -(-width // scale)):
@@ -157,7 +157,7 @@ class Remembered:
         self._pairs = Stamped(held.get("pairs"), Shrunk)
 
     def facts(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Facts]]:
-        """Facts of every file, in order; those that are not known are found on all cores."""
+        """Yield the facts of every file, in order; those that are not known are found on all cores."""
         keys = {path: (str(path.absolute()), _stamp(path)) for path in paths}
         fresh = [path for path in keys if self._files.recall(*keys[path]) is None]
         new = over(facts_of, fresh)
@@ -169,7 +169,7 @@ class Remembered:
             yield path, found
 
     def shrunk(self, pairs: Sequence[FilePair], scale: int) -> Iterator[Shrunk]:
-        """The rule of every pair, in order; the rule that made the first of them is tried first on the others."""
+        """Yield the rule of every pair, in order; the rule that made the first of them is tried first on the others."""
         keys = [(f"{pair.lq.absolute()}\0{scale}", _stamp(pair.hq, pair.lq)) for pair in pairs]
         fresh = [pair for pair, key in zip(pairs, keys, strict=True) if self._pairs.recall(*key) is None]
         first = common_rule(fresh[:PROBES], scale)
@@ -182,7 +182,7 @@ class Remembered:
             yield found
 
     def save(self) -> None:
-        """Writes the store, whole or not at all, with what another process wrote meanwhile."""
+        """Write the store, whole or not at all, with what another process wrote meanwhile."""
         held = self._read()
         known = {"files": self._files.merged(held.get("files")), "pairs": self._pairs.merged(held.get("pairs"))}
         with contextlib.suppress(OSError), replacing(self._store) as file:
@@ -204,7 +204,7 @@ class Stamped(Generic[Kept]):
         self._new: dict[str, object] = {}
 
     def recall(self, key: str, stamp: str) -> Kept | None:
-        """The value, or None."""
+        """Return the value, or None where it is not known."""
         held = self._held.get(key)
         if not isinstance(held, dict) or held.get("stamp") != stamp or not isinstance(held.get("is"), dict):
             return None
@@ -215,16 +215,16 @@ class Stamped(Generic[Kept]):
         return self._kind(**values)
 
     def keep(self, key: str, stamp: str, value: Kept) -> None:
-        """Notes the value."""
+        """Note the value."""
         self._held[key] = self._new[key] = {"stamp": stamp, "is": asdict(value)}
 
     def merged(self, held: object) -> dict[str, object]:
-        """What is in `held`, and what was noted since."""
+        """Return `held` with what was noted since."""
         return {**(held if isinstance(held, dict) else {}), **self._new}
 
 
 def common_rule(pairs: Sequence[FilePair], scale: int) -> str:
-    """The rule that made most of these pairs' images; where several rules give the same image, each counts."""
+    """Return the rule that made most of these pairs' images; where several rules give the same image, each counts."""
     counts = dict.fromkeys(RULES, 0)
     for pair in pairs:
         for name in RULES:

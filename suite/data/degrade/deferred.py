@@ -40,7 +40,7 @@ class Deferred:
     mix: float | None = None  # the share of the first half of the crops in the mixture with the second, where a recipe mixes images
 
     def carried_out(self, device: str) -> tuple[Tensor, Tensor]:
-        """Low and high quality on `device`: float32 in 0..1, `(N, C, patch / scale, patch / scale)` and `(N, C, patch, patch)`.
+        """Return low and high quality on `device`: float32 in 0..1, `(N, C, patch / scale, patch / scale)` and `(N, C, patch, patch)`.
 
         N is the number of crops, or half of it where they are mixed. The patch is cut out of the degraded crop, as suite.data.feed.sampler
         does.

@@ -53,7 +53,7 @@ class Degradation:
     on_device: OnDevice | None = None  # for training crops, where workers would starve a GPU: distributed as what `apply` makes
 
     def for_image(self, hq: Pixels, seed: int, name: str, order: noise.Order = "bgr") -> np.ndarray:
-        """The low-quality version of the test image `name`: the same bytes for the same seed and name, in any order."""
+        """Return the low-quality version of the test image `name`: the same bytes for the same seed and name, in any order."""
         if self.published is not None:
             return self.published(hq, order=order, seed=seed)
         return self.apply(hq, image_rng(seed, self.name, f"v{self.version}", name))
@@ -120,14 +120,14 @@ DEGRADATIONS: Mapping[str, Degradation] = MappingProxyType(
 
 
 def degradation(name: str) -> Degradation:
-    """The row `name`; SuiteError says what is known."""
+    """Return the row `name`; SuiteError says what is known."""
     if name not in DEGRADATIONS:
         raise SuiteError(f"no degradation is called {name!r}.{suggest(name, DEGRADATIONS)}")
     return DEGRADATIONS[name]
 
 
 def on_device(name: str) -> OnDevice:
-    """The device version of the row `name`; SuiteError says which rows have one."""
+    """Return the device version of the row `name`; SuiteError says which rows have one."""
     found = degradation(name).on_device
     if found is None:
         having = ", ".join(row.name for row in DEGRADATIONS.values() if row.on_device is not None)
@@ -139,7 +139,7 @@ def on_device(name: str) -> OnDevice:
 
 
 def image_rng(seed: int, *names: str | int) -> np.random.Generator:
-    """A generator that depends on `seed` and `names` alone: not on order, process, thread or Python's hash seed."""
+    """Return a generator that depends on `seed` and `names` alone: not on order, process, thread or Python's hash seed."""
     text = "\0".join(str(part) for part in (seed, *names))
     digest = hashlib.sha256(text.encode()).digest()
     return np.random.default_rng(np.random.SeedSequence(list(np.frombuffer(digest, "<u4").tolist())))

@@ -26,7 +26,7 @@ def compress(image: Pixels, quality: int) -> Pixels:
 
 
 def encoder() -> str:
-    """The coder and its version, as results record it."""
+    """Return the coder and its version, as results record it."""
     import PIL  # late: slow to load
     from PIL import features
 

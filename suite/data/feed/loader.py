@@ -52,7 +52,7 @@ class Patches:
     at: Callable[[int], tuple[int, int]] | None = None
 
     def __call__(self, iteration: int) -> Sides:
-        """Low and high quality, as `PatchSampler.raw` gives them."""
+        """Return low and high quality, as `PatchSampler.raw` does."""
         if self.at is None:
             return self.sampler.raw(iteration, self.places)
         patch, size = self.at(iteration)
@@ -105,7 +105,7 @@ class Loader:
         self.close()
 
     def close(self) -> None:
-        """Ends the workers, if there are any; batches that were made ahead are dropped."""
+        """End the workers, if there are any; batches that were made ahead are dropped."""
         self._running = None  # the last reference: torch's iterator ends its workers when it goes
 
     def _start(self) -> Iterator[Received]:
@@ -156,7 +156,7 @@ class Loader:
 
 
 def default_workers(threads: int, device: str) -> int:
-    """How many workers feed a network that has `threads` threads: one a thread beside the training's own, on a GPU.
+    """Return how many workers feed a network that has `threads` threads: one a thread beside the training's own, on a GPU.
 
     None on a CPU: there the network itself uses every thread.
     """
@@ -201,7 +201,7 @@ class _Batches:
 
 
 def _shortage(needed: int) -> str:
-    """Why a batch of `needed` bytes cannot be sent; empty where it can. The system would kill the worker that tries."""
+    """Say why a batch of `needed` bytes cannot be sent; empty where it can. The system would kill the worker that tries."""
     if not SHARED_MEMORY.is_dir():
         return ""
     state = os.statvfs(SHARED_MEMORY)
@@ -215,7 +215,7 @@ def _shortage(needed: int) -> str:
 
 
 def _as_float(side: Tensor, pin: bool) -> Tensor:
-    """As suite.data.feed.sampler.as_float: the same division, rounded alike."""
+    """Do as suite.data.feed.sampler.as_float: the same division, rounded alike."""
     import torch  # late: slow to load
 
     if side.dtype != torch.uint8:
@@ -234,7 +234,7 @@ def _leave_interrupts_to_the_parent(worker: int) -> None:
 
 @contextlib.contextmanager
 def _handlers_kept() -> Iterator[None]:
-    """Takes back torch's handler for ended children.
+    """Take back torch's handler for ended children.
 
     It would raise wherever this process is at that time; without it, asking for the next batch raises, a few seconds later.
     """

@@ -32,7 +32,7 @@ def decoded_bytes(paths: Sequence[Path], channels: int) -> int:
 
 
 def mapped_pairs(sources: Sequence[PairSource], task: Task) -> tuple[Named, Mapped]:
-    """Targets and the user's low-quality images, mapped; SuiteError as `PairSource.load`."""
+    """Map targets and the user's low-quality images; SuiteError as `PairSource.load`."""
     names, done = [source.name for source in sources], _decoding(task)
     high_files, low_files = [source.hq for source in sources], [source.lq for source in sources]
     high = entry_of("targets", names, [[path] for path in high_files], done, decoded_bytes(high_files, task.channels))
@@ -44,7 +44,7 @@ def mapped_pairs(sources: Sequence[PairSource], task: Task) -> tuple[Named, Mapp
 
 
 def mapped_targets(sources: Sequence[PairSource], task: Task) -> tuple[Named, Mapped | None]:
-    """Targets, mapped, and what the task makes of them, where chance has no part in it."""
+    """Map targets, and what the task makes of them where chance has no part in it."""
     row, files = degradation(task.degradation), [source.hq for source in sources]
     names, done, size = [source.name for source in sources], _decoding(task), decoded_bytes(files, task.channels)
     entries = [entry_of("targets", names, [[path] for path in files], done, size)]

@@ -42,7 +42,7 @@ class Speed:
     device_ms: float = 0.0
 
     def as_dict(self) -> dict[str, object]:
-        """Its fields, and what follows from them."""
+        """Return its fields, and what follows from them."""
         return asdict(self) | {"batch_ms": self.batch_ms}
 
     @property
@@ -51,7 +51,7 @@ class Speed:
         return 1000 * self.batch / self.samples_per_second
 
     def waiting(self, step_ms: float | None) -> float | None:
-        """Share of a training step, 0..1, that is spent waiting for its batch where the network takes `step_ms` for it.
+        """Return the share of a training step, 0..1, that is spent waiting for its batch where the network takes `step_ms` for it.
 
         Workers make batches while the network and the device's degradation compute; the training process makes one before each step. The
         device's own time for the degradation counts as waiting. None where no time is known.
@@ -66,7 +66,7 @@ class Speed:
 def measured(
     tasks: Sequence[Task], data: str, workers: int | None, seconds: float, step_ms: float | None, device: str = ""
 ) -> Iterator[Speed]:
-    """`measure` of each task, then of those whose degradation `device` can do; by default one worker for each core but one.
+    """Return `measure` of each task, then of those whose degradation `device` can do; by default one worker for each core but one.
 
     SuiteError for numbers that make no sense, and for a GPU that is not here.
     """
@@ -82,7 +82,7 @@ def measured(
 
 
 def able(tasks: Sequence[Task]) -> list[Task]:
-    """Those whose degradation a device can do."""
+    """Return those whose degradation a device can do."""
     return [task for task in tasks if degradation(task.degradation).on_device is not None]
 
 
@@ -94,7 +94,7 @@ def _check_gpu() -> None:
 
 
 def measure(task: Task, data: str, workers: int, seconds: float, device: str = "") -> Speed:
-    """Times the data of `task` from the set or folder `data`, for at least `seconds` after the workers have started.
+    """Time the data of `task` from the set or folder `data`, for at least `seconds` after the workers have started.
 
     `device` is where their degradation is left to, and timed; empty: nothing is left.
     """
@@ -124,12 +124,12 @@ class _Crops:
 
 
 def _as_they_are(made: Deferred) -> tuple[Tensor, Tensor]:
-    """The crops alone: the time of what is done to them is taken apart."""
+    """Return the crops alone: the time of what is done to them is taken apart."""
     return made.crops, made.crops
 
 
 def _device_ms(sampler: PatchSampler, batch: int, seconds: float, device: str) -> float:
-    """Milliseconds in which `device` degrades `batch` crops, the way to it included; on a CPU by the time of fewer."""
+    """Measure in how many milliseconds `device` degrades `batch` crops, the way to it included; on a CPU by the time of fewer."""
     samples = min(batch, SAMPLES_ON_CPU) if device == "cpu" else batch
     made = (sampler.deferred(iteration, range(samples)) for iteration in count())
     made = [next(made) for _ in range(2)]  # other plans, other canvases
@@ -150,7 +150,7 @@ def _device_ms(sampler: PatchSampler, batch: int, seconds: float, device: str) -
 
 
 def _rate(batches: Iterator[object], seconds: float, least: int) -> float:
-    """Batches a second, over at least `seconds` and `least` batches."""
+    """Measure batches a second, over at least `seconds` and `least` batches."""
     begun = time.perf_counter()
     for number in count(1):
         next(batches)

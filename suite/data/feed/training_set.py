@@ -28,7 +28,7 @@ class TrainingSet:
 
 
 def load_training(set_or_folder: str, task: Task) -> TrainingSet:
-    """What `task` trains on. Real pairs are used where the task is about them (rain, cameras): others are made by the task.
+    """Load what `task` trains on. Real pairs are used where the task is about them (rain, cameras): others are made by the task.
 
     A set of up to `cache.IN_MEMORY` bytes is held in memory; a larger one is decoded once and mapped (suite.data.feed.cache): the same
     pixels, in the same order. Raises SuiteError where data are missing, files are unpaired, sizes do not fit, or the disk has no room.
@@ -49,17 +49,17 @@ def load_training(set_or_folder: str, task: Task) -> TrainingSet:
 
 
 def checksum(images: Iterable[tuple[str, np.ndarray]]) -> str:
-    """sha256, hexadecimal, over names, sizes and pixels, whatever the order; mapped images know theirs."""
+    """Return sha256, hexadecimal, over names, sizes and pixels, whatever the order; mapped images know theirs."""
     return images.mapped.checksum if isinstance(images, cache.Named) else digest.of_set(images)
 
 
 def pair_images(pairs: Iterable[Pair]) -> list[tuple[str, np.ndarray]]:
-    """Both images of every pair, named `hq/...` and `lq/...`, as `checksum` takes them."""
+    """Return both images of every pair, named `hq/...` and `lq/...`, as `checksum` takes them."""
     return [item for pair in pairs for item in ((f"hq/{pair.name}", pair.hq), (f"lq/{pair.name}", pair.lq))]
 
 
 def check_disjoint(splits: Mapping[str, tuple[str, Sequence[tuple[str, np.ndarray]]]]) -> None:
-    """Raises SuiteError where two splits share an image: {"train": (set or folder, images), "test": ...}.
+    """Raise SuiteError where two splits share an image: {"train": (set or folder, images), "test": ...}.
 
     Images are compared by their pixels and, within one set or folder, by their names too (different collections both count from 0001).
     A copy that was only cropped to a multiple of a scale is still recognised.
@@ -77,7 +77,7 @@ def check_disjoint(splits: Mapping[str, tuple[str, Sequence[tuple[str, np.ndarra
 
 
 def _recognised(images: Sequence[tuple[str, np.ndarray]]) -> Iterable[tuple[str, str]]:
-    """The name of each image, and what its pixels are recognised by; mapped images are not read for it."""
+    """Return the name of each image, and what its pixels are recognised by; mapped images are not read for it."""
     if isinstance(images, cache.Named):
         return zip(images.mapped.names, images.mapped.pixel_keys, strict=True)
     # Of a grey image also those of the colour image that another split may hold of it.

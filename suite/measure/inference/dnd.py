@@ -34,12 +34,12 @@ class Photograph:
 
 
 def is_dnd(folder: Path) -> bool:
-    """Whether `folder` holds DND as it is shipped."""
+    """Return whether `folder` holds DND as it is shipped."""
     return (folder / INFO).is_file() and any((folder / name).is_dir() for name in FOLDERS)
 
 
 def planned(folder: Path, out: Path, *, overwrite: bool) -> list[Photograph]:
-    """What is to be done, checked before the first photograph is read; SuiteError where one is missing, or a result is there already."""
+    """Plan what is to be done, before the first photograph is read; SuiteError where one is missing, or a result is there already."""
     images = next(folder / name for name in FOLDERS if (folder / name).is_dir())
     jobs = []
     for number, boxes in enumerate(read_cells(folder / INFO, "info", "boundingboxes"), 1):
@@ -64,7 +64,7 @@ def _box(row: np.ndarray) -> Box:
 
 
 def restore_photograph(job: Photograph, restore: Restorer) -> None:
-    """Restores every box by itself and writes the file to submit, whole or not at all; SuiteError names a file that does not fit."""
+    """Restore every box by itself and write the file to submit, whole or not at all; SuiteError names a file that does not fit."""
     from scipy.io import savemat  # late: slow to load
 
     image = read_variable(job.source, VARIABLE)

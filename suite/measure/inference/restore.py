@@ -52,7 +52,7 @@ class Picture:
 
 
 def task_of(model: str, name: str | None) -> Task:
-    """The task that a model restores by; SuiteError where it is neither given nor known."""
+    """Return the task that a model restores by; SuiteError where it is neither given nor known."""
     if name is not None:
         return task_row(name)
     if model not in models.MODELS:
@@ -61,12 +61,12 @@ def task_of(model: str, name: str | None) -> Task:
 
 
 def channels_of(model: str) -> int:
-    """How many channels the model takes: 1, or 3 (which takes grey images too)."""
+    """Return how many channels the model takes: 1, or 3 (which takes grey images too)."""
     return models.MODELS[model].config.channels if model in models.MODELS else 3
 
 
 def planned(source: Path, target: Path, suffix: str, *, overwrite: bool) -> list[Restoration]:
-    """What is to be done, all checked before the first image is opened.
+    """Plan what is to be done, all checked before the first image is opened.
 
     SuiteError where `source` is not there or holds no image, a result would fall upon a source or another result, or upon a file that is
     there and `overwrite` is not given.
@@ -111,7 +111,7 @@ def _of_folder(source: Path, target: Path, suffix: str) -> list[Restoration]:
 
 
 def _without_targets(source: Path, paths: list[Path]) -> list[Path]:
-    """`paths` less the targets that lie beside their low-quality files, and what is called after those; standard error says which."""
+    """Leave out targets that lie beside their low-quality files, and what is called after those; standard error says which."""
     both = both_sides(paths, source) if paths else None
     if both is None:
         return paths
@@ -134,7 +134,7 @@ def _file_for(source: Path, target: Path, suffix: str) -> Path:
 
 
 def restore_file(job: Restoration, restore: Restorer, scale: int, *, channels: int) -> None:
-    """Reads, restores and writes one image, whole or not at all; SuiteError names the file where it cannot be done."""
+    """Read, restore and write one image, whole or not at all; SuiteError names the file where it cannot be done."""
     from PIL import Image  # late: slow to load
 
     picture = read_picture(job.source)

@@ -26,7 +26,7 @@ Restorer = Callable[[np.ndarray], np.ndarray]
 
 
 def network_of(spec: RunSpec) -> RestorationNet:
-    """The network that `spec` trains, initialised from torch's random state, on its device and scan backend."""
+    """Return the network that `spec` trains, initialised from torch's random state, on its device and scan backend."""
     config = models.card(spec.model).config
     network = models.build(config.narrowed(spec.width, spec.depth_divisor) if spec.width else config)
     models.set_scan_backend(network, spec.backend)
@@ -41,7 +41,7 @@ def forward(network: nn.Module, x: Tensor, channels: int) -> Tensor:
 
 
 def restorer_of(network: RestorationNet) -> Restorer:
-    """`network` in evaluation mode as a function of one picture of any size, on the network's own device.
+    """Return `network` in evaluation mode as a function of one picture of any size, on the network's own device.
 
     A side shorter than the network takes is lengthened by repeating its last pixels, and the result cut back.
     """
@@ -51,7 +51,7 @@ def restorer_of(network: RestorationNet) -> Restorer:
     least = network.size_multiple
 
     def restore(picture: np.ndarray) -> np.ndarray:
-        """`(h, w, C)` to `(H, W, C)`."""
+        """Restore `(h, w, C)` to `(H, W, C)`."""
         if picture.shape[2] == 3 and network.channels == 1:
             raise SuiteError("this network restores grey images; it was given a colour image. Choose a network of three channels.")
         height, width = picture.shape[:2]
@@ -68,5 +68,5 @@ def restorer_of(network: RestorationNet) -> Restorer:
 
 
 def as_float(image: np.ndarray) -> np.ndarray:
-    """`image`, uint8 or floating point in 0..1, as floating point in 0..1."""
+    """Return `image`, uint8 or floating point in 0..1, as floating point in 0..1."""
     return image.astype(np.float32) / np.float32(255) if image.dtype == np.uint8 else image

@@ -48,11 +48,11 @@ class Used:
     said: str
 
     def as_dict(self) -> dict[str, object]:
-        """Its fields, as --json has them."""
+        """Return its fields, as --json has them."""
         return asdict(self)
 
     def sentence(self, path: Path) -> str:
-        """For a person."""
+        """Say so in a sentence."""
         whose = "this suite's" if self.names == "suite" else "the authors'"
         passed = f"; {' and '.join(self.others)} left aside" if self.others else ""
         cast = "" if self.dtypes == ("float32",) else f"; {' and '.join(self.dtypes)} made float32"
@@ -60,7 +60,7 @@ class Used:
 
 
 def read(path: Path) -> Weights:
-    """The weights in `path`; SuiteError where there are none that can be read, and where reading would run code of the file's."""
+    """Read the weights in `path`; SuiteError where there are none that can be read, and where reading would run code of the file's."""
     from models.official import unwrap  # late: torch is slow to load
 
     if not path.is_file():
@@ -96,7 +96,7 @@ def _check_tensors(path: Path, state: Mapping[str, object], which: str) -> None:
 
 
 def load(network: RestorationNet, weights: Weights, model: str) -> Used:
-    """Gives `network`, the catalogue's `model`, all of `weights`, strictly; SuiteError says what does not fit, and what they do fit."""
+    """Give `network`, the catalogue's `model`, all of `weights`, strictly; SuiteError says what does not fit, and what they do fit."""
     from models.official import OfficialMismatch, load_weights  # late: torch is slow to load
 
     wrapped = {weights.which: weights.state} if weights.which in WRAPPINGS else weights.state
@@ -113,7 +113,7 @@ def load(network: RestorationNet, weights: Weights, model: str) -> Used:
 
 
 def resembled(state: Mapping[str, Tensor], like: str) -> str | None:
-    """The network of the catalogue that has these names and shapes; networks as large as `like` (published, or tiny) are tried first."""
+    """Find the network of the catalogue that has these names and shapes; those as large as `like` (published, or tiny) are tried first."""
     import torch  # late: slow to load
 
     from models.official import official_names  # late: torch is slow to load
@@ -132,7 +132,7 @@ def resembled(state: Mapping[str, Tensor], like: str) -> str | None:
 
 
 def write(path: Path, network: RestorationNet, model: str, form: Format, key: str) -> int:
-    """Writes the weights of `network` under the authors' names, in one step; returns how many tensors.
+    """Write the weights of `network` under the authors' names, in one step, and return how many tensors they are.
 
     `official` is torch's file of `{key: tensors}`. A safetensors file holds the tensors, and the model, the version of this and `key` as
     its metadata.

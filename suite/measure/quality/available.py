@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def measure(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
-    """What `protocol` measures of `output` against `target`, as `fidelity.score` takes them; unavailable metrics are left out."""
+    """Measure `output` against `target`, as `fidelity.score` takes them, by `protocol`; unavailable metrics are left out."""
     from suite.measure.quality import fidelity  # late: numpy is slow to load
 
     found = fidelity.score(protocol, output, target, scale)
@@ -31,12 +31,12 @@ def measure(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: i
 
 
 def unavailable(protocol: Protocol) -> dict[str, str]:
-    """The metrics of `protocol` that cannot be had on this machine: why, and the one command that mends it."""
+    """Return the metrics of `protocol` that cannot be had on this machine: why, and the one command that fixes it."""
     return absent(protocol.perceptual)
 
 
 def absent(metrics: Iterable[str]) -> dict[str, str]:
-    """Those of `metrics`, names in METRICS, that cannot be had on this machine: why, and the one command that mends it."""
+    """Return those of `metrics`, names in METRICS, that cannot be had on this machine: why, and the one command that fixes it."""
     return {metric: why for metric in metrics if (why := reason(metric)) is not None}
 
 
@@ -54,7 +54,7 @@ def reason(metric: str) -> str | None:
 
 
 def value(metric: str, output: np.ndarray, target: np.ndarray) -> float:
-    """A metric of METRICS that `lpips` or `pyiqa` computes, of whole RGB images `(H, W, 3)`, uint8 or floating point in 0..1.
+    """Return a metric of METRICS that `lpips` or `pyiqa` computes, of whole RGB images `(H, W, 3)`, uint8 or floating point in 0..1.
 
     Raises SuiteError where the metric is unavailable or an image does not fit it, ValueError where it belongs to a protocol's channel.
     """

@@ -51,7 +51,7 @@ Measure = Callable[[Protocol, np.ndarray, Pixels, int], dict[str, float]]
 def evaluate(
     restore: Restorer, pairs: Sequence[Pair], rule: Protocol, scale: int, measure: Measure = score
 ) -> tuple[list[ImageScore], list[Pixels]]:
-    """Scores and restored pictures (uint8), in the order of `pairs`; `measure` is PSNR and SSIM alone, or `available.measure`."""
+    """Return scores and restored pictures (uint8), in the order of `pairs`; `measure` is PSNR and SSIM alone, or `available.measure`."""
     scores, outputs = [], []
     for pair in pairs:
         output = compared(restore(pair.lq), rule)
@@ -61,7 +61,7 @@ def evaluate(
 
 
 def compared(output: np.ndarray, rule: Protocol) -> np.ndarray:
-    """`output` as `rule` compares it: rounded to 8 bit, or as it is."""
+    """Return `output` as `rule` compares it: rounded to 8 bit, or as it is."""
     return quantise(output) if rule.quantise == "uint8" else as_float(output)
 
 
@@ -76,7 +76,7 @@ class Inference:
     device: str = "cpu"
 
     def label(self, model: str) -> str:
-        """What results call the model: with a + where it is the mean over the symmetries."""
+        """Return the model's name in results: with a + where it is the mean over the symmetries."""
         return model + ensemble.MARK * self.ensemble
 
 
@@ -120,11 +120,11 @@ class Model:
         self._ensemble = job.inference.ensemble
 
     def restore(self, picture: np.ndarray) -> tuple[np.ndarray, str]:
-        """The restored picture, and by which tiles."""
+        """Return the restored picture, and by which tiles."""
         return self._run(self._memory, picture)
 
     def whole(self, picture: np.ndarray) -> np.ndarray | None:
-        """The picture restored at once; None where that does not fit into memory."""
+        """Return the picture restored at once; None where that does not fit into memory."""
         output, used = self._run(self._whole, picture)
         return output if used == "whole" else None
 
@@ -136,7 +136,7 @@ class Model:
 def measure_set(
     job: Job, model: Model, sources: Sequence[PairSource], *, tile_cost: bool = False, save: Path | None = None
 ) -> Iterator[Measured]:
-    """Results in the order of `sources`, as they come; restored images are written to `save`, as PNG.
+    """Yield results in the order of `sources`, as they come; restored images are written to `save`, as PNG.
 
     A baseline is read, restored and scored in parallel over images. A network restores one image after another; on a GPU, the processor
     scores the images before meanwhile.
@@ -148,7 +148,7 @@ def measure_set(
     scale, about = job.task.scale, []  # of each image: by which tiles, and PSNR of the whole image
 
     def restored() -> Iterator[tuple[Protocol, str, np.ndarray, Pixels, int]]:
-        """What `_scored` takes, an image after the other."""
+        """Yield the arguments of `_scored`, an image after the other."""
         for source in sources:
             pair = source.load()
             output, how = model.restore(pair.lq)
@@ -182,7 +182,7 @@ def _write(path: Path, image: Pixels) -> None:
 
 
 def baseline(model: str, scale: int) -> Restorer:
-    """`bicubic` or `identity`; SuiteError where it does not fit the scale."""
+    """Return `bicubic` or `identity`; SuiteError where it does not fit the scale."""
     if model == "identity":
         if scale > 1:
             raise SuiteError(f"identity leaves an image as large as it is, and the task enlarges it {scale} times: take bicubic.")
@@ -193,7 +193,7 @@ def baseline(model: str, scale: int) -> Restorer:
 
 
 def check_fits(model: str, task: Task) -> None:
-    """SuiteError where the catalogue has no such model, or it has another scale or fewer channels than the task."""
+    """Raise SuiteError where the catalogue has no such model, or it has another scale or fewer channels than the task."""
     if model not in models.MODELS:
         raise SuiteError(f"no model is called {model!r}.{suggest(model, [*BASELINES, *models.names()])}")
     config = models.card(model).config
@@ -204,7 +204,7 @@ def check_fits(model: str, task: Task) -> None:
 
 
 def load_network(model: str, path: Path | None, backend: str, device: str = "cpu") -> tuple[RestorationNet, Used]:
-    """The catalogue's network with the authors' or our weights from the file `path`, strictly, and which of them they are.
+    """Return the catalogue's network with the authors' or our weights from the file `path`, strictly, and which of them they are.
 
     SuiteError says what is missing or does not fit.
     """
@@ -218,7 +218,7 @@ def load_network(model: str, path: Path | None, backend: str, device: str = "cpu
 
 
 def crops(pairs: Sequence[Pair], outputs: Sequence[Pixels], scale: int) -> list[Crop]:
-    """The most detailed window of each test image: input enlarged by nearest neighbour, output, target."""
+    """Return the most detailed window of each test image: input enlarged by nearest neighbour, output, target."""
     made = []
     for pair, output in zip(pairs, outputs, strict=True):
         window = _most_detailed_window(pair.hq, scale)
@@ -230,7 +230,7 @@ def crops(pairs: Sequence[Pair], outputs: Sequence[Pixels], scale: int) -> list[
 
 
 def _most_detailed_window(target: Pixels, scale: int) -> tuple[slice, slice]:
-    """The CROP_SIDE window, on a grid of its half, whose luma varies most; the same for every model."""
+    """Return the CROP_SIDE window, on a grid of its half, whose luma varies most; the same for every model."""
     y = luma(three_channels(target))
     side = [min(CROP_SIDE, length // scale * scale) for length in y.shape]
     step = [max(scale, length // 2 // scale * scale) for length in side]

@@ -39,12 +39,12 @@ _LOCK = threading.Lock()
 
 
 def their_name(metric: str) -> str:
-    """What pyiqa calls a metric of METRICS."""
+    """Return pyiqa's name of a metric of METRICS."""
     return metric.lower().replace("-", "_")
 
 
 def quality(metric: str, output: np.ndarray, target: np.ndarray) -> float:
-    """`metric` of RGB images `(H, W, 3)`, uint8 or floating point in 0..1; `target` does not count for a metric without reference.
+    """Return `metric` of RGB images `(H, W, 3)`, uint8 or floating point in 0..1; `target` does not count for a metric without reference.
 
     Raises SuiteError (Exit.NOT_READY) where the metric is unavailable, SuiteError where it cannot measure the image, ValueError for
     other types and ranges.
@@ -119,7 +119,7 @@ class _Refusing(urllib.request.BaseHandler):
 
 @contextlib.contextmanager
 def _no_download() -> Iterator[None]:
-    """Within it, urllib, by which pyiqa and torch fetch weights, fetches nothing."""
+    """Keep urllib, by which pyiqa and torch fetch weights, from fetching anything."""
     before = urllib.request._opener  # there is no public way to ask for it
     urllib.request.install_opener(urllib.request.build_opener(_Refusing))
     try:

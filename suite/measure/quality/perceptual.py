@@ -71,7 +71,7 @@ _LOCK = threading.Lock()  # two threads must not load one network twice
 
 
 def distance(metric: str, output: np.ndarray, target: np.ndarray) -> float:
-    """LPIPS of two images of one size, `(H, W, 3)` RGB or `(H, W, 1)` grey, uint8 or floating point in 0..1; 0 where they are equal.
+    """Return LPIPS of two images of one size, `(H, W, 3)` RGB or `(H, W, 1)` grey, uint8 or floating point in 0..1; 0 where they are equal.
 
     Raises SuiteError (Exit.NOT_READY) where the metric is unavailable, SuiteError where the sizes differ or are too small for the
     network, ValueError for other types and ranges.
@@ -81,7 +81,7 @@ def distance(metric: str, output: np.ndarray, target: np.ndarray) -> float:
 
 
 def distance_by(network: Callable[..., torch.Tensor], backbone: Backbone, output: np.ndarray, target: np.ndarray) -> float:
-    """The distance by `network`, which takes two images `(1, 3, H, W)` in -1..1; images and errors as for `distance`."""
+    """Return the distance by `network`, which takes two images `(1, 3, H, W)` in -1..1; images and errors as for `distance`."""
     import torch  # late: slow to load
 
     images = [_centred(image) for image in (output, target)]
@@ -95,7 +95,7 @@ def distance_by(network: Callable[..., torch.Tensor], backbone: Backbone, output
 
 
 def _centred(image: np.ndarray) -> torch.Tensor:
-    """`image` as the `(1, 3, H, W)` float32 in -1..1 that lpips takes."""
+    """Return `image` as the `(1, 3, H, W)` float32 in -1..1 that lpips takes."""
     import torch  # late: slow to load
 
     return torch.from_numpy(np.ascontiguousarray(2 * unit_planes(image, "LPIPS") - 1, dtype=np.float32))
@@ -109,7 +109,7 @@ def network_of(metric: str) -> nn.Module:
 
 
 def _places(backbone: Backbone) -> tuple[Path, Path]:
-    """Torch's file, and the one with the convolutions alone, whether or not they exist."""
+    """Return torch's file, and the one with the convolutions alone, whether or not they exist."""
     _require_lpips(backbone)
     import torch  # late: slow to load
 
@@ -128,7 +128,7 @@ def _require_lpips(backbone: Backbone) -> None:
 
 @lru_cache(maxsize=4)
 def _assembled(backbone: Backbone, whole: Path, features: Path) -> nn.Module:
-    """The metric's network with every tensor from a file; SuiteError where one is missing or of another shape."""
+    """Return the metric's network with every tensor from a file; SuiteError where one is missing or of another shape."""
     import lpips  # late: optional
     import torch  # late: slow to load
 
@@ -158,7 +158,7 @@ def _assembled(backbone: Backbone, whole: Path, features: Path) -> nn.Module:
 
 
 def _from_torch(backbone: Backbone, path: Path) -> Tensors:
-    """Position in `features`, `0.weight` or `0.bias`, to values, of torchvision's file."""
+    """Read torchvision's file: position in `features`, `0.weight` or `0.bias`, to values."""
     import torch  # late: slow to load
 
     expected = path.stem.rpartition("-")[2]
@@ -177,7 +177,7 @@ def _from_torch(backbone: Backbone, path: Path) -> Tensors:
 
 
 def _from_features(backbone: Backbone, path: Path, linear: Mapping[str, torch.Tensor]) -> Tensors:
-    """Position in `features`, `0.weight` or `0.bias`, to values, of the file with the convolutions alone."""
+    """Read the file with the convolutions alone: position in `features`, `0.weight` or `0.bias`, to values."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             held = {name: archive[name] for name in archive.files}

@@ -59,7 +59,7 @@ class Scores:
         return _mean(self.besides)
 
     def differences(self, key: str) -> dict[str, float]:
-        """Mean of `key`'s PSNR and SSIM (whatever their channel) minus those of `against`."""
+        """Return the mean of `key`'s PSNR and SSIM (whatever their channel) minus those of `against`."""
         ours, theirs = self.sheets[key], self.sheets.get(self.against)
         if theirs is None:
             return {}
@@ -83,7 +83,7 @@ class Request:
 
 
 def score_folders(request: Request) -> Scores:
-    """Scores what `request` names.
+    """Score what `request` names.
 
     Raises SuiteError: for names that are not known, folders that are not there, files that have no partner, and images whose
     sizes do not fit or that the one chosen protocol cannot measure.
@@ -109,12 +109,12 @@ def score_folders(request: Request) -> Scores:
 
 
 def _default(keys: Mapping[str, Sheet]) -> str:
-    """What others are compared with where nothing is said: float Y, with the border left out where a scale was given."""
+    """Choose the protocol that others are compared with where none is named: float Y, with the border left out where a scale was given."""
     return next((key for key in ("sr-y@1", "derain-y@1", *keys) if key in keys), "")
 
 
 def _rules(request: Request) -> tuple[list[Protocol], dict[str, str]]:
-    """The protocols to measure by, and those of `all` that cannot be: why."""
+    """Return the protocols to measure by, and those of `all` that cannot be: why."""
     if request.scale is not None and request.scale < 1:
         raise SuiteError(f"--scale {request.scale}: a scale is 1 or more.")
     if request.limit is not None and request.limit < 1:
@@ -213,7 +213,7 @@ def _listed(names: Sequence[str], joint: str = ", ") -> str:
 
 
 def _told_apart(both: Both, scale: int | None) -> list[tuple[str, Path, Path]]:
-    """Names, targets and low-quality files of --gt, where people keep them together."""
+    """Return names, targets and low-quality files of --gt, where people keep them together."""
     if scale not in both.scales and len(both.scales) > 1:
         there = " and ".join(f"x{one}" for one in both.scales)
         raise SuiteError(f"--gt: {both.sentence}, of {there}: say by --scale N which targets are meant.", exit=Exit.NOT_READY)
@@ -233,7 +233,7 @@ class _Found:
 
 
 def _measure_fidelity(scores: Scores, pairs: Sequence[NamePair], request: Request) -> None:
-    """Fills the sheets. A protocol of `all` that one image does not fit is left out as a whole: its mean would be of other images."""
+    """Fill the sheets. A protocol of `all` that one image does not fit is left out as a whole: its mean would be of other images."""
     rules = [sheet.protocol for sheet in scores.sheets.values()]
     found = over(partial(_one_pair, rules=rules, scale=request.scale), pairs)
     cut: list[str] = []
@@ -273,7 +273,7 @@ def _one_pair(one: NamePair, rules: Sequence[Protocol], scale: int | None) -> _F
 
 
 def _channels(rule: Protocol, one: NamePair, output: Pixels, target: Pixels) -> tuple[Pixels, Pixels]:
-    """Both images with the channels that `rule` compares: the target's file decides; SuiteError where the output has no such plane."""
+    """Give both images the channels that `rule` compares: the target's file decides; SuiteError where the output has no such plane."""
     if rule.grey == "repeat":
         return three_channels(output), three_channels(target)
     fitted = alike(output, target)
@@ -287,7 +287,7 @@ def _channels(rule: Protocol, one: NamePair, output: Pixels, target: Pixels) -> 
 
 
 def _fitted(rule: Protocol, output: Pixels, target: Pixels, scale: int | None) -> Pixels:
-    """`target`, cut to `output`'s size where the protocol crops by the scale and less than a scale is cut; SuiteError otherwise."""
+    """Return `target`, cut to `output`'s size where the protocol crops by the scale and less than a scale is cut; SuiteError otherwise."""
     if output.shape == target.shape:
         return target
     spare = [theirs - ours for ours, theirs in zip(output.shape[:2], target.shape[:2], strict=True)]
@@ -318,7 +318,7 @@ def _cut_note(name: str, output: Pixels, target: Pixels) -> str:
 
 
 def _measure_perceptual(scores: Scores, pairs: Sequence[NamePair], request: Request) -> None:
-    """Adds the perceptual metrics of the protocols, and those asked for besides; each is computed once an image."""
+    """Add the perceptual metrics of the protocols, and those asked for besides; each is computed once an image."""
     wanted = dict.fromkeys(metric for sheet in scores.sheets.values() for metric in sheet.protocol.perceptual)
     if not request.perceptual:
         for sheet in scores.sheets.values():
