@@ -66,7 +66,7 @@ class Layout(_Strict):
     def _file_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if name.count("{}") != 1 or any(letter in name for letter in "/\\\0"):
-                raise ValueError(f"{name!r} is no file name with one {{}} for the image's name")
+                raise ValueError(f"{name!r} is not a file name with exactly one {{}} for the image's name")
             _known_placeholders(name.replace("{}", ""))
         return value
 
@@ -211,7 +211,7 @@ def _said(error: Mapping[str, object]) -> str:
 
 @cache
 def cards() -> Mapping[str, Card]:
-    """Return every card of datasets/ by its name: what a package ships, then by the alphabet; SuiteError where two share a name or alias."""
+    """Return every card of datasets/ by its name: packages' first, then by the alphabet; SuiteError where two share a name or alias."""
     found = [load(path) for path in sorted(project_folder("datasets").glob("*.toml")) if path.name != SHARED]
     by_name: dict[str, str] = {}
     for one in found:

@@ -12,14 +12,8 @@ Plane = npt.NDArray[np.float64]
 
 # ITU-R BT.601 for R, G, B in 0..255, with an offset of 16. The products with 1/255, not quotients: so MATLAB's ties round as there.
 LUMA = tuple(weight * (1 / 255) for weight in (65.481, 128.553, 24.966))
-
-
 GREY = (4899, 9617, 1868)  # of 2**14 for R, G, B: BT.601, full range
-
-
 GREY_BITS = 14
-
-
 TOO_BRIGHT = 1.5  # a median beyond it: the values are levels of 0..255, not of 0..1
 
 
@@ -65,5 +59,5 @@ def clamped(image: np.ndarray) -> np.ndarray:
     if not np.issubdtype(image.dtype, np.floating):
         raise ValueError(f"an image is uint8 or floating point in 0..1, not {image.dtype}")
     if not np.isfinite(image).all():
-        raise SuiteError("the image to be measured holds values that are not finite (NaN or infinity); nothing can be said of it.")
+        raise SuiteError("the image to be measured holds values that are not finite (NaN or infinity): it cannot be measured.")
     return image.clip(0, 1)

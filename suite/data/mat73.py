@@ -21,9 +21,12 @@ REMEDY = "pip install 'h5py>=3.10'"
 
 
 def is_mat73(path: Path) -> bool:
-    """Return whether the file is HDF5, with MATLAB's head or without; raises OSError where it cannot be read."""
-    with path.open("rb") as file:
-        head = file.read(USER_BLOCK + len(HDF5))
+    """Return whether the file is HDF5, with MATLAB's head or without; SuiteError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(USER_BLOCK + len(HDF5))
+    except OSError as error:
+        raise unreadable(path, error) from error
     return head.startswith(HDF5) or head[USER_BLOCK:] == HDF5
 
 
@@ -56,7 +59,7 @@ def _numbers(path: Path, item: h5py.Dataset | h5py.Group) -> np.ndarray:
     inside = isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual and Path(item.file.filename) == path
     if not inside:
         raise SuiteError(
-            f"{path} does not hold the numbers of {item.name} itself, but names other files, or is no array. Replace the file.",
+            f"{path} does not hold the numbers of {item.name} itself, but names other files, or is not an array. Replace the file.",
             exit=Exit.NOT_READY,
         )
     return np.asarray(item).T
@@ -68,6 +71,11 @@ def _class(item: h5py.Dataset | h5py.Group) -> str:
     if held is not None:
         return held.decode() if isinstance(held, bytes) else str(held)
     return str(getattr(item, "dtype", "struct"))
+
+
+def unreadable(path: Path, error: Exception) -> SuiteError:
+    """Return the error for a file that is damaged or of another kind."""
+    return SuiteError(f"{path} cannot be read as a .mat file: {error}. Replace the file.", exit=Exit.NOT_READY)
 
 
 def _opened(path: Path) -> h5py.File:

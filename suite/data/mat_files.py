@@ -36,14 +36,14 @@ class MatFacts:
 
 def describe_mat(path: Path) -> MatFacts:
     """Describe what the file holds, without reading it whole; SuiteError names a file that cannot be read."""
-    if _is_mat73(path):
+    if mat73.is_mat73(path):
         return MatFacts("7.3 (HDF5)", tuple(mat73.variables(path)))
     from scipy.io import whosmat  # late: slow to load
 
     try:
         held = [(name, tuple(shape), kind) for name, shape, kind in whosmat(path)]
     except Exception as error:  # scipy raises whatever a damaged file leads it to
-        raise _unreadable(path, error) from error
+        raise mat73.unreadable(path, error) from error
     return MatFacts("up to 7", tuple(held))
 
 
@@ -62,7 +62,7 @@ def read_block(path: Path, number: int) -> Pixels:
 def read_variable(path: Path, name: str) -> np.ndarray:
     """Return the array `name`, with the shape that it has in MATLAB; SuiteError says what the file holds instead."""
     try:
-        return mat73.array(path, name) if _is_mat73(path) else np.asarray(_loaded(path)[name])
+        return mat73.array(path, name) if mat73.is_mat73(path) else np.asarray(_loaded(path)[name])
     except KeyError:
         raise _without(path, name) from None
 
@@ -70,7 +70,7 @@ def read_variable(path: Path, name: str) -> np.ndarray:
 def read_cells(path: Path, structure: str, field: str) -> list[np.ndarray]:
     """Return the elements of the cell array `structure.field`, in MATLAB's order; SuiteError says what the file holds instead."""
     try:
-        if _is_mat73(path):
+        if mat73.is_mat73(path):
             return mat73.cells(path, f"{structure}/{field}")
         return list(_loaded(path)[structure][field][0, 0].ravel(order="F"))
     except (KeyError, ValueError):  # numpy's error for a field that a structure lacks is a ValueError
@@ -94,24 +94,13 @@ def _blocks(path: Path, _changed: int) -> np.ndarray:
     return read_variable(path, _blocks_of(path)[0])
 
 
-def _is_mat73(path: Path) -> bool:
-    try:
-        return mat73.is_mat73(path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
 def _loaded(path: Path) -> Mapping[str, np.ndarray]:
     from scipy.io import loadmat  # late: slow to load
 
     try:
         return loadmat(path)
     except Exception as error:  # as above: a file may be cut within its data
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> SuiteError:
-    return SuiteError(f"{path} cannot be read as a .mat file: {error}. Replace the file.", exit=Exit.NOT_READY)
+        raise mat73.unreadable(path, error) from error
 
 
 def _without(path: Path, name: str) -> SuiteError:

@@ -49,7 +49,6 @@ _GLUED_WORD = re.compile(r"(.*\d)((?:hr|hq|gt|lr|lq|in|input|target|clean|noisy|
 _GLUED_SCALE = re.compile(r"(.+?)(x[1-9][mdw]?)|(.*[^\dx])([1-9]x)")
 _TWO_WORDS = frozenset({("ground", "truth"), ("no", "rain"), *((a, b) for a in ("low", "high") for b in ("res", "resolution", "quality"))})
 
-
 APART = "Put the targets into HR/ and the low-quality files into LR/ of one folder, or name a folder that holds the targets alone."
 _said: set[tuple[Path, int]] = set()
 

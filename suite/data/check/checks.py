@@ -206,7 +206,8 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
     _versions(report, one.card, sides)
     _traps(report, one.card, sides["hq"])
     _twice(report)
-    sound = [pair for pair in pairs if pair.hq is not None and pair.lq is not None and not _problem(pair, facts)]
+    faulty = {path for path, fact in facts.items() if fact.problem}
+    sound = [pair for pair in pairs if pair.hq is not None and pair.lq is not None and not {pair.hq, pair.lq} & faulty]
     if one.lq is None or not sound:
         return
     if "sr" in one.kinds and one.scale > 1 and not one.layout.whole:
@@ -237,10 +238,6 @@ def _twice(report: Report) -> None:
     text = f"{len(twice)} targets are in it twice ({shortened(twice)})"
     if twice and text not in report.notes:
         report.notes.append(text)
-
-
-def _problem(pair: FilePair, facts: dict[Path, Facts]) -> str:
-    return "".join(facts[path].problem for path in (pair.hq, pair.lq) if path in facts)
 
 
 def _size(facts: Facts) -> tuple[int, int]:

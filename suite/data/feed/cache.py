@@ -140,7 +140,7 @@ def opened(entry: Entry, read: Callable[[int], Pixels]) -> Mapped:
             try:
                 return _checked(entry)
             except Torn as error:
-                note(f"{entry.folder} is damaged ({error}); it is made anew.")
+                note(f"{entry.folder} is damaged ({error}); it is made again.")
                 shutil.rmtree(entry.folder)
         check_room([entry])
         _make(entry, read)

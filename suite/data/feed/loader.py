@@ -18,7 +18,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,7 +58,7 @@ class Patches:
         return self.sampler.at(patch).raw(iteration, [place for place in self.places if place < size])
 
 
-class Loader:
+class Loader(contextlib.AbstractContextManager):
     """The batches of the iterations from `first` to before `last`, in order, with the time that was waited for each.
 
     `make` gives the batch of an iteration; it must depend on nothing else, and be picklable where processes are not forked (off Linux).
@@ -98,10 +97,7 @@ class Loader:
         finally:
             self.close()
 
-    def __enter__(self) -> Loader:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -120,7 +116,6 @@ class Loader:
                 batch_size=None,
                 num_workers=self.workers,
                 prefetch_factor=AHEAD,
-                collate_fn=_as_it_is,
                 worker_init_fn=_leave_interrupts_to_the_parent,
                 generator=torch.Generator(),  # else it would draw from the one that the network trains with
                 # Forked workers share the images of this process; they use neither its threads nor its GPU.
@@ -221,10 +216,6 @@ def _as_float(side: Tensor, pin: bool) -> Tensor:
     if side.dtype != torch.uint8:
         return side.pin_memory() if pin else side
     return torch.empty(side.shape, dtype=torch.float32, pin_memory=pin).copy_(side).div_(255)
-
-
-def _as_it_is(item: object) -> object:
-    return item
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,7 @@ def measure(task: Task, data: str, workers: int, seconds: float, device: str = "
     recipe, train = task.recipe, load_training(data, task)
     sampler = PatchSampler(train.images, degradation(task.degradation), recipe.patch, 0, rotate=recipe.rotate, low=train.low)
     samples, deferred = min(SAMPLES, recipe.batch), bool(device) and sampler.makes_anew
-    make = _Crops(sampler, samples) if deferred else Patches(sampler, range(samples))
+    make = partial(sampler.deferred, places=range(samples)) if deferred else Patches(sampler, range(samples))
     with Loader(make, 0, MANY, workers=workers, finish=_as_they_are) as loader:
         batches = iter(loader)
         for _ in range(max(1, workers)):  # the first of every worker
@@ -110,17 +111,6 @@ def measure(task: Task, data: str, workers: int, seconds: float, device: str = "
         batches.close()
     device_ms = _device_ms(sampler, recipe.batch, seconds, device) if deferred else 0.0
     return Speed(task.name, recipe.patch, recipe.batch, workers, samples * rate, device if deferred else "", device_ms)
-
-
-@dataclass(frozen=True)
-class _Crops:
-    """As Patches, before the degradation."""
-
-    sampler: PatchSampler
-    samples: int
-
-    def __call__(self, iteration: int) -> Deferred:
-        return self.sampler.deferred(iteration, range(self.samples))
 
 
 def _as_they_are(made: Deferred) -> tuple[Tensor, Tensor]:

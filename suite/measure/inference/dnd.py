@@ -44,7 +44,8 @@ def planned(folder: Path, out: Path, *, overwrite: bool) -> list[Photograph]:
     jobs = []
     for number, boxes in enumerate(read_cells(folder / INFO, "info", "boundingboxes"), 1):
         file = f"{number:04d}.mat"
-        jobs.append(Photograph(images / file, out / file, tuple(_box(row) for row in np.atleast_2d(boxes))))
+        rows = [tuple(int(value) for value in row[:4]) for row in np.atleast_2d(boxes)]
+        jobs.append(Photograph(images / file, out / file, tuple((top - 1, left - 1, *last) for top, left, *last in rows)))
     missing = [job.source.name for job in jobs if not job.source.is_file()]
     if missing:
         raise SuiteError(
@@ -56,11 +57,6 @@ def planned(folder: Path, out: Path, *, overwrite: bool) -> list[Photograph]:
     if there and not overwrite:
         raise SuiteError(f"{len(there)} of {len(jobs)} files to submit are there already, such as {there[0]}. --overwrite replaces them.")
     return jobs
-
-
-def _box(row: np.ndarray) -> Box:
-    top, left, bottom, right = (int(value) for value in row[:4])
-    return top - 1, left - 1, bottom, right
 
 
 def restore_photograph(job: Photograph, restore: Restorer) -> None:
@@ -75,7 +71,7 @@ def restore_photograph(job: Photograph, restore: Restorer) -> None:
         if min(box) < 0 or crop.shape != (bottom - top, right - left, 3):
             raise SuiteError(
                 f"{job.source} holds {'x'.join(map(str, image.shape))} values; rows {top + 1} to {bottom} and columns {left + 1} to "
-                f"{right} of {INFO} are no part of it in three channels. Replace the files.",
+                f"{right} of {INFO} are not part of it in three channels. Replace the files.",
                 exit=Exit.NOT_READY,
             )
         crops[0, index] = np.clip(as_float(restore(crop.astype(np.float32))), 0, 1).astype(np.float32)

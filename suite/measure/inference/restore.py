@@ -129,7 +129,7 @@ def _file_for(source: Path, target: Path, suffix: str) -> Path:
     if target.is_dir() or not target.suffix:
         return target / f"{source.stem}{suffix}.png"
     if target.suffix.lower() != ".png":
-        raise SuiteError(f"OUT {target} is no .png file: restored images are written as PNG, which loses nothing.")
+        raise SuiteError(f"OUT {target} is not a .png file: restored images are written as PNG, which loses nothing.")
     return target.with_name(f"{target.stem}{suffix}{target.suffix}")
 
 

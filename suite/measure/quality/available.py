@@ -4,7 +4,7 @@
     perceptual  LPIPS, through the package `lpips`
     iqa         DISTS, NIQE, MUSIQ and others, through the package `pyiqa` (the extra `iqa`)
 
-A metric that cannot be had on this machine is unavailable, with a sentence that says why and how to mend it: it is left out
+A metric that cannot be had on this machine is unavailable, with a sentence that says why and how to fix it: it is left out
 of what is measured, and never replaced by another number.
 """
 

@@ -3,7 +3,7 @@
 pyiqa is under the PolyForm Noncommercial licence: it is no part of the suite, never the source of PSNR or SSIM, and its licence is
 said once, when it is first used. It would download each metric's weights when the metric is made; here it may not, so that
 measuring never fetches anything unasked: weights that are not there make the metric unavailable, and the command that
-mends it fetches them.
+fixes that fetches them.
 
 Images go in as whole RGB, float32 in 0..1, without crop, on the processor. The metrics are the rows of METRICS whose package is pyiqa.
 """
@@ -60,7 +60,9 @@ def quality(metric: str, output: np.ndarray, target: np.ndarray) -> float:
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
         raise SuiteError(f"pyiqa cannot measure {metric} of an image of {output.shape[1]}x{output.shape[0]} pixels: {error}") from error
     if not np.isfinite(found):
-        raise SuiteError(f"pyiqa measures {found} as {metric} of an image of {output.shape[1]}x{output.shape[0]} pixels: no number.")
+        raise SuiteError(
+            f"pyiqa measures {found} as {metric} of an image of {output.shape[1]}x{output.shape[0]} pixels, which is not a number."
+        )
     return found
 
 
@@ -86,7 +88,7 @@ def _made(metric: str) -> torch.nn.Module:
             import pyiqa  # late: an optional package
     except ImportError as error:
         raise SuiteError(
-            f"{metric} needs the package pyiqa, which cannot be imported ({error}). `{REMEDY}` mends it; its licence allows "
+            f"{metric} needs the package pyiqa, which cannot be imported ({error}). `{REMEDY}` fixes it; its licence allows "
             "non-commercial use only.",
             exit=Exit.NOT_READY,
         ) from None
@@ -100,7 +102,7 @@ def _made(metric: str) -> torch.nn.Module:
         code = f"import pyiqa; pyiqa.create_metric('{name}')"
         raise SuiteError(
             f"{metric} needs weights that pyiqa has not fetched yet, or pyiqa cannot make it ({error}). "
-            f'With a network connection, `python -c "{code}"` mends it.',
+            f'With a network connection, `python -c "{code}"` fixes it.',
             exit=Exit.NOT_READY,
         ) from error
 

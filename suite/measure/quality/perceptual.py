@@ -110,20 +110,16 @@ def network_of(metric: str) -> nn.Module:
 
 def _places(backbone: Backbone) -> tuple[Path, Path]:
     """Return torch's file, and the one with the convolutions alone, whether or not they exist."""
-    _require_lpips(backbone)
-    import torch  # late: slow to load
-
-    return Path(torch.hub.get_dir()) / "checkpoints" / backbone.file, cache_folder() / "lpips" / f"{backbone.net}_features.npz"
-
-
-def _require_lpips(backbone: Backbone) -> None:
     try:
         import lpips  # noqa: F401 - late: an optional package
     except ImportError as error:
         raise SuiteError(
-            f"LPIPS-{backbone.net} needs the package lpips, which cannot be imported ({error}). `pip install lpips` mends it.",
+            f"LPIPS-{backbone.net} needs the package lpips, which cannot be imported ({error}). `pip install lpips` fixes it.",
             exit=Exit.NOT_READY,
         ) from None
+    import torch  # late: slow to load
+
+    return Path(torch.hub.get_dir()) / "checkpoints" / backbone.file, cache_folder() / "lpips" / f"{backbone.net}_features.npz"
 
 
 @lru_cache(maxsize=4)
@@ -139,7 +135,7 @@ def _assembled(backbone: Backbone, whole: Path, features: Path) -> nn.Module:
         source, found = features, _from_features(backbone, features, linear)
     else:
         raise SuiteError(
-            f"LPIPS-{backbone.net} needs the weights of {backbone.constructor}: neither {whole} nor {features} is there. {_mend(backbone)}",
+            f"LPIPS-{backbone.net} needs the weights of {backbone.constructor}: neither {whole} nor {features} is there. {_fix(backbone)}",
             exit=Exit.NOT_READY,
         )
     with warnings.catch_warnings(), torch.device("meta"):
@@ -182,7 +178,7 @@ def _from_features(backbone: Backbone, path: Path, linear: Mapping[str, torch.Te
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             held = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise _unfit(backbone, path, f"it is no .npz archive of arrays: {error}") from None
+        raise _unfit(backbone, path, f"it is not a .npz archive of arrays: {error}") from None
     taken, digest = {}, hashlib.sha256()
     for number, position in enumerate(backbone.convolutions, start=1):
         for part in ("weight", "bias"):
@@ -204,11 +200,11 @@ def _from_features(backbone: Backbone, path: Path, linear: Mapping[str, torch.Te
 
 def _unfit(backbone: Backbone, path: Path, problem: str) -> SuiteError:
     return SuiteError(
-        f"{path} does not fit LPIPS-{backbone.net}: {problem}. Remove it, or put the right file there. {_mend(backbone)}",
+        f"{path} does not fit LPIPS-{backbone.net}: {problem}. Remove it, or put the right file there. {_fix(backbone)}",
         exit=Exit.NOT_READY,
     )
 
 
-def _mend(backbone: Backbone) -> str:
+def _fix(backbone: Backbone) -> str:
     code = f"from torchvision.models import {backbone.constructor} as net; net(weights='IMAGENET1K_V1')"
-    return f'With a network connection, `python -c "{code}"` mends it.'
+    return f'With a network connection, `python -c "{code}"` fixes it.'

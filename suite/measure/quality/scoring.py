@@ -256,7 +256,8 @@ def _measure_fidelity(scores: Scores, pairs: Sequence[NamePair], request: Reques
 
 def _one_pair(one: NamePair, rules: Sequence[Protocol], scale: int | None) -> _Found:
     stored = read_stored(one.other), read_stored(one.target)
-    found = _Found({}, {}, _cut_note(one.name, *stored) if stored[0].shape[:2] != stored[1].shape[:2] else "")
+    (height, width), (rows, columns) = (image.shape[:2] for image in stored)
+    found = _Found({}, {}, f"{one.name}: {columns}x{rows} to {width}x{height}" if (height, width) != (rows, columns) else "")
     known: dict[tuple[object, ...], dict[str, float]] = {}  # protocols that differ in other things share their PSNR and SSIM
     for rule in rules:
         # The fields left out have no part in PSNR and SSIM of two given images.
@@ -308,10 +309,6 @@ def _mismatch(rule: Protocol, output: Pixels, target: Pixels, spare: Sequence[in
     if rule.crop == "scale":
         return "a target may be larger by less than the scale, which is then cut at the bottom and on the right. Is --scale right?"
     return f"{rule.key} compares images of one size. Crop the target as the prediction was."
-
-
-def _cut_note(name: str, output: Pixels, target: Pixels) -> str:
-    return f"{name}: {target.shape[1]}x{target.shape[0]} to {output.shape[1]}x{output.shape[0]}"
 
 
 # LPIPS and pyiqa's metrics
