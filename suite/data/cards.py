@@ -22,8 +22,8 @@ from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
 from suite.data.splits import Split
+from suite.study.tasks import Kind
 
-Kind = Literal["sr", "denoise", "jpeg", "derain", "real-sr", "real-denoise"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MADE: frozenset[Kind] = frozenset({"sr", "denoise", "jpeg"})  # kinds whose low-quality images the suite makes where there are none
 

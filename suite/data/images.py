@@ -81,6 +81,13 @@ def alike(image: np.ndarray, target: np.ndarray) -> np.ndarray | None:
     return image[..., :1] if equal_channels(image) else None
 
 
+def turn(image: np.ndarray, flip: bool, down: bool, transpose: bool) -> np.ndarray:
+    """Flip `image` `(H, W, C)` left-right, then upside down, then transpose it: a view."""
+    image = image[:, ::-1] if flip else image
+    image = image[::-1] if down else image
+    return image.swapaxes(0, 1) if transpose else image
+
+
 def equal_channels(image: np.ndarray) -> bool:
     """Return whether `image`, `(H, W, C)`, is grey by its pixels, however many channels store them."""
     return bool((image == image[..., :1]).all())

@@ -11,12 +11,13 @@ from pathlib import Path
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.paths import data_folder
-from suite.data.cards import KINDS, MADE, Card, Kind, Layout, card
+from suite.data.cards import KINDS, MADE, Card, Layout, card
 from suite.data.images import IMAGE_SUFFIXES, list_images
 from suite.data.mat_files import block_names
 from suite.data.mixed import Both, both_sides, without_mixed
 from suite.data.pairing import Pairing, named, only_pairs, pair_up
 from suite.data.splits import Split
+from suite.study.tasks import Kind
 
 LOOKED = 8  # folders named in a message
 ENLARGED: tuple[Kind, ...] = ("sr", "real-sr")  # kinds of task whose pairs differ in size

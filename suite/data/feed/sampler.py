@@ -21,7 +21,7 @@ import numpy.typing as npt
 from suite.core.errors import Exit, SuiteError
 from suite.data.degrade.deferred import Deferred, Job
 from suite.data.degrade.degradations import Degradation, image_rng, on_device
-from suite.data.images import Pixels
+from suite.data.images import Pixels, turn
 from suite.data.resize import mod_crop
 
 T = TypeVar("T")
@@ -139,7 +139,7 @@ class PatchSampler:
             return self._aligned(low, window, rng)
         low, high = self._aligned(self._low[number], high_whole, rng)
         symmetry = self._symmetry(rng)
-        return self._symmetric(low, symmetry), self._symmetric(high, symmetry)
+        return turn(low, *symmetry), turn(high, *symmetry)
 
     def _planned(self, iteration: int, index: int) -> tuple[Pixels, Job]:
         """Return the crop of a patch, `(H, W, C)`, before its degradation, and what is to be done to it."""
@@ -154,7 +154,7 @@ class PatchSampler:
 
     def _drawn_window(self, image: Pixels, rng: np.random.Generator) -> Pixels:
         """Return the crop of `image` that is degraded, turned and flipped."""
-        return self._symmetric(self._crop(image, self._window, rng)[0], self._symmetry(rng))
+        return turn(self._crop(image, self._window, rng)[0], *self._symmetry(rng))
 
     def _drawn(self, iteration: int, index: int) -> tuple[tuple[str, Pixels], int, np.random.Generator]:
         """Return the image that a patch is cut from, its number, and the generator that goes on from there."""
@@ -182,13 +182,6 @@ class PatchSampler:
         """Draw whether to flip horizontally, flip vertically, transpose."""
         flip, down, transpose = (bool(coin) for coin in rng.random(3) < 0.5)
         return flip, down and self.rotate, transpose and self.rotate
-
-    @staticmethod
-    def _symmetric(image: np.ndarray, symmetry: tuple[bool, bool, bool]) -> np.ndarray:
-        flip, down, transpose = symmetry
-        image = image[:, ::-1] if flip else image
-        image = image[::-1] if down else image
-        return image.swapaxes(0, 1) if transpose else image
 
 
 def as_float(planes: np.ndarray) -> npt.NDArray[np.float32]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from suite.data.images import turn
 from suite.measure.inference.restorer import Restorer, as_float
 
 SYMMETRIES = 8
@@ -16,9 +17,7 @@ MARK = "+"
 
 def turned(image: np.ndarray, symmetry: int) -> np.ndarray:
     """Return `image` `(H, W, C)` flipped left-right (bit 0), upside down (bit 1), then transposed (bit 2): a view."""
-    image = image[:, ::-1] if symmetry & 1 else image
-    image = image[::-1] if symmetry & 2 else image
-    return image.swapaxes(0, 1) if symmetry & 4 else image
+    return turn(image, bool(symmetry & 1), bool(symmetry & 2), bool(symmetry & 4))
 
 
 def turned_back(image: np.ndarray, symmetry: int) -> np.ndarray:

@@ -68,7 +68,7 @@ def _of_package(metric: str) -> tuple[Callable[[str], object], Callable[[str, np
     if METRICS[metric].package == "lpips":
         from suite.measure.quality import perceptual
 
-        return perceptual.network_of, perceptual.distance
+        return perceptual.lpips_network, perceptual.distance
     from suite.measure.quality import iqa
 
-    return iqa.model_of, iqa.quality
+    return iqa.pyiqa_model, iqa.quality

@@ -155,7 +155,9 @@ def measure_set(
             whole = model.whole(pair.lq) if tile_cost else None
             about.append((how, None if whole is None else score(job.rule, compared(whole, job.rule), pair.hq, scale)[job.rule.fidelity[0]]))
             if save is not None:
-                _write(save / f"{pair.name}.png", quantise(output))
+                path = save / f"{pair.name}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(encode_png(three_channels(quantise(output))))
             yield job.rule, pair.name, compared(output, job.rule), pair.hq, scale
 
     workers = None if job.inference.device == "cuda" else 1  # a network on the processor uses all of it
@@ -174,11 +176,6 @@ def _baseline_scored(asked: tuple[Job, PairSource]) -> ImageScore:
     pair = source.load()
     output = compared(baseline(job.model, job.task.scale)(pair.lq), job.rule)
     return _scored((job.rule, pair.name, output, pair.hq, job.task.scale))
-
-
-def _write(path: Path, image: Pixels) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_png(three_channels(image)))
 
 
 def baseline(model: str, scale: int) -> Restorer:

@@ -51,8 +51,9 @@ def quality(metric: str, output: np.ndarray, target: np.ndarray) -> float:
     """
     import torch  # late: slow to load
 
-    model = model_of(metric)
-    images = [_tensor(image) for image in ((output, target) if METRICS[metric].reference else (output,))]
+    model = pyiqa_model(metric)
+    planes = [unit_planes(image, "pyiqa") for image in ((output, target) if METRICS[metric].reference else (output,))]
+    images = [torch.from_numpy(np.ascontiguousarray(plane, dtype=np.float32)) for plane in planes]
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -66,13 +67,7 @@ def quality(metric: str, output: np.ndarray, target: np.ndarray) -> float:
     return found
 
 
-def _tensor(image: np.ndarray) -> torch.Tensor:
-    import torch  # late: slow to load
-
-    return torch.from_numpy(np.ascontiguousarray(unit_planes(image, "pyiqa"), dtype=np.float32))
-
-
-def model_of(metric: str) -> torch.nn.Module:
+def pyiqa_model(metric: str) -> torch.nn.Module:
     """Return pyiqa's model of `metric`, made once; SuiteError says why it is unavailable and how to fix that."""
     lookup("metric of pyiqa", metric, {name: row for name, row in METRICS.items() if row.package == "pyiqa"})
     with _LOCK:

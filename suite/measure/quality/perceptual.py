@@ -77,7 +77,7 @@ def distance(metric: str, output: np.ndarray, target: np.ndarray) -> float:
     network, ValueError for other types and ranges.
     """
     backbone = lookup("metric of lpips", metric, BACKBONES)
-    return distance_by(lambda *images: network_of(metric)(*images), backbone, output, target)
+    return distance_by(lambda *images: lpips_network(metric)(*images), backbone, output, target)
 
 
 def distance_by(network: Callable[..., torch.Tensor], backbone: Backbone, output: np.ndarray, target: np.ndarray) -> float:
@@ -101,7 +101,7 @@ def _centred(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(2 * unit_planes(image, "LPIPS") - 1, dtype=np.float32))
 
 
-def network_of(metric: str) -> nn.Module:
+def lpips_network(metric: str) -> nn.Module:
     """Return the network of `metric`, a name in BACKBONES, loaded once; SuiteError says why it is unavailable and how to fix that."""
     backbone = lookup("metric of lpips", metric, BACKBONES)
     with _LOCK:

@@ -89,7 +89,9 @@ def score_folders(request: Request) -> Scores:
     sizes do not fit or that the one chosen protocol cannot measure.
     """
     rules, refused = _rules(request)
-    _check_besides(request.besides)
+    for name in request.besides:
+        if not METRICS[name].package:
+            raise SuiteError(f"{name} depends on channel and crop, so it belongs to a protocol: choose one by --protocol.")
     pairing = _paired(request)
     pairs = pairing.pairs[: request.limit] if request.limit is not None else pairing.pairs
     scores = Scores(pairing, request.scale, {rule.key: Sheet(rule) for rule in rules}, refused)
@@ -143,12 +145,6 @@ def _refusal(rule: Protocol, scale: int | None) -> str:
     if rule.crop == "scale" and scale is None:
         return "it leaves out as many border pixels as the scale, which is not guessed: give --scale N (--scale 1 leaves out 1)."
     return ""
-
-
-def _check_besides(names: Sequence[str]) -> None:
-    for name in names:
-        if not METRICS[name].package:
-            raise SuiteError(f"{name} depends on channel and crop, so it belongs to a protocol: choose one by --protocol.")
 
 
 def _paired(request: Request) -> Pairing:
