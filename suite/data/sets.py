@@ -141,9 +141,7 @@ def resolve_folder(name: str) -> Path:
 
 def _hr_folder(folder: Path) -> Path:
     found = [folder / name for name in HIGH if (folder / name).is_dir()]
-    if len(found) > 1:
-        raise SuiteError(f"{folder} has both {found[0].name}/ and {found[1].name}/; keep the one that is meant.", exit=Exit.NOT_READY)
-    return found[0] if found else folder
+    return _only(folder, found) or folder
 
 
 def _lr_folder(folder: Path, task: Task) -> Path | None:
@@ -152,12 +150,10 @@ def _lr_folder(folder: Path, task: Task) -> Path | None:
     found = [folder / name for name in LOW if (folder / name).is_dir()]
     if bicubic.is_dir() and task.kind == "sr":
         found.append(bicubic / f"X{scale}")
-    if len(found) > 1:
-        first, second = (path.relative_to(folder).parts[0] for path in found[:2])
-        raise SuiteError(f"{folder} has both {first}/ and {second}/; keep the one that is meant.", exit=Exit.NOT_READY)
-    if not found:
+    low = _only(folder, found)
+    if low is None:
         return None
-    if not found[0].is_dir():
+    if not low.is_dir():
         there = ", ".join(sorted(path.name for path in bicubic.iterdir() if path.is_dir())) or "no folder"
         raise SuiteError(
             f"{bicubic} has {there}, but no X{scale}. Add it, or name a folder that holds the HR images alone: "
@@ -166,5 +162,13 @@ def _lr_folder(folder: Path, task: Task) -> Path | None:
         )
     if _hr_folder(folder) == folder:
         names = " or ".join(f"{name}/" for name in HIGH)
-        raise SuiteError(f"{folder} has {found[0].relative_to(folder)}/ but no {names} with the targets.", exit=Exit.NOT_READY)
-    return found[0]
+        raise SuiteError(f"{folder} has {low.relative_to(folder)}/ but no {names} with the targets.", exit=Exit.NOT_READY)
+    return low
+
+
+def _only(folder: Path, found: list[Path]) -> Path | None:
+    """Return the one folder that was found, or None; SuiteError where there are two."""
+    if len(found) > 1:
+        first, second = (path.relative_to(folder).parts[0] for path in found[:2])
+        raise SuiteError(f"{folder} has both {first}/ and {second}/; keep the one that is meant.", exit=Exit.NOT_READY)
+    return found[0] if found else None

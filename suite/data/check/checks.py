@@ -175,15 +175,10 @@ def _pairs(report: Report, one: Located) -> list[FilePair]:
 
 
 def _count(report: Report, chosen: Card, count: int, folder: Path | None) -> None:
-    expected = report.expected
-    where = f" in {folder}" if folder else ""
-    if not expected or count == expected:
-        return
+    text = f"{count} images{f' in {folder}' if folder else ''}, where the set has {report.expected}"
     why = chosen.also.get(str(count))
-    if why:
-        report.notes.append(f"{count} images{where}, where the set has {expected}: {why}")
-    else:
-        report.wrong.append(f"{count} images{where}, where the set has {expected}")
+    if report.expected not in (0, count):
+        report.notes.append(f"{text}: {why}") if why else report.wrong.append(text)
 
 
 def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Remembered, quick: bool) -> None:

@@ -106,6 +106,7 @@ def _blurred(images: Images, sizes: Sequence[Size], kernels: Sequence[Kernel | N
     """Return those that have a kernel filtered with it, the border mirrored without repeating the edge."""
 
     def blur(group: Tensor, numbers: list[int]) -> Tensor:
+        """Filter a group, by Fourier transform."""
         height, width = group.shape[-2:]
         rows, columns = (
             _on(group, np.stack([_mirrored(sizes[number][axis], length) for number in numbers]))
@@ -139,6 +140,7 @@ def _resized(images: Images, sizes: Sequence[Size], targets: Sequence[Size], fil
     keys = [None if size == target else _canvas(target) for size, target in zip(sizes, targets, strict=True)]
 
     def resize(group: Tensor, numbers: list[int]) -> Tensor:
+        """Resample a group, which goes to one canvas."""
         canvas = keys[numbers[0]]
         for axis, along in enumerate((along_rows, along_columns)):
             taps = [_taps(sizes[number][axis], targets[number][axis], filters[number]) for number in numbers]

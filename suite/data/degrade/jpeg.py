@@ -30,6 +30,5 @@ def encoder() -> str:
     import PIL  # late: slow to load
     from PIL import features
 
-    library = "libjpeg-turbo" if features.check_feature("libjpeg_turbo") else "libjpeg"
-    version = features.version("libjpeg_turbo") if library == "libjpeg-turbo" else features.version("jpg")
-    return f"Pillow {PIL.__version__} with {library} {version}"
+    library, feature = ("libjpeg-turbo", "libjpeg_turbo") if features.check_feature("libjpeg_turbo") else ("libjpeg", "jpg")
+    return f"Pillow {PIL.__version__} with {library} {features.version(feature)}"

@@ -77,7 +77,10 @@ def measured(
         )
     used = max(0, cores() - 1) if workers is None else workers
     if device == "cuda":
-        _check_gpu()
+        import torch  # late: slow to load
+
+        if not torch.cuda.is_available():
+            raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
     done = [(task, "") for task in tasks] + [(task, device) for task in able(tasks) if device]
     return (measure(task, data, used, seconds, where) for task, where in done)
 
@@ -85,13 +88,6 @@ def measured(
 def able(tasks: Sequence[Task]) -> list[Task]:
     """Return those whose degradation a device can do."""
     return [task for task in tasks if degradation(task.degradation).on_device is not None]
-
-
-def _check_gpu() -> None:
-    import torch  # late: slow to load
-
-    if not torch.cuda.is_available():
-        raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
 
 
 def measure(task: Task, data: str, workers: int, seconds: float, device: str = "") -> Speed:
