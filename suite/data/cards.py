@@ -22,8 +22,8 @@ from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
 from suite.data.splits import Split
+from suite.study.tasks import Kind
 
-Kind = Literal["sr", "denoise", "jpeg", "derain", "real-sr", "real-denoise"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MADE: frozenset[Kind] = frozenset({"sr", "denoise", "jpeg"})  # kinds whose low-quality images the suite makes where there are none
 
@@ -66,7 +66,7 @@ class Layout(_Strict):
     def _file_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if name.count("{}") != 1 or any(letter in name for letter in "/\\\0"):
-                raise ValueError(f"{name!r} is no file name with one {{}} for the image's name")
+                raise ValueError(f"{name!r} is not a file name with exactly one {{}} for the image's name")
             _known_placeholders(name.replace("{}", ""))
         return value
 
@@ -179,13 +179,13 @@ def _known_placeholders(text: str) -> None:
 
 @cache
 def shared_layouts() -> Mapping[str, Layout]:
-    """The layouts of datasets/layouts.toml by their names; SuiteError names file and field."""
+    """Return the layouts of datasets/layouts.toml by their names; SuiteError names file and field."""
     path = project_folder("datasets") / SHARED
     return MappingProxyType({name: _validated(Layout, path, held, name) for name, held in _read(path).items()})
 
 
 def load(path: Path) -> Card:
-    """The card in a TOML file; SuiteError names file and field."""
+    """Read the card in a TOML file; SuiteError names file and field."""
     return _validated(Card, path, _read(path))
 
 
@@ -211,7 +211,7 @@ def _said(error: Mapping[str, object]) -> str:
 
 @cache
 def cards() -> Mapping[str, Card]:
-    """Every card of datasets/ by its name: what a package ships, then in alphabetical order; SuiteError where two share a name or alias."""
+    """Return every card of datasets/ by its name: packages' first, then by the alphabet; SuiteError where two share a name or alias."""
     found = [load(path) for path in sorted(project_folder("datasets").glob("*.toml")) if path.name != SHARED]
     by_name: dict[str, str] = {}
     for one in found:
@@ -223,7 +223,7 @@ def cards() -> Mapping[str, Card]:
 
 
 def card(name: str) -> Card:
-    """The card of this name or alias, whatever its case; raises `UnknownName` with suggestions."""
+    """Return the card of this name or alias, whatever its case; raises `UnknownName` with suggestions."""
     for one in cards().values():
         if name.casefold() in {known.casefold() for known in one.names}:
             return one
@@ -231,7 +231,7 @@ def card(name: str) -> Card:
 
 
 def tree(one: Card, layout: Layout) -> Iterator[str]:
-    """The layout as indented lines that can be copied: the set's places, and the files below them."""
+    """Yield the layout as indented lines that can be copied: the set's places, and the files below them."""
     name = one.name
     places = [place.replace("{set}", name) for place in layout.places]
     others = f"   (or {', '.join(places[1:])})" if places[1:] else ""

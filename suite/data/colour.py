@@ -12,19 +12,13 @@ Plane = npt.NDArray[np.float64]
 
 # ITU-R BT.601 for R, G, B in 0..255, with an offset of 16. The products with 1/255, not quotients: so MATLAB's ties round as there.
 LUMA = tuple(weight * (1 / 255) for weight in (65.481, 128.553, 24.966))
-
-
 GREY = (4899, 9617, 1868)  # of 2**14 for R, G, B: BT.601, full range
-
-
 GREY_BITS = 14
-
-
 TOO_BRIGHT = 1.5  # a median beyond it: the values are levels of 0..255, not of 0..1
 
 
 def luma(rgb: npt.NDArray[np.uint8]) -> Plane:
-    """BT.601 Y, 16 to 235, not rounded, of an RGB uint8 image: `(H, W, 3)` to `(H, W)`."""
+    """Return BT.601 Y, 16 to 235, not rounded, of an RGB uint8 image: `(H, W, 3)` to `(H, W)`."""
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ValueError(f"luma takes a uint8 (H, W, 3) image, not {rgb.dtype} {rgb.shape}")
     red, green, blue = (rgb[..., channel].astype(np.float64) for channel in range(3))
@@ -32,7 +26,7 @@ def luma(rgb: npt.NDArray[np.uint8]) -> Plane:
 
 
 def grey(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The grey uint8 `(H, W)` of an image: of `(H, W, 3)` RGB by BT.601 in full range, in 14-bit integers, rounded; `(H, W, 1)` as it is.
+    """Return uint8 `(H, W)` of an image: of `(H, W, 3)` RGB by BT.601 in full range, in 14-bit integers, rounded; `(H, W, 1)` as it is.
 
     That is what OpenCV's `imread(..., IMREAD_GRAYSCALE)` gives of colour BMP and TIFF files (4.5 to 5.0, compared bit by bit). It is not
     what OpenCV gives of other colour files: PNG is made grey by libpng, which cuts off instead of rounding (half of the pixels are lower by
@@ -47,23 +41,23 @@ def grey(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def in_grey(protocol: Protocol, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The grey uint8 `(H, W, 1)` that `protocol` takes of `(H, W, 3)` RGB: MATLAB's rounded Y, or `grey`; `(H, W, 1)` as it is."""
+    """Return the grey uint8 `(H, W, 1)` that `protocol` takes of `(H, W, 3)` RGB: MATLAB's rounded Y, or `grey`; `(H, W, 1)` as it is."""
     if protocol.grey == "plane" and image.shape[2] == 3:
         return np.floor(luma(image) + 0.5).astype(np.uint8)[..., None]
     return grey(image)[..., None]
 
 
 def quantise(image: np.ndarray) -> npt.NDArray[np.uint8]:
-    """`image` as uint8: as it is if it is uint8, else from floating point 0..1, clamped and rounded (halves to even, as BasicSR)."""
+    """Return `image` as uint8: as it is if it is uint8, else from floating point 0..1, clamped and rounded (halves to even, as BasicSR)."""
     if image.dtype == np.uint8:
         return image
     return np.rint(clamped(image) * 255).astype(np.uint8)
 
 
 def clamped(image: np.ndarray) -> np.ndarray:
-    """A floating-point `image` cut off at 0 and 1; SuiteError where a value is not finite, ValueError for another type."""
+    """Return a floating-point `image` cut off at 0 and 1; SuiteError where a value is not finite, ValueError for another type."""
     if not np.issubdtype(image.dtype, np.floating):
         raise ValueError(f"an image is uint8 or floating point in 0..1, not {image.dtype}")
     if not np.isfinite(image).all():
-        raise SuiteError("the image to be measured holds values that are not finite (NaN or infinity); nothing can be said of it.")
+        raise SuiteError("the image to be measured holds values that are not finite (NaN or infinity): it cannot be measured.")
     return image.clip(0, 1)

@@ -14,7 +14,9 @@ What is done to a file that is not plain 8-bit RGB:
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +35,6 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".
 ACCEPTED = "8-bit RGB, grey, palette and opaque RGBA images are read"
 MODES = frozenset({"RGB", "L", "P", "RGBA", "LA"})
 GREY_MODES = frozenset({"L", "LA"})
-BITS = {"1": 1, "I": 32, "F": 32}  # of Pillow's modes; 8 where nothing else is said
 ORIENTATION = 0x0112  # EXIF tag
 ENDINGS = {
     "JPEG": (".jpg", ".jpeg"),
@@ -47,39 +48,32 @@ ENDINGS = {
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What a file is: width and height as shown (upright), bits a channel, and in words why it is refused or what is done to it."""
+    """What the head of a file says: its size as shown (upright), in words why it is refused, and what is done to it."""
 
-    path: Path
-    format: str = ""  # by its content
-    mode: str = ""  # Pillow's
     width: int = 0
     height: int = 0
-    bits: int = 0
-    alpha: str = "none"  # "opaque", "transparent", or "unknown" where the pixels were not looked at
-    orientation: int = 1  # EXIF's; 1 = upright
-    frames: int = 1
-    problem: str = ""  # why read_image refuses it; empty = it does not
+    problem: str = ""  # why read_image refuses it; empty = nothing in its head does
     remarks: tuple[str, ...] = ()
 
 
 def read_image(path: Path) -> Pixels:
-    """The image file `path` as uint8 RGB `(H, W, 3)`, upright; SuiteError names the file where it cannot be read as such."""
+    """Read the image file `path` as uint8 RGB `(H, W, 3)`, upright; SuiteError names the file where it cannot be read as such."""
     return np.array(_upright(path).convert("RGB"))
 
 
 def read_stored(path: Path) -> Pixels:
-    """As `read_image`, but a grey file, which stores one channel (and perhaps an opaque alpha), is uint8 `(H, W, 1)`."""
+    """Read as `read_image`, but a grey file, which stores one channel (and perhaps an opaque alpha), as uint8 `(H, W, 1)`."""
     image = _upright(path)
     return np.array(image)[..., None] if image.mode == "L" else np.array(image)
 
 
 def three_channels(image: np.ndarray) -> np.ndarray:
-    """`image`, `(H, W, 3)` or `(H, W, 1)`, with three channels: one is repeated."""
+    """Return `image`, `(H, W, 3)` or `(H, W, 1)`, with three channels: one is repeated."""
     return image.repeat(3, axis=2) if image.shape[2] == 1 else image
 
 
 def alike(image: np.ndarray, target: np.ndarray) -> np.ndarray | None:
-    """`image` with as many channels as `target`: one repeated in three, or one of three that are equal; None where those differ."""
+    """Return `image` with as many channels as `target`: one repeated in three, or one of three that are equal; None where those differ."""
     if image.shape[2] == target.shape[2]:
         return image
     if target.shape[2] == 3:
@@ -87,89 +81,73 @@ def alike(image: np.ndarray, target: np.ndarray) -> np.ndarray | None:
     return image[..., :1] if equal_channels(image) else None
 
 
+def turn(image: np.ndarray, flip: bool, down: bool, transpose: bool) -> np.ndarray:
+    """Flip `image` `(H, W, C)` left-right, then upside down, then transpose it: a view."""
+    image = image[:, ::-1] if flip else image
+    image = image[::-1] if down else image
+    return image.swapaxes(0, 1) if transpose else image
+
+
 def equal_channels(image: np.ndarray) -> bool:
-    """Whether `image`, `(H, W, C)`, is grey by its pixels, however many channels store them."""
+    """Return whether `image`, `(H, W, C)`, is grey by its pixels, however many channels store them."""
     return bool((image == image[..., :1]).all())
 
 
-def _upright(path: Path) -> Image:
-    """The file's picture, mode L where it is a grey file and RGB where it is not; SuiteError where it is refused."""
-    from PIL import Image, ImageOps
+@contextlib.contextmanager
+def open_image(path: Path) -> Iterator[Image]:
+    """Open an image file with Pillow; SuiteError says in words why it cannot be read, now or while it is in use."""
+    from PIL import Image  # late: slow to load
 
     try:
         with Image.open(path) as file:
-            found = _odd(file)
-            if found:
-                raise _refused(path, found)
-            file.load()
-            upright = ImageOps.exif_transpose(file)
+            yield file
     except FileNotFoundError:
         raise SuiteError(f"there is no image file {path}.", exit=Exit.NOT_READY) from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise SuiteError(
-            f"{path} cannot be read as an image: {_why(path, error)}. Replace the file or take it out.", exit=Exit.NOT_READY
-        ) from error
-    return _opaque(upright, path)
+        why = "it is empty (0 bytes)" if path.is_file() and not path.stat().st_size else str(error)
+        if type(error).__name__ == "UnidentifiedImageError" and why == str(error):
+            why = "its content is of no image format that is known here"
+        raise SuiteError(f"{path} cannot be read as an image: {why}. Replace the file or take it out.", exit=Exit.NOT_READY) from error
 
 
-def describe(path: Path, *, decode: bool = False) -> ImageFacts:
-    """What the file is, from its head alone, or with `decode` from its pixels too; never raises for what is in the file."""
-    from PIL import Image
+def _upright(path: Path) -> Image:
+    """Return the file's picture, mode L where it is a grey file and RGB where it is not; SuiteError where it is refused."""
+    from PIL import ImageOps  # late: slow to load
 
+    with open_image(path) as file:
+        found = _odd(file)
+        if found:
+            raise _refused(path, found)
+        file.load()
+        return _opaque(ImageOps.exif_transpose(file), path)
+
+
+def describe(path: Path) -> ImageFacts:
+    """Return what the head of the file says; never raises for what is in the file."""
     try:
-        with Image.open(path) as file:
-            facts = _head(path, file)
-    except FileNotFoundError:
-        return ImageFacts(path, problem=f"there is no image file {path}.")
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        return ImageFacts(path, problem=f"{path} cannot be read as an image: {_why(path, error)}. Replace the file or take it out.")
-    if not decode or facts.problem:
-        return facts
-    changes: dict[str, object] = {"alpha": "none" if facts.alpha == "none" else "opaque"}
-    try:
-        read_image(path)
+        with open_image(path) as file:
+            found, orientation = _odd(file), int(file.getexif().get(ORIENTATION, 1))
+            remarks = [
+                "grey: one channel, which a protocol repeats in three or takes as it is" if file.mode in GREY_MODES else "",
+                "palette: its colours are looked up" if file.mode == "P" else "",
+                f"turned upright by its EXIF orientation {orientation}" if 2 <= orientation <= 8 else "",
+                "a camera's further pictures in it are left out" if file.format == "MPO" else "",
+                f"a {file.format} file, whatever its name" if path.suffix.lower() not in ENDINGS.get(file.format or "", ()) else "",
+            ]
+            size = file.size[::-1] if orientation in (5, 6, 7, 8) else file.size
+            return ImageFacts(*size, str(_refused(path, found)) if found else "", tuple(filter(None, remarks)))
     except SuiteError as error:
-        changes = {"problem": str(error)}
-        if "transparent part" in str(error):
-            changes["alpha"] = "transparent"
-    return ImageFacts(**{**vars(facts), **changes})
+        return ImageFacts(problem=str(error))
 
 
-def _head(path: Path, file: Image) -> ImageFacts:
-    found = _odd(file)
-    orientation = int(file.getexif().get(ORIENTATION, 1))
-    turned = orientation in (5, 6, 7, 8)
-    width, height = file.size[::-1] if turned else file.size
-    remarks = [
-        "grey: one channel, which a protocol repeats in three or takes as it is" if file.mode in GREY_MODES else "",
-        "palette: its colours are looked up" if file.mode == "P" else "",
-        f"turned upright by its EXIF orientation {orientation}" if 2 <= orientation <= 8 else "",
-        "a camera's further pictures in it are left out" if file.format == "MPO" else "",
-        f"a {file.format} file, whatever its name" if path.suffix.lower() not in ENDINGS.get(file.format or "", ()) else "",
-    ]
-    alpha = "unknown" if file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info else "none"
-    return ImageFacts(
-        path,
-        file.format or "",
-        file.mode,
-        width,
-        height,
-        16 if _sixteen(file) else BITS.get(file.mode, 8),
-        alpha,
-        orientation,
-        int(getattr(file, "n_frames", 1)),
-        str(_refused(path, found)) if found else "",
-        tuple(remark for remark in remarks if remark),
-    )
-
-
-def _sixteen(file: Image) -> bool:
+def is_deep(file: Image) -> bool:
+    """Return whether an opened file has 16 bits a channel, which Pillow would cut to 8 of RGB."""
     return file.mode.startswith("I;16") or any(";16" in str(tile[3]) for tile in getattr(file, "tile", ()))
 
 
 def _odd(file: Image) -> str:
-    """What makes an opened file one that is refused; empty if nothing in its head does."""
-    if _sixteen(file):  # Pillow would cut 16-bit RGB to 8 bit
+    """Say what makes an opened file one that is refused; empty if nothing in its head does."""
+    if is_deep(file):
         return "16 bits a channel"
     frames = int(getattr(file, "n_frames", 1))
     if frames > 1 and file.format != "MPO":
@@ -177,18 +155,8 @@ def _odd(file: Image) -> str:
     return "" if file.mode in MODES else f"mode {file.mode}"
 
 
-def _why(path: Path, error: Exception) -> str:
-    try:
-        empty = path.stat().st_size == 0
-    except OSError:
-        empty = False
-    if empty:
-        return "it is empty (0 bytes)"
-    return "its content is of no image format that is known here" if type(error).__name__ == "UnidentifiedImageError" else str(error)
-
-
 def _opaque(image: Image, path: Path) -> Image:
-    """`image` without alpha, which must be opaque: mode L where it was grey, else RGB."""
+    """Return `image` without alpha, which must be opaque: mode L where it was grey, else RGB."""
     grey = image.mode in GREY_MODES
     if "transparency" in image.info and image.mode in ("P", "RGB", "L"):  # a colour, or entries of the palette
         image = image.convert("RGBA")
@@ -202,8 +170,8 @@ def _refused(path: Path, found: str) -> SuiteError:
 
 
 def encode_png(image: Pixels) -> bytes:
-    """`image`, uint8 RGB `(H, W, 3)` or grey `(H, W)`, as the bytes of a PNG file."""
-    from PIL import Image
+    """Return `image`, uint8 RGB `(H, W, 3)` or grey `(H, W)`, as the bytes of a PNG file."""
+    from PIL import Image  # late: slow to load
 
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG", optimize=True)
@@ -211,7 +179,7 @@ def encode_png(image: Pixels) -> bytes:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files directly in `folder`, sorted by name; other files are left alone. Two files of one stem are an error."""
+    """Return the image files directly in `folder`, sorted by name; other files are left alone. Two files of one stem are an error."""
     found = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."))
     paths = sorted(path for path in found if path.is_file())
     if not paths:

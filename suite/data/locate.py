@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.paths import data_folder
-from suite.data.cards import KINDS, MADE, Card, Kind, Layout, card
+from suite.data.cards import KINDS, MADE, Card, Layout, card
 from suite.data.images import IMAGE_SUFFIXES, list_images
+from suite.data.mat_files import block_names
 from suite.data.mixed import Both, both_sides, without_mixed
 from suite.data.pairing import Pairing, named, only_pairs, pair_up
 from suite.data.splits import Split
+from suite.study.tasks import Kind
 
 LOOKED = 8  # folders named in a message
 ENLARGED: tuple[Kind, ...] = ("sr", "real-sr")  # kinds of task whose pairs differ in size
@@ -68,27 +71,13 @@ class Located:
         return self.hq or self.lq or self.place
 
 
-@dataclass(frozen=True)
-class _Put:
-    """What stands for the placeholders of a layout's folders."""
-
-    name: str
-    split: str
-    scale: int
-    level: int | None
-
-    def into(self, folder: str) -> str:
-        folder = folder.replace("{set}", self.name).replace("{split}", self.split).replace("{s}", str(self.scale))
-        return folder.replace("{q}", "none" if self.level is None else str(self.level))
-
-
 _said: set[tuple[str, Split, Kind]] = set()
 
 
 def file_pairs(
     name: str, *, split: Split, kind: Kind, scale: int = 1, level: int | None = None, root: Path | None = None
 ) -> list[FilePair]:
-    """The files of one split of a set for a task of `kind`, in the first layout that is there below `root` (default: $SUITE_DATA).
+    """Return the files of one split of a set for a task of `kind`, in the first layout that is there below `root` (default: $SUITE_DATA).
 
     Layouts go in the card's order, those that have low-quality files for the task before those of which only the targets serve; if
     `name` is an alias, folders called so go first. Where several are there, standard error says once which is taken. A set of one split
@@ -123,7 +112,7 @@ def _split_of(chosen: Card, split: Split) -> Split:
 
 
 def _from_parts(chosen: Card, kind: Kind, scale: int, level: int | None, root: Path | None) -> list[FilePair] | None:
-    """The files of every part, named after it; None where the set has no parts, or one is not there."""
+    """Return the files of every part, named after it; None where the set has no parts, or one is not there."""
     found: list[FilePair] = []
     for part in chosen.parts:
         name, _, split = part.rpartition(":")
@@ -135,7 +124,7 @@ def _from_parts(chosen: Card, kind: Kind, scale: int, level: int | None, root: P
 
 
 def _say(chosen: Card, split: Split, kind: Kind, usable: Sequence[Located]) -> None:
-    """Says which of several copies is taken, once a process."""
+    """Say which of several copies is taken, once a process."""
     folders = list(dict.fromkeys(str(one.files) for one in usable))
     if len(folders) > 1 and (chosen.name, split, kind) not in _said:
         _said.add((chosen.name, split, kind))
@@ -143,7 +132,7 @@ def _say(chosen: Card, split: Split, kind: Kind, usable: Sequence[Located]) -> N
 
 
 def locate(chosen: Card, root: Path | None = None, *, scale: int = 1, level: int | None = None, called: str | None = None) -> list[Located]:
-    """Every layout of the card that is there below `root`, in order of preference: with images in its targets' folder, or in its
+    """Return every layout of the card that is there below `root`, in order of preference: with images in its targets' folder, or in its
     low-quality folder where it has no targets. `lq` is None where low-quality files of this scale or quality are not there.
     """
     base = root if root is not None else data_folder()
@@ -168,12 +157,12 @@ def _candidates(chosen: Card, base: Path, scale: int, level: int | None, folders
         for pattern in layout.places:
             for name in chosen.names:
                 for split, spelled in splits.items():
-                    put = _Put(name, spelled, scale, level)
-                    place = folders.below(base, put.into(pattern))
+                    put = partial(_put, name=name, split=spelled, scale=scale, level=level)
+                    place = folders.below(base, put(pattern))
                     if place is None:
                         continue
-                    hq = folders.below(place, put.into(layout.hq)) if layout.hq else None
-                    lq = folders.below(place, put.into(layout.lq)) if layout.lq else None
+                    hq = folders.below(place, put(layout.hq)) if layout.hq else None
+                    lq = folders.below(place, put(layout.lq)) if layout.lq else None
                     one = Located(chosen, layout, split, place, hq, lq, scale, level)
                     if _is_there(one):
                         yield _told_apart(one if lq is None or _has_images(one, lq, layout.lq_names) else replace(one, lq=None))
@@ -181,8 +170,14 @@ def _candidates(chosen: Card, base: Path, scale: int, level: int | None, folders
                     break
 
 
+def _put(folder: str, *, name: str, split: str, scale: int, level: int | None) -> str:
+    """Put in what stands for the placeholders of a layout's folder."""
+    folder = folder.replace("{set}", name).replace("{split}", split).replace("{s}", str(scale))
+    return folder.replace("{q}", "none" if level is None else str(level))
+
+
 def _splits_of(chosen: Card, layout: Layout) -> dict[Split, str]:
-    """The splits that a layout holds: those that it names, those that numbers tell apart, or the set's first."""
+    """Return the splits that a layout holds: those that it names, those that numbers tell apart, or the set's first."""
     return layout.splits or dict.fromkeys(chosen.numbers or list(chosen.splits)[:1], "")
 
 
@@ -195,7 +190,7 @@ def _is_there(one: Located) -> bool:
 
 
 def _told_apart(one: Located) -> Located:
-    """`one`, with the low-quality files that lie among its targets."""
+    """Find the low-quality files that lie among the targets of `one`."""
     if one.lq is not None or one.hq is None or one.hq.is_file() or one.layout.hq_names:
         return one
     paths = [path for path in _numbered(one, _images(one.hq, one.layout.deep)) if not _is_mat(path)]
@@ -213,7 +208,7 @@ def _has_images(one: Located, folder: Path, patterns: Sequence[str]) -> bool:
 
 
 def _images(folder: Path, deep: bool) -> Iterator[Path]:
-    """Image and .mat files in the folder, unsorted and unchecked."""
+    """Yield image and .mat files in the folder, unsorted and unchecked."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
@@ -225,7 +220,7 @@ def _images(folder: Path, deep: bool) -> Iterator[Path]:
 
 
 def _numbered(one: Located, paths: Iterator[Path] | Sequence[Path]) -> Iterator[Path]:
-    """Those of the split, where the card tells splits apart by numbers and the folder does not."""
+    """Yield those of the split, where the card tells splits apart by numbers and the folder does not."""
     limits = None if one.layout.splits else one.card.numbers.get(one.split)
     for path in paths:
         digits = path.stem.split("x", maxsplit=1)[0]
@@ -234,7 +229,7 @@ def _numbered(one: Located, paths: Iterator[Path] | Sequence[Path]) -> Iterator[
 
 
 def targets_of(place: Located) -> list[tuple[str, Path]]:
-    """(image's name, file) of every target; SuiteError where two files have one name."""
+    """Return (image's name, file) of every target; SuiteError where two files have one name."""
     if place.hq is None:
         return []
     if place.mixed is not None:
@@ -244,10 +239,8 @@ def targets_of(place: Located) -> list[tuple[str, Path]]:
 
 
 def files_of(place: Located) -> list[FilePair]:
-    """The files of a layout, paired by name; SuiteError lists those that have no partner. A .mat file of blocks gives a pair a block."""
+    """Pair the files of a layout by name; SuiteError lists those that have no partner. A .mat file of blocks gives a pair a block."""
     if place.lq is not None and place.lq.is_file():
-        from suite.data.mat_files import block_names
-
         return [FilePair(name, place.hq, place.lq, number) for number, name in enumerate(block_names(place.lq))]
     if place.mixed is not None:
         return [FilePair(*found) for found in place.mixed.only(place.scale)]
@@ -255,11 +248,11 @@ def files_of(place: Located) -> list[FilePair]:
         return [FilePair(name, None, path) for name, path in _listed(place, place.lq, place.layout.lq_names)]
     if place.lq is None:
         return [FilePair(name, path, None) for name, path in targets_of(place)]
-    return [FilePair(name, hq, lq) for name, hq, lq in only_pairs(pairing_of(place), place.scale)]
+    return [FilePair(name, hq, lq) for name, hq, lq in only_pairs(pairing_of(place))]
 
 
 def pairing_of(place: Located) -> Pairing:
-    """The files of both sides of a layout that has both, and what has no partner."""
+    """Return the files of both sides of a layout that has both, and what has no partner."""
     if place.mixed is not None:
         return place.mixed.pairing(place.scale)
     high = [path for _, path in targets_of(place)]
@@ -285,7 +278,7 @@ class Folders:
         self._held: dict[Path, dict[str, str]] = {}
 
     def below(self, base: Path, relative: str) -> Path | None:
-        """The folder, or the file, `relative` below `base`; None where it is not there."""
+        """Return the folder, or the file, `relative` below `base`; None where it is not there."""
         place = base
         for part in Path(relative).parts:
             exact = place / part
@@ -309,13 +302,13 @@ def _is_mat(path: Path) -> bool:
 
 
 def looked_for(chosen: Card, split: Split, scale: int, level: int | None) -> list[str]:
-    """The folders below the data folder in which the split is looked for, by the set's own name."""
+    """Return the folders below the data folder in which the split is looked for, by the set's own name."""
     found = []
     for layout in chosen.ways:
         splits = _splits_of(chosen, layout)
         if split in splits:
-            put = _Put(chosen.name, splits[split], scale, level)
-            found += [Path(put.into(f"{place}/{layout.hq or layout.lq}")).as_posix() for place in layout.places]
+            put = partial(_put, name=chosen.name, split=splits[split], scale=scale, level=level)
+            found += [Path(put(f"{place}/{layout.hq or layout.lq}")).as_posix() for place in layout.places]
     return list(dict.fromkeys(found))
 
 

@@ -21,14 +21,17 @@ REMEDY = "pip install 'h5py>=3.10'"
 
 
 def is_mat73(path: Path) -> bool:
-    """Whether the file is HDF5, with MATLAB's head or without; raises OSError where it cannot be read."""
-    with path.open("rb") as file:
-        head = file.read(USER_BLOCK + len(HDF5))
+    """Return whether the file is HDF5, with MATLAB's head or without; SuiteError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(USER_BLOCK + len(HDF5))
+    except OSError as error:
+        raise unreadable(path, error) from error
     return head.startswith(HDF5) or head[USER_BLOCK:] == HDF5
 
 
 def variables(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
-    """(name, shape, class) of every variable, both as MATLAB has them; a structure is 1x1."""
+    """Return (name, shape, class) of every variable, both as MATLAB has them; a structure is 1x1."""
     with _opened(path) as file:
         return [
             (name, tuple(reversed(getattr(item, "shape", (1, 1)))), _class(item))
@@ -38,41 +41,46 @@ def variables(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
 
 
 def array(path: Path, name: str) -> np.ndarray:
-    """The numbers of one variable, with the shape that they have in MATLAB; raises KeyError where there is none."""
+    """Return the numbers of one variable, with the shape that they have in MATLAB; raises KeyError where there is none."""
     with _opened(path) as file:
         return _numbers(path, file[name])
 
 
 def cells(path: Path, name: str) -> list[np.ndarray]:
-    """The elements of a cell array of numbers in MATLAB's order, each with its shape there; `name` may be "structure/field"."""
+    """Return the elements of a cell array of numbers in MATLAB's order, each with its shape there; `name` may be "structure/field"."""
     with _opened(path) as file:
         return [_numbers(path, file[reference]) for reference in np.asarray(file[name]).flat]  # reversed axes: by columns
 
 
 def _numbers(path: Path, item: h5py.Dataset | h5py.Group) -> np.ndarray:
-    """An array's numbers, axes in MATLAB's order; SuiteError where HDF5 would read them from another file, which MATLAB never writes."""
-    import h5py
+    """Read an array, axes in MATLAB's order; SuiteError where HDF5 would read it from another file, which MATLAB never writes."""
+    import h5py  # late: an optional package
 
     inside = isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual and Path(item.file.filename) == path
     if not inside:
         raise SuiteError(
-            f"{path} does not hold the numbers of {item.name} itself, but names other files, or is no array. Replace the file.",
+            f"{path} does not hold the numbers of {item.name} itself, but names other files, or is not an array. Replace the file.",
             exit=Exit.NOT_READY,
         )
     return np.asarray(item).T
 
 
 def _class(item: h5py.Dataset | h5py.Group) -> str:
-    """`double`, `uint8`, `cell`, `struct` ...; HDF5's type where the file was not written by MATLAB."""
+    """Return `double`, `uint8`, `cell`, `struct` ...; HDF5's type where the file was not written by MATLAB."""
     held = item.attrs.get("MATLAB_class")
     if held is not None:
         return held.decode() if isinstance(held, bytes) else str(held)
     return str(getattr(item, "dtype", "struct"))
 
 
+def unreadable(path: Path, error: Exception) -> SuiteError:
+    """Return the error for a file that is damaged or of another kind."""
+    return SuiteError(f"{path} cannot be read as a .mat file: {error}. Replace the file.", exit=Exit.NOT_READY)
+
+
 def _opened(path: Path) -> h5py.File:
     try:
-        import h5py
+        import h5py  # late: an optional package
     except ImportError:
         raise SuiteError(
             f"{path} is a .mat file of version 7.3 (HDF5), which is read by h5py, and that is not installed: `{REMEDY}`.",

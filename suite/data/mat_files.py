@@ -24,7 +24,6 @@ BLOCK_AXES = 5
 class MatFacts:
     """Version and variables, (name, shape, MATLAB's class)."""
 
-    path: Path
     version: str
     variables: tuple[tuple[str, tuple[int, ...], str], ...]
 
@@ -36,42 +35,42 @@ class MatFacts:
 
 
 def describe_mat(path: Path) -> MatFacts:
-    """What the file holds, without reading it whole; SuiteError names a file that cannot be read."""
-    if _is_mat73(path):
-        return MatFacts(path, "7.3 (HDF5)", tuple(mat73.variables(path)))
-    from scipy.io import whosmat
+    """Describe what the file holds, without reading it whole; SuiteError names a file that cannot be read."""
+    if mat73.is_mat73(path):
+        return MatFacts("7.3 (HDF5)", tuple(mat73.variables(path)))
+    from scipy.io import whosmat  # late: slow to load
 
     try:
         held = [(name, tuple(shape), kind) for name, shape, kind in whosmat(path)]
     except Exception as error:  # scipy raises whatever a damaged file leads it to
-        raise _unreadable(path, error) from error
-    return MatFacts(path, "up to 7", tuple(held))
+        raise mat73.unreadable(path, error) from error
+    return MatFacts("up to 7", tuple(held))
 
 
 def block_names(path: Path) -> list[str]:
-    """Names of the blocks of a .mat file, in their order: image and block, both counted from 1."""
+    """Return names of the blocks of a .mat file, in their order: image and block, both counted from 1."""
     images, blocks = _blocks_of(path)[1][:2]
     return [f"{image:02d}-{block:02d}" for image in range(1, images + 1) for block in range(1, blocks + 1)]
 
 
 def read_block(path: Path, number: int) -> Pixels:
-    """The block `number`, counted from 0 as `block_names` counts them, as uint8 RGB `(H, W, 3)`; the last two files are kept in memory."""
+    """Read the block `number`, from 0 in the order of `block_names`, as uint8 RGB `(H, W, 3)`; the last two files are kept in memory."""
     held = _blocks(path, path.stat().st_mtime_ns)
     return np.array(held[divmod(number, held.shape[1])])
 
 
 def read_variable(path: Path, name: str) -> np.ndarray:
-    """The array `name`, with the shape that it has in MATLAB; SuiteError says what the file holds instead."""
+    """Return the array `name`, with the shape that it has in MATLAB; SuiteError says what the file holds instead."""
     try:
-        return mat73.array(path, name) if _is_mat73(path) else np.asarray(_loaded(path)[name])
+        return mat73.array(path, name) if mat73.is_mat73(path) else np.asarray(_loaded(path)[name])
     except KeyError:
         raise _without(path, name) from None
 
 
 def read_cells(path: Path, structure: str, field: str) -> list[np.ndarray]:
-    """The elements of the cell array `structure.field`, in MATLAB's order; SuiteError says what the file holds instead."""
+    """Return the elements of the cell array `structure.field`, in MATLAB's order; SuiteError says what the file holds instead."""
     try:
-        if _is_mat73(path):
+        if mat73.is_mat73(path):
             return mat73.cells(path, f"{structure}/{field}")
         return list(_loaded(path)[structure][field][0, 0].ravel(order="F"))
     except (KeyError, ValueError):  # numpy's error for a field that a structure lacks is a ValueError
@@ -79,7 +78,7 @@ def read_cells(path: Path, structure: str, field: str) -> list[np.ndarray]:
 
 
 def _blocks_of(path: Path) -> tuple[str, tuple[int, ...]]:
-    """Name and shape of the one variable that holds blocks."""
+    """Return name and shape of the one variable that holds blocks."""
     facts = describe_mat(path)
     found = [(name, shape) for name, shape, kind in facts.variables if len(shape) == BLOCK_AXES and shape[-1] == 3 and kind == "uint8"]
     if len(found) != 1:
@@ -95,24 +94,13 @@ def _blocks(path: Path, _changed: int) -> np.ndarray:
     return read_variable(path, _blocks_of(path)[0])
 
 
-def _is_mat73(path: Path) -> bool:
-    try:
-        return mat73.is_mat73(path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
 def _loaded(path: Path) -> Mapping[str, np.ndarray]:
-    from scipy.io import loadmat
+    from scipy.io import loadmat  # late: slow to load
 
     try:
         return loadmat(path)
     except Exception as error:  # as above: a file may be cut within its data
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> SuiteError:
-    return SuiteError(f"{path} cannot be read as a .mat file: {error}. Replace the file.", exit=Exit.NOT_READY)
+        raise mat73.unreadable(path, error) from error
 
 
 def _without(path: Path, name: str) -> SuiteError:

@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.data.images import describe
-from suite.data.pairing import Pairing, shortened
+from suite.data.pairing import NamePair, Pairing, shortened
 
 Side = Literal["high", "low"]
 Core = tuple[str, ...]
@@ -48,7 +48,6 @@ _SCALE = re.compile(r"x(?P<behind>[1-9])[mdw]?|(?P<before>[1-9])x")  # m, d, w: 
 _GLUED_WORD = re.compile(r"(.*\d)((?:hr|hq|gt|lr|lq|in|input|target|clean|noisy|rain)x?[2-9]?)|((?:no)?rain)(\d.*)")
 _GLUED_SCALE = re.compile(r"(.+?)(x[1-9][mdw]?)|(.*[^\dx])([1-9]x)")
 _TWO_WORDS = frozenset({("ground", "truth"), ("no", "rain"), *((a, b) for a in ("low", "high") for b in ("res", "resolution", "quality"))})
-
 
 APART = "Put the targets into HR/ and the low-quality files into LR/ of one folder, or name a folder that holds the targets alone."
 _said: set[tuple[Path, int]] = set()
@@ -127,7 +126,7 @@ class Both:
         return f"{self.folder} holds targets and low-quality files together, {len(examples)} pairs by name ({shortened(examples)})"
 
     def pairing(self, scale: int) -> Pairing:
-        """The pairs of `scale` by name, and what does not fit."""
+        """Return the pairs of `scale` by name, and what does not fit."""
         chosen = [pair for pair in self._pairs if pair.scale == scale and pair.lq not in self.beside]
         partners: dict[Path, list[Path]] = defaultdict(list)
         for pair in chosen:
@@ -138,12 +137,11 @@ class Both:
         strange = [path.name for path in self.others if path not in self.beside]
         doubtful += [f"{len(strange)} files pair with none ({shortened(strange)})"] if strange else []
         lonely = {pair.hq for pair in self._pairs if not pair.own} - partners.keys()
-        return Pairing(
-            tuple(sorted((pair.name, pair.hq, pair.lq) for pair in chosen)), tuple(sorted(lonely)) if chosen else (), (), tuple(doubtful)
-        )
+        pairs = sorted(NamePair(pair.name, pair.hq, pair.lq) for pair in chosen)
+        return Pairing(tuple(pairs), tuple(sorted(lonely)) if chosen else (), (), tuple(doubtful))
 
-    def only(self, scale: int) -> list[tuple[str, Path, Path]]:
-        """(image's name, target, low-quality file) of `scale`; SuiteError says what was found where that is not all."""
+    def only(self, scale: int) -> list[NamePair]:
+        """Return (image's name, target, low-quality file) of `scale`; SuiteError says what was found where that is not all."""
         pairing = self.pairing(scale)
         problems = [one.rstrip(".") for one in pairing.problems()]
         if not pairing.pairs:
@@ -153,8 +151,8 @@ class Both:
             raise SuiteError(f"{self.sentence}; {'; '.join(problems)}. {APART}", exit=Exit.NOT_READY)
         return list(pairing.pairs)
 
-    def taken(self, scale: int) -> list[tuple[str, Path, Path]]:
-        """As `only`; standard error says once a process that the folder was taken so, and what of it was left out."""
+    def taken(self, scale: int) -> list[NamePair]:
+        """Return the pairs as `only` does; standard error says once a process that they were taken, and what of the folder was left out."""
         found = self.only(scale)
         if (self.folder, scale) not in _said:
             _said.add((self.folder, scale))
@@ -165,13 +163,13 @@ class Both:
 
 
 def without_mixed(pairing: Pairing, high: Sequence[Path]) -> Pairing:
-    """`pairing` of two folders; doubtful where `high`, the files of the targets' folder, are of both sides."""
+    """Return `pairing` of two folders; doubtful where `high`, the files of the targets' folder, are of both sides."""
     both = both_sides(high)
     return pairing if both is None else replace(pairing, doubtful=(*pairing.doubtful, both.sentence))
 
 
 def targets_of(paths: Sequence[Path]) -> Sequence[Path]:
-    """Those of `paths`, the image files of one folder, that are targets; SuiteError where of some that is not clear."""
+    """Return those of `paths`, the image files of one folder, that are targets; SuiteError where of some that is not clear."""
     both = both_sides(paths)
     if both is None:
         return paths
@@ -180,7 +178,7 @@ def targets_of(paths: Sequence[Path]) -> Sequence[Path]:
 
 
 def both_sides(paths: Sequence[Path], folder: Path | None = None) -> Both | None:
-    """What of `paths`, the image files of one folder, pairs as targets and low-quality files; None where nothing does.
+    """Find what of `paths`, the image files of one folder, pairs as targets and low-quality files; None where nothing does.
 
     With `folder`, they may lie in folders below it: each pairs with files of its own folder, and names begin with that.
     """
@@ -218,7 +216,7 @@ def both_sides(paths: Sequence[Path], folder: Path | None = None) -> Both | None
 def _target_of(
     path: Path, way: Reading, targets: Mapping[tuple[Path, Core], Sequence[tuple[Path, Reading]]], plain: Mapping[tuple[Path, Core], Path]
 ) -> Named | None:
-    """The pair of the low-quality file `path`, read in one way: marked targets go first."""
+    """Return the pair of the low-quality file `path`, read in one way: marked targets go first."""
     for hq, other in targets.get((path.parent, way.core), ()):
         if hq != path and not ("weak" == way.strength == other.strength) and (None in (way.scale, other.scale) or way.scale == other.scale):
             return Named(other.name, hq, path, way.scale or other.scale, other.scale is not None, way.strength != "loose")
@@ -227,7 +225,7 @@ def _target_of(
 
 
 def readings(stem: str) -> Iterator[Reading]:
-    """Every way to take a name as a side's; none where it has no mark."""
+    """Yield every way to take a name as a side's; none where it has no mark."""
     tokens = _tokens(stem)
     last = len(tokens) - 1
     for place, token in enumerate(tokens):
@@ -264,7 +262,7 @@ def _reading(stem: str, tokens: Sequence[_Token], side: Side, begin: int, end: i
 
 
 def _tokens(stem: str) -> list[_Token]:
-    """The name's tokens: cut at separators, and where a mark is glued to a number or a scale to the end."""
+    """Split a name into tokens: cut at separators, and where a mark is glued to a number or a scale to the end."""
     pieces = [(match.group(), match.start()) for match in _TOKEN.finditer(stem)]
     tokens = [_Token(text.casefold(), start, start + len(text)) for text, start in pieces]
     cut: list[_Token] = []
@@ -286,7 +284,7 @@ def _core(stem: str) -> Core:
 
 
 def _word_of(token: str) -> tuple[str, int | None]:
-    """The word of SIDES that a token is, and the scale that it says with it: hr, lr4, lrx4, noise25; empty where it is none."""
+    """Return the word of SIDES that a token is, and the scale that it says with it: hr, lr4, lrx4, noise25; empty where it is none."""
     if token in SIDES:
         return token, None
     level = _LEVEL.fullmatch(token)
@@ -308,7 +306,7 @@ def _scale_of(token: str) -> int | None:
 
 
 def _ratio(hq: Path, lq: Path) -> int:
-    """How many times as large the target is, by the files' heads; 1 where that cannot be told."""
+    """Return how many times as large the target is, by the files' heads; 1 where that cannot be told."""
     high, low = describe(hq).height, describe(lq).height
     return max(1, round(high / low)) if high and low else 1
 

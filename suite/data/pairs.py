@@ -11,7 +11,8 @@ import numpy as np
 from suite.core.errors import Exit, SuiteError
 from suite.data.colour import grey, in_grey, luma
 from suite.data.degrade.degradations import degradation
-from suite.data.images import Pixels, alike, read_image, read_stored, three_channels
+from suite.data.images import Pixels, alike, read_image, read_stored
+from suite.data.mat_files import read_block
 from suite.data.resize import imresize, mod_crop
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class PairSource:
     block: int | None = None  # of a .mat file that holds many images
 
     def load(self) -> Pair:
-        """The pair; SuiteError where a file cannot be read, or sizes do not fit."""
+        """Read or make the pair; SuiteError where a file cannot be read, or sizes do not fit."""
         scale = self.task.scale
         hq = self.hq if isinstance(self.hq, np.ndarray) else read_for(self.hq, self.task, self.block, self.rule)
         hq = _cropped(self.name, hq, scale)
@@ -87,10 +88,8 @@ class PairSource:
 
 
 def read_for(path: Path, task: Task, block: int | None = None, rule: Protocol | None = None) -> Pixels:
-    """The image as `task` takes it, uint8 `(H, W, 3)` or `(H, W, 1)`: for training, or for a test by `rule`, which may leave grey so."""
+    """Read the image as `task` takes it, uint8 `(H, W, 3)` or `(H, W, 1)`: for training, or for a test by `rule`, which may keep grey."""
     if block is not None:
-        from suite.data.mat_files import read_block
-
         image = read_block(path, block)
     else:
         image = read_stored(path) if rule is not None and rule.grey == "plane" else read_image(path)
@@ -100,7 +99,7 @@ def read_for(path: Path, task: Task, block: int | None = None, rule: Protocol | 
 
 
 def _low_plane(hq: Pixels, scale: int) -> np.ndarray:
-    """The 8-bit Y plane of `hq`, or a grey file's own, shrunk in floating point: `(H / scale, W / scale, 1)`, 0..1 for 0..255."""
+    """Shrink the 8-bit Y plane of `hq`, or a grey file's own, in floating point: `(H / scale, W / scale, 1)`, 0..1 for 0..255."""
     plane = hq[..., 0].astype(np.float64) if hq.shape[2] == 1 else np.floor(luma(hq) + 0.5)
     return imresize(plane / 255, 1 / scale, between="float")[..., None]
 
@@ -111,8 +110,3 @@ def _cropped(name: str, image: Pixels, scale: int) -> Pixels:
             f"the image {name!r} is {image.shape[1]}x{image.shape[0]} pixels: too small for scale {scale}.", exit=Exit.NOT_READY
         )
     return np.ascontiguousarray(mod_crop(image, scale))
-
-
-def planes_as_stored(image: np.ndarray) -> list[np.ndarray]:
-    """A grey image also as the colour image that another split may hold of it."""
-    return [image, three_channels(image)] if image.shape[2] == 1 else [image]

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
+from suite.data.cards import card
 from suite.data.images import Pixels, read_image
 from suite.data.splits import Split
 
@@ -20,15 +21,13 @@ CROP = 96  # pixels
 
 
 def load_photos(split: Split) -> list[tuple[str, Pixels]]:
-    """Names and pixels, uint8 RGB `(H, W, 3)`, of one split in the card's order; SuiteError where files are missing."""
-    from suite.data.cards import card
-
+    """Return names and pixels, uint8 RGB `(H, W, 3)`, of one split in the card's order; SuiteError where files are missing."""
     folder = photos_folder()
     return [(photo.name, read_image(folder / photo.file)) for photo in card(NAME).image if photo.split == split]
 
 
 def load_crops(split: Split) -> list[tuple[str, Pixels]]:
-    """The centre of each photo, CROP pixels a side: for what must be quick."""
+    """Return the centre of each photo, CROP pixels a side: for what must be quick."""
     found = []
     for name, photo in load_photos(split):
         top, left = ((length - CROP) // 2 for length in photo.shape[:2])
@@ -37,9 +36,7 @@ def load_crops(split: Split) -> list[tuple[str, Pixels]]:
 
 
 def photos_folder() -> Path:
-    """scikit-image's folder `data/`, with every file of the card in it; SuiteError says which are missing and what to do."""
-    from suite.data.cards import card
-
+    """Return scikit-image's folder `data/`, with every file of the card in it; SuiteError says which are missing and what to do."""
     package = importlib.util.find_spec("skimage")
     if package is None or not package.submodule_search_locations:
         raise SuiteError(

@@ -36,7 +36,7 @@ class Taps:
 
 
 def cubic(x: npt.NDArray[np.float64], a: float = KEYS_A) -> npt.NDArray[np.float64]:
-    """Keys' cubic convolution kernel at `x` (any shape); 0 outside [-2, 2] (Keys 1981)."""
+    """Return Keys' cubic convolution kernel at `x` (any shape); 0 outside [-2, 2] (Keys 1981)."""
     x = np.abs(x)
     x2, x3 = x * x, x * x * x
     near = (a + 2) * x3 - (a + 3) * x2 + 1
@@ -67,7 +67,7 @@ def _matlab_taps(length: int, scale: float, border: Border) -> Taps:
 
 
 def plain_taps(length: int, out: int, kind: Filter) -> Taps:
-    """Weights from `length` to `out` samples as PyTorch's `interpolate(size=..., mode=kind)` has them: no antialiasing, edge repeated."""
+    """Return weights from `length` to `out` samples as PyTorch's `interpolate(size=..., mode=kind)`: no antialiasing, edge repeated."""
     if kind == "area":
         first = np.arange(out) * length // out
         end = -(-(np.arange(out) + 1) * length // out)
@@ -85,7 +85,7 @@ def plain_taps(length: int, out: int, kind: Filter) -> Taps:
 
 
 def resample_rows(planes: npt.NDArray[np.floating], taps: Taps) -> npt.NDArray[np.floating]:
-    """`planes` `(..., H, W)` resampled along H, in their own float type: `(..., H_out, W)`."""
+    """Return `planes` `(..., H, W)` resampled along H, in their own float type: `(..., H_out, W)`."""
     weight = taps.weight.astype(planes.dtype, copy=False)[:, :, None]
     out = planes.take(taps.index[0], axis=-2)
     out *= weight[0]
@@ -97,7 +97,7 @@ def resample_rows(planes: npt.NDArray[np.floating], taps: Taps) -> npt.NDArray[n
 
 
 def resample(planes: npt.NDArray[np.floating], rows: Taps, columns: Taps) -> npt.NDArray[np.floating]:
-    """`planes` `(..., H, W)` resampled along H, then along W, without rounding."""
+    """Return `planes` `(..., H, W)` resampled along H, then along W, without rounding."""
     return _resample_columns(resample_rows(planes, rows), columns)
 
 
@@ -107,12 +107,12 @@ def _resample_columns(planes: npt.NDArray[np.floating], taps: Taps) -> npt.NDArr
 
 
 def _to_uint8(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    """MATLAB's conversion: saturated, halves away from zero."""
+    """Convert as MATLAB does: saturated, halves away from zero."""
     return np.floor(values.clip(0, 255) + 0.5).astype(np.uint8)
 
 
 def imresize(image: np.ndarray, scale: float, *, border: Border = "mirror", between: Between = "uint8") -> np.ndarray:
-    """`image` resized by `scale` (0.25: a quarter) as MATLAB's antialiased bicubic `imresize` does.
+    """Return `image` resized by `scale` (0.25: a quarter) as MATLAB's antialiased bicubic `imresize` does.
 
     `image` is uint8 `(H, W)` or `(H, W, C)`, and so is the result, `(ceil(H * scale), ceil(W * scale), ...)`; `between` says whether it
     is rounded after the first pass too ("uint8", as MATLAB does for an 8-bit image) or only once, at the end ("float"). A float
@@ -138,6 +138,6 @@ def imresize(image: np.ndarray, scale: float, *, border: Border = "mirror", betw
 
 
 def mod_crop(image: np.ndarray, scale: int) -> np.ndarray:
-    """`image` `(H, W, ...)` cut at the bottom and right so that both sides are multiples of `scale`: a view."""
+    """Return `image` `(H, W, ...)` cut at the bottom and right so that both sides are multiples of `scale`: a view."""
     height, width = image.shape[:2]
     return image[: height - height % scale, : width - width % scale]

@@ -18,9 +18,11 @@ from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import data_folder
 from suite.data import mixed
+from suite.data.cards import card, cards
 from suite.data.colour import in_grey
 from suite.data.digest import COMMON_MULTIPLE as COMMON_MULTIPLE  # what images are recognised by
 from suite.data.images import Pixels, list_images, read_image
+from suite.data.locate import file_pairs
 from suite.data.pairing import only_pairs, pair_up
 from suite.data.pairs import Pair, PairSource
 from suite.data.photos import CROPS, NAME, load_crops, load_photos
@@ -39,7 +41,7 @@ HIGH, LOW = ("HR", "target"), ("LR", "input")  # folders of a pair's two sides
 
 
 def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
-    """Names and high-quality images, uint8 RGB `(H, W, 3)`, of one split; a folder is one split, whichever is asked for.
+    """Return names and high-quality images, uint8 RGB `(H, W, 3)`, of one split; a folder is one split, whichever is asked for.
 
     All images are held in memory. Raises SuiteError where the set, the folder or an image in it cannot be had.
     """
@@ -53,7 +55,7 @@ def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
 
 
 def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[Pair]:
-    """Pairs for validation or testing: targets cropped to a multiple of the scale, low-quality images read or made.
+    """Return pairs for validation or testing: targets cropped to a multiple of the scale, low-quality images read or made.
 
     Those that are made are seeded by `seed` and the image's name, so that neither order nor number of workers matters; Gaussian noise is
     seeded by `seed` alone, as its published realisation asks (suite.data.degrade.noise). `seed` is the test set's, not the cell's: cells
@@ -64,13 +66,13 @@ def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, see
 
 
 def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[PairSource]:
-    """The pairs of `load_pairs`, found but not yet read or made."""
+    """Return the pairs of `load_pairs`, found but not yet read or made."""
     if embedded(set_or_folder) is not None:
         images = load_images(set_or_folder, split)
         return [PairSource(name, in_grey(rule, image) if task.channels == 1 else image, None, task, rule, seed) for name, image in images]
-    card = card_name(set_or_folder)
-    if card is not None:
-        return _card_sources(card, split, task, rule, seed)
+    carded = card_name(set_or_folder)
+    if carded is not None:
+        return _card_sources(carded, split, task, rule, seed)
     folder = resolve_folder(set_or_folder)
     hr_folder, lr_folder = _hr_folder(folder), _lr_folder(folder, task)
     paths = list_images(hr_folder)
@@ -79,24 +81,22 @@ def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, s
         if both is None:
             return [PairSource(path.stem, path, None, task, rule, seed) for path in paths]
         return [PairSource(name, hr_path, lr_path, task, rule, seed) for name, hr_path, lr_path in both.taken(task.scale)]
-    matched = only_pairs(mixed.without_mixed(pair_up(paths, list_images(lr_folder), scale=task.scale), paths), task.scale)
+    matched = only_pairs(mixed.without_mixed(pair_up(paths, list_images(lr_folder), scale=task.scale), paths))
     return [PairSource(name, hr_path, lr_path, task, rule, seed) for name, hr_path, lr_path in matched]
 
 
 def canonical(name: str) -> str:
-    """`name` so that it means the same in any process and folder: a set's or card's own name, or a folder's absolute path."""
+    """Return `name` so that it means the same in any process and folder: a set's or card's own name, or a folder's absolute path."""
     return embedded(name) or card_name(name) or str(resolve_folder(name))
 
 
 def embedded(name: str) -> str | None:
-    """The name of the set that needs no folder and is called `name`, whatever its case; None where none is."""
+    """Return the name of the set that needs no folder and is called `name`, whatever its case; None where none is."""
     return next((known for known in SETS if known.casefold() == name.casefold()), None)
 
 
 def card_name(name: str) -> str | None:
-    """The name of the card that `name` (or an alias) means; None where no card is called so. A folder of that name is written ./name."""
-    from suite.data.cards import card
-
+    """Return the name of the card that `name` (or an alias) means; None where there is none. A folder of that name is written ./name."""
     if os.sep in name or name in (os.curdir, os.pardir):
         return None
     try:
@@ -106,10 +106,7 @@ def card_name(name: str) -> str | None:
 
 
 def _card_sources(name: str, split: Split, task: Task, rule: Protocol, seed: int) -> list[PairSource]:
-    """A card's pairs; where a set is tested on its validation images (SIDD), those are the test."""
-    from suite.data.cards import card
-    from suite.data.locate import file_pairs
-
+    """Return a card's pairs; where a set is tested on its validation images (SIDD), those are the test."""
     chosen = card(name)
     if chosen.scored_by:
         raise SuiteError(f"{name} cannot be measured here: {chosen.scored_by}.", exit=Exit.NOT_READY)
@@ -127,15 +124,13 @@ def _card_sources(name: str, split: Split, task: Task, rule: Protocol, seed: int
 
 
 def resolve_folder(name: str) -> Path:
-    """The absolute path of the folder `name`: relative names are looked up in the working folder, then in `$SUITE_DATA`."""
+    """Return the absolute path of the folder `name`: relative names are looked up in the working folder, then in `$SUITE_DATA`."""
     path = Path(name).expanduser()
     base = data_folder()
     places = [path] if path.is_absolute() else [Path.cwd() / path, *([base / path] if base else [])]
     for place in places:
         if place.is_dir():
             return place.resolve()
-    from suite.data.cards import cards
-
     looked = " and ".join(str(place) for place in places)
     hint = "" if base or path.is_absolute() else " $SUITE_DATA, the second place to look in, is not set."
     raise SuiteError(
@@ -146,23 +141,19 @@ def resolve_folder(name: str) -> Path:
 
 def _hr_folder(folder: Path) -> Path:
     found = [folder / name for name in HIGH if (folder / name).is_dir()]
-    if len(found) > 1:
-        raise SuiteError(f"{folder} has both {found[0].name}/ and {found[1].name}/; keep the one that is meant.", exit=Exit.NOT_READY)
-    return found[0] if found else folder
+    return _only(folder, found) or folder
 
 
 def _lr_folder(folder: Path, task: Task) -> Path | None:
-    """Where low-quality files for `task` lie, or None where they are to be made."""
+    """Return the folder of low-quality files for `task`, or None where they are to be made."""
     scale, bicubic = task.scale, folder / "LR_bicubic"
     found = [folder / name for name in LOW if (folder / name).is_dir()]
     if bicubic.is_dir() and task.kind == "sr":
         found.append(bicubic / f"X{scale}")
-    if len(found) > 1:
-        first, second = (path.relative_to(folder).parts[0] for path in found[:2])
-        raise SuiteError(f"{folder} has both {first}/ and {second}/; keep the one that is meant.", exit=Exit.NOT_READY)
-    if not found:
+    low = _only(folder, found)
+    if low is None:
         return None
-    if not found[0].is_dir():
+    if not low.is_dir():
         there = ", ".join(sorted(path.name for path in bicubic.iterdir() if path.is_dir())) or "no folder"
         raise SuiteError(
             f"{bicubic} has {there}, but no X{scale}. Add it, or name a folder that holds the HR images alone: "
@@ -171,5 +162,13 @@ def _lr_folder(folder: Path, task: Task) -> Path | None:
         )
     if _hr_folder(folder) == folder:
         names = " or ".join(f"{name}/" for name in HIGH)
-        raise SuiteError(f"{folder} has {found[0].relative_to(folder)}/ but no {names} with the targets.", exit=Exit.NOT_READY)
-    return found[0]
+        raise SuiteError(f"{folder} has {low.relative_to(folder)}/ but no {names} with the targets.", exit=Exit.NOT_READY)
+    return low
+
+
+def _only(folder: Path, found: list[Path]) -> Path | None:
+    """Return the one folder that was found, or None; SuiteError where there are two."""
+    if len(found) > 1:
+        first, second = (path.relative_to(folder).parts[0] for path in found[:2])
+        raise SuiteError(f"{folder} has both {first}/ and {second}/; keep the one that is meant.", exit=Exit.NOT_READY)
+    return found[0] if found else None

@@ -252,13 +252,13 @@ def caches(_: Question) -> list[Finding]:
     import torch
 
     from models.cache import cache_folder
-    from suite.measure.quality import perceptual
+    from suite.measure.quality import available, perceptual
     from suite.training.losses import vgg19_file
 
     asked = "" if os.environ.get("SUITE_CACHE") else " ($SUITE_CACHE is not set)"
     findings = [Finding("caches", "ok", f"{cache_folder()}{asked}; torch's: {torch.hub.get_dir()}")]
     for metric in perceptual.BACKBONES:
-        reason = perceptual.reason(metric)
+        reason = available.reason(metric)
         findings.append(_weights(metric, reason, f"{metric} is measured"))
     command = "python -c \"from torchvision.models import vgg19; vgg19(weights='IMAGENET1K_V1')\""
     lacking = f"{vgg19_file()} is not there, and recipes with a perceptual loss do not start. `{command}`"

@@ -29,7 +29,7 @@ from suite.data.degrade.degradations import image_rng
 from suite.data.feed.loader import Loader
 from suite.data.feed.sampler import PatchSampler
 from suite.data.pairs import Pair
-from suite.measure.inference.restorer import network_of, restorer_of
+from suite.measure.inference.restorer import forward, network_of, restorer_of
 from suite.measure.quality.evaluate import evaluate
 from suite.records.record import HistoryPoint, StartedFrom
 from suite.records.spec import RunSpec
@@ -258,8 +258,7 @@ def generator_loss(run: Training, low: Tensor, high: Tensor) -> tuple[Tensor, di
     """Return the loss, its terms by name ("loss" is their sum), and the output, in float32."""
     spec = run.spec
     with torch.autocast(spec.device, dtype=torch.bfloat16, enabled=spec.dtype == "bfloat16"):
-        grey = low.shape[1] == 1 and run.network.channels == 3
-        output = run.module(low.expand(-1, 3, -1, -1)).mean(dim=1, keepdim=True) if grey else run.module(low)
+        output = forward(run.module, low, run.network.channels)
     output = output.float()
     pixels = losses.pixel_loss(spec.loss, output, high)
     parts = {"pixels": pixels}

@@ -16,7 +16,7 @@ from suite.cli import score as verb_score
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 from suite.measure.quality.fidelity import score
-from suite.measure.quality.pair_names import pair
+from suite.measure.quality.scoring import pair_predictions
 from suite.study.protocols import PROTOCOLS, protocol
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
@@ -27,8 +27,8 @@ def paths(folder, stems, tmp_path):
 
 
 def paired(outputs, targets, tmp_path, **more):
-    found = pair(paths("pred", outputs, tmp_path), paths("gt", targets, tmp_path), **more)
-    return {one.output.stem: one.target.stem for one in found.pairs}, found
+    found = pair_predictions(paths("pred", outputs, tmp_path), paths("gt", targets, tmp_path), **more)
+    return {one.other.stem: one.target.stem for one in found.pairs}, found
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_what_has_no_partner_is_listed_and_may_be_left_out(tmp_path):
     assert refused.value.exit == Exit.NOT_READY
     found, result = paired(outputs, targets, tmp_path, allow_missing=True)
     assert found == {"a_SR": "a", "b_SR": "b"}
-    assert [path.stem for path in result.lonely_outputs + result.lonely_targets] == ["odd_one", "c"]
+    assert [path.stem for path in result.lonely_others + result.lonely_targets] == ["odd_one", "c"]
 
 
 @pytest.mark.parametrize("outputs", [["a_v1", "a_v2"], ["163085_dncnn_2868", "163085_bm3d_2836"]])

@@ -199,10 +199,10 @@ def test_a_file_that_is_missing_is_listed_and_nothing_moves_up(stems, data):
     high = [Path(f"hr/{stem}.png") for stem in sorted(stems)]
     low = [Path(f"lr/{stem}.png") for stem in sorted(stems - {gone})]
     found = pair_up(high, low, hq_names=("{}",), lq_names=("{}",))
-    assert [path.stem for path in found.lonely_hq] == [gone]
+    assert [path.stem for path in found.lonely_targets] == [gone]
     assert all(hq.stem == lq.stem for _, hq, lq in found.pairs)
     with pytest.raises(SuiteError, match="1 high-quality without low-quality"):
-        only_pairs(found, 1)
+        only_pairs(found)
 
 
 def mats(place, blocks):

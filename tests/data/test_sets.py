@@ -1,6 +1,5 @@
 """Data sets from folders and cards, checksums, and the leak check."""
 
-import sys
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -286,8 +285,8 @@ def test_a_card_s_name_is_asked_for_its_files(tmp_path, monkeypatch):
             raise UnknownName("no such card")
         return SimpleNamespace(name="Set5", splits={"test": 5}, scored_by="")
 
-    monkeypatch.setitem(sys.modules, "suite.data.cards", SimpleNamespace(card=card))
-    monkeypatch.setitem(sys.modules, "suite.data.locate", SimpleNamespace(file_pairs=file_pairs))
+    monkeypatch.setattr("suite.data.sets.card", card)
+    monkeypatch.setattr("suite.data.sets.file_pairs", file_pairs)
     write(tmp_path / "a.png", random_image(33, 27, 3))
     (pair,) = load_pairs("set5", "test", TO_X4, RULE)
     assert asked == [("Set5", {"split": "test", "kind": "sr", "scale": 4, "level": None})]
@@ -296,7 +295,7 @@ def test_a_card_s_name_is_asked_for_its_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "set5").mkdir()
     assert canonical("./set5") == str(tmp_path / "set5")
-    monkeypatch.setitem(sys.modules, "suite.data.locate", SimpleNamespace(file_pairs=lambda *_, **__: [Found("a", None)]))
+    monkeypatch.setattr("suite.data.sets.file_pairs", lambda *_, **__: [Found("a", None)])
     with pytest.raises(SuiteError, match=r"Set5 has no targets \(1 images, e\.g\. a\).*suite restore"):
         load_pairs("Set5", "test", TO_X4, RULE)
 

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 from models.lookup import UnknownName
 from suite.core.errors import Exit, SuiteError
+from suite.core.parallel import shown
 from suite.data.cards import KINDS, Card, Layout, card, shared_layouts
 from suite.data.check.inspection import Facts, Remembered
 from suite.data.check.leaks import Group
 from suite.data.check.traps import card_of, faulty_copy, grey_or_colour, of_rules
 from suite.data.locate import FilePair, Located, files_of, locate, pairing_of, targets_of
+from suite.data.mat_files import block_names, describe_mat
 from suite.data.pairing import shortened
+from suite.data.photos import photos_folder
 
 if TYPE_CHECKING:
     from suite.data.splits import Split
@@ -45,12 +48,12 @@ class Report:
     taken: bool = True  # False: another copy goes first
 
     def group(self) -> Group:
-        """What leaks are looked for in."""
+        """Return the targets, among which leaks are looked for."""
         return Group(self.name, self.split, self.targets, self.known)
 
 
 def copies(chosen: Card, root: Path | None) -> list[list[Located]]:
-    """Every copy of the set that is there, in order of preference: its layout at each scale and quality for which it is there.
+    """Return every copy of the set that is there, in order of preference: its layout at each scale and quality for which it is there.
 
     Images that several layouts find are one copy, of the first that has low-quality files.
     """
@@ -71,7 +74,7 @@ def copies(chosen: Card, root: Path | None) -> list[list[Located]]:
 
 
 def of_card(chosen: Card, root: Path | None, known: Remembered, *, quick: bool = False) -> Iterator[Report]:
-    """A report for every copy; the first of a split is the one that tasks take."""
+    """Yield a report for every copy; the first of a split is the one that tasks take."""
     if chosen.package:
         yield from _of_package(chosen, known)
         return
@@ -84,9 +87,7 @@ def of_card(chosen: Card, root: Path | None, known: Remembered, *, quick: bool =
 
 
 def _of_package(chosen: Card, known: Remembered) -> Iterator[Report]:
-    """A report for every split of a set that a package ships, against the pixels that the card knows."""
-    from suite.data.photos import photos_folder
-
+    """Yield a report for every split of a set that a package ships, against the pixels that the card knows."""
     folder = photos_folder()
     for split, expected in chosen.splits.items():
         files = [folder / image.file for image in chosen.image if image.split == split]
@@ -98,7 +99,7 @@ def _of_package(chosen: Card, known: Remembered) -> Iterator[Report]:
 
 
 def of_folder(folder: Path, known: Remembered, *, quick: bool = False) -> list[Report]:
-    """Reports of a folder of the user's, in whichever layout it is; if it is called like a set, it is held against its card."""
+    """Report on a folder of the user's, in whichever layout it is; if it is called like a set, it is compared with its card."""
     stand_in = _stand_in(folder)
     groups = copies(stand_in, folder)
     if not groups:
@@ -114,7 +115,7 @@ def of_folder(folder: Path, known: Remembered, *, quick: bool = False) -> list[R
 
 
 def _stand_in(folder: Path) -> Card:
-    """A card for a folder that is the set itself: every layout, without the folders above it."""
+    """Make a card for a folder that is the set itself: every layout, without the folders above it."""
     try:
         known = card(folder.absolute().name)
     except UnknownName:
@@ -134,7 +135,7 @@ def _stand_in(folder: Path) -> Card:
 
 
 def _report(group: Sequence[Located], known: Remembered, quick: bool) -> Report:
-    """Looks at one copy, at every scale and quality that it has."""
+    """Look at one copy, at every scale and quality that it has."""
     first = group[0]
     chosen = first.card
     report = Report(chosen.name, first.split, first.whose, first.files, chosen.splits[first.split])
@@ -160,12 +161,10 @@ def _report(group: Sequence[Located], known: Remembered, quick: bool) -> Report:
 
 
 def _pairs(report: Report, one: Located) -> list[FilePair]:
-    """The pairs of one layout; what has no partner is noted."""
+    """Return the pairs of one layout, and note what has no partner."""
     if one.lq is None or one.hq is None or one.lq.is_file():
         pairs = files_of(one)
         if one.files.is_file():
-            from suite.data.mat_files import block_names, describe_mat
-
             report.notes += [f"{path.name}: {describe_mat(path).statement}" for path in (one.hq, one.lq) if path is not None]
             if one.hq is not None and one.lq is not None and block_names(one.hq) != block_names(one.lq):
                 report.wrong.append(f"{one.hq.name} and {one.lq.name} hold different numbers of blocks")
@@ -176,21 +175,14 @@ def _pairs(report: Report, one: Located) -> list[FilePair]:
 
 
 def _count(report: Report, chosen: Card, count: int, folder: Path | None) -> None:
-    expected = report.expected
-    where = f" in {folder}" if folder else ""
-    if not expected or count == expected:
-        return
+    text = f"{count} images{f' in {folder}' if folder else ''}, where the set has {report.expected}"
     why = chosen.also.get(str(count))
-    if why:
-        report.notes.append(f"{count} images{where}, where the set has {expected}: {why}")
-    else:
-        report.wrong.append(f"{count} images{where}, where the set has {expected}")
+    if report.expected not in (0, count):
+        report.notes.append(f"{text}: {why}") if why else report.wrong.append(text)
 
 
 def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Remembered, quick: bool) -> None:
-    """Decodes the files of one layout and compares both sides."""
-    from suite.core.parallel import shown
-
+    """Decode the files of one layout and compare both sides."""
     if any(path.suffix.lower() == ".mat" for pair in pairs[:1] for path in (pair.lq,) if path is not None):
         _mats(report, [pair.lq for pair in pairs])
         return
@@ -209,7 +201,8 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
     _versions(report, one.card, sides)
     _traps(report, one.card, sides["hq"])
     _twice(report)
-    sound = [pair for pair in pairs if pair.hq is not None and pair.lq is not None and not _problem(pair, facts)]
+    faulty = {path for path, fact in facts.items() if fact.problem}
+    sound = [pair for pair in pairs if pair.hq is not None and pair.lq is not None and not {pair.hq, pair.lq} & faulty]
     if one.lq is None or not sound:
         return
     if "sr" in one.kinds and one.scale > 1 and not one.layout.whole:
@@ -221,7 +214,7 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
 
 
 def _traps(report: Report, chosen: Card, targets: dict[Path, Facts]) -> None:
-    """What the card warns of and the targets show."""
+    """Report what the card warns of and the targets show."""
     named = chosen if chosen.faulty or chosen.grey else card_of(report.folder)
     if named is None:
         return
@@ -230,7 +223,7 @@ def _traps(report: Report, chosen: Card, targets: dict[Path, Facts]) -> None:
 
 
 def _twice(report: Report) -> None:
-    """Targets of which the pixels are the same: they count twice in every mean."""
+    """Report targets of which the pixels are the same: they count twice in every mean."""
     by_pixels: dict[str, Path] = {}
     twice = []
     for path, fact in report.targets.items():
@@ -242,17 +235,11 @@ def _twice(report: Report) -> None:
         report.notes.append(text)
 
 
-def _problem(pair: FilePair, facts: dict[Path, Facts]) -> str:
-    return "".join(facts[path].problem for path in (pair.hq, pair.lq) if path in facts)
-
-
 def _size(facts: Facts) -> tuple[int, int]:
     return facts.height, facts.width
 
 
 def _mats(report: Report, paths: Sequence[Path]) -> None:
-    from suite.data.mat_files import describe_mat
-
     try:
         report.notes.append(f"{paths[0].name}: {describe_mat(paths[0]).statement}")
     except SuiteError as error:
@@ -260,7 +247,7 @@ def _mats(report: Report, paths: Sequence[Path]) -> None:
 
 
 def _versions(report: Report, chosen: Card, sides: dict[str, dict[Path, Facts]]) -> None:
-    """Which of the versions that the card knows the pixels are; standard sets exist in several."""
+    """Report which of the card's versions the pixels are; standard sets exist in several."""
     for side, facts in sides.items():
         versions = [version for version in chosen.version if version.side == side]
         read = {path: fact.pixels for path, fact in facts.items() if fact.pixels}
@@ -282,9 +269,7 @@ def _versions(report: Report, chosen: Card, sides: dict[str, dict[Path, Facts]])
 
 
 def _shrunk(report: Report, one: Located, pairs: Sequence[FilePair], known: Remembered) -> None:
-    """Says by which rule the low-quality images were made, and whether targets were cut for one scale."""
-    from suite.core.parallel import shown
-
+    """Say by which rule the low-quality images were made, and whether targets were cut for one scale."""
     title = f"x{one.scale} images of {report.name} compared"
     found = list(zip(pairs, shown(known.shrunk(pairs, one.scale), len(pairs), title), strict=True))
     for problem in dict.fromkeys(shrunk.problem for _, shrunk in found if shrunk.problem):

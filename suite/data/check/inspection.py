@@ -17,8 +17,11 @@ from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
+from models.cache import cache_folder
 from suite.core.errors import SuiteError
 from suite.core.files import replacing
+from suite.core.parallel import over
+from suite.data.digest import COMMON_MULTIPLE
 from suite.data.images import Pixels, describe, equal_channels, read_image, read_stored, three_channels
 from suite.data.locate import FilePair
 from suite.data.resize import Between, Border, imresize, mod_crop
@@ -77,7 +80,7 @@ class Shrunk:
 
 
 def facts_of(path: Path) -> Facts:
-    """Decodes the file; a problem is told, not raised."""
+    """Decode the file; a problem is returned, not raised."""
     head = describe(path)
     if head.problem:
         return Facts(head.problem, head.remarks)
@@ -86,8 +89,6 @@ def facts_of(path: Path) -> Facts:
     except SuiteError as error:
         return Facts(str(error), head.remarks)
     image = three_channels(found)
-    from suite.data.digest import COMMON_MULTIPLE
-
     cut = mod_crop(image, COMMON_MULTIPLE)
     cut = np.ascontiguousarray(cut if cut.size else image)
     cropped = hashlib.sha256(f"{cut.shape}".encode() + cut.tobytes()).hexdigest()
@@ -96,14 +97,14 @@ def facts_of(path: Path) -> Facts:
 
 
 def stored_as(image: Pixels) -> Stored:
-    """How an image that `read_stored` gave lies in its file."""
+    """Return how an image that `read_stored` gave lies in its file."""
     if image.shape[2] == 1:
         return "grey"
     return "equal" if equal_channels(image) else "colour"
 
 
 def _thumb(image: Pixels) -> str:
-    """Means over THUMB x THUMB equal parts of the grey image."""
+    """Return the means over THUMB x THUMB equal parts of the grey image."""
     if min(image.shape[:2]) < THUMB:
         return ""
     rows, columns = (np.arange(THUMB + 1) * length // THUMB for length in image.shape[:2])
@@ -113,11 +114,14 @@ def _thumb(image: Pixels) -> str:
 
 
 def shrunk_by(pair: FilePair, scale: int, first: str = "") -> Shrunk:
-    """Which of RULES made the low-quality image of its target, `first` being tried first; SuiteError where a file cannot be read.
+    """Find which of RULES made the low-quality image of its target, trying `first` first; a file that cannot be read is a problem.
 
     The target is cut to a multiple of `scale` before, as every protocol does.
     """
-    whole, low = read_image(pair.hq), read_image(pair.lq)
+    try:
+        whole, low = read_image(pair.hq), read_image(pair.lq)
+    except SuiteError as error:
+        return Shrunk(problem=str(error))
     high = mod_crop(whole, scale)
     if high.shape[:2] != (low.shape[0] * scale, low.shape[1] * scale):
         return Shrunk(problem=_sizes(whole, low, scale))
@@ -133,7 +137,7 @@ def shrunk_by(pair: FilePair, scale: int, first: str = "") -> Shrunk:
 
 
 def _sizes(high: Pixels, low: Pixels, scale: int) -> str:
-    """Why the sizes do not fit, in words."""
+    """Say why the sizes do not fit."""
     (height, width), (rows, columns) = high.shape[:2], low.shape[:2]
     said = f"{columns}x{rows} pixels (width x height) are not {width}x{height} // {scale} = {width // scale}x{height // scale}"
     if (rows, columns) == (-(-height // scale), -(-width // scale)):
@@ -147,17 +151,13 @@ class Remembered:
     """Facts by file stamp, kept in a JSON file of the cache folder; a file that cannot be read or written is done without."""
 
     def __init__(self, store: Path | None = None) -> None:
-        from models.cache import cache_folder
-
         self._store = store or cache_folder() / "data" / f"facts-{CACHE_VERSION}.json"
         held = self._read()
         self._files = Stamped(held.get("files"), Facts)
         self._pairs = Stamped(held.get("pairs"), Shrunk)
 
     def facts(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Facts]]:
-        """Facts of every file, in order; those that are not known are found on all cores."""
-        from suite.core.parallel import over
-
+        """Yield the facts of every file, in order; those that are not known are found on all cores."""
         keys = {path: (str(path.absolute()), _stamp(path)) for path in paths}
         fresh = [path for path in keys if self._files.recall(*keys[path]) is None]
         new = over(facts_of, fresh)
@@ -169,13 +169,11 @@ class Remembered:
             yield path, found
 
     def shrunk(self, pairs: Sequence[FilePair], scale: int) -> Iterator[Shrunk]:
-        """The rule of every pair, in order; the rule that made the first of them is tried first on the others."""
-        from suite.core.parallel import over
-
+        """Yield the rule of every pair, in order; the rule that made the first of them is tried first on the others."""
         keys = [(f"{pair.lq.absolute()}\0{scale}", _stamp(pair.hq, pair.lq)) for pair in pairs]
         fresh = [pair for pair, key in zip(pairs, keys, strict=True) if self._pairs.recall(*key) is None]
         first = common_rule(fresh[:PROBES], scale)
-        new = over(lambda pair: _told(pair, scale, first), fresh)
+        new = over(lambda pair: shrunk_by(pair, scale, first), fresh)
         for key in keys:
             found = self._pairs.recall(*key)
             if found is None:
@@ -184,7 +182,7 @@ class Remembered:
             yield found
 
     def save(self) -> None:
-        """Writes the store, whole or not at all, with what another process wrote meanwhile."""
+        """Write the store, whole or not at all, with what another process wrote meanwhile."""
         held = self._read()
         known = {"files": self._files.merged(held.get("files")), "pairs": self._pairs.merged(held.get("pairs"))}
         with contextlib.suppress(OSError), replacing(self._store) as file:
@@ -206,7 +204,7 @@ class Stamped(Generic[Kept]):
         self._new: dict[str, object] = {}
 
     def recall(self, key: str, stamp: str) -> Kept | None:
-        """The value, or None."""
+        """Return the value, or None where it is not known."""
         held = self._held.get(key)
         if not isinstance(held, dict) or held.get("stamp") != stamp or not isinstance(held.get("is"), dict):
             return None
@@ -217,29 +215,22 @@ class Stamped(Generic[Kept]):
         return self._kind(**values)
 
     def keep(self, key: str, stamp: str, value: Kept) -> None:
-        """Notes the value."""
+        """Note the value."""
         self._held[key] = self._new[key] = {"stamp": stamp, "is": asdict(value)}
 
     def merged(self, held: object) -> dict[str, object]:
-        """What is in `held`, and what was noted since."""
+        """Return `held` with what was noted since."""
         return {**(held if isinstance(held, dict) else {}), **self._new}
 
 
 def common_rule(pairs: Sequence[FilePair], scale: int) -> str:
-    """The rule that made most of these pairs' images; where several rules give the same image, each counts."""
+    """Return the rule that made most of these pairs' images; where several rules give the same image, each counts."""
     counts = dict.fromkeys(RULES, 0)
     for pair in pairs:
         for name in RULES:
-            found = _told(pair, scale, name)
+            found = shrunk_by(pair, scale, name)
             counts[name] += found.exact and found.rule == name
     return max(counts, key=counts.__getitem__)
-
-
-def _told(pair: FilePair, scale: int, first: str) -> Shrunk:
-    try:
-        return shrunk_by(pair, scale, first)
-    except SuiteError as error:
-        return Shrunk(problem=str(error))
 
 
 def _stamp(*paths: Path) -> str:

@@ -56,7 +56,7 @@ class Leak:
 
 
 def leaks(groups: Sequence[Group]) -> list[Leak]:
-    """What every two groups share. Training images in a test or validation set are serious whether a card knows of them or not."""
+    """Find what every two groups share. Training images in a test or validation set are serious whether a card knows of them or not."""
     found = []
     for index, first in enumerate(groups):
         for second in groups[index + 1 :]:
@@ -72,7 +72,7 @@ def leaks(groups: Sequence[Group]) -> list[Leak]:
 
 
 def _common(first: dict[Path, Facts], second: dict[Path, Facts]) -> Iterator[tuple[bool, Path, Path]]:
-    """(identical?, a file of the first, a file of the second), for every file of the second that has its like in the first."""
+    """Yield (identical?, a file of the first, a file of the second), for every file of the second that has its like in the first."""
     by_pixels = {facts.cropped: path for path, facts in first.items() if facts.cropped}
     rest = []
     for path, facts in second.items():
@@ -99,6 +99,6 @@ def _thumbs(facts: Sequence[Facts]) -> np.ndarray:
 
 
 def _errors(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Mean squared differences of every two rows; exact, since all numbers are whole."""
+    """Return the mean squared differences of every two rows; exact, since all numbers are whole."""
     squares = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1)[None, :]
     return (squares - 2 * first @ second.T) / first.shape[1]

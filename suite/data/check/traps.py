@@ -27,7 +27,7 @@ LEVELS = 3  # of folders whose names may be the set's: Urban100/image_SRF_2, LIV
 
 
 def card_of(data: str | Path) -> Card | None:
-    """The card of the set `data`: its name or alias, or a folder that is called so or lies in one; None where there is none."""
+    """Return the card of the set `data`: its name or alias, or a folder that is called so or lies in one; None where there is none."""
     path = Path(data)
     for name in (path if len(path.parts) == 1 else path.absolute()).parts[: -LEVELS - 1 : -1]:
         try:
@@ -38,7 +38,7 @@ def card_of(data: str | Path) -> Card | None:
 
 
 def faulty_copy(chosen: Card, sizes: Sequence[tuple[int, int]]) -> list[str]:
-    """That targets of these sizes (height, width) are those of a faulty copy that the card knows, in a sentence."""
+    """Say it in a sentence where targets of these sizes (height, width) are those of a faulty copy that the card knows."""
     if not sizes:
         return []
     longer = median(max(size) for size in sizes)
@@ -46,7 +46,7 @@ def faulty_copy(chosen: Card, sizes: Sequence[tuple[int, int]]) -> list[str]:
 
 
 def grey_or_colour(chosen: Card | None, stored: Mapping[str, Stored], rule: Protocol | None = None) -> list[str]:
-    """Where published numbers are of grey images and these files are not grey, or only by their pixels: what that means, in sentences.
+    """Say what it means where published numbers are of grey images and these files are not grey, or only by their pixels.
 
     `stored` is by the files' names. With a protocol, what it does not do is left out.
     """
@@ -64,7 +64,7 @@ def grey_or_colour(chosen: Card | None, stored: Mapping[str, Stored], rule: Prot
 
 
 def of_rules(found: Sequence[tuple[FilePair, Shrunk]], scale: int, of: int) -> list[str]:
-    """That low-resolution images of `of` were made by none of MATLAB's rules, in a sentence; `found` are those that were looked at."""
+    """Say how many low-resolution images were made by none of MATLAB's rules; `found` are those looked at, of `of`."""
     others = [(pair, shrunk) for pair, shrunk in found if not shrunk.exact and not shrunk.problem]
     if not others:
         return []
@@ -79,7 +79,7 @@ def of_rules(found: Sequence[tuple[FilePair, Shrunk]], scale: int, of: int) -> l
 
 
 def of_sources(data: str, sources: Sequence[PairSource], task: Task, rule: Protocol) -> list[str]:
-    """What `evaluate` says of the set `data`, of which these images are measured; files that cannot be read say so when they are."""
+    """Return the warnings of `evaluate` about the set `data`; files that cannot be read are reported when they are measured."""
     files = [source for source in sources if isinstance(source.hq, Path) and source.block is None]
     if not files:
         return []
@@ -89,7 +89,7 @@ def of_sources(data: str, sources: Sequence[PairSource], task: Task, rule: Proto
         said += grey_or_colour(chosen, {source.hq.name: _stored(source.hq) for source in files}, rule)
     if task.kind == "sr":
         pairs = [FilePair(source.name, source.hq, source.lq) for source in files if source.lq is not None]
-        said += of_rules([(pair, _shrunk(pair, task.scale)) for pair in pairs[:PROBES]], task.scale, len(pairs))
+        said += of_rules([(pair, shrunk_by(pair, task.scale)) for pair in pairs[:PROBES]], task.scale, len(pairs))
     return said
 
 
@@ -98,10 +98,3 @@ def _stored(path: Path) -> Stored:
         return stored_as(read_stored(path))
     except SuiteError:
         return ""
-
-
-def _shrunk(pair: FilePair, scale: int) -> Shrunk:
-    try:
-        return shrunk_by(pair, scale)
-    except SuiteError as error:
-        return Shrunk(problem=str(error))

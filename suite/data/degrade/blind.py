@@ -12,7 +12,6 @@ Bytes depend on the generator's seed and the library versions alone: no step run
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -20,6 +19,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from suite.data.degrade.jpeg import compress
 from suite.data.degrade.kernels import Kernel, KernelMix, draw_kernel, sinc_kernel
 from suite.data.images import Pixels
 from suite.data.resize import Filter, plain_taps, resample
@@ -130,7 +130,7 @@ class Plan:
 
 
 def draw_plan(row: TwoOrders, rng: np.random.Generator) -> Plan:
-    """A random plan of `row`."""
+    """Return a random plan of `row`."""
     first, second = _draw_order(row.first, rng), _draw_order(row.second, rng)
     final_kernel = None
     if rng.random() < row.final_sinc_probability:
@@ -157,7 +157,7 @@ def _draw_order(order: Order, rng: np.random.Generator) -> OrderPlan:
 
 
 def degrade(hq: Pixels, rng: np.random.Generator, row: TwoOrders = SECOND_ORDER_X4) -> Pixels:
-    """A low-quality version, uint8 RGB `(H / scale, W / scale, 3)`, of `hq`, uint8 RGB `(H, W, 3)`, by a random plan of `row`.
+    """Return a low-quality version, uint8 RGB `(H / scale, W / scale, 3)`, of `hq`, uint8 RGB `(H, W, 3)`, by a random plan of `row`.
 
     Raises ValueError where a side of `hq` is not a multiple of the scale.
     """
@@ -165,7 +165,7 @@ def degrade(hq: Pixels, rng: np.random.Generator, row: TwoOrders = SECOND_ORDER_
 
 
 def carry_out(plan: Plan, hq: Pixels, scale: int, rng: np.random.Generator) -> Pixels:
-    """`hq` degraded as `plan` says, as `degrade` returns it; `rng` gives the noise."""
+    """Return `hq` degraded as `plan` says, as `degrade` returns it; `rng` gives the noise."""
     height, width = hq.shape[:2]
     if height % scale or width % scale or not height or not width:
         raise ValueError(f"sides must be multiples of {scale}, not {height}x{width}: use mod_crop")
@@ -181,7 +181,7 @@ def carry_out(plan: Plan, hq: Pixels, scale: int, rng: np.random.Generator) -> P
 
 
 def _round_of(image: Planes, plan: OrderPlan, base: tuple[int, int], rng: np.random.Generator) -> Planes:
-    """Blur, resize and noise of one order; `base` is the size that the plan's factor refers to."""
+    """Apply blur, resize and noise of one order; `base` is the size that the plan's factor refers to."""
     if plan.kernel is not None:
         image = blur(image, plan.kernel)
     height, width = (max(1, int(side * plan.factor)) for side in base)
@@ -203,8 +203,8 @@ def _resize(image: Planes, height: int, width: int, kind: Filter) -> Planes:
 
 
 def blur(image: Planes, kernel: Kernel) -> Planes:
-    """`image` filtered with `kernel`, the border mirrored without repeating the edge; same shape."""
-    from scipy.fft import irfft2, next_fast_len, rfft2
+    """Return `image` filtered with `kernel`, the border mirrored without repeating the edge; same shape."""
+    from scipy.fft import irfft2, next_fast_len, rfft2  # late: slow to load
 
     edge = kernel.shape[0] // 2
     padded = np.pad(image, ((0, 0), (edge, edge), (edge, edge)), mode="reflect")
@@ -216,14 +216,14 @@ def blur(image: Planes, kernel: Kernel) -> Planes:
 
 
 def add_gaussian_noise(image: Planes, sigma: float, grey: bool, rng: np.random.Generator) -> Planes:
-    """`image` plus normal noise of `sigma` (of 255), one value a pixel if `grey`; clamped to 0..1."""
+    """Return `image` plus normal noise of `sigma` (of 255), one value a pixel if `grey`; clamped to 0..1."""
     shape = (1, *image.shape[1:]) if grey else image.shape
     noise = rng.standard_normal(shape, dtype=np.float32) * np.float32(sigma / 255)
     return np.clip(image + noise, 0, 1)
 
 
 def add_poisson_noise(image: Planes, scale: float, grey: bool, rng: np.random.Generator) -> Planes:
-    """`image` plus `scale` times the shot noise of its 8-bit values, one value a pixel if `grey`; clamped to 0..1.
+    """Return `image` plus `scale` times the shot noise of its 8-bit values, one value a pixel if `grey`; clamped to 0..1.
 
     The photon count at white is the number of different 8-bit values in the image, rounded up to a power of two.
     """
@@ -236,12 +236,8 @@ def add_poisson_noise(image: Planes, scale: float, grey: bool, rng: np.random.Ge
 
 
 def jpeg(image: Planes, quality: int) -> Planes:
-    """`image`, clamped to 0..1 and rounded to 8 bit, after JPEG coding at `quality` (libjpeg's 1 to 95) and decoding."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(_to_uint8(image)).save(buffer, format="JPEG", quality=quality, subsampling="4:2:0")
-    return _to_planes(np.asarray(Image.open(buffer)))
+    """Return `image`, clamped to 0..1 and rounded to 8 bit, after JPEG coding at `quality` (libjpeg's 1 to 95) and decoding."""
+    return _to_planes(compress(_to_uint8(image), quality))
 
 
 def _to_planes(image: Pixels) -> Planes:

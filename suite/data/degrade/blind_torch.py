@@ -36,7 +36,7 @@ Noise = Callable[[Tensor, Sequence[Size], Sequence[OrderPlan], Sequence[torch.Ge
 
 
 def carry_out(plans: Sequence[Plan], crops: Tensor, sizes: Sequence[Size], seeds: Sequence[int], scale: int) -> Images:
-    """Each crop degraded as its plan says: uint8 `(3, height / scale, width / scale)`, on the device of `crops`.
+    """Return each crop degraded as its plan says: uint8 `(3, height / scale, width / scale)`, on the device of `crops`.
 
     `crops` is uint8 RGB `(N, 3, H, W)`; crop n is its top left `sizes[n]`, height and width, multiples of `scale`. `seeds` (0 to 2^63 - 1)
     seed the noise, image by image. Raises ValueError for a size that is not a multiple of the scale.
@@ -61,7 +61,7 @@ def carry_out(plans: Sequence[Plan], crops: Tensor, sizes: Sequence[Size], seeds
 
 
 def _in_groups(images: Images, keys: Sequence[Hashable], change: Callable[[Tensor, list[int]], Tensor]) -> Images:
-    """The images as `change` makes them: it gets those of one canvas and one key, stacked, and their numbers. None: left as they are."""
+    """Change the images: `change` gets those of one canvas and one key, stacked, and their numbers. Key None: left as they are."""
     groups: dict[Hashable, list[int]] = {}
     for number, (image, key) in enumerate(zip(images, keys, strict=True)):
         if key is not None:
@@ -78,7 +78,7 @@ def _in_groups(images: Images, keys: Sequence[Hashable], change: Callable[[Tenso
 def _round_of(
     images: Images, sizes: Sequence[Size], plans: Sequence[OrderPlan], bases: Sequence[Size], generators: Sequence[torch.Generator]
 ) -> tuple[Images, list[Size]]:
-    """Blur, resize and noise of one order, and the new sizes; `bases` are what the plans' factors refer to."""
+    """Apply blur, resize and noise of one order, and return the new sizes too; `bases` are what the plans' factors refer to."""
     images = _blurred(images, sizes, [plan.kernel for plan in plans])
     targets = [_scaled(base, plan.factor) for plan, base in zip(plans, bases, strict=True)]
     images = _resized(images, sizes, targets, [plan.filter for plan in plans])
@@ -96,16 +96,17 @@ def _scaled(base: Size, factor: float) -> Size:
 
 
 def _to_low(images: Images, sizes: Sequence[Size], plans: Sequence[Plan], lows: Sequence[Size | None]) -> tuple[Images, list[Size]]:
-    """The last resize and filter, and the new sizes; None: not now."""
+    """Return the last resize and filter, and the new sizes; None: not now."""
     targets = [low or size for low, size in zip(lows, sizes, strict=True)]
     images = _resized(images, sizes, targets, [plan.final_filter for plan in plans])
     return _blurred(images, targets, [plan.final_kernel if low else None for plan, low in zip(plans, lows, strict=True)]), targets
 
 
 def _blurred(images: Images, sizes: Sequence[Size], kernels: Sequence[Kernel | None]) -> Images:
-    """Those that have a kernel filtered with it, the border mirrored without repeating the edge."""
+    """Return those that have a kernel filtered with it, the border mirrored without repeating the edge."""
 
     def blur(group: Tensor, numbers: list[int]) -> Tensor:
+        """Filter a group, by Fourier transform."""
         height, width = group.shape[-2:]
         rows, columns = (
             _on(group, np.stack([_mirrored(sizes[number][axis], length) for number in numbers]))
@@ -121,24 +122,25 @@ def _blurred(images: Images, sizes: Sequence[Size], kernels: Sequence[Kernel | N
 
 
 def _mirrored(side: int, length: int) -> np.ndarray:
-    """Where the samples from -EDGE to before length + EDGE are read in a mirrored side; those far beyond it are never used."""
+    """Return where the samples from -EDGE to before length + EDGE are read in a mirrored side; those far beyond it are never used."""
     period = max(1, 2 * (side - 1))
     at = np.arange(-EDGE, length + EDGE) % period
     return np.minimum(at, period - at).clip(0, side - 1)
 
 
 def _centred(kernel: Kernel) -> np.ndarray:
-    """In the middle of the largest kernel's square, with zeros around."""
+    """Return in the middle of the largest kernel's square, with zeros around."""
     square, begin = np.zeros((2 * EDGE + 1, 2 * EDGE + 1), dtype=np.float32), EDGE - len(kernel) // 2
     square[begin : begin + len(kernel), begin : begin + len(kernel)] = kernel
     return square
 
 
 def _resized(images: Images, sizes: Sequence[Size], targets: Sequence[Size], filters: Sequence[Filter]) -> Images:
-    """Those whose size is not the target's resampled to it, along rows, then columns, on a canvas for the new size."""
+    """Return those whose size is not the target's resampled to it, along rows, then columns, on a canvas for the new size."""
     keys = [None if size == target else _canvas(target) for size, target in zip(sizes, targets, strict=True)]
 
     def resize(group: Tensor, numbers: list[int]) -> Tensor:
+        """Resample a group, which goes to one canvas."""
         canvas = keys[numbers[0]]
         for axis, along in enumerate((along_rows, along_columns)):
             taps = [_taps(sizes[number][axis], targets[number][axis], filters[number]) for number in numbers]
@@ -165,7 +167,7 @@ def _canvas(size: Size) -> Size:
 
 
 def _joined(taps: Sequence[Taps], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Index and weight of all of them, `(N, T, length)`; what a shorter one lacks weighs nothing."""
+    """Join index and weight of all of them, `(N, T, length)`; what a shorter one lacks weighs nothing."""
     shape = (len(taps), max(len(one.index) for one in taps), length)
     index, weight = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.float32)
     for number, one in enumerate(taps):
@@ -175,7 +177,7 @@ def _joined(taps: Sequence[Taps], length: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _gaussian(group: Tensor, sizes: Sequence[Size], plans: Sequence[OrderPlan], generators: Sequence[torch.Generator]) -> Tensor:
-    """Normal noise of each plan's strength (of 255), one value a pixel where it is grey."""
+    """Return normal noise of each plan's strength (of 255), one value a pixel where it is grey."""
     noise = torch.zeros_like(group)
     for number, ((height, width), plan, generator) in enumerate(zip(sizes, plans, generators, strict=True)):
         channels = 1 if plan.grey else 3
@@ -184,7 +186,7 @@ def _gaussian(group: Tensor, sizes: Sequence[Size], plans: Sequence[OrderPlan], 
 
 
 def _poisson(group: Tensor, sizes: Sequence[Size], plans: Sequence[OrderPlan], generators: Sequence[torch.Generator]) -> Tensor:
-    """Each plan's strength times the shot noise of the 8-bit values; photons at white as in suite.data.degrade.blind.add_poisson_noise."""
+    """Return each plan's strength times the shot noise of the 8-bit values; photons at white as in `blind.add_poisson_noise`."""
     grey = sum(weight * group[:, [channel]] for channel, weight in enumerate(GREY_WEIGHTS))
     is_grey = _on(group, np.array([plan.grey for plan in plans])).view(-1, 1, 1, 1)
     levels = _to_levels(torch.where(is_grey, grey, group))
@@ -219,7 +221,7 @@ def _jpeg(images: Images, sizes: Sequence[Size], qualities: Sequence[int]) -> Im
 
 
 def _to_levels(values: Tensor) -> Tensor:
-    """0..1 as whole numbers 0..255, clamped, halves to even; still in floating point."""
+    """Turn 0..1 into whole numbers 0..255, clamped, halves to even; still in floating point."""
     return values.clamp(0, 1).mul_(255).round_()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from suite.core.torch_state import exact_arithmetic
 from suite.data.degrade.blind import Plan
 from suite.data.degrade.degradations import on_device
 
@@ -39,14 +40,12 @@ class Deferred:
     mix: float | None = None  # the share of the first half of the crops in the mixture with the second, where a recipe mixes images
 
     def carried_out(self, device: str) -> tuple[Tensor, Tensor]:
-        """Low and high quality on `device`: float32 in 0..1, `(N, C, patch / scale, patch / scale)` and `(N, C, patch, patch)`.
+        """Return low and high quality on `device`: float32 in 0..1, `(N, C, patch / scale, patch / scale)` and `(N, C, patch, patch)`.
 
         N is the number of crops, or half of it where they are mixed. The patch is cut out of the degraded crop, as suite.data.feed.sampler
         does.
         """
-        import torch
-
-        from suite.core.torch_state import exact_arithmetic
+        import torch  # late: slow to load
 
         crops, side = torch.as_tensor(self.crops).to(device, non_blocking=True), self.patch // self.scale
         with torch.no_grad(), exact_arithmetic():

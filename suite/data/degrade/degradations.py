@@ -48,14 +48,14 @@ class Degradation:
     context: float = 1.0
     channels: Literal[1, 3] = 3
     takes_grey: bool = False  # a row of three channels that makes images of one, too: some protocols leave grey files so
-    # Where test images follow a published realisation instead: image, seed, order of the channels that a protocol asks for.
-    published: Callable[[Pixels, int, noise.Order], np.ndarray] | None = None
+    # Where test images follow a published realisation instead: of an image, by `seed` and the `order` of channels that a protocol asks for.
+    published: Callable[..., np.ndarray] | None = None
     on_device: OnDevice | None = None  # for training crops, where workers would starve a GPU: distributed as what `apply` makes
 
     def for_image(self, hq: Pixels, seed: int, name: str, order: noise.Order = "bgr") -> np.ndarray:
-        """The low-quality version of the test image `name`: the same bytes for the same seed and name, in any order."""
+        """Return the low-quality version of the test image `name`: the same bytes for the same seed and name, in any order."""
         if self.published is not None:
-            return self.published(hq, seed, order)
+            return self.published(hq, order=order, seed=seed)
         return self.apply(hq, image_rng(seed, self.name, f"v{self.version}", name))
 
 
@@ -70,7 +70,7 @@ def _jpeg(grey: Pixels, rng: np.random.Generator, quality: int) -> Pixels:  # no
 
 
 def _blind_on_device(plans: Sequence[blind.Plan], crops: Tensor, sizes: Sequence[tuple[int, int]], seeds: Sequence[int]) -> list[Tensor]:
-    from suite.data.degrade import blind_torch
+    from suite.data.degrade import blind_torch  # late: torch is slow to load
 
     return blind_torch.carry_out(plans, crops, sizes, seeds, blind.SECOND_ORDER_X4.scale)
 
@@ -86,13 +86,9 @@ def _noise_row(sigma: int) -> Degradation:
         random=True,
         version=1,
         apply=partial(noise.gaussian, sigma=sigma),
-        published=partial(_published_noise, sigma=sigma),
+        published=partial(noise.published_noise, sigma=sigma),
         takes_grey=True,
     )
-
-
-def _published_noise(hq: Pixels, seed: int, order: noise.Order, sigma: int) -> np.ndarray:
-    return noise.published_noise(hq, sigma, order, seed)
 
 
 def _jpeg_row(quality: int) -> Degradation:
@@ -124,14 +120,14 @@ DEGRADATIONS: Mapping[str, Degradation] = MappingProxyType(
 
 
 def degradation(name: str) -> Degradation:
-    """The row `name`; SuiteError says what is known."""
+    """Return the row `name`; SuiteError says what is known."""
     if name not in DEGRADATIONS:
         raise SuiteError(f"no degradation is called {name!r}.{suggest(name, DEGRADATIONS)}")
     return DEGRADATIONS[name]
 
 
 def on_device(name: str) -> OnDevice:
-    """The device version of the row `name`; SuiteError says which rows have one."""
+    """Return the device version of the row `name`; SuiteError says which rows have one."""
     found = degradation(name).on_device
     if found is None:
         having = ", ".join(row.name for row in DEGRADATIONS.values() if row.on_device is not None)
@@ -143,7 +139,7 @@ def on_device(name: str) -> OnDevice:
 
 
 def image_rng(seed: int, *names: str | int) -> np.random.Generator:
-    """A generator that depends on `seed` and `names` alone: not on order, process, thread or Python's hash seed."""
+    """Return a generator that depends on `seed` and `names` alone: not on order, process, thread or Python's hash seed."""
     text = "\0".join(str(part) for part in (seed, *names))
     digest = hashlib.sha256(text.encode()).digest()
     return np.random.default_rng(np.random.SeedSequence(list(np.frombuffer(digest, "<u4").tolist())))

@@ -66,13 +66,13 @@ CR_IN_RED, CB_IN_GREEN, CR_IN_GREEN, CB_IN_BLUE = 91881, 22554, 46802, 116130
 
 @lru_cache(maxsize=100)
 def tables(quality: int) -> np.ndarray:
-    """Quantisation steps of luminance and chrominance at `quality` (1 to 100) by the IJG's rule: int64 `(2, 8, 8)`, 1 to 255."""
+    """Return quantisation steps of luminance and chrominance at `quality` (1 to 100) by the IJG's rule: int64 `(2, 8, 8)`, 1 to 255."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
     return ((np.array((LUMINANCE, CHROMINANCE)) * percent + 50) // 100).clip(1, 255)
 
 
 def compressed(images: Tensor, sizes: Sequence[Size], qualities: Sequence[int]) -> Tensor:
-    """`images` after JPEG at 4:2:0, each at its quality (1 to 100).
+    """Return `images` after JPEG at 4:2:0, each at its quality (1 to 100).
 
     `images` are whole numbers 0..255 of any type, `(N, 3, H, W)`, H and W multiples of 16; image n is the top left `sizes[n]` of its
     canvas. The result is float32 of the same shape and range; beyond an image's size it means nothing.
@@ -105,19 +105,19 @@ def _indices(values: np.ndarray, device: torch.device) -> Tensor:
 
 
 def along_rows(images: Tensor, index: Tensor) -> Tensor:
-    """Row `index[n, i]` of image n as its row i: `(N, C, H, W)` and `(N, L)` give `(N, C, L, W)`."""
+    """Take row `index[n, i]` of image n as its row i: `(N, C, H, W)` and `(N, L)` give `(N, C, L, W)`."""
     count, channels, _, width = images.shape
     return images.gather(2, index[:, None, :, None].expand(count, channels, index.shape[1], width))
 
 
 def along_columns(images: Tensor, index: Tensor) -> Tensor:
-    """Column `index[n, i]` of image n as its column i: `(N, C, H, W)` and `(N, L)` give `(N, C, H, L)`."""
+    """Take column `index[n, i]` of image n as its column i: `(N, C, H, W)` and `(N, L)` give `(N, C, H, L)`."""
     count, channels, height, _ = images.shape
     return images.gather(3, index[:, None, None, :].expand(count, channels, height, index.shape[1]))
 
 
 def _to_ycc(rgb: Tensor) -> list[Tensor]:
-    """Y, Cb and Cr, 0..255, of int32 `(N, 3, H, W)`; the odd half in the chroma's rounding is libjpeg's."""
+    """Return Y, Cb and Cr, 0..255, of int32 `(N, 3, H, W)`; the odd half in the chroma's rounding is libjpeg's."""
     red, green, blue = rgb.unbind(1)
     offsets = (ONE // 2, 128 * ONE + ONE // 2 - 1, 128 * ONE + ONE // 2 - 1)
     return [(r * red + g * green + b * blue + offset) >> 16 for (r, g, b), offset in zip(TO_YCC, offsets, strict=True)]
@@ -135,14 +135,14 @@ def _to_rgb(luminance: Tensor, chroma: Tensor) -> Tensor:
 
 
 def _halved(planes: Tensor) -> Tensor:
-    """Means of 2x2 pixels; halves are rounded down in even columns of the result, up in odd ones."""
+    """Return means of 2x2 pixels; halves are rounded down in even columns of the result, up in odd ones."""
     sums = planes[..., ::2, :] + planes[..., 1::2, :]
     sums = sums[..., ::2] + sums[..., 1::2]
     return (sums + 1 + torch.arange(sums.shape[-1], device=planes.device, dtype=torch.int32) % 2) >> 2
 
 
 def _doubled(chroma: Tensor, rows: Edges, columns: Edges) -> Tensor:
-    """The triangle filter: 3/4 of the own sample and 1/4 of the next one, along both sides."""
+    """Return the triangle filter: 3/4 of the own sample and 1/4 of the next one, along both sides."""
     own, beside = rows.own, torch.where(columns.narrow, rows.own, rows.beside)
     tall = 3 * along_rows(chroma, own) + along_rows(chroma, beside)
     own, beside = columns.own, torch.where(columns.narrow, columns.own, columns.beside)
@@ -152,14 +152,14 @@ def _doubled(chroma: Tensor, rows: Edges, columns: Edges) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _transform(device: torch.device) -> Tensor:
-    """The 8-point cosine transform times sqrt(8), as libjpeg scales it: `(8, 8)`, one frequency a row."""
+    """Return the 8-point cosine transform times sqrt(8), as libjpeg scales it: `(8, 8)`, one frequency a row."""
     half = np.array(COSINES)
     mirrored = half[:, ::-1] * np.where(np.arange(BLOCK) % 2, -1, 1)[:, None]
     return torch.from_numpy((np.concatenate((half, mirrored), axis=1) / 8192).astype(np.float32)).to(device)
 
 
 def _coded(planes: Tensor, steps: Tensor) -> Tensor:
-    """Planes `(N, C, H, W)`, 0..255, transformed block by block, quantised by `steps` `(N, 1, 8, 8)`, and brought back."""
+    """Transform planes `(N, C, H, W)`, 0..255, block by block, quantise them by `steps` `(N, 1, 8, 8)`, and bring them back."""
     basis = _transform(planes.device)
     count, channels, height, width = planes.shape
     blocks = planes.sub(128).view(count, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(3, 4)

@@ -38,7 +38,7 @@ class KernelMix:
 
 
 def bell_kernel(size: int, sigma: tuple[float, float], angle: float, exponent: float, profile: Profile) -> Kernel:
-    """The kernel `(size, size)` of standard deviations `sigma` (pixels) along axes turned by `angle` (radians); sums to 1.
+    """Return the kernel `(size, size)` of standard deviations `sigma` (pixels) along axes turned by `angle` (radians); sums to 1.
 
     `exponent` is the b of the module's head: 1 for profile "gaussian".
     """
@@ -52,11 +52,11 @@ def bell_kernel(size: int, sigma: tuple[float, float], angle: float, exponent: f
 
 
 def sinc_kernel(size: int, cutoff: float) -> Kernel:
-    """The circular low-pass filter `(size, size)` of cut-off frequency `cutoff` (radians a pixel); sums to 1 (paper, eq. 6).
+    """Return the circular low-pass filter `(size, size)` of cut-off frequency `cutoff` (radians a pixel); sums to 1 (paper, eq. 6).
 
     k(i, j) = cutoff / (2 pi r) * J1(cutoff * r) with r = sqrt(i^2 + j^2), and its limit cutoff^2 / (4 pi) at r = 0.
     """
-    from scipy.special import j1
+    from scipy.special import j1  # late: slow to load
 
     offset = np.arange(size) - size // 2
     radius = np.hypot(*np.meshgrid(offset, offset))
@@ -68,7 +68,7 @@ def sinc_kernel(size: int, cutoff: float) -> Kernel:
 
 
 def draw_kernel(mix: KernelMix, rng: np.random.Generator) -> Kernel:
-    """A random kernel of `mix`."""
+    """Return a random kernel of `mix`."""
     size = int(rng.choice(mix.sizes))
     if rng.random() < mix.sinc_probability:
         return sinc_kernel(size, rng.uniform(*(mix.sinc_cutoff_small if size < 13 else mix.sinc_cutoff_large)))

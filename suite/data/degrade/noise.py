@@ -33,7 +33,7 @@ BAYER = ((0, 1), (1, 2))  # the channel that each site of a 2x2 block measures
 
 
 def published_noise(hq: Pixels, sigma: float, order: Order, seed: int = 0) -> npt.NDArray[np.float32]:
-    """`hq`, uint8 `(H, W, C)`, as 0..1 plus normal noise of `sigma` (of 255): float32 `(H, W, C)`, which may lie outside 0..1.
+    """Return `hq`, uint8 `(H, W, C)`, as 0..1 plus normal noise of `sigma` (of 255): float32 `(H, W, C)`, which may lie outside 0..1.
 
     `order` says in which order of its channels a colour image gets its noise; a grey one has no order.
     """
@@ -44,12 +44,12 @@ def published_noise(hq: Pixels, sigma: float, order: Order, seed: int = 0) -> np
 
 
 def gaussian(hq: Pixels, rng: np.random.Generator, sigma: float) -> npt.NDArray[np.float32]:
-    """`hq`, uint8 `(H, W, C)`, as 0..1 plus normal noise of `sigma` (of 255) from `rng`: float32 of the same shape, not clipped."""
+    """Return `hq`, uint8 `(H, W, C)`, as 0..1 plus normal noise of `sigma` (of 255) from `rng`: float32 of the same shape, not clipped."""
     return hq.astype(np.float32) / np.float32(255) + rng.standard_normal(hq.shape, dtype=np.float32) * np.float32(sigma / 255)
 
 
 def camera(hq: Pixels, rng: np.random.Generator) -> Pixels:
-    """`hq`, uint8 RGB `(H, W, 3)`, as a camera of random sensitivity would have taken it: uint8 of the same shape."""
+    """Return `hq`, uint8 RGB `(H, W, 3)`, as a camera of random sensitivity would have taken it: uint8 of the same shape."""
     log_shot = rng.uniform(math.log(SHOT[0]), math.log(SHOT[1]))
     read = math.exp(rng.normal(READ_SLOPE * log_shot + READ_OFFSET, READ_SPREAD))
     gains = np.array([rng.uniform(*RED_GAIN), 1.0, rng.uniform(*BLUE_GAIN)])
@@ -57,7 +57,7 @@ def camera(hq: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def add_camera_noise(hq: Pixels, shot: float, read: float, gains: npt.NDArray[np.float64], rng: np.random.Generator) -> Pixels:
-    """`hq` with noise of variance `shot * x + read` at the sensor's value x (0..1), before the white balance's `gains` (3,)."""
+    """Return `hq` with noise of variance `shot * x + read` at the sensor's value x (0..1), before the white balance's `gains` (3,)."""
     values = np.arange(256) / 255
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)[hq]
     deviation = np.sqrt(shot * linear / gains + read) * gains
@@ -68,7 +68,7 @@ def add_camera_noise(hq: Pixels, shot: float, read: float, gains: npt.NDArray[np
 
 
 def _demosaiced(noise: npt.NDArray[np.float64], channel: int) -> npt.NDArray[np.float64]:
-    """`noise` `(H, W)` kept where the mosaic measures `channel`, and interpolated bilinearly between."""
+    """Return `noise` `(H, W)` kept where the mosaic measures `channel`, and interpolated bilinearly between."""
     kept = np.zeros_like(noise)
     for top, row in enumerate(BAYER):
         for left, measured in enumerate(row):

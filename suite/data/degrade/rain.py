@@ -43,7 +43,7 @@ LAYERS: tuple[Layer, ...] = (
 
 
 def streaks(height: int, width: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """The light that rain adds, `(height, width)`, at least 0."""
+    """Return the light that rain adds, `(height, width)`, at least 0."""
     slope = rng.uniform(-SLOPE, SLOPE)
     count = int(rng.integers(1, len(LAYERS) + 1))
     first = int(rng.integers(0, len(LAYERS) - count + 1))
@@ -74,6 +74,6 @@ def _layer(layer: Layer, height: int, width: int, slope: float, rng: np.random.G
 
 
 def add_rain(hq: Pixels, rng: np.random.Generator) -> Pixels:
-    """`hq`, uint8 RGB `(H, W, 3)`, with rain streaks of a random direction and strength: uint8 of the same shape."""
+    """Return `hq`, uint8 RGB `(H, W, 3)`, with rain streaks of a random direction and strength: uint8 of the same shape."""
     light = streaks(*hq.shape[:2], rng)[..., None] * np.float32(255)
     return np.rint(np.minimum(hq.astype(np.float32) + light, np.float32(255))).astype(np.uint8)

@@ -15,15 +15,17 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from models.cache import cache_folder
 from suite.core.errors import Exit, SuiteError
+from suite.core.files import wait_for_lock
 from suite.core.output import note
+from suite.core.parallel import over, shown
 from suite.data.digest import feed, pixel_key
 from suite.data.images import Pixels
 
@@ -80,7 +82,7 @@ class Mapped(Sequence[Pixels]):
         return Mapped, (self.folder,)
 
     def check(self, entry: Entry) -> None:
-        """Raises `Torn` where these are not the images of `entry`, or not as they were written."""
+        """Raise `Torn` where these are not the images of `entry`, or not as they were written."""
         if self.written_for != _identity(entry) or self.names != entry.names or len(self) != len(self.pixel_keys):
             raise Torn("its index is of other images")
         if self._pixels.size != self.size:
@@ -104,7 +106,7 @@ class Named(Sequence[tuple[str, Pixels]]):
 
 
 def entry_of(what: str, names: Sequence[str], files: Sequence[Sequence[Path]], processing: str, size: int) -> Entry:
-    """The entry for images that are made by `processing` out of `files`, one or more for each."""
+    """Return the entry for images that are made by `processing` out of `files`, one or more for each."""
     digest = hashlib.sha256(f"{VERSION}\0{processing}\0".encode())
     for name, paths in zip(names, files, strict=True):
         states = [(path.absolute(), path.stat()) for path in paths]
@@ -113,7 +115,7 @@ def entry_of(what: str, names: Sequence[str], files: Sequence[Sequence[Path]], p
 
 
 def check_room(entries: Sequence[Entry]) -> None:
-    """SuiteError where the disk has no room for those of `entries` that are not made yet, all together."""
+    """Raise SuiteError where the disk has no room for all those of `entries` that are not made yet."""
     missing = [entry for entry in entries if not entry.folder.is_dir()]
     needed, free = sum(entry.size for entry in missing), shutil.disk_usage(_root()).free
     if needed > free:
@@ -126,7 +128,7 @@ def check_room(entries: Sequence[Entry]) -> None:
 
 
 def opened(entry: Entry, read: Callable[[int], Pixels]) -> Mapped:
-    """The images of `entry`; where they are not in the cache, or damaged there, `read` makes number 0, 1, ... of them.
+    """Return the images of `entry`; where they are not in the cache, or damaged there, `read` makes number 0, 1, ... of them.
 
     Where another process is making the entry, this one waits for it. Raises SuiteError where there is no room, and what `read` raises.
     """
@@ -138,7 +140,7 @@ def opened(entry: Entry, read: Callable[[int], Pixels]) -> Mapped:
             try:
                 return _checked(entry)
             except Torn as error:
-                note(f"{entry.folder} is damaged ({error}); it is made anew.")
+                note(f"{entry.folder} is damaged ({error}); it is made again.")
                 shutil.rmtree(entry.folder)
         check_room([entry])
         _make(entry, read)
@@ -156,16 +158,11 @@ def _checked(entry: Entry) -> Mapped:
 
 @contextlib.contextmanager
 def _alone(entry: Entry) -> Iterator[None]:
-    """A stretch in which no other process makes the entry."""
-    from suite.core.files import take_lock
-
-    said = False
+    """Yield a stretch in which no other process makes the entry."""
     with (_root() / f"{entry.key}.lock").open("a+", encoding="utf-8") as handle:
-        while (holder := take_lock(handle)) is not None:
-            if not said:
+        for looks, holder in enumerate(wait_for_lock(handle, POLL_SECONDS)):
+            if looks == 0:
                 note(f"waiting for process {holder}, which decodes the same {entry.what}.")
-            said = True
-            time.sleep(POLL_SECONDS)
         yield
 
 
@@ -192,8 +189,7 @@ def _make(entry: Entry, read: Callable[[int], Pixels]) -> None:
 
 
 def _write_pixels(path: Path, entry: Entry, read: Callable[[int], Pixels]) -> dict[str, object]:
-    """Writes the images, and returns the index. They are written by name, as the set's checksum takes them."""
-    from suite.core.parallel import over, shown
+    """Write the images, and returns the index. They are written by name, as the set's checksum takes them."""
 
     def one(number: int) -> tuple[int, Pixels, str]:
         image = np.ascontiguousarray(read(number))
@@ -228,8 +224,6 @@ def _identity(entry: Entry) -> str:
 
 
 def _root() -> Path:
-    from models.cache import cache_folder
-
     folder = cache_folder() / "decoded"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -18,7 +18,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,14 +51,14 @@ class Patches:
     at: Callable[[int], tuple[int, int]] | None = None
 
     def __call__(self, iteration: int) -> Sides:
-        """Low and high quality, as `PatchSampler.raw` gives them."""
+        """Return low and high quality, as `PatchSampler.raw` does."""
         if self.at is None:
             return self.sampler.raw(iteration, self.places)
         patch, size = self.at(iteration)
         return self.sampler.at(patch).raw(iteration, [place for place in self.places if place < size])
 
 
-class Loader:
+class Loader(contextlib.AbstractContextManager):
     """The batches of the iterations from `first` to before `last`, in order, with the time that was waited for each.
 
     `make` gives the batch of an iteration; it must depend on nothing else, and be picklable where processes are not forked (off Linux).
@@ -98,18 +97,15 @@ class Loader:
         finally:
             self.close()
 
-    def __enter__(self) -> Loader:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Ends the workers, if there are any; batches that were made ahead are dropped."""
+        """End the workers, if there are any; batches that were made ahead are dropped."""
         self._running = None  # the last reference: torch's iterator ends its workers when it goes
 
     def _start(self) -> Iterator[Received]:
-        import torch
+        import torch  # late: slow to load
         from torch.utils.data import DataLoader
 
         with warnings.catch_warnings(), _handlers_kept():
@@ -120,7 +116,6 @@ class Loader:
                 batch_size=None,
                 num_workers=self.workers,
                 prefetch_factor=AHEAD,
-                collate_fn=_as_it_is,
                 worker_init_fn=_leave_interrupts_to_the_parent,
                 generator=torch.Generator(),  # else it would draw from the one that the network trains with
                 # Forked workers share the images of this process; they use neither its threads nor its GPU.
@@ -156,7 +151,7 @@ class Loader:
 
 
 def default_workers(threads: int, device: str) -> int:
-    """How many workers feed a network that has `threads` threads: one a thread beside the training's own, on a GPU.
+    """Return how many workers feed a network that has `threads` threads: one a thread beside the training's own, on a GPU.
 
     None on a CPU: there the network itself uses every thread.
     """
@@ -187,7 +182,7 @@ class _Batches:
         return self.last - self.first
 
     def __getitem__(self, number: int) -> Received:
-        import torch
+        import torch  # late: slow to load
 
         try:
             made = self.make(self.first + number)
@@ -201,7 +196,7 @@ class _Batches:
 
 
 def _shortage(needed: int) -> str:
-    """Why a batch of `needed` bytes cannot be sent; empty where it can. The system would kill the worker that tries."""
+    """Say why a batch of `needed` bytes cannot be sent; empty where it can. The system would kill the worker that tries."""
     if not SHARED_MEMORY.is_dir():
         return ""
     state = os.statvfs(SHARED_MEMORY)
@@ -215,16 +210,12 @@ def _shortage(needed: int) -> str:
 
 
 def _as_float(side: Tensor, pin: bool) -> Tensor:
-    """As suite.data.feed.sampler.as_float: the same division, rounded alike."""
-    import torch
+    """Do as suite.data.feed.sampler.as_float: the same division, rounded alike."""
+    import torch  # late: slow to load
 
     if side.dtype != torch.uint8:
         return side.pin_memory() if pin else side
     return torch.empty(side.shape, dtype=torch.float32, pin_memory=pin).copy_(side).div_(255)
-
-
-def _as_it_is(item: object) -> object:
-    return item
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:
@@ -234,7 +225,7 @@ def _leave_interrupts_to_the_parent(worker: int) -> None:
 
 @contextlib.contextmanager
 def _handlers_kept() -> Iterator[None]:
-    """Takes back torch's handler for ended children.
+    """Take back torch's handler for ended children.
 
     It would raise wherever this process is at that time; without it, asking for the next batch raises, a few seconds later.
     """

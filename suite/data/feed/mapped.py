@@ -14,44 +14,37 @@ from typing import TYPE_CHECKING
 from suite.data.degrade import jpeg
 from suite.data.degrade.degradations import Degradation, degradation, image_rng
 from suite.data.feed.cache import Mapped, Named, check_room, entry_of, opened
-from suite.data.images import Pixels, read_image
+from suite.data.images import Pixels, open_image
+from suite.data.pairs import PairSource, read_for
 from suite.data.resize import mod_crop
 
 if TYPE_CHECKING:
-    from suite.data.pairs import PairSource
     from suite.study.tasks import Task
 
 
 def decoded_bytes(paths: Sequence[Path], channels: int) -> int:
-    """What the image files take decoded, as their heads say; SuiteError for one that cannot be read."""
-    return sum(width * height * channels for width, height in map(_size, paths))
-
-
-def _size(path: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as file:
-            return file.size  # width and height may be exchanged when it is turned upright: as many bytes
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
-        height, width = read_image(path).shape[:2]  # says in words what is wrong
-        return width, height
+    """Return what the image files take decoded, as their heads say; SuiteError for one that cannot be read."""
+    total = 0
+    for path in paths:
+        with open_image(path) as file:
+            total += file.width * file.height * channels  # both may be exchanged when it is turned upright: as many bytes
+    return total
 
 
 def mapped_pairs(sources: Sequence[PairSource], task: Task) -> tuple[Named, Mapped]:
-    """Targets and the user's low-quality images, mapped; SuiteError as `PairSource.load`."""
+    """Map targets and the user's low-quality images; SuiteError as `PairSource.load`."""
     names, done = [source.name for source in sources], _decoding(task)
     high_files, low_files = [source.hq for source in sources], [source.lq for source in sources]
     high = entry_of("targets", names, [[path] for path in high_files], done, decoded_bytes(high_files, task.channels))
     both = list(zip(low_files, high_files, strict=True))  # the target decides whether the sizes fit
     low = entry_of("low-quality images", names, both, f"{done}, beside its target", decoded_bytes(low_files, task.channels))
     check_room([high, low])
-    targets = opened(high, lambda number: _target(sources[number], task))
+    targets = opened(high, lambda number: read_for(sources[number].hq, task))
     return Named(targets), opened(low, lambda number: replace(sources[number], hq=targets[number]).load().lq)
 
 
 def mapped_targets(sources: Sequence[PairSource], task: Task) -> tuple[Named, Mapped | None]:
-    """Targets, mapped, and what the task makes of them, where chance has no part in it."""
+    """Map targets, and what the task makes of them where chance has no part in it."""
     row, files = degradation(task.degradation), [source.hq for source in sources]
     names, done, size = [source.name for source in sources], _decoding(task), decoded_bytes(files, task.channels)
     entries = [entry_of("targets", names, [[path] for path in files], done, size)]
@@ -59,16 +52,10 @@ def mapped_targets(sources: Sequence[PairSource], task: Task) -> tuple[Named, Ma
         made = f"{done}, {row.name} version {row.version}, JPEG by {jpeg.encoder()}"
         entries.append(entry_of(f"{row.name} images", names, [[path] for path in files], made, size // row.scale**2))
     check_room(entries)
-    targets = opened(entries[0], lambda number: _target(sources[number], task))
+    targets = opened(entries[0], lambda number: read_for(sources[number].hq, task))
     if row.random:
         return Named(targets), None
     return Named(targets), opened(entries[1], lambda number: _degraded(targets[number], row))
-
-
-def _target(source: PairSource, task: Task) -> Pixels:
-    from suite.data.pairs import read_for
-
-    return read_for(source.hq, task)
 
 
 def _degraded(image: Pixels, row: Degradation) -> Pixels:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from suite.core.errors import Exit, SuiteError
 from suite.data.degrade.deferred import Deferred, Job
 from suite.data.degrade.degradations import Degradation, image_rng, on_device
-from suite.data.images import Pixels
+from suite.data.images import Pixels, turn
 from suite.data.resize import mod_crop
 
 T = TypeVar("T")
@@ -82,25 +82,25 @@ class PatchSampler:
         self._window = round(patch * self.degradation.context / scale) * scale
 
     def batch(self, iteration: int, size: int) -> Batch:
-        """The batch of `iteration`: float32 `(size, C, patch / scale, patch / scale)` and `(size, C, patch, patch)`, 0..1.
+        """Return the batch of `iteration`: float32 `(size, C, patch / scale, patch / scale)` and `(size, C, patch, patch)`, 0..1.
 
         What the degradation leaves in floating point is neither clipped nor rounded: noise may lie outside 0..1.
         """
         return self.take(iteration, range(size))
 
     def take(self, iteration: int, places: Sequence[int]) -> Batch:
-        """These places of the batch of `iteration`, as `batch` gives all of them; SuiteError names the patch that cannot be made."""
+        """Return these places of the batch of `iteration`, as `batch` gives all of them; SuiteError names the patch that cannot be made."""
         low, high = (as_float(side) for side in self.raw(iteration, places))
         return low, high
 
     def raw(self, iteration: int, places: Sequence[int]) -> tuple[np.ndarray, npt.NDArray[np.uint8]]:
-        """What `take` gives, before 8-bit values become floats: `(len(places), C, side, side)`, a quarter of the bytes."""
+        """Return what `take` does, before 8-bit values become floats: `(len(places), C, side, side)`, a quarter of the bytes."""
         pairs = [self._named(self.pair, iteration, place) for place in places]
         low, high = (np.ascontiguousarray(np.stack(side).transpose(0, 3, 1, 2)) for side in zip(*pairs, strict=True))
         return low, high
 
     def deferred(self, iteration: int, places: Sequence[int]) -> Deferred:
-        """These places of the batch before their degradation, which is left to a device; SuiteError as `take`, or for want of a row.
+        """Return these places of the batch before their degradation, which is left to a device; SuiteError as `take`, or for want of a row.
 
         Images, crops and plans are those of `raw`; noise, and the patch's place in its crop, are drawn otherwise.
         """
@@ -113,7 +113,7 @@ class PatchSampler:
         return Deferred(crops, tuple(job for _, job in made), self.degradation.name, self.degradation.scale, self.patch)
 
     def _named(self, make: Callable[[int, int], T], iteration: int, place: int) -> T:
-        """What `make` makes of the place; SuiteError names the patch where it cannot."""
+        """Return `make` of the place; SuiteError names the patch where it fails."""
         try:
             return make(iteration, place)
         except Exception as error:
@@ -122,7 +122,7 @@ class PatchSampler:
             raise SuiteError(f"{what}: {type(error).__name__}: {error}", exit=Exit.INCOMPLETE) from error
 
     def at(self, patch: int) -> PatchSampler:
-        """The same sampler with another patch, as progressive training asks for; the same SuiteErrors as for the first."""
+        """Return the same sampler with another patch, as progressive training asks for; the same SuiteErrors as for the first."""
         if patch == self.patch:
             return self
         other = copy.copy(self)
@@ -130,7 +130,7 @@ class PatchSampler:
         return other
 
     def pair(self, iteration: int, index: int) -> tuple[np.ndarray, Pixels]:
-        """Patch number `index` of the batch of `iteration`: `(patch / scale, patch / scale, C)` and uint8 `(patch, patch, C)`."""
+        """Return patch number `index` of the batch of `iteration`: `(patch / scale, patch / scale, C)` and uint8 `(patch, patch, C)`."""
         (_, image), number, rng = self._drawn(iteration, index)
         high_whole = mod_crop(image, self.degradation.scale)
         if self.makes_anew:
@@ -139,10 +139,10 @@ class PatchSampler:
             return self._aligned(low, window, rng)
         low, high = self._aligned(self._low[number], high_whole, rng)
         symmetry = self._symmetry(rng)
-        return self._symmetric(low, symmetry), self._symmetric(high, symmetry)
+        return turn(low, *symmetry), turn(high, *symmetry)
 
     def _planned(self, iteration: int, index: int) -> tuple[Pixels, Job]:
-        """The crop of a patch, `(H, W, C)`, before its degradation, and what is to be done to it."""
+        """Return the crop of a patch, `(H, W, C)`, before its degradation, and what is to be done to it."""
         (_, image), _, rng = self._drawn(iteration, index)
         window = self._drawn_window(mod_crop(image, self.degradation.scale), rng)
         plan = on_device(self.degradation.name).draw(rng)
@@ -153,17 +153,17 @@ class PatchSampler:
         return window, Job(plan, seed, height, width, top, left)
 
     def _drawn_window(self, image: Pixels, rng: np.random.Generator) -> Pixels:
-        """The crop of `image` that is degraded, turned and flipped."""
-        return self._symmetric(self._crop(image, self._window, rng)[0], self._symmetry(rng))
+        """Return the crop of `image` that is degraded, turned and flipped."""
+        return turn(self._crop(image, self._window, rng)[0], *self._symmetry(rng))
 
     def _drawn(self, iteration: int, index: int) -> tuple[tuple[str, Pixels], int, np.random.Generator]:
-        """The image that a patch is cut from, its number, and the generator that goes on from there."""
+        """Return the image that a patch is cut from, its number, and the generator that goes on from there."""
         rng = image_rng(self.seed, "patch", self.degradation.name, f"v{self.degradation.version}", iteration, index)
         number = int(rng.integers(len(self._images)))
         return self._images[number], number, rng
 
     def _crop(self, image: np.ndarray, side: int, rng: np.random.Generator) -> tuple[np.ndarray, int, int]:
-        """A random window of at most `side` pixels, and its top left corner."""
+        """Return a random window of at most `side` pixels, and its top left corner."""
         top, left = self._corner(*image.shape[:2], side, rng)
         return image[top : top + side, left : left + side], top, left
 
@@ -179,20 +179,13 @@ class PatchSampler:
         return low_patch, high[top : top + self.patch, left : left + self.patch]
 
     def _symmetry(self, rng: np.random.Generator) -> tuple[bool, bool, bool]:
-        """Whether to flip horizontally, flip vertically, transpose."""
+        """Draw whether to flip horizontally, flip vertically, transpose."""
         flip, down, transpose = (bool(coin) for coin in rng.random(3) < 0.5)
         return flip, down and self.rotate, transpose and self.rotate
 
-    @staticmethod
-    def _symmetric(image: np.ndarray, symmetry: tuple[bool, bool, bool]) -> np.ndarray:
-        flip, down, transpose = symmetry
-        image = image[:, ::-1] if flip else image
-        image = image[::-1] if down else image
-        return image.swapaxes(0, 1) if transpose else image
-
 
 def as_float(planes: np.ndarray) -> npt.NDArray[np.float32]:
-    """uint8 as float32 in 0..1; floating point as float32, as it is."""
+    """Return uint8 as float32 in 0..1; floating point as float32, as it is."""
     values = planes.astype(np.float32)
     if planes.dtype == np.uint8:
         values /= np.float32(255)

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ class Speed:
     device_ms: float = 0.0
 
     def as_dict(self) -> dict[str, object]:
-        """Its fields, and what follows from them."""
+        """Return its fields, and what follows from them."""
         return asdict(self) | {"batch_ms": self.batch_ms}
 
     @property
@@ -51,7 +52,7 @@ class Speed:
         return 1000 * self.batch / self.samples_per_second
 
     def waiting(self, step_ms: float | None) -> float | None:
-        """Share of a training step, 0..1, that is spent waiting for its batch where the network takes `step_ms` for it.
+        """Return the share of a training step, 0..1, that is spent waiting for its batch where the network takes `step_ms` for it.
 
         Workers make batches while the network and the device's degradation compute; the training process makes one before each step. The
         device's own time for the degradation counts as waiting. None where no time is known.
@@ -66,7 +67,7 @@ class Speed:
 def measured(
     tasks: Sequence[Task], data: str, workers: int | None, seconds: float, step_ms: float | None, device: str = ""
 ) -> Iterator[Speed]:
-    """`measure` of each task, then of those whose degradation `device` can do; by default one worker for each core but one.
+    """Return `measure` of each task, then of those whose degradation `device` can do; by default one worker for each core but one.
 
     SuiteError for numbers that make no sense, and for a GPU that is not here.
     """
@@ -76,32 +77,28 @@ def measured(
         )
     used = max(0, cores() - 1) if workers is None else workers
     if device == "cuda":
-        _check_gpu()
+        import torch  # late: slow to load
+
+        if not torch.cuda.is_available():
+            raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
     done = [(task, "") for task in tasks] + [(task, device) for task in able(tasks) if device]
     return (measure(task, data, used, seconds, where) for task, where in done)
 
 
 def able(tasks: Sequence[Task]) -> list[Task]:
-    """Those whose degradation a device can do."""
+    """Return those whose degradation a device can do."""
     return [task for task in tasks if degradation(task.degradation).on_device is not None]
 
 
-def _check_gpu() -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
-
-
 def measure(task: Task, data: str, workers: int, seconds: float, device: str = "") -> Speed:
-    """Times the data of `task` from the set or folder `data`, for at least `seconds` after the workers have started.
+    """Time the data of `task` from the set or folder `data`, for at least `seconds` after the workers have started.
 
     `device` is where their degradation is left to, and timed; empty: nothing is left.
     """
     recipe, train = task.recipe, load_training(data, task)
     sampler = PatchSampler(train.images, degradation(task.degradation), recipe.patch, 0, rotate=recipe.rotate, low=train.low)
     samples, deferred = min(SAMPLES, recipe.batch), bool(device) and sampler.makes_anew
-    make = _Crops(sampler, samples) if deferred else Patches(sampler, range(samples))
+    make = partial(sampler.deferred, places=range(samples)) if deferred else Patches(sampler, range(samples))
     with Loader(make, 0, MANY, workers=workers, finish=_as_they_are) as loader:
         batches = iter(loader)
         for _ in range(max(1, workers)):  # the first of every worker
@@ -112,30 +109,19 @@ def measure(task: Task, data: str, workers: int, seconds: float, device: str = "
     return Speed(task.name, recipe.patch, recipe.batch, workers, samples * rate, device if deferred else "", device_ms)
 
 
-@dataclass(frozen=True)
-class _Crops:
-    """As Patches, before the degradation."""
-
-    sampler: PatchSampler
-    samples: int
-
-    def __call__(self, iteration: int) -> Deferred:
-        return self.sampler.deferred(iteration, range(self.samples))
-
-
 def _as_they_are(made: Deferred) -> tuple[Tensor, Tensor]:
-    """The crops alone: the time of what is done to them is taken apart."""
+    """Return the crops alone: the time of what is done to them is taken apart."""
     return made.crops, made.crops
 
 
 def _device_ms(sampler: PatchSampler, batch: int, seconds: float, device: str) -> float:
-    """Milliseconds in which `device` degrades `batch` crops, the way to it included; on a CPU by the time of fewer."""
+    """Measure in how many milliseconds `device` degrades `batch` crops, the way to it included; on a CPU by the time of fewer."""
     samples = min(batch, SAMPLES_ON_CPU) if device == "cpu" else batch
     made = (sampler.deferred(iteration, range(samples)) for iteration in count())
     made = [next(made) for _ in range(2)]  # other plans, other canvases
 
     def steps() -> Iterator[None]:
-        import torch
+        import torch  # late: slow to load
 
         for number in count():
             made[number % len(made)].carried_out(device)
@@ -150,7 +136,7 @@ def _device_ms(sampler: PatchSampler, batch: int, seconds: float, device: str) -
 
 
 def _rate(batches: Iterator[object], seconds: float, least: int) -> float:
-    """Batches a second, over at least `seconds` and `least` batches."""
+    """Measure batches a second, over at least `seconds` and `least` batches."""
     begun = time.perf_counter()
     for number in count(1):
         next(batches)

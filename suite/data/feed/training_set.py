@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from suite.core.errors import SuiteError
 from suite.data import digest
 from suite.data.feed import cache
-from suite.data.pairs import Pair, planes_as_stored, read_for
+from suite.data.feed.mapped import decoded_bytes, mapped_pairs, mapped_targets
+from suite.data.images import three_channels
+from suite.data.pairs import Pair, read_for
 from suite.data.sets import NamedImage, pair_sources
-
-if TYPE_CHECKING:
-    from suite.study.tasks import Task
+from suite.study.protocols import protocol
+from suite.study.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,11 @@ class TrainingSet:
 
 
 def load_training(set_or_folder: str, task: Task) -> TrainingSet:
-    """What `task` trains on. Real pairs are used where the task is about them (rain, cameras): others are made by the task.
+    """Load what `task` trains on. Real pairs are used where the task is about them (rain, cameras): others are made by the task.
 
     A set of up to `cache.IN_MEMORY` bytes is held in memory; a larger one is decoded once and mapped (suite.data.feed.cache): the same
     pixels, in the same order. Raises SuiteError where data are missing, files are unpaired, sizes do not fit, or the disk has no room.
     """
-    from suite.data.feed.mapped import decoded_bytes, mapped_pairs, mapped_targets
-    from suite.study.protocols import protocol
-
     rule = replace(protocol(task.protocol), grey="repeat")  # a network is trained on its task's channels, whatever a grey file is in tests
     sources = pair_sources(set_or_folder, "train", task, rule)
     paired = task.kind in ("derain", "real-denoise") and any(source.lq is not None for source in sources)
@@ -52,17 +49,17 @@ def load_training(set_or_folder: str, task: Task) -> TrainingSet:
 
 
 def checksum(images: Iterable[tuple[str, np.ndarray]]) -> str:
-    """sha256, hexadecimal, over names, sizes and pixels, whatever the order; mapped images know theirs."""
+    """Return sha256, hexadecimal, over names, sizes and pixels, whatever the order; mapped images know theirs."""
     return images.mapped.checksum if isinstance(images, cache.Named) else digest.of_set(images)
 
 
 def pair_images(pairs: Iterable[Pair]) -> list[tuple[str, np.ndarray]]:
-    """Both images of every pair, named `hq/...` and `lq/...`, as `checksum` takes them."""
+    """Return both images of every pair, named `hq/...` and `lq/...`, as `checksum` takes them."""
     return [item for pair in pairs for item in ((f"hq/{pair.name}", pair.hq), (f"lq/{pair.name}", pair.lq))]
 
 
 def check_disjoint(splits: Mapping[str, tuple[str, Sequence[tuple[str, np.ndarray]]]]) -> None:
-    """Raises SuiteError where two splits share an image: {"train": (set or folder, images), "test": ...}.
+    """Raise SuiteError where two splits share an image: {"train": (set or folder, images), "test": ...}.
 
     Images are compared by their pixels and, within one set or folder, by their names too (different collections both count from 0001).
     A copy that was only cropped to a multiple of a scale is still recognised.
@@ -80,7 +77,8 @@ def check_disjoint(splits: Mapping[str, tuple[str, Sequence[tuple[str, np.ndarra
 
 
 def _recognised(images: Sequence[tuple[str, np.ndarray]]) -> Iterable[tuple[str, str]]:
-    """The name of each image, and what its pixels are recognised by; mapped images are not read for it."""
+    """Return the name of each image, and what its pixels are recognised by; mapped images are not read for it."""
     if isinstance(images, cache.Named):
         return zip(images.mapped.names, images.mapped.pixel_keys, strict=True)
-    return ((name, digest.pixel_key(shown)) for name, image in images for shown in planes_as_stored(image))
+    # Of a grey image also those of the colour image that another split may hold of it.
+    return ((name, digest.pixel_key(one)) for name, image in images for one in {image.shape[2]: image, 3: three_channels(image)}.values())

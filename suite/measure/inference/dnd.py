@@ -34,17 +34,18 @@ class Photograph:
 
 
 def is_dnd(folder: Path) -> bool:
-    """Whether `folder` holds DND as it is shipped."""
+    """Return whether `folder` holds DND as it is shipped."""
     return (folder / INFO).is_file() and any((folder / name).is_dir() for name in FOLDERS)
 
 
 def planned(folder: Path, out: Path, *, overwrite: bool) -> list[Photograph]:
-    """What is to be done, checked before the first photograph is read; SuiteError where one is missing, or a result is there already."""
+    """Plan what is to be done, before the first photograph is read; SuiteError where one is missing, or a result is there already."""
     images = next(folder / name for name in FOLDERS if (folder / name).is_dir())
     jobs = []
     for number, boxes in enumerate(read_cells(folder / INFO, "info", "boundingboxes"), 1):
         file = f"{number:04d}.mat"
-        jobs.append(Photograph(images / file, out / file, tuple(_box(row) for row in np.atleast_2d(boxes))))
+        rows = [tuple(int(value) for value in row[:4]) for row in np.atleast_2d(boxes)]
+        jobs.append(Photograph(images / file, out / file, tuple((top - 1, left - 1, *last) for top, left, *last in rows)))
     missing = [job.source.name for job in jobs if not job.source.is_file()]
     if missing:
         raise SuiteError(
@@ -58,14 +59,9 @@ def planned(folder: Path, out: Path, *, overwrite: bool) -> list[Photograph]:
     return jobs
 
 
-def _box(row: np.ndarray) -> Box:
-    top, left, bottom, right = (int(value) for value in row[:4])
-    return top - 1, left - 1, bottom, right
-
-
 def restore_photograph(job: Photograph, restore: Restorer) -> None:
-    """Restores every box by itself and writes the file to submit, whole or not at all; SuiteError names a file that does not fit."""
-    from scipy.io import savemat
+    """Restore every box by itself and write the file to submit, whole or not at all; SuiteError names a file that does not fit."""
+    from scipy.io import savemat  # late: slow to load
 
     image = read_variable(job.source, VARIABLE)
     crops = np.empty((1, len(job.boxes)), dtype=object)
@@ -75,7 +71,7 @@ def restore_photograph(job: Photograph, restore: Restorer) -> None:
         if min(box) < 0 or crop.shape != (bottom - top, right - left, 3):
             raise SuiteError(
                 f"{job.source} holds {'x'.join(map(str, image.shape))} values; rows {top + 1} to {bottom} and columns {left + 1} to "
-                f"{right} of {INFO} are no part of it in three channels. Replace the files.",
+                f"{right} of {INFO} are not part of it in three channels. Replace the files.",
                 exit=Exit.NOT_READY,
             )
         crops[0, index] = np.clip(as_float(restore(crop.astype(np.float32))), 0, 1).astype(np.float32)

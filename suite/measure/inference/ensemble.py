@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from suite.data.images import turn
 from suite.measure.inference.restorer import Restorer, as_float
 
 SYMMETRIES = 8
@@ -15,21 +16,19 @@ MARK = "+"
 
 
 def turned(image: np.ndarray, symmetry: int) -> np.ndarray:
-    """`image` `(H, W, C)` flipped left-right (bit 0), upside down (bit 1), then transposed (bit 2): a view."""
-    image = image[:, ::-1] if symmetry & 1 else image
-    image = image[::-1] if symmetry & 2 else image
-    return image.swapaxes(0, 1) if symmetry & 4 else image
+    """Return `image` `(H, W, C)` flipped left-right (bit 0), upside down (bit 1), then transposed (bit 2): a view."""
+    return turn(image, bool(symmetry & 1), bool(symmetry & 2), bool(symmetry & 4))
 
 
 def turned_back(image: np.ndarray, symmetry: int) -> np.ndarray:
-    """The inverse of `turned`: a view."""
+    """Return the inverse of `turned`: a view."""
     image = image.swapaxes(0, 1) if symmetry & 4 else image
     image = image[::-1] if symmetry & 2 else image
     return image[:, ::-1] if symmetry & 1 else image
 
 
 def ensembled(restore: Restorer) -> Restorer:
-    """`restore` as the mean over the 8 symmetries of the square, added in float64; float32 `(H, W, C)`."""
+    """Return `restore` as the mean over the 8 symmetries of the square, added in float64; float32 `(H, W, C)`."""
 
     def mean(picture: np.ndarray) -> np.ndarray:
         total = 0.0

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import models
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 from suite.core.output import note
 from suite.data.colour import quantise
-from suite.data.images import IMAGE_SUFFIXES, Pixels
+from suite.data.images import IMAGE_SUFFIXES, Pixels, is_deep, open_image
 from suite.data.mixed import both_sides
 from suite.data.pairing import shortened
 from suite.data.resize import imresize
@@ -51,9 +52,7 @@ class Picture:
 
 
 def task_of(model: str, name: str | None) -> Task:
-    """The task that a model restores by; SuiteError where it is neither given nor known."""
-    import models
-
+    """Return the task that a model restores by; SuiteError where it is neither given nor known."""
     if name is not None:
         return task_row(name)
     if model not in models.MODELS:
@@ -62,14 +61,12 @@ def task_of(model: str, name: str | None) -> Task:
 
 
 def channels_of(model: str) -> int:
-    """How many channels the model takes: 1, or 3 (which takes grey images too)."""
-    import models
-
+    """Return how many channels the model takes: 1, or 3 (which takes grey images too)."""
     return models.MODELS[model].config.channels if model in models.MODELS else 3
 
 
 def planned(source: Path, target: Path, suffix: str, *, overwrite: bool) -> list[Restoration]:
-    """What is to be done, all checked before the first image is opened.
+    """Plan what is to be done, all checked before the first image is opened.
 
     SuiteError where `source` is not there or holds no image, a result would fall upon a source or another result, or upon a file that is
     there and `overwrite` is not given.
@@ -114,7 +111,7 @@ def _of_folder(source: Path, target: Path, suffix: str) -> list[Restoration]:
 
 
 def _without_targets(source: Path, paths: list[Path]) -> list[Path]:
-    """`paths` less the targets that lie beside their low-quality files, and what is called after those; standard error says which."""
+    """Leave out targets that lie beside their low-quality files, and what is called after those; standard error says which."""
     both = both_sides(paths, source) if paths else None
     if both is None:
         return paths
@@ -132,13 +129,13 @@ def _file_for(source: Path, target: Path, suffix: str) -> Path:
     if target.is_dir() or not target.suffix:
         return target / f"{source.stem}{suffix}.png"
     if target.suffix.lower() != ".png":
-        raise SuiteError(f"OUT {target} is no .png file: restored images are written as PNG, which loses nothing.")
+        raise SuiteError(f"OUT {target} is not a .png file: restored images are written as PNG, which loses nothing.")
     return target.with_name(f"{target.stem}{suffix}{target.suffix}")
 
 
 def restore_file(job: Restoration, restore: Restorer, scale: int, *, channels: int) -> None:
-    """Reads, restores and writes one image, whole or not at all; SuiteError names the file where it cannot be done."""
-    from PIL import Image
+    """Read, restore and write one image, whole or not at all; SuiteError names the file where it cannot be done."""
+    from PIL import Image  # late: slow to load
 
     picture = read_picture(job.source)
     if picture.colour.shape[2] > channels:
@@ -156,21 +153,14 @@ def restore_file(job: Restoration, restore: Restorer, scale: int, *, channels: i
 
 
 def read_picture(path: Path) -> Picture:
-    """The parts of the image file `path`, upright; SuiteError where it cannot be read, or its mode is refused."""
-    from PIL import Image, ImageOps
+    """Read the parts of the image file `path`, upright; SuiteError where it cannot be read, or its mode is refused."""
+    from PIL import ImageOps  # late: slow to load
 
-    try:
-        with Image.open(path) as file:
-            deep = any(";16" in str(tile[3]) for tile in getattr(file, "tile", ()))  # Pillow would cut 16-bit RGB to 8 bit
-            if deep or file.mode.startswith("I"):
-                raise SuiteError(f"{path} has 16 bits a channel; {ACCEPTED}. Convert it to 8 bit first.", exit=Exit.NOT_READY)
-            file.load()
-            upright = ImageOps.exif_transpose(file)
-    except FileNotFoundError:
-        raise SuiteError(f"there is no image file {path}.", exit=Exit.NOT_READY) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SuiteError(f"{path} cannot be read as an image: {error}.", exit=Exit.NOT_READY) from error
-    return _parts(upright, path)
+    with open_image(path) as file:
+        if is_deep(file) or file.mode.startswith("I"):
+            raise SuiteError(f"{path} has 16 bits a channel; {ACCEPTED}. Convert it to 8 bit first.", exit=Exit.NOT_READY)
+        file.load()
+        return _parts(ImageOps.exif_transpose(file), path)
 
 
 def _parts(image: Image, path: Path) -> Picture:

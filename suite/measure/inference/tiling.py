@@ -8,6 +8,8 @@ is run whole. `feathered` is ours: tiles of one size that overlap by an eighth o
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -45,12 +47,12 @@ class Span:
 
 
 def default_size(kind: Tile) -> int:
-    """Pixels a side of the tiles of `kind`, where none are asked for."""
+    """Return the pixels a side of the tiles of `kind`, where none are asked for."""
     return AUTHORS_SIZE if kind == "authors" else FEATHERED_SIZE
 
 
 def tiled(restore: Restorer, kind: Tile, size: int | None = None) -> Restorer:
-    """`restore` applied in parts; `size` is in pixels of the low-quality image. SuiteError where it is too small to make sense."""
+    """Return `restore` applied in parts; `size` is in pixels of the low-quality image. SuiteError where it is too small to make sense."""
     size = size or default_size(kind)
     if kind == "whole":
         return restore
@@ -60,7 +62,7 @@ def tiled(restore: Restorer, kind: Tile, size: int | None = None) -> Restorer:
 
 
 def authors_spans(length: int, size: int = AUTHORS_SIZE) -> list[Span]:
-    """The parts of an axis of `length` pixels by the authors' rule; they lie in the length rounded up to a multiple of their number."""
+    """Cut an axis of `length` pixels by the authors' rule; the parts lie in the length rounded up to a multiple of their number."""
     count = length // size + 1
     part = -(-length // count)
     shave = part // 10
@@ -89,7 +91,7 @@ def _authors(restore: Restorer, picture: np.ndarray, size: int) -> np.ndarray:
 
 
 def _starts(length: int, size: int) -> list[int]:
-    """Where tiles of `size` begin: evenly spread, at least `OVERLAP` of them shared."""
+    """Return where tiles of `size` begin: evenly spread, at least `OVERLAP` of them shared."""
     if length <= size:
         return [0]
     count = 1 + -(-(length - size) // int(size * (1 - OVERLAP)))
@@ -97,7 +99,7 @@ def _starts(length: int, size: int) -> list[int]:
 
 
 def _window(start: int, side: int, length: int, overlap: int) -> npt.NDArray[np.float64]:
-    """Weights along a tile: 1 inside, falling smoothly (raised cosine) over `overlap` pixels towards each neighbour."""
+    """Return weights along a tile: 1 inside, falling smoothly (raised cosine) over `overlap` pixels towards each neighbour."""
     ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(overlap) + 0.5) / overlap)
     weights = np.ones(side)
     if start > 0:
@@ -143,7 +145,7 @@ class Memory:
         self.used = self.planned
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """The restored picture; SuiteError where even the smallest tiles do not fit."""
+        """Return the restored picture; SuiteError where even the smallest tiles do not fit."""
         pixels = picture.shape[0] * picture.shape[1]
         if self._too_large is None or pixels < self._too_large:
             try:
@@ -178,9 +180,6 @@ class Memory:
 
 
 def _give_back_memory() -> None:
-    import gc
-    import sys
-
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

@@ -48,11 +48,11 @@ class Used:
     said: str
 
     def as_dict(self) -> dict[str, object]:
-        """Its fields, as --json has them."""
+        """Return its fields, as --json has them."""
         return asdict(self)
 
     def sentence(self, path: Path) -> str:
-        """For a person."""
+        """Say so in a sentence."""
         whose = "this suite's" if self.names == "suite" else "the authors'"
         passed = f"; {' and '.join(self.others)} left aside" if self.others else ""
         cast = "" if self.dtypes == ("float32",) else f"; {' and '.join(self.dtypes)} made float32"
@@ -60,8 +60,8 @@ class Used:
 
 
 def read(path: Path) -> Weights:
-    """The weights in `path`; SuiteError where there are none that can be read, and where reading would run code of the file's."""
-    from models.official import unwrap
+    """Read the weights in `path`; SuiteError where there are none that can be read, and where reading would run code of the file's."""
+    from models.official import unwrap  # late: torch is slow to load
 
     if not path.is_file():
         raise SuiteError(f"there is no weights file {path}.", exit=Exit.NOT_READY)
@@ -84,7 +84,7 @@ def read(path: Path) -> Weights:
 
 
 def _check_tensors(path: Path, state: Mapping[str, object], which: str) -> None:
-    import torch
+    import torch  # late: slow to load
 
     odd = [f"{name!r} ({type(value).__name__})" for name, value in state.items() if not isinstance(value, torch.Tensor)]
     if odd or not state:
@@ -96,8 +96,8 @@ def _check_tensors(path: Path, state: Mapping[str, object], which: str) -> None:
 
 
 def load(network: RestorationNet, weights: Weights, model: str) -> Used:
-    """Gives `network`, the catalogue's `model`, all of `weights`, strictly; SuiteError says what does not fit, and what they do fit."""
-    from models.official import OfficialMismatch, load_weights
+    """Give `network`, the catalogue's `model`, all of `weights`, strictly; SuiteError says what does not fit, and what they do fit."""
+    from models.official import OfficialMismatch, load_weights  # late: torch is slow to load
 
     wrapped = {weights.which: weights.state} if weights.which in WRAPPINGS else weights.state
     try:
@@ -113,10 +113,10 @@ def load(network: RestorationNet, weights: Weights, model: str) -> Used:
 
 
 def resembled(state: Mapping[str, Tensor], like: str) -> str | None:
-    """The network of the catalogue that has these names and shapes; networks as large as `like` (published, or tiny) are tried first."""
-    import torch
+    """Find the network of the catalogue that has these names and shapes; those as large as `like` (published, or tiny) are tried first."""
+    import torch  # late: slow to load
 
-    from models.official import official_names
+    from models.official import official_names  # late: torch is slow to load
 
     shapes = {name: tuple(value.shape) for name, value in state.items()}
     for name in sorted(models.MODELS, key=lambda name: models.card(name).tiny != models.card(like).tiny):
@@ -132,12 +132,12 @@ def resembled(state: Mapping[str, Tensor], like: str) -> str | None:
 
 
 def write(path: Path, network: RestorationNet, model: str, form: Format, key: str) -> int:
-    """Writes the weights of `network` under the authors' names, in one step; returns how many tensors.
+    """Write the weights of `network` under the authors' names, in one step, and return how many tensors they are.
 
     `official` is torch's file of `{key: tensors}`. A safetensors file holds the tensors, and the model, the version of this and `key` as
     its metadata.
     """
-    from models.official import official_names
+    from models.official import official_names  # late: torch is slow to load
 
     names = official_names(network)
     tensors = {names[ours]: value.detach().cpu().contiguous() for ours, value in network.state_dict().items()}

@@ -4,16 +4,17 @@
     perceptual  LPIPS, through the package `lpips`
     iqa         DISTS, NIQE, MUSIQ and others, through the package `pyiqa` (the extra `iqa`)
 
-A metric that cannot be had on this machine is unavailable, with a sentence that says why and how to mend it: it is left out
+A metric that cannot be had on this machine is unavailable, with a sentence that says why and how to fix it: it is left out
 of what is measured, and never replaced by another number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from models.lookup import lookup
+from suite.core.errors import SuiteError
 from suite.study.protocols import METRICS, Protocol
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def measure(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
-    """What `protocol` measures of `output` against `target`, as `fidelity.score` takes them; unavailable metrics are left out."""
-    from suite.measure.quality import fidelity
+    """Measure `output` against `target`, as `fidelity.score` takes them, by `protocol`; unavailable metrics are left out."""
+    from suite.measure.quality import fidelity  # late: numpy is slow to load
 
     found = fidelity.score(protocol, output, target, scale)
     images = [fidelity.as_compared(protocol, image) for image in (output, target)]
@@ -30,44 +31,44 @@ def measure(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: i
 
 
 def unavailable(protocol: Protocol) -> dict[str, str]:
-    """The metrics of `protocol` that cannot be had on this machine: why, and the one command that mends it."""
+    """Return the metrics of `protocol` that cannot be had on this machine: why, and the one command that fixes it."""
     return absent(protocol.perceptual)
 
 
 def absent(metrics: Iterable[str]) -> dict[str, str]:
-    """Those of `metrics`, names in METRICS, that cannot be had on this machine: why, and the one command that mends it."""
+    """Return those of `metrics`, names in METRICS, that cannot be had on this machine: why, and the one command that fixes it."""
     return {metric: why for metric in metrics if (why := reason(metric)) is not None}
 
 
 def reason(metric: str) -> str | None:
-    """Why `metric`, a name in METRICS, cannot be had on this machine, and what mends it; None where it can.
+    """Say why `metric`, a name in METRICS, cannot be had on this machine, and how to fix that; None where it can.
 
     What has to be loaded for the answer is kept for the measurement.
     """
-    package = lookup("metric", metric, METRICS).package
-    if package == "lpips":
-        from suite.measure.quality import perceptual
-
-        return perceptual.reason(metric)
-    if package == "pyiqa":
-        from suite.measure.quality import iqa
-
-        return iqa.reason(metric)
+    try:
+        if lookup("metric", metric, METRICS).package:
+            _of_package(metric)[0](metric)
+    except SuiteError as error:
+        return str(error)
     return None
 
 
 def value(metric: str, output: np.ndarray, target: np.ndarray) -> float:
-    """A metric of METRICS that `lpips` or `pyiqa` computes, of whole RGB images `(H, W, 3)`, uint8 or floating point in 0..1.
+    """Return a metric of METRICS that `lpips` or `pyiqa` computes, of whole RGB images `(H, W, 3)`, uint8 or floating point in 0..1.
 
     Raises SuiteError where the metric is unavailable or an image does not fit it, ValueError where it belongs to a protocol's channel.
     """
-    row = lookup("metric", metric, METRICS)
-    if row.package == "lpips":
+    if not lookup("metric", metric, METRICS).package:
+        raise ValueError(f"{metric} depends on a protocol; fidelity.score computes it")
+    return _of_package(metric)[1](metric, output, target)
+
+
+def _of_package(metric: str) -> tuple[Callable[[str], object], Callable[[str, np.ndarray, np.ndarray], float]]:
+    """Return what loads `metric` and what measures it; imported late: numpy and torch are slow to load, and --help needs neither."""
+    if METRICS[metric].package == "lpips":
         from suite.measure.quality import perceptual
 
-        return perceptual.distance(metric, output, target)
-    if row.package == "pyiqa":
-        from suite.measure.quality import iqa
+        return perceptual.lpips_network, perceptual.distance
+    from suite.measure.quality import iqa
 
-        return iqa.quality(metric, output, target)
-    raise ValueError(f"{metric} depends on a protocol; fidelity.score computes it")
+    return iqa.pyiqa_model, iqa.quality

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import models
 from models.lookup import suggest
 from suite.core.errors import SuiteError
+from suite.core.parallel import over
 from suite.data.colour import luma, quantise
 from suite.data.images import Pixels, encode_png, three_channels
 from suite.data.pairs import Pair, PairSource
@@ -24,6 +26,7 @@ from suite.measure.inference import ensemble, weights
 from suite.measure.inference.restorer import Restorer, as_float, restorer_of
 from suite.measure.inference.tiling import Memory, Tile
 from suite.measure.inference.weights import Used
+from suite.measure.quality import available
 from suite.measure.quality.fidelity import score
 from suite.records.pictures import Png
 from suite.records.record import Crop, ImageScore
@@ -48,7 +51,7 @@ Measure = Callable[[Protocol, np.ndarray, Pixels, int], dict[str, float]]
 def evaluate(
     restore: Restorer, pairs: Sequence[Pair], rule: Protocol, scale: int, measure: Measure = score
 ) -> tuple[list[ImageScore], list[Pixels]]:
-    """Scores and restored pictures (uint8), in the order of `pairs`; `measure` is PSNR and SSIM alone, or `available.measure`."""
+    """Return scores and restored pictures (uint8), in the order of `pairs`; `measure` is PSNR and SSIM alone, or `available.measure`."""
     scores, outputs = [], []
     for pair in pairs:
         output = compared(restore(pair.lq), rule)
@@ -58,7 +61,7 @@ def evaluate(
 
 
 def compared(output: np.ndarray, rule: Protocol) -> np.ndarray:
-    """`output` as `rule` compares it: rounded to 8 bit, or as it is."""
+    """Return `output` as `rule` compares it: rounded to 8 bit, or as it is."""
     return quantise(output) if rule.quantise == "uint8" else as_float(output)
 
 
@@ -73,7 +76,7 @@ class Inference:
     device: str = "cpu"
 
     def label(self, model: str) -> str:
-        """What results call the model: with a + where it is the mean over the symmetries."""
+        """Return the model's name in results: with a + where it is the mean over the symmetries."""
         return model + ensemble.MARK * self.ensemble
 
 
@@ -105,7 +108,8 @@ class Model:
         self.used: Used | None = None  # of the weights
         self.is_baseline = restore is not None
         if restore is not None:
-            refuse_weights(job.model, job.weights)
+            if job.weights is not None:
+                raise SuiteError(f"{job.model} has no weights; leave out --weights {job.weights}.")
         else:
             check_fits(job.model, job.task)
             network, self.used = load_network(job.model, job.weights, job.inference.backend, job.inference.device)
@@ -116,11 +120,11 @@ class Model:
         self._ensemble = job.inference.ensemble
 
     def restore(self, picture: np.ndarray) -> tuple[np.ndarray, str]:
-        """The restored picture, and by which tiles."""
+        """Return the restored picture, and by which tiles."""
         return self._run(self._memory, picture)
 
     def whole(self, picture: np.ndarray) -> np.ndarray | None:
-        """The picture restored at once; None where that does not fit into memory."""
+        """Return the picture restored at once; None where that does not fit into memory."""
         output, used = self._run(self._whole, picture)
         return output if used == "whole" else None
 
@@ -132,13 +136,11 @@ class Model:
 def measure_set(
     job: Job, model: Model, sources: Sequence[PairSource], *, tile_cost: bool = False, save: Path | None = None
 ) -> Iterator[Measured]:
-    """Results in the order of `sources`, as they come; restored images are written to `save`, as PNG.
+    """Yield results in the order of `sources`, as they come; restored images are written to `save`, as PNG.
 
     A baseline is read, restored and scored in parallel over images. A network restores one image after another; on a GPU, the processor
     scores the images before meanwhile.
     """
-    from suite.core.parallel import over
-
     if model.is_baseline and save is None and not (tile_cost or job.inference.ensemble or job.inference.tile != "whole"):
         for found in over(_baseline_scored, [(job, source) for source in sources]):
             yield Measured(found, "whole", None)
@@ -146,14 +148,16 @@ def measure_set(
     scale, about = job.task.scale, []  # of each image: by which tiles, and PSNR of the whole image
 
     def restored() -> Iterator[tuple[Protocol, str, np.ndarray, Pixels, int]]:
-        """What `_scored` takes, an image after the other."""
+        """Yield the arguments of `_scored`, an image after the other."""
         for source in sources:
             pair = source.load()
             output, how = model.restore(pair.lq)
             whole = model.whole(pair.lq) if tile_cost else None
             about.append((how, None if whole is None else score(job.rule, compared(whole, job.rule), pair.hq, scale)[job.rule.fidelity[0]]))
             if save is not None:
-                _write(save / f"{pair.name}.png", quantise(output))
+                path = save / f"{pair.name}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(encode_png(three_channels(quantise(output))))
             yield job.rule, pair.name, compared(output, job.rule), pair.hq, scale
 
     workers = None if job.inference.device == "cuda" else 1  # a network on the processor uses all of it
@@ -163,8 +167,6 @@ def measure_set(
 
 
 def _scored(asked: tuple[Protocol, str, np.ndarray, Pixels, int]) -> ImageScore:
-    from suite.measure.quality import available
-
     rule, name, output, target, scale = asked
     return ImageScore(image=name, metrics=available.measure(rule, output, target, scale))
 
@@ -176,13 +178,8 @@ def _baseline_scored(asked: tuple[Job, PairSource]) -> ImageScore:
     return _scored((job.rule, pair.name, output, pair.hq, job.task.scale))
 
 
-def _write(path: Path, image: Pixels) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_png(three_channels(image)))
-
-
 def baseline(model: str, scale: int) -> Restorer:
-    """`bicubic` or `identity`; SuiteError where it does not fit the scale."""
+    """Return `bicubic` or `identity`; SuiteError where it does not fit the scale."""
     if model == "identity":
         if scale > 1:
             raise SuiteError(f"identity leaves an image as large as it is, and the task enlarges it {scale} times: take bicubic.")
@@ -192,16 +189,8 @@ def baseline(model: str, scale: int) -> Restorer:
     return lambda picture: imresize(picture, scale, between="uint8" if picture.dtype == np.uint8 else "float")
 
 
-def refuse_weights(model: str, path: Path | None) -> None:
-    """SuiteError where weights are given for a baseline."""
-    if path is not None:
-        raise SuiteError(f"{model} has no weights; leave out --weights {path}.")
-
-
 def check_fits(model: str, task: Task) -> None:
-    """SuiteError where the catalogue has no such model, or it has another scale or fewer channels than the task."""
-    import models
-
+    """Raise SuiteError where the catalogue has no such model, or it has another scale or fewer channels than the task."""
     if model not in models.MODELS:
         raise SuiteError(f"no model is called {model!r}.{suggest(model, [*BASELINES, *models.names()])}")
     config = models.card(model).config
@@ -212,12 +201,10 @@ def check_fits(model: str, task: Task) -> None:
 
 
 def load_network(model: str, path: Path | None, backend: str, device: str = "cpu") -> tuple[RestorationNet, Used]:
-    """The catalogue's network with the authors' or our weights from the file `path`, strictly, and which of them they are.
+    """Return the catalogue's network with the authors' or our weights from the file `path`, strictly, and which of them they are.
 
     SuiteError says what is missing or does not fit.
     """
-    import models
-
     if path is None:
         raise SuiteError(f"{model} needs --weights FILE: an untrained network measures nothing.")
     found = weights.read(path)
@@ -228,7 +215,7 @@ def load_network(model: str, path: Path | None, backend: str, device: str = "cpu
 
 
 def crops(pairs: Sequence[Pair], outputs: Sequence[Pixels], scale: int) -> list[Crop]:
-    """The most detailed window of each test image: input enlarged by nearest neighbour, output, target."""
+    """Return the most detailed window of each test image: input enlarged by nearest neighbour, output, target."""
     made = []
     for pair, output in zip(pairs, outputs, strict=True):
         window = _most_detailed_window(pair.hq, scale)
@@ -240,7 +227,7 @@ def crops(pairs: Sequence[Pair], outputs: Sequence[Pixels], scale: int) -> list[
 
 
 def _most_detailed_window(target: Pixels, scale: int) -> tuple[slice, slice]:
-    """The CROP_SIDE window, on a grid of its half, whose luma varies most; the same for every model."""
+    """Return the CROP_SIDE window, on a grid of its half, whose luma varies most; the same for every model."""
     y = luma(three_channels(target))
     side = [min(CROP_SIDE, length // scale * scale) for length in y.shape]
     step = [max(scale, length // 2 // scale * scale) for length in side]

@@ -43,18 +43,18 @@ C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 
 
 def psnr(output: np.ndarray, target: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB of two arrays of one shape, values 0..255; infinity where they are equal."""
+    """Return the peak signal-to-noise ratio in dB of two arrays of one shape, values 0..255; infinity where they are equal."""
     _same_shape(output, target)
     error = float(np.mean(np.square(output.astype(np.float64) - target.astype(np.float64))))
     return math.inf if error == 0 else 10 * math.log10(PEAK**2 / error)
 
 
 def ssim(output: np.ndarray, target: np.ndarray) -> float:
-    """Structural similarity of two arrays, values 0..255: `(H, W)`, or `(H, W, C)` as the mean over the channels; at most 1.
+    """Return the structural similarity of two arrays, values 0..255: `(H, W)`, or `(H, W, C)` as the mean over the channels; at most 1.
 
     Raises ValueError where the shapes differ, or a side is shorter than the window of 11 pixels.
     """
-    from scipy.ndimage import correlate1d
+    from scipy.ndimage import correlate1d  # late: slow to load
 
     _same_shape(output, target)
     if output.ndim not in (2, 3) or min(output.shape[:2]) < WINDOW:
@@ -71,11 +71,11 @@ def ssim(output: np.ndarray, target: np.ndarray) -> float:
 
 
 def ssim_volume(output: np.ndarray, target: np.ndarray) -> float:
-    """Structural similarity as MATLAB's `ssim` makes it of `(H, W, C)` arrays, values 0..255: the channels are a third axis; at most 1.
+    """Return the structural similarity as MATLAB's `ssim` of `(H, W, C)` arrays, values 0..255: the channels are a third axis; at most 1.
 
     Raises ValueError where the shapes differ or are not `(H, W, C)`.
     """
-    from scipy.ndimage import correlate1d
+    from scipy.ndimage import correlate1d  # late: slow to load
 
     _same_shape(output, target)
     if output.ndim != 3:
@@ -95,7 +95,7 @@ def ssim_volume(output: np.ndarray, target: np.ndarray) -> float:
 
 
 def score(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
-    """PSNR and SSIM of `output` against `target` under `protocol`, by their names in METRICS; always finite.
+    """Return PSNR and SSIM of `output` against `target` under `protocol`, by their names in METRICS; always finite.
 
     Both are RGB `(H, W, 3)` or grey `(H, W, 1)`, uint8 or floating point in 0..1; the output is clamped, and rounded to 8 bit where
     the protocol says so. Under a protocol of Y or RGB a grey image stands for three equal channels, or is compared as it is where
@@ -114,14 +114,14 @@ def score(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: int
 
 
 def as_compared(protocol: Protocol, image: np.ndarray) -> np.ndarray:
-    """`image` as `protocol` compares it, before a channel is taken of it: uint8, or clamped to 0..1 in float64 where it is not rounded."""
+    """Return `image` as `protocol` compares it, before a channel is taken: uint8, or clamped to 0..1 in float64 where it is not rounded."""
     if protocol.quantise == "uint8" or image.dtype == np.uint8:
         return quantise(image)
     return clamped(image).astype(np.float64)
 
 
 def unit_planes(image: np.ndarray, taker: str) -> npt.NDArray[np.float64]:
-    """`image`, `(H, W, 3)` or grey `(H, W, 1)`, uint8 or floating point in 0..1, as `(1, 3, H, W)`; ValueError names the `taker`."""
+    """Return `image`, `(H, W, 3)` or grey `(H, W, 1)`, uint8 or floating point in 0..1, as `(1, 3, H, W)`; ValueError names the `taker`."""
     if image.ndim != 3 or image.shape[2] not in (1, 3):
         raise ValueError(f"{taker} takes (H, W, 3) or (H, W, 1), not {image.shape}")
     if image.dtype == np.uint8:
@@ -132,7 +132,7 @@ def unit_planes(image: np.ndarray, taker: str) -> npt.NDArray[np.float64]:
 
 
 def _values(protocol: Protocol, image: np.ndarray) -> np.ndarray:
-    """What is compared, 0..255: a plane `(H, W)`, or `(H, W, 3)`."""
+    """Return the values that are compared, 0..255: a plane `(H, W)`, or `(H, W, 3)`."""
     image = as_compared(protocol, image)
     if protocol.channel == "grey":
         return in_grey(protocol, image)[..., 0]
@@ -146,7 +146,7 @@ def _values(protocol: Protocol, image: np.ndarray) -> np.ndarray:
 
 
 def _similarity(x: Plane, y: Plane, local_mean: Callable[[Plane], Plane]) -> Plane:
-    """The map of structural similarity under a weighted local mean."""
+    """Return the map of structural similarity under a weighted local mean."""
     mean_x, mean_y = local_mean(x), local_mean(y)
     var_x = local_mean(x * x) - mean_x**2
     var_y = local_mean(y * y) - mean_y**2
@@ -177,7 +177,7 @@ def _check_sizes(protocol: Protocol, output: np.ndarray, target: np.ndarray, bor
 
 
 def _check_range(output: np.ndarray, target: np.ndarray) -> None:
-    """Refuses floating-point images of 0..255, which clamping would turn into a number that means nothing."""
+    """Refuse floating-point images of 0..255, which clamping would turn into a number that means nothing."""
     if np.issubdtype(target.dtype, np.floating) and not (target.min() >= 0 and target.max() <= 1):
         raise ValueError(f"a target in floating point is in 0..1, not {target.min():g} to {target.max():g}")
     if np.issubdtype(output.dtype, np.floating) and np.median(output) > TOO_BRIGHT:

@@ -3,7 +3,7 @@
 pyiqa is under the PolyForm Noncommercial licence: it is no part of the suite, never the source of PSNR or SSIM, and its licence is
 said once, when it is first used. It would download each metric's weights when the metric is made; here it may not, so that
 measuring never fetches anything unasked: weights that are not there make the metric unavailable, and the command that
-mends it fetches them.
+fixes that fetches them.
 
 Images go in as whole RGB, float32 in 0..1, without crop, on the processor. The metrics are the rows of METRICS whose package is pyiqa.
 """
@@ -39,29 +39,21 @@ _LOCK = threading.Lock()
 
 
 def their_name(metric: str) -> str:
-    """What pyiqa calls a metric of METRICS."""
+    """Return pyiqa's name of a metric of METRICS."""
     return metric.lower().replace("-", "_")
 
 
-def reason(metric: str) -> str | None:
-    """Why `metric` is unavailable and the one command that mends it; None where it is loaded."""
-    try:
-        _model(metric)
-    except SuiteError as error:
-        return str(error)
-    return None
-
-
 def quality(metric: str, output: np.ndarray, target: np.ndarray) -> float:
-    """`metric` of RGB images `(H, W, 3)`, uint8 or floating point in 0..1; `target` does not count for a metric without reference.
+    """Return `metric` of RGB images `(H, W, 3)`, uint8 or floating point in 0..1; `target` does not count for a metric without reference.
 
     Raises SuiteError (Exit.NOT_READY) where the metric is unavailable, SuiteError where it cannot measure the image, ValueError for
     other types and ranges.
     """
-    import torch
+    import torch  # late: slow to load
 
-    model = _model(metric)
-    images = [_tensor(image) for image in ((output, target) if METRICS[metric].reference else (output,))]
+    model = pyiqa_model(metric)
+    planes = [unit_planes(image, "pyiqa") for image in ((output, target) if METRICS[metric].reference else (output,))]
+    images = [torch.from_numpy(np.ascontiguousarray(plane, dtype=np.float32)) for plane in planes]
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -69,17 +61,14 @@ def quality(metric: str, output: np.ndarray, target: np.ndarray) -> float:
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
         raise SuiteError(f"pyiqa cannot measure {metric} of an image of {output.shape[1]}x{output.shape[0]} pixels: {error}") from error
     if not np.isfinite(found):
-        raise SuiteError(f"pyiqa measures {found} as {metric} of an image of {output.shape[1]}x{output.shape[0]} pixels: no number.")
+        raise SuiteError(
+            f"pyiqa measures {found} as {metric} of an image of {output.shape[1]}x{output.shape[0]} pixels, which is not a number."
+        )
     return found
 
 
-def _tensor(image: np.ndarray) -> torch.Tensor:
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(unit_planes(image, "pyiqa"), dtype=np.float32))
-
-
-def _model(metric: str) -> torch.nn.Module:
+def pyiqa_model(metric: str) -> torch.nn.Module:
+    """Return pyiqa's model of `metric`, made once; SuiteError says why it is unavailable and how to fix that."""
     lookup("metric of pyiqa", metric, {name: row for name, row in METRICS.items() if row.package == "pyiqa"})
     with _LOCK:
         return _made(metric)
@@ -91,10 +80,10 @@ def _made(metric: str) -> torch.nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import pyiqa
+            import pyiqa  # late: an optional package
     except ImportError as error:
         raise SuiteError(
-            f"{metric} needs the package pyiqa, which cannot be imported ({error}). `{REMEDY}` mends it; its licence allows "
+            f"{metric} needs the package pyiqa, which cannot be imported ({error}). `{REMEDY}` fixes it; its licence allows "
             "non-commercial use only.",
             exit=Exit.NOT_READY,
         ) from None
@@ -108,7 +97,7 @@ def _made(metric: str) -> torch.nn.Module:
         code = f"import pyiqa; pyiqa.create_metric('{name}')"
         raise SuiteError(
             f"{metric} needs weights that pyiqa has not fetched yet, or pyiqa cannot make it ({error}). "
-            f'With a network connection, `python -c "{code}"` mends it.',
+            f'With a network connection, `python -c "{code}"` fixes it.',
             exit=Exit.NOT_READY,
         ) from error
 
@@ -127,7 +116,7 @@ class _Refusing(urllib.request.BaseHandler):
 
 @contextlib.contextmanager
 def _no_download() -> Iterator[None]:
-    """Within it, urllib, by which pyiqa and torch fetch weights, fetches nothing."""
+    """Keep urllib, by which pyiqa and torch fetch weights, from fetching anything."""
     before = urllib.request._opener  # there is no public way to ask for it
     urllib.request.install_opener(urllib.request.build_opener(_Refusing))
     try:

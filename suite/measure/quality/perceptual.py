@@ -15,8 +15,10 @@ so that a tensor that no file gave has no values at all: random weights cannot g
 from __future__ import annotations
 
 import hashlib
+import pickle
 import threading
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,28 +70,19 @@ BACKBONES: Mapping[str, Backbone] = MappingProxyType(
 _LOCK = threading.Lock()  # two threads must not load one network twice
 
 
-def reason(metric: str) -> str | None:
-    """Why `metric`, a name in BACKBONES, is unavailable and the one command that mends it; None where its network is loaded."""
-    try:
-        _network(metric)
-    except SuiteError as error:
-        return str(error)
-    return None
-
-
 def distance(metric: str, output: np.ndarray, target: np.ndarray) -> float:
-    """LPIPS of two images of one size, `(H, W, 3)` RGB or `(H, W, 1)` grey, uint8 or floating point in 0..1; 0 where they are equal.
+    """Return LPIPS of two images of one size, `(H, W, 3)` RGB or `(H, W, 1)` grey, uint8 or floating point in 0..1; 0 where they are equal.
 
     Raises SuiteError (Exit.NOT_READY) where the metric is unavailable, SuiteError where the sizes differ or are too small for the
     network, ValueError for other types and ranges.
     """
     backbone = lookup("metric of lpips", metric, BACKBONES)
-    return distance_by(lambda *images: _network(metric)(*images), backbone, output, target)
+    return distance_by(lambda *images: lpips_network(metric)(*images), backbone, output, target)
 
 
 def distance_by(network: Callable[..., torch.Tensor], backbone: Backbone, output: np.ndarray, target: np.ndarray) -> float:
-    """The distance by `network`, which takes two images `(1, 3, H, W)` in -1..1; images and errors as for `distance`."""
-    import torch
+    """Return the distance by `network`, which takes two images `(1, 3, H, W)` in -1..1; images and errors as for `distance`."""
+    import torch  # late: slow to load
 
     images = [_centred(image) for image in (output, target)]
     if images[0].shape != images[1].shape or min(images[0].shape[-2:]) < backbone.smallest:
@@ -102,41 +95,38 @@ def distance_by(network: Callable[..., torch.Tensor], backbone: Backbone, output
 
 
 def _centred(image: np.ndarray) -> torch.Tensor:
-    """`image` as the `(1, 3, H, W)` float32 in -1..1 that lpips takes."""
-    import torch
+    """Return `image` as the `(1, 3, H, W)` float32 in -1..1 that lpips takes."""
+    import torch  # late: slow to load
 
     return torch.from_numpy(np.ascontiguousarray(2 * unit_planes(image, "LPIPS") - 1, dtype=np.float32))
 
 
-def _network(metric: str) -> nn.Module:
+def lpips_network(metric: str) -> nn.Module:
+    """Return the network of `metric`, a name in BACKBONES, loaded once; SuiteError says why it is unavailable and how to fix that."""
     backbone = lookup("metric of lpips", metric, BACKBONES)
     with _LOCK:
         return _assembled(backbone, *_places(backbone))
 
 
 def _places(backbone: Backbone) -> tuple[Path, Path]:
-    """Torch's file, and the one with the convolutions alone, whether or not they exist."""
-    _require_lpips(backbone)
-    import torch
+    """Return torch's file, and the one with the convolutions alone, whether or not they exist."""
+    try:
+        import lpips  # noqa: F401 - late: an optional package
+    except ImportError as error:
+        raise SuiteError(
+            f"LPIPS-{backbone.net} needs the package lpips, which cannot be imported ({error}). `pip install lpips` fixes it.",
+            exit=Exit.NOT_READY,
+        ) from None
+    import torch  # late: slow to load
 
     return Path(torch.hub.get_dir()) / "checkpoints" / backbone.file, cache_folder() / "lpips" / f"{backbone.net}_features.npz"
 
 
-def _require_lpips(backbone: Backbone) -> None:
-    try:
-        import lpips  # noqa: F401
-    except ImportError as error:
-        raise SuiteError(
-            f"LPIPS-{backbone.net} needs the package lpips, which cannot be imported ({error}). `pip install lpips` mends it.",
-            exit=Exit.NOT_READY,
-        ) from None
-
-
 @lru_cache(maxsize=4)
 def _assembled(backbone: Backbone, whole: Path, features: Path) -> nn.Module:
-    """The metric's network with every tensor from a file; SuiteError where one is missing or of another shape."""
-    import lpips
-    import torch
+    """Return the metric's network with every tensor from a file; SuiteError where one is missing or of another shape."""
+    import lpips  # late: optional
+    import torch  # late: slow to load
 
     linear = torch.load(Path(lpips.__file__).parent / "weights" / "v0.1" / f"{backbone.net}.pth", map_location="cpu", weights_only=True)
     if whole.is_file():
@@ -145,7 +135,7 @@ def _assembled(backbone: Backbone, whole: Path, features: Path) -> nn.Module:
         source, found = features, _from_features(backbone, features, linear)
     else:
         raise SuiteError(
-            f"LPIPS-{backbone.net} needs the weights of {backbone.constructor}: neither {whole} nor {features} is there. {_mend(backbone)}",
+            f"LPIPS-{backbone.net} needs the weights of {backbone.constructor}: neither {whole} nor {features} is there. {_fix(backbone)}",
             exit=Exit.NOT_READY,
         )
     with warnings.catch_warnings(), torch.device("meta"):
@@ -164,10 +154,8 @@ def _assembled(backbone: Backbone, whole: Path, features: Path) -> nn.Module:
 
 
 def _from_torch(backbone: Backbone, path: Path) -> Tensors:
-    """Position in `features`, `0.weight` or `0.bias`, to values, of torchvision's file."""
-    import pickle
-
-    import torch
+    """Read torchvision's file: position in `features`, `0.weight` or `0.bias`, to values."""
+    import torch  # late: slow to load
 
     expected = path.stem.rpartition("-")[2]
     found = sha256_of(path)
@@ -185,14 +173,12 @@ def _from_torch(backbone: Backbone, path: Path) -> Tensors:
 
 
 def _from_features(backbone: Backbone, path: Path, linear: Mapping[str, torch.Tensor]) -> Tensors:
-    """Position in `features`, `0.weight` or `0.bias`, to values, of the file with the convolutions alone."""
-    import zipfile
-
+    """Read the file with the convolutions alone: position in `features`, `0.weight` or `0.bias`, to values."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             held = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise _unfit(backbone, path, f"it is no .npz archive of arrays: {error}") from None
+        raise _unfit(backbone, path, f"it is not a .npz archive of arrays: {error}") from None
     taken, digest = {}, hashlib.sha256()
     for number, position in enumerate(backbone.convolutions, start=1):
         for part in ("weight", "bias"):
@@ -214,11 +200,11 @@ def _from_features(backbone: Backbone, path: Path, linear: Mapping[str, torch.Te
 
 def _unfit(backbone: Backbone, path: Path, problem: str) -> SuiteError:
     return SuiteError(
-        f"{path} does not fit LPIPS-{backbone.net}: {problem}. Remove it, or put the right file there. {_mend(backbone)}",
+        f"{path} does not fit LPIPS-{backbone.net}: {problem}. Remove it, or put the right file there. {_fix(backbone)}",
         exit=Exit.NOT_READY,
     )
 
 
-def _mend(backbone: Backbone) -> str:
+def _fix(backbone: Backbone) -> str:
     code = f"from torchvision.models import {backbone.constructor} as net; net(weights='IMAGENET1K_V1')"
-    return f'With a network connection, `python -c "{code}"` mends it.'
+    return f'With a network connection, `python -c "{code}"` fixes it.'

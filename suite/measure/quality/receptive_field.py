@@ -33,12 +33,12 @@ DECADES = 4  # from white to black in the picture of the map
 
 
 def receptive_field(network: RestorationNet, pairs: Sequence[Pair]) -> ReceptiveField | None:
-    """The field of `network` over low-quality crops of `pairs`, one an image; leaves the network in evaluation mode.
+    """Return the field of `network` over low-quality crops of `pairs`, one an image; leaves the network in evaluation mode.
 
     None where there is nothing to tell: the images are smaller than the network takes, or its output's centre does not depend on them (or
     by no finite gradient).
     """
-    import torch
+    import torch  # late: slow to load
 
     crops = seeded_crops([pair.lq for pair in pairs[:CROPS]])
     if crops.shape[1] < network.size_multiple:
@@ -46,7 +46,7 @@ def receptive_field(network: RestorationNet, pairs: Sequence[Pair]) -> Receptive
     network.eval()
     device = next(network.parameters()).device
     inputs = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))).to(device)
-    field = gradient_map(lambda x: forward(network, x), inputs, network.scale)
+    field = gradient_map(lambda x: forward(network, x, network.channels), inputs, network.scale)
     if not math.isfinite(field.sum()) or not field.sum():
         return None
     held = shares(field)
@@ -54,7 +54,7 @@ def receptive_field(network: RestorationNet, pairs: Sequence[Pair]) -> Receptive
 
 
 def seeded_crops(images: Sequence[np.ndarray], side: int = SIDE) -> np.ndarray:
-    """A square crop of each image `(h, w, C)` at a seeded place, as float32 in 0..1: `(N, side, side, C)`, smaller where an image is.
+    """Cut a square out of each image `(h, w, C)` at a seeded place, as float32 in 0..1: `(N, side, side, C)`, smaller where an image is.
 
     C is 3 where grey images stand beside colour ones.
     """
@@ -70,11 +70,11 @@ def seeded_crops(images: Sequence[np.ndarray], side: int = SIDE) -> np.ndarray:
 
 
 def gradient_map(restore: Callable[[Tensor], Tensor], crops: Tensor, scale: int) -> np.ndarray:
-    """The mean over `crops` (N, C, S, S) of the centre's absolute gradient, summed over channels: float64 (S, S).
+    """Return the mean over `crops` (N, C, S, S) of the centre's absolute gradient, summed over channels: float64 (S, S).
 
     The centre is pixel (S // 2, S // 2) of the input, and the scale x scale pixels of the output that stand over it.
     """
-    import torch
+    import torch  # late: slow to load
 
     centre = slice(crops.shape[-1] // 2 * scale, (crops.shape[-1] // 2 + 1) * scale)
     total = torch.zeros(crops.shape[-2:], dtype=torch.float64)
@@ -86,7 +86,7 @@ def gradient_map(restore: Callable[[Tensor], Tensor], crops: Tensor, scale: int)
 
 
 def shares(field: np.ndarray) -> dict[int, float]:
-    """For each of PERCENTAGES, the part of `field` (S, S) that the smallest square around its centre covers which holds as much of it.
+    """Return for each of PERCENTAGES the part of `field` (S, S) that the smallest square around its centre covers which holds as much.
 
     Squares have an odd side and are cut off at the map's edge; the whole map is 1.
     """

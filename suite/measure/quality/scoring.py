@@ -17,12 +17,13 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.parallel import over, shown
 from suite.data.images import Pixels, alike, list_images, read_image, read_stored, three_channels
 from suite.data.mixed import Both, both_sides
+from suite.data.pairing import HOW, NamePair, Pairing, match_names
 from suite.measure.quality import available
 from suite.measure.quality.fidelity import score
-from suite.measure.quality.pair_names import NamePair, Pairing, lonely, pair
 from suite.study.protocols import METRICS, PROTOCOLS, Protocol, protocol
 
 ALL = "all"
+LISTED = 20  # names in a message
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Scores:
         return _mean(self.besides)
 
     def differences(self, key: str) -> dict[str, float]:
-        """Mean of `key`'s PSNR and SSIM (whatever their channel) minus those of `against`."""
+        """Return the mean of `key`'s PSNR and SSIM (whatever their channel) minus those of `against`."""
         ours, theirs = self.sheets[key], self.sheets.get(self.against)
         if theirs is None:
             return {}
@@ -82,18 +83,20 @@ class Request:
 
 
 def score_folders(request: Request) -> Scores:
-    """Scores what `request` names.
+    """Score what `request` names.
 
     Raises SuiteError: for names that are not known, folders that are not there, files that have no partner, and images whose
     sizes do not fit or that the one chosen protocol cannot measure.
     """
     rules, refused = _rules(request)
-    _check_besides(request.besides)
+    for name in request.besides:
+        if not METRICS[name].package:
+            raise SuiteError(f"{name} depends on channel and crop, so it belongs to a protocol: choose one by --protocol.")
     pairing = _paired(request)
     pairs = pairing.pairs[: request.limit] if request.limit is not None else pairing.pairs
     scores = Scores(pairing, request.scale, {rule.key: Sheet(rule) for rule in rules}, refused)
-    if lonely(pairing):
-        scores.notes.append(f"left out, as was allowed: {lonely(pairing)}.")
+    if lonely := _lonely(pairing):
+        scores.notes.append(f"left out, as was allowed: {lonely}.")
     if request.limit is not None and request.limit < len(pairing.pairs):
         scores.notes.append(f"only the first {request.limit} of {len(pairing.pairs)} pairs are scored (--limit): for trying out.")
     _measure_fidelity(scores, pairs, request)
@@ -108,12 +111,12 @@ def score_folders(request: Request) -> Scores:
 
 
 def _default(keys: Mapping[str, Sheet]) -> str:
-    """What others are compared with where nothing is said: float Y, with the border left out where a scale was given."""
+    """Choose the protocol that others are compared with where none is named: float Y, with the border left out where a scale was given."""
     return next((key for key in ("sr-y@1", "derain-y@1", *keys) if key in keys), "")
 
 
 def _rules(request: Request) -> tuple[list[Protocol], dict[str, str]]:
-    """The protocols to measure by, and those of `all` that cannot be: why."""
+    """Return the protocols to measure by, and those of `all` that cannot be: why."""
     if request.scale is not None and request.scale < 1:
         raise SuiteError(f"--scale {request.scale}: a scale is 1 or more.")
     if request.limit is not None and request.limit < 1:
@@ -144,19 +147,13 @@ def _refusal(rule: Protocol, scale: int | None) -> str:
     return ""
 
 
-def _check_besides(names: Sequence[str]) -> None:
-    for name in names:
-        if not METRICS[name].package:
-            raise SuiteError(f"{name} depends on channel and crop, so it belongs to a protocol: choose one by --protocol.")
-
-
 def _paired(request: Request) -> Pairing:
     for option, path in (("--pred", request.outputs), ("--gt", request.targets)):
         if not path.exists():
             raise SuiteError(f"{option} {path}: there is no such folder. Looked from {Path.cwd()}.", exit=Exit.NOT_READY)
     if request.outputs.is_file() and request.targets.is_file():
-        one = NamePair(request.targets.stem, request.outputs, request.targets)
-        return Pairing((one,), "two files, as they were named")
+        one = NamePair(request.targets.stem, request.targets, request.outputs)
+        return Pairing((one,), rule="two files, as they were named")
     for option, path in (("--pred", request.outputs), ("--gt", request.targets)):
         if not path.is_dir():
             raise SuiteError(f"{option} {path} is a file: name two folders, or two files.")
@@ -166,17 +163,53 @@ def _paired(request: Request) -> Pairing:
         raise SuiteError(f"--pred: {both.sentence}; which are the predictions? Name a folder that holds them alone.", exit=Exit.NOT_READY)
     both = both_sides(targets)
     if both is None:
-        return pair(outputs, targets, allow_missing=request.allow_missing)
+        return pair_predictions(outputs, targets, allow_missing=request.allow_missing)
     found = _told_apart(both, request.scale)
     by_name = {lq.stem: (name, hq) for name, hq, lq in found}
     if {path.stem for path in outputs} == by_name.keys():  # as `restore` names them
-        pairs = (NamePair(by_name[path.stem][0], path, by_name[path.stem][1]) for path in outputs)
-        return Pairing(tuple(sorted(pairs, key=lambda one: one.name)), "predictions called like the low-quality files")
-    return pair(outputs, [hq for _, hq, _ in found], allow_missing=request.allow_missing)
+        pairs = sorted(NamePair(*by_name[path.stem], path) for path in outputs)
+        return Pairing(tuple(pairs), rule="predictions called like the low-quality files")
+    return pair_predictions(outputs, [hq for _, hq, _ in found], allow_missing=request.allow_missing)
+
+
+def pair_predictions(outputs: Sequence[Path], targets: Sequence[Path], *, allow_missing: bool = False) -> Pairing:
+    """Pair restored images with targets by name (suite.data.pairing); stems are unique within a side, as `list_images` makes sure.
+
+    Raises SuiteError (Exit.NOT_READY) that lists what fits several files, what has no partner (unless `allow_missing`), and
+    where nothing is paired at all.
+    """
+    found = match_names(*({path.stem: path for path in side} for side in (targets, outputs)))
+    if found.doubtful:
+        raise SuiteError(
+            f"files are paired by name, and some fit several: {_listed(found.doubtful, '; ')}. Keep one prediction and one target of each "
+            "image.",
+            exit=Exit.NOT_READY,
+        )
+    if not found.pairs or (_lonely(found) and not allow_missing):
+        paired = f"{len(found.pairs)} are paired ({found.rule})" if found.pairs else "none is paired"
+        allow = " --allow-missing scores those that are paired." if found.pairs else ""
+        raise SuiteError(
+            f"files are paired by name; {paired}, but there are {_lonely(found)}. A prediction is called like its target, {HOW}. "
+            f"Rename, or take out, what does not belong.{allow}",
+            exit=Exit.NOT_READY,
+        )
+    return found
+
+
+def _lonely(pairing: Pairing) -> str:
+    """Say what has no partner; empty where everything has one."""
+    sides = (("without a target", pairing.lonely_others), ("without a prediction", pairing.lonely_targets))
+    return "; ".join(
+        f"{len(paths)} {what} in {paths[0].parent} ({_listed([path.name for path in paths])})" for what, paths in sides if paths
+    )
+
+
+def _listed(names: Sequence[str], joint: str = ", ") -> str:
+    return joint.join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
 
 
 def _told_apart(both: Both, scale: int | None) -> list[tuple[str, Path, Path]]:
-    """Names, targets and low-quality files of --gt, where people keep them together."""
+    """Return names, targets and low-quality files of --gt, where people keep them together."""
     if scale not in both.scales and len(both.scales) > 1:
         there = " and ".join(f"x{one}" for one in both.scales)
         raise SuiteError(f"--gt: {both.sentence}, of {there}: say by --scale N which targets are meant.", exit=Exit.NOT_READY)
@@ -196,13 +229,13 @@ class _Found:
 
 
 def _measure_fidelity(scores: Scores, pairs: Sequence[NamePair], request: Request) -> None:
-    """Fills the sheets. A protocol of `all` that one image does not fit is left out as a whole: its mean would be of other images."""
+    """Fill the sheets. A protocol of `all` that one image does not fit is left out as a whole: its mean would be of other images."""
     rules = [sheet.protocol for sheet in scores.sheets.values()]
     found = over(partial(_one_pair, rules=rules, scale=request.scale), pairs)
     cut: list[str] = []
     for one, result in zip(pairs, shown(found, len(pairs), "images scored"), strict=True):
         if len(result.problems) == len(rules):  # no protocol fits: the images are to blame, not a protocol
-            raise SuiteError(f"{one.output} and {one.target}: {next(iter(result.problems.values()))}", exit=Exit.NOT_READY)
+            raise SuiteError(f"{one.other} and {one.target}: {next(iter(result.problems.values()))}", exit=Exit.NOT_READY)
         for key, why in result.problems.items():
             scores.refused.setdefault(key, f"{one.name}: {why}")
         for key, values in result.values.items():
@@ -218,8 +251,9 @@ def _measure_fidelity(scores: Scores, pairs: Sequence[NamePair], request: Reques
 
 
 def _one_pair(one: NamePair, rules: Sequence[Protocol], scale: int | None) -> _Found:
-    stored = read_stored(one.output), read_stored(one.target)
-    found = _Found({}, {}, _cut_note(one.name, *stored) if stored[0].shape[:2] != stored[1].shape[:2] else "")
+    stored = read_stored(one.other), read_stored(one.target)
+    (height, width), (rows, columns) = (image.shape[:2] for image in stored)
+    found = _Found({}, {}, f"{one.name}: {columns}x{rows} to {width}x{height}" if (height, width) != (rows, columns) else "")
     known: dict[tuple[object, ...], dict[str, float]] = {}  # protocols that differ in other things share their PSNR and SSIM
     for rule in rules:
         # The fields left out have no part in PSNR and SSIM of two given images.
@@ -236,13 +270,13 @@ def _one_pair(one: NamePair, rules: Sequence[Protocol], scale: int | None) -> _F
 
 
 def _channels(rule: Protocol, one: NamePair, output: Pixels, target: Pixels) -> tuple[Pixels, Pixels]:
-    """Both images with the channels that `rule` compares: the target's file decides; SuiteError where the output has no such plane."""
+    """Give both images the channels that `rule` compares: the target's file decides; SuiteError where the output has no such plane."""
     if rule.grey == "repeat":
         return three_channels(output), three_channels(target)
     fitted = alike(output, target)
     if fitted is None:
         raise SuiteError(
-            f"{one.target} is a grey file, whose plane {rule.key} compares as it is, and {one.output} a colour image: nothing says "
+            f"{one.target} is a grey file, whose plane {rule.key} compares as it is, and {one.other} a colour image: nothing says "
             "which of its planes that is. Store the prediction as a grey file, or choose a protocol that repeats them (`list protocols`).",
             exit=Exit.NOT_READY,
         )
@@ -250,7 +284,7 @@ def _channels(rule: Protocol, one: NamePair, output: Pixels, target: Pixels) -> 
 
 
 def _fitted(rule: Protocol, output: Pixels, target: Pixels, scale: int | None) -> Pixels:
-    """`target`, cut to `output`'s size where the protocol crops by the scale and less than a scale is cut; SuiteError otherwise."""
+    """Return `target`, cut to `output`'s size where the protocol crops by the scale and less than a scale is cut; SuiteError otherwise."""
     if output.shape == target.shape:
         return target
     spare = [theirs - ours for ours, theirs in zip(output.shape[:2], target.shape[:2], strict=True)]
@@ -273,15 +307,11 @@ def _mismatch(rule: Protocol, output: Pixels, target: Pixels, spare: Sequence[in
     return f"{rule.key} compares images of one size. Crop the target as the prediction was."
 
 
-def _cut_note(name: str, output: Pixels, target: Pixels) -> str:
-    return f"{name}: {target.shape[1]}x{target.shape[0]} to {output.shape[1]}x{output.shape[0]}"
-
-
 # LPIPS and pyiqa's metrics
 
 
 def _measure_perceptual(scores: Scores, pairs: Sequence[NamePair], request: Request) -> None:
-    """Adds the perceptual metrics of the protocols, and those asked for besides; each is computed once an image."""
+    """Add the perceptual metrics of the protocols, and those asked for besides; each is computed once an image."""
     wanted = dict.fromkeys(metric for sheet in scores.sheets.values() for metric in sheet.protocol.perceptual)
     if not request.perceptual:
         for sheet in scores.sheets.values():
@@ -302,7 +332,7 @@ def _measure_perceptual(scores: Scores, pairs: Sequence[NamePair], request: Requ
 
 def _values(pairs: Sequence[NamePair], names: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
     for one in pairs:
-        output, target = read_image(one.output), read_image(one.target)
+        output, target = read_image(one.other), read_image(one.target)
         if output.shape != target.shape:  # a protocol that crops by the scale has accepted them
             target = target[: output.shape[0], : output.shape[1]]
         yield one.name, {metric: available.value(metric, output, target) for metric in names}

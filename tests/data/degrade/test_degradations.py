@@ -304,7 +304,7 @@ def test_two_workers_give_the_bytes_that_one_gives():
 
 
 def test_threads_and_hash_seed_change_no_byte():
-    code = "from tests.test_degradations import digest_of_seed; print(*(digest_of_seed(seed) for seed in range(3)))"
+    code = "from tests.data.degrade.test_degradations import digest_of_seed; print(*(digest_of_seed(seed) for seed in range(3)))"
     for threads, hash_seed in (("1", "1"), ("4", "2")):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=environment)

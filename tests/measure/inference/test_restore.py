@@ -166,7 +166,7 @@ def test_nothing_is_overwritten_without_being_told(tmp_path, monkeypatch):
         ("in/a.png", "in/a.png", (), "would be replaced", Exit.USAGE),
         ("in/a.png", "in", ("--overwrite",), "would be replaced", Exit.USAGE),
         ("in", "file.png", (), "is a folder, and OUT", Exit.USAGE),
-        ("in/a.png", "out.jpg", (), "is no .png file", Exit.USAGE),
+        ("in/a.png", "out.jpg", (), "is not a .png file", Exit.USAGE),
         ("nowhere", "out", (), "there is no image and no folder", Exit.NOT_READY),
         ("empty", "out", (), "there are no images in", Exit.NOTHING),
         ("in", "out", ("--suffix", "a/b"), "holds no slash", Exit.USAGE),

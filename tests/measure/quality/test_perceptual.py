@@ -9,7 +9,8 @@ import pytest
 from suite.core.errors import SuiteError
 from suite.data.images import read_image
 from suite.measure.quality import available, perceptual
-from suite.measure.quality.perceptual import BACKBONES, distance, reason
+from suite.measure.quality.available import reason
+from suite.measure.quality.perceptual import BACKBONES, distance
 from suite.study.protocols import METRICS, protocol
 
 pytest.importorskip("lpips")
@@ -120,7 +121,7 @@ def test_shapes_are_checked_where_no_checksum_is_known(empty):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"\x80\x04pickle"])
 def test_a_broken_file_is_refused(empty, content):
     (empty / "alex_features.npz").write_bytes(content)
-    assert "no .npz archive" in reason("LPIPS-alex")
+    assert "not a .npz archive" in reason("LPIPS-alex")
 
 
 @pytest.mark.usefixtures("empty")
