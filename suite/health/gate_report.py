@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import Protocol
 from xml.etree import ElementTree as Xml
 
 from suite.health.gate import Finding, Verdict
 
-if TYPE_CHECKING:
-    from suite.health.time.verdict import Timed
-
 QUIET = (Verdict.SAME, Verdict.INSIGNIFICANT)
 MOST_ROWS = 40  # of a table; the rest is counted
+
+
+class Judged(Protocol):
+    """What has a verdict: a number, or a time."""
+
+    key: str
+    verdict: Verdict
 
 
 def sentence(findings: Sequence[Finding]) -> str:
@@ -101,12 +105,12 @@ def document(findings: Sequence[Finding], seconds: float, exit_code: int) -> dic
     }
 
 
-def counts_of(findings: Sequence[Finding | Timed]) -> dict[str, int]:
+def counts_of(findings: Sequence[Judged]) -> dict[str, int]:
     """Count the findings by verdict, those included that none got."""
     return {verdict.value: sum(finding.verdict is verdict for finding in findings) for verdict in Verdict}
 
 
-def fields_of(finding: Finding | Timed, key: str) -> dict[str, object]:
+def fields_of(finding: Judged, key: str) -> dict[str, object]:
     """Return all fields of a finding for a document, its key under the name `key`."""
     fields = asdict(finding)
     return {key: fields.pop("key")} | fields
