@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from suite.cli import check, compare, data, doctor, evaluate, export, profile, restore, score
+from suite.cli import check, claims, compare, data, doctor, evaluate, export, profile, restore, score
 from suite.cli.list import RECORDS
 
 LAUNCHERS = ("ray", "inline")
@@ -26,6 +26,7 @@ examples:
   python -m suite profile mambair-light-x4 --time        and how long it takes here
   python -m suite scan                                   verify and time every scan backend that runs here
   python -m suite compare 'mambair-sr-x2.*' mambair-sr-x2 whether variants are better than one baseline
+  python -m suite claims                                 which claims of the papers hold, and what would decide the others
   python -m suite doctor                                 what does not work here, and the command that mends it
 
 exit codes: 0 done; 1 unexpected; 2 usage; 3 drift; 4 some cells failed or are missing; 5 nothing selected;
@@ -52,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     score.add_arguments(_verb(verbs, "score", score.SUMMARY))
     export.add_arguments(_verb(verbs, "export", export.SUMMARY))
     compare.add_arguments(_verb(verbs, "compare", compare.SUMMARY))
+    claims.add_arguments(_verb(verbs, "claims", claims.SUMMARY))
     data.add_arguments(_verb(verbs, "data", data.SUMMARY))
     check.add_arguments(_verb(verbs, "check", check.SUMMARY))
     profile.add_arguments(_verb(verbs, "profile", profile.SUMMARY))

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from suite.cli import check, compare, data, doctor, evaluate, profile, restore, score
+from suite.cli import check, claims, compare, data, doctor, evaluate, profile, restore, score
 from suite.cli import export as verb_export
 from suite.cli import list as verb_list
 from suite.cli.arguments import FORMATS, parser
@@ -380,6 +380,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace, Output], Exit]] = MappingProxy
         "score": score.run,
         "export": verb_export.run,
         "compare": compare.run,
+        "claims": claims.run,
         "data": data.run,
         "check": check.run,
         "doctor": doctor.run,

@@ -26,7 +26,7 @@ HELD = {
     "INDEX": (
         1,
         [SUITE / "records" / f"{name}.py" for name in ("record", "scan", "profile", "spec", "summary", "index")],
-        "312996e12d509240",
+        "1db3da859e3acf72",
     ),
 }
 
