@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "say which claims of the papers hold, by the ledger's records, and which command would decide the others"
 NARROWEST, WIDEST = 60, 100  # columns of text
+FEW = 3  # values that are told one by one
 DECIDED = ("holds", "does not hold")
 
 
@@ -98,7 +99,7 @@ def _evidence(parts: Sequence[ClaimPart]) -> Iterator[str]:
         else:
             untested.setdefault(part.reason, []).append(_printed(part))
     for reason, values in untested.items():
-        yield f"{', '.join(values)}: {reason}."
+        yield f"{', '.join(values) if len(values) <= FEW else f'{len(values)} printed values'}: {reason}."
 
 
 def _printed(part: ClaimPart) -> str:
@@ -124,7 +125,7 @@ def _hint_text(hint: Hint) -> str:
     unit = f" {hint.unit}" if hint.unit else ""
     kept = [f"the order is kept in {hint.kept} of {hint.pairs} pairs"] if hint.pairs else []
     reason = [hint.reason] if hint.reason else []
-    head = f"{hint.word}: {hint.what} {hint.measured:+.{hint.digits}f}{unit}{_interval(hint)}"
+    head = f"{hint.word}: {hint.what} {hint.measured:{'+' if hint.signed else ''}.{hint.digits}f}{unit}{_interval(hint)}"
     return "; ".join([head, *kept, *reason, hint.setting]) + _rest(hint)
 
 

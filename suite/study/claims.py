@@ -131,9 +131,7 @@ class ClaimSet(_Strict):
             seen.add(claim.id)
             for metric in _metrics(claim, tables):
                 if metric not in known:
-                    raise ValueError(
-                        f"claim {claim.id!r}: no smallest difference that matters is given for {metric}.{suggest(metric, known)}"
-                    )
+                    raise ValueError(f"claim {claim.id!r}: [[matters]] has no row for {metric}.{suggest(metric, known)}")
         return self
 
     def matter(self, metric: str) -> Matter:

@@ -84,7 +84,7 @@ def judge_ratio(claim: RatioClaim, tables: Mapping[str, PublishedTable], counts:
         model = counted_model(table, row)
         found = ABSENT if model is None else _count(table, row, find_column(table, claim.column), counts.get(model, ()))
         if isinstance(found, str):
-            return ClaimPart(claim.column, "not tested", f"{reference}: {found}", claim.printed, digits=3)
+            return ClaimPart(f"ratio of {claim.column}", "not tested", f"{reference}: {found}", claim.printed)
         sides.append(found)
     mine, theirs = sides
     ratios = {name: value / theirs.values[name] for name, value in mine.values.items() if name in theirs.values}
@@ -95,7 +95,7 @@ def judge_ratio(claim: RatioClaim, tables: Mapping[str, PublishedTable], counts:
     told = ", ".join(f"{way} {ratio}" for ratio, way in reversed(distinct.items()))
     reason = f"{told}; the sentence holds from {low:g} to {high:g} ({claim.reason})"
     held = tuple(dict.fromkeys(side.fingerprint for side in sides))
-    return ClaimPart(claim.column, word, reason, claim.printed, ratios[name], digits=3, evidence="cost", records=held)
+    return ClaimPart(f"ratio of {claim.column}", word, reason, claim.printed, ratios[name], digits=4, evidence="cost", records=held)
 
 
 def judge_speed(claim: SpeedClaim, records: Sequence[ProfileRecord]) -> tuple[ClaimPart, Hint]:

@@ -98,11 +98,9 @@ class _Judge:
         return self._judge_field(held, claim, notes)
 
     def _judge_field(self, held: ClaimSet, claim: FieldClaim, notes: tuple[str, ...]) -> Judgement:
-        from suite.report.measured import command
-
         part, hint = quality.judge_field(claim, self.tables, self.runs)
         table, row = find_row(claim.row, self.tables)
-        commands = (command(table.grid, row.model or "", row.task or table.task, budget="paper", seeds=2),)
+        commands = (quality.train_command(table, row, row.task or table.task),)
         return Judgement(claim, held.paper, (part,), commands, hint, notes)
 
     def _count(self, column: str, *references: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from suite.report.claims.verdict import ClaimPart, Hint, Hinted, Word
 from suite.study.claims import FieldClaim, Matter, QualityClaim, find_column, find_row
 from suite.study.protocols import METRICS
 from suite.study.published import Column, PublishedTable, Row
+from suite.study.tasks import task
 
 TRIVIAL = ("bicubic", "identity")  # what a training has to be better than before anything is said of it
 ONE_SEED = "one seed: another training may differ by as much"
@@ -65,9 +66,8 @@ def judge_quality(
     for key, printed in claim.differences.items():
         mine, theirs = Place(table, row, find_column(table, key)), Place(other_table, other, find_column(other_table, key))
         column = mine.column
-        about = ClaimPart(
-            key, "not tested", "", printed, matters=matters(column.metric).difference, unit=column.unit, digits=column.digits + 1
-        )
+        told = {"unit": column.unit, "digits": column.digits + 1, "matters": matters(column.metric).difference}
+        about = ClaimPart(key, "not tested", "", printed, **told)
         if row.model is None:
             parts.append(replace(about, reason=NOT_OURS))
         elif other.model is not None:
@@ -96,7 +96,7 @@ def judge_field(claim: FieldClaim, tables: Mapping[str, PublishedTable], runs: S
     reason = "one seed" if len(group) == 1 else ""
     if below := _below_trivial(group, runs, next(iter(group[0].scores[0].metrics))):
         word, reason = "cannot tell", below
-    return part, Hint(word, reason, measured.heading(group[0].spec), what, **_field_told(claim, group))
+    return part, Hint(word, reason, measured.heading(group[0].spec), what, signed=False, **_field_told(claim, group))
 
 
 def hint_quality(claim: QualityClaim, tables: Mapping[str, PublishedTable], runs: Sequence[Record], matters: Matter) -> Hint:
@@ -143,13 +143,17 @@ def decide_commands(claim: QualityClaim, tables: Mapping[str, PublishedTable]) -
             sets = dict.fromkeys(place.column.test_sets[0] for place in places if place.task == task)
             found.append(f"python -m suite evaluate {row.model} --task {task} --weights FILE --data {' '.join(sets)}")
     else:
-        for place in {place.column.test_sets[0]: place for place in places}.values():
-            command = measured.command(
-                table.grid, row.model, place.task, budget="paper", seeds=3, changes={"test_set": place.column.test_sets[0]}
-            )
-            only = f"--only {row.model}"
-            found.append(command.replace(only, f"{only} --only {other.model}") if other.model else command)
+        for name, place in {place.column.test_sets[0]: place for place in places}.items():
+            command = train_command(table, row, place.task, test_set=name)
+            found.append(f"{command} --only {other.model}" if other.model else command)
     return tuple(found)
+
+
+def train_command(table: PublishedTable, row: Row, task_name: str, **changes: str) -> str:
+    """Return the command that trains a row's network as its paper does, with three seeds; FOLDER is what has to be put together."""
+    sets = task(task_name).train_sets
+    changes["train_set"] = sets[0] if len(sets) == 1 else "FOLDER"
+    return measured.command(table.grid, row.model or "", task_name, budget="paper", seeds=3, changes=changes)
 
 
 def _judge_pair(claim: QualityClaim, mine: Place, theirs: Place, about: ClaimPart, runs: Sequence[Record]) -> ClaimPart:
@@ -196,6 +200,7 @@ def _judge_printed(claim: QualityClaim, mine: Place, printed: float, about: Clai
     about = replace(about, measured=estimate.mean, records=tuple(record.fingerprint for record in records))
     if given and records != trained:
         left += ["training noise: one set of weights", f"whose weights these are (sha256 {given_weights(records[0])[:8]})"]
+        left += [footnote.text for footnote in mine.table.footnotes if mine.row.key in footnote.cells]
         interval, visible, evidence = (estimate.mean - rounding, estimate.mean + rounding), rounding, "weights"
     elif len(records) < 2 or estimate.interval is None:
         return replace(about, word="too close to tell", reason=ONE_SEED, evidence="training", leaves_out=("training noise", *left))
@@ -239,9 +244,9 @@ def _word(interval: tuple[float, float], direction: str, matters: float, sign: i
     """
     low, high = interval if sign > 0 else (-interval[1], -interval[0])
     if direction == "equal":
-        return (
-            "holds" if -matters < low and high < matters else "does not hold" if low > matters or high < -matters else "too close to tell"
-        )
+        if -matters < low and high < matters:
+            return "holds"
+        return "does not hold" if low > matters or high < -matters else "too close to tell"
     if low > 0:
         return "holds"
     return "does not hold" if high < (0 if hint else matters) else "too close to tell"
@@ -265,19 +270,17 @@ def _kept(found: versus.Comparison, metric: str) -> tuple[int, int]:
 
 def _below_trivial(side: Sequence[Record], runs: Sequence[Record], metric: str) -> str:
     """Say that the trainings are no better than a trivial baseline of the same test images; "" where they are, or none was measured."""
-    first = side[0]
-    images = {score.image for score in first.scores}
+    mean = sum(one.mean(metric) for one in side) / len(side)
     for record in runs:
-        alike = (record.spec.task, record.spec.test_set, record.spec.protocol) == (
-            first.spec.task,
-            first.spec.test_set,
-            first.spec.protocol,
-        )
-        if record.spec.model in TRIVIAL and alike and {s.image for s in record.scores} == images and measured.holds(record, metric):
-            mean = sum(one.mean(metric) for one in side) / len(side)
-            if _sign(metric) * (mean - record.mean(metric)) <= 0:
-                return f"{first.spec.model} is not better than {record.spec.model} here"
+        alike = record.spec.model in TRIVIAL and _tested_on(record) == _tested_on(side[0]) and measured.holds(record, metric)
+        if alike and _sign(metric) * (mean - record.mean(metric)) <= 0:
+            return f"{side[0].spec.model} is not better than {record.spec.model} here"
     return ""
+
+
+def _tested_on(record: Record) -> tuple[object, ...]:
+    spec = record.spec
+    return spec.task, spec.test_set, spec.protocol, frozenset(score.image for score in record.scores)
 
 
 def _left_out(found: versus.Comparison, *rows: Row) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ class Hint:
     visible: float | None = None
     kept: int | None = None  # pairs of one seed and one image that lie as the paper says
     pairs: int | None = None
+    signed: bool = True  # whether `measured` is a difference
     unit: str = ""
     digits: int = 2
     records: tuple[str, ...] = ()
