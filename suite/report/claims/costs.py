@@ -20,18 +20,18 @@ from suite.study.published import SCALES, Column, PublishedTable, Row, cost_inpu
 Size = tuple[int, int]
 EXACTLY, LAYERS = "exactly", "thop"  # of parameters; the second leaves out bare ones, as the convention of that name
 ABSENT = "the row stands for no network that the suite can count"
-OLD = "its record is older than the count of layers alone; a ledger of its own (--ledger DIR) counts it anew"
+ONE_WAY = "it was counted in one way alone; a new profile counts in all of them (with --ledger DIR where there is an old one)"
 FEWEST_SIZES, LEAST_SPAN = 4, 16.0  # of times from which growth is told: how many, and the largest image by the smallest, in pixels
 DRIFT = "what drifted in the machine between the two: they were not timed in turn"
 
 
 @dataclass(frozen=True)
 class CountedWays:
-    """A network's cost in a column's unit, by each way to count; `incomplete` says why one is missing."""
+    """A network's cost in a column's unit, by each way to count; not `complete` where its record does not hold all of them."""
 
     values: Mapping[str, float]
     fingerprint: str
-    incomplete: str = ""
+    complete: bool
 
 
 def collect_counts(records: Iterable[Attempt]) -> dict[str, list[Count]]:
@@ -70,8 +70,8 @@ def judge_cost(claim: CostClaim, tables: Mapping[str, PublishedTable], counts: M
     if name:
         full = "" if name == next(iter(found.values)) else f"; in full {first:,.{column.digits + 1}f}"
         return ClaimPart(word="holds", reason=f"counted {name}{full}" if name == EXACTLY else f"by the convention {name}{full}", **about)
-    if found.incomplete:
-        return ClaimPart(word="not tested", reason=found.incomplete, **about)
+    if not found.complete:
+        return ClaimPart(word="not tested", reason=ONE_WAY, **about)
     ways = ", ".join(f"{way} {value:,.{column.digits + 1}f}" for way, value in found.values.items())
     return ClaimPart(word="does not hold", reason=f"matches no counting convention: {ways} ({first / claim.printed - 1:+.2%})", **about)
 
@@ -90,10 +90,11 @@ def judge_ratio(claim: RatioClaim, tables: Mapping[str, PublishedTable], counts:
     ratios = {name: value / theirs.values[name] for name, value in mine.values.items() if name in theirs.values}
     low, high = claim.bounds
     name = next((name for name, ratio in ratios.items() if low <= ratio < high), next(iter(ratios)))
-    word: Word = "holds" if low <= ratios[name] < high else "does not hold"
+    complete = mine.complete and theirs.complete
+    word: Word = "holds" if low <= ratios[name] < high else "does not hold" if complete else "not tested"
     distinct = {f"{ratio:.3f}": way for way, ratio in reversed(ratios.items())}  # of equal ones the first
     told = ", ".join(f"{way} {ratio}" for ratio, way in reversed(distinct.items()))
-    reason = f"{told}; the sentence holds from {low:g} to {high:g} ({claim.reason})"
+    reason = ONE_WAY if word == "not tested" else f"{told}; the sentence holds from {low:g} to {high:g} ({claim.reason})"
     held = tuple(dict.fromkeys(side.fingerprint for side in sides))
     return ClaimPart(f"ratio of {claim.column}", word, reason, claim.printed, ratios[name], digits=4, evidence="cost", records=held)
 
@@ -165,10 +166,10 @@ def _count(table: PublishedTable, row: Row, column: Column, counts: Sequence[Cou
         return f"not counted yet{f' at {size[0]}x{size[1]}' if size else ''}"
     if column.metric == "macs":
         ways = dict(count.conventions) or {"fvcore": float(count.record.cost.macs)}
-        return CountedWays({name: macs / scale for name, macs in ways.items()}, count.record.fingerprint)
+        return CountedWays({name: macs / scale for name, macs in ways.items()}, count.record.fingerprint, complete=bool(count.conventions))
     layers = getattr(count.record.cost, "layer_params", None)
     ways = {EXACTLY: count.record.cost.params / scale} | ({} if layers is None else {LAYERS: layers / scale})
-    return CountedWays(ways, count.record.fingerprint, OLD if layers is None else "")
+    return CountedWays(ways, count.record.fingerprint, complete=layers is not None)
 
 
 def _where(record: ProfileRecord) -> tuple[object, ...]:
