@@ -59,6 +59,7 @@ class ProfileCost(Frozen):
     scan_macs: float = Field(description="the part of `macs` that the selective scans make up")
     unsupported: dict[str, int] = Field(description="operators that were not counted, with how often each ran")
     conventions: dict[str, float] = Field(description="multiply-adds by other ways to count (suite.measure.costs.conventions)")
+    layer_params: int | None = Field(None, description="of PyTorch's layers, without bare parameters; None in records before it was kept")
     full_attention_macs: float | None = Field(None, description="with attention for its scans (suite.measure.costs.attention)")
 
 

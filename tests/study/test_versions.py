@@ -26,7 +26,7 @@ HELD = {
     "INDEX": (
         1,
         [SUITE / "records" / f"{name}.py" for name in ("record", "scan", "profile", "spec", "summary", "index")],
-        "a5ac17ece457608e",
+        "1db3da859e3acf72",
     ),
 }
 

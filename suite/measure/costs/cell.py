@@ -57,6 +57,7 @@ def profile_cost(model: str, size: tuple[int, int]) -> ProfileCost:
         scan_macs=counts.scan_macs,
         unsupported=dict(counts.unsupported),
         conventions={row.name: row.macs(counts) for row in conventions_for(model)},
+        layer_params=counted.layer_params,
         full_attention_macs=full_attention(model, size).macs if has_counterpart(model) else None,
     )
 

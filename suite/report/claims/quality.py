@@ -1,0 +1,335 @@
+"""Verdicts from test images: of trainings under the paper's conditions and of given weights; and hints from trainings under others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import models
+from suite.core import stats
+from suite.records.record import Record
+from suite.report import measured, versus
+from suite.report.claims.verdict import ClaimPart, Hint, Hinted, Word
+from suite.report.settings import by_setting, dataset_name, heading, setting_of
+from suite.study.claims import FieldClaim, Matter, QualityClaim, find_column, find_row
+from suite.study.protocols import METRICS
+from suite.study.published import Column, PublishedTable, Row
+from suite.study.tasks import task
+
+TRIVIAL = ("bicubic", "identity")  # what a training has to be better than before anything is said of it
+ONE_SEED = "one seed: another training may differ by as much"
+NOT_OURS = "the row stands for no network of this suite"
+ALONE = "that it is one of many comparisons: of twenty such intervals one misses"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cell of a published table that records are held to."""
+
+    table: PublishedTable
+    row: Row
+    column: Column
+
+    @property
+    def task(self) -> str:
+        """The task that the cell is of."""
+        return self.row.task or self.column.task or self.table.task
+
+
+def given_weights(record: Record) -> str:
+    """Return the sha256 of the weights that a record measured and did not train; "" where it trained its own."""
+    return record.started_from.sha256 if record.started_from and not record.spec.iterations else ""
+
+
+def unlike_training(record: Record, place: Place) -> str:
+    """Say why a training is not under the paper's conditions; "" where it is. One function decides, for claims as for tables."""
+    return measured.obstacle(record.spec, place.column, place.table)
+
+
+def unlike_evaluation(record: Record, place: Place) -> str:
+    """Say why given weights were not measured as the paper did; "" where they were. How they were trained is not asked."""
+    spec, table = record.spec, place.table
+    reasons = [f"width {spec.width}, depth ÷{spec.depth_divisor}"] if spec.width or spec.depth_divisor != 1 else []
+    if _plain(spec.test_set) not in {_plain(name) for name in place.column.test_sets}:
+        reasons.append(f"on {dataset_name(spec.test_set)}")
+    if table.protocols and spec.protocol.partition("@")[0] not in table.protocols:
+        reasons.append(f"protocol {spec.protocol}")
+    return ", ".join(reasons)
+
+
+def judge_quality(
+    claim: QualityClaim, matters: Callable[[str], Matter], tables: Mapping[str, PublishedTable], runs: Sequence[Record]
+) -> tuple[ClaimPart, ...]:
+    """Judge each column of a claim: paired with the other network where the suite has both, else against the printed number."""
+    (table, row), (other_table, other) = find_row(claim.row, tables), find_row(claim.against, tables)
+    parts = []
+    for key, printed in claim.differences.items():
+        mine, theirs = Place(table, row, find_column(table, key)), Place(other_table, other, find_column(other_table, key))
+        column = mine.column
+        told = {"unit": column.unit, "digits": column.digits + 1, "matters": matters(column.metric).difference}
+        about = ClaimPart(key, "not tested", "", printed, **told)
+        if row.model is None:
+            parts.append(replace(about, reason=NOT_OURS))
+        elif other.model is not None:
+            parts.append(_judge_pair(claim, mine, theirs, about, runs))
+        else:
+            parts.append(_judge_printed(claim, mine, float(other.cells[key]), about, runs))
+    return tuple(parts)
+
+
+def judge_field(claim: FieldClaim, tables: Mapping[str, PublishedTable], runs: Sequence[Record]) -> tuple[ClaimPart, Hint]:
+    """Say whether the receptive fields of a network's trainings are as large as the claim says."""
+    table, row = find_row(claim.row, tables)
+    own = [record for record in runs if record.spec.model == row.model and record.receptive_field is not None]
+    places = [Place(table, row, column) for column in table.columns if column.kind == "quality"]
+    as_paper = [record for record in own if any(_is_of(record, place) and not unlike_training(record, place) for place in places)]
+    others = [group for group in by_setting(own).values() if not set(map(id, group)) & set(map(id, as_paper))]
+    what = f"part of the crop for {claim.percentage} %"
+    part = ClaimPart(what, "not tested", "no training under the paper's conditions", matters=claim.least, digits=2)
+    if as_paper:
+        part = replace(part, evidence="training", **_field_told(claim, as_paper))
+        part = replace(part, word=_field_word(claim, as_paper), reason=ONE_SEED if len(as_paper) == 1 else "")
+    if not others:
+        return part, Hint("cannot tell", "not trained here", what=what)
+    group = max(others, key=lambda group: (min(len(group), 2), group[0].spec.iterations))
+    word: Hinted = {"holds": "agrees", "does not hold": "contradicts"}.get(_field_word(claim, group), "cannot tell")
+    reason = "one seed" if len(group) == 1 else ""
+    if below := _below_trivial(group, runs, next(iter(group[0].scores[0].metrics))):
+        word, reason = "cannot tell", below
+    return part, Hint(word, reason, heading(setting_of(group[0].spec)), what, signed=False, **_field_told(claim, group))
+
+
+def hint_quality(claim: QualityClaim, tables: Mapping[str, PublishedTable], runs: Sequence[Record], matters: Matter) -> Hint:
+    """Say what trainings of both networks under one other condition hint at: of those with two seeds, the longest."""
+    (table, row), (other_table, other) = find_row(claim.row, tables), find_row(claim.against, tables)
+    key = next(iter(claim.differences))
+    mine, theirs = Place(table, row, find_column(table, key)), Place(other_table, other, find_column(other_table, key))
+    metric, column = mine.column.metric, mine.column
+    own, base = (
+        [record for record in runs if _is_of(record, place) and not given_weights(record) and unlike_training(record, place)]
+        for place in (mine, theirs)
+    )
+    about = Hint("cannot tell", "not trained here", what=metric, unit=column.unit, digits=column.digits + 1)
+    found = _compared(own, base, metric)
+    if found is None:
+        return about
+    paired = found.found
+    reference = found.variant.records[0].spec
+    cells = tuple(r.fingerprint for side in (found.variant, found.baseline) if side for r in side.records)
+    about = replace(about, setting=heading(setting_of(reference)), records=cells, reason=found.reason)
+    if paired is None or found.baseline is None:
+        return about
+    told = {"measured": paired.mean, "interval": paired.interval, "visible": paired.detectable, "leaves_out": _left_out(found, row, other)}
+    if claim.direction == "better":
+        told["kept"], told["pairs"] = _kept(found, metric)
+    about = replace(about, **told)
+    sides = (found.variant.records, found.baseline.records)
+    below = next((said for side in sides if (said := _below_trivial(side, runs, metric))), "")
+    if below or paired.seeds < 2 or paired.interval is None:
+        return replace(about, reason=below or ("one seed" if paired.seeds < 2 else found.reason))
+    word = _word(paired.interval, claim.direction, matters.difference, _sign(metric), hint=True)
+    return replace(about, word={"holds": "agrees", "does not hold": "contradicts"}.get(word, "cannot tell"), reason="")
+
+
+def decide_commands(claim: QualityClaim, tables: Mapping[str, PublishedTable]) -> tuple[str, ...]:
+    """Return the commands that would decide a claim, the cheapest evidence first; none where the suite has no such network."""
+    (table, row), (_, other) = find_row(claim.row, tables), find_row(claim.against, tables)
+    if row.model is None:
+        return ()
+    places = [Place(table, row, find_column(table, key)) for key in claim.differences]
+    found = []
+    if "weights" in claim.evidence:
+        for task in dict.fromkeys(place.task for place in places):
+            sets = dict.fromkeys(place.column.test_sets[0] for place in places if place.task == task)
+            found.append(f"python -m suite evaluate {row.model} --task {task} --weights FILE --data {' '.join(sets)}")
+    else:
+        for name, place in {place.column.test_sets[0]: place for place in places}.items():
+            command = train_command(table, row, place.task, test_set=name)
+            found.append(f"{command} --only {other.model}" if other.model else command)
+    return tuple(found)
+
+
+def train_command(table: PublishedTable, row: Row, task_name: str, **changes: str) -> str:
+    """Return the command that trains a row's network as its paper does, with three seeds; FOLDER is what has to be put together."""
+    sets = task(task_name).train_sets
+    changes["train_set"] = sets[0] if len(sets) == 1 else "FOLDER"
+    return measured.command(table.grid, row.model or "", task_name, budget="paper", seeds=3, changes=changes)
+
+
+def _judge_pair(claim: QualityClaim, mine: Place, theirs: Place, about: ClaimPart, runs: Sequence[Record]) -> ClaimPart:
+    """Judge two networks of the suite: from trainings, or from given weights where there is no training of both."""
+    for kind, unlike in (("training", unlike_training), ("weights", unlike_evaluation)):
+        if kind not in claim.evidence:
+            continue
+        sides = [
+            [r for r in runs if _is_of(r, place) and bool(given_weights(r)) == (kind == "weights") and not unlike(r, place)]
+            for place in (mine, theirs)
+        ]
+        found = _compared(*sides, mine.column.metric, weights=kind == "weights")
+        if found is None:
+            continue
+        cells = tuple(r.fingerprint for side in (found.variant, found.baseline) if side for r in side.records)
+        about = replace(about, evidence=kind, records=cells, reason=found.reason)
+        paired = found.found
+        if paired is None:
+            return about
+        told = {"measured": paired.mean, "interval": paired.interval, "visible": paired.detectable}
+        about = replace(about, leaves_out=_left_out(found, mine.row, theirs.row), **told)
+        if paired.interval is None or (kind == "training" and paired.seeds < 2):
+            return replace(about, word="too close to tell", reason=ONE_SEED if paired.seeds < 2 else found.reason)
+        matters = _threshold(about, _sign(mine.column.metric), claim.direction)
+        return replace(about, word=_word(paired.interval, claim.direction, matters, _sign(mine.column.metric)), reason="")
+    return replace(about, reason=f"{mine.row.model} and {theirs.row.model} were not both trained under the paper's conditions")
+
+
+def _judge_printed(claim: QualityClaim, mine: Place, printed: float, about: ClaimPart, runs: Sequence[Record]) -> ClaimPart:
+    """Judge a network against a number that the paper prints of another: trainings with two seeds first, then given weights."""
+    metric = mine.column.metric
+    own = [record for record in runs if _is_of(record, mine) and measured.holds(record, metric)]
+    trained = [r for r in own if not given_weights(r) and not unlike_training(r, mine)] if "training" in claim.evidence else []
+    given = [r for r in own if given_weights(r) and not unlike_evaluation(r, mine)] if "weights" in claim.evidence else []
+    if not trained and not given:
+        return replace(about, reason=f"no weights of {mine.row.model} were measured, and none were trained under the paper's conditions")
+    groups = sorted(by_setting(trained).values(), key=len, reverse=True)
+    trained = list(groups[0]) if groups else []
+    records = trained if len(trained) > 1 or not given else [max(given, key=_finished)]
+    rounding = 0.5 * 10**-mine.column.digits
+    values = [record.mean(metric) - printed for record in records]
+    estimate = stats.over_seeds(values)
+    left = [f"how the printed {printed:.{mine.column.digits}f} was measured", "other images of the kind"]
+    about = replace(about, measured=estimate.mean, records=tuple(record.fingerprint for record in records))
+    if given and records != trained:
+        left += ["training noise: one set of weights", f"whose weights these are (sha256 {given_weights(records[0])[:8]})"]
+        left += [footnote.text for footnote in mine.table.footnotes if mine.row.key in footnote.cells]
+        interval, visible, evidence = (estimate.mean - rounding, estimate.mean + rounding), rounding, "weights"
+    elif len(records) < 2 or estimate.interval is None:
+        return replace(about, word="too close to tell", reason=ONE_SEED, evidence="training", leaves_out=("training noise", *left))
+    else:
+        low, high = estimate.interval
+        error = float(_deviation(values)) / math.sqrt(len(values))
+        interval, evidence = (low - rounding, high + rounding), "training"
+        visible = rounding + stats.detectable((error, len(values) - 1))
+    sign = _sign(metric)
+    word = _word(interval, claim.direction, _threshold(about, sign, claim.direction), sign)
+    return replace(about, word=word, interval=interval, visible=visible, evidence=evidence, leaves_out=tuple(left))
+
+
+def _is_of(record: Record, place: Place) -> bool:
+    return record.spec.model == place.row.model and record.spec.task == place.task
+
+
+def _compared(own: Sequence[Record], base: Sequence[Record], metric: str, *, weights: bool = False) -> versus.Comparison | None:
+    """Return the strongest comparison of two networks: with two seeds if there is one, then the longest training; None without both.
+
+    Of given weights the latest of each are compared.
+    """
+    if weights:
+        own, base = ([max(records, key=_finished)] if records else [] for records in (own, base))
+    if not own or not base:
+        return None
+    found = versus.compared(versus.sides_of(own), versus.sides_of(base), [metric], same_model=False)
+    return max(found, key=_strength, default=None)
+
+
+def _strength(one: versus.Comparison) -> tuple[int, int, int]:
+    seeds = one.found.seeds if one.found else 0
+    return min(seeds, 2), one.variant.records[0].spec.iterations if seeds else 0, seeds
+
+
+def _word(interval: tuple[float, float], direction: str, matters: float, sign: int, *, hint: bool = False) -> Word:
+    """Return the verdict of an interval of row less against; `sign` is -1 where less is better.
+
+    Better: shown above 0; and refuted where a difference of `matters` is excluded (for a hint, where it is shown below 0).
+    Equal: shown within `matters` of 0; and refuted where it is shown outside.
+    """
+    low, high = interval if sign > 0 else (-interval[1], -interval[0])
+    if direction == "equal":
+        if -matters < low and high < matters:
+            return "holds"
+        return "does not hold" if low > matters or high < -matters else "too close to tell"
+    if low > 0:
+        return "holds"
+    return "does not hold" if high < (0 if hint else matters) else "too close to tell"
+
+
+def _threshold(part: ClaimPart, sign: int, direction: str) -> float:
+    """Return the smallest difference that matters, or the printed one where that is smaller: who claims less need show less."""
+    printed, matters = sign * (part.printed or 0.0), part.matters or 0.0
+    return min(printed, matters) if printed > 0 and direction == "better" else matters
+
+
+def _kept(found: versus.Comparison, metric: str) -> tuple[int, int]:
+    """Return how many pairs, one a seed and an image, lie as the claim says, and how many there are."""
+    ours, theirs = found.variant.seeds, found.baseline.seeds if found.baseline else {}
+    pairs = []
+    for seed in ours.keys() & theirs.keys():
+        other = {score.image: score.metrics[metric] for score in theirs[seed].scores}
+        pairs += [_sign(metric) * (score.metrics[metric] - other[score.image]) > 0 for score in ours[seed].scores]
+    return sum(pairs), len(pairs)
+
+
+def _below_trivial(side: Sequence[Record], runs: Sequence[Record], metric: str) -> str:
+    """Say that the trainings are no better than a trivial baseline of the same test images; "" where they are, or none was measured."""
+    mean = sum(one.mean(metric) for one in side) / len(side)
+    for record in runs:
+        alike = record.spec.model in TRIVIAL and _tested_on(record) == _tested_on(side[0]) and measured.holds(record, metric)
+        if alike and _sign(metric) * (mean - record.mean(metric)) <= 0:
+            return f"{side[0].spec.model} is not better than {record.spec.model} here"
+    return ""
+
+
+def _tested_on(record: Record) -> tuple[object, ...]:
+    spec = record.spec
+    return spec.task, spec.test_set, spec.protocol, frozenset(score.image for score in record.scores)
+
+
+def _left_out(found: versus.Comparison, *rows: Row) -> tuple[str, ...]:
+    """Return what the interval of a comparison does not hold."""
+    paired = found.found
+    left = [ALONE]
+    if paired is not None and paired.seeds < 2:
+        given = found.of == "weights"
+        left.append("training noise: one set of weights each" if given else "training noise: one seed")
+    if paired is not None and paired.covers:
+        left.append(f"that it is approximate: over {paired.images} images it covers at least {paired.covers:.0%}")
+    for row in rows:
+        card = models.MODELS.get(row.model or "")
+        left += list(card.deviations) if card is not None and card.parent else []
+    return (*left, *found.notes)
+
+
+def _field_told(claim: FieldClaim, records: Sequence[Record]) -> dict[str, object]:
+    values = [record.receptive_field.shares[claim.percentage] for record in records if record.receptive_field]
+    estimate = stats.over_seeds(values)
+    left = ("images larger than the crops", *(("training noise: one seed",) if len(values) == 1 else ()))
+    return {
+        "measured": estimate.mean,
+        "interval": estimate.interval,
+        "records": tuple(record.fingerprint for record in records),
+        "leaves_out": left,
+    }
+
+
+def _field_word(claim: FieldClaim, records: Sequence[Record]) -> Word:
+    interval = stats.over_seeds([record.receptive_field.shares[claim.percentage] for record in records if record.receptive_field]).interval
+    if interval is None:
+        return "too close to tell"
+    return "holds" if interval[0] >= claim.least else "does not hold" if interval[1] < claim.least else "too close to tell"
+
+
+def _sign(metric: str) -> int:
+    return -1 if metric in METRICS and METRICS[metric].better == "lower" else 1
+
+
+def _finished(record: Record) -> str:
+    return record.provenance.finished if record.provenance else ""
+
+
+def _deviation(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())

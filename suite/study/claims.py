@@ -1,0 +1,209 @@
+"""The papers' sentences that can be checked, as typed data: results/claims/*.toml, one file a paper, unknown keys refused.
+
+A claim holds a sentence in our own words, where it stands, what is printed, and which evidence decides it; never a verdict: those are
+computed from records (suite.report.claims). Its rows are those of results/published, named `TABLE.ROW`; what is printed of them is written
+here once more, so that a claim can be read alone, and a test holds both together.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models import MODELS
+from models.lookup import suggest
+from suite.core.errors import Exit, SuiteError
+from suite.core.paths import project_folder
+from suite.study.published import PAPERS, Column, PublishedTable, Row, load_all
+
+Evidence = Literal["cost", "time", "weights", "training", "other budget"]  # the last is a hint, and never a verdict
+Bounds = tuple[float, float]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Sentence(_Strict):
+    """What every claim has."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    sentence: str = Field(description="in our own words")
+    where: str = Field(description="section, table or figure of the paper")
+    evidence: tuple[Evidence, ...] = Field(min_length=1, description="what may decide it, or hint at it")
+    note: str = Field("", description="what a reader should know of the sentence")
+
+
+class QualityClaim(_Sentence):
+    """One row restores better than another, or as well, in each column of `differences`."""
+
+    kind: Literal["quality"] = "quality"
+    row: str = Field(description="TABLE.ROW")
+    against: str = Field(description="TABLE.ROW")
+    differences: dict[str, float] = Field(min_length=1, description="column: row less against, as printed")
+    direction: Literal["better", "equal"] = "better"
+    part_of: Literal["ablation", "comparison"] = "comparison"
+
+
+class CostClaim(_Sentence):
+    """A network costs what a cell of a table prints."""
+
+    kind: Literal["cost"] = "cost"
+    row: str = Field(description="TABLE.ROW")
+    column: str
+    printed: float
+    guess: str = Field("", description="why the suite's network cannot decide it; empty where it can")
+
+
+class RatioClaim(_Sentence):
+    """One network costs a share of another, which lies between two bounds."""
+
+    kind: Literal["ratio"] = "ratio"
+    row: str = Field(description="TABLE.ROW")
+    against: str = Field(description="TABLE.ROW")
+    column: str
+    printed: float = Field(description="of the row by the other, from the printed cells, rounded to three decimals")
+    bounds: Bounds = Field(description="within which the sentence holds")
+    reason: str = Field(description="of the bounds")
+
+
+class SpeedClaim(_Sentence):
+    """One network is faster than another, by a share of its own time."""
+
+    kind: Literal["speed"] = "speed"
+    model: str = Field(description="the one that is said to be faster")
+    against: str
+    printed: float = Field(description="the other's time by its own, less 1")
+    matters: float = Field(gt=0, description="the smallest difference that matters, likewise")
+    reason: str = Field(description="of `matters`")
+
+
+class GrowthClaim(_Sentence):
+    """The time that a network takes grows with a power of the pixels between two bounds."""
+
+    kind: Literal["growth"] = "growth"
+    model: str
+    bounds: Bounds = Field(description="of the exponent")
+    reason: str = Field(description="of the bounds")
+
+
+class FieldClaim(_Sentence):
+    """A trained network's receptive field covers at least a part of the crop."""
+
+    kind: Literal["field"] = "field"
+    row: str = Field(description="TABLE.ROW")
+    percentage: Literal["20", "30", "50", "99"] = Field(description="of the gradient that the smallest square holds")
+    least: float = Field(gt=0, le=1, description="part of the crop that this square covers at least")
+    reason: str = Field(description="of `least`")
+
+
+Claim = QualityClaim | CostClaim | RatioClaim | SpeedClaim | GrowthClaim | FieldClaim
+
+
+class Matter(_Strict):
+    """The smallest difference of a metric that matters, in the metric's unit."""
+
+    metric: str
+    difference: float = Field(gt=0)
+    reason: str
+
+
+class ClaimSet(_Strict):
+    """The claims of one paper."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    paper: Literal["vmambair", "mambair"]
+    matters: tuple[Matter, ...]
+    claims: tuple[Annotated[Claim, Field(discriminator="kind")], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ClaimSet:
+        known, tables, seen = [matter.metric for matter in self.matters], tables_by_id(), set()
+        for claim in self.claims:
+            if claim.id in seen:
+                raise ValueError(f"the claim {claim.id!r} is there twice")
+            seen.add(claim.id)
+            for metric in _metrics(claim, tables):
+                if metric not in known:
+                    raise ValueError(f"claim {claim.id!r}: [[matters]] has no row for {metric}.{suggest(metric, known)}")
+        return self
+
+    def matter(self, metric: str) -> Matter:
+        """Return what matters of `metric`; the loader has checked that it is there."""
+        return next(matter for matter in self.matters if matter.metric == metric)
+
+
+@cache
+def tables_by_id() -> Mapping[str, PublishedTable]:
+    """Return every published table by its id."""
+    return {table.id: table for paper in load_all() for table in paper.tables}
+
+
+def find_row(reference: str, tables: Mapping[str, PublishedTable]) -> tuple[PublishedTable, Row]:
+    """Return the table and the row that `TABLE.ROW` names; ValueError lists what there is."""
+    table_id, _, key = reference.partition(".")
+    if table_id not in tables:
+        raise ValueError(f"{reference!r}: no table is called {table_id!r}.{suggest(table_id, tables)}")
+    rows = {row.key: row for row in tables[table_id].rows}
+    if key not in rows:
+        raise ValueError(f"{reference!r}: the table {table_id} has no row {key!r}.{suggest(key, rows)}")
+    return tables[table_id], rows[key]
+
+
+def find_column(table: PublishedTable, key: str) -> Column:
+    """Return the column `key` of `table`; ValueError lists those that it has."""
+    columns = {column.key: column for column in table.columns}
+    if key not in columns:
+        raise ValueError(f"the table {table.id} has no column {key!r}.{suggest(key, columns)}")
+    return columns[key]
+
+
+def load_claims() -> tuple[ClaimSet, ...]:
+    """Return the claims of every paper, in the order of the report."""
+    folder = project_folder("results") / "claims"
+    return tuple(load_file(folder / f"{key}.toml") for key in PAPERS)
+
+
+def load_file(path: Path) -> ClaimSet:
+    """Return the claims of a TOML file; SuiteError says which field is wrong, where, and what is allowed."""
+    try:
+        return ClaimSet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise SuiteError(f"the claims {path.name} are not in {path.parent}. Restore the checkout.", exit=Exit.NOT_READY) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SuiteError(f"{path} is not TOML: {error}") from None
+    except pydantic.ValidationError as error:
+        lines = [f"  {'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}{_allowed(one['type'], one['loc'])}" for one in error.errors()]
+        raise SuiteError(f"{path} does not describe a paper's claims:\n" + "\n".join(lines)) from None
+
+
+def _metrics(claim: Claim, tables: Mapping[str, PublishedTable]) -> Iterable[str]:
+    """Yield the metrics of a quality claim, after its names were looked up; ValueError where one is not there."""
+    if isinstance(claim, (SpeedClaim, GrowthClaim)):
+        for name in (claim.model, getattr(claim, "against", claim.model)):
+            if name not in MODELS:
+                raise ValueError(f"claim {claim.id!r}: no model is called {name!r}.{suggest(name, MODELS)}")
+        return
+    for reference in (claim.row, getattr(claim, "against", claim.row)):
+        table, row = find_row(reference, tables)
+        for key in claim.differences if isinstance(claim, QualityClaim) else [claim.column] if not isinstance(claim, FieldClaim) else ():
+            column = find_column(table, key)
+            if key not in row.cells or (column.kind == "cost") == isinstance(claim, QualityClaim):
+                raise ValueError(f"claim {claim.id!r}: {reference}.{key} is no printed {claim.kind} of this kind of claim")
+            if isinstance(claim, QualityClaim):
+                yield column.metric
+
+
+def _allowed(kind: str, where: tuple[int | str, ...]) -> str:
+    """Return the keys that may stand where an unknown one stood; "" for other faults."""
+    if kind != "extra_forbidden":
+        return ""
+    kinds = {model.model_fields["kind"].default: model for model in Claim.__args__}
+    model = next((kinds[str(part)] for part in where if str(part) in kinds), Matter if where[0] == "matters" else ClaimSet)
+    return suggest(str(where[-1]), (field.alias or name for name, field in model.model_fields.items()))
