@@ -3,8 +3,8 @@
 import base64
 import hashlib
 import json
+import multiprocessing
 import os
-import pickle
 import re
 import shutil
 import stat
@@ -77,8 +77,9 @@ def test_cells_share_a_picture_s_file_and_it_is_written_once(ledger):
 
 
 def test_pictures_travel_with_their_record_from_a_worker(tmp_path):
-    came = pickle.loads(pickle.dumps(RECORD))  # noqa: S301 - as Ray does
-    Ledger(tmp_path).add(came)
+    here, there = multiprocessing.Pipe()
+    there.send(RECORD)
+    Ledger(tmp_path).add(here.recv())
     assert [png.read() for png in the_record(Ledger(tmp_path)).pictures] == [png.data for png in RECORD.pictures]
 
 
