@@ -26,16 +26,14 @@ PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 SMALLEST = 24  # bytes, up to width and height
 LARGEST_MIB = 16  # of a file, which may come from anyone; a detail has some ten thousand bytes
 NAMED = 3  # pictures in a warning
+HELP = f"Copy {FOLDER}/ from where the records were made, beside their files."
 
 
 class UnreadablePicture(SuiteError):
     """Says which picture of a record cannot be read and why; `note` says it in a few words, without a path."""
 
     def __init__(self, sha256: str, reason: str) -> None:
-        super().__init__(
-            f"the picture {FOLDER}/{sha256}.png {reason}. Copy it from where the record was made, into {FOLDER} beside the record.",
-            exit=Exit.NOT_READY,
-        )
+        super().__init__(f"the picture {FOLDER}/{sha256}.png {reason}. {HELP}", exit=Exit.NOT_READY)
         self.note = f"the picture {sha256[:12]}… {reason}"
 
 
@@ -69,9 +67,18 @@ class Png:
             raise UnreadablePicture(self.sha256, "is not a PNG")
         return data
 
+    @property
+    def _path(self) -> Path | None:
+        return None if self.folder is None else self.folder / f"{self.sha256}.png"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its file is there; a pipe is not, which could be waited for without end."""
+        return self._path is not None and self._path.is_file()
+
     def _file(self) -> bytes:
-        path = None if self.folder is None else self.folder / f"{self.sha256}.png"
-        if path is None or not path.is_file():  # nor is it a pipe, which could be waited for without end
+        path = self._path
+        if path is None or not self.is_there:
             raise UnreadablePicture(self.sha256, "is missing")
         try:
             with path.open("rb") as file:
@@ -103,16 +110,14 @@ def _validate(value: object, info: ValidationInfo) -> Png:
 PictureField = Annotated[Png, PlainValidator(_validate), PlainSerializer(lambda picture: picture.sha256, return_type=str)]
 
 
-def check_pictures(pictures: Iterable[Png], on_unreadable: Callable[[SuiteError], None]) -> None:
-    """Hand over one error that names those of records' `pictures` which cannot be read, and how many they are, if there are any."""
-    problems: dict[str, str] = {}
-    for picture in {picture: None for picture in pictures if picture.data is None}:
-        try:
-            picture.read()
-        except UnreadablePicture as error:
-            problems[picture.sha256] = str(error)
-    if problems:
-        named = " ".join([*problems.values()][:NAMED])
-        more = f" And {len(problems) - NAMED} more." if len(problems) > NAMED else ""
-        count = "1 picture" if len(problems) == 1 else f"{len(problems)} pictures"
-        on_unreadable(SuiteError(f"{count} of the records: {named}{more}", exit=Exit.NOT_READY))
+def check_pictures(pictures: Iterable[Png], on_missing: Callable[[SuiteError], None]) -> None:
+    """Hand over one error that names the first of `pictures` whose files are missing, and how many they are, if there are any.
+
+    No file is read: a damaged one is named where it is shown.
+    """
+    missing = [picture for picture in dict.fromkeys(pictures) if picture.data is None and not picture.is_there]
+    if missing:
+        named = ", ".join(f"{FOLDER}/{picture.sha256}.png" for picture in missing[:NAMED])
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        what = "1 picture that a record names is" if len(missing) == 1 else f"{len(missing)} pictures that records name are"
+        on_missing(SuiteError(f"{what} missing: {named}{more}. {HELP}", exit=Exit.NOT_READY))
