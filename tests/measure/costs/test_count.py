@@ -149,4 +149,4 @@ def test_the_formula_of_the_scan():
 
 def test_a_size_below_the_networks_is_refused():
     with pytest.raises(SuiteError, match="at least 8 pixels"):
-        counted_model("vmambair-derain").at((4, 64))
+        counted_model("vmambair-derain-tiny").at((4, 64))
