@@ -55,7 +55,7 @@ def pages(tmp_path_factory):
 
     def page(name):
         if name not in written:
-            written[name] = report.render(SCENES[name](), tmp_path_factory.mktemp(name))
+            written[name] = report.write_report(SCENES[name](), tmp_path_factory.mktemp(name))
         return written[name]
 
     return page

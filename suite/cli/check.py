@@ -17,9 +17,9 @@ from suite.core.files import replacing
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.health.gate import Baseline, Finding
+    from suite.health.gate import Finding, GateBaseline
     from suite.health.probes import Number
-    from suite.health.time.verdict import Timing
+    from suite.health.time.verdict import TimeReport
 
 SUMMARY = "compare the watched numbers with the committed baseline"
 EXAMPLE = "check --only networks --only protocols"
@@ -60,24 +60,24 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     if options.reason:
         raise SuiteError("--reason belongs to --update.")
     against = _against(options)
-    baseline = gate.load(path)
+    baseline = gate.load_baseline(path)
     chosen = tuple(name for name in PROBES if not options.only or name in options.only)
     _say_other_processor(baseline)
     started = time.perf_counter()
-    parts = gate_measure.parts_of(chosen)
-    measured = gate_measure.measure(parts)
-    findings = gate.compare(baseline, list(chain(*measured.values())), probes=chosen, data=data_digest())
+    parts = gate_measure.list_parts(chosen)
+    measured = gate_measure.measure_parts(parts)
+    findings = gate.compare(baseline, list(chain(*measured.values())), probes=chosen, data=digest_data())
     drifted = {finding.key for finding in findings if finding.verdict is gate.Verdict.DRIFT}
     again = [(probe, part) for probe, part in parts if any(number.key in drifted for number in measured[probe, part.name])]
     if again:
         note(f"measuring {', '.join(f'{probe}/{part.name}' for probe, part in again)} again, to tell drift from instability")
-        findings = gate.settle(findings, list(chain(*gate_measure.measure(again).values())))
+        findings = gate.settle(findings, list(chain(*gate_measure.measure_parts(again).values())))
     seconds = time.perf_counter() - started
     timing = None
     if against is not None:
         from suite.health.time import verdict
 
-        timing = verdict.timing(against, binding=options.gate_time)
+        timing = verdict.time_against(against, binding=options.gate_time)
     return _print(options, out, findings, seconds, timing, f"{path.name} of {baseline.log[-1].date}")
 
 
@@ -89,44 +89,44 @@ def _against(options: argparse.Namespace) -> str | None:
         return None
     from suite.health.time import old_code
 
-    return "" if options.against is None else old_code.commit_named(options.against)
+    return "" if options.against is None else old_code.find_commit(options.against)
 
 
 def _print(
-    options: argparse.Namespace, out: Output, findings: Sequence[Finding], seconds: float, timing: Timing | None, baseline: str
+    options: argparse.Namespace, out: Output, findings: Sequence[Finding], seconds: float, timing: TimeReport | None, baseline: str
 ) -> Exit:
     """Write the files, print, and return the exit code: the worse of the numbers' and, where it is binding, time's."""
     from suite.health import gate, gate_report
 
-    of_numbers = gate.exit_of(findings)
+    of_numbers = gate.choose_exit(findings)
     timed = None
     if timing is not None:
         from suite.health.time import report as timed
-    code = max(of_numbers, timed.exit_of(timing)) if timed else of_numbers
+    code = max(of_numbers, timed.choose_exit(timing)) if timed else of_numbers
     if options.junit:
-        _write(options.junit, gate_report.junit(findings, seconds, [timed.junit(timing)] if timed else []))
+        _write(options.junit, gate_report.write_junit(findings, seconds, [timed.write_junit(timing)] if timed else []))
     summary = options.markdown or (Path(os.environ["GITHUB_STEP_SUMMARY"]) if os.environ.get("GITHUB_STEP_SUMMARY") else None)
     if summary:
-        text = gate_report.markdown(findings) + (timed.markdown(timing) if timed else "")
+        text = gate_report.write_markdown(findings) + (timed.write_markdown(timing) if timed else "")
         _write(summary, text, append=summary != options.markdown)
     if options.json:
-        more = {"time": timed.document(timing)} if timed else {}
-        out.document(gate_report.document(findings, seconds, int(code)) | more)
+        more = {"time": timed.make_document(timing)} if timed else {}
+        out.document(gate_report.make_document(findings, seconds, int(code)) | more)
         return code
-    table = gate_report.rows(findings)
+    table = gate_report.make_rows(findings)
     out.table(table)
-    left = len(gate_report.told(findings)) - len(table)
+    left = len(gate_report.select_loud(findings)) - len(table)
     more = f" ({left} rows are not shown; --json prints all)" if left > 0 else ""
-    out.line(f"{gate_report.sentence(findings)}{more}; {seconds:.0f} s, against {baseline}")
+    out.line(f"{gate_report.summarise(findings)}{more}; {seconds:.0f} s, against {baseline}")
     if timed:
-        out.table(timed.rows(timing))
-        out.line(timed.sentence(timing))
+        out.table(timed.make_rows(timing))
+        out.line(timed.summarise(timing))
     if of_numbers is Exit.DRIFT:
         out.line("If this is intended: python -m suite check --update --reason TEXT")
     return code
 
 
-def data_digest() -> str:
+def digest_data() -> str:
     """Return the digest of the pixels from which everything is made."""
     from suite.data.sets import load_images
     from suite.data.splits import SPLITS
@@ -148,22 +148,21 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
     draws = gate_measure.NUDGES if options.repeats is None else options.repeats
     if draws < 1:
         raise SuiteError(f"--repeats {draws}: a spread needs at least 1 draw.")
-    before = gate.load(path) if path.is_file() else None
-    numbers = gate.watched(dict(_runs(draws)), before.numbers if before else None)
+    before = gate.load_baseline(path) if path.is_file() else None
+    numbers = gate.learn_spreads(dict(_runs(draws)), before.numbers if before else None)
     old = before.numbers if before else {}
     changed = sum(old.get(key) is None or old[key].value != new.value for key, new in numbers.items()) + len(set(old) - set(numbers))
-    commit, _ = machine.commit()
-    entry = gate.Entry(date=datetime.now(UTC).date().isoformat(), commit=commit, reason=options.reason.strip(), changed=changed)
-    packages = machine.packages()
+    commit, _ = machine.find_commit()
+    entry = gate.LogEntry(date=datetime.now(UTC).date().isoformat(), commit=commit, reason=options.reason.strip(), changed=changed)
+    packages = machine.installed_packages()
     settings = "; ".join(setting.name for setting in gate_measure.SETTINGS)
-    repeats = (
-        f"{draws} draws of rounding (start and inputs nudged by 1e-7), and: {settings}; on {machine.machine().get('cpu', 'a processor')}"
-    )
-    baseline = gate.Baseline(
-        data=data_digest(),
+    processor = machine.describe_machine().get("cpu", "a processor")
+    repeats = f"{draws} draws of rounding (start and inputs nudged by 1e-7), and: {settings}; on {processor}"
+    baseline = gate.GateBaseline(
+        data=digest_data(),
         packages=packages,
-        machine=machine.machine(),
-        instructions=gate_measure.instructions(),
+        machine=machine.describe_machine(),
+        instructions=gate_measure.name_instructions(),
         repeats=f"{repeats}, torch {packages.get('torch', 'unknown')}",
         log=(*(before.log if before else ()), entry),
         numbers=dict(sorted(numbers.items())),
@@ -178,18 +177,18 @@ def _runs(draws: int) -> Iterator[tuple[str, list[Number]]]:
     from suite.health import gate_measure
     from suite.health.probes import PROBES
 
-    settings = (gate_measure.PLAIN, *gate_measure.SETTINGS, *gate_measure.nudges(draws))
+    settings = (gate_measure.PLAIN, *gate_measure.SETTINGS, *gate_measure.make_nudges(draws))
     for number, setting in enumerate(settings, start=1):
         note(f"measurement {number} of {len(settings)}: {setting.name}")
-        parts = gate_measure.parts_of([name for name in PROBES if name in setting.probes or setting == gate_measure.PLAIN])
-        yield setting.name, list(chain(*gate_measure.measure(parts, setting).values()))
+        parts = gate_measure.list_parts([name for name in PROBES if name in setting.probes or setting == gate_measure.PLAIN])
+        yield setting.name, list(chain(*gate_measure.measure_parts(parts, setting).values()))
 
 
-def _say_other_processor(baseline: Baseline) -> None:
+def _say_other_processor(baseline: GateBaseline) -> None:
     """Say so where the baseline was made with another instruction set than this processor's."""
     from suite.health import gate_measure
 
-    here = gate_measure.instructions()
+    here = gate_measure.name_instructions()
     if baseline.instructions != here:
         note(f"instruction sets: {here} here; {baseline.instructions or 'not recorded'} where the baseline was made")
 

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.study.claims import load_claims
 
     ledger = Ledger(options.ledger)
-    records = list(ledger.records(common.warn))
+    records = list(ledger.records(common.warn_left_out))
     if not records:
         note(f"the ledger {ledger.folder} holds no record: nothing is tested yet.")
     found = _choose(judge_claims(load_claims(), records), options.claim)

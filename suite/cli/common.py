@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from suite.records.ledger import Ledger
     from suite.records.record import Attempt
     from suite.records.spec import CellSpec
-    from suite.runner.estimate import Estimate
+    from suite.runner.estimate import RunEstimate
     from suite.runner.execute import How, Outcome
 
 LONGEST_HOURS = 10_000  # more than a year; a timer takes no infinity
@@ -53,7 +53,7 @@ def add_shared(group: argparse._ActionsContainer, *names: str) -> None:
         group.add_argument(name, **OPTIONS[name])
 
 
-def hours(text: str) -> float:
+def read_hours(text: str) -> float:
     """Read a number of hours above 0."""
     try:
         value = float(text)
@@ -64,21 +64,21 @@ def hours(text: str) -> float:
     return value
 
 
-def usual(add_arguments: Callable[[argparse.ArgumentParser], None]) -> dict[str, object]:
+def default_options(add_arguments: Callable[[argparse.ArgumentParser], None]) -> dict[str, object]:
     """Return the options of a verb as they are where none is given."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     return vars(parser.parse_args([]))
 
 
-def chosen_device(options: argparse.Namespace) -> str:
+def resolve_device(options: argparse.Namespace) -> str:
     """Return the device of `--device`, with `auto` resolved."""
     from suite.core import machine
 
     return machine.default_device() if options.device == "auto" else options.device
 
 
-def chosen_metric(name: str) -> str:
+def resolve_metric(name: str) -> str:
     """Return the name of a metric of `suite.study.protocols`, given in any case; raise UnknownName with suggestions."""
     from models.lookup import lookup
     from suite.study.protocols import METRICS
@@ -87,14 +87,14 @@ def chosen_metric(name: str) -> str:
     return lookup("metric", known.get(name.lower(), name), METRICS).name
 
 
-def warn(error: SuiteError) -> None:
+def warn_left_out(error: SuiteError) -> None:
     """Say that a record is left out, and why."""
     note(f"left out: {error}")
 
 
 def render(ledger: Ledger, destination: Path | None) -> Path | None:
     """Write the report of the whole ledger; return its page, or None where there is no record."""
-    records = list(ledger.records(warn))
+    records = list(ledger.records(warn_left_out))
     return write_page(records, report_folder(destination)) if records else None
 
 
@@ -103,9 +103,9 @@ def write_page(records: Sequence[Attempt], folder: Path, pictures_mib: float | N
     from suite.records.pictures import check_pictures
     from suite.report import report
 
-    check_pictures((picture for record in records for picture in record.pictures), warn)
+    check_pictures((picture for record in records for picture in record.pictures), warn_left_out)
     bound = () if pictures_mib is None else (pictures_mib,)
-    return report.render(records, folder, *bound)
+    return report.write_report(records, folder, *bound)
 
 
 def report_folder(destination: Path | None) -> Path:
@@ -131,7 +131,7 @@ def print_plan(
     specs: Sequence[CellSpec],
     fields: Sequence[str],
     ledger: Ledger,
-    expected: Estimate,
+    expected: RunEstimate,
     slots: int | None,
 ) -> None:
     """Print what `--dry-run` shows: the cells with these fields, which of them are done, and what the others will take."""

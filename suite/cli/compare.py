@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "say whether A is better than B: models of one ledger, or two ledgers"
 EXAMPLE = "compare 'mambair-sr-x2.*' mambair-sr-x2"
-LEGEND = (
+COMPARISON_LEGEND = (
     "A - B; 95 % interval and p over images with one seed (p of Wilcoxon's test), over seeds and images with more. Holm p is corrected for "
     "the table's comparisons of the metric. MDD is the smallest difference that would be found in four of five such measurements."
 )
@@ -24,7 +24,7 @@ ONE_SEED = (
     "One seed: no number here says how much another training would have differed, so nothing can be said about the design. Train more "
     "(`run --seeds 3`), or compare two sets of weights as they are: A and B by the fingerprints of their cells."
 )
-FEW = (
+FEW_IMAGES = (
     "Approximate: fewer than {images} images. Such an interval covers at least the share beside it, as measured on normal, heavy-tailed "
     "and skewed differences (results/LOG.md)."
 )
@@ -51,12 +51,12 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
     if options.json and options.csv is not None:
         raise SuiteError("--json and --csv are two documents: ask for one.")
-    found = _compare(options, [common.chosen_metric(name) for name in options.metric])
+    found = _compare(options, [common.resolve_metric(name) for name in options.metric])
     lines = [_line(one) for one in found]
     if options.json:
         out.document({"a": options.a, "b": options.b, "comparisons": lines})
     elif options.csv is not None:
-        csv_text.deliver(csv_text.text_of(list(lines[0]), (line.values() for line in lines)), options.csv, out, "comparisons")
+        csv_text.write_csv(csv_text.csv_of(list(lines[0]), (line.values() for line in lines)), options.csv, out, "comparisons")
     else:
         out.table([_row(line) for line in lines])
         for line in _legend(found):
@@ -68,11 +68,11 @@ def _legend(found: tuple[Comparison, ...]) -> list[str]:
     """Return the lines that explain the table."""
     from suite.core.intervals import GOOD_IMAGES
 
-    lines = [LEGEND]
+    lines = [COMPARISON_LEGEND]
     if any(one.verdict == "one seed: cannot tell" for one in found):
         lines.append(ONE_SEED)
     if any(one.found is not None and one.found.covers for one in found):
-        lines.append(FEW.format(images=GOOD_IMAGES))
+        lines.append(FEW_IMAGES.format(images=GOOD_IMAGES))
     return lines
 
 
@@ -84,18 +84,18 @@ def _compare(options: argparse.Namespace, metrics: list[str]) -> tuple[Compariso
     if all(folder.is_dir() for folder in folders):
         if options.ledger is not None:
             raise SuiteError(f"--ledger {options.ledger} is for models of one ledger; A and B are folders, two ledgers of their own.")
-        variants, baselines = (versus.ledger_sides(Ledger(folder), common.warn) for folder in folders)
+        variants, baselines = (versus.read_ledger_sides(Ledger(folder), common.warn_left_out) for folder in folders)
         for folder, sides in zip(folders, (variants, baselines), strict=True):
             if not sides:
                 raise SuiteError(f"the ledger {folder} holds no run that is done.", exit=Exit.NOTHING)
-        found = versus.compared(variants, baselines, metrics, same_model=True)
+        found = versus.compare_sides(variants, baselines, metrics, same_model=True)
     else:
         ledger = Ledger(options.ledger)
-        variants, baselines = (versus.sides(ledger, name, common.warn) for name in (options.a, options.b))
+        variants, baselines = (versus.find_sides(ledger, name, common.warn_left_out) for name in (options.a, options.b))
         models = sorted({side.model for side in baselines})
         if len(models) > 1:
             raise SuiteError(f"B is one baseline, and {options.b} means {len(models)} models: {', '.join(models)}. Name one of them.")
-        found = versus.compared(variants, baselines, metrics, same_model=False)
+        found = versus.compare_sides(variants, baselines, metrics, same_model=False)
     if not found:
         raise SuiteError(f"{options.a} and {options.b} are the same records: there is nothing to compare.", exit=Exit.NOTHING)
     return found

@@ -98,9 +98,9 @@ def _package_folder() -> str:
 
 
 def _rows(card: Card, root: Path | None) -> Iterator[dict[str, object]]:
-    from suite.data.check.checks import copies
+    from suite.data.check.checks import find_copies
 
-    found = copies(card, root)
+    found = find_copies(card, root)
     for split, expected in card.splits.items():
         here = [group[0] for group in found if group[0].split == split]
         if here:
@@ -158,13 +158,13 @@ def _show(options: argparse.Namespace, out: Output) -> Exit:
 def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
     """Return the card as one document, with the places where it is searched and where it is."""
     from suite.core.paths import data_folder
-    from suite.data.check.checks import copies
-    from suite.data.locate import looked_for
+    from suite.data.check.checks import find_copies
+    from suite.data.locate import list_folders_looked_for
 
     base = root or data_folder()
-    here = [group[0] for group in copies(chosen, root)]
+    here = [group[0] for group in find_copies(chosen, root)]
     found = [{"folder": str(one.files), "layout": one.whose, "split": one.split} for one in here]
-    looked = [str(base / path) if base else path for split in chosen.splits for path in looked_for(chosen, split, 4, 10)]
+    looked = [str(base / path) if base else path for split in chosen.splits for path in list_folders_looked_for(chosen, split, 4, 10)]
     if chosen.package and (folder := _package_folder()):
         found = [{"folder": folder, "layout": f"{chosen.package}'s package", "split": split} for split in chosen.splits]
     held = chosen.model_dump(mode="json", by_alias=True)
@@ -175,14 +175,14 @@ def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
 def _where(chosen: Card, root: Path | None) -> Iterator[tuple[str, str]]:
     """Yield titles and texts on where a set is searched, and where it is."""
     from suite.core.paths import data_folder
-    from suite.data.check.checks import copies
+    from suite.data.check.checks import find_copies
 
     if chosen.package:
         yield "shipped by", chosen.package
         yield "here", _package_folder() or "not found: `python -m suite data check " + chosen.name + "` says why"
         return
     base = root or data_folder()
-    here = [group[0] for group in copies(chosen, root)]
+    here = [group[0] for group in find_copies(chosen, root)]
     yield "looked in", str(base) if base else "nothing: $SUITE_DATA is not set"
     yield "here", "; ".join(f"{one.files} ({one.split}, {one.whose})" for one in here) or "not found"
 
@@ -194,20 +194,20 @@ def _show_images(chosen: Card, out: Output) -> None:
 
 
 def _show_layouts(chosen: Card, out: Output) -> None:
-    from suite.data.cards import tree
+    from suite.data.cards import draw_layout
 
     out.line("Folders accepted below $SUITE_DATA: the first that exists, in any case. {s}: scale, {q}: JPEG quality, .png: any ending.")
     out.line("A low-quality file has the NAME of its target, or NAMEx{s}, NAME_x{s}, NAME_LR_x{s}, NAME_LRBI_x{s}.")
     if chosen.aliases:
         out.line(f"{chosen.name} may be {' or '.join(chosen.aliases)} in them.")
     for way in chosen.ways:
-        for line in tree(chosen, way):
+        for line in draw_layout(chosen, way):
             out.line(f"  {line}")
 
 
 def _check(options: argparse.Namespace, out: Output) -> Exit:
     from suite.data.check.inspection import Remembered
-    from suite.data.check.leaks import leaks
+    from suite.data.check.leaks import find_leaks
 
     known = Remembered()
     try:
@@ -218,7 +218,7 @@ def _check(options: argparse.Namespace, out: Output) -> Exit:
         raise SuiteError(
             "no data set is found. `python -m suite data list` says what is searched for; set $SUITE_DATA or --root.", exit=Exit.NOTHING
         )
-    found = leaks([report.group() for report in reports if report.taken])
+    found = find_leaks([report.group() for report in reports if report.taken])
     wrong = missing or any(report.wrong for report in reports) or any(leak.serious for leak in found)
     if options.json:
         sets, shared = [_document(report) for report in reports], [_leak(leak) for leak in found]
@@ -232,11 +232,11 @@ def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Repor
     """Return reports of what was asked for, and sentences on what is not here."""
     from models.lookup import UnknownName
     from suite.data.cards import card, cards
-    from suite.data.check.checks import of_card, of_folder
+    from suite.data.check.checks import report_card, report_folder
 
     if not options.names:
         mine = [one for one in cards().values() if not one.package]
-        return [report for one in mine for report in of_card(one, options.root, known, quick=options.quick)], []
+        return [report for one in mine for report in report_card(one, options.root, known, quick=options.quick)], []
     reports: list[Report] = []
     missing: list[str] = []
     for name in options.names:
@@ -249,9 +249,9 @@ def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Repor
         if chosen is None:
             if not Path(name).is_dir():
                 raise SuiteError(f"the folder {name} does not exist.", exit=Exit.NOT_READY)
-            reports += of_folder(Path(name), known, quick=options.quick)
+            reports += report_folder(Path(name), known, quick=options.quick)
             continue
-        found = list(of_card(chosen, options.root, known, quick=options.quick))
+        found = list(report_card(chosen, options.root, known, quick=options.quick))
         reports += found
         if not found:
             missing.append(f"{chosen.name} is not here. `python -m suite data show {chosen.name}` says where it is looked for.")
@@ -286,14 +286,14 @@ def _print(reports: Sequence[Report], missing: Sequence[str], common: Sequence[L
 
 
 def _speed(options: argparse.Namespace, out: Output) -> Exit:
-    from suite.core.parallel import shown
-    from suite.data.feed.speed import able, measured
+    from suite.core.parallel import show_progress
+    from suite.data.feed.speed import measure_tasks, tasks_for_device
     from suite.study.tasks import TASKS, task
 
     chosen = [task(name) for name in options.names or TASKS]
     device = options.device or ""
-    speeds = measured(chosen, options.data, options.workers, options.seconds, options.step_ms, device)
-    found = list(shown(speeds, len(chosen) + (len(able(chosen)) if device else 0), "tasks measured"))
+    speeds = measure_tasks(chosen, options.data, options.workers, options.seconds, options.step_ms, device)
+    found = list(show_progress(speeds, len(chosen) + (len(tasks_for_device(chosen)) if device else 0), "tasks measured"))
     if options.json:
         out.document([{**one.as_dict(), "waiting_share": one.waiting(options.step_ms)} for one in found])
         return Exit.DONE

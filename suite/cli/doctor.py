@@ -23,7 +23,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Print one line per check; exit code 6 where something that is needed is broken."""
     from suite.health import doctor_run
 
-    found = doctor_run.diagnosis(deep=options.deep, ledger=options.ledger)
+    found = doctor_run.diagnose(deep=options.deep, ledger=options.ledger)
     broken = any(one.state == "problem" for one in found)
     if options.json:
         out.document({"ok": not broken, "checks": [asdict(one) for one in found]})

@@ -14,7 +14,7 @@ from suite.core.output import Output, note
 if TYPE_CHECKING:
     from suite.data.pairs import PairSource
     from suite.measure.inference.weights import Used
-    from suite.measure.quality.evaluate import Job, Measured
+    from suite.measure.quality.evaluate import EvaluationJob, ImageResult
 
 SUMMARY = "measure a model with given weights, or a baseline, on test sets"
 EXAMPLE = "evaluate bicubic --task sr-x2"
@@ -64,13 +64,13 @@ def add_inference(how: argparse._ActionsContainer) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Measure, and print a table for each set, or one document."""
-    from suite.core.parallel import shown
-    from suite.data.check.traps import of_sources
+    from suite.core.parallel import show_progress
+    from suite.data.check.traps import warn_of_sources
     from suite.measure.quality import evaluate
 
     job, reason = _job(options)
     sets = _sets(job, options)
-    said = {data: of_sources(data, sources, job.task, job.rule) for data, sources in sets.items()}
+    said = {data: warn_of_sources(data, sources, job.task, job.rule) for data, sources in sets.items()}
     for data, texts in said.items():
         for text in texts:
             note(f"{data}: {text}. `python -m suite data check` examines the whole set.")
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     for data, sources in sets.items():
         save = options.save and _folder(options.save, data)
         found = evaluate.measure_set(job, model, sources, tile_cost=options.tile_cost, save=save)
-        results.append((data, list(shown(found, len(sources), f"images of {data} measured"))))
+        results.append((data, list(show_progress(found, len(sources), f"images of {data} measured"))))
     if options.json:
         out.document(_document(job, reason, options, model.used, results, said))
     else:
@@ -87,17 +87,17 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     return Exit.DONE
 
 
-def inference_of(options: argparse.Namespace) -> tuple[object, str]:
+def choose_inference(options: argparse.Namespace) -> tuple[object, str]:
     """Return the Inference that the options of `add_inference` describe, and why it has its scan backend."""
     from models.scan.backends import resolve_backend
     from suite.core import machine
     from suite.measure.quality import evaluate
 
-    if options.model in evaluate.BASELINES:  # no network, no scan
+    if options.model in evaluate.SIMPLE_RESTORERS:  # no network, no scan
         device, backend, reason = "cpu", "none", f"{options.model} scans nothing"
     else:
-        device = common.chosen_device(options)
-        if device == "cuda" and not machine.gpus():
+        device = common.resolve_device(options)
+        if device == "cuda" and not machine.list_gpus():
             raise SuiteError("--device cuda: this machine has no GPU that torch can use. Choose --device cpu.", exit=Exit.NOT_READY)
         backend, reason = resolve_backend(options.backend, device)
     if options.tile_size is not None and options.tile == "whole":
@@ -105,7 +105,7 @@ def inference_of(options: argparse.Namespace) -> tuple[object, str]:
     return evaluate.Inference(options.tile, options.tile_size, options.self_ensemble is not None, backend, device), reason
 
 
-def _job(options: argparse.Namespace) -> tuple[Job, str]:
+def _job(options: argparse.Namespace) -> tuple[EvaluationJob, str]:
     """Return what is measured, checked as far as it can be without data and weights."""
     from suite.measure.quality import evaluate
     from suite.study.protocols import protocol
@@ -113,17 +113,17 @@ def _job(options: argparse.Namespace) -> tuple[Job, str]:
 
     row = task(options.task)
     rule = protocol(options.protocol or row.protocol)
-    if options.model not in evaluate.BASELINES:
+    if options.model not in evaluate.SIMPLE_RESTORERS:
         evaluate.check_fits(options.model, row)
     if options.tile_cost and options.tile == "whole":
         raise SuiteError("--tile-cost compares tiles with the whole image: choose --tile authors or --tile feathered.")
     if options.limit is not None and options.limit < 1:
         raise SuiteError(f"--limit {options.limit} measures nothing; it must be at least 1.", exit=Exit.NOTHING)
-    inference, reason = inference_of(options)
-    return evaluate.Job(options.model, row, rule, options.weights, inference), reason
+    inference, reason = choose_inference(options)
+    return evaluate.EvaluationJob(options.model, row, rule, options.weights, inference), reason
 
 
-def _sets(job: Job, options: argparse.Namespace) -> dict[str, Sequence[PairSource]]:
+def _sets(job: EvaluationJob, options: argparse.Namespace) -> dict[str, Sequence[PairSource]]:
     """Find the pairs of every set, before anything is computed."""
     from suite.data.sets import pair_sources
 
@@ -146,31 +146,31 @@ def _sets(job: Job, options: argparse.Namespace) -> dict[str, Sequence[PairSourc
 
 def _folder(save: Path, data: str) -> Path:
     """Return the folder of a set's images: below `save`, whatever the set is called (`..` is a folder, too)."""
-    from suite.data.sets import canonical
+    from suite.data.sets import canonical_name
 
-    name = Path(canonical(data)).name
+    name = Path(canonical_name(data)).name
     if not name:
         raise SuiteError(f"{data} has no name to save its images under. Give --data a folder inside it.")
     return save / name
 
 
-def _means(found: Sequence[Measured]) -> dict[str, float]:
+def _means(found: Sequence[ImageResult]) -> dict[str, float]:
     metrics = found[0].score.metrics
     return {metric: sum(one.score.metrics[metric] for one in found) / len(found) for metric in metrics}
 
 
-def _cost(found: Sequence[Measured]) -> float | None:
+def _cost(found: Sequence[ImageResult]) -> float | None:
     """Return the mean dB that tiles cost, over the images that were also restored whole."""
     known = [one.tile_cost_db for one in found if one.tile_cost_db is not None]
     return sum(known) / len(known) if known else None
 
 
 def _document(
-    job: Job,
+    job: EvaluationJob,
     reason: str,
     options: argparse.Namespace,
     used: Used | None,
-    results: Sequence[tuple[str, Sequence[Measured]]],
+    results: Sequence[tuple[str, Sequence[ImageResult]]],
     said: Mapping[str, Sequence[str]],
 ) -> dict[str, object]:
     from suite.data.degrade import jpeg
@@ -180,7 +180,7 @@ def _document(
     def cost(value: float | None) -> dict[str, object]:
         return {"tile_cost_db": value} if options.tile_cost else {}
 
-    def image(one: Measured) -> dict[str, object]:
+    def image(one: ImageResult) -> dict[str, object]:
         return one.score.model_dump(mode="json") | {"inference": one.inference} | cost(one.tile_cost_db)
 
     inference = job.inference
@@ -193,7 +193,7 @@ def _document(
         "loaded": used and used.as_dict(),
         "protocol": job.rule.key,
         "statement": job.rule.statement,
-        "unavailable": metrics.unavailable(job.rule),
+        "unavailable": metrics.list_unavailable(job.rule),
         "inference": {"tile": inference.tile, "tile_size": inference.tile_size, "self_ensemble": SYMMETRIES if inference.ensemble else 1},
         "backend": inference.backend,
         "backend_reason": reason,
@@ -206,7 +206,7 @@ def _document(
     }
 
 
-def _print(job: Job, results: Sequence[tuple[str, Sequence[Measured]]], out: Output) -> None:
+def _print(job: EvaluationJob, results: Sequence[tuple[str, Sequence[ImageResult]]], out: Output) -> None:
     from suite.measure.quality import available as metrics
 
     label = job.inference.label(job.model)
@@ -223,5 +223,5 @@ def _print(job: Job, results: Sequence[tuple[str, Sequence[Measured]]], out: Out
         if used != ["whole"]:
             out.line(f"Inference: {'; '.join(used)}; the protocol says whole.")
     out.line(f"{job.rule.key}: {job.rule.statement}")
-    for metric, why in metrics.unavailable(job.rule).items():
+    for metric, why in metrics.list_unavailable(job.rule).items():
         out.line(f"{metric} is unavailable: {why}")

@@ -12,7 +12,7 @@ from suite.core.output import Output, note
 
 SUMMARY = "write weights under the authors' names, for their code or as safetensors"
 EXAMPLE = "export FILE out.pth --model mambair-sr-x4"
-FORMATS = ("official", "safetensors")  # of suite.measure.inference.weights, which is not loaded for the help
+WEIGHT_FORMATS = ("official", "safetensors")  # of suite.measure.inference.weights, which is not loaded for the help
 KEYS = ("params", "params_ema")
 
 
@@ -22,7 +22,10 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("target", type=Path, metavar="OUT", help="the file to write")
     verb.add_argument("--model", required=True, metavar="NAME", help="the network of the weights: a name of `list models`")
     verb.add_argument(
-        "--format", choices=FORMATS, default=FORMATS[0], help="torch's format, for the authors' code, or safetensors (default: %(default)s)"
+        "--format",
+        choices=WEIGHT_FORMATS,
+        default=WEIGHT_FORMATS[0],
+        help="torch's format, for the authors' code, or safetensors (default: %(default)s)",
     )
     verb.add_argument("--key", choices=KEYS, help="key of the weights in the file (default: the key that they were read from, else params)")
     verb.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
@@ -40,12 +43,12 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         raise SuiteError(f"{target} is a folder; name the file to write.")
     if target.exists() and not options.overwrite:
         raise SuiteError(f"{target} exists and is not overwritten. Choose another file, or give --overwrite.")
-    found = weights.read(options.weights)
+    found = weights.read_weights(options.weights)
     network = models.create(options.model)
-    used = weights.load(network, found, options.model)
+    used = weights.give_weights(network, found, options.model)
     note(used.sentence(options.weights))
     key = options.key or {"average": "params_ema"}.get(used.which, used.which if used.which in KEYS else KEYS[0])
-    count = weights.write(target, network, options.model, options.format, key)
+    count = weights.write_weights(target, network, options.model, options.format, key)
     if options.json:
         out.document(
             {

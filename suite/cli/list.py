@@ -24,7 +24,7 @@ Row = dict[str, object]
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
-    kinds = (*KINDS, RECORDS)
+    kinds = (*LISTS, RECORDS)
     verb.add_argument("kind", choices=kinds, metavar="KIND", help=", ".join(kinds))
     common.add_shared(verb, "--ledger")
     verb.add_argument("--csv", metavar="FILE", help=f"for {RECORDS}: write all their columns as CSV to FILE, or - for standard output")
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     if options.csv is not None:
         return _csv(options, out)
     with _uncollected():
-        rows = records(Ledger(options.ledger), common.warn) if options.kind == RECORDS else KINDS[options.kind]()
+        rows = records(Ledger(options.ledger), common.warn_left_out) if options.kind == RECORDS else LISTS[options.kind]()
         if options.json:
             out.document(rows)
         elif rows:
@@ -57,9 +57,9 @@ def _csv(options: argparse.Namespace, out: Output) -> Exit:
     if options.kind != RECORDS or options.json:
         raise SuiteError(f"--csv is for `list {RECORDS}`, without --json.")
     with _uncollected():
-        found = index.columns(Ledger(options.ledger), common.warn)
-        text = csv_text.text_of(list(found), zip(*found.values(), strict=True))
-        csv_text.deliver(text, options.csv, out, RECORDS)
+        found = index.read_columns(Ledger(options.ledger), common.warn_left_out)
+        text = csv_text.csv_of(list(found), zip(*found.values(), strict=True))
+        csv_text.write_csv(text, options.csv, out, RECORDS)
     return Exit.DONE
 
 
@@ -95,7 +95,7 @@ def grids() -> list[Row]:
     rows: list[Row] = [
         {"name": row.name, "models": len(row.models), "cells": len(row.pairings), "what": row.summary} for row in GRIDS.values()
     ]
-    return [*rows, {"name": grid.NAME, "models": None, "cells": None, "what": grid.SUMMARY}]
+    return [*rows, {"name": grid.GRID_NAME, "models": None, "cells": None, "what": grid.GRID_SUMMARY}]
 
 
 def tasks() -> list[Row]:
@@ -205,9 +205,9 @@ def records(ledger: Ledger, on_unreadable: Callable[[SuiteError], None]) -> list
     """Return the standing record of every cell, with its quality."""
     from suite.records import index
 
-    return index.rows(ledger, on_unreadable)
+    return index.read_rows(ledger, on_unreadable)
 
 
-KINDS: Mapping[str, Callable[[], list[Row]]] = MappingProxyType(
+LISTS: Mapping[str, Callable[[], list[Row]]] = MappingProxyType(
     {kind.__name__: kind for kind in (models, grids, tasks, budgets, recipes, backends, baselines, protocols, datasets)}
 )

@@ -13,7 +13,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.measure.costs.grid import Size, Timing
+    from suite.measure.costs.grid import Size, TimingOptions
     from suite.records.ledger import Ledger
     from suite.records.profile import ProfileRecord, ProfileSpec
     from suite.runner.execute import Outcome
@@ -25,7 +25,7 @@ CLAIMS = ("v4",)
 WITHOUT_SCANS = "the backend of what scans nothing"
 
 
-def size(text: str) -> tuple[int, int] | str:
+def read_size(text: str) -> tuple[int, int] | str:
     """Read `HxW` as (height, width) in pixels, and `720p` as it is."""
     if text.lower() == HD:
         return HD
@@ -43,7 +43,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     )
     what.add_argument(
         "--size",
-        type=size,
+        type=read_size,
         action="append",
         metavar=f"HxW|{HD}",
         help=f"size of the low-quality input in pixels, or {HD} for an output of 1280x720; may be repeated (default: 64x64)",
@@ -69,57 +69,57 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     if options.claim:
         return _claim(options, out)
     from suite.cli import profile_text
-    from suite.measure.alone import machine_alone
+    from suite.measure.alone import hold_machine
     from suite.measure.costs import grid
     from suite.records.ledger import Ledger
 
     if not options.model:
         raise SuiteError("no MODEL is given: names of `list models` or `list baselines`, patterns, or all.")
-    names = grid.chosen(options.model)
+    names = grid.select_models(options.model)
     if options.check:
         return profile_text.check(names, options.json, out)
     if options.sweep and options.size:
         raise SuiteError("--sweep chooses the sizes; leave out --size.")
     ledger = Ledger(options.ledger)
     timing, reason = _timing(options) if options.time or options.sweep else (None, "")
-    with machine_alone() if timing else contextlib.nullcontext():
+    with hold_machine() if timing else contextlib.nullcontext():
         if options.sweep:
             outcome, stops = _sweep(names, timing, reason, options.longest, ledger)
         else:
             sizes = options.size or [(64, 64)]
-            specs = [grid.spec(name, grid.size_of(name, one), timing) for name in names for one in sizes]
+            specs = [grid.make_spec(name, grid.resolve_size(name, one), timing) for name in names for one in sizes]
             outcome, stops = _execute(specs, ledger, reason, timed=timing is not None), {}
     records = sorted(outcome.records, key=lambda record: (names.index(record.spec.model), math.prod(record.spec.input_size)))
     if options.json:
-        out.document(profile_text.document(records, outcome.exit, stops))
+        out.document(profile_text.make_document(records, outcome.exit, stops))
     else:
         profile_text.show(records, options, stops, out)
     return outcome.exit
 
 
-def _timing(options: argparse.Namespace) -> tuple[Timing, str]:
+def _timing(options: argparse.Namespace) -> tuple[TimingOptions, str]:
     """Return how times are taken, and why on that backend; raise SuiteError where this machine cannot."""
     from models.scan.backends import resolve_backend
     from suite.core import machine
     from suite.measure.costs import grid
     from suite.measure.scans.grid import check_device
 
-    device = common.chosen_device(options)
+    device = common.resolve_device(options)
     check_device(device)
     backend, reason = resolve_backend(options.backend, device)
-    threads = machine.cores() if options.threads is None else options.threads
-    return grid.checked_timing(grid.Timing(backend, device, threads, options.seconds)), reason
+    threads = machine.count_cores() if options.threads is None else options.threads
+    return grid.check_timing(grid.TimingOptions(backend, device, threads, options.seconds)), reason
 
 
 def _execute(specs: Sequence[ProfileSpec], ledger: Ledger, reason: str, *, timed: bool) -> Outcome:
     """Run the cells; what was counted before is not counted again, for a cost does not change, but a time may."""
-    from suite.runner.execute import How, unique
+    from suite.runner.execute import How, unique_specs
 
     how = How("inline", max(1, specs[0].threads), reason or WITHOUT_SCANS)
-    return common.execute_cells(unique(specs), ledger, how, again=timed)
+    return common.execute_cells(unique_specs(specs), ledger, how, again=timed)
 
 
-def _sweep(names: Sequence[str], timing: Timing, reason: str, longest: float, ledger: Ledger) -> tuple[Outcome, dict[str, str]]:
+def _sweep(names: Sequence[str], timing: TimingOptions, reason: str, longest: float, ledger: Ledger) -> tuple[Outcome, dict[str, str]]:
     """Time each model at growing sizes; return the outcome of all sizes, and by model why no larger one was tried."""
     import dataclasses
 
@@ -129,12 +129,12 @@ def _sweep(names: Sequence[str], timing: Timing, reason: str, longest: float, le
     for name in names:
         reached: list[grid.Reached] = []
         for side in grid.SWEEP:
-            stop = grid.stop_reason(reached, side * side, longest, grid.free_mib(timing.device))
+            stop = grid.explain_stop(reached, side * side, longest, grid.measure_free_mib(timing.device))
             if stop:
                 stops[name] = f"stopped before {side}x{side}: {stop}"
-                _record_stop(grid.spec(name, (side, side), timing), stop, ledger, reason)
+                _record_stop(grid.make_spec(name, (side, side), timing), stop, ledger, reason)
                 break
-            outcomes.append(_execute([grid.spec(name, (side, side), timing)], ledger, reason, timed=True))
+            outcomes.append(_execute([grid.make_spec(name, (side, side), timing)], ledger, reason, timed=True))
             record = next(iter(outcomes[-1].records), None)
             if record is None or record.status == "failed" or record.latency is None:
                 stops[name] = f"stopped at {side}x{side}: {_why(record)}"
@@ -163,12 +163,12 @@ def _why(record: ProfileRecord | None) -> str:
 
 def _record_stop(spec: ProfileSpec, stop: str, ledger: Ledger, reason: str) -> None:
     """Record the size at which a sweep stopped: its cost, and why there is no time."""
-    from suite.measure.costs.cell import profile_cost, record
+    from suite.measure.costs.cell import count_cost, make_record
     from suite.records.cell import CellContext, now
 
     with ledger.locked():
         context = CellContext(ledger.work_folder(spec.fingerprint), spec.threads, "inline", reason, ledger.attempts(spec.fingerprint) + 1)
-        ledger.add(record(spec, context, now(), profile_cost(spec.model, spec.input_size), None, stop))
+        ledger.add(make_record(spec, context, now(), count_cost(spec.model, spec.input_size), None, stop))
 
 
 def _claim(options: argparse.Namespace, out: Output) -> Exit:
@@ -177,7 +177,7 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
 
     from suite.cli import profile_text
     from suite.core.process import ask, environment_for
-    from suite.measure.alone import machine_alone
+    from suite.measure.alone import hold_machine
     from suite.measure.costs import claim_v4
 
     if options.model:
@@ -187,15 +187,15 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
         raise SuiteError("--claim takes one --size in pixels, e.g. 64x64.")
     timing, reason = _timing(options)
     found = {}
-    with machine_alone():
+    with hold_machine():
         for what, alone in (("network", False), ("projection alone", True)):
-            asked = claim_v4.Asked(claim_v4.FEATURES if alone else sizes[0], timing.backend, timing.device, timing.seconds, alone)
+            asked = claim_v4.Asked(claim_v4.PROJECTION_SIZE if alone else sizes[0], timing.backend, timing.device, timing.seconds, alone)
             note(f"{what}: calls in turns for about {timing.seconds:g} s ...")
             said = dict(
                 ask(
                     "suite.measure.costs.worker", {"claim": asdict(asked), "threads": timing.threads}, environment_for(timing.threads), what
                 )
             )
-            found[what] = (asked, claim_v4.verdict([tuple(pair) for pair in said["pairs"]]), said["pairs"])
+            found[what] = (asked, claim_v4.judge_claim([tuple(pair) for pair in said["pairs"]]), said["pairs"])
     profile_text.show_claim(found, timing, reason, options.json, out)
     return Exit.DONE

@@ -9,18 +9,18 @@ from dataclasses import asdict
 from suite.core.errors import Exit
 from suite.core.output import Output
 from suite.measure.costs import claim_v4
-from suite.measure.costs.attention import full_attention, has_counterpart
+from suite.measure.costs.attention import count_full_attention, has_counterpart
 from suite.measure.costs.conventions import CONVENTIONS
-from suite.measure.costs.count import counted_model, subject_named
-from suite.measure.costs.grid import Timing
-from suite.measure.costs.printed import Comparison, comparisons
-from suite.measure.costs.second_count import compared
+from suite.measure.costs.count import count_model, make_subject
+from suite.measure.costs.grid import TimingOptions
+from suite.measure.costs.printed import PrintedCost, compare_printed
+from suite.measure.costs.second_count import compare_counters
 from suite.records.profile import ProfileRecord
 from suite.records.record import error_line
 
 Row = dict[str, object]
-FEW = 5  # samples below which a median says little of its spread
-LEGEND = (
+FEW_SAMPLES = 5  # samples below which a median says little of its spread
+COST_LEGEND = (
     "GMACs: 1 per multiply-add, a scan 9*B*L*D*N + B*L*D, nn.LayerNorm 5 per element. "
     "GFLOPs: 2 per multiply-add and the scans' operations, nothing else."
 )
@@ -30,12 +30,12 @@ def show(records: Sequence[ProfileRecord], options: argparse.Namespace, stops: M
     """Print the tables of costs, times and printed values, and what could not be measured."""
     done = [record for record in records if record.cost is not None]
     out.table([_cost_row(record) for record in done])
-    out.line(LEGEND)
+    out.line(COST_LEGEND)
     if any(record.spec.timed for record in done):
         out.line()
         out.table([_time_row(record, options.sweep) for record in done])
-        if any(record.latency and len(record.latency.samples_ms) < FEW for record in done):
-            out.line(f"The quartiles of fewer than {FEW} samples say little: a call takes too long for more in the time given.")
+        if any(record.latency and len(record.latency.samples_ms) < FEW_SAMPLES for record in done):
+            out.line(f"The quartiles of fewer than {FEW_SAMPLES} samples say little: a call takes too long for more in the time given.")
     for text in stops.items():
         out.line("{}: {}".format(*text))
     if options.parts:
@@ -51,7 +51,7 @@ def show(records: Sequence[ProfileRecord], options: argparse.Namespace, stops: M
             out.line(f"{record.spec.label}: {error_line(record)}")
 
 
-def document(records: Sequence[ProfileRecord], exit: Exit, stops: Mapping[str, str]) -> Row:
+def make_document(records: Sequence[ProfileRecord], exit: Exit, stops: Mapping[str, str]) -> Row:
     """Return the records, the printed costs beside them, and why sweeps stopped."""
     models = dict.fromkeys(record.spec.model for record in records if record.cost is not None)
     return {
@@ -62,8 +62,8 @@ def document(records: Sequence[ProfileRecord], exit: Exit, stops: Mapping[str, s
     }
 
 
-def _printed(model: str) -> list[Comparison]:
-    return comparisons(model, counted_model(model))
+def _printed(model: str) -> list[PrintedCost]:
+    return compare_printed(model, count_model(model))
 
 
 def _cost_row(record: ProfileRecord) -> Row:
@@ -103,7 +103,7 @@ def _attention(record: ProfileRecord, sweep: bool) -> Row:
     """Return, for a sweep, what the network costs with full attention in the place of its scans (suite.measure.costs.attention)."""
     if not sweep:
         return {}
-    found = full_attention(record.spec.model, record.spec.input_size) if has_counterpart(record.spec.model) else None
+    found = count_full_attention(record.spec.model, record.spec.input_size) if has_counterpart(record.spec.model) else None
     return {"GFLOPs": f"{record.cost.flops / 1e9:.1f}", "with full attention": found and f"{found.flops / 1e9:.1f}"}
 
 
@@ -138,7 +138,7 @@ def _show_macs(records: Sequence[tuple[ProfileRecord, Iterable[tuple[str, float]
     )
 
 
-def _printed_row(model: str, one: Comparison) -> Row:
+def _printed_row(model: str, one: PrintedCost) -> Row:
     return {
         "model": model,
         "printed in": f"{one.table}, {one.row}",
@@ -156,8 +156,8 @@ def check(names: Sequence[str], json: bool, out: Output) -> Exit:
     rows: list[Row] = []
     agree = True
     for name in names:
-        size, counts = counted_model(name).small[0]
-        for line in compared(subject_named(name), size, counts):
+        size, counts = count_model(name).small[0]
+        for line in compare_counters(make_subject(name), size, counts):
             agree = agree and line.agrees
             rows.append(
                 {
@@ -178,7 +178,11 @@ def check(names: Sequence[str], json: bool, out: Output) -> Exit:
 
 
 def show_claim(
-    found: Mapping[str, tuple[claim_v4.Asked, claim_v4.Verdict, Sequence[object]]], timing: Timing, reason: str, json: bool, out: Output
+    found: Mapping[str, tuple[claim_v4.Asked, claim_v4.ClaimVerdict, Sequence[object]]],
+    timing: TimingOptions,
+    reason: str,
+    json: bool,
+    out: Output,
 ) -> None:
     """Print the verdicts on V4, with every pair in the document."""
     if json:

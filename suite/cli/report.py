@@ -10,7 +10,7 @@ from suite.core.output import Output
 
 SUMMARY = "write the report of a ledger: HTML, or its tables for other programs"
 EXAMPLE = "report --format latex --out tables"
-FORMATS = ("html", "latex", "markdown", "csv", "json")
+REPORT_FORMATS = ("html", "latex", "markdown", "csv", "json")
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -19,17 +19,20 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--format",
         **common.REPEATED,
-        choices=(*FORMATS, "all"),
+        choices=(*REPORT_FORMATS, "all"),
         metavar="NAME",
-        help=f"{', '.join(FORMATS)} or all; may be repeated (default: {FORMATS[0]})",
+        help=f"{', '.join(REPORT_FORMATS)} or all; may be repeated (default: {REPORT_FORMATS[0]})",
     )
     verb.add_argument("--out", **common.OPTIONS["--report"])
     verb.add_argument(
-        "--pictures", type=mebibytes, metavar="MIB", help="limit for the pictures on the page (default: 8); the page names what is left out"
+        "--pictures",
+        type=read_mebibytes,
+        metavar="MIB",
+        help="limit for the pictures on the page (default: 8); the page names what is left out",
     )
 
 
-def mebibytes(text: str) -> float:
+def read_mebibytes(text: str) -> float:
     """Read a size in MiB, zero or more."""
     try:
         value = float(text)
@@ -46,15 +49,15 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.report import export
 
     ledger = Ledger(options.ledger)
-    records = list(ledger.records(common.warn))
+    records = list(ledger.records(common.warn_left_out))
     if not records:
         raise SuiteError(
             f"the ledger {ledger.folder} holds no record. `python -m suite run --grid ablations` makes some.", exit=Exit.NOTHING
         )
     folder = common.report_folder(options.out)
-    chosen = FORMATS if "all" in options.format else tuple(dict.fromkeys(options.format)) or FORMATS[:1]
+    chosen = REPORT_FORMATS if "all" in options.format else tuple(dict.fromkeys(options.format)) or REPORT_FORMATS[:1]
     if "html" in chosen:
         out.line(f"report: {common.write_page(records, folder, options.pictures)}")
-    for name, file in export.write(records, folder, [name for name in chosen if name != "html"]):
+    for name, file in export.write_tables(records, folder, [name for name in chosen if name != "html"]):
         out.line(f"{name}: {file}")
     return Exit.DONE

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.cli import common
-from suite.cli.evaluate import add_inference, inference_of
+from suite.cli.evaluate import add_inference, choose_inference
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
@@ -46,18 +46,18 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.study.protocols import protocol
 
     task = restoring.task_of(options.model, options.task)
-    if options.model not in evaluate.BASELINES:
+    if options.model not in evaluate.SIMPLE_RESTORERS:
         evaluate.check_fits(options.model, task)
-    inference, _ = inference_of(options)
+    inference, _ = choose_inference(options)
     channels = restoring.channels_of(options.model)
     to_submit = dnd.is_dnd(options.source)
     if to_submit:
         if options.suffix or channels < 3 or task.scale > 1:
             raise SuiteError(f"{options.source} is DND: restore it with a colour model that does not enlarge, and without --suffix.")
-        jobs = dnd.planned(options.source, options.target, overwrite=options.overwrite)
+        jobs = dnd.plan_photographs(options.source, options.target, overwrite=options.overwrite)
     else:
-        jobs = restoring.planned(options.source, options.target, options.suffix, overwrite=options.overwrite)
-    model = evaluate.Model(evaluate.Job(options.model, task, protocol(task.protocol), options.weights, inference), note)
+        jobs = restoring.plan_restorations(options.source, options.target, options.suffix, overwrite=options.overwrite)
+    model = evaluate.Model(evaluate.EvaluationJob(options.model, task, protocol(task.protocol), options.weights, inference), note)
 
     def restore(picture: np.ndarray) -> np.ndarray:
         return model.restore(picture)[0]
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 def _each(jobs: Sequence[Restoration | Photograph], one: Callable[[Restoration | Photograph], None], what: str) -> dict[Path, SuiteError]:
     """Do every job with progress; return the sources of those that could not be done, and why."""
-    from suite.core.parallel import shown
+    from suite.core.parallel import show_progress
 
     failed: dict[Path, SuiteError] = {}
 
@@ -93,6 +93,6 @@ def _each(jobs: Sequence[Restoration | Photograph], one: Callable[[Restoration |
             failed[job.source] = error
             note(f"not restored: {error}")
 
-    for _ in shown(map(tried, jobs), len(jobs), what):
+    for _ in show_progress(map(tried, jobs), len(jobs), what):
         pass
     return failed

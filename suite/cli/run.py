@@ -13,7 +13,7 @@ from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.records.spec import CellSpec
-    from suite.runner.estimate import Estimate
+    from suite.runner.estimate import RunEstimate
     from suite.runner.execute import How
 
 SUMMARY = "train and measure the cells of a grid that are not done yet, then write the report"
@@ -41,7 +41,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--set",
         **common.REPEATED,
-        type=change,
+        type=read_change,
         metavar="FIELD=VALUE",
         help="change a field of all cells, e.g. lr=1e-4; may be repeated",
     )
@@ -80,7 +80,10 @@ def _add_how(how: argparse._ActionsContainer) -> None:
         "--recompute", action="store_true", help="recompute activations for the gradient: less memory, more time, the same numbers"
     )
     how.add_argument(
-        "--max-hours", type=common.hours, metavar="H", help="after H hours cells save and stop, exit code 4; the same command continues"
+        "--max-hours",
+        type=common.read_hours,
+        metavar="H",
+        help="after H hours cells save and stop, exit code 4; the same command continues",
     )
     how.add_argument(
         "--track", **common.REPEATED, choices=TRACKERS, help="also log to this (default: TensorBoard if it is installed); may be repeated"
@@ -94,7 +97,7 @@ def _add_how(how: argparse._ActionsContainer) -> None:
     how.add_argument("--dry-run", action="store_true", help="print the cells, which are done, and an estimate; run nothing")
 
 
-def change(text: str) -> tuple[str, str]:
+def read_change(text: str) -> tuple[str, str]:
     """Split `field=value` into its two parts."""
     field, equals, value = text.partition("=")
     if not equals or not field:
@@ -106,15 +109,15 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Run what is not done, write the report, and print the outcome; the grid of scan backends is left to the verb `scan`."""
     from suite.records.ledger import Ledger
     from suite.runner import estimate
-    from suite.runner.execute import execute, unique
-    from suite.study.grids import SCANS
+    from suite.runner.execute import execute, unique_specs
+    from suite.study.grids import SCAN_GRID
 
-    if options.grid == SCANS:
+    if options.grid == SCAN_GRID:
         return scan.run(_scan_options(options), out)
     specs, reason = _cells(options)
-    specs = unique(specs)
+    specs = unique_specs(specs)
     ledger = Ledger(options.ledger)
-    expected = estimate.estimate(specs, ledger, max(1, options.workers_per_trial), options.storage or "")
+    expected = estimate.estimate_runs(specs, ledger, max(1, options.workers_per_trial), options.storage or "")
     how = _how(options, specs, reason, expected)
     if options.dry_run:
         on_device = _note_devices(options, specs)
@@ -125,7 +128,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     page = common.render(ledger, options.report)
     if options.json:
         chosen = {spec.fingerprint for spec in specs}
-        found = (record for record in ledger.records(common.warn) if record.fingerprint in chosen)
+        found = (record for record in ledger.records(common.warn_left_out) if record.fingerprint in chosen)
         records = [record.model_dump(mode="json", exclude=PICTURES) for record in found]
         out.document({"outcome": outcome.sentence, "exit": int(outcome.exit), "report": page and str(page), "records": records})
     else:
@@ -135,7 +138,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 def _scan_options(options: argparse.Namespace) -> argparse.Namespace:
     """Return the options of `scan` that mean what `run --grid backends` was asked for; SuiteError for those that it does not have."""
-    defaults = common.usual(add_arguments)
+    defaults = common.default_options(add_arguments)
     others = [name for name in defaults if name not in (*OF_SCANS, "grid", "track")]
     refused = [f"--{name.replace('_', '-')}" for name in others if getattr(options, name) != defaults[name]]
     if refused:
@@ -145,7 +148,7 @@ def _scan_options(options: argparse.Namespace) -> argparse.Namespace:
         )
     _check_dashboard(options)
     asked = {name: getattr(options, name) for name in OF_SCANS}
-    return argparse.Namespace(**common.usual(scan.add_arguments) | asked | {"again": False})
+    return argparse.Namespace(**common.default_options(scan.add_arguments) | asked | {"again": False})
 
 
 def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
@@ -153,19 +156,19 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
     from models.scan.backends import resolve_backend
     from suite.runner import plan
     from suite.study import budgets
-    from suite.study.grids import GRIDS, SCANS
+    from suite.study.grids import GRIDS, SCAN_GRID
 
     if options.grid is None:
         names = "\n".join(
-            f"  {name}: {what}" for name, what in [*((row.name, row.summary) for row in GRIDS.values()), (SCANS, scan.SUMMARY)]
+            f"  {name}: {what}" for name, what in [*((row.name, row.summary) for row in GRIDS.values()), (SCAN_GRID, scan.SUMMARY)]
         )
         raise SuiteError(f"no --grid is given. Choose one, e.g. `python -m suite run --grid ablations`:\n{names}")
     changes = dict(options.set)
     if "device" in changes:
         raise SuiteError("the device is not changed by --set; choose it with --device.")
-    device = common.chosen_device(options)
+    device = common.resolve_device(options)
     backend, reason = resolve_backend(options.backend, device)
-    specs = plan.cells(
+    specs = plan.plan_cells(
         options.grid,
         budget=options.budget or budgets.default_budget(device),
         seeds=options.seeds,
@@ -178,7 +181,7 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
     return specs, reason
 
 
-def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: Estimate) -> How:
+def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: RunEstimate) -> How:
     """Return launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
     from suite.core import machine
     from suite.runner.crew import Crew
@@ -190,10 +193,10 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, ex
     _check_dashboard(options)
     address = _address(options) if options.launcher == "ray" else None
     crew = Crew(options.workers_per_trial, options.gpus_per_worker, options.storage or "").checked(options.launcher, specs)
-    cores = machine.cores()
+    cores = machine.count_cores()
     threads = options.cpus_per_cell
     if threads is None:
-        at_once = len(specs) if specs[0].device == "cpu" else min(len(specs), len(machine.gpus()) or 1)
+        at_once = len(specs) if specs[0].device == "cpu" else min(len(specs), len(machine.list_gpus()) or 1)
         threads = 1 if address else max(1, cores // (at_once * crew.workers))
     if threads < 1 or (threads > cores and not address):
         raise SuiteError(f"--cpus-per-cell {threads}: this machine has {cores} cores, so it must be 1 to {cores}.")
@@ -214,7 +217,7 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, ex
         storage=crew.storage,
         storage_mib=expected.storage_mib,
         rehearse=options.rehearse,
-        track=tracking.chosen(options.track),
+        track=tracking.choose_trackers(options.track),
     )
 
 
@@ -237,8 +240,8 @@ def _slots(how: How, specs: Sequence[CellSpec]) -> int | None:
         return 1
     if how.address:
         return None
-    slots = max(1, machine.cores() // (how.threads * how.workers))
-    return slots if specs[0].device == "cpu" else min(slots, len(machine.gpus()) // (how.workers * max(1, how.gpus)) or 1)
+    slots = max(1, machine.count_cores() // (how.threads * how.workers))
+    return slots if specs[0].device == "cpu" else min(slots, len(machine.list_gpus()) // (how.workers * max(1, how.gpus)) or 1)
 
 
 def _note_devices(options: argparse.Namespace, specs: Sequence[CellSpec]) -> tuple[str, ...]:
@@ -246,7 +249,7 @@ def _note_devices(options: argparse.Namespace, specs: Sequence[CellSpec]) -> tup
     from suite.core import machine
     from suite.runner.plan import degraded_on_device
 
-    if specs[0].device == "cuda" and not _address(options) and not machine.gpus():
+    if specs[0].device == "cuda" and not _address(options) and not machine.list_gpus():
         note("--device cuda: this machine has no GPU that nvidia-smi lists, so these cells cannot run here.")
     said = degraded_on_device(specs)
     if said:
@@ -254,10 +257,10 @@ def _note_devices(options: argparse.Namespace, specs: Sequence[CellSpec]) -> tup
     return ("degrade_on",) if said else ()
 
 
-def _note_start(how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], expected: Estimate) -> None:
+def _note_start(how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], expected: RunEstimate) -> None:
     """Note what is run, of which `left` is not done, where, and how long it takes."""
     from suite.runner.plan import degraded_on_device
-    from suite.training.share import sentence
+    from suite.training.share import describe_share
 
     backends = ", ".join(dict.fromkeys(spec.backend for spec in specs))
     note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {backends} ({how.backend_reason}).")
@@ -269,5 +272,5 @@ def _note_start(how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], e
     each = "cell" if how.workers == 1 else "worker"
     note(f"launcher {where}, threads per {each}: {how.threads}; {expected.sentence(_slots(how, specs))}")
     if how.workers > 1 or how.micro_batch:
-        for line in dict.fromkeys(sentence(spec, how.workers, how.micro_batch) for spec in left):
+        for line in dict.fromkeys(describe_share(spec, how.workers, how.micro_batch) for spec in left):
             note(line)

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
     if options.ahead_of_time:
         return _compile(options, out)
-    specs, absent = grid.cells(_selection(options))
+    specs, absent = grid.plan_scans(_selection(options))
     ledger = Ledger(options.ledger)
     expected = estimate.estimate_scans(specs, ledger)
     if options.dry_run:
@@ -105,10 +105,10 @@ def _print(records: Sequence[Attempt], out: Output) -> None:
     from suite.records.record import error_line
     from suite.report import scan_view
 
-    for bench in scan_view.benches(records):
+    for bench in scan_view.gather_benches(records):
         out.line(bench.title)
-        out.table(scan_view.table(bench))
-        out.line(scan_view.LEGEND)
+        out.table(scan_view.table_lines(bench))
+        out.line(scan_view.TIMES_LEGEND)
     for record in records:
         if record.status == "failed":
             out.line(f"{record.spec.backend}: {error_line(record)}")
@@ -119,7 +119,7 @@ def _selection(options: argparse.Namespace) -> Selection:
     from models.scan.backends import BACKENDS
     from suite.measure.scans import grid
 
-    device = common.chosen_device(options)
+    device = common.resolve_device(options)
     devices = [BACKENDS[name].devices for name in options.backend if name in BACKENDS]
     if options.device == "auto" and devices and not any(device in those for those in devices):
         device = devices[0][0]
@@ -141,7 +141,7 @@ def _compile(options: argparse.Namespace, out: Output) -> Exit:
     """Compile the Triton kernels ahead of time, and print their resources; exit code 4 where one has a problem."""
     from suite.measure.scans import ahead
 
-    rows, problems = ahead.compiled()
+    rows, problems = ahead.compile_kernels()
     out.document({"rows": rows, "problems": problems}) if options.json else out.table(rows)
     for problem in problems:
         note(problem)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.cli import common
-from suite.core.csv_text import TO_OUTPUT, deliver, text_of
+from suite.core.csv_text import TO_OUTPUT, csv_of, write_csv
 from suite.core.errors import Exit
 from suite.core.output import Output, note
 
@@ -45,7 +45,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Score and print; Exit.INCOMPLETE where a metric that was asked for is unavailable."""
-    from suite.measure.quality.scoring import ALL, Request, score_folders
+    from suite.measure.quality.scoring import ALL_PROTOCOLS, Request, score_folders
 
     request = Request(
         options.pred,
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         options.protocol,
         options.scale,
         options.against,
-        tuple(dict.fromkeys(common.chosen_metric(name) for name in options.also)),
+        tuple(dict.fromkeys(common.resolve_metric(name) for name in options.also)),
         not options.no_perceptual,
         options.allow_missing,
         options.limit,
@@ -62,20 +62,20 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     for text in scores.notes:
         note(text)
     if options.json:
-        out.document(document(scores, options.pred, options.gt))
+        out.document(make_document(scores, options.pred, options.gt))
     elif options.csv:
-        deliver(text_of(CSV_COLUMNS, _csv_rows(scores)), options.csv, out, "scores")
+        write_csv(csv_of(CSV_COLUMNS, _csv_rows(scores)), options.csv, out, "scores")
     elif scores.against:
         _print_all(scores, out)
     else:
         _print_one(scores, out)
     asked = scores.besides_unavailable or (
-        options.protocol != ALL and request.perceptual and any(sheet.unavailable for sheet in scores.sheets.values())
+        options.protocol != ALL_PROTOCOLS and request.perceptual and any(sheet.unavailable for sheet in scores.sheets.values())
     )
     return Exit.INCOMPLETE if asked else Exit.DONE
 
 
-def document(scores: Scores, pred: Path, gt: Path) -> dict[str, object]:
+def make_document(scores: Scores, pred: Path, gt: Path) -> dict[str, object]:
     """Return all that is known, as `--json` prints it; nothing is rounded."""
     sheets = [
         {

@@ -17,7 +17,7 @@ FORMULA = ("=", "+", "-", "@")  # with which a spreadsheet takes a text for a fo
 TO_OUTPUT = "-"  # the file's name that means standard output
 
 
-def safe(value: object) -> object:
+def safe_cell(value: object) -> object:
     """Return `value` as a spreadsheet may be given it: texts in one line, none a formula; numbers are numbers, whatever their sign."""
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -27,16 +27,16 @@ def safe(value: object) -> object:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def text_of(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+def csv_of(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     """Return CSV of a head and lines; None is empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head)
-    writer.writerows([safe(value) for value in row] for row in rows)
+    writer.writerows([safe_cell(value) for value in row] for row in rows)
     return buffer.getvalue()
 
 
-def deliver(text: str, destination: str, out: Output, what: str) -> None:
+def write_csv(text: str, destination: str, out: Output, what: str) -> None:
     """Write `text` to the file `destination`, or to standard output for TO_OUTPUT; SuiteError where it cannot be written."""
     if destination == TO_OUTPUT:
         out.write(text)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of, take_lock
-from suite.core.parallel import shown
+from suite.core.parallel import show_progress
 
 Kind = Literal["direct", "drive", "hub", "page"]  # a page is for people: a release, a folder of Google Drive
 
@@ -150,7 +150,7 @@ def _transfer(address: str, part: Path) -> bool:
         _source(part).write_text(f"{address}\n{mark}", encoding="utf-8")
         chunks = _chunks(response)
         with part.open("ab" if begin else "wb") as file, contextlib.suppress(_Cut):
-            for chunk in shown(chunks, -(-int(length) // CHUNK), "MiB downloaded") if length else chunks:
+            for chunk in show_progress(chunks, -(-int(length) // CHUNK), "MiB downloaded") if length else chunks:
                 file.write(chunk)
             return length is None or file.tell() == begin + int(length)
         return False

@@ -32,7 +32,7 @@ LEAST_P = 1e-100
 
 
 @dataclass(frozen=True)
-class Part:
+class ErrorPart:
     """An independent part of the error of a mean: arrays of one shape, an entry a sample."""
 
     error: np.ndarray  # standard error
@@ -48,13 +48,13 @@ class Part:
         return self.error * (limit + more * np.maximum(-self.tail, 0)), self.error * (limit + more * np.maximum(self.tail, 0))
 
 
-def covers(images: int) -> float | None:
+def measured_cover(images: int) -> float | None:
     """Return the share that an interval over so many images, at least FEWEST_IMAGES, was measured to cover; None for HELD or more."""
     share = next(covered for count, covered in sorted(COVERED.items(), reverse=True) if count <= images)
     return None if share >= HELD else share
 
 
-def parts(values: np.ndarray) -> tuple[Part, ...]:
+def error_parts(values: np.ndarray) -> tuple[ErrorPart, ...]:
     """Return the parts of the error of the means of `values` (..., seeds, images): of the images, and of the seeds where there are several.
 
     By an analysis of variance with both at random. What neither explains is in the part of the seeds.
@@ -66,22 +66,22 @@ def parts(values: np.ndarray) -> tuple[Part, ...]:
     of_images = seeds * by_image.var(axis=-1, ddof=1)
     tail = _skewness(by_image) / math.sqrt(images)
     if seeds == 1:
-        return (Part(np.sqrt(of_images / images), images - 1, tail),)
+        return (ErrorPart(np.sqrt(of_images / images), images - 1, tail),)
     by_seed = values.mean(axis=-1)
     of_seeds = images * by_seed.var(axis=-1, ddof=1)
     rest = values - by_seed[..., :, None] - by_image[..., None, :] + by_seed.mean(axis=-1)[..., None, None]
     of_rest = (rest**2).sum(axis=(-2, -1)) / ((seeds - 1) * (images - 1))
     alone = np.sqrt(np.maximum(of_images - of_rest, 0) / (seeds * images))
-    return Part(alone, images - 1, tail), Part(np.sqrt(of_seeds / (seeds * images)), seeds - 1)
+    return ErrorPart(alone, images - 1, tail), ErrorPart(np.sqrt(of_seeds / (seeds * images)), seeds - 1)
 
 
-def ends(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def interval_ends(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the lower and the upper ends of the intervals of the means of `values` (..., seeds, images), in their unit.
 
     All finite, at least three images; a mean over images alone is one of one seed. Ends of equal values are their mean.
     """
     mean = values.mean(axis=(-2, -1))
-    below, above = _reach(parts(values), 1 - LEVEL)
+    below, above = _reach(error_parts(values), 1 - LEVEL)
     return mean - below, mean + above
 
 
@@ -92,7 +92,7 @@ def p_value(values: np.ndarray) -> float:
     """
     from scipy.optimize import brentq
 
-    mean, own = float(values.mean()), parts(values)
+    mean, own = float(values.mean()), error_parts(values)
     side = 0 if mean > 0 else 1
 
     def beyond(exponent: float) -> float:
@@ -104,7 +104,7 @@ def p_value(values: np.ndarray) -> float:
     return 0.0 if beyond(least) < 0 else math.exp(brentq(beyond, least, 0.0))
 
 
-def _reach(own: tuple[Part, ...], missed: float) -> tuple[np.ndarray, np.ndarray]:
+def _reach(own: tuple[ErrorPart, ...], missed: float) -> tuple[np.ndarray, np.ndarray]:
     import numpy as np
 
     below, above = zip(*(part.reach(missed) for part in own), strict=True)

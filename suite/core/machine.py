@@ -42,7 +42,7 @@ PACKAGES = (
 TOOL_SECONDS = 20  # nvidia-smi can hang on a broken driver; git on a dead network folder
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Return how many cores this process may use: by its affinity, and by the container's quota, which psutil does not know (cgroup v2)."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = Path("/sys/fs/cgroup/cpu.max")
@@ -53,22 +53,22 @@ def cores() -> int:
     return allowed
 
 
-def machine() -> dict[str, str | int | float]:
+def describe_machine() -> dict[str, str | int | float]:
     """Return the machine as records keep it; two machines with equal answers may be compared in time."""
     facts: dict[str, str | int | float] = {
         "cpu": _cpu_model(),
-        "cores": cores(),
+        "cores": count_cores(),
         "memory_gib": round(_memory_bytes() / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
-    names = gpus()
+    names = list_gpus()
     if names:
         facts["gpu"] = ", ".join(names)
     return facts
 
 
-def gpus() -> list[str]:
+def list_gpus() -> list[str]:
     """Return the names of the GPUs that nvidia-smi lists; empty where there is none or no driver."""
     answer = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     return [line.strip() for line in answer.splitlines() if line.strip()] if answer else []
@@ -81,7 +81,7 @@ def free_gpu_mib() -> float | None:
     return float(first) if first.isdecimal() else None
 
 
-def gpu_facts() -> list[str]:
+def describe_gpus() -> list[str]:
     """Return name, memory and driver of every GPU that nvidia-smi lists, as it words them."""
     answer = _output("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
     return [line.strip() for line in answer.splitlines() if line.strip()] if answer else []
@@ -89,7 +89,7 @@ def gpu_facts() -> list[str]:
 
 def default_device() -> Literal["cpu", "cuda"]:
     """Return where networks run by default: on a GPU that torch can use. Loads torch only where nvidia-smi lists a GPU."""
-    if not gpus():
+    if not list_gpus():
         return "cpu"
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks the driver without starting CUDA in this process
     import torch
@@ -97,7 +97,7 @@ def default_device() -> Literal["cpu", "cuda"]:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def packages() -> dict[str, str]:
+def installed_packages() -> dict[str, str]:
     """Return the installed versions of PACKAGES; a package that is not installed is left out."""
     found: dict[str, str] = {}
     for name in PACKAGES:
@@ -108,7 +108,7 @@ def packages() -> dict[str, str]:
     return found
 
 
-def commit(folder: Path = ROOT) -> tuple[str, bool | None]:
+def find_commit(folder: Path = ROOT) -> tuple[str, bool | None]:
     """Return the commit of the checkout in `folder` and whether tracked or new files differ from it; ('unknown', None) outside git."""
     head = _output("git", "-C", str(folder), "rev-parse", "HEAD")
     if head is None:
@@ -153,4 +153,4 @@ def _memory_bytes() -> int:
 
 def machine_digest() -> str:
     """Return 16 hexadecimal digits that tell this machine from others."""
-    return hashlib.sha256(json.dumps(machine(), sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(describe_machine(), sort_keys=True).encode()).hexdigest()[:16]

@@ -16,23 +16,23 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TextIO, TypeVar
 
-from suite.core.machine import cores
+from suite.core.machine import count_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD = 2  # results per worker that may wait to be taken
-PLAIN_SECONDS = 10.0  # between lines of progress where there is no terminal
+RESULTS_AHEAD = 2  # results per worker that may wait to be taken
+SECONDS_BETWEEN_LINES = 10.0  # between lines of progress where there is no terminal
 
 
-def over(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None) -> Iterator[Result]:
+def map_ordered(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None) -> Iterator[Result]:
     """Yield `function` of each of `items`, in their order, on `workers` threads (default: the cores that this process may use).
 
     `items` is read only as far ahead as results are taken. Torch's own threads are shared out among the workers, so that there are
     never more than torch used before; afterwards torch has its threads again. What `function` raises comes out at its item's place, and
     nothing further is begun. One worker means this thread. Raises ValueError for less.
     """
-    count = cores() if workers is None else workers
+    count = count_cores() if workers is None else workers
     if count < 1:
         raise ValueError(f"work is done by at least 1 worker, not {count}")
     return map(function, items) if count == 1 else _threaded(function, iter(items), count)
@@ -51,7 +51,7 @@ def _threaded(function: Callable[[Item], Result], items: Iterator[Item], count: 
             torch.share()  # a function may be the first to import it
 
     try:
-        for item in itertools.islice(items, AHEAD * count):
+        for item in itertools.islice(items, RESULTS_AHEAD * count):
             waiting.append(pool.submit(call, item))
         while waiting:
             result = waiting.popleft().result()
@@ -90,7 +90,7 @@ class _TorchThreads:
             sys.modules["torch"].set_num_threads(self._before)
 
 
-def shown(results: Iterable[Result], total: int, what: str, stream: TextIO | None = None) -> Iterator[Result]:
+def show_progress(results: Iterable[Result], total: int, what: str, stream: TextIO | None = None) -> Iterator[Result]:
     """Yield `results` as they come, with progress on `stream` (standard error): a bar on a terminal, elsewhere a line now and then.
 
     Nothing is written where all is done within PLAIN_SECONDS and there is no terminal. `what` is what is counted: "images scored".
@@ -117,11 +117,11 @@ def _lines(results: Iterable[Result], total: int, what: str, stream: TextIO) -> 
     started = said = time.monotonic()
     for done, result in enumerate(results, start=1):
         now = time.monotonic()
-        if now - said >= PLAIN_SECONDS and done < total:
-            from suite.core.text import clock  # not needed for what is done sooner
+        if now - said >= SECONDS_BETWEEN_LINES and done < total:
+            from suite.core.text import format_clock  # not needed for what is done sooner
 
             left = (now - started) / done * (total - done)
-            stream.write(f"{done}/{total} {what}, {clock(left)} left\n")
+            stream.write(f"{done}/{total} {what}, {format_clock(left)} left\n")
             stream.flush()
             said = now
         yield result

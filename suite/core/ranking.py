@@ -8,7 +8,7 @@ from collections.abc import Sequence
 DIRECTIONS = ("higher", "lower", "")
 
 
-def ranks(values: Sequence[float | bool | None], direction: str) -> tuple[int | None, ...]:
+def rank_values(values: Sequence[float | bool | None], direction: str) -> tuple[int | None, ...]:
     """Return the place of each value, 1 = best: one more than how many are better, so that equal values share a place.
 
     `direction` says which is better, "higher" or "lower"; "" is neither, and then nothing has a place. None and what is not a number have

@@ -27,7 +27,7 @@ PATTERNS = (
 )
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """Return `text` without what tells who or where its writer is. Secrets go first: they may hold a name."""
     for value in sorted(_secrets(), key=len, reverse=True):
         text = text.replace(value, "<secret>")

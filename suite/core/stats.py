@@ -57,10 +57,10 @@ class Paired:
     @property
     def covers(self) -> float | None:
         """What share the interval was measured to cover; None where it is a good one, or there is none."""
-        return None if self.interval is None else intervals.covers(self.images)
+        return None if self.interval is None else intervals.measured_cover(self.images)
 
 
-def over_seeds(values: Sequence[float]) -> Estimate:
+def estimate_over_seeds(values: Sequence[float]) -> Estimate:
     """Return the mean of one value a seed and its 95 % Student-t interval; no interval for a single seed.
 
     scipy's ttest_1samp sums in another order: its ends differ in the last bit, and it warns where all values are equal.
@@ -76,7 +76,7 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     return Estimate(mean, (mean - half, mean + half), count)
 
 
-def over_images(differences: Sequence[float]) -> Estimate:
+def estimate_over_images(differences: Sequence[float]) -> Estimate:
     """Return the mean of paired per-image differences and its 95 % interval over images; none for fewer than FEWEST_IMAGES."""
     mean = _mean(differences)
     count = len(differences)
@@ -84,11 +84,11 @@ def over_images(differences: Sequence[float]) -> Estimate:
         return Estimate(mean, None, count)
     import numpy as np
 
-    low, high = intervals.ends(np.asarray(differences, dtype=np.float64)[None, :])
+    low, high = intervals.interval_ends(np.asarray(differences, dtype=np.float64)[None, :])
     return Estimate(mean, (float(low), float(high)), count)
 
 
-def over_both(differences: np.ndarray) -> Paired:
+def compare_paired(differences: np.ndarray) -> Paired:
     """Return all that is said of `differences` (seeds, images): every seed was measured on every image.
 
     With two seeds or more the interval is over both, as if seeds and images had been drawn anew, and `p` is of the same errors: below 5 %
@@ -101,15 +101,15 @@ def over_both(differences: np.ndarray) -> Paired:
     by_image = values.mean(axis=0)
     if images < FEWEST_IMAGES or not np.isfinite(values).all():
         return Paired(_mean(by_image.tolist()), None, None, "", None, None, images, seeds)
-    low, high = intervals.ends(values)
+    low, high = intervals.interval_ends(values)
     found = float(values.mean()), (float(low), float(high))
-    ranks, least = wilcoxon(by_image), detectable(*((float(part.error), part.freedom) for part in intervals.parts(values)))
+    ranks, least = wilcoxon_p(by_image), smallest_detectable(*((float(part.error), part.freedom) for part in intervals.error_parts(values)))
     if seeds == 1:
         return Paired(*found, ranks, "wilcoxon", ranks, least, images, seeds)
     return Paired(*found, intervals.p_value(values), "two levels", ranks, least, images, seeds)
 
 
-def wilcoxon(differences: np.ndarray) -> float:
+def wilcoxon_p(differences: np.ndarray) -> float:
     """Return the two-sided p of the signed-rank test; 1 where no value differs from zero."""
     import numpy as np
     from scipy import stats
@@ -124,7 +124,7 @@ def wilcoxon(differences: np.ndarray) -> float:
     return float(stats.wilcoxon(values, method="approx" if tied or values.size > 50 else "exact").pvalue)
 
 
-def detectable(*parts: tuple[float, float]) -> float:
+def smallest_detectable(*parts: tuple[float, float]) -> float:
     """Return the smallest difference that a two-sided test at 5 % finds with POWER: of one or two independent parts of the mean's error.
 
     Each part is a standard error and its degrees of freedom. By Student's t, of one comparison: Wilcoxon's test needs about 2 % more on
@@ -150,7 +150,7 @@ def detectable(*parts: tuple[float, float]) -> float:
     return float(brentq(lacking, 0.0, 10 * max(limits) * total))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def correct_by_holm(p_values: Sequence[float]) -> list[float]:
     """Return the p values corrected for their number by Holm's step-down method, in the same order."""
     corrected = [0.0] * len(p_values)
     highest = 0.0

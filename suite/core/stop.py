@@ -21,7 +21,7 @@ EXITS: Mapping[int, Exit] = MappingProxyType(  # the signals that stop a run, an
     {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED, signal.SIGUSR1: Exit.PREEMPTED}
 )
 GRACE_SECONDS = 30.0  # for a step, a checkpoint of hundreds of MiB, and slow storage; Slurm's own wait before SIGKILL is as long
-FILE = "stop"  # in a cell's work folder
+STOP_FILE = "stop"  # in a cell's work folder
 SHOW_CURSOR = "\x1b[?25h"  # the live view hides it
 
 
@@ -38,7 +38,7 @@ class StopFlag:
     @classmethod
     def of(cls, work: Path) -> StopFlag:
         """Return the flag of the cell whose work folder is `work`."""
-        return cls(work / FILE)
+        return cls(work / STOP_FILE)
 
     def requested(self) -> bool:
         """Return True if the cell is to stop; a look at one file name."""

@@ -24,7 +24,7 @@ def write(path: Path, state: Mapping[str, Any]) -> None:
     """Write `state` to `path`, replacing what is there in one step; SuiteError where it cannot, and what is there stays."""
     import torch
 
-    with written(path.parent), replacing(path) as file:
+    with explain_unwritable(path.parent), replacing(path) as file:
         torch.save(dict(state), file)
 
 
@@ -32,7 +32,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mappi
     """Write named tensors and texts about them to `path` as safetensors, replacing what is there in one step."""
     from safetensors import torch as safetensors
 
-    with written(path.parent), replacing(path) as file:
+    with explain_unwritable(path.parent), replacing(path) as file:
         file.write(safetensors.save(dict(tensors), dict(metadata)))
 
 
@@ -124,7 +124,7 @@ def _check_weights(state: Mapping[str, Any], path: Path) -> None:
 
 
 @contextlib.contextmanager
-def written(folder: Path) -> Iterator[None]:
+def explain_unwritable(folder: Path) -> Iterator[None]:
     """Make `folder`, and turn what fails in the block into a SuiteError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

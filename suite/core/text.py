@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 
 
-def fixed(value: float, digits: int) -> str:
+def format_fixed(value: float, digits: int) -> str:
     """Write a number with so many decimals and a true minus sign."""
     return f"{value:,.{digits}f}".replace("-", "−")
 
 
-def signed(value: float, digits: int) -> str:
+def format_signed(value: float, digits: int) -> str:
     """Write a difference: with its sign, and zero without one."""
     text = f"{value:+.{digits}f}"
     return (text[1:] if not float(text) else text).replace("-", "−")
 
 
-def moment(text: str) -> str:
+def format_moment(text: str) -> str:
     """Write an ISO 8601 time as people read it; anything else as it stands."""
     try:
         at = datetime.fromisoformat(text)
@@ -25,14 +25,14 @@ def moment(text: str) -> str:
     return f"{at.day} {at:%B %Y, %H:%M} {at.tzname() or 'UTC'}"
 
 
-def span(first: str, last: str) -> str:
+def format_span(first: str, last: str) -> str:
     """Write from when to when, the day once where it is one day."""
-    begin, end = moment(first), moment(last)
+    begin, end = format_moment(first), format_moment(last)
     day, _, rest = end.partition(", ")
     return f"on {begin.removesuffix(' UTC')} to {rest}" if rest and begin.startswith(day) else f"from {begin} to {end}"
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Write seconds as people read them; a dash where nothing was timed."""
     if seconds is None:
         return "–"
@@ -41,7 +41,7 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def clock(seconds: float) -> str:
+def format_clock(seconds: float) -> str:
     """Write a duration as a person says it: 42 s, 3 min 05 s, 7 h 12 min."""
     whole = max(0, round(seconds))
     if whole < 60:

@@ -24,11 +24,11 @@ from suite.core.paths import project_folder
 from suite.data.splits import Split
 from suite.study.tasks import Kind
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+CARD_KINDS: tuple[Kind, ...] = get_args(Kind)
 MADE: frozenset[Kind] = frozenset({"sr", "denoise", "jpeg"})  # kinds whose low-quality images the suite makes where there are none
 
-SHARED = "layouts.toml"
-PLACEHOLDERS = frozenset({"{set}", "{s}", "{q}", "{split}"})
+LAYOUTS_FILE = "layouts.toml"
+FOLDER_PLACEHOLDERS = frozenset({"{set}", "{s}", "{q}", "{split}"})
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -171,20 +171,20 @@ class Card(_Strict):
 
 
 def _known_placeholders(text: str) -> None:
-    for name in PLACEHOLDERS:
+    for name in FOLDER_PLACEHOLDERS:
         text = text.replace(name, "")
     if "{" in text or "}" in text:
-        raise ValueError(f"{text!r} has braces that mean nothing here; known: {', '.join(sorted(PLACEHOLDERS))}")
+        raise ValueError(f"{text!r} has braces that mean nothing here; known: {', '.join(sorted(FOLDER_PLACEHOLDERS))}")
 
 
 @cache
 def shared_layouts() -> Mapping[str, Layout]:
     """Return the layouts of datasets/layouts.toml by their names; SuiteError names file and field."""
-    path = project_folder("datasets") / SHARED
+    path = project_folder("datasets") / LAYOUTS_FILE
     return MappingProxyType({name: _validated(Layout, path, held, name) for name, held in _read(path).items()})
 
 
-def load(path: Path) -> Card:
+def load_card(path: Path) -> Card:
     """Read the card in a TOML file; SuiteError names file and field."""
     return _validated(Card, path, _read(path))
 
@@ -212,7 +212,7 @@ def _said(error: Mapping[str, object]) -> str:
 @cache
 def cards() -> Mapping[str, Card]:
     """Return every card of datasets/ by its name: packages' first, then by the alphabet; SuiteError where two share a name or alias."""
-    found = [load(path) for path in sorted(project_folder("datasets").glob("*.toml")) if path.name != SHARED]
+    found = [load_card(path) for path in sorted(project_folder("datasets").glob("*.toml")) if path.name != LAYOUTS_FILE]
     by_name: dict[str, str] = {}
     for one in found:
         for name in one.names:
@@ -230,7 +230,7 @@ def card(name: str) -> Card:
     raise UnknownName(f"no data set is called {name!r}.{suggest(name, cards())}")
 
 
-def tree(one: Card, layout: Layout) -> Iterator[str]:
+def draw_layout(one: Card, layout: Layout) -> Iterator[str]:
     """Yield the layout as indented lines that can be copied: the set's places, and the files below them."""
     name = one.name
     places = [place.replace("{set}", name) for place in layout.places]

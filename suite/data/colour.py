@@ -51,10 +51,10 @@ def quantise(image: np.ndarray) -> npt.NDArray[np.uint8]:
     """Return `image` as uint8: as it is if it is uint8, else from floating point 0..1, clamped and rounded (halves to even, as BasicSR)."""
     if image.dtype == np.uint8:
         return image
-    return np.rint(clamped(image) * 255).astype(np.uint8)
+    return np.rint(clamp(image) * 255).astype(np.uint8)
 
 
-def clamped(image: np.ndarray) -> np.ndarray:
+def clamp(image: np.ndarray) -> np.ndarray:
     """Return a floating-point `image` cut off at 0 and 1; SuiteError where a value is not finite, ValueError for another type."""
     if not np.issubdtype(image.dtype, np.floating):
         raise ValueError(f"an image is uint8 or floating point in 0..1, not {image.dtype}")

@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 COMMON_MULTIPLE = 24  # of the scales 2, 3, 4 and 8
 
 
-def feed(digest: _Hash, name: str, image: np.ndarray) -> None:
+def add_image(digest: _Hash, name: str, image: np.ndarray) -> None:
     """Add name, size and pixels of the next image of a set."""
     digest.update(f"{name}\0{image.shape}\0".encode())
     digest.update(np.ascontiguousarray(image))
 
 
-def of_set(images: Iterable[tuple[str, np.ndarray]]) -> str:
+def digest_set(images: Iterable[tuple[str, np.ndarray]]) -> str:
     """Return sha256, hexadecimal, over names, sizes and pixels, whatever the order."""
     digest = hashlib.sha256()
     for name, image in sorted(images, key=lambda item: item[0]):
-        feed(digest, name, image)
+        add_image(digest, name, image)
     return digest.hexdigest()
 
 
 def pixel_key(image: np.ndarray) -> str:
     """Return the same for an image and for its copy that was only cropped to a multiple of a scale."""
     common = mod_crop(image, COMMON_MULTIPLE)
-    return of_set([("", common if common.size else image)])
+    return digest_set([("", common if common.size else image)])

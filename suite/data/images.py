@@ -72,13 +72,13 @@ def three_channels(image: np.ndarray) -> np.ndarray:
     return image.repeat(3, axis=2) if image.shape[2] == 1 else image
 
 
-def alike(image: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+def match_channels(image: np.ndarray, target: np.ndarray) -> np.ndarray | None:
     """Return `image` with as many channels as `target`: one repeated in three, or one of three that are equal; None where those differ."""
     if image.shape[2] == target.shape[2]:
         return image
     if target.shape[2] == 3:
         return three_channels(image)
-    return image[..., :1] if equal_channels(image) else None
+    return image[..., :1] if has_equal_channels(image) else None
 
 
 def turn(image: np.ndarray, flip: bool, down: bool, transpose: bool) -> np.ndarray:
@@ -88,7 +88,7 @@ def turn(image: np.ndarray, flip: bool, down: bool, transpose: bool) -> np.ndarr
     return image.swapaxes(0, 1) if transpose else image
 
 
-def equal_channels(image: np.ndarray) -> bool:
+def has_equal_channels(image: np.ndarray) -> bool:
     """Return whether `image`, `(H, W, C)`, is grey by its pixels, however many channels store them."""
     return bool((image == image[..., :1]).all())
 

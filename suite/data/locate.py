@@ -11,11 +11,11 @@ from pathlib import Path
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.paths import data_folder
-from suite.data.cards import KINDS, MADE, Card, Layout, card
+from suite.data.cards import CARD_KINDS, MADE, Card, Layout, card
 from suite.data.images import IMAGE_SUFFIXES, list_images
 from suite.data.mat_files import block_names
 from suite.data.mixed import Both, both_sides, without_mixed
-from suite.data.pairing import Pairing, named, only_pairs, pair_up
+from suite.data.pairing import Pairing, name_images, only_pairs, pair_up
 from suite.data.splits import Split
 from suite.study.tasks import Kind
 
@@ -58,7 +58,7 @@ class Located:
         """The tasks whose low-quality files it has."""
         if self.mixed is None:
             return self.layout.kinds
-        return tuple(kind for kind in KINDS if (kind in ENLARGED) == (self.scale > 1))
+        return tuple(kind for kind in CARD_KINDS if (kind in ENLARGED) == (self.scale > 1))
 
     @property
     def whose(self) -> str:
@@ -204,7 +204,7 @@ def _has_images(one: Located, folder: Path, patterns: Sequence[str]) -> bool:
     if folder.is_file():
         return True
     images = _numbered(one, _images(folder, one.layout.deep))
-    return any(True for _ in (named(list(images), patterns, one.scale, one.level) if patterns else images))
+    return any(True for _ in (name_images(list(images), patterns, one.scale, one.level) if patterns else images))
 
 
 def _images(folder: Path, deep: bool) -> Iterator[Path]:
@@ -268,7 +268,7 @@ def _listed(place: Located, folder: Path, patterns: Sequence[str]) -> list[tuple
         return [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in paths]
     mats = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".mat")
     images = mats if mats and not place.layout.hq else list_images(folder)
-    return named(list(_numbered(place, images)), patterns, place.scale, place.level)
+    return name_images(list(_numbered(place, images)), patterns, place.scale, place.level)
 
 
 class Folders:
@@ -301,7 +301,7 @@ def _is_mat(path: Path) -> bool:
     return path.suffix.lower() == ".mat"
 
 
-def looked_for(chosen: Card, split: Split, scale: int, level: int | None) -> list[str]:
+def list_folders_looked_for(chosen: Card, split: Split, scale: int, level: int | None) -> list[str]:
     """Return the folders below the data folder in which the split is looked for, by the set's own name."""
     found = []
     for layout in chosen.ways:
@@ -319,7 +319,7 @@ def _not_there(chosen: Card, split: Split, root: Path | None, scale: int, level:
             f"{chosen.name} is looked for in $SUITE_DATA, which is not set. "
             f"`python -m suite data show {chosen.name}` says in which folders of it."
         )
-    tried = looked_for(chosen, split, scale, level)
+    tried = list_folders_looked_for(chosen, split, scale, level)
     more = f" and {len(tried) - LOOKED} more" if len(tried) > LOOKED else ""
     count = f", {chosen.splits[split]} images" if chosen.splits[split] else ""
     return (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 USER_BLOCK = 512  # bytes of MATLAB's own head before it
-REMEDY = "pip install 'h5py>=3.10'"
+H5PY_REMEDY = "pip install 'h5py>=3.10'"
 
 
 def is_mat73(path: Path) -> bool:
@@ -30,7 +30,7 @@ def is_mat73(path: Path) -> bool:
     return head.startswith(HDF5) or head[USER_BLOCK:] == HDF5
 
 
-def variables(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
+def list_variables(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
     """Return (name, shape, class) of every variable, both as MATLAB has them; a structure is 1x1."""
     with _opened(path) as file:
         return [
@@ -40,13 +40,13 @@ def variables(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
         ]
 
 
-def array(path: Path, name: str) -> np.ndarray:
+def read_array(path: Path, name: str) -> np.ndarray:
     """Return the numbers of one variable, with the shape that they have in MATLAB; raises KeyError where there is none."""
     with _opened(path) as file:
         return _numbers(path, file[name])
 
 
-def cells(path: Path, name: str) -> list[np.ndarray]:
+def read_cell_array(path: Path, name: str) -> list[np.ndarray]:
     """Return the elements of a cell array of numbers in MATLAB's order, each with its shape there; `name` may be "structure/field"."""
     with _opened(path) as file:
         return [_numbers(path, file[reference]) for reference in np.asarray(file[name]).flat]  # reversed axes: by columns
@@ -83,7 +83,7 @@ def _opened(path: Path) -> h5py.File:
         import h5py  # late: an optional package
     except ImportError:
         raise SuiteError(
-            f"{path} is a .mat file of version 7.3 (HDF5), which is read by h5py, and that is not installed: `{REMEDY}`.",
+            f"{path} is a .mat file of version 7.3 (HDF5), which is read by h5py, and that is not installed: `{H5PY_REMEDY}`.",
             exit=Exit.NOT_READY,
         ) from None
     try:

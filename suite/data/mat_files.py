@@ -37,7 +37,7 @@ class MatFacts:
 def describe_mat(path: Path) -> MatFacts:
     """Describe what the file holds, without reading it whole; SuiteError names a file that cannot be read."""
     if mat73.is_mat73(path):
-        return MatFacts("7.3 (HDF5)", tuple(mat73.variables(path)))
+        return MatFacts("7.3 (HDF5)", tuple(mat73.list_variables(path)))
     from scipy.io import whosmat  # late: slow to load
 
     try:
@@ -62,7 +62,7 @@ def read_block(path: Path, number: int) -> Pixels:
 def read_variable(path: Path, name: str) -> np.ndarray:
     """Return the array `name`, with the shape that it has in MATLAB; SuiteError says what the file holds instead."""
     try:
-        return mat73.array(path, name) if mat73.is_mat73(path) else np.asarray(_loaded(path)[name])
+        return mat73.read_array(path, name) if mat73.is_mat73(path) else np.asarray(_loaded(path)[name])
     except KeyError:
         raise _without(path, name) from None
 
@@ -71,7 +71,7 @@ def read_cells(path: Path, structure: str, field: str) -> list[np.ndarray]:
     """Return the elements of the cell array `structure.field`, in MATLAB's order; SuiteError says what the file holds instead."""
     try:
         if mat73.is_mat73(path):
-            return mat73.cells(path, f"{structure}/{field}")
+            return mat73.read_cell_array(path, f"{structure}/{field}")
         return list(_loaded(path)[structure][field][0, 0].ravel(order="F"))
     except (KeyError, ValueError):  # numpy's error for a field that a structure lacks is a ValueError
         raise _without(path, f"{structure}.{field}") from None

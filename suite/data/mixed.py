@@ -23,27 +23,27 @@ from typing import Literal, NamedTuple
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.data.images import describe
-from suite.data.pairing import NamePair, Pairing, shortened
+from suite.data.pairing import NamePair, Pairing, shorten
 
 Side = Literal["high", "low"]
 Core = tuple[str, ...]
 
 # weak: names of things, too, which count at the end of a name, and elsewhere beside a word that is not; loose: names of results, too.
 Strength = Literal["sure", "loose", "weak"]
-WORDS: tuple[tuple[Side, Strength, str], ...] = (
+SIDE_WORDS: tuple[tuple[Side, Strength, str], ...] = (
     ("high", "sure", "hr hq gt gtmod12 groundtruth target clean norain derained sharp ref reference orig original label"),
     ("high", "weak", "high highres highresolution highquality hires hd full big large"),
     ("low", "sure", "lr lq lrbi lrbic lrbicubic lrbd lrdn input noisy noise sigma rain rainy blur blurry blurred haze hazy degraded"),
     ("low", "loose", "downsampled bicubic nearest compressed jpeg jpg q qf"),
     ("low", "weak", "in low lowres lowresolution lowquality lores sd half small down"),
 )
-SIDES: Mapping[str, Side] = MappingProxyType({word: side for side, _, words in WORDS for word in words.split()})
-STRENGTHS: Mapping[str, Strength] = MappingProxyType({word: strength for _, strength, words in WORDS for word in words.split()})
-LEVELS = frozenset({"jpeg", "jpg", "q", "qf", "lq", "noise", "noisy", "sigma"})  # a number behind them is how strong it is
+SIDES: Mapping[str, Side] = MappingProxyType({word: side for side, _, words in SIDE_WORDS for word in words.split()})
+STRENGTHS: Mapping[str, Strength] = MappingProxyType({word: strength for _, strength, words in SIDE_WORDS for word in words.split()})
+LEVEL_WORDS = frozenset({"jpeg", "jpg", "q", "qf", "lq", "noise", "noisy", "sigma"})  # a number behind them is how strong it is
 
 _TOKEN = re.compile(r"[^_\-. ]+")
 _MARK = re.compile(r"(?P<word>[a-z]+?)x?(?P<scale>[2-9])?x?")  # hr, hr4, lrx4
-_LEVEL = re.compile(rf"(?P<word>{'|'.join(sorted(LEVELS))})\d{{1,3}}")
+_LEVEL = re.compile(rf"(?P<word>{'|'.join(sorted(LEVEL_WORDS))})\d{{1,3}}")
 _SCALE = re.compile(r"x(?P<behind>[1-9])[mdw]?|(?P<before>[1-9])x")  # m, d, w: NTIRE's tracks
 _GLUED_WORD = re.compile(r"(.*\d)((?:hr|hq|gt|lr|lq|in|input|target|clean|noisy|rain)x?[2-9]?)|((?:no)?rain)(\d.*)")
 _GLUED_SCALE = re.compile(r"(.+?)(x[1-9][mdw]?)|(.*[^\dx])([1-9]x)")
@@ -70,7 +70,7 @@ class Reading(NamedTuple):
     name: str  # what is left without the mark
 
 
-class Named(NamedTuple):
+class MarkedPair(NamedTuple):
     """A pair by its names."""
 
     name: str
@@ -86,11 +86,11 @@ class Both:
     """A folder's files, some of which pair; `others` do not."""
 
     folder: Path
-    found: tuple[Named, ...]
+    found: tuple[MarkedPair, ...]
     others: tuple[Path, ...]
 
     @cached_property
-    def _pairs(self) -> tuple[Named, ...]:
+    def _pairs(self) -> tuple[MarkedPair, ...]:
         """With the scale of every pair: by its names, else by its files' sizes."""
         return tuple(pair if pair.scale else pair._replace(scale=_ratio(pair.hq, pair.lq)) for pair in self.found)
 
@@ -123,7 +123,7 @@ class Both:
     def sentence(self) -> str:
         """What was found, in words."""
         examples = [f"{pair.hq.name} with {pair.lq.name}" for pair in self.found]
-        return f"{self.folder} holds targets and low-quality files together, {len(examples)} pairs by name ({shortened(examples)})"
+        return f"{self.folder} holds targets and low-quality files together, {len(examples)} pairs by name ({shorten(examples)})"
 
     def pairing(self, scale: int) -> Pairing:
         """Return the pairs of `scale` by name, and what does not fit."""
@@ -131,11 +131,11 @@ class Both:
         partners: dict[Path, list[Path]] = defaultdict(list)
         for pair in chosen:
             partners[pair.hq].append(pair.lq)
-        doubtful = [f"{hq.name} fits {shortened([lq.name for lq in lows])}" for hq, lows in partners.items() if len(lows) > 1]
+        doubtful = [f"{hq.name} fits {shorten([lq.name for lq in lows])}" for hq, lows in partners.items() if len(lows) > 1]
         both = self.high & self.low
-        doubtful += [f"{len(both)} files are of both sides ({shortened(sorted(path.name for path in both))})"] if both else []
+        doubtful += [f"{len(both)} files are of both sides ({shorten(sorted(path.name for path in both))})"] if both else []
         strange = [path.name for path in self.others if path not in self.beside]
-        doubtful += [f"{len(strange)} files pair with none ({shortened(strange)})"] if strange else []
+        doubtful += [f"{len(strange)} files pair with none ({shorten(strange)})"] if strange else []
         lonely = {pair.hq for pair in self._pairs if not pair.own} - partners.keys()
         pairs = sorted(NamePair(pair.name, pair.hq, pair.lq) for pair in chosen)
         return Pairing(tuple(pairs), tuple(sorted(lonely)) if chosen else (), (), tuple(doubtful))
@@ -158,7 +158,7 @@ class Both:
             _said.add((self.folder, scale))
             used = {path for _, hq, lq in found for path in (hq, lq)}
             rest = sorted({path.name for path in (*self.others, *self.high, *self.low) if path not in used})
-            note(f"{self.sentence}: taken as pairs." + (f" {len(rest)} other files are left out ({shortened(rest)})." if rest else ""))
+            note(f"{self.sentence}: taken as pairs." + (f" {len(rest)} other files are left out ({shorten(rest)})." if rest else ""))
         return found
 
 
@@ -168,7 +168,7 @@ def without_mixed(pairing: Pairing, high: Sequence[Path]) -> Pairing:
     return pairing if both is None else replace(pairing, doubtful=(*pairing.doubtful, both.sentence))
 
 
-def targets_of(paths: Sequence[Path]) -> Sequence[Path]:
+def targets_among(paths: Sequence[Path]) -> Sequence[Path]:
     """Return those of `paths`, the image files of one folder, that are targets; SuiteError where of some that is not clear."""
     both = both_sides(paths)
     if both is None:
@@ -193,7 +193,7 @@ def both_sides(paths: Sequence[Path], folder: Path | None = None) -> Both | None
         for way in ways:
             if way.side == "high":
                 targets[path.parent, way.core].append((path, way))
-    found: dict[Path, Named] = {}  # by the low-quality file
+    found: dict[Path, MarkedPair] = {}  # by the low-quality file
     for path, ways in read.items():
         for way in ways:
             if way.side == "low" and (one := _target_of(path, way, targets, plain)) is not None:
@@ -203,7 +203,7 @@ def both_sides(paths: Sequence[Path], folder: Path | None = None) -> Both | None
         for way in ways:
             other = plain.get((path.parent, way.core)) if way.side == "high" and way.edge and way.strength != "weak" else None
             if other is not None and not settled & {path, other}:
-                found[other] = Named(other.stem, path, other, way.scale, way.scale is not None)
+                found[other] = MarkedPair(other.stem, path, other, way.scale, way.scale is not None)
                 settled |= {path, other}
     if not found:
         return None
@@ -215,13 +215,13 @@ def both_sides(paths: Sequence[Path], folder: Path | None = None) -> Both | None
 
 def _target_of(
     path: Path, way: Reading, targets: Mapping[tuple[Path, Core], Sequence[tuple[Path, Reading]]], plain: Mapping[tuple[Path, Core], Path]
-) -> Named | None:
+) -> MarkedPair | None:
     """Return the pair of the low-quality file `path`, read in one way: marked targets go first."""
     for hq, other in targets.get((path.parent, way.core), ()):
         if hq != path and not ("weak" == way.strength == other.strength) and (None in (way.scale, other.scale) or way.scale == other.scale):
-            return Named(other.name, hq, path, way.scale or other.scale, other.scale is not None, way.strength != "loose")
+            return MarkedPair(other.name, hq, path, way.scale or other.scale, other.scale is not None, way.strength != "loose")
     hq = plain.get((path.parent, way.core)) if way.edge and way.strength != "weak" else None
-    return None if hq is None or hq == path else Named(hq.stem, hq, path, way.scale, False, way.strength != "loose")
+    return None if hq is None or hq == path else MarkedPair(hq.stem, hq, path, way.scale, False, way.strength != "loose")
 
 
 def readings(stem: str) -> Iterator[Reading]:
@@ -238,7 +238,9 @@ def readings(stem: str) -> Iterator[Reading]:
         if side is None or (place > 0 and _side_of(tokens[place - 1].text) == side):  # a second word of the side before
             continue
         begin, end = place, place + 1
-        while end <= last and (_side_of(tokens[end].text) == side or (tokens[end - 1].text in LEVELS and tokens[end].text.isdecimal())):
+        while end <= last and (
+            _side_of(tokens[end].text) == side or (tokens[end - 1].text in LEVEL_WORDS and tokens[end].text.isdecimal())
+        ):
             end += 1
         if scale is None and end <= last and (scale := _scale_of(tokens[end].text)) is not None:
             end += 1

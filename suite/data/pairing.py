@@ -61,7 +61,7 @@ class Pairing:
         """Return a sentence for each thing that is wrong; none where every file has its partner."""
         sides = (("high", "low", self.lonely_targets), ("low", "high", self.lonely_others))
         alone = [
-            f"{len(paths)} {quality}-quality without {missing}-quality in {paths[0].parent} ({shortened([path.name for path in paths])})"
+            f"{len(paths)} {quality}-quality without {missing}-quality in {paths[0].parent} ({shorten([path.name for path in paths])})"
             for quality, missing, paths in sides
             if paths
         ]
@@ -92,7 +92,7 @@ class _Rule:
         return " with ".join(f"{affix}<name>" if self.front else f"<name>{affix}" for affix in (self.other, self.target))
 
 
-def shortened(names: Sequence[str]) -> str:
+def shorten(names: Sequence[str]) -> str:
     """Join the first EXAMPLES names, with dots where there are more."""
     return ", ".join(names[:EXAMPLES]) + (" ..." if len(names) > EXAMPLES else "")
 
@@ -137,10 +137,10 @@ def pair_up(
 
     `hq_names` and `lq_names` are a layout's patterns with `{}` for the image's name; none: files may be called as is usual.
     """
-    sides = named(targets, hq_names, scale, level), named(low, lq_names, scale, level)
+    sides = name_images(targets, hq_names, scale, level), name_images(low, lq_names, scale, level)
     high, others = map(dict, sides)  # two files of one name, by different patterns: one of them has no partner
     found = match_names(high, others)
-    names = {path: name for name, path in named([pair.target for pair in found.pairs], hq_names or HQ_NAMES, scale, level)}
+    names = {path: name for name, path in name_images([pair.target for pair in found.pairs], hq_names or HQ_NAMES, scale, level)}
     unique = len({*names.values()}) == len(names)
     pairs = {pair.target: pair._replace(name=names[pair.target]) if unique else pair for pair in found.pairs}
     lonely = {path.stem: next((core for core, _ in _splits(path.stem, front=False) if core in high), "") for path in found.lonely_others}
@@ -171,7 +171,7 @@ def only_pairs(pairing: Pairing) -> list[NamePair]:
     return list(pairing.pairs)
 
 
-def named(paths: Sequence[Path], patterns: Sequence[str], scale: int, level: int | None) -> list[tuple[str, Path]]:
+def name_images(paths: Sequence[Path], patterns: Sequence[str], scale: int, level: int | None) -> list[tuple[str, Path]]:
     """Return (image's name, file) of those files that fit one of the patterns; of every file, by its own name, where there are none."""
     if not patterns:
         return [(path.stem, path) for path in paths]

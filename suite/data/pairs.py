@@ -11,7 +11,7 @@ import numpy as np
 from suite.core.errors import Exit, SuiteError
 from suite.data.colour import grey, in_grey, luma
 from suite.data.degrade.degradations import degradation
-from suite.data.images import Pixels, alike, read_image, read_stored
+from suite.data.images import Pixels, match_channels, read_image, read_stored
 from suite.data.mat_files import read_block
 from suite.data.resize import imresize, mod_crop
 
@@ -77,7 +77,7 @@ class PairSource:
         return row.for_image(hq, self.seed, self.name, self.rule.noise or "bgr")
 
     def _read_low(self, hq: Pixels) -> Pixels:
-        lq = alike(read_for(self.lq, self.task, self.block, self.rule), hq)
+        lq = match_channels(read_for(self.lq, self.task, self.block, self.rule), hq)
         if lq is None:
             raise SuiteError(
                 f"{self.lq} is a colour image, and its target {self.hq} a grey file, whose plane {self.rule.key} compares as it is. "

@@ -16,14 +16,14 @@ from suite.data.cards import card
 from suite.data.images import Pixels, read_image
 from suite.data.splits import Split
 
-NAME, CROPS = "photos", "photo-crops"
+PHOTOS_NAME, CROPS_NAME = "photos", "photo-crops"
 CROP = 96  # pixels
 
 
 def load_photos(split: Split) -> list[tuple[str, Pixels]]:
     """Return names and pixels, uint8 RGB `(H, W, 3)`, of one split in the card's order; SuiteError where files are missing."""
     folder = photos_folder()
-    return [(photo.name, read_image(folder / photo.file)) for photo in card(NAME).image if photo.split == split]
+    return [(photo.name, read_image(folder / photo.file)) for photo in card(PHOTOS_NAME).image if photo.split == split]
 
 
 def load_crops(split: Split) -> list[tuple[str, Pixels]]:
@@ -44,7 +44,7 @@ def photos_folder() -> Path:
             exit=Exit.NOT_READY,
         )
     folder = Path(package.submodule_search_locations[0]) / "data"
-    photos = card(NAME).image
+    photos = card(PHOTOS_NAME).image
     missing = sorted(photo.file for photo in photos if not (folder / photo.file).is_file())
     if missing:
         raise SuiteError(

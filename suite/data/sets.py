@@ -25,7 +25,7 @@ from suite.data.images import Pixels, list_images, read_image
 from suite.data.locate import file_pairs
 from suite.data.pairing import only_pairs, pair_up
 from suite.data.pairs import Pair, PairSource
-from suite.data.photos import CROPS, NAME, load_crops, load_photos
+from suite.data.photos import CROPS_NAME, PHOTOS_NAME, load_crops, load_photos
 from suite.data.splits import SPLITS, Split
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 NamedImage = tuple[str, Pixels]
 
 # Data sets that need no folder of the user's.
-SETS: Mapping[str, Callable[[Split], list[NamedImage]]] = MappingProxyType({NAME: load_photos, CROPS: load_crops})
+SETS: Mapping[str, Callable[[Split], list[NamedImage]]] = MappingProxyType({PHOTOS_NAME: load_photos, CROPS_NAME: load_crops})
 
 HIGH, LOW = ("HR", "target"), ("LR", "input")  # folders of a pair's two sides
 
@@ -47,11 +47,11 @@ def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
     """
     if split not in SPLITS:
         raise SuiteError(f"a data set has no split {split!r}.{suggest(split, SPLITS)}")
-    own = embedded(set_or_folder)
+    own = embedded_name(set_or_folder)
     if own is not None:
         return SETS[own](split)
     paths = list_images(_hr_folder(resolve_folder(set_or_folder)))
-    return [(path.stem, read_image(path)) for path in mixed.targets_of(paths)]
+    return [(path.stem, read_image(path)) for path in mixed.targets_among(paths)]
 
 
 def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[Pair]:
@@ -67,7 +67,7 @@ def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, see
 
 def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[PairSource]:
     """Return the pairs of `load_pairs`, found but not yet read or made."""
-    if embedded(set_or_folder) is not None:
+    if embedded_name(set_or_folder) is not None:
         images = load_images(set_or_folder, split)
         return [PairSource(name, in_grey(rule, image) if task.channels == 1 else image, None, task, rule, seed) for name, image in images]
     carded = card_name(set_or_folder)
@@ -85,12 +85,12 @@ def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, s
     return [PairSource(name, hr_path, lr_path, task, rule, seed) for name, hr_path, lr_path in matched]
 
 
-def canonical(name: str) -> str:
+def canonical_name(name: str) -> str:
     """Return `name` so that it means the same in any process and folder: a set's or card's own name, or a folder's absolute path."""
-    return embedded(name) or card_name(name) or str(resolve_folder(name))
+    return embedded_name(name) or card_name(name) or str(resolve_folder(name))
 
 
-def embedded(name: str) -> str | None:
+def embedded_name(name: str) -> str | None:
     """Return the name of the set that needs no folder and is called `name`, whatever its case; None where none is."""
     return next((known for known in SETS if known.casefold() == name.casefold()), None)
 

@@ -34,7 +34,7 @@ COMPILES = "not verified in time: its first use compiles, which may take minutes
 COMPILE = "python -m suite scan --seconds 0.1 --no-build --backend"
 ABI = re.compile(r"_ARRAY_API|numpy\.dtype size changed|compiled using NumPy 1|numpy\.core\.multiarray|binary incompatib", re.IGNORECASE)
 NAME_DATA = "export SUITE_DATA=<the folder of your data sets>"
-COMMAND = re.compile(r"`([^`]+)`")
+QUOTED_COMMAND = re.compile(r"`([^`]+)`")
 
 State = Literal["ok", "warning", "problem"]
 
@@ -48,7 +48,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """A line of the doctor's table; without a name of its own it has its check's."""
 
     check: str
@@ -62,7 +62,7 @@ class Check:
     """A row of CHECKS."""
 
     name: str
-    function: Callable[[Question], list[Finding]]
+    function: Callable[[Question], list[Diagnosis]]
     subject: str = ""
     deep: bool = False  # only where it is asked for
     seconds: float = 60.0  # it may take: a driver or a file system may hang; most take a tenth of it
@@ -70,37 +70,37 @@ class Check:
     mend: str = ""  # what helps then
 
 
-def python(_: Question) -> list[Finding]:
+def check_python(_: Question) -> list[Diagnosis]:
     """Report Python's version, the system, and whether packages go into an environment of their own."""
     project = _project()
     lowest = str(project["requires-python"]).removeprefix(">=")
     about = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     if _numbers(platform.python_version()) < _numbers(lowest):
-        return [Finding("", "problem", f"{about}; {lowest} is the oldest that is supported", f"python{lowest} -m venv .venv")]
+        return [Diagnosis("", "problem", f"{about}; {lowest} is the oldest that is supported", f"python{lowest} -m venv .venv")]
     shared = sys.prefix == sys.base_prefix
-    return [Finding("", "ok", about + (", not in an environment of its own" if shared else ""))]
+    return [Diagnosis("", "ok", about + (", not in an environment of its own" if shared else ""))]
 
 
-def packages(_: Question) -> list[Finding]:
+def check_packages(_: Question) -> list[Diagnosis]:
     """Compare the versions of what pyproject.toml names with its lower bounds."""
     held, wrong = [], []
     for name, lowest in _required():
         version = _version(name)
         if version is None or _numbers(version) < _numbers(lowest):
             found = f"{name} is not installed" if version is None else f"{name} {version} is older than {lowest}"
-            wrong.append(Finding("", "problem", found, f"pip install --upgrade '{name}>={lowest}'"))
+            wrong.append(Diagnosis("", "problem", found, f"pip install --upgrade '{name}>={lowest}'"))
         else:
             held.append(f"{name} {version}")
-    return [Finding("", "ok", ", ".join(held) or "none"), *wrong]
+    return [Diagnosis("", "ok", ", ".join(held) or "none"), *wrong]
 
 
-def optional(_: Question) -> list[Finding]:
+def check_optional(_: Question) -> list[Diagnosis]:
     """Report the versions of optional packages."""
     held = [f"{name} {version}" for name in OPTIONAL if (version := _version(name))]
-    return [Finding("", "ok", ", ".join(held) or "none of " + ", ".join(OPTIONAL))]
+    return [Diagnosis("", "ok", ", ".join(held) or "none of " + ", ".join(OPTIONAL))]
 
 
-def imports(_: Question) -> list[Finding]:
+def check_imports(_: Question) -> list[Diagnosis]:
     """Import the needed packages: versions alone do not tell that they fit."""
     findings = _torchvision_for_another_torch()
     broken = []
@@ -110,12 +110,12 @@ def imports(_: Question) -> list[Finding]:
         try:
             importlib.import_module(name)
         except Exception as error:  # a compiled module that does not fit raises whatever it likes
-            broken.append(Finding("", "problem", f"{name} cannot be imported ({_said(error)})", _reinstall(name, str(error))))
+            broken.append(Diagnosis("", "problem", f"{name} cannot be imported ({_said(error)})", _reinstall(name, str(error))))
     findings += broken or _torch_without_numpy()
-    return findings or [Finding("", "ok", f"{len(IMPORTED)} packages are imported")]
+    return findings or [Diagnosis("", "ok", f"{len(IMPORTED)} packages are imported")]
 
 
-def _torchvision_for_another_torch() -> list[Finding]:
+def _torchvision_for_another_torch() -> list[Diagnosis]:
     torch, vision = _version("torch"), _version("torchvision")
     if torch is None or vision is None:
         return []
@@ -124,16 +124,16 @@ def _torchvision_for_another_torch() -> list[Finding]:
     if match is None or _numbers(match[1]) == _numbers(torch):
         return []
     found = f"torchvision {vision} was built for torch {match[1]}, and torch {torch} is installed: it cannot be imported, nor can lpips"
-    return [Finding("", "problem", found, "pip install --upgrade torch torchvision (both in one command, from one index)")]
+    return [Diagnosis("", "problem", found, "pip install --upgrade torch torchvision (both in one command, from one index)")]
 
 
-def _torch_without_numpy() -> list[Finding]:
+def _torch_without_numpy() -> list[Diagnosis]:
     import torch
 
     try:
         torch.zeros(1).numpy()
     except RuntimeError as error:
-        return [Finding("", "problem", f"torch cannot use NumPy ({_said(error)})", "pip install --upgrade torch torchvision numpy")]
+        return [Diagnosis("", "problem", f"torch cannot use NumPy ({_said(error)})", "pip install --upgrade torch torchvision numpy")]
     return []
 
 
@@ -145,44 +145,44 @@ def _reinstall(module: str, error: str) -> str:
     return f"pip install --upgrade --force-reinstall {both}"
 
 
-def gpu(_: Question) -> list[Finding]:
+def check_gpu(_: Question) -> list[Diagnosis]:
     """Report NVIDIA's GPUs and their driver, and try whether torch can use them."""
     import torch
 
-    rows = machine.gpu_facts()
+    rows = machine.describe_gpus()
     built = f"torch {torch.__version__} for CUDA {torch.version.cuda}" if torch.version.cuda else f"torch {torch.__version__} without CUDA"
     if not rows:
-        return [Finding("", "ok", f"no NVIDIA GPU, so networks run on the processor; {built}")]
+        return [Diagnosis("", "ok", f"no NVIDIA GPU, so networks run on the processor; {built}")]
     about = f"{'; '.join(rows)}; {built}"
     if torch.cuda.is_available():
-        return [Finding("", "ok", about)]
+        return [Diagnosis("", "ok", about)]
     mend = "pip install --upgrade --force-reinstall torch torchvision (a build for CUDA)"
     if torch.version.cuda:
         mend = f"update the driver to one for CUDA {torch.version.cuda}, or install a torch for the driver's CUDA"
-    return [Finding("", "warning", f"torch cannot use the GPU: {about}", mend)]
+    return [Diagnosis("", "warning", f"torch cannot use the GPU: {about}", mend)]
 
 
-def backend(question: Question) -> list[Finding]:
+def check_backend(question: Question) -> list[Diagnosis]:
     """Compare one scan backend with the reference in float64, forward and all gradients, on a short scan."""
     from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
-    from suite.measure.scans.check import CASES, errors_of, tolerance
+    from suite.measure.scans.check import CASES, measure_errors, tolerance
 
     name = question.subject
     device = BACKENDS[name].devices[0] if name != "reference" else "cpu"
     try:
         resolve_backend(name, device)
     except BackendUnavailable as error:
-        return [Finding("", "warning", f"does not run here: {error.reason}", error.remedy)]
+        return [Diagnosis("", "warning", f"does not run here: {error.reason}", error.remedy)]
     case = CASES[SELF_CHECK]
-    shares = {tensor: error / tolerance(case, tensor) for tensor, error in errors_of(name, case, device).items()}
+    shares = {tensor: error / tolerance(case, tensor) for tensor, error in measure_errors(name, case, device).items()}
     worst = max(shares, key=lambda tensor: shares[tensor])
     if not shares[worst] <= 1:
         found = f"wrong on {device}: the error of {worst} is {shares[worst]:.1f} times what it may be"
-        return [Finding("", "problem", found, f"--backend another one, and report what `python -m suite scan --backend {name}` prints")]
-    return [Finding("", "ok", f"agrees with the reference on {device}, y and all gradients")]
+        return [Diagnosis("", "problem", found, f"--backend another one, and report what `python -m suite scan --backend {name}` prints")]
+    return [Diagnosis("", "ok", f"agrees with the reference on {device}, y and all gradients")]
 
 
-def chosen(_: Question) -> list[Finding]:
+def check_auto(_: Question) -> list[Diagnosis]:
     """Report which backend `auto` takes on the default device."""
     from models.scan.backends import resolve_backend
 
@@ -190,44 +190,44 @@ def chosen(_: Question) -> list[Finding]:
     name, reason = resolve_backend("auto", device)
     if name == "reference":
         mend = "pip install --upgrade numba" if device == "cpu" else "pip install --upgrade triton"
-        return [Finding("", "warning", f"reference on {device}, the slow definition: {reason}", mend)]
-    return [Finding("", "ok", f"{name} on {device}")]
+        return [Diagnosis("", "warning", f"reference on {device}, the slow definition: {reason}", mend)]
+    return [Diagnosis("", "ok", f"{name} on {device}")]
 
 
-def compiler(_: Question) -> list[Finding]:
+def check_compiler(_: Question) -> list[Diagnosis]:
     """Look for a C++ compiler, for the backend cpp and for torch.compile on a processor."""
     asked = os.environ.get("CXX")
     names = [asked] if asked else ["c++", "g++", "clang++"]
     found = next((name for name in names if shutil.which(name)), None)
     if found:
-        return [Finding("", "ok", found)]
+        return [Diagnosis("", "ok", found)]
     what = f"no C++ compiler ({', '.join(names)}): neither the backend cpp nor torch.compile works on a processor"
-    return [Finding("", "warning", what, "apt-get install g++ (or set CXX to a C++17 compiler)")]
+    return [Diagnosis("", "warning", what, "apt-get install g++ (or set CXX to a C++17 compiler)")]
 
 
-def ray(_: Question) -> list[Finding]:
+def check_ray(_: Question) -> list[Diagnosis]:
     """Import Ray."""
     try:
         module = importlib.import_module("ray")
     except Exception as error:  # as above
         mend = "pip install --upgrade --force-reinstall ray (or run with --launcher inline)"
-        return [Finding("", "problem", f"it cannot be imported ({_said(error)})", mend)]
+        return [Diagnosis("", "problem", f"it cannot be imported ({_said(error)})", mend)]
     address = "; $RAY_ADDRESS names a cluster, which `run` joins" if os.environ.get("RAY_ADDRESS") else ""
-    return [Finding("", "ok", f"ray {module.__version__} is imported{address}")]
+    return [Diagnosis("", "ok", f"ray {module.__version__} is imported{address}")]
 
 
-def ray_start(_: Question) -> list[Finding]:
+def check_ray_start(_: Question) -> list[Diagnosis]:
     """Start a Ray of one's own, on the loopback interface alone."""
     from suite.runner import cluster
 
     try:
-        processors = cluster.tried()
+        processors = cluster.try_ray()
     except SuiteError as error:
-        return [Finding("", "problem", str(error), "--launcher inline runs the same cells without Ray")]
-    return [Finding("", "ok", f"started on 127.0.0.1 with {processors:g} processors, and ended")]
+        return [Diagnosis("", "problem", str(error), "--launcher inline runs the same cells without Ray")]
+    return [Diagnosis("", "ok", f"started on 127.0.0.1 with {processors:g} processors, and ended")]
 
 
-def disk(question: Question) -> list[Finding]:
+def check_disk(question: Question) -> list[Diagnosis]:
     """Check the room for, and the access to, what a run writes."""
     from models.cache import cache_folder
     from suite.records.ledger import Ledger
@@ -237,17 +237,17 @@ def disk(question: Question) -> list[Finding]:
     return [_room(name, folder) for name, folder in folders.items()]
 
 
-def _room(name: str, folder: Path) -> Finding:
+def _room(name: str, folder: Path) -> Diagnosis:
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free / 2**30
     option = "export SUITE_CACHE=DIR" if name == "cache" else "--ledger DIR, a folder elsewhere"
     if not os.access(there, os.W_OK | os.X_OK):
-        return Finding(f"disk: {name}", "problem", f"{folder} cannot be written", f"chmod u+w {there}, or {option}")
+        return Diagnosis(f"disk: {name}", "problem", f"{folder} cannot be written", f"chmod u+w {there}, or {option}")
     state: State = "ok" if free >= LITTLE_GIB else "warning" if free >= NOTHING_GIB else "problem"
-    return Finding(f"disk: {name}", state, f"{free:.1f} GiB free in {folder}", "" if state == "ok" else f"free some space, or {option}")
+    return Diagnosis(f"disk: {name}", state, f"{free:.1f} GiB free in {folder}", "" if state == "ok" else f"free some space, or {option}")
 
 
-def caches(_: Question) -> list[Finding]:
+def check_caches(_: Question) -> list[Diagnosis]:
     """Report where weights and compiled kernels are kept, and which weights are there."""
     import torch
 
@@ -256,9 +256,9 @@ def caches(_: Question) -> list[Finding]:
     from suite.training.losses import vgg19_file
 
     asked = "" if os.environ.get("SUITE_CACHE") else " ($SUITE_CACHE is not set)"
-    findings = [Finding("caches", "ok", f"{cache_folder()}{asked}; torch's: {torch.hub.get_dir()}")]
+    findings = [Diagnosis("caches", "ok", f"{cache_folder()}{asked}; torch's: {torch.hub.get_dir()}")]
     for metric in perceptual.BACKBONES:
-        reason = available.reason(metric)
+        reason = available.explain_absence(metric)
         findings.append(_weights(metric, reason, f"{metric} is measured"))
     command = "python -c \"from torchvision.models import vgg19; vgg19(weights='IMAGENET1K_V1')\""
     lacking = f"{vgg19_file()} is not there, and recipes with a perceptual loss do not start. `{command}`"
@@ -266,62 +266,62 @@ def caches(_: Question) -> list[Finding]:
     return [*findings, _weights("VGG19", missing, "the perceptual loss has its weights")]
 
 
-def _weights(name: str, reason: str | None, good: str) -> Finding:
+def _weights(name: str, reason: str | None, good: str) -> Diagnosis:
     if reason is None:
-        return Finding(f"weights: {name}", "ok", good)
-    commands = COMMAND.findall(reason)
+        return Diagnosis(f"weights: {name}", "ok", good)
+    commands = QUOTED_COMMAND.findall(reason)
     what = reason.partition(" With a network")[0].partition(" `")[0]
-    return Finding(f"weights: {name}", "warning", what, commands[-1] if commands else "")
+    return Diagnosis(f"weights: {name}", "warning", what, commands[-1] if commands else "")
 
 
-def data(_: Question) -> list[Finding]:
+def check_data(_: Question) -> list[Diagnosis]:
     """Look for the embedded photographs, and for the user's sets."""
     from suite.data.cards import cards
-    from suite.data.check.checks import copies
+    from suite.data.check.checks import find_copies
     from suite.data.photos import photos_folder
 
     try:
         photos_folder()
-        findings = [Finding("data: photos", "ok", "the embedded photographs are there")]
+        findings = [Diagnosis("data: photos", "ok", "the embedded photographs are there")]
     except SuiteError as error:
-        findings = [Finding("data: photos", "problem", str(error), "pip install --force-reinstall 'scikit-image>=0.24'")]
+        findings = [Diagnosis("data: photos", "problem", str(error), "pip install --force-reinstall 'scikit-image>=0.24'")]
     own = [card for card in cards().values() if not card.package]
     base = data_folder()
     if base is None:
         found = f"$SUITE_DATA is not set, so none of {len(own)} sets is looked for"
-        return [*findings, Finding("", "warning", found, NAME_DATA)]
+        return [*findings, Diagnosis("", "warning", found, NAME_DATA)]
     if not base.is_dir():
-        return [*findings, Finding("", "problem", f"$SUITE_DATA, {base}, is not a folder", NAME_DATA)]
-    here = [card.name for card in own if copies(card, None)]
+        return [*findings, Diagnosis("", "problem", f"$SUITE_DATA, {base}, is not a folder", NAME_DATA)]
+    here = [card.name for card in own if find_copies(card, None)]
     state: State = "ok" if here else "warning"
     mend = "" if here else "python -m suite data show Set5 (in which folders a set may lie)"
-    return [*findings, Finding("", state, f"{len(here)} of {len(own)} sets: {', '.join(here) or 'none'}", mend)]
+    return [*findings, Diagnosis("", state, f"{len(here)} of {len(own)} sets: {', '.join(here) or 'none'}", mend)]
 
 
-def shadowing(_: Question) -> list[Finding]:
+def check_package_names(_: Question) -> list[Diagnosis]:
     """Check that the folder datasets/ does not hide the package of that name, which pyiqa imports."""
     blockers = [path for path in (ROOT / "datasets" / "__init__.py", ROOT / "datasets.py") if path.exists()]
     if blockers:
         found = f"{blockers[0].relative_to(ROOT)} hides the Python package `datasets`, which pyiqa imports"
-        return [Finding("", "problem", found, f"rm {blockers[0].relative_to(ROOT)}")]
-    return [Finding("", "ok", "the folder datasets/ hides no package")]
+        return [Diagnosis("", "problem", found, f"rm {blockers[0].relative_to(ROOT)}")]
+    return [Diagnosis("", "ok", "the folder datasets/ hides no package")]
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("python", python),
-    Check("packages", packages),
-    Check("optional packages", optional),
-    Check("imports", imports),
-    Check("gpu", gpu),
-    *(Check(f"scan: {name}", backend, name, seconds=BACKEND_SECONDS, late=COMPILES, mend=f"{COMPILE} {name}") for name in BACKENDS),
-    Check("scan: auto", chosen),
-    Check("compiler", compiler),
-    Check("ray", ray),
-    Check("ray: start", ray_start, deep=True),
-    Check("disk", disk),
-    Check("caches", caches),
-    Check("data sets", data),
-    Check("package names", shadowing),
+    Check("python", check_python),
+    Check("packages", check_packages),
+    Check("optional packages", check_optional),
+    Check("imports", check_imports),
+    Check("gpu", check_gpu),
+    *(Check(f"scan: {name}", check_backend, name, seconds=BACKEND_SECONDS, late=COMPILES, mend=f"{COMPILE} {name}") for name in BACKENDS),
+    Check("scan: auto", check_auto),
+    Check("compiler", check_compiler),
+    Check("ray", check_ray),
+    Check("ray: start", check_ray_start, deep=True),
+    Check("disk", check_disk),
+    Check("caches", check_caches),
+    Check("data sets", check_data),
+    Check("package names", check_package_names),
 )
 
 

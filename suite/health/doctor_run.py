@@ -19,11 +19,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.machine import cores
+from suite.core.machine import count_cores
 from suite.core.paths import python_path
-from suite.core.redaction import redacted
+from suite.core.redaction import redact
 from suite.health import doctor
-from suite.health.doctor import Check, Finding, Question
+from suite.health.doctor import Check, Diagnosis, Question
 
 STATES = ("ok", "warning", "problem")
 REPORT = "report this line, with what `python -m suite doctor --json` prints"
@@ -31,24 +31,24 @@ REPORT = "report this line, with what `python -m suite doctor --json` prints"
 Running = tuple[BaseProcess, connection.Connection, float]  # where its findings come from, and when it is late
 
 
-def diagnosis(*, deep: bool = False, ledger: Path | None = None) -> list[Finding]:
+def diagnose(*, deep: bool = False, ledger: Path | None = None) -> list[Diagnosis]:
     """Make every check of doctor.CHECKS, the deep ones only if asked to, and return what they found, in their order, safe to publish."""
     if not hasattr(os, "fork"):
         raise SuiteError("doctor needs a POSIX system, as runs do; reading and reporting work elsewhere.", exit=Exit.NOT_READY)
     checks = [check for check in doctor.CHECKS if deep or not check.deep]
     found = _make(checks, str(ledger.absolute()) if ledger else "")
-    return [replace(one, found=redacted(" ".join(one.found.split())), mend=redacted(" ".join(one.mend.split()))) for one in found]
+    return [replace(one, found=redact(" ".join(one.found.split())), mend=redact(" ".join(one.mend.split()))) for one in found]
 
 
-def _make(checks: Sequence[Check], ledger: str) -> list[Finding]:
+def _make(checks: Sequence[Check], ledger: str) -> list[Diagnosis]:
     """Make the checks, as many at a time as there are cores, and return their findings in order."""
     method = _start_method()
     environment = {**os.environ, "PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"}
-    found: dict[int, list[Finding]] = {}
+    found: dict[int, list[Diagnosis]] = {}
     waiting, running = sorted(range(len(checks)), key=lambda place: checks[place].seconds), {}  # those that may compile go first
     with tempfile.TemporaryDirectory(prefix="doctor-") as name:
         while waiting or running:
-            while waiting and len(running) < max(2, cores()):
+            while waiting and len(running) < max(2, count_cores()):
                 place = waiting.pop(0)
                 running[place] = _start(method, checks[place], ledger, environment, Path(name) / str(place))
             soonest = min(latest for _, _, latest in running.values())
@@ -90,21 +90,21 @@ def _live(check: Check, ledger: str, environment: dict[str, str], output: str, s
     os._exit(0)  # threads of libraries are not waited for
 
 
-def _end(check: Check, process: BaseProcess, findings: connection.Connection, output: Path) -> list[Finding]:
+def _end(check: Check, process: BaseProcess, findings: connection.Connection, output: Path) -> list[Diagnosis]:
     """Return what a check said, or how it ended without saying anything; one that is late is killed."""
     late = process.is_alive()
     process.kill()
     process.join()
     with findings, contextlib.suppress(EOFError):  # it ended with 0 and said nothing
         if late and check.late:
-            return [Finding(check.name, "warning", f"{check.late} ({check.seconds:g} s)", check.mend)]
+            return [Diagnosis(check.name, "warning", f"{check.late} ({check.seconds:g} s)", check.mend)]
         if late:
-            return [Finding(check.name, "problem", f"the check did not end within {check.seconds:g} s", REPORT)]
+            return [Diagnosis(check.name, "problem", f"the check did not end within {check.seconds:g} s", REPORT)]
         if process.exitcode == 0:
             return [replace(one, check=one.check or check.name) for one in findings.recv()]
     lines = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.is_file() else []
     last = next((f": {line.strip()}" for line in reversed(lines) if line.strip()), "")
-    return [Finding(check.name, "problem", f"the check {_describe_end(process.exitcode)}{last}", REPORT)]
+    return [Diagnosis(check.name, "problem", f"the check {_describe_end(process.exitcode)}{last}", REPORT)]
 
 
 def _describe_end(code: int) -> str:

@@ -22,8 +22,8 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
 from suite.health.probes import PROBES, Kind, Number
 
-SCHEMA = 1
-FILE = "baseline.json"
+BASELINE_SCHEMA = 1
+BASELINE_FILE = "baseline.json"
 SPREADS = 4.0  # how many times the spread that was seen a number may move
 NUDGED_MOST = 1e-4  # of itself: a number that moves further by rounding alone is not watched
 
@@ -39,7 +39,7 @@ class KindRow:
     why: str = ""
 
 
-KINDS: Mapping[Kind, KindRow] = MappingProxyType(
+NUMBER_KINDS: Mapping[Kind, KindRow] = MappingProxyType(
     {
         row.name: row
         for row in (
@@ -82,7 +82,7 @@ class Watched(_Strict):
     spread_from: str = ""
 
 
-class Entry(_Strict):
+class LogEntry(_Strict):
     """A line of the baseline's log."""
 
     date: str
@@ -91,16 +91,16 @@ class Entry(_Strict):
     changed: int = Field(description="numbers that moved, came or went")
 
 
-class Baseline(_Strict):
+class GateBaseline(_Strict):
     """The committed file."""
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[1] = BASELINE_SCHEMA
     data: str = Field(description="digest of the pixels that everything is made of")
     packages: dict[str, str]
     machine: dict[str, str | int | float]
     instructions: str = Field("", description="instruction sets of the processor")
     repeats: str = Field(description="what the spreads were learnt from")
-    log: tuple[Entry, ...]
+    log: tuple[LogEntry, ...]
     numbers: dict[str, Watched]
 
 
@@ -123,15 +123,15 @@ class Finding:
         return self.now - self.before if both else None
 
 
-def allowed(watched: Watched) -> float | None:
+def allowed_move(watched: Watched) -> float | None:
     """Return how far the number may move; None where it must be equal."""
-    row = KINDS[watched.kind]
+    row = NUMBER_KINDS[watched.kind]
     if row.exact or not isinstance(watched.value, float):
         return None
     return max(SPREADS * watched.spread, row.absolute, row.relative * abs(watched.value))
 
 
-def compare(baseline: Baseline, numbers: Sequence[Number], *, probes: Iterable[str] = PROBES, data: str = "") -> list[Finding]:
+def compare(baseline: GateBaseline, numbers: Sequence[Number], *, probes: Iterable[str] = PROBES, data: str = "") -> list[Finding]:
     """Judge every number of the baseline that `probes` make and every one of `numbers`.
 
     A number that is missing now is a new failure, never a pass; one that is new is not comparable.
@@ -149,7 +149,7 @@ def compare(baseline: Baseline, numbers: Sequence[Number], *, probes: Iterable[s
 def _finding(key: str, watched: Watched, number: Number | None, other_data: str) -> Finding:
     if number is None:
         return Finding(key, Verdict.NEW_FAILURE, watched.kind, watched.value, None, note="it is not measured any more")
-    limit = allowed(watched)
+    limit = allowed_move(watched)
 
     def verdict(which: Verdict, note: str = "") -> Finding:
         return Finding(key, which, watched.kind, watched.value, number.value, limit, note)
@@ -186,7 +186,7 @@ def _disagree(finding: Finding, value: float | str | None) -> bool:
     return abs(value - finding.now) > finding.allowed
 
 
-def exit_of(findings: Sequence[Finding]) -> Exit:
+def choose_exit(findings: Sequence[Finding]) -> Exit:
     """Return what the command ends with: nothing measured is never a pass, nor is what cannot be compared."""
     verdicts = {finding.verdict for finding in findings}
     if not findings:
@@ -199,10 +199,10 @@ def exit_of(findings: Sequence[Finding]) -> Exit:
 
 def baseline_path() -> Path:
     """Return the path of the committed file."""
-    return project_folder("results") / FILE
+    return project_folder("results") / BASELINE_FILE
 
 
-def load(path: Path) -> Baseline:
+def load_baseline(path: Path) -> GateBaseline:
     """Read the baseline in `path`; SuiteError where there is none, it is damaged, or of another schema."""
     update = "`python -m suite check --update --reason TEXT` makes one."
     try:
@@ -211,18 +211,19 @@ def load(path: Path) -> Baseline:
         raise SuiteError(f"there is no baseline {path} to compare with. {update}", exit=Exit.NOT_READY) from None
     except (OSError, ValueError) as error:
         raise SuiteError(f"the baseline {path} cannot be read ({error}). Restore it from version control.", exit=Exit.NOT_READY) from None
-    if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA:
+    if not isinstance(raw, dict) or raw.get("schema_version") != BASELINE_SCHEMA:
         found = raw.get("schema_version") if isinstance(raw, dict) else None
         raise SuiteError(
-            f"the baseline {path} is of schema {found}, and this suite compares with schema {SCHEMA}. {update}", exit=Exit.NOT_READY
+            f"the baseline {path} is of schema {found}, and this suite compares with schema {BASELINE_SCHEMA}. {update}",
+            exit=Exit.NOT_READY,
         )
     try:
-        return Baseline.model_validate(raw)
+        return GateBaseline.model_validate(raw)
     except pydantic.ValidationError as error:
         raise SuiteError(f"the baseline {path} is damaged: {error}. Restore it from version control.", exit=Exit.NOT_READY) from None
 
 
-def watched(runs: Mapping[str, Sequence[Number]], before: Mapping[str, Watched] | None = None) -> dict[str, Watched]:
+def learn_spreads(runs: Mapping[str, Sequence[Number]], before: Mapping[str, Watched] | None = None) -> dict[str, Watched]:
     """Give each number of the first run the largest difference that any other shows from it; `runs` are by the setting that made them.
 
     What `before`, an earlier baseline, saw of a number that has not drifted since is kept: it may be of another processor.
@@ -236,7 +237,7 @@ def watched(runs: Mapping[str, Sequence[Number]], before: Mapping[str, Watched] 
             number = kinds.get(other.key)
             if number is None or number.value == other.value:
                 continue
-            if KINDS[number.kind].exact or not isinstance(number.value, float) or not isinstance(other.value, float):
+            if NUMBER_KINDS[number.kind].exact or not isinstance(number.value, float) or not isinstance(other.value, float):
                 raise SuiteError(f"{number.key} must be equal under every setting: it is {number.value}, and {other.value} with {setting}.")
             seen[number.key] = max(seen.get(number.key, (0.0, "")), (abs(other.value - number.value), setting))
     found = {}
@@ -259,7 +260,7 @@ def _with_history(new: Watched, old: Watched | None) -> Watched:
     """Keep the spread that an earlier baseline knew, where the number is still the same: it moved by no more than is allowed."""
     if old is None or (old.kind, old.rests_on) != (new.kind, new.rests_on):
         return new
-    limit = allowed(new)
+    limit = allowed_move(new)
     if limit is None or not (isinstance(new.value, float) and isinstance(old.value, float)) or abs(new.value - old.value) > limit:
         return new
     moved = (abs(new.value - old.value), "the baseline before")

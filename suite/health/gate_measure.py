@@ -16,13 +16,13 @@ import torch
 from llvmlite import binding
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.machine import cores
-from suite.core.parallel import shown
+from suite.core.machine import count_cores
+from suite.core.parallel import show_progress
 from suite.core.process import ChildDied, Say, ask, environment_for, serve
 from suite.core.torch_state import limit_threads
 from suite.health import probes
 from suite.health.probes.nudge import SIZE, nudged
-from suite.health.probes.number import Number, Part
+from suite.health.probes.number import Number, ProbePart
 
 PartKey = tuple[str, str]  # probe, part
 Measured = dict[PartKey, list[Number]]
@@ -65,17 +65,17 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 
-def nudges(count: int = NUDGES) -> tuple[Setting, ...]:
+def make_nudges(count: int = NUDGES) -> tuple[Setting, ...]:
     """Return a setting for each draw."""
     return tuple(Setting(f"start and inputs nudged by {SIZE:g}, draw {number}", NUDGED, nudge=number) for number in range(1, count + 1))
 
 
-def parts_of(names: Sequence[str]) -> list[tuple[str, Part]]:
+def list_parts(names: Sequence[str]) -> list[tuple[str, ProbePart]]:
     """Return the parts of these probes, with the probes' names."""
     return [(name, part) for name in names for part in probes.PROBES[name].parts()]
 
 
-def measure(parts: Sequence[tuple[str, Part]], setting: Setting = PLAIN) -> Measured:
+def measure_parts(parts: Sequence[tuple[str, ProbePart]], setting: Setting = PLAIN) -> Measured:
     """Measure the numbers of `parts`, with progress on standard error; SuiteError where a process dies.
 
     A single part is measured in this process unless the setting asks for another. The longest parts begin first.
@@ -83,13 +83,13 @@ def measure(parts: Sequence[tuple[str, Part]], setting: Setting = PLAIN) -> Meas
     if len(parts) == 1 and setting == PLAIN:
         return {(probe, part.name): _measure_part(probe, part) for probe, part in parts}
     keys = [(probe, part.name) for probe, part in sorted(parts, key=lambda item: -item[1].seconds)]
-    found = dict(shown(_by_processes(keys, setting), len(keys), "parts measured"))
+    found = dict(show_progress(_by_processes(keys, setting), len(keys), "parts measured"))
     return {(probe, part.name): found[probe, part.name] for probe, part in parts}
 
 
 def _by_processes(keys: Sequence[PartKey], setting: Setting) -> Iterator[tuple[PartKey, list[Number]]]:
     """Yield parts as they are measured. Each process has the parts that fall to it from the outset: every second of two, by length."""
-    count = min(len(keys), max(1, cores() // setting.threads))
+    count = min(len(keys), max(1, count_cores() // setting.threads))
     said: queue.Queue[tuple[PartKey, list[Number]] | BaseException] = queue.Queue()
     environment = environment_for(setting.threads) | dict(setting.environment)
 
@@ -114,7 +114,7 @@ def _by_processes(keys: Sequence[PartKey], setting: Setting) -> Iterator[tuple[P
         yield found
 
 
-def _measure_part(probe: str, part: Part) -> list[Number]:
+def _measure_part(probe: str, part: ProbePart) -> list[Number]:
     """Measure the numbers of a part; one with the error in it stands for those that an error kept from being made."""
     found = []
     try:
@@ -128,14 +128,14 @@ def answer(asked: dict[str, Any], say: Say) -> None:
     """Measure what is asked in a process of its own, a part at a time."""
     limit_threads(asked["threads"])
     wanted = [tuple(key) for key in asked["parts"]]
-    held = {(probe, part.name): part for probe, part in parts_of(list(dict.fromkeys(probe for probe, _ in wanted)))}
+    held = {(probe, part.name): part for probe, part in list_parts(list(dict.fromkeys(probe for probe, _ in wanted)))}
     with nudged(asked["nudge"]):
         for probe, name in wanted:
             numbers = [asdict(number) for number in _measure_part(probe, held[probe, name])]
             say("measured", {"part": (probe, name), "numbers": numbers})
 
 
-def instructions() -> str:
+def name_instructions() -> str:
     """Name the instruction sets that this processor's libraries use, e.g. "AVX512, cascadelake"."""
     return f"{torch.backends.cpu.get_cpu_capability()}, {binding.get_host_cpu_name()}"
 

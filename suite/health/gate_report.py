@@ -20,13 +20,13 @@ class Judged(Protocol):
     verdict: Verdict
 
 
-def sentence(findings: Sequence[Finding]) -> str:
+def summarise(findings: Sequence[Finding]) -> str:
     """Count the numbers by verdict."""
-    parts = [f"{count:,} {verdict}" for verdict, count in counts_of(findings).items() if count]
+    parts = [f"{count:,} {verdict}" for verdict, count in count_verdicts(findings).items() if count]
     return f"{len(findings):,} numbers: " + (", ".join(parts) or "nothing was measured")
 
 
-def told(findings: Sequence[Finding]) -> list[Finding]:
+def select_loud(findings: Sequence[Finding]) -> list[Finding]:
     """Return what is worth a row: all that is not quiet, the largest moves first."""
     loud = [finding for finding in findings if finding.verdict not in QUIET]
     return sorted(loud, key=lambda finding: (list(Verdict).index(finding.verdict), -_excess(finding), finding.key))
@@ -37,10 +37,10 @@ def _excess(finding: Finding) -> float:
     return abs(moved) / finding.allowed if moved is not None and finding.allowed else float("inf")
 
 
-def rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
+def make_rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
     """Return the rows of the table."""
     found: list[dict[str, object]] = []
-    for finding in told(findings)[:MOST_ROWS]:
+    for finding in select_loud(findings)[:MOST_ROWS]:
         moved, limit = finding.difference, finding.allowed
         found.append(
             {
@@ -56,13 +56,13 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
     return found
 
 
-def markdown(findings: Sequence[Finding], title: str = "Metric drift") -> str:
+def write_markdown(findings: Sequence[Finding], title: str = "Metric drift") -> str:
     """Write a summary for a pull request or a job's page."""
-    lines = [f"### {title}", "", sentence(findings) + ".", ""]
-    table = rows(findings)
+    lines = [f"### {title}", "", summarise(findings) + ".", ""]
+    table = make_rows(findings)
     if table:
         lines += markdown_table(table)
-        left = len(told(findings)) - len(table)
+        left = len(select_loud(findings)) - len(table)
         lines += [f"\n... and {left} more."] if left > 0 else []
     return "\n".join(lines) + "\n"
 
@@ -73,7 +73,7 @@ def markdown_table(table: Sequence[Mapping[str, object]]) -> list[str]:
     return ["| " + " | ".join(table[0]) + " |", "|" + "---|" * len(table[0]), *("| " + " | ".join(row) + " |" for row in cells)]
 
 
-def junit(findings: Sequence[Finding], seconds: float, more: Sequence[Xml.Element] = ()) -> str:
+def write_junit(findings: Sequence[Finding], seconds: float, more: Sequence[Xml.Element] = ()) -> str:
     """Write a test case for each number: what is not quiet is a failure, what was not comparable an error. `more` are other suites."""
     suites = Xml.Element("testsuites", name="suite check", time=f"{seconds:.1f}")
     groups: dict[str, list[Finding]] = {}
@@ -94,23 +94,23 @@ def junit(findings: Sequence[Finding], seconds: float, more: Sequence[Xml.Elemen
     return Xml.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def document(findings: Sequence[Finding], seconds: float, exit_code: int) -> dict[str, object]:
+def make_document(findings: Sequence[Finding], seconds: float, exit_code: int) -> dict[str, object]:
     """Return the document of `--json`."""
     return {
-        "summary": sentence(findings),
+        "summary": summarise(findings),
         "exit": exit_code,
         "seconds": round(seconds, 1),
-        "verdicts": counts_of(findings),
-        "findings": [fields_of(finding, "number") for finding in told(findings)],
+        "verdicts": count_verdicts(findings),
+        "findings": [list_fields(finding, "number") for finding in select_loud(findings)],
     }
 
 
-def counts_of(findings: Sequence[Judged]) -> dict[str, int]:
+def count_verdicts(findings: Sequence[Judged]) -> dict[str, int]:
     """Count the findings by verdict, those included that none got."""
     return {verdict.value: sum(finding.verdict is verdict for finding in findings) for verdict in Verdict}
 
 
-def fields_of(finding: Judged, key: str) -> dict[str, object]:
+def list_fields(finding: Judged, key: str) -> dict[str, object]:
     """Return all fields of a finding for a document, its key under the name `key`."""
     fields = asdict(finding)
     return {key: fields.pop("key")} | fields

@@ -10,13 +10,13 @@ from pathlib import Path
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import take_lock
 
-FILE = "ssm-suite-timing.lock"  # in the folder for temporary files, which is the machine's own also where homes are shared
+LOCK_FILE = "ssm-suite-timing.lock"  # in the folder for temporary files, which is the machine's own also where homes are shared
 
 
 @contextlib.contextmanager
-def machine_alone() -> Iterator[None]:
+def hold_machine() -> Iterator[None]:
     """Hold this machine for one timing run; SuiteError where another holds it."""
-    path = Path(tempfile.gettempdir()) / FILE
+    path = Path(tempfile.gettempdir()) / LOCK_FILE
     try:
         handle = path.open("a+", encoding="ascii")
     except OSError as error:

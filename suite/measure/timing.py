@@ -26,12 +26,12 @@ SAMPLE_SECONDS = 5e-3  # far above the clock's resolution, and few enough sample
 ROUND_SECONDS = 0.2  # twenty ticks of the system's clock, so that a share is known to 5 % of one core
 FEWEST_SAMPLES = 3
 QUIET_SAMPLES = 5  # of quiet rounds, to leave the others out
-REPEATS = 3.0  # times the asked time may pass in repeating rounds that were not quiet
+MOST_REPEATS = 3.0  # times the asked time may pass in repeating rounds that were not quiet
 STABLE = 0.1  # warm-up ends when three calls in a row are within this share of one another
 
 
 @dataclass(frozen=True)
-class Round:
+class SampleRound:
     """Samples taken without a pause: seconds a call, over `calls` calls each; `others` is their share of the machine, if it is known."""
 
     seconds: tuple[float, ...]
@@ -48,7 +48,7 @@ class Round:
 class Samples:
     """All rounds of one measurement, and how many calls went before."""
 
-    rounds: tuple[Round, ...]
+    rounds: tuple[SampleRound, ...]
     warm_up: int
 
     @property
@@ -69,7 +69,7 @@ class Samples:
     @property
     def quartiles(self) -> tuple[float, float]:
         """Where the middle half of the samples begins and ends, in seconds."""
-        return quartiles(self.used)
+        return compute_quartiles(self.used)
 
     def _all(self) -> tuple[float, ...]:
         return tuple(second for found in self.rounds for second in found.seconds)
@@ -78,7 +78,7 @@ class Samples:
         return tuple(second for found in self.rounds if found.quiet for second in found.seconds)
 
 
-def quartiles(values: Sequence[float]) -> tuple[float, float]:
+def compute_quartiles(values: Sequence[float]) -> tuple[float, float]:
     """Return the first and the third quartile, interpolated between samples; of one sample, itself twice."""
     if len(values) < 2:
         return values[0], values[0]
@@ -86,22 +86,22 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
     return low, high
 
 
-def measure(call: Call, device: Device, seconds: float) -> Samples:
+def take_samples(call: Call, device: Device, seconds: float) -> Samples:
     """Sample `call` for about `seconds` after a warm-up, longer where others use the machine, at least FEWEST_SAMPLES."""
     typical, warm_up = _warm_up(call, device, seconds / 4)
     calls = max(1, round(SAMPLE_SECONDS / typical)) if typical < SAMPLE_SECONDS else 1
-    rounds: list[Round] = []
+    rounds: list[SampleRound] = []
     begun = time.perf_counter()
     while True:
         rounds.append(_round(call, device, calls, min(seconds, ROUND_SECONDS)))
         found, passed = Samples(tuple(rounds), warm_up), time.perf_counter() - begun
         quiet_time = sum(sum(r.seconds) * r.calls for r in rounds if r.quiet)
         enough = len(found._all()) >= FEWEST_SAMPLES
-        if enough and (passed >= REPEATS * seconds or (quiet_time >= seconds and not found.noisy)):
+        if enough and (passed >= MOST_REPEATS * seconds or (quiet_time >= seconds and not found.noisy)):
             return found
 
 
-def once(call: Call, device: Device) -> float:
+def time_once(call: Call, device: Device) -> float:
     """Time a single call, its work on the device included; seconds."""
     _finish(device)
     begun = time.perf_counter()
@@ -121,21 +121,21 @@ def _warm_up(call: Call, device: Device, seconds: float) -> tuple[float, int]:
     last: list[float] = []
     begun = time.perf_counter()
     while True:
-        last.append(once(call, device))
+        last.append(time_once(call, device))
         recent = last[-3:]
         alike = len(recent) == 3 and max(recent) <= (1 + STABLE) * min(recent)
         if alike or time.perf_counter() - begun >= seconds:
             return min(recent), len(last)
 
 
-def _round(call: Call, device: Device, calls: int, seconds: float) -> Round:
+def _round(call: Call, device: Device, calls: int, seconds: float) -> SampleRound:
     found: list[float] = []
     sample = _sample_on_gpu if device == "cuda" else _sample
     before = _processor_seconds() if device == "cpu" else None
     begun = time.perf_counter()
     while not found or time.perf_counter() - begun < seconds:
         found.append(sample(call, calls))
-    return Round(tuple(found), calls, _others(before, _processor_seconds() if before else None))
+    return SampleRound(tuple(found), calls, _others(before, _processor_seconds() if before else None))
 
 
 def _sample(call: Call, calls: int) -> float:
@@ -185,7 +185,7 @@ def _others(before: tuple[float, float, float] | None, after: tuple[float, float
     return max(0.0, min(1.0, (busy - own) / total)) if total > 0 else None  # no tick passed: too short to know
 
 
-def peak_memory_bytes(call: Call, device: Device) -> int | None:
+def measure_peak_memory(call: Call, device: Device) -> int | None:
     """Measure the memory that a call needs beyond what is held before it, results included; None where it cannot be measured.
 
     On a GPU: of PyTorch's allocator. On a CPU: growth of the resident set to its peak, which the kernel keeps (Linux; to about 0.1 MiB a
@@ -202,7 +202,7 @@ def peak_memory_bytes(call: Call, device: Device) -> int | None:
         return torch.cuda.max_memory_allocated() - held
     try:
         _give_back_free_memory()
-        return grown_bytes(call)
+        return measure_growth(call)
     except OSError:
         return None
 
@@ -214,7 +214,7 @@ def _give_back_free_memory() -> None:
         trim(0)
 
 
-def grown_bytes(call: Call) -> int:
+def measure_growth(call: Call) -> int:
     """Measure by how much the resident set is larger at its peak in the call than before (Linux); OSError where that is not known."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     held = _status_bytes("VmRSS")

@@ -42,7 +42,7 @@ class CellContext:
     storage: str = ""  # path or URI under which several workers keep checkpoints; empty: `work`
     rehearse: bool = False  # the largest pass before training; on a GPU always
     logs: Path | None = None  # absolute folder for what is told while cells train; None: beside `work`
-    track: tuple[str, ...] = ()  # kinds of suite.training.tracking.KINDS that are told, beside lines of JSON
+    track: tuple[str, ...] = ()  # kinds of suite.training.tracking.TRACKERS that are told, beside lines of JSON
 
     @property
     def weights_folder(self) -> Path:
@@ -52,14 +52,14 @@ class CellContext:
 
 def provenance(context: CellContext, started: str, checksums: dict[str, str]) -> Provenance:
     """Return where, when and with what the record that is being made is made; `started` is ISO 8601."""
-    commit, dirty = machine.commit()
+    commit, dirty = machine.find_commit()
     return Provenance(
         started=started,
         finished=now(),
         commit=commit,
         dirty=dirty,
-        packages=machine.packages(),
-        machine=machine.machine(),
+        packages=machine.installed_packages(),
+        machine=machine.describe_machine(),
         threads=context.threads,
         launcher=context.launcher,
         backend_reason=context.backend_reason,

@@ -22,4 +22,4 @@ def frame(ledger: Ledger, on_unreadable: index.OnUnreadable = None, *, every_att
     """
     import pandas
 
-    return pandas.DataFrame(index.columns(ledger, on_unreadable, every_attempt=every_attempt)).convert_dtypes()
+    return pandas.DataFrame(index.read_columns(ledger, on_unreadable, every_attempt=every_attempt)).convert_dtypes()

@@ -21,21 +21,21 @@ from typing import TYPE_CHECKING
 from suite.core.errors import SuiteError
 from suite.core.files import replacing
 from suite.core.output import note
-from suite.records.ledger import LISTED, NAME, entry_of, pick_standing
+from suite.records.ledger import LISTED_COLUMNS, RECORD_NAME, entry_of, pick_standing
 from suite.study import versions
 
 if TYPE_CHECKING:
     from suite.records.ledger import Ledger
 
-FILE = ".index"
+INDEX_FILE = ".index"
 STAMP = "stamp"  # the first column: which file a row is of, its size and its times of change
-MANY = 5000  # files, which take some seconds to read
+MANY_RECORDS = 5000  # files, which take some seconds to read
 
 Columns = dict[str, list[object]]
 OnUnreadable = Callable[[SuiteError], None] | None
 
 
-def columns(
+def read_columns(
     ledger: Ledger, on_unreadable: OnUnreadable = None, *, wanted: Sequence[str] | None = None, every_attempt: bool = False
 ) -> Columns:
     """Return the columns `wanted` (all by default), a value a record: the one that stands for its cell, or every attempt at it.
@@ -43,7 +43,7 @@ def columns(
     In the order of cells and attempts; a file that cannot be read is handled as by `Ledger.records`.
     """
     stamps = _stamps(ledger.folder)
-    held = _held(ledger.folder / FILE, wanted)
+    held = _held(ledger.folder / INDEX_FILE, wanted)
     if held is None or held[STAMP] != stamps:
         held = _renew(ledger, stamps, on_unreadable)
     names = [str(stamp).partition(" ")[0] for stamp in held[STAMP]]
@@ -55,9 +55,9 @@ def columns(
     return {name: [values[place] for place in places] for name, values in chosen.items()}
 
 
-def rows(ledger: Ledger, on_unreadable: OnUnreadable = None, wanted: Sequence[str] = LISTED) -> list[dict[str, object]]:
+def read_rows(ledger: Ledger, on_unreadable: OnUnreadable = None, wanted: Sequence[str] = LISTED_COLUMNS) -> list[dict[str, object]]:
     """Return one row a cell, of the columns `wanted`."""
-    found = columns(ledger, on_unreadable, wanted=wanted)
+    found = read_columns(ledger, on_unreadable, wanted=wanted)
     return [dict(zip(wanted, values, strict=True)) for values in zip(*(found.get(name, []) for name in wanted), strict=True)]
 
 
@@ -66,7 +66,7 @@ def _stamps(folder: Path) -> list[str]:
     found = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as files:
         for file in files:
-            if NAME.fullmatch(file.name):
+            if RECORD_NAME.fullmatch(file.name):
                 with contextlib.suppress(FileNotFoundError):  # moved away meanwhile
                     stat = file.stat()
                     found.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}")
@@ -94,17 +94,17 @@ def _held(path: Path, wanted: Sequence[str] | None) -> Columns | None:
 
 def _renew(ledger: Ledger, stamps: Sequence[str], on_unreadable: OnUnreadable) -> Columns:
     """Bring the index up to date with the files of `stamps`, and write it where something has changed."""
-    old = _held(ledger.folder / FILE, None) or {STAMP: []}
+    old = _held(ledger.folder / INDEX_FILE, None) or {STAMP: []}
     places = {stamp: place for place, stamp in enumerate(old[STAMP])}
     read = _read(ledger, [stamp for stamp in stamps if stamp not in places], on_unreadable)
     new: Columns = {STAMP: [stamp for stamp in stamps if stamp in places or stamp in read]}
-    for column in dict.fromkeys([*LISTED, *old, *(column for row in read.values() for column in row)]):
+    for column in dict.fromkeys([*LISTED_COLUMNS, *old, *(column for row in read.values() for column in row)]):
         if column != STAMP:
             before = old.get(column)
             new[column] = [read[stamp].get(column) if stamp in read else before and before[places[stamp]] for stamp in new[STAMP]]
     if new[STAMP] != old[STAMP]:
         head = {"made_by": versions.INDEX, "records": len(new[STAMP]), "columns": list(new)}
-        with contextlib.suppress(OSError), replacing(ledger.folder / FILE) as file:  # it is a copy, and saves time alone
+        with contextlib.suppress(OSError), replacing(ledger.folder / INDEX_FILE) as file:  # it is a copy, and saves time alone
             for line in (head, *new.values()):
                 file.write(json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
     return new
@@ -112,14 +112,14 @@ def _renew(ledger: Ledger, stamps: Sequence[str], on_unreadable: OnUnreadable) -
 
 def _read(ledger: Ledger, stamps: Sequence[str], on_unreadable: OnUnreadable) -> dict[str, dict[str, object]]:
     """Read the rows of record files, by their stamps."""
-    from suite.records.summary import summary
+    from suite.records.summary import summarise
 
-    if len(stamps) > MANY:
+    if len(stamps) > MANY_RECORDS:
         note(f"reading {len(stamps):,} records into the ledger's index; the next time it is there.")
     found = {}
     for stamp in stamps:
         try:
-            found[stamp] = summary(ledger.read(stamp.partition(" ")[0]))
+            found[stamp] = summarise(ledger.read(stamp.partition(" ")[0]))
         except SuiteError as error:
             if on_unreadable is None:
                 raise

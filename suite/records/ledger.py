@@ -23,12 +23,12 @@ from suite.core.paths import project_folder
 if TYPE_CHECKING:
     from suite.records.record import Attempt
 
-NAME = re.compile(r"(?P<fingerprint>[0-9a-f]{16})\.(?P<attempt>\d{3,})\.(?P<status>done|failed)\.json")
+RECORD_NAME = re.compile(r"(?P<fingerprint>[0-9a-f]{16})\.(?P<attempt>\d{3,})\.(?P<status>done|failed)\.json")
 FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """What a file name says of an attempt."""
 
     fingerprint: str
@@ -37,7 +37,7 @@ class Entry:
     path: Path
 
 
-Attempted = TypeVar("Attempted", bound="Entry | Attempt")
+Attempted = TypeVar("Attempted", bound="LedgerEntry | Attempt")
 
 
 class Ledger:
@@ -50,7 +50,7 @@ class Ledger:
         self.weights = (results / "weights" if results else self.folder / "weights").absolute()
         self.logs = (results / "logs" if results else self.folder / "logs").absolute()
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[LedgerEntry]:
         """Return every attempt, by fingerprint and number; an absent folder is an empty ledger."""
         if not self.folder.is_dir():
             return []
@@ -93,7 +93,7 @@ class Ledger:
 
     def add(self, record: Attempt) -> Path:
         """Write the record, its pictures first, and return its path; `SuiteError` where the attempt is there or cannot be written."""
-        from suite.records.pictures import FOLDER
+        from suite.records.pictures import PICTURES_FOLDER
         from suite.records.record import dump
 
         _checked(record.fingerprint)
@@ -105,7 +105,7 @@ class Ledger:
         path = self.folder / f"{record.fingerprint}.{record.attempt:03d}.{record.status}.json"
         try:
             for picture in record.pictures:
-                picture.keep(self.folder / FOLDER)
+                picture.keep(self.folder / PICTURES_FOLDER)
             with replacing(path, overwrite=False) as file:
                 file.write(dump(record).encode())
         except OSError as error:
@@ -125,7 +125,7 @@ class Ledger:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the ledger for one run: prove that it can be written, and clear what killed runs left half written."""
-        from suite.records.pictures import FOLDER
+        from suite.records.pictures import PICTURES_FOLDER
 
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ class Ledger:
                     exit=Exit.NOT_READY,
                 )
             try:
-                for folder in (self.folder, self.folder / FOLDER, self.work, self.weights):
+                for folder in (self.folder, self.folder / PICTURES_FOLDER, self.work, self.weights):
                     remove_left(folder)
                 with temporary_file(self.folder):
                     pass
@@ -150,16 +150,16 @@ class Ledger:
                 raise _unwritable(self.folder, error) from error
             yield
 
-    def _of(self, fingerprint: str) -> list[Entry]:
+    def _of(self, fingerprint: str) -> list[LedgerEntry]:
         return [entry for entry in self.entries() if entry.fingerprint == fingerprint]
 
 
-def entry_of(path: Path) -> Entry | None:
+def entry_of(path: Path) -> LedgerEntry | None:
     """Return what the name of a file says; None for a file that is not a record's."""
-    match = NAME.fullmatch(path.name)
+    match = RECORD_NAME.fullmatch(path.name)
     if match is None:
         return None
-    return Entry(match["fingerprint"], int(match["attempt"]), "done" if match["status"] == "done" else "failed", path)
+    return LedgerEntry(match["fingerprint"], int(match["attempt"]), "done" if match["status"] == "done" else "failed", path)
 
 
 def _checked(fingerprint: str) -> str:
@@ -181,9 +181,9 @@ def pick_standing(attempts: Iterable[Attempted]) -> tuple[Attempted, ...]:
     return tuple(best.values())
 
 
-def _read(entry: Entry) -> Attempt:
+def _read(entry: LedgerEntry) -> Attempt:
     from suite.records.load import load  # pydantic and the catalogue: not for a list of names
-    from suite.records.pictures import FOLDER
+    from suite.records.pictures import PICTURES_FOLDER
 
     try:
         text = entry.path.read_text(encoding="utf-8")
@@ -191,7 +191,7 @@ def _read(entry: Entry) -> Attempt:
         raise SuiteError(
             f"{entry.path} cannot be read ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY
         ) from error
-    record = load(text, origin=str(entry.path), pictures=entry.path.parent / FOLDER)
+    record = load(text, origin=str(entry.path), pictures=entry.path.parent / PICTURES_FOLDER)
     if (record.fingerprint, record.attempt, record.status) != (entry.fingerprint, entry.attempt, entry.status):
         raise SuiteError(
             f"{entry.path} holds attempt {record.attempt} of cell {record.fingerprint} ({record.status}), not what its name says. "
@@ -214,4 +214,4 @@ def weights_file(folder: Path, fingerprint: str) -> Path:
     return folder / f"{fingerprint}.pt"
 
 
-LISTED = ("cell", "model", "seed", "task", "budget", "iterations", "status", "attempt", "quality")  # what `list records` shows
+LISTED_COLUMNS = ("cell", "model", "seed", "task", "budget", "iterations", "status", "attempt", "quality")  # what `list records` shows

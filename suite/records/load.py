@@ -10,8 +10,8 @@ from typing import Any
 import pydantic
 
 from suite.core.errors import Exit, SuiteError
-from suite.records.pictures import FOLDER, Png
-from suite.records.record import SCHEMA, Attempt, Record
+from suite.records.pictures import PICTURES_FOLDER, Png
+from suite.records.record import RECORD_SCHEMA, Attempt, Record
 
 
 def _without_texts(raw: dict[str, Any]) -> dict[str, Any]:
@@ -40,14 +40,16 @@ def load(text: str, *, origin: str, pictures: Path | None = None) -> Attempt:
     try:
         raw = json.loads(text)
         version = raw["schema_version"]
-        if version > SCHEMA:
+        if version > RECORD_SCHEMA:
             raise SuiteError(
-                f"{origin} was written by a newer suite (schema {version}; this one knows up to {SCHEMA}). Update the checkout.",
+                f"{origin} was written by a newer suite (schema {version}; this one knows up to {RECORD_SCHEMA}). Update the checkout.",
                 exit=Exit.NOT_READY,
             )
-        for step in range(version, SCHEMA):
+        for step in range(version, RECORD_SCHEMA):
             raw = UPGRADES[step](raw)
-        return {"run": Record, "scan": ScanRecord, "profile": ProfileRecord}[raw["kind"]].model_validate(raw, context={FOLDER: pictures})
+        return {"run": Record, "scan": ScanRecord, "profile": ProfileRecord}[raw["kind"]].model_validate(
+            raw, context={PICTURES_FOLDER: pictures}
+        )
     except (json.JSONDecodeError, KeyError, TypeError, pydantic.ValidationError) as error:
         raise SuiteError(
             f"{origin} is not a readable record ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY

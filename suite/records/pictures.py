@@ -20,20 +20,20 @@ from pydantic import PlainSerializer, PlainValidator, ValidationInfo
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 
-FOLDER = "pictures"  # in the ledger's folder
+PICTURES_FOLDER = "pictures"  # in the ledger's folder
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 SMALLEST = 24  # bytes, up to width and height
 LARGEST_MIB = 16  # of a file, which may come from anyone; a detail has some ten thousand bytes
 NAMED = 3  # pictures in a warning
-HELP = f"Copy {FOLDER}/ from where the records were made, beside their files."
+HELP = f"Copy {PICTURES_FOLDER}/ from where the records were made, beside their files."
 
 
 class UnreadablePicture(SuiteError):
     """Says which picture of a record cannot be read and why; `note` says it in a few words, without a path."""
 
     def __init__(self, sha256: str, reason: str) -> None:
-        super().__init__(f"the picture {FOLDER}/{sha256}.png {reason}. {HELP}", exit=Exit.NOT_READY)
+        super().__init__(f"the picture {PICTURES_FOLDER}/{sha256}.png {reason}. {HELP}", exit=Exit.NOT_READY)
         self.note = f"the picture {sha256[:12]}… {reason}"
 
 
@@ -104,7 +104,7 @@ def _validate(value: object, info: ValidationInfo) -> Png:
         return value
     if not isinstance(value, str) or SHA256.fullmatch(value) is None:  # it becomes part of a path, and may come from anyone
         raise ValueError("a picture is named by the 64 hexadecimal digits of its sha256")
-    return Png(value, folder=(info.context or {}).get(FOLDER))
+    return Png(value, folder=(info.context or {}).get(PICTURES_FOLDER))
 
 
 PictureField = Annotated[Png, PlainValidator(_validate), PlainSerializer(lambda picture: picture.sha256, return_type=str)]
@@ -117,7 +117,7 @@ def check_pictures(pictures: Iterable[Png], on_missing: Callable[[SuiteError], N
     """
     missing = [picture for picture in dict.fromkeys(pictures) if picture.data is None and not picture.is_there]
     if missing:
-        named = ", ".join(f"{FOLDER}/{picture.sha256}.png" for picture in missing[:NAMED])
+        named = ", ".join(f"{PICTURES_FOLDER}/{picture.sha256}.png" for picture in missing[:NAMED])
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         what = "1 picture that a record names is" if len(missing) == 1 else f"{len(missing)} pictures that records name are"
         on_missing(SuiteError(f"{what} missing: {named}{more}. {HELP}", exit=Exit.NOT_READY))

@@ -26,7 +26,7 @@ class ProfileSpec(CellSpec):
     threads: int = Field(0, ge=0, description="processor threads; 0 where nothing is timed")
     timed: bool = False
     seconds: float = Field(0.0, ge=0, description="that samples are taken for; 0 where nothing is timed")
-    machine: str = Field("", description='digest of suite.core.machine.machine(); "" where nothing is timed')
+    machine: str = Field("", description='digest of suite.core.machine.describe_machine(); "" where nothing is timed')
     software: str = Field(description="digest of the code and the versions of the packages that decide the numbers")
 
     @property
@@ -41,7 +41,7 @@ class ProfileSpec(CellSpec):
         return 2 if self.timed else 1
 
 
-class Part(Frozen):
+class NetworkPart(Frozen):
     """A network's own part and its parameters."""
 
     name: str
@@ -52,7 +52,7 @@ class ProfileCost(Frozen):
     """What one image costs (suite.measure.costs.count defines the units); the parts add up to `params`."""
 
     params: int
-    parts: tuple[Part, ...]
+    parts: tuple[NetworkPart, ...]
     macs: float = Field(description="fvcore's mix")
     by_operator: dict[str, float] = Field(description="the parts of `macs`, by fvcore's names")
     flops: float = Field(description="2 per multiply-add of the products, and the scans' operations")
@@ -88,6 +88,6 @@ class ProfileRecord(Attempt):
     latency_reason: str = Field("", description="why there is no latency: not asked, did not fit, backend not available")
 
 
-def named(model: str) -> tuple[str, Source]:
+def name_network(model: str) -> tuple[str, Source]:
     """Return what to call the model, and who ships it."""
     return (f"{BASELINES[model].label} ({model})", "spandrel") if model in BASELINES else (model, "suite")

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from suite.records.pictures import PictureField, Png
 from suite.records.spec import CellSpec, RunSpec
 
-SCHEMA = 3
+RECORD_SCHEMA = 3
 
 
 class Frozen(BaseModel):
@@ -106,7 +106,7 @@ class Provenance(Frozen):
 class Attempt(Frozen):
     """What every record holds."""
 
-    schema_version: int = SCHEMA
+    schema_version: int = RECORD_SCHEMA
     fingerprint: str = Field(pattern=r"^[0-9a-f]{16}$")  # part of file names
     spec: CellSpec
     status: Literal["done", "failed"]

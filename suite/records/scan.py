@@ -41,7 +41,7 @@ class Verified(Frozen):
         return float("inf") if error is None else error / self.allowed[name]
 
 
-class Start(Frozen):
+class ScanStart(Frozen):
     """The first calls in a new process that has loaded PyTorch and nothing of the backend, on a short scan."""
 
     caches: Caches = Field(description="of what it builds: empty, filled by the start before, as found; none, where it builds nothing")
@@ -59,7 +59,7 @@ class CeilingsUsed(Frozen):
     exponentials_method: str
 
 
-class Round(Frozen):
+class ScanRound(Frozen):
     """Samples without a pause: seconds a call, averaged over `calls` calls each."""
 
     seconds: tuple[float, ...]
@@ -67,7 +67,7 @@ class Round(Frozen):
     others: float | None = Field(None, description="share of the machine's processors that other processes used; None where unknown")
 
 
-class Timing(Frozen):
+class ScanTiming(Frozen):
     """One time: of a case, by one path, of one kind of work. Skipped where it would have taken too long."""
 
     case: str
@@ -76,7 +76,7 @@ class Timing(Frozen):
     path: Path = Field(description="sequences; an image walked by address; the same image through copies of it")
     work: Work
     elements: int = Field(description="batch * channels * states * length")
-    rounds: tuple[Round, ...] = ()
+    rounds: tuple[ScanRound, ...] = ()
     warm_up_calls: int = 0
     first_ms: float | None = Field(None, description="the first call on this case, after other cases")
     median_ms: float | None = None
@@ -109,9 +109,9 @@ class ScanFindings(Frozen):
 
     verdict: Literal["correct", "incorrect"]
     verified: tuple[Verified, ...]
-    starts: tuple[Start, ...]
+    starts: tuple[ScanStart, ...]
     ceilings: CeilingsUsed | None = None
-    timings: tuple[Timing, ...] = ()
+    timings: tuple[ScanTiming, ...] = ()
     absent: tuple[Absent, ...] = ()
 
 

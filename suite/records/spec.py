@@ -138,7 +138,7 @@ class ScanSpec(CellSpec):
     images: bool = Field(True, description="whether scans of an image are timed too, with and without copies, if the backend has both")
     build: bool = Field(True, description="whether the start with empty caches is measured too")
     seconds: float = Field(1.0, gt=0, description="how long each time is measured")
-    machine: str = Field(description="digest of suite.core.machine.machine(): processor, cores, memory, system, Python, GPUs")
+    machine: str = Field(description="digest of suite.core.machine.describe_machine(): processor, cores, memory, system, Python, GPUs")
     software: str = Field(description="digest of the files in models/scan and of the versions of the packages that they use")
 
     @property

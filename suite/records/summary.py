@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from suite.records.ledger import LISTED
+from suite.records.ledger import LISTED_COLUMNS
 from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Record, error_line
 from suite.records.scan import ScanRecord
@@ -17,7 +17,7 @@ from suite.records.scan import ScanRecord
 Row = dict[str, object]
 
 
-def summary(record: Attempt) -> Row:
+def summarise(record: Attempt) -> Row:
     """Return the record's row; a column that its kind lacks is left out."""
     fields = record.spec.model_dump(mode="json")
     means = _means(record) if isinstance(record, Record) else {}
@@ -32,8 +32,8 @@ def summary(record: Attempt) -> Row:
         record.attempt,
         _quality(record, means),
     )
-    spec = {name: value if _plain(value) else json.dumps(value) for name, value in fields.items() if name not in LISTED}
-    row = dict(zip(LISTED, listed, strict=True)) | {"kind": _kind(record)} | spec | means
+    spec = {name: value if _plain(value) else json.dumps(value) for name, value in fields.items() if name not in LISTED_COLUMNS}
+    row = dict(zip(LISTED_COLUMNS, listed, strict=True)) | {"kind": _kind(record)} | spec | means
     if isinstance(record, Record):
         row |= _costs(record)
     return row | _made(record)

@@ -13,20 +13,20 @@ from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
-from suite.core.csv_text import text_of
+from suite.core.csv_text import csv_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 from suite.records.ledger import pick_standing
 from suite.records.record import Attempt, Record
-from suite.report.export_text import latex, markdown
-from suite.report.measured import Cell, Measured
-from suite.report.tables import Column, Row, Table, build
+from suite.report.export_text import render_latex, render_markdown
+from suite.report.measured import Measurement, TableCell
+from suite.report.tables import Table, TableColumn, TableRow, build_tables
 from suite.study import published
 
-SCHEMA = 1  # of the JSON document; raised when a field changes its meaning
+EXPORT_SCHEMA = 1  # of the JSON document; raised when a field changes its meaning
 
 
-def csv_text(tables: Sequence[Table]) -> str:
+def render_csv(tables: Sequence[Table]) -> str:
     """Return a head and one line for each cell, in the units of the columns; a text that looks like a formula gets an apostrophe."""
     lines = [
         _line(table, row, column, cell)
@@ -34,10 +34,10 @@ def csv_text(tables: Sequence[Table]) -> str:
         for row in table.rows
         for column, cell in zip(table.columns, row.cells, strict=True)
     ]
-    return text_of(tuple(lines[0]) if lines else (), (line.values() for line in lines))
+    return csv_of(tuple(lines[0]) if lines else (), (line.values() for line in lines))
 
 
-def _line(table: Table, row: Row, column: Column, cell: Cell) -> dict[str, object]:
+def _line(table: Table, row: TableRow, column: TableColumn, cell: TableCell) -> dict[str, object]:
     """Return a cell with all that tells it apart, by the names of the columns of the file."""
     found = cell.measured
     low, high = (found.estimate.interval if found else None) or (None, None)
@@ -70,10 +70,10 @@ def _line(table: Table, row: Row, column: Column, cell: Cell) -> dict[str, objec
     }
 
 
-def json_text(tables: Sequence[Table]) -> str:
+def render_json(tables: Sequence[Table]) -> str:
     """Return one document: `schema_version`, and `tables` with their columns, rows, cells, footnotes and findings."""
     return json.dumps(
-        {"schema_version": SCHEMA, "tables": [_table(table) for table in tables]}, indent=1, ensure_ascii=False, allow_nan=False
+        {"schema_version": EXPORT_SCHEMA, "tables": [_table(table) for table in tables]}, indent=1, ensure_ascii=False, allow_nan=False
     )
 
 
@@ -95,17 +95,17 @@ def _table(table: Table) -> dict[str, object]:
     }
 
 
-def _column(column: Column) -> dict[str, object]:
+def _column(column: TableColumn) -> dict[str, object]:
     return {name: value for name, value in vars(column).items() if name != "outline"}  # which `detail` says in words
 
 
-def _row(table: Table, row: Row) -> dict[str, object]:
+def _row(table: Table, row: TableRow) -> dict[str, object]:
     cells = {column.key: _cell(cell) for column, cell in zip(table.columns, row.cells, strict=True)}
     about = {"key": row.key, "label": row.label, "what": row.what, "group": row.group, "model": row.model, "baseline": row.baseline}
     return {**about, "borrowed": row.borrowed, "marks": row.marks, "cells": cells}
 
 
-def _cell(cell: Cell) -> dict[str, object]:
+def _cell(cell: TableCell) -> dict[str, object]:
     return {
         "published": cell.published,
         "published_rank": cell.published_rank,
@@ -120,31 +120,31 @@ def _cell(cell: Cell) -> dict[str, object]:
     }
 
 
-def _measured(found: Measured) -> dict[str, object]:
+def _measured(found: Measurement) -> dict[str, object]:
     estimate = found.estimate
     about = {"mean": estimate.mean, "interval": estimate.interval, "seeds": found.seeds, "notes": found.notes}
     return {**about, "origin": asdict(found.origin)}
 
 
 # name of a format: its file, and what makes its text
-FORMATS: Mapping[str, tuple[str, Callable[[Sequence[Table]], str]]] = MappingProxyType(
+EXPORT_FORMATS: Mapping[str, tuple[str, Callable[[Sequence[Table]], str]]] = MappingProxyType(
     {
-        "latex": ("tables.tex", latex),
-        "markdown": ("tables.md", markdown),
-        "csv": ("tables.csv", csv_text),
-        "json": ("tables.json", json_text),
+        "latex": ("tables.tex", render_latex),
+        "markdown": ("tables.md", render_markdown),
+        "csv": ("tables.csv", render_csv),
+        "json": ("tables.json", render_json),
     }
 )
 
 
-def write(records: Iterable[Attempt], destination: Path, formats: Sequence[str]) -> Iterator[tuple[str, Path]]:
+def write_tables(records: Iterable[Attempt], destination: Path, formats: Sequence[str]) -> Iterator[tuple[str, Path]]:
     """Write the tables to `destination` in each of `formats`, names of FORMATS, and yield (format, file) as each is written.
 
     SuiteError where a file cannot be written.
     """
-    tables = build(published.load_all(), pick_standing(record for record in records if isinstance(record, Record)))
+    tables = build_tables(published.load_all(), pick_standing(record for record in records if isinstance(record, Record)))
     for name in formats:
-        file, render = FORMATS[name]
+        file, render = EXPORT_FORMATS[name]
         text = render(tables)
         try:
             with replacing(destination / file) as written:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from suite.core.text import fixed
-from suite.report.layout import layout
-from suite.report.measured import Cell, Status
-from suite.report.tables import Column, Row, Table
+from suite.core.text import format_fixed
+from suite.report.layout import lay_out
+from suite.report.measured import Status, TableCell
+from suite.report.tables import Table, TableColumn, TableRow
 
 NOTHING = "–"
 ARROWS: Mapping[str, str] = MappingProxyType({"higher": "↑", "lower": "↓", "": ""})
@@ -33,7 +33,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Grid:
+class TextTable:
     """A table as texts; the first column, of the networks' names, is not among `groups` and `labels`."""
 
     name: str
@@ -54,16 +54,16 @@ class _Side:
     alone: bool  # the column has no other side
 
 
-def grid(table: Table) -> Grid:
+def make_text_table(table: Table) -> TextTable:
     """Return `table` as texts, without columns in which nothing is printed or measured."""
-    laid, sides = layout(table), _sides(table)
+    laid, sides = lay_out(table), _sides(table)
     place = [sum(laid.firsts[: index + 1]) - 1 for index in range(len(table.columns))]  # of each column: its group
     spans = [sum(place[side.index] == number for side in sides) for number in range(len(laid.groups))]
     groups = tuple((head.text, span) for head, span in zip(laid.groups, spans, strict=True) if span)
     heads = [head for head, span in zip(laid.groups, spans, strict=True) if span] + [laid.labels[side.index] for side in sides]
     blocks = tuple((name, tuple(tuple(_row(table, row, sides)) for row in rows)) for name, rows in laid.blocks)
     version = f", {table.published.version}" if table.published.version else ""
-    return Grid(
+    return TextTable(
         name=table.published.id,
         title=f"{table.paper.name}, Table {table.published.number}{version}: {table.published.title}",
         groups=groups,
@@ -84,34 +84,34 @@ def _sides(table: Table) -> list[_Side]:
     return found
 
 
-def _label(column: Column, text: str, side: _Side) -> Text:
+def _label(column: TableColumn, text: str, side: _Side) -> Text:
     arrow = f" {ARROWS[column.direction]}" if column.direction else ""
     which = "" if side.alone and (column.kind == "retrained" or not side.measured) else ", measured" if side.measured else ", printed"
     return Text(f"{text}{which}{arrow}", marks=column.marks)
 
 
-def _row(table: Table, row: Row, sides: Sequence[_Side]) -> Iterator[Text]:
+def _row(table: Table, row: TableRow, sides: Sequence[_Side]) -> Iterator[Text]:
     yield Text(f"{row.label} ({row.borrowed})" if row.borrowed else row.label, marks=row.marks)
     for side in sides:
         column, cell = table.columns[side.index], row.cells[side.index]
         yield _measured(column, cell, side) if side.measured else _printed(column, cell)
 
 
-def _printed(column: Column, cell: Cell) -> Text:
+def _printed(column: TableColumn, cell: TableCell) -> Text:
     if cell.published is None:
         return Text(NOTHING)
     if isinstance(cell.published, bool):
         return Text("yes" if cell.published else "no", marks=cell.marks)
-    return Text(fixed(cell.published, column.digits), cell.published_rank, cell.marks)
+    return Text(format_fixed(cell.published, column.digits), cell.published_rank, cell.marks)
 
 
-def _measured(column: Column, cell: Cell, side: _Side) -> Text:
+def _measured(column: TableColumn, cell: TableCell, side: _Side) -> Text:
     if cell.measured is None:
         return Text(NOTHING)
     estimate = cell.measured.estimate
-    spread = "" if estimate.half_width is None else f" ± {fixed(estimate.half_width, column.digits)}"
+    spread = "" if estimate.half_width is None else f" ± {format_fixed(estimate.half_width, column.digits)}"
     verdict = VERDICTS.get(cell.status, "") if cell.difference is not None and cell.status else ""
-    return Text(fixed(estimate.mean, column.digits) + spread, cell.measured_rank, cell.marks if side.alone else (), verdict)
+    return Text(format_fixed(estimate.mean, column.digits) + spread, cell.measured_rank, cell.marks if side.alone else (), verdict)
 
 
 LATEX: Mapping[str, str] = MappingProxyType(
@@ -144,25 +144,25 @@ LATEX: Mapping[str, str] = MappingProxyType(
 )
 
 
-def latex(tables: Sequence[Table]) -> str:
+def render_latex(tables: Sequence[Table]) -> str:
     """Return a file for LaTeX's input command: one float per table; it needs the package booktabs alone."""
     head = "% Made by `python -m suite report --format latex`. Needs \\usepackage{booktabs}.\n"
-    return head + "".join(f"\n{_latex(grid(table))}" for table in tables)
+    return head + "".join(f"\n{_latex(make_text_table(table))}" for table in tables)
 
 
-def latex_escaped(text: str) -> str:
+def escape_latex(text: str) -> str:
     """Escape `text` so that LaTeX prints it as it is."""
     parts = ["".join(LATEX.get(letter, letter) for letter in part) for part in text.replace("\n", " ").split("--")]
     return "-{}-".join(parts)  # two hyphens are no dash
 
 
-def _latex(made: Grid) -> str:
+def _latex(made: TextTable) -> str:
     width = len(made.labels) + 1
     float_name = "table*" if width >= WIDE else "table"
     lines = [
         rf"\begin{{{float_name}}}",
         r"\centering",
-        rf"\caption{{{latex_escaped(made.title)}}}",
+        rf"\caption{{{escape_latex(made.title)}}}",
         rf"\label{{tab:{made.name}}}",
         r"\small",
         rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}",
@@ -172,30 +172,30 @@ def _latex(made: Grid) -> str:
     ]
     for name, rows in made.blocks:
         lines.append(r"\midrule")
-        lines += [rf"\multicolumn{{{width}}}{{l}}{{\textit{{{latex_escaped(name)}}}}} \\"] if name else []
+        lines += [rf"\multicolumn{{{width}}}{{l}}{{\textit{{{escape_latex(name)}}}}} \\"] if name else []
         lines += [_latex_line(row) for row in rows]
     lines += [r"\bottomrule", r"\end{tabular}"]
-    notes = [latex_escaped(note) for note in made.notes]
-    notes += [rf"\textsuperscript{{{mark}}} {latex_escaped(text)}" for mark, text in made.footnotes]
+    notes = [escape_latex(note) for note in made.notes]
+    notes += [rf"\textsuperscript{{{mark}}} {escape_latex(text)}" for mark, text in made.footnotes]
     lines += (
         [r"\par\smallskip", r"\begin{minipage}{\linewidth}", r"\footnotesize", " \\par\n".join(notes), r"\end{minipage}"] if notes else []
     )
     return "\n".join([*lines, rf"\end{{{float_name}}}", ""])
 
 
-def _latex_groups(made: Grid) -> list[str]:
+def _latex_groups(made: TextTable) -> list[str]:
     if not any(text for text, _ in made.groups):
         return []
     cells, rules, column = [""], [], 2
     for text, span in made.groups:
-        cells.append(rf"\multicolumn{{{span}}}{{c}}{{{latex_escaped(text)}}}")
+        cells.append(rf"\multicolumn{{{span}}}{{c}}{{{escape_latex(text)}}}")
         rules += [rf"\cmidrule(lr){{{column}-{column + span - 1}}}"] if text else []
         column += span
     return [" & ".join(cells) + r" \\", " ".join(rules)]
 
 
 def _latex_line(row: Sequence[Text]) -> str:
-    return " & ".join(_dressed(cell, latex_escaped, r"\textbf{%s}", r"\underline{%s}", r"\textsuperscript{%s}") for cell in row) + r" \\"
+    return " & ".join(_dressed(cell, escape_latex, r"\textbf{%s}", r"\underline{%s}", r"\textsuperscript{%s}") for cell in row) + r" \\"
 
 
 def _dressed(cell: Text, escaped: Callable[[str], str], best: str, second: str, raised: str) -> str:
@@ -205,32 +205,32 @@ def _dressed(cell: Text, escaped: Callable[[str], str], best: str, second: str, 
     return text + verdict + (raised % escaped(", ".join(cell.marks)) if cell.marks else "")
 
 
-def markdown(tables: Sequence[Table]) -> str:
+def render_markdown(tables: Sequence[Table]) -> str:
     """Return a chapter for each table, in GitHub's Markdown."""
-    return "\n".join(_markdown(grid(table)) for table in tables)
+    return "\n".join(_markdown(make_text_table(table)) for table in tables)
 
 
-def markdown_escaped(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Escape `text` so that Markdown shows it as it is, in a table too."""
     text = text.replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join(f"\\{letter}" if letter in "\\`*_[]|#~$" else letter for letter in text)
 
 
-def _markdown(made: Grid) -> str:
+def _markdown(made: TextTable) -> str:
     over = [text for text, span in made.groups for _ in range(span)]
     heads = [
         Text(": ".join(part for part in (group, label.text) if part), marks=label.marks)
         for group, label in zip(over, made.labels, strict=True)
     ]
-    lines = [f"## {markdown_escaped(made.title)}", "", _markdown_line([Text("Network"), *heads])]
+    lines = [f"## {escape_markdown(made.title)}", "", _markdown_line([Text("Network"), *heads])]
     lines.append("|" + "|".join([" --- ", *(" ---: " for _ in heads)]) + "|")
     for name, rows in made.blocks:
-        lines += [f"| **{markdown_escaped(name)}** |" + " |" * len(heads)] if name else []
+        lines += [f"| **{escape_markdown(name)}** |" + " |" * len(heads)] if name else []
         lines += [_markdown_line(row) for row in rows]
-    notes = [f"- {markdown_escaped(note)}" for note in made.notes]
-    notes += [f"- <sup>{mark}</sup> {markdown_escaped(text)}" for mark, text in made.footnotes]
+    notes = [f"- {escape_markdown(note)}" for note in made.notes]
+    notes += [f"- <sup>{mark}</sup> {escape_markdown(text)}" for mark, text in made.footnotes]
     return "\n".join([*lines, "", *notes, *([""] if notes else [])])
 
 
 def _markdown_line(row: Sequence[Text]) -> str:
-    return "| " + " | ".join(_dressed(cell, markdown_escaped, "**%s**", "<ins>%s</ins>", "<sup>%s</sup>") for cell in row) + " |"
+    return "| " + " | ".join(_dressed(cell, escape_markdown, "**%s**", "<ins>%s</ins>", "<sup>%s</sup>") for cell in row) + " |"

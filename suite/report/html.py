@@ -10,11 +10,11 @@ from pathlib import Path
 from suite.core.files import remove_left, replacing
 from suite.core.paths import project_folder
 
-STYLES = ("report.css", "compare.css")  # of reports/assets, in the order in which they are joined
+STYLE_SHEETS = ("report.css", "compare.css")  # of reports/assets, in the order in which they are joined
 SCRIPTS = ("report.js", "pictures.js", "gestures.js", "ranking.js", "compare.js")
 
 
-def page(template: str, filters: Mapping[str, Callable[..., str]], values: Mapping[str, object]) -> str:
+def fill_template(template: str, filters: Mapping[str, Callable[..., str]], values: Mapping[str, object]) -> str:
     """Return the page that a template of reports/templates makes of `values`."""
     import jinja2
     from markupsafe import Markup
@@ -28,7 +28,7 @@ def page(template: str, filters: Mapping[str, Callable[..., str]], values: Mappi
         lstrip_blocks=True,
     )
     environment.filters.update(filters)
-    style, script = ("".join((folder / "assets" / name).read_text(encoding="utf-8") for name in names) for names in (STYLES, SCRIPTS))
+    style, script = ("".join((folder / "assets" / name).read_text(encoding="utf-8") for name in names) for names in (STYLE_SHEETS, SCRIPTS))
     assets = {
         "style": Markup(style),  # noqa: S704 - the project's own file, not data
         "script": Markup(script),  # noqa: S704 - likewise
@@ -38,7 +38,7 @@ def page(template: str, filters: Mapping[str, Callable[..., str]], values: Mappi
     return environment.get_template(template).render(**assets, **values)
 
 
-def write(path: Path, text: str) -> Path:
+def write_page(path: Path, text: str) -> Path:
     """Write a page, replacing an older one in one step; what killed processes left half written beside it is removed."""
     remove_left(path.parent)
     with replacing(path) as file:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from suite.report.tables import Column, Row, Table
+from suite.report.tables import Table, TableColumn, TableRow
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,20 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """Header rows, for each column whether it begins a group, and the rows by group."""
 
     groups: tuple[Head, ...]
     labels: tuple[Head, ...]
     firsts: tuple[bool, ...]
-    blocks: tuple[tuple[str, tuple[Row, ...]], ...]
+    blocks: tuple[tuple[str, tuple[TableRow, ...]], ...]
 
 
-def layout(table: Table) -> Layout:
+def lay_out(table: Table) -> TableLayout:
     """Return the header rows and the blocks of rows of `table`."""
     groups: list[Head] = []
     firsts: list[bool] = []
-    before: Column | None = None
+    before: TableColumn | None = None
     for column in table.columns:
         firsts.append(before is None or not _one_group(before, column))
         if firsts[-1]:
@@ -50,14 +50,14 @@ def layout(table: Table) -> Layout:
         before = column
     labels = tuple(_label(column, first) for column, first in zip(table.columns, firsts, strict=True))
     blocks = tuple((name, tuple(rows)) for name, rows in groupby(table.rows, key=lambda row: row.group))
-    return Layout(tuple(groups), labels, tuple(firsts), blocks)
+    return TableLayout(tuple(groups), labels, tuple(firsts), blocks)
 
 
-def _one_group(left: Column, right: Column) -> bool:
+def _one_group(left: TableColumn, right: TableColumn) -> bool:
     return left.kind == right.kind and left.group == right.group and (left.kind != "retrained" or left.outline == right.outline)
 
 
-def _label(column: Column, first: bool) -> Head:
+def _label(column: TableColumn, first: bool) -> Head:
     detail = "" if column.kind == "retrained" or column.detail in (column.label, column.group) else column.detail
     detail = _with_seeds(column, detail) if column.kind == "quality" else detail
     detail = "; ".join(part for part in (detail, "" if column.printed or column.kind == "retrained" else "measured only") if part)
@@ -66,6 +66,6 @@ def _label(column: Column, first: bool) -> Head:
     return Head(column.label + unit, detail, 1, column.direction, column.marks, column.kind, first, column.key)
 
 
-def _with_seeds(column: Column, detail: str) -> str:
+def _with_seeds(column: TableColumn, detail: str) -> str:
     told = "" if not column.seeds else "1 seed" if column.seeds == 1 else f"{column.seeds} seeds"
     return "; ".join(part for part in (detail, told) if part)

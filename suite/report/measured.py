@@ -18,9 +18,9 @@ from suite.records.record import Provenance, Record, error_line
 from suite.records.spec import RunSpec
 from suite.report.settings import Setting, dataset_name
 from suite.study.grids import GRIDS
-from suite.study.published import SCALES, Column, PublishedTable
+from suite.study.published import UNIT_SCALES, PublishedColumn, PublishedTable
 
-COMMAND = "python -m suite run"
+RUN_COMMAND = "python -m suite run"
 
 
 class Status(StrEnum):
@@ -58,7 +58,7 @@ class Delta:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """A measured number in its column's unit."""
 
     estimate: stats.Estimate
@@ -77,11 +77,11 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One cell: what the paper prints, what was measured, and what to make of the two."""
 
     published: float | bool | None = None
-    measured: Measured | None = None
+    measured: Measurement | None = None
     difference: float | None = None  # measured - published, where the two may be compared
     delta_published: float | None = None  # from the baseline row
     delta_measured: Delta | None = None
@@ -93,10 +93,10 @@ class Cell:
     measured_rank: int | None = None  # among the measured ones
 
 
-def command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 1, changes: Mapping[str, str] | None = None) -> str:
+def run_command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 1, changes: Mapping[str, str] | None = None) -> str:
     """Return the command line that measures `model` on `task`; it names the task where `grid` has several for the model."""
     several = grid in GRIDS and sum(pairing.model == model for pairing in GRIDS[grid].pairings) > 1
-    words = [COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(f"{model}@{task}" if several else model)]
+    words = [RUN_COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(f"{model}@{task}" if several else model)]
     words += ["--budget", shlex.quote(budget)] if budget else []
     words += ["--seeds", str(seeds)] if seeds > 1 else []
     for field, value in (changes or {}).items():
@@ -104,15 +104,15 @@ def command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 
     return " ".join(words)
 
 
-def regenerate(grid: str, records: Sequence[Record]) -> str:
+def repeat_command(grid: str, records: Sequence[Record]) -> str:
     """Return the command line that repeats these runs: one model, one setting, one or more seeds."""
     spec = records[0].spec
     sets = ("train_set", "validation_set", "test_set")
     changes = {field: getattr(spec, field) for field in sets if getattr(spec, field) != RunSpec.model_fields[field].default}
-    return command(grid, spec.model, spec.task, budget=spec.budget, seeds=max(r.spec.seed for r in records) + 1, changes=changes)
+    return run_command(grid, spec.model, spec.task, budget=spec.budget, seeds=max(r.spec.seed for r in records) + 1, changes=changes)
 
 
-def obstacle(spec: RunSpec, column: Column, table: PublishedTable) -> str:
+def find_obstacle(spec: RunSpec, column: PublishedColumn, table: PublishedTable) -> str:
     """Return why a run of this spec may not be compared with a printed number of `column`; "" where it may."""
     reasons = [table.unlike] if table.unlike and "gan" not in spec.loss else []
     if spec.budget != "paper":
@@ -131,31 +131,31 @@ def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def unavailable(records: Sequence[Record], metric: str, grid: str) -> Cell:
+def make_unavailable_cell(records: Sequence[Record], metric: str, grid: str) -> TableCell:
     """Return the cell of records that hold no number: why, and how to try again."""
     failed = [record for record in records if record.status == "failed"]
     reason = f"failed: {error_line(failed[-1])}" if failed else f"its record holds no {metric}"
-    return Cell(status=Status.UNAVAILABLE, reason=reason, command=regenerate(grid, records))
+    return TableCell(status=Status.UNAVAILABLE, reason=reason, command=repeat_command(grid, records))
 
 
-def holds(record: Record, metric: str) -> bool:
+def has_metric(record: Record, metric: str) -> bool:
     """Tell whether every test image of the record has the metric."""
     return bool(record.scores) and all(metric in score.metrics for score in record.scores)
 
 
-def measure(records: Sequence[Record], metric: str, setting: Setting, grid: str) -> Measured | None:
+def average_seeds(records: Sequence[Record], metric: str, setting: Setting, grid: str) -> Measurement | None:
     """Average `metric` over the seeds of one `setting`; None where no record holds it."""
-    usable = [record for record in records if record.status == "done" and holds(record, metric)]
+    usable = [record for record in records if record.status == "done" and has_metric(record, metric)]
     if not usable:
         return None
     lost = [str(record.spec.seed) for record in records if record.status == "failed"]
     notes = (f"without failed seed {', '.join(lost)}",) if lost else ()
-    estimate = stats.over_seeds([record.mean(metric) for record in usable])
+    estimate = stats.estimate_over_seeds([record.mean(metric) for record in usable])
     seeds = tuple(record.spec.seed for record in usable)
-    return Measured(estimate, seeds, setting, tuple(usable), origin_of(usable, regenerate(grid, usable)), notes)
+    return Measurement(estimate, seeds, setting, tuple(usable), trace_origin(usable, repeat_command(grid, usable)), notes)
 
 
-def origin_of(records: Sequence[Record], again: str) -> Origin:
+def trace_origin(records: Sequence[Record], again: str) -> Origin:
     """Return where these records come from; `again` is the command that repeats them."""
     made = [record.provenance for record in records if record.provenance]
     return Origin(
@@ -183,9 +183,9 @@ class Count:
         """When it was made; a later one counts."""
         return self.record.provenance.finished if self.record.provenance else ""
 
-    def value(self, column: Column, printed: float | bool | None) -> tuple[float, str]:
+    def value(self, column: PublishedColumn, printed: float | bool | None) -> tuple[float, str]:
         """Return the cost in the column's unit and a note: which convention it is by where only that one gives the printed number."""
-        scale = SCALES[column.unit]
+        scale = UNIT_SCALES[column.unit]
         own = float(getattr(self.record.cost, column.metric)) / scale
         if column.metric != "macs" or not isinstance(printed, float) or column.tolerance is None or column.tolerance.covers(printed, own):
             return own, ""
@@ -195,14 +195,14 @@ class Count:
         return own, ""
 
 
-def count_of(record: Record | ProfileRecord) -> Count:
+def get_count(record: Record | ProfileRecord) -> Count:
     """Return the cost that a record or a profile holds; ValueError where it holds none. To count it again takes no training."""
     if record.cost is None:
         raise ValueError(f"the record {record.fingerprint} holds no cost")
     size = record.spec.input_size if isinstance(record, ProfileRecord) else record.cost.input_size
     again = f"python -m suite profile {shlex.quote(record.spec.model)} --size {size[0]}x{size[1]}"
     if isinstance(record, Record):
-        return Count(record, size, {}, origin_of([record], again))
+        return Count(record, size, {}, trace_origin([record], again))
     commit = (_commit(record.provenance),) if record.provenance else ()
     return Count(record, size, record.cost.conventions, Origin((record.fingerprint,), commit=commit, command=again))
 
@@ -215,7 +215,7 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def delta(mine: Measured | None, base: Measured | None, metric: str) -> Delta | None:
+def subtract_baseline(mine: Measurement | None, base: Measurement | None, metric: str) -> Delta | None:
     """Subtract the baseline, paired where possible: by seed with two seeds or more, by image with one; None across settings."""
     if mine is None or base is None or mine.setting != base.setting:
         return None
@@ -224,12 +224,12 @@ def delta(mine: Measured | None, base: Measured | None, metric: str) -> Delta | 
     ours, theirs = ({record.spec.seed: record for record in found.records if isinstance(record, Record)} for found in (mine, base))
     common = sorted(set(mine.seeds) & set(base.seeds))
     if len(common) > 1:
-        estimate = stats.over_seeds([ours[seed].mean(metric) - theirs[seed].mean(metric) for seed in common])
+        estimate = stats.estimate_over_seeds([ours[seed].mean(metric) - theirs[seed].mean(metric) for seed in common])
         return Delta(estimate.mean, estimate.interval, "seeds", estimate.count)
     if common:
         left, right = ({score.image: score.metrics[metric] for score in found[common[0]].scores} for found in (ours, theirs))
         if left.keys() == right.keys():
-            estimate = stats.over_images([left[image] - right[image] for image in left])
-            covers = intervals.covers(estimate.count) if estimate.interval else None
+            estimate = stats.estimate_over_images([left[image] - right[image] for image in left])
+            covers = intervals.measured_cover(estimate.count) if estimate.interval else None
             return Delta(estimate.mean, estimate.interval, "images", estimate.count, covers)
     return Delta(mine.estimate.mean - base.estimate.mean)

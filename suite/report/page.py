@@ -10,18 +10,25 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from suite.core.text import fixed, span
+from suite.core.text import format_fixed, format_span
 from suite.records.profile import ProfileRecord
 from suite.records.record import Provenance, Record, error_line
 from suite.records.scan import ScanRecord
 from suite.report import pictures
 from suite.report.figures.charts import Figure
-from suite.report.figures.curves import curve_sets
-from suite.report.figures.figure_list import forest, growth, network_latency, receptive_fields, scan_latency, tradeoffs
-from suite.report.layout import Layout, layout
-from suite.report.measured import COMMAND, Measured, Origin, Status, holds, regenerate
-from suite.report.settings import by_setting, heading
-from suite.report.tables import Row, Table
+from suite.report.figures.curves import draw_curves
+from suite.report.figures.figure_list import (
+    draw_ablations,
+    draw_growth,
+    draw_network_times,
+    draw_receptive_fields,
+    draw_scan_times,
+    draw_tradeoffs,
+)
+from suite.report.layout import TableLayout, lay_out
+from suite.report.measured import RUN_COMMAND, Measurement, Origin, Status, has_metric, repeat_command
+from suite.report.settings import group_by_setting, setting_heading
+from suite.report.tables import Table, TableRow
 from suite.study.protocols import METRICS
 from suite.study.published import PublishedTable
 
@@ -43,7 +50,7 @@ class Section:
     """A table with all that stands below it."""
 
     table: Table
-    layout: Layout
+    layout: TableLayout
     forest: Figure | None
     tolerances: tuple[str, ...]  # what "reproduced" means, a sentence each
     missing: tuple[tuple[str, str, str], ...]  # label, why, command
@@ -61,7 +68,7 @@ class Environment:
 
 
 @dataclass(frozen=True)
-class CellLine:
+class RunLine:
     """A record in the list of cells."""
 
     record: Record
@@ -71,7 +78,7 @@ class CellLine:
     command: str
 
 
-def page(
+def gather_page(
     tables: Sequence[Table],
     records: Sequence[Record],
     scans: Sequence[ScanRecord] = (),
@@ -89,14 +96,20 @@ def page(
     done = [record for record in records if record.status == "done"]
     return {
         "summary": _summary(records),
-        "span": span(moments[0], moments[-1]) if moments else "",
-        "command": f"{COMMAND} --grid {default}",
+        "span": format_span(moments[0], moments[-1]) if moments else "",
+        "command": f"{RUN_COMMAND} --grid {default}",
         "sections": tuple(_section(table) for table in tables),
         "abouts": _origins(tables),
-        "figures": (*tradeoffs(tables), *growth(profiles), *receptive_fields(done), *scan_latency(scans), *network_latency(profiles)),
+        "figures": (
+            *draw_tradeoffs(tables),
+            *draw_growth(profiles),
+            *draw_receptive_fields(done),
+            *draw_scan_times(scans),
+            *draw_network_times(profiles),
+        ),
         "profiles": tuple(sorted(profiles, key=lambda profile: (profile.spec.model, profile.spec.input_size, profile.spec.backend))),
-        "comparison": pictures.build(records, tables, limit_mib=pictures_mib),
-        "curves": curve_sets(done),
+        "comparison": pictures.compare_pictures(records, tables, limit_mib=pictures_mib),
+        "curves": draw_curves(done),
         "images": _image_tables(done),
         "uncounted": _uncounted([*records, *profiles]),
         "tally": tuple((status, judged.count(status)) for status in Status),
@@ -110,7 +123,7 @@ def page(
     }
 
 
-def _places(table: Table, row: Row) -> list[tuple[str, str]]:
+def _places(table: Table, row: TableRow) -> list[tuple[str, str]]:
     """Return the (model, task) pairs whose records fill a row."""
     published = next((found for found in table.published.rows if found.key == row.key), None)
     if row.model is None or published is None:  # a borrowed row is its own table's
@@ -125,7 +138,7 @@ def _section(table: Table) -> Section:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell.command and cell.measured is None and (column.kind != "cost" or cell.status != Status.PUBLISHED):
                 missing.setdefault(cell.command, (row.label, cell.reason, cell.command))
-    return Section(table, layout(table), forest(table), _tolerances(table.published), tuple(missing.values()))
+    return Section(table, lay_out(table), draw_ablations(table), _tolerances(table.published), tuple(missing.values()))
 
 
 def _tolerances(table: PublishedTable) -> tuple[str, ...]:
@@ -140,20 +153,20 @@ def _tolerances(table: PublishedTable) -> tuple[str, ...]:
     return tuple(f"means within {' and '.join(parts)}: {reason}" for reason, parts in shared.items())
 
 
-def about_id(origin: Origin) -> str:
+def card_id(origin: Origin) -> str:
     """Return the identifier of the card of a number from `origin`."""
     text = " ".join([*origin.fingerprints, origin.command])
     return "about-" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _origins(tables: Sequence[Table]) -> tuple[tuple[str, Measured], ...]:
+def _origins(tables: Sequence[Table]) -> tuple[tuple[str, Measurement], ...]:
     """Return the measured numbers of the tables, one of each origin, by the identifiers of their cards."""
-    found: dict[str, Measured] = {}
+    found: dict[str, Measurement] = {}
     for table in tables:
         for row in table.rows:
             for cell in row.cells:
                 if cell.measured:
-                    found.setdefault(about_id(cell.measured.origin), cell.measured)
+                    found.setdefault(card_id(cell.measured.origin), cell.measured)
     return tuple(found.items())
 
 
@@ -167,13 +180,13 @@ def _uncounted(records: Sequence[Record | ProfileRecord]) -> tuple[tuple[str, st
 
 def _image_tables(records: Sequence[Record]) -> tuple[ImageTable, ...]:
     """Return a table for each setting and each metric that its records hold."""
-    found, groups = [], by_setting(records)
+    found, groups = [], group_by_setting(records)
     for setting, alike in groups.items():
         by_model: dict[str, list[Record]] = {}
         for record in alike:
             by_model.setdefault(record.spec.model, []).append(record)
         for metric in dict.fromkeys(name for record in alike for score in record.scores for name in score.metrics):
-            usable = {model: [r for r in members if holds(r, metric)] for model, members in by_model.items()}
+            usable = {model: [r for r in members if has_metric(r, metric)] for model, members in by_model.items()}
             usable = {model: members for model, members in usable.items() if members}
             if not usable:
                 continue
@@ -184,7 +197,7 @@ def _image_tables(records: Sequence[Record]) -> tuple[ImageTable, ...]:
             means = tuple(sum(record.mean(metric) for record in members) / len(members) for members in usable.values())
             known = METRICS.get(metric)
             unit = f", {known.unit}" if known and known.unit else ""
-            title = heading(setting, groups)
+            title = setting_heading(setting, groups)
             found.append(ImageTable(title, metric + unit, known.digits if known else 4, tuple(usable), rows, means))
     return tuple(found)
 
@@ -235,12 +248,16 @@ def _environment_key(record: Record) -> tuple:
     return (tuple(sorted(made.machine.items())), tuple(sorted(made.packages.items())), made.commit, made.dirty) if made else ()
 
 
-def _cell_line(record: Record, environments: Mapping[tuple, Environment], grid: str) -> CellLine:
+def _cell_line(record: Record, environments: Mapping[tuple, Environment], grid: str) -> RunLine:
     names = dict.fromkeys(name for score in record.scores for name in score.metrics)
-    metrics = [(name, fixed(record.mean(name), METRICS[name].digits if name in METRICS else 4)) for name in names if holds(record, name)]
+    metrics = [
+        (name, format_fixed(record.mean(name), METRICS[name].digits if name in METRICS else 4))
+        for name in names
+        if has_metric(record, name)
+    ]
     environment = environments.get(_environment_key(record))
     error = error_line(record) if record.status == "failed" else ""
-    return CellLine(record, tuple(metrics), environment.name if environment else "", error, regenerate(grid, [record]))
+    return RunLine(record, tuple(metrics), environment.name if environment else "", error, repeat_command(grid, [record]))
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

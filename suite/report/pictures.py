@@ -18,20 +18,20 @@ from dataclasses import dataclass, replace
 
 from suite.records.pictures import Png, UnreadablePicture
 from suite.records.record import Crop, Record
-from suite.report.settings import Setting, by_setting, describe
+from suite.report.settings import Setting, describe, group_by_setting
 from suite.report.tables import Table
 from suite.study.protocols import METRICS, Metric
 
 MIB = 2**20
 PICTURES_MIB = 8.0  # of base64 text; with all else, a page of 1,000 records stays below 15 MB
 WORST = 5  # images in a ranking
-COMMAND = "python -m suite report --pictures"
+PICTURES_COMMAND = "python -m suite report --pictures"
 INPUT, TARGET = "input", "target"
 UNREADABLE = "the record holds no readable picture"
 
 
 @dataclass(frozen=True)
-class Picture:
+class PagePicture:
     """A PNG that the page holds once; `id` is its element's."""
 
     id: str
@@ -53,7 +53,7 @@ class Method:
 class Tile:
     """One method's picture of an image, and its metrics on the whole image in the set's order (None: not measured)."""
 
-    picture: Picture | None
+    picture: PagePicture | None
     values: tuple[float | None, ...]
     note: str = ""
     first: bool = False  # the picture itself stands here, not a link to where it does
@@ -91,7 +91,7 @@ class ImageSet:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PictureComparison:
     """All that the section shows."""
 
     sets: tuple[ImageSet, ...]
@@ -106,7 +106,7 @@ class Comparison:
     @property
     def command(self) -> str:
         """What writes the page with every picture."""
-        return f"{COMMAND} {math.ceil(self.needed_mib)}"
+        return f"{PICTURES_COMMAND} {math.ceil(self.needed_mib)}"
 
     @property
     def data(self) -> str:
@@ -114,21 +114,21 @@ class Comparison:
         return json.dumps({"worst": WORST, "sets": [_set_data(found) for found in self.sets]}, separators=(",", ":"))
 
 
-def build(records: Iterable[Record], tables: Iterable[Table], *, limit_mib: float = PICTURES_MIB) -> Comparison | None:
+def compare_pictures(records: Iterable[Record], tables: Iterable[Table], *, limit_mib: float = PICTURES_MIB) -> PictureComparison | None:
     """Compare the pictures of `records` (one for each run), networks named and ordered as in `tables`; None where there is none."""
     labels: dict[str, str] = {}
     for table in sorted(tables, key=lambda table: table.published.baseline is None):  # ablations tell a model's variants apart
         for row in table.rows:
             if row.model:
                 labels.setdefault(row.model, row.label)
-    groups = by_setting(record for record in records if record.status == "done" and record.scores)
+    groups = group_by_setting(record for record in records if record.status == "done" and record.scores)
     ordered = sorted(groups, key=lambda setting: (setting.task, setting.iterations, setting.text))
     sets = [_set(setting, groups[setting], labels, ordered) for setting in ordered]
     sets = [found for found in sets if any(image.pictured for image in found.images)]
     if not sets:
         return None
     needed = sum({tile.picture.id: len(tile.picture.png) for tile in _tiles(sets) if tile.picture}.values())
-    return Comparison(tuple(_placed(_bounded(sets, limit_mib * MIB))), limit_mib, needed / MIB)
+    return PictureComparison(tuple(_placed(_bounded(sets, limit_mib * MIB))), limit_mib, needed / MIB)
 
 
 def _set(setting: Setting, records: Sequence[Record], labels: Mapping[str, str], among: Sequence[Setting]) -> ImageSet:
@@ -191,7 +191,7 @@ def _tile(png: Png | None, values: tuple[float | None, ...]) -> Tile:
     except UnreadablePicture as error:
         return Tile(None, values, UNREADABLE if png.data is not None else error.note)
     width, height = struct.unpack(">II", data[16:24])
-    return Tile(Picture(f"picture-{png.sha256[:16]}", base64.b64encode(data).decode(), width, height), values)
+    return Tile(PagePicture(f"picture-{png.sha256[:16]}", base64.b64encode(data).decode(), width, height), values)
 
 
 def _tiles(sets: Iterable[ImageSet]) -> Iterator[Tile]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from suite.core import intervals
-from suite.core.text import duration, fixed, moment, signed
+from suite.core.text import format_duration, format_fixed, format_moment, format_signed
 from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Record
@@ -20,12 +20,12 @@ from suite.records.scan import ScanRecord
 from suite.report import html as pages
 from suite.report import pictures, scan_page
 from suite.report.measured import Status
-from suite.report.page import about_id, page
+from suite.report.page import card_id, gather_page
 from suite.report.settings import dataset_name
-from suite.report.tables import build
+from suite.report.tables import build_tables
 from suite.study import published
 
-FILE = "index.html"
+INDEX_FILE = "index.html"
 GLYPHS: Mapping[Status, str] = {
     Status.REPRODUCED: "=",
     Status.DEVIATES: "≠",
@@ -35,37 +35,37 @@ GLYPHS: Mapping[Status, str] = {
 }
 
 
-def render(records: Iterable[Attempt], destination: Path, pictures_mib: float = pictures.PICTURES_MIB) -> Path:
+def write_report(records: Iterable[Attempt], destination: Path, pictures_mib: float = pictures.PICTURES_MIB) -> Path:
     """Write `destination`/index.html and, where there are scan records, scan.html, and return the first; no record is needed."""
     held = list(records)
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     if scans:
-        pages.write(destination / scan_page.FILE, scan_page.html(scans, moment))
+        pages.write_page(destination / scan_page.SCAN_FILE, scan_page.scan_page_text(scans, format_moment))
     else:
-        (destination / scan_page.FILE).unlink(missing_ok=True)  # of records that are gone
-    return pages.write(destination / FILE, html(held, pictures_mib))
+        (destination / scan_page.SCAN_FILE).unlink(missing_ok=True)  # of records that are gone
+    return pages.write_page(destination / INDEX_FILE, page_text(held, pictures_mib))
 
 
-def html(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB) -> str:
+def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB) -> str:
     """Return the page of trained models as text, with at most `pictures_mib` MiB of pictures."""
     held = list(records)
     current = pick_standing(record for record in held if isinstance(record, Record))
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     profiles = pick_standing(record for record in held if isinstance(record, ProfileRecord))
-    return pages.page(
+    return pages.fill_template(
         "index.html.j2",
         {
-            "fixed": fixed,
-            "signed": signed,
-            "moment": moment,
+            "fixed": format_fixed,
+            "signed": format_signed,
+            "moment": format_moment,
             "dataset": dataset_name,
-            "duration": duration,
-            "about_id": about_id,
+            "duration": format_duration,
+            "about_id": card_id,
         },
         {
-            "page": page(build(published.load_all(), current, profiles), current, scans, profiles, pictures_mib),
+            "page": gather_page(build_tables(published.load_all(), current, profiles), current, scans, profiles, pictures_mib),
             "glyphs": GLYPHS,
             "images": {"fewest": intervals.FEWEST_IMAGES, "good": intervals.GOOD_IMAGES},
-            "scans": scan_page.FILE if scans else "",
+            "scans": scan_page.SCAN_FILE if scans else "",
         },
     )

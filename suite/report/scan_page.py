@@ -7,28 +7,28 @@ from collections.abc import Iterable
 from suite.records.record import error_line
 from suite.records.scan import ScanRecord
 from suite.report import html as pages
-from suite.report.scan_view import PATHS, benches, digits, worst
+from suite.report.scan_view import PATHS, find_worst, format_digits, gather_benches
 
-FILE = "scan.html"
-COMMAND = "python -m suite scan"
+SCAN_FILE = "scan.html"
+SCAN_COMMAND = "python -m suite scan"
 
 
-def html(records: Iterable[ScanRecord], moment: object) -> str:
+def scan_page_text(records: Iterable[ScanRecord], moment: object) -> str:
     """Return the page as text; `moment` formats an ISO time for people."""
-    found = benches(records)
-    return pages.page(
+    found = gather_benches(records)
+    return pages.fill_template(
         "scan.html.j2",
-        {"digits": digits, "moment": moment, "scientific": scientific, "percent": percent},
-        {"benches": found, "command": COMMAND, "paths": PATHS, "worst": worst, "error_line": error_line},
+        {"digits": format_digits, "moment": moment, "scientific": format_scientific, "percent": format_percent},
+        {"benches": found, "command": SCAN_COMMAND, "paths": PATHS, "worst": find_worst, "error_line": error_line},
     )
 
 
-def scientific(value: float | None) -> str:
+def format_scientific(value: float | None) -> str:
     """Format a small error as 1.2e−7; what is not finite in words."""
     return "not finite" if value is None else f"{value:.1e}".replace("e-0", "e-").replace("e-", "e−")
 
 
-def percent(share: float | None) -> str:
+def format_percent(share: float | None) -> str:
     """Format a share as a percentage with two digits that count."""
     if share is None:
         return "–"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from suite.records.scan import Absent, Path, ScanRecord, Timing, Verified, Work
+from suite.records.scan import Absent, Path, ScanRecord, ScanTiming, Verified, Work
 
 PATHS: dict[Path, str] = {"sequences": "", "image": "image, walked by address", "image-copied": "image, by copies"}
 REFERENCE = "reference"
@@ -19,10 +19,10 @@ HALF_PRECISION = 2.0**-12  # a tolerance above this has a rounding to 16 bits in
 
 
 @dataclass(frozen=True)
-class Measured:
+class ScanTime:
     """A time with what it is compared with; `ratio` is how many times faster than the baseline, `about` where that was only estimated."""
 
-    timing: Timing
+    timing: ScanTiming
     ratio: float | None
     about: bool
     share: float | None = None  # of the nearer ceiling that was reached
@@ -32,16 +32,16 @@ class Measured:
     def text(self) -> str:
         """Median and quartiles in milliseconds."""
         low, high = self.timing.quartiles_ms or (0.0, 0.0)
-        return f"{digits(self.timing.median_ms)} [{digits(low)}–{digits(high)}]"
+        return f"{format_digits(self.timing.median_ms)} [{format_digits(low)}–{format_digits(high)}]"
 
 
 @dataclass(frozen=True)
-class Row:
+class BackendTimes:
     """A backend at a case."""
 
     backend: str
-    forward: Measured | None
-    both: Measured | None
+    forward: ScanTime | None
+    both: ScanTime | None
     verified: Verified | None
     memory_mib: float | None
 
@@ -54,7 +54,7 @@ class CaseRows:
     layer: str
     shape: str
     path: Path
-    rows: tuple[Row, ...]
+    rows: tuple[BackendTimes, ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Bench:
         return f"{name or self.device}, {threads}, {self.dtype}" if self.device == "cpu" else f"{name or self.device}, {self.dtype}"
 
 
-def benches(records: Iterable[ScanRecord]) -> list[Bench]:
+def gather_benches(records: Iterable[ScanRecord]) -> list[Bench]:
     """Return the benches of all the records, GPUs first."""
     with_findings = [record for record in records if record.provenance]
     key = lambda record: (record.spec.device != "cuda", record.spec.machine, record.spec.dtype, -record.spec.threads)  # noqa: E731
@@ -92,7 +92,7 @@ def benches(records: Iterable[ScanRecord]) -> list[Bench]:
 def _bench(records: Sequence[ScanRecord]) -> Bench:
     by_age = sorted(records, key=lambda record: (record.provenance.finished, record.attempt))
     standing = {record.spec.backend: record for record in by_age}
-    times: dict[tuple[str, str, Path, Work], Timing] = {}
+    times: dict[tuple[str, str, Path, Work], ScanTiming] = {}
     for record in by_age:
         latest = standing[record.spec.backend]
         if latest.status == "done" and record.status == "done" and record.spec.software == latest.spec.software:
@@ -119,11 +119,11 @@ def _ceilings(records: Sequence[ScanRecord], best: Best) -> tuple[tuple[str, str
         return ()
     methods = dict.fromkeys(one.findings.ceilings.exponentials_method for one in records if one.findings and one.findings.ceilings)
     exponentials = f"10⁹ exponentials a second ({'; '.join(methods)})"
-    return (("bandwidth, GB/s, read and written", digits(best[0] / 1e9)), (exponentials, digits(best[1] / 1e9)))
+    return (("bandwidth, GB/s, read and written", format_digits(best[0] / 1e9)), (exponentials, format_digits(best[1] / 1e9)))
 
 
 def _cases(
-    times: dict[tuple[str, str, Path, Work], Timing], standing: dict[str, ScanRecord], paths: Sequence[Path], best: Best
+    times: dict[tuple[str, str, Path, Work], ScanTiming], standing: dict[str, ScanRecord], paths: Sequence[Path], best: Best
 ) -> tuple[CaseRows, ...]:
     found = {(t.case, t.path): t for (_, _, path, _), t in times.items() if path in paths}
     groups = []
@@ -144,7 +144,7 @@ def _order(standing: dict[str, ScanRecord], case: str) -> int:
     return longest.index(case) if case in longest else len(longest)
 
 
-def _row(times: dict[tuple[str, str, Path, Work], Timing], record: ScanRecord, at: tuple[str, Path], best: Best) -> Row:
+def _row(times: dict[tuple[str, str, Path, Work], ScanTiming], record: ScanRecord, at: tuple[str, Path], best: Best) -> BackendTimes:
     case, path = at
     name = record.spec.backend
     baseline = (REFERENCE, case, "sequences") if path == "sequences" else (name, case, "image-copied")
@@ -152,18 +152,18 @@ def _row(times: dict[tuple[str, str, Path, Work], Timing], record: ScanRecord, a
     checks = {found.name: found for found in record.findings.verified}
     peaks = [found.timing.peak_memory_mib for found in (both, forward) if found and found.timing.peak_memory_mib is not None]
     check = checks.get(case if path != "image" else f"{case}, image, 4 ways")
-    return Row(name, forward, both, check, peaks[0] if peaks else None)
+    return BackendTimes(name, forward, both, check, peaks[0] if peaks else None)
 
 
-def _measured(timing: Timing | None, baseline: Timing | None, best: Best) -> Measured | None:
+def _measured(timing: ScanTiming | None, baseline: ScanTiming | None, best: Best) -> ScanTime | None:
     if timing is None:
         return None
     known = timing.median_ms and baseline and baseline.best_ms and baseline is not timing
     ratio = baseline.best_ms / timing.median_ms if known else None
-    return Measured(timing, ratio, bool(known) and baseline.median_ms is None, *_share(timing, best))
+    return ScanTime(timing, ratio, bool(known) and baseline.median_ms is None, *_share(timing, best))
 
 
-def _share(timing: Timing, best: Best) -> tuple[float | None, str]:
+def _share(timing: ScanTiming, best: Best) -> tuple[float | None, str]:
     """Return the fraction of the nearer ceiling that was reached, and which that is (suite.measure.scans.ceilings has the formula)."""
     if best is None or not timing.median_ms or timing.moved_bytes is None or timing.exponentials is None:
         return None, ""
@@ -179,7 +179,7 @@ def _best_ceilings(records: Sequence[ScanRecord]) -> Best:
     return max(one.bandwidth_bytes_per_second for one in used), max(one.exponentials_per_second for one in used)
 
 
-def digits(value: float | None) -> str:
+def format_digits(value: float | None) -> str:
     """Format a number of any size with three digits that count; a dash where there is none."""
     if value is None:
         return "–"
@@ -188,7 +188,7 @@ def digits(value: float | None) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
-def worst(record: ScanRecord) -> tuple[Verified, str] | None:
+def find_worst(record: ScanRecord) -> tuple[Verified, str] | None:
     """Return the comparison that is farthest beyond its tolerance, or nearest to it, and its tensor.
 
     What is rounded to half precision in the end says nothing of a backend unless it is wrong.
@@ -202,7 +202,7 @@ def worst(record: ScanRecord) -> tuple[Verified, str] | None:
     return found, found.worst
 
 
-def table(bench: Bench) -> list[dict[str, str]]:
+def table_lines(bench: Bench) -> list[dict[str, str]]:
     """Return the lines of the command line's table: one for each case and backend."""
     rows = []
     for group in (*bench.sequences, *bench.images):
@@ -211,24 +211,24 @@ def table(bench: Bench) -> list[dict[str, str]]:
             for work, measured in (("forward", row.forward), ("both", row.both)):
                 line |= _columns("fwd" if work == "forward" else "f+b", measured)
             error = max((e for e in row.verified.errors.values() if e is not None), default=None) if row.verified else None
-            line |= {"MiB": digits(row.memory_mib), "error": "" if error is None else f"{error:.0e}"}
+            line |= {"MiB": format_digits(row.memory_mib), "error": "" if error is None else f"{error:.0e}"}
             rows.append(line)
     return rows
 
 
-def _columns(work: str, measured: Measured | None) -> dict[str, str]:
+def _columns(work: str, measured: ScanTime | None) -> dict[str, str]:
     if measured is None:
         texts = ("", "", "")
     elif measured.timing.skipped:
-        texts = (f"not timed, about {digits(measured.timing.expected_ms)}", "", "")
+        texts = (f"not timed, about {format_digits(measured.timing.expected_ms)}", "", "")
     else:
         share, mark = measured.share, "~" if measured.timing.noisy else ""
-        ratio = "" if measured.ratio is None else f"{'about ' if measured.about else ''}{digits(measured.ratio)}×"
+        ratio = "" if measured.ratio is None else f"{'about ' if measured.about else ''}{format_digits(measured.ratio)}×"
         texts = (mark + measured.text, ratio, "" if share is None else f"{100 * share:.2g} %")
     return dict(zip((f"{work} ms [quartiles]", f"{work} faster", f"{work} ceiling"), texts, strict=True))
 
 
-LEGEND = (
+TIMES_LEGEND = (
     "fwd: forward; f+b: forward and gradients. faster: than the reference (for images: than the same backend by copies). "
     "ceiling: share of the best that bandwidth and exponentials allow. error: the largest, against float64."
 )

@@ -81,7 +81,7 @@ def describe(outline: Outline) -> tuple[str, str]:
     return f"{outline.task}, {outline.budget} budget", "; ".join(conditions)
 
 
-def heading(setting: Setting, among: Iterable[Setting] = ()) -> str:
+def setting_heading(setting: Setting, among: Iterable[Setting] = ()) -> str:
     """Return what the measurements of a setting are called away from their table, and apart from those of settings `among`."""
     return "; ".join(describe(setting.outline(among)))
 
@@ -91,7 +91,7 @@ def dataset_name(name: str) -> str:
     return PurePath(name).name or name
 
 
-def by_setting(records: Iterable[Record]) -> dict[Setting, tuple[Record, ...]]:
+def group_by_setting(records: Iterable[Record]) -> dict[Setting, tuple[Record, ...]]:
     """Return the records of each setting, by seed within a model, in the order in which settings and models first appear."""
     groups: dict[Setting, dict[str, list[Record]]] = {}
     for record in records:

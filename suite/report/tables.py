@@ -15,31 +15,29 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from suite.core import stats
-from suite.core.ranking import ranks
+from suite.core.ranking import rank_values
 from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
 from suite.records.record import Record
 from suite.report.measured import (
-    Cell,
     Count,
-    Measured,
+    Measurement,
     Status,
-    command,
-    count_of,
-    delta,
-    measure,
-    obstacle,
-    unavailable,
+    TableCell,
+    average_seeds,
+    find_obstacle,
+    get_count,
+    make_unavailable_cell,
+    run_command,
+    subtract_baseline,
 )
-from suite.report.settings import Outline, Setting, by_setting, describe
+from suite.report.settings import Outline, Setting, describe, group_by_setting
 from suite.study.baselines import BASELINES
-from suite.study.published import SCALES, Finding, Paper, PublishedTable, cost_input
-from suite.study.published import Column as PublishedColumn
-from suite.study.published import Row as PublishedRow
+from suite.study.published import UNIT_SCALES, Paper, PublishedColumn, PublishedFinding, PublishedRow, PublishedTable, cost_input
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column; a "retrained" one holds measurements that no published number may be compared with."""
 
     key: str
@@ -59,7 +57,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row; `borrowed` names the table that a baseline was taken from."""
 
     key: str
@@ -69,7 +67,7 @@ class Row:
     model: str | None
     baseline: bool
     borrowed: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     statuses: tuple[tuple[Status, int], ...]  # of its published qualities: how many cells have which
     reason: str = ""  # why a quality has no number
     marks: tuple[str, ...] = ()
@@ -81,8 +79,8 @@ class Table:
 
     paper: Paper
     published: PublishedTable
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[TableColumn, ...]
+    rows: tuple[TableRow, ...]
     footnotes: tuple[tuple[str, str, str], ...]  # mark, text, source
     findings: tuple[tuple[str, str], ...]  # title, paragraph
 
@@ -98,7 +96,7 @@ class _Line:
     profiles: tuple[ProfileRecord, ...]  # of its network, or of the baseline that it names
 
 
-def build(papers: Sequence[Paper], records: Iterable[Record], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
+def build_tables(papers: Sequence[Paper], records: Iterable[Record], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
     """Return every table of `papers`, in order, filled with what `records` measured and `profiles` counted; none is needed."""
     current, counted = pick_standing(records), pick_standing(profiles)
     return tuple(_table(paper, published, current, counted) for paper in papers for published in paper.tables)
@@ -138,7 +136,7 @@ def _lines(paper: Paper, published: PublishedTable, records: Sequence[Record], p
         by_model.setdefault(record.spec.model, []).append(record)
     for row, home in places:
         tasks = {row.task} if row.task else {column.task or home.task for column in home.columns}
-        runs = by_setting(record for record in by_model.get(row.model or "", ()) if record.spec.task in tasks)
+        runs = group_by_setting(record for record in by_model.get(row.model or "", ()) if record.spec.task in tasks)
         is_baseline = baseline is not None and row.key == baseline.row and home.id == (baseline.table or published.id)
         name = row.model or next((found.name for found in BASELINES.values() if (home.id, row.key) in found.rows), None)
         counted = tuple(profile for profile in profiles if profile.spec.model == name and profile.cost)
@@ -157,7 +155,7 @@ def _footnotes(published: PublishedTable) -> tuple[dict[str, tuple[str, ...]], t
     return marks, tuple(listed)
 
 
-def _published_column(column: PublishedColumn, cells: Sequence[Cell], marks: Mapping[str, tuple[str, ...]]) -> Column:
+def _published_column(column: PublishedColumn, cells: Sequence[TableCell], marks: Mapping[str, tuple[str, ...]]) -> TableColumn:
     sizes = {cell.measured.input_size for cell in cells if cell.measured and cell.measured.input_size}
     size = column.input_size or (next(iter(sizes)) if len(sizes) == 1 else None)
     detail = column.dataset
@@ -165,7 +163,7 @@ def _published_column(column: PublishedColumn, cells: Sequence[Cell], marks: Map
         detail = f"input {size[0]}×{size[1]}" if size and column.metric != "params" else ""
         detail = f"output {column.output_size[1]}×{column.output_size[0]}" if column.output_size else detail
     same = ("key", "group", "label", "kind", "metric", "unit", "direction", "digits", "printed")
-    return Column(
+    return TableColumn(
         **{name: getattr(column, name) for name in same},
         detail=detail,
         marks=marks.get(f"*.{column.key}", ()),
@@ -175,7 +173,7 @@ def _published_column(column: PublishedColumn, cells: Sequence[Cell], marks: Map
 
 
 def _counts(line: _Line, runs: Mapping[Setting, tuple[Record, ...]]) -> list[Count]:
-    return [count_of(r) for records in (*runs.values(), line.profiles) for r in records if r.cost]
+    return [get_count(r) for records in (*runs.values(), line.profiles) for r in records if r.cost]
 
 
 def _common_size(lines: Sequence[_Line]) -> tuple[int, int] | None:
@@ -185,13 +183,13 @@ def _common_size(lines: Sequence[_Line]) -> tuple[int, int] | None:
     return min(have, key=lambda size: (-have[size], size), default=None)
 
 
-def _published_cell(line: _Line, column: PublishedColumn, size: tuple[int, int] | None = None) -> Cell:
+def _published_cell(line: _Line, column: PublishedColumn, size: tuple[int, int] | None = None) -> TableCell:
     """Return the cell of a published column; `size` is the input of a cost where the table names none."""
     published = line.row.cells.get(column.key)
     if column.kind == "mark":
-        return Cell(published)
+        return TableCell(published)
     if line.row.model is None and not (column.kind == "cost" and line.profiles):
-        return Cell(published, status=Status.PUBLISHED, reason="a baseline that only the paper measured")
+        return TableCell(published, status=Status.PUBLISHED, reason="a baseline that only the paper measured")
     task = line.row.task or column.task or line.home.task
     runs = {key: records for key, records in line.runs.items() if key.task == task}
     cell = _cost_cell(line, column, runs, size) if column.kind == "cost" else _quality_cell(line, column, runs)
@@ -203,29 +201,31 @@ def _published_cell(line: _Line, column: PublishedColumn, size: tuple[int, int] 
     return replace(cell, difference=difference, status=Status.REPRODUCED if near else Status.DEVIATES)
 
 
-def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, tuple[Record, ...]]) -> Cell:
+def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, tuple[Record, ...]]) -> TableCell:
     """Return the cell without its published value: measured where a record may be compared, else why not."""
     row, grid = line.row, line.home.grid
-    fitting = {key: records for key, records in runs.items() if not obstacle(records[0].spec, column, line.home)}
-    measured = [found for key, records in fitting.items() if (found := measure(records, column.metric, key, grid))]
+    fitting = {key: records for key, records in runs.items() if not find_obstacle(records[0].spec, column, line.home)}
+    measured = [found for key, records in fitting.items() if (found := average_seeds(records, column.metric, key, grid))]
     if measured:
         best = max(measured, key=lambda found: len(found.seeds))
         extra = (f"{len(measured) - 1} more setting(s) qualify; see the list of cells",) if len(measured) > 1 else ()
-        return Cell(measured=replace(best, notes=best.notes + extra), command=best.origin.command)
+        return TableCell(measured=replace(best, notes=best.notes + extra), command=best.origin.command)
     changes = {"test_set": column.test_sets[0]} if column.test_sets else {}
     task = row.task or column.task or line.home.task
-    wanted = command(grid, row.model or "", task, budget="paper", changes=changes)
+    wanted = run_command(grid, row.model or "", task, budget="paper", changes=changes)
     done = [records for records in runs.values() if any(record.status == "done" for record in records)]
     if not fitting and done:
-        reasons = sorted({obstacle(records[0].spec, column, line.home) for records in done})
-        return Cell(status=Status.RETRAINED, reason="; ".join(reasons), command=wanted)
+        reasons = sorted({find_obstacle(records[0].spec, column, line.home) for records in done})
+        return TableCell(status=Status.RETRAINED, reason="; ".join(reasons), command=wanted)
     tried = list(fitting.values()) or list(runs.values())
     if tried:
-        return unavailable(tried[0], column.metric, grid)
-    return Cell(status=Status.PUBLISHED, reason="not run", command=command(grid, row.model or "", task))
+        return make_unavailable_cell(tried[0], column.metric, grid)
+    return TableCell(status=Status.PUBLISHED, reason="not run", command=run_command(grid, row.model or "", task))
 
 
-def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, tuple[Record, ...]], common: tuple[int, int] | None) -> Cell:
+def _cost_cell(
+    line: _Line, column: PublishedColumn, runs: Mapping[Setting, tuple[Record, ...]], common: tuple[int, int] | None
+) -> TableCell:
     """Return the cell of a cost, without its published value; a failed record may still carry the cost."""
     row, grid = line.row, line.home.grid
     counted = _counts(line, runs)
@@ -236,22 +236,22 @@ def _cost_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, tupl
         missing = f"python -m suite profile {shlex.quote(row.model or '')}{size}"
         if counted and wanted:
             (height, width), (tall, wide) = counted[0].input_size, wanted
-            return Cell(status=Status.UNAVAILABLE, reason=f"counted at {height}×{width}, not at {tall}×{wide}", command=missing)
+            return TableCell(status=Status.UNAVAILABLE, reason=f"counted at {height}×{width}, not at {tall}×{wide}", command=missing)
         if runs:
-            return unavailable(next(iter(runs.values())), column.metric, grid)
-        return Cell(status=Status.PUBLISHED if column.printed else None, reason="not run", command=missing)
+            return make_unavailable_cell(next(iter(runs.values())), column.metric, grid)
+        return TableCell(status=Status.PUBLISHED if column.printed else None, reason="not run", command=missing)
     count = max(fitting, key=lambda count: count.finished)
     value, note = count.value(column, row.cells.get(column.key))
     size = count.input_size if column.metric == "macs" else None
-    measured = Measured(stats.Estimate(value, None, 1), (), None, (count.record,), count.origin, (note,) if note else (), size)
-    return Cell(measured=measured, command=count.origin.command)
+    measured = Measurement(stats.Estimate(value, None, 1), (), None, (count.record,), count.origin, (note,) if note else (), size)
+    return TableCell(measured=measured, command=count.origin.command)
 
 
-def _retrained_columns(published: PublishedTable, lines: Sequence[_Line]) -> list[tuple[Column, Mapping[str, Setting]]]:
+def _retrained_columns(published: PublishedTable, lines: Sequence[_Line]) -> list[tuple[TableColumn, Mapping[str, Setting]]]:
     """Return a column for each outline of settings that no printed column can take and each metric, with its settings by task."""
     qualities = [column for column in published.columns if column.kind == "quality"]
     specs = {setting: records[0].spec for line in lines for setting, records in line.runs.items()}
-    apart = [setting for setting, spec in specs.items() if all(obstacle(spec, column, published) for column in qualities)]
+    apart = [setting for setting, spec in specs.items() if all(find_obstacle(spec, column, published) for column in qualities)]
     by_task = any(column.task for column in qualities)  # then a row holds several tasks, and a setting but one
     outlines: dict[Outline, dict[str, Setting]] = {}
     for setting in sorted(apart, key=lambda setting: (setting.iterations, setting.test_set, setting.text)):
@@ -261,7 +261,7 @@ def _retrained_columns(published: PublishedTable, lines: Sequence[_Line]) -> lis
     for index, (outline, settings) in enumerate(outlines.items()):
         for metric in dict.fromkeys(column.metric for column in qualities):
             like = next(column for column in qualities if column.metric == metric)
-            column = Column(
+            column = TableColumn(
                 key=f"retrained-{index}-{metric}",
                 group=f"Re-trained at {outline.budget} budget",
                 label=metric,
@@ -278,19 +278,23 @@ def _retrained_columns(published: PublishedTable, lines: Sequence[_Line]) -> lis
     return found
 
 
-def _retrained_cell(line: _Line, metric: str, settings: Mapping[str, Setting]) -> Cell:
+def _retrained_cell(line: _Line, metric: str, settings: Mapping[str, Setting]) -> TableCell:
     grid = line.home.grid
     setting = next((setting for setting in settings.values() if setting in line.runs), None)
     if setting is None:
         if line.row.model is None:
-            return Cell(reason="not run by this suite")
+            return TableCell(reason="not run by this suite")
         budget = next(iter(settings.values())).budget
-        return Cell(reason="not run", command=command(grid, line.row.model, line.row.task or line.home.task, budget=budget))
-    measured = measure(line.runs[setting], metric, setting, grid)
-    return Cell(measured=measured, command=measured.origin.command) if measured else unavailable(line.runs[setting], metric, grid)
+        return TableCell(reason="not run", command=run_command(grid, line.row.model, line.row.task or line.home.task, budget=budget))
+    measured = average_seeds(line.runs[setting], metric, setting, grid)
+    return (
+        TableCell(measured=measured, command=measured.origin.command)
+        if measured
+        else make_unavailable_cell(line.runs[setting], metric, grid)
+    )
 
 
-def _data_warning(cells: Sequence[Cell]) -> str:
+def _data_warning(cells: Sequence[TableCell]) -> str:
     seen: dict[str, set[str]] = {}
     for cell in cells:
         for record in cell.measured.records if cell.measured else ():
@@ -300,43 +304,43 @@ def _data_warning(cells: Sequence[Cell]) -> str:
     return f"The rows were not measured on the same data: {', '.join(mixed)} has more than one checksum." if mixed else ""
 
 
-def _seeds(cells: Sequence[Cell]) -> int | None:
+def _seeds(cells: Sequence[TableCell]) -> int | None:
     counts = {len(cell.measured.seeds) for cell in cells if cell.measured}
     return counts.pop() if len(counts) == 1 else None
 
 
-def _with_delta(cell: Cell, base: Cell, column: Column) -> Cell:
+def _with_delta(cell: TableCell, base: TableCell, column: TableColumn) -> TableCell:
     if cell is base or column.kind == "mark":
         return cell
     published = None
     if isinstance(cell.published, float) and isinstance(base.published, float):
         published = cell.published - base.published
-    return replace(cell, delta_published=published, delta_measured=delta(cell.measured, base.measured, column.metric))
+    return replace(cell, delta_published=published, delta_measured=subtract_baseline(cell.measured, base.measured, column.metric))
 
 
-def _ranked(cells: Sequence[Cell], column: Column, lines: Sequence[_Line]) -> list[Cell]:
+def _ranked(cells: Sequence[TableCell], column: TableColumn, lines: Sequence[_Line]) -> list[TableCell]:
     """Rank the cells of a column among the rows of their group: printed among printed, measured among measured."""
     if column.kind not in ("quality", "retrained"):
         return list(cells)
     ranked = list(cells)
     for group in dict.fromkeys(line.row.group for line in lines):
         places = [index for index, line in enumerate(lines) if line.row.group == group]
-        printed = ranks([cells[i].published for i in places], column.direction)
+        printed = rank_values([cells[i].published for i in places], column.direction)
         means = [found.estimate.mean if (found := cells[i].measured) else None for i in places]
-        for i, place, own in zip(places, printed, ranks(means, column.direction), strict=True):
+        for i, place, own in zip(places, printed, rank_values(means, column.direction), strict=True):
             ranked[i] = replace(cells[i], published_rank=place, measured_rank=own if sum(m is not None for m in means) > 1 else None)
     return ranked
 
 
 def _row(
-    published: PublishedTable, line: _Line, columns: Sequence[Column], cells: Sequence[Cell], marks: Mapping[str, tuple[str, ...]]
-) -> Row:
+    published: PublishedTable, line: _Line, columns: Sequence[TableColumn], cells: Sequence[TableCell], marks: Mapping[str, tuple[str, ...]]
+) -> TableRow:
     row, borrowed = line.row, f"Table {line.home.number}" if line.home is not published else ""
     if not borrowed:
         cells = [replace(cell, marks=marks.get(f"{row.key}.{column.key}", ())) for cell, column in zip(cells, columns, strict=True)]
     judged = [cell for cell, column in zip(cells, columns, strict=True) if column.kind == "quality" and cell.status]
     counts = tuple((status, sum(cell.status == status for cell in judged)) for status in Status)
-    return Row(
+    return TableRow(
         key=row.key,
         label=row.label,
         what=row.what,
@@ -351,7 +355,7 @@ def _row(
     )
 
 
-def _finding(finding: Finding, rows: Sequence[Row], columns: Sequence[Column]) -> list[tuple[str, str]]:
+def _finding(finding: PublishedFinding, rows: Sequence[TableRow], columns: Sequence[TableColumn]) -> list[tuple[str, str]]:
     """Return the paragraph with its numbers; none where the measured number agrees with the printed one."""
     index = next(index for index, column in enumerate(columns) if column.key == finding.column)
     cell = next(row for row in rows if row.key == finding.row).cells[index]
@@ -367,8 +371,8 @@ def _finding(finding: Finding, rows: Sequence[Row], columns: Sequence[Column]) -
         "published": published,
         "difference": f"{cell.difference:+.{column.digits}f}".replace("-", "−"),
         "percent": f"{100 * cell.difference / float(cell.published or 1):+.1f}".replace("-", "−"),
-        "scan": f"{cost.scan_macs / SCALES[column.unit]:.{column.digits}f}",
-        "rest": f"{(cost.macs - cost.scan_macs) / SCALES[column.unit]:.{column.digits}f}",
+        "scan": f"{cost.scan_macs / UNIT_SCALES[column.unit]:.{column.digits}f}",
+        "rest": f"{(cost.macs - cost.scan_macs) / UNIT_SCALES[column.unit]:.{column.digits}f}",
         "params": f"{cost.params:,}",
         "size": "{}×{}".format(*cell.measured.input_size),
     }

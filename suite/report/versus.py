@@ -22,11 +22,11 @@ import numpy as np
 from models.lookup import suggest
 from suite.core import stats
 from suite.core.errors import Exit, SuiteError
-from suite.records.index import rows
+from suite.records.index import read_rows
 from suite.records.ledger import FINGERPRINT, Ledger
 from suite.records.record import Record
 from suite.records.spec import RunSpec
-from suite.report.settings import by_setting, dataset_name
+from suite.report.settings import dataset_name, group_by_setting
 from suite.study.protocols import METRICS
 
 Verdict = Literal["better", "worse", "no difference shown", "one seed: cannot tell", "not comparable"]
@@ -80,17 +80,17 @@ class Comparison:
         return "weights" if self.baseline is not None and self.variant.given and self.baseline.given else "designs"
 
 
-def ledger_sides(ledger: Ledger, on_unreadable: object = None) -> tuple[Side, ...]:
+def read_ledger_sides(ledger: Ledger, on_unreadable: object = None) -> tuple[Side, ...]:
     """Return every side of a ledger."""
-    return sides_of(record for record in ledger.records(on_unreadable) if isinstance(record, Record))
+    return make_sides(record for record in ledger.records(on_unreadable) if isinstance(record, Record))
 
 
-def sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Side, ...]:
+def find_sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Side, ...]:
     """Return the sides of the run or the models that `chosen` means: a fingerprint, a model's name, a shell pattern, or a part of names.
 
     Only their records are read. SuiteError (Exit.NOTHING) where nothing fits, or nothing that does is done.
     """
-    held = [row for row in rows(ledger, on_unreadable, ("cell", "model", "status", "kind")) if row["kind"] == "run"]
+    held = [row for row in read_rows(ledger, on_unreadable, ("cell", "model", "status", "kind")) if row["kind"] == "run"]
     models = sorted({str(row["model"]) for row in held})
     if FINGERPRINT.fullmatch(chosen):
         fits = [row for row in held if row["cell"] == chosen]
@@ -105,16 +105,16 @@ def sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Si
             exit=Exit.NOTHING,
         )
     latest = [ledger.latest(str(row["cell"])) for row in fits]
-    found = sides_of(record for record in latest if isinstance(record, Record))
+    found = make_sides(record for record in latest if isinstance(record, Record))
     if not found:
         raise SuiteError(f"none of the {len(fits)} cells that {chosen} matches is done: there is nothing to compare.", exit=Exit.NOTHING)
     return tuple(replace(side, alone=True) for side in found) if FINGERPRINT.fullmatch(chosen) else found
 
 
-def sides_of(records: Iterable[Record]) -> tuple[Side, ...]:
+def make_sides(records: Iterable[Record]) -> tuple[Side, ...]:
     """Return the sides that `records` make, in the order in which settings and models first appear."""
     found = []
-    for members in by_setting(records).values():
+    for members in group_by_setting(records).values():
         for model in dict.fromkeys(record.spec.model for record in members):
             own = [record for record in members if record.spec.model == model]
             done = tuple(record for record in own if record.status == "done" and record.scores)
@@ -123,7 +123,9 @@ def sides_of(records: Iterable[Record]) -> tuple[Side, ...]:
     return tuple(found)
 
 
-def compared(variants: Sequence[Side], baselines: Sequence[Side], metrics: Sequence[str], *, same_model: bool) -> tuple[Comparison, ...]:
+def compare_sides(
+    variants: Sequence[Side], baselines: Sequence[Side], metrics: Sequence[str], *, same_model: bool
+) -> tuple[Comparison, ...]:
     """Compare every variant with the baseline that fits it best, in each of `metrics` (none: the first that it was measured by).
 
     With `same_model` a variant's baseline is of its own model (two ledgers); else it is any, and a side is not compared with itself.
@@ -139,7 +141,7 @@ def compared(variants: Sequence[Side], baselines: Sequence[Side], metrics: Seque
     return _with_verdicts(found)
 
 
-def obstacles(one: Record, other: Record) -> list[str]:
+def find_obstacles(one: Record, other: Record) -> list[str]:
     """Return why two records' metrics may not be compared; none where they may."""
     a, b = one.spec, other.spec
     reasons = []
@@ -188,7 +190,7 @@ def _distance(variant: Side, baseline: Side) -> tuple[int, int, int]:
     """Return how badly a baseline fits: obstacles, fields that differ, and seeds that they share, most of them first."""
     one, other = variant.records[0], baseline.records[0]
     common = variant.seeds.keys() & baseline.seeds.keys()
-    return len(obstacles(one, other)), len(_noted(one, other)), -len(common)
+    return len(find_obstacles(one, other)), len(_noted(one, other)), -len(common)
 
 
 def _noted(one: Record, other: Record) -> list[str]:
@@ -205,7 +207,7 @@ def _comparison(variant: Side, baseline: Side | None, metric: str) -> Comparison
     if not common:
         reason = f"no seed in common ({_listed(ours)}; {_listed(theirs)})"
         return Comparison(variant, baseline, metric, "not comparable", reason=reason)
-    reasons = list(dict.fromkeys(reason for seed in common for reason in obstacles(ours[seed], theirs[seed])))
+    reasons = list(dict.fromkeys(reason for seed in common for reason in find_obstacles(ours[seed], theirs[seed])))
     values = [({s.image: s.metrics for s in ours[seed].scores}, {s.image: s.metrics for s in theirs[seed].scores}) for seed in common]
     images = sorted(values[0][0])
     if not reasons:
@@ -218,7 +220,7 @@ def _comparison(variant: Side, baseline: Side | None, metric: str) -> Comparison
     notes += [f"without seed {_listed(left)}"] if left else []
     if not (_digests(ours[common[0]]) and _digests(theirs[common[0]])):
         notes.append("a record has no checksum of its test data")
-    return Comparison(variant, baseline, metric, "no difference shown", stats.over_both(differences), notes=tuple(notes))
+    return Comparison(variant, baseline, metric, "no difference shown", stats.compare_paired(differences), notes=tuple(notes))
 
 
 def _unlike_images(values: Sequence[tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]], metric: str) -> list[str]:
@@ -244,7 +246,7 @@ def _with_verdicts(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
             families.setdefault((one.metric, _untold(one)), []).append(place)
     for places in families.values():
         p_values = [paired.p for place in places if (paired := found[place].found) is not None and paired.p is not None]
-        corrected |= dict(zip(places, stats.holm(p_values), strict=True))
+        corrected |= dict(zip(places, stats.correct_by_holm(p_values), strict=True))
     sizes = {place: len(places) for places in families.values() for place in places}
     return tuple(_decided(one, corrected.get(place), sizes.get(place, 0)) for place, one in enumerate(found))
 

@@ -24,7 +24,7 @@ from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import limit_threads
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress, provenance
-from suite.records.profile import ProfileRecord, ProfileSpec, named
+from suite.records.profile import ProfileRecord, ProfileSpec, name_network
 from suite.records.record import Attempt, Record
 from suite.records.scan import ScanRecord
 from suite.records.spec import CellSpec, RunSpec, ScanSpec
@@ -104,7 +104,7 @@ def failed_record(spec: CellSpec, context: CellContext, started: datetime, error
     made = provenance(context, started.isoformat(timespec="seconds"), {})
     fields = {"fingerprint": spec.fingerprint, "spec": spec, "status": "failed", "attempt": context.attempt, "error": error}
     if isinstance(spec, ProfileSpec):
-        label, source = named(spec.model)
+        label, source = name_network(spec.model)
         return ProfileRecord(label=label, source=source, provenance=made, **fields)
     return (Record if isinstance(spec, RunSpec) else ScanRecord)(provenance=made, **fields)
 

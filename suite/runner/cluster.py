@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import take_lock
-from suite.core.machine import cores
+from suite.core.machine import count_cores
 from suite.core.output import note
 from suite.core.paths import python_path
 from suite.core.process import Child
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 OBJECT_STORE_BYTES = 256 * 2**20
 JOIN_SECONDS = 40.0  # an address that does not answer would hold ray.init for many minutes
 FOLDER_PREFIX = "ssm-"
-ADVICE = "`--launcher inline` runs the same cells without Ray, one after another."
+INLINE_ADVICE = "`--launcher inline` runs the same cells without Ray, one after another."
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ def import_ray(*, local: bool) -> ModuleType:
         import ray
     except ImportError as error:
         raise SuiteError(
-            f"Ray cannot be imported ({error}). Install it with `pip install ray`, or: {ADVICE}", exit=Exit.NOT_READY
+            f"Ray cannot be imported ({error}). Install it with `pip install ray`, or: {INLINE_ADVICE}", exit=Exit.NOT_READY
         ) from error
     return ray
 
 
 @contextlib.contextmanager
-def own_ray(ray: ModuleType, threads: int, dashboard: bool) -> Iterator[Path | None]:
+def start_ray(ray: ModuleType, threads: int, dashboard: bool) -> Iterator[Path | None]:
     """Start a Ray of our own for the length of the block; give the folder of its logs."""
     if dashboard:
         _check_dashboard()
@@ -82,7 +82,7 @@ def own_ray(ray: ModuleType, threads: int, dashboard: bool) -> Iterator[Path | N
             with _environment(_worker_environment(threads)), _block({signal.SIGUSR1}):
                 started = ray.init(
                     address="local",  # also where RAY_ADDRESS is set
-                    num_cpus=cores(),
+                    num_cpus=count_cores(),
                     include_dashboard=dashboard,
                     dashboard_host="127.0.0.1",
                     log_to_driver=False,
@@ -92,7 +92,7 @@ def own_ray(ray: ModuleType, threads: int, dashboard: bool) -> Iterator[Path | N
                 )
         except Exception as error:
             ray.shutdown()
-            raise SuiteError(f"Ray did not start on this machine: {_first_line(error)}. {ADVICE}", exit=Exit.NOT_READY) from error
+            raise SuiteError(f"Ray did not start on this machine: {_first_line(error)}. {INLINE_ADVICE}", exit=Exit.NOT_READY) from error
         if dashboard:
             token = f", token {os.environ['RAY_AUTH_TOKEN']}" if os.environ.get("RAY_AUTH_MODE") == "token" else ""
             note(f"Ray's dashboard, on this machine alone: http://{started.dashboard_url}{token}")
@@ -102,15 +102,15 @@ def own_ray(ray: ModuleType, threads: int, dashboard: bool) -> Iterator[Path | N
             ray.shutdown()
 
 
-def tried() -> float:
+def try_ray() -> float:
     """Start a Ray of its own as a run does, and end it; return how many processors it offers. SuiteError where it does not start."""
     ray = import_ray(local=True)
-    with own_ray(ray, 1, dashboard=False):
+    with start_ray(ray, 1, dashboard=False):
         return float(ray.cluster_resources().get("CPU", 0))
 
 
 @contextlib.contextmanager
-def joined_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
+def join_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
     """Join the cluster at `address` for the length of the block; its logs are out of reach."""
     if address.startswith("ray://"):
         raise SuiteError(
@@ -124,7 +124,8 @@ def joined_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
         problem = f"nothing there answered as a Ray cluster within {JOIN_SECONDS:.0f} s"
     if problem:
         raise SuiteError(
-            f"the Ray cluster at {address} cannot be joined: {problem}. Leave out --address to run on this machine alone, or: {ADVICE}",
+            f"the Ray cluster at {address} cannot be joined: {problem}. "
+            f"Leave out --address to run on this machine alone, or: {INLINE_ADVICE}",
             exit=Exit.NOT_READY,
         )
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -195,7 +196,7 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def needs(job: Job) -> tuple[int, int]:
+def own_resources(job: Job) -> tuple[int, int]:
     """Return the CPUs and GPUs of a job's own process; that of several workers waits while they train, and measures when they have left."""
     return (job.context.threads, int(job.spec.device == "cuda")) if job.context.workers == 1 else (0, 0)
 
@@ -210,7 +211,7 @@ def _room(ray: ModuleType, context: CellContext) -> int:
     return room
 
 
-def at_once(ray: ModuleType, jobs: Sequence[Job]) -> int:
+def count_jobs_at_once(ray: ModuleType, jobs: Sequence[Job]) -> int:
     """Count the jobs that are given to Ray at a time: all, but where several workers share one."""
     if all(job.context.workers == 1 for job in jobs):
         return len(jobs)
@@ -222,7 +223,7 @@ def check_room(ray: ModuleType, jobs: Sequence[Job]) -> None:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     have = "; ".join(f"{node.get('CPU', 0):.0f} CPUs, {node.get('GPU', 0):.0f} GPUs" for node in nodes)
     for job in jobs:
-        context, (cpus, gpus) = job.context, needs(job)
+        context, (cpus, gpus) = job.context, own_resources(job)
         if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
             raise SuiteError(
                 f"{job.spec.label} needs {cpus} CPUs and {gpus} GPUs on one machine, and Ray has: {have}. "
@@ -237,7 +238,7 @@ def check_room(ray: ModuleType, jobs: Sequence[Job]) -> None:
             )
 
 
-def beside_gpus(ray: ModuleType) -> object:
+def place_beside_gpus(ray: ModuleType) -> object:
     """Send a cell that measures on a GPU, without keeping one from its workers, to the machine with most of them."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

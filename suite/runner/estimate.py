@@ -16,7 +16,7 @@ import models
 from models.scan.backends import BACKENDS
 from models.scan.cases import CASES
 from suite.core import machine
-from suite.core.text import clock
+from suite.core.text import format_clock
 from suite.records.ledger import Ledger
 from suite.records.record import Attempt, Record
 from suite.records.scan import ScanRecord
@@ -42,7 +42,7 @@ UNKNOWN = "no such network has run on this machine, and there is no rule for its
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """The time of the cells that are not done, one after another, and the disk space that they need at once."""
 
     seconds: float | None  # None where nothing is known of some cell
@@ -60,8 +60,8 @@ class Estimate:
         if self.seconds == 0:
             return "nothing is left to do"
         if slots is None:
-            return f"about {clock(self.seconds)} of computing, {disk} (by {self.basis})"
-        return f"about {clock(self.seconds / slots)}, {slots} at a time, {disk} (by {self.basis})"
+            return f"about {format_clock(self.seconds)} of computing, {disk} (by {self.basis})"
+        return f"about {format_clock(self.seconds / slots)}, {slots} at a time, {disk} (by {self.basis})"
 
     def as_dict(self, slots: int | None) -> dict[str, object]:
         """Return the estimate for `--json`."""
@@ -86,7 +86,7 @@ class _Seen:
     params: int | None
 
 
-def estimate(cells: Sequence[RunSpec], ledger: Ledger, workers: int = 1, storage: str = "") -> Estimate:
+def estimate_runs(cells: Sequence[RunSpec], ledger: Ledger, workers: int = 1, storage: str = "") -> RunEstimate:
     """Estimate what is left of `cells`, from the ledger's records where they tell.
 
     Where several `workers` train a cell, their checkpoints are in `storage`; empty: below the ledger, too.
@@ -100,7 +100,7 @@ def estimate(cells: Sequence[RunSpec], ledger: Ledger, workers: int = 1, storage
     checkpoint = _checkpoint_mib(left, seen, workers)
     here, stored = (COPIES, 0) if workers == 1 else (MADE_COPIES, STORED_COPIES) if storage else (MADE_COPIES + STORED_COPIES, 0)
     seconds = sum(known) if len(known) == len(guesses) else None
-    return Estimate(seconds, checkpoint * here + RECORD_MIB * len(left), basis, checkpoint * stored)
+    return RunEstimate(seconds, checkpoint * here + RECORD_MIB * len(left), basis, checkpoint * stored)
 
 
 def _seconds(spec: RunSpec, seen: Sequence[_Seen]) -> tuple[float | None, str]:
@@ -116,7 +116,7 @@ def _seconds(spec: RunSpec, seen: Sequence[_Seen]) -> tuple[float | None, str]:
 
 
 def _seen(records: Iterable[Attempt]) -> Iterable[_Seen]:
-    here = machine.machine()
+    here = machine.describe_machine()
     for record in records:
         made = record.provenance
         if not isinstance(record, Record):
@@ -141,7 +141,7 @@ def _rough_seconds(spec: RunSpec) -> float | None:
 def _checkpoint_mib(left: Sequence[RunSpec], seen: Sequence[_Seen], workers: int) -> float:
     """Return the MiB of a checkpoint of each of the largest cells, of as many as can be under way at once."""
     checkpoints = sorted((_params(spec, seen) * BYTES_PER_PARAMETER / 2**20 for spec in left), reverse=True)
-    return sum(checkpoints[: max(1, machine.cores() // workers)])
+    return sum(checkpoints[: max(1, machine.count_cores() // workers)])
 
 
 def _params(spec: RunSpec, seen: Sequence[_Seen]) -> int:
@@ -161,7 +161,7 @@ SCAN_RECORD_MIB = 0.5  # with every sample
 BUILD_AND_VERIFY_SECONDS, TIMES_SECONDS = 25.0, 2.0
 
 
-def estimate_scans(specs: Sequence[ScanSpec], ledger: Ledger) -> Estimate:
+def estimate_scans(specs: Sequence[ScanSpec], ledger: Ledger) -> RunEstimate:
     """Estimate what is left of the cells.
 
     By earlier ones of the same backend over the same cases on this machine, else by the times asked for.
@@ -170,7 +170,7 @@ def estimate_scans(specs: Sequence[ScanSpec], ledger: Ledger) -> Estimate:
     past = [record for record in ledger.records(lambda _error: None) if isinstance(record, ScanRecord) and record.status == "done"]
     found = [_scan_seconds(spec, past) for spec in left]
     basis = "earlier runs" if found and all(known for _, known in found) else "the time asked for each measurement"
-    return Estimate(sum(seconds for seconds, _ in found), SCAN_RECORD_MIB * len(left), basis)
+    return RunEstimate(sum(seconds for seconds, _ in found), SCAN_RECORD_MIB * len(left), basis)
 
 
 def _scan_seconds(spec: ScanSpec, past: Sequence[ScanRecord]) -> tuple[float, bool]:

@@ -79,7 +79,7 @@ class Outcome:
         return ", ".join(parts)
 
 
-def unique(specs: Sequence[CellSpec]) -> list[CellSpec]:
+def unique_specs(specs: Sequence[CellSpec]) -> list[CellSpec]:
     """Return the specs without repetitions, in their order."""
     return list({spec.fingerprint: spec for spec in specs}.values())
 
@@ -96,8 +96,8 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
     with ledger.locked(), stop.armed():
         done = set() if again else {entry.fingerprint for entry in ledger.entries() if entry.status == "done"}
         wanted = _lost_starts(specs, done, ledger)
-        todo = [spec for spec in unique(specs) if spec.fingerprint not in done or spec.fingerprint in wanted]
-        skipped = len(unique(specs)) - len(todo)
+        todo = [spec for spec in unique_specs(specs) if spec.fingerprint not in done or spec.fingerprint in wanted]
+        skipped = len(unique_specs(specs)) - len(todo)
         _clear({spec.fingerprint for spec in specs} - {spec.fingerprint for spec in todo}, ledger, how)
         if todo:
             prove_writable(ledger.work, round(how.disk_mib * 2**20))
@@ -105,7 +105,7 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
                 prove_writable(Path(how.storage), round(how.storage_mib * 2**20), "another folder with --storage PATH")
         board = progress.Board.of(todo, skipped)
         events = _events(todo, ledger, how, stop)
-        with contextlib.closing(events), progress.view(board, sys.stderr) as view:
+        with contextlib.closing(events), progress.make_view(board, sys.stderr) as view:
             for event in events:
                 if isinstance(event, Attempt):
                     ledger.add(event)
@@ -129,7 +129,7 @@ def _clear(done: Set[str], ledger: Ledger, how: How) -> None:
             note(f"cell {fingerprint} is done; its checkpoints in {ledger.work} cannot be removed now ({error}).")
     if how.storage:
         try:
-            storage.clear(how.storage, done)
+            storage.remove_cells(how.storage, done)
         except SuiteError as error:
             note(str(error))
 

@@ -25,7 +25,7 @@ from suite.core.torch_state import thread_environment
 from suite.records.cell import Progress
 from suite.records.record import Attempt
 from suite.runner.attempt import StopSignal, attempt, attempt_on_cluster, failed_record
-from suite.runner.cluster import Job, at_once, beside_gpus, check_room, import_ray, joined_ray, needs, own_ray
+from suite.runner.cluster import Job, check_room, count_jobs_at_once, import_ray, join_ray, own_resources, place_beside_gpus, start_ray
 from suite.training.ray_internals import last_words
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from ray.actor import ActorHandle
 
-POLL_SECONDS = 0.5  # how soon a signal is noticed
-LIVES = 2  # a worker process may die once; the second time the cell has failed
+SIGNAL_SECONDS = 0.5  # how soon a signal is noticed
+TASK_LIVES = 2  # a worker process may die once; the second time the cell has failed
 
 
 @dataclass
@@ -99,7 +99,7 @@ def _inline(jobs: Sequence[Job], stop: Stop) -> Iterator[Progress | Attempt]:
 def _on_ray(jobs: Sequence[Job], stop: Stop, address: str | None, dashboard: bool) -> Iterator[Progress | Attempt]:
     ray = import_ray(local=address is None)
     threads = max(job.context.threads for job in jobs)
-    with own_ray(ray, threads, dashboard) if address is None else joined_ray(ray, address) as logs:
+    with start_ray(ray, threads, dashboard) if address is None else join_ray(ray, address) as logs:
         stop.rearm()  # ray.init takes SIGTERM
         check_room(ray, jobs)
         signal = environment = None
@@ -107,7 +107,7 @@ def _on_ray(jobs: Sequence[Job], stop: Stop, address: str | None, dashboard: boo
             signal = ray.remote(StopSignal).options(num_cpus=0).remote()
             environment = thread_environment(threads) | {"PYTHONUNBUFFERED": "1"}
         flights = [_Flight(job, datetime.now(UTC)) for job in jobs]
-        grid = _Grid(logs, environment, flights, at_once(ray, jobs), signal)
+        grid = _Grid(logs, environment, flights, count_jobs_at_once(ray, jobs), signal)
         for job in jobs:
             stop.watch(StopFlag.of(job.context.work))
         try:
@@ -120,12 +120,12 @@ def _on_ray(jobs: Sequence[Job], stop: Stop, address: str | None, dashboard: boo
 
 
 def _submit(ray: ModuleType, grid: _Grid, flight: _Flight) -> None:
-    cpus, gpus = needs(flight.job)
+    cpus, gpus = own_resources(flight.job)
     options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0, "num_returns": "streaming", "name": _task_name(flight)}
     if grid.environment is not None:
         options["runtime_env"] = {"env_vars": grid.environment}
     if flight.job.context.gpus:
-        options["scheduling_strategy"] = beside_gpus(ray)
+        options["scheduling_strategy"] = place_beside_gpus(ray)
     task, signal = (attempt, ()) if grid.signal is None else (attempt_on_cluster, (grid.signal,))
     stream = ray.remote(task).options(**options).remote(flight.job.spec, flight.job.context, *signal)
     grid.flights[stream] = flight
@@ -140,7 +140,7 @@ def _collect(ray: ModuleType, grid: _Grid, stop: Stop) -> Iterator[Progress | At
         if stop.requested and grid.signal is not None and not asked:
             grid.signal.give.remote()
             asked = True
-        ready, _ = ray.wait(list(grid.flights), num_returns=1, timeout=POLL_SECONDS)
+        ready, _ = ray.wait(list(grid.flights), num_returns=1, timeout=SIGNAL_SECONDS)
         for stream in ready:
             flight = grid.flights[stream]
             try:
@@ -155,7 +155,7 @@ def _collect(ray: ModuleType, grid: _Grid, stop: Stop) -> Iterator[Progress | At
                 if flight.recorded or stop.requested:
                     continue
                 flight.deaths += 1
-                if flight.deaths < LIVES:
+                if flight.deaths < TASK_LIVES:
                     _submit(ray, grid, flight)
                     yield Progress(flight.job.spec.fingerprint, "starting", 0, flight.job.spec.steps)
                 else:

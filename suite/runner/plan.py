@@ -10,12 +10,12 @@ from types import MappingProxyType
 from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
 from suite.data.degrade.degradations import DEGRADATIONS, on_device
-from suite.data.sets import canonical
+from suite.data.sets import canonical_name
 from suite.records.spec import CellSpec, RunSpec
 from suite.study.budgets import budget as budget_row
-from suite.study.grids import GRIDS, SCANS, Grid, Pairing, selects
+from suite.study.grids import GRIDS, SCAN_GRID, Grid, ModelOnTask, selects
 from suite.study.protocols import protocol
-from suite.study.recipes import DEFAULT, RECIPES, Recipe, accounts
+from suite.study.recipes import DEFAULT, RECIPES, Recipe, list_accounts
 from suite.study.tasks import Task
 from suite.study.tasks import task as task_row
 
@@ -24,7 +24,7 @@ SELECTED_ELSEWHERE = MappingProxyType(
 )
 
 
-def cells(
+def plan_cells(
     grid: str,
     *,
     budget: str,
@@ -44,7 +44,7 @@ def cells(
     Raises `UnknownName` or `SuiteError` for what is not known, and for a selection that is empty.
     """
     if grid not in GRIDS:
-        raise UnknownName(f"no grid is called {grid!r}.{suggest(grid, (*GRIDS, SCANS))}")
+        raise UnknownName(f"no grid is called {grid!r}.{suggest(grid, (*GRIDS, SCAN_GRID))}")
     row = GRIDS[grid]
     chosen = [pairing for pairing in row.pairings if not only or any(_fits(pattern, pairing, row) for pattern in only)]
     if not chosen:
@@ -64,7 +64,7 @@ def cells(
     return list({spec.fingerprint: spec for spec in specs}.values())
 
 
-def _fits(pattern: str, pairing: Pairing, grid: Grid) -> bool:
+def _fits(pattern: str, pairing: ModelOnTask, grid: Grid) -> bool:
     """Return whether `pattern` selects the pairing by its model or by its task."""
     tasks = [other.task for other in grid.pairings]
     model, at, task = pattern.partition("@")
@@ -88,7 +88,7 @@ class _Choice:
     changes: Mapping[str, str]
 
 
-def _family_of_specs(pairing: Pairing, seed: int, choice: _Choice) -> list[RunSpec]:
+def _family_of_specs(pairing: ModelOnTask, seed: int, choice: _Choice) -> list[RunSpec]:
     """Return the cell, last, behind those whose weights it begins with."""
     row = _recipe(pairing.task, choice.account)
     spec = _changed(_spec(pairing, row, seed, choice), row, choice.changes)
@@ -103,11 +103,11 @@ def _family_of_specs(pairing: Pairing, seed: int, choice: _Choice) -> list[RunSp
 
 def _recipe(task: str, account: str) -> Recipe:
     if f"{task}/{account}" not in RECIPES:
-        raise SuiteError(f"{task} has no recipe {account!r}.{suggest(account, accounts(task))} `list recipes` describes them.")
+        raise SuiteError(f"{task} has no recipe {account!r}.{suggest(account, list_accounts(task))} `list recipes` describes them.")
     return RECIPES[f"{task}/{account}"]
 
 
-def _parent(pairing: Pairing, row: Recipe) -> Pairing | None:
+def _parent(pairing: ModelOnTask, row: Recipe) -> ModelOnTask | None:
     """Return the pairing that `row` begins with; None where it begins from scratch, or is another network's."""
     if row.start is None:
         return None
@@ -115,10 +115,10 @@ def _parent(pairing: Pairing, row: Recipe) -> Pairing | None:
     if not row.start.model:
         return replace(pairing, task=task)
     sibling = re.sub(r"-x\d", lambda _: f"-x{task_row(task).scale}", pairing.model)
-    return Pairing(sibling, task, published=True) if sibling == row.start.model else None
+    return ModelOnTask(sibling, task, published=True) if sibling == row.start.model else None
 
 
-def _spec(pairing: Pairing, recipe: Recipe, seed: int, choice: _Choice) -> RunSpec:
+def _spec(pairing: ModelOnTask, recipe: Recipe, seed: int, choice: _Choice) -> RunSpec:
     row, task = budget_row(choice.budget), task_row(pairing.task)
     batch, patch, lr = row.batch or recipe.batch, row.patch or recipe.patch, row.lr or recipe.lr
     return RunSpec(
@@ -169,7 +169,7 @@ def _changed(spec: RunSpec, recipe: Recipe, changes: Mapping[str, str]) -> RunSp
     changed = spec.model_copy(update=_schedule(spec, recipe)).replaced(dict(changes))
     task = task_row(changed.task)
     fixed = {name: values for name, values in _schedule(changed, recipe).items() if name not in changes}
-    fixed |= {field: canonical(getattr(changed, field)) for field in ("train_set", "validation_set", "test_set")}
+    fixed |= {field: canonical_name(getattr(changed, field)) for field in ("train_set", "validation_set", "test_set")}
     if changed.patch % task.scale:
         raise SuiteError(f"patch = {changed.patch} is not a multiple of the scale {task.scale} of {changed.task}.")
     if changed.degrade_on == "device":

@@ -17,22 +17,22 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from suite.core.text import clock
+from suite.core.text import format_clock
 from suite.records.cell import Progress
 from suite.records.record import Attempt, Record, error_line
 from suite.records.spec import CellSpec
 
-PLAIN_SECONDS = 20.0  # between lines of one cell that stays in its state
+PLAIN_VIEW_SECONDS = 20.0  # between lines of one cell that stays in its state
 HEADER_LINES = 3  # of the live view: counts, column titles, and what does not fit
 TOLD = ("starting", "training")  # states whose notes are news; those of others say what is done at a step
 COLUMNS = ("cell", "state", "iteration", "loss", "PSNR", "time left")
 
 State = Literal["waiting", "starting", "profiling", "training", "evaluating", "building", "verifying", "timing", "done", "failed"]
-STYLES: Mapping[str, str] = {"waiting": "dim", "done": "green", "failed": "red"}  # the word says it too
+STATE_STYLES: Mapping[str, str] = {"waiting": "dim", "done": "green", "failed": "red"}  # the word says it too
 
 
 @dataclass
-class Line:
+class CellLine:
     """The state of one cell; loss is L1 on [0, 1], PSNR in dB."""
 
     label: str
@@ -59,7 +59,7 @@ class Line:
             f"{self.iteration}/{self.iterations}" if self.iterations and self.state in ("training", "timing") else "",
             "" if self.loss is None else f"{self.loss:.4f}",
             "" if self.psnr is None else f"{self.psnr:.2f} dB",
-            "" if self.seconds_left is None or not self.running else clock(self.seconds_left),
+            "" if self.seconds_left is None or not self.running else format_clock(self.seconds_left),
         )
 
 
@@ -67,14 +67,14 @@ class Line:
 class Board:
     """The state of every cell of a run, from its events."""
 
-    lines: dict[str, Line]
+    lines: dict[str, CellLine]
     skipped: int = 0  # cells that were done before
     started: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(cls, specs: Sequence[CellSpec], skipped: int) -> Board:
         """Return a board on which every cell waits."""
-        return cls({spec.fingerprint: Line(spec.label, iterations=spec.steps) for spec in specs}, skipped)
+        return cls({spec.fingerprint: CellLine(spec.label, iterations=spec.steps) for spec in specs}, skipped)
 
     def take(self, event: Progress | Attempt) -> bool:
         """Note an event; return True where it changed its cell's state, or the case that is timed, or brought news."""
@@ -105,7 +105,7 @@ class Board:
         if states.count("failed"):
             parts.append(f"{states.count('failed')} failed")
         parts.append(f"{sum(line.running for line in self.lines.values())} running")
-        return " · ".join([*parts, clock(time.monotonic() - self.started)])
+        return " · ".join([*parts, format_clock(time.monotonic() - self.started)])
 
 
 class PlainView:
@@ -124,7 +124,7 @@ class PlainView:
     def show(self, event: Progress | Attempt) -> None:
         """Take an event, and write a line if it is due."""
         changed = self.board.take(event)
-        if not changed and self._now() - self._said.get(event.fingerprint, 0.0) < PLAIN_SECONDS:
+        if not changed and self._now() - self._said.get(event.fingerprint, 0.0) < PLAIN_VIEW_SECONDS:
             return
         self._said[event.fingerprint] = self._now()
         line = self.board.lines[event.fingerprint]
@@ -175,13 +175,13 @@ class LiveView:
             texts = line.columns()
             if line.error:
                 texts = (*texts[:1], f"failed: {line.error}", *texts[2:])
-            table.add_row(*(Text(text, overflow="ellipsis", no_wrap=True) for text in texts), style=STYLES.get(line.state, ""))
+            table.add_row(*(Text(text, overflow="ellipsis", no_wrap=True) for text in texts), style=STATE_STYLES.get(line.state, ""))
         if len(lines) > room:
             table.caption = Text(f"and {len(lines) - room} more cells")
         return table
 
 
-def view(board: Board, stream: TextIO) -> PlainView | LiveView:
+def make_view(board: Board, stream: TextIO) -> PlainView | LiveView:
     """Return the live view on a terminal; plain lines elsewhere, and where `CI` is set."""
     live = stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
     return LiveView(board, stream) if live else PlainView(board, stream)

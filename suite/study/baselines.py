@@ -162,7 +162,7 @@ ABSENT: Mapping[str, str] = MappingProxyType(
 )
 
 
-def network(name: str) -> nn.Module:
+def create_network(name: str) -> nn.Module:
     """Return the baseline `name`, freshly initialised; SuiteError where spandrel is not installed."""
     row = BASELINES[name]
     module, _, kind = row.architecture.partition(":")

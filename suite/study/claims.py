@@ -20,7 +20,7 @@ from models import MODELS
 from models.lookup import suggest
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
-from suite.study.published import PAPERS, Column, PublishedTable, Row, load_all
+from suite.study.published import PAPERS, PublishedColumn, PublishedRow, PublishedTable, load_all
 
 Evidence = Literal["cost", "time", "weights", "training", "other budget"]  # the last is a hint, and never a verdict
 Bounds = tuple[float, float]
@@ -145,7 +145,7 @@ def tables_by_id() -> Mapping[str, PublishedTable]:
     return {table.id: table for paper in load_all() for table in paper.tables}
 
 
-def find_row(reference: str, tables: Mapping[str, PublishedTable]) -> tuple[PublishedTable, Row]:
+def find_row(reference: str, tables: Mapping[str, PublishedTable]) -> tuple[PublishedTable, PublishedRow]:
     """Return the table and the row that `TABLE.ROW` names; ValueError lists what there is."""
     table_id, _, key = reference.partition(".")
     if table_id not in tables:
@@ -156,7 +156,7 @@ def find_row(reference: str, tables: Mapping[str, PublishedTable]) -> tuple[Publ
     return tables[table_id], rows[key]
 
 
-def find_column(table: PublishedTable, key: str) -> Column:
+def find_column(table: PublishedTable, key: str) -> PublishedColumn:
     """Return the column `key` of `table`; ValueError lists those that it has."""
     columns = {column.key: column for column in table.columns}
     if key not in columns:

@@ -10,11 +10,11 @@ from types import MappingProxyType
 import models
 from models.designs import DESIGNS
 
-SCANS = "backends"  # the grid of scan backends, whose cells suite.measure.scans.grid makes
+SCAN_GRID = "backends"  # the grid of scan backends, whose cells suite.measure.scans.grid makes
 
 
 @dataclass(frozen=True)
-class Pairing:
+class ModelOnTask:
     """A network on a task; `published` says whether a table of its paper prints a value for it."""
 
     model: str
@@ -22,13 +22,13 @@ class Pairing:
     published: bool
 
 
-def _pairings() -> Iterable[Pairing]:
+def _pairings() -> Iterable[ModelOnTask]:
     for runs in (runs for design in DESIGNS for runs in design.runs):
-        yield from (Pairing(runs.model, task, published=True) for task in runs.printed)
-        yield from (Pairing(runs.model, task, published=False) for task in runs.others)
+        yield from (ModelOnTask(runs.model, task, published=True) for task in runs.printed)
+        yield from (ModelOnTask(runs.model, task, published=False) for task in runs.others)
 
 
-PAIRINGS: tuple[Pairing, ...] = tuple(_pairings())
+PAIRINGS: tuple[ModelOnTask, ...] = tuple(_pairings())
 
 
 def is_published(model: str, task: str) -> bool:
@@ -36,7 +36,7 @@ def is_published(model: str, task: str) -> bool:
     card = models.MODELS.get(model)
     if card is not None and card.parent is not None:
         return card.task == task and not card.tiny
-    return Pairing(model, task, published=True) in PAIRINGS
+    return ModelOnTask(model, task, published=True) in PAIRINGS
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Grid:
 
     name: str
     summary: str
-    pairings: tuple[Pairing, ...]
+    pairings: tuple[ModelOnTask, ...]
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -53,10 +53,10 @@ class Grid:
         return tuple(dict.fromkeys(pairing.model for pairing in self.pairings))
 
 
-def _family(parent: str) -> tuple[Pairing, ...]:
+def _family(parent: str) -> tuple[ModelOnTask, ...]:
     """Return a network and its ablations, in the catalogue's order, each on the task of its card."""
     names = (parent, *(name for name in models.names() if models.card(name).parent == parent))
-    return tuple(Pairing(name, models.card(name).task, published=True) for name in names)
+    return tuple(ModelOnTask(name, models.card(name).task, published=True) for name in names)
 
 
 _TABLES = tuple(Grid(table.grid, table.summary, _family(table.parent)) for design in DESIGNS for table in design.tables)

@@ -23,15 +23,15 @@ from suite.core.paths import project_folder
 from suite.study.tasks import task
 
 PAPERS = ("vmambair", "mambair")  # in the report's order; each is results/published/<key>.toml
-SCALES = {"": 1.0, "dB": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}  # unit: what a record's number is divided by
-PLACEHOLDERS = ("measured", "published", "difference", "percent", "scan", "rest", "params", "size")  # what a finding's text may hold
+UNIT_SCALES = {"": 1.0, "dB": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}  # unit: what a record's number is divided by
+TABLE_PLACEHOLDERS = ("measured", "published", "difference", "percent", "scan", "rest", "params", "size")  # what a finding's text may hold
 
 
-class _Strict(BaseModel):
+class _StrictTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Tolerance(_Strict):
+class Tolerance(_StrictTable):
     """How far a measured number may lie from the printed one and still be called reproduced."""
 
     absolute: float | None = Field(None, gt=0, description="in the column's unit")
@@ -50,7 +50,7 @@ class Tolerance(_Strict):
         return abs(measured - published) <= allowed + 1e-9  # the printed value is decimal, the float is not
 
 
-class Column(_Strict):
+class PublishedColumn(_StrictTable):
     """One column of a table: what its numbers are."""
 
     key: str
@@ -71,7 +71,7 @@ class Column(_Strict):
     convention: str = Field("", description="what a cost counts, in words, for the header")
 
     @model_validator(mode="after")
-    def _whole(self) -> Column:
+    def _whole(self) -> PublishedColumn:
         if self.kind == "mark":
             return self
         if not self.metric:
@@ -83,7 +83,7 @@ class Column(_Strict):
         return self
 
 
-class Row(_Strict):
+class PublishedRow(_StrictTable):
     """One row: a network of the paper, and the model of ours that it stands for."""
 
     key: str
@@ -97,7 +97,7 @@ class Row(_Strict):
     blank: tuple[str, ...] = Field((), description="columns that the paper leaves empty in this row")
 
 
-class Footnote(_Strict):
+class Footnote(_StrictTable):
     """A remark on cells: "row.column", "row", or "*.column"."""
 
     cells: tuple[str, ...] = Field(min_length=1)
@@ -105,7 +105,7 @@ class Footnote(_Strict):
     source: str = ""
 
 
-class Finding(_Strict):
+class PublishedFinding(_StrictTable):
     """A paragraph below the table about one of its numbers; `text` has placeholders that records fill in."""
 
     title: str
@@ -115,22 +115,22 @@ class Finding(_Strict):
     without: str = Field(description="the paragraph where nothing was measured; may hold {published}")
 
     @model_validator(mode="after")
-    def _known_placeholders(self) -> Finding:
-        for text, allowed in ((self.text, PLACEHOLDERS), (self.without, ("published",))):
+    def _known_placeholders(self) -> PublishedFinding:
+        for text, allowed in ((self.text, TABLE_PLACEHOLDERS), (self.without, ("published",))):
             for _, name, spec, conversion in string.Formatter().parse(text):
                 if name is not None and (name not in allowed or spec or conversion):
                     raise ValueError(f"finding {self.title!r}: {{{name}}} is not one of {', '.join(allowed)}")
         return self
 
 
-class Baseline(_Strict):
+class BaselineRow(_StrictTable):
     """The row that differences are taken from; `table` names another table of the paper where this one prints none."""
 
     row: str
     table: str = ""
 
 
-class PublishedTable(_Strict):
+class PublishedTable(_StrictTable):
     """One table of a paper."""
 
     id: str
@@ -142,13 +142,13 @@ class PublishedTable(_Strict):
     stated: str = Field(description="the protocol as far as the paper states it, with the section")
     unstated: str = Field("", description="what it does not state, and where we took it from")
     version: str = Field("", description="of the paper, where versions print different tables")
-    baseline: Baseline | None = None
+    baseline: BaselineRow | None = None
     protocols: tuple[str, ...] = Field((), description="names of our protocols that measure as the paper did; empty = any")
     unlike: str = Field("", description="what keeps a run without a GAN from being compared with the table's qualities")
-    columns: tuple[Column, ...] = Field(min_length=1)
-    rows: tuple[Row, ...] = Field(min_length=1)
+    columns: tuple[PublishedColumn, ...] = Field(min_length=1)
+    rows: tuple[PublishedRow, ...] = Field(min_length=1)
     footnotes: tuple[Footnote, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[PublishedFinding, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> PublishedTable:
@@ -166,12 +166,12 @@ class PublishedTable(_Strict):
                 raise ValueError(f"finding {finding.title!r} is about a cell that does not exist")
         return self
 
-    def row(self, key: str) -> Row:
+    def row(self, key: str) -> PublishedRow:
         """Return the row `key`; the loader has checked every reference."""
         return next(row for row in self.rows if row.key == key)
 
 
-def cost_input(table: PublishedTable, row: Row, column: Column) -> tuple[int, int] | None:
+def cost_input(table: PublishedTable, row: PublishedRow, column: PublishedColumn) -> tuple[int, int] | None:
     """Height and width of the input that a printed cost is of; None where any will do, as for parameters."""
     if column.metric == "params":
         return None
@@ -181,7 +181,7 @@ def cost_input(table: PublishedTable, row: Row, column: Column) -> tuple[int, in
     return row.input_size or column.input_size
 
 
-class Paper(_Strict):
+class Paper(_StrictTable):
     """One paper and its tables."""
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -240,7 +240,7 @@ def _unique(keys: list[str], kind: str) -> set[str]:
     return set(keys)
 
 
-def _check_row(row: Row, columns: tuple[Column, ...]) -> None:
+def _check_row(row: PublishedRow, columns: tuple[PublishedColumn, ...]) -> None:
     printed = {column.key for column in columns if column.printed}
     given, blank = set(row.cells), set(row.blank)
     if given & blank or given | blank != printed:

@@ -32,7 +32,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Start:
+class RecipeStart:
     """The run whose weights a recipe begins with."""
 
     recipe: str
@@ -63,7 +63,7 @@ class Recipe:
     mixup: float = 0.0  # both parameters of the Beta distribution of the mixing share, in half of the batches; 0 = none
     rotate: bool = True  # 8 symmetries of the square; False: horizontal flips alone
     discriminator_lr: float = 0.0
-    start: Start | None = None
+    start: RecipeStart | None = None
     validation: str = ""  # set that the authors choose by; ours is never a test set
     defect: str = ""  # of the released options
 
@@ -85,7 +85,7 @@ _SR_X3 = replace(
     patch=192,
     lr=1e-4,
     source="SR_x3: 8 images on each of 8 GPUs",
-    start=Start("sr-x2/released", "mambair-sr-x2", strict=False),
+    start=RecipeStart("sr-x2/released", "mambair-sr-x2", strict=False),
 )
 _SR_X4 = replace(
     _SR_X3,
@@ -102,7 +102,7 @@ _LIGHT_X3 = replace(
     name="light-sr-x3/released",
     patch=192,
     source="lightSR_x3: begins with the x2 weights at full learning rate; the authors say from scratch",
-    start=Start("light-sr-x2/released", "mambair-light-x2", strict=False),
+    start=RecipeStart("light-sr-x2/released", "mambair-light-x2", strict=False),
 )
 _LIGHT_X4 = replace(_LIGHT_X3, name="light-sr-x4/released", source=_LIGHT_X3.source.replace("x3:", "x4:"))
 _DENOISE_15 = Recipe(
@@ -125,7 +125,7 @@ _JPEG_40 = replace(
 def _second(first: Recipe, task: str, source: str) -> Recipe:
     """Half as long and half as fast, from the weights of the first."""
     short = replace(first, name=f"{task}/released", iterations=800_000, lr=1e-4, source=source)
-    return replace(short, start=Start(first.name))
+    return replace(short, start=RecipeStart(first.name))
 
 
 _MAMBAIR = (
@@ -134,9 +134,9 @@ _MAMBAIR = (
     _SR_X4,
     replace(_SR_X2, name="sr-x2/paper", betas=(0.9, 0.999), source=f"section 4.1; {_BETA2}"),
     replace(_SR_X3, name="sr-x3/paper", batch=32, betas=(0.9, 0.999), source=f"section 4.1: batch 32; {_BETA2}",
-            start=Start("sr-x2/paper", "mambair-sr-x2", strict=False)),
+            start=RecipeStart("sr-x2/paper", "mambair-sr-x2", strict=False)),
     replace(_SR_X4, name="sr-x4/paper", patch=256, betas=(0.9, 0.999), source=f"section 4.1: low-quality patches of 64; {_BETA2}",
-            start=Start("sr-x2/paper", "mambair-sr-x2", strict=False)),
+            start=RecipeStart("sr-x2/paper", "mambair-sr-x2", strict=False)),
     _LIGHT_X2,
     _LIGHT_X3,
     _LIGHT_X4,
@@ -144,7 +144,7 @@ _MAMBAIR = (
     *(
         replace(_LIGHT_X3, name=f"light-sr-x{scale}/paper", iterations=250_000, lr=1e-4, patch=64 * scale, betas=(0.9, 0.999),
                 source=f"section 4.1: from the x2 weights, half as long and half as fast; {_BETA2}",
-                start=Start("light-sr-x2/paper", "mambair-light-x2", strict=False))
+                start=RecipeStart("light-sr-x2/paper", "mambair-light-x2", strict=False))
         for scale in (3, 4)
     ),
     _DENOISE_15,
@@ -197,7 +197,7 @@ _DERAIN_SECOND = replace(
     periods=(48 / 156, 96 / 156),
     floors=(2.85e-4, 1e-6),
     stages=tuple(Stage(k / 156, stage.patch, stage.batch) for k, stage in zip((36, 24, 24, 24, 24, 24), _DERAIN.stages, strict=True)),
-    start=Start("derain/released"),
+    start=RecipeStart("derain/released"),
     defect="the learning rate rises from 1e-4 to 2.85e-4 in the first period, whose floor is above it; the periods end after 144 of 156 "
     "thousand iterations, where the released code fails; chosen by Rain100L, a test set",
 )
@@ -233,7 +233,7 @@ _REAL_SR_GAN = replace(
     loss="l1+perceptual+gan",
     milestones=(0.75,),
     discriminator_lr=1e-4,
-    start=Start("real-sr-x4/released"),
+    start=RecipeStart("real-sr-x4/released"),
     defect="a second setting, which halves the generator's learning rate every 300 thousand iterations, overrides the scheduler; the "
     "discriminator's never falls; chosen by NTIRE2020-T1, a test set",
 )
@@ -249,7 +249,7 @@ _GAN_SR_GAN = replace(
     loss="l1+perceptual+gan",
     milestones=(0.5,),
     discriminator_lr=1e-4,
-    start=Start("gan-sr-x4/released"),
+    start=RecipeStart("gan-sr-x4/released"),
 )
 _ONE_STAGE = "GAN, perceptual and L1 loss of equal weight throughout; milestones and moving average, which it does not state, as released"
 _VMAMBAIR = (
@@ -274,6 +274,6 @@ def recipe(name: str) -> Recipe:
     return lookup("recipe", name, RECIPES)
 
 
-def accounts(task: str) -> tuple[str, ...]:
+def list_accounts(task: str) -> tuple[str, ...]:
     """Return the accounts of how `task` is trained, `released` first."""
     return tuple(row.name.partition("/")[2] for row in RECIPES.values() if row.task == task)

@@ -20,6 +20,6 @@ INDEX = 1  # what a row of the ledger's index says
 
 def software(versions: Iterable[int], packages: Iterable[str]) -> str:
     """Return 16 hexadecimal digits over versions of this table and of installed packages: what a cost or a time was made with."""
-    held = machine.packages()
+    held = machine.installed_packages()
     made_with = [*versions], {name: held.get(name) for name in packages}
     return hashlib.sha256(json.dumps(made_with).encode()).hexdigest()[:16]

@@ -13,11 +13,11 @@ from suite.data.degrade.degradations import image_rng, on_device
 from suite.data.feed.loader import Finish, Sides
 from suite.data.feed.sampler import PatchSampler
 from suite.records.spec import RunSpec
-from suite.training.rates import stage
+from suite.training.rates import stage_at
 from suite.training.share import Share
 
 
-def batches_of(spec: RunSpec, sampler: PatchSampler, share: Share) -> tuple[Callable[[int], Sides | Deferred], Finish | None]:
+def make_batches(spec: RunSpec, sampler: PatchSampler, share: Share) -> tuple[Callable[[int], Sides | Deferred], Finish | None]:
     """Return what makes a worker's batches, and what finishes them in the training process, if anything does: `Loader` takes both.
 
     SuiteError where the spec leaves to the device a degradation that has no version for one.
@@ -38,8 +38,8 @@ class SharedBatches:
 
     def __call__(self, iteration: int) -> Sides:
         """Return low and high quality: uint8, or float32 around 0..1, `(places, C, side, side)`."""
-        patch, batch = stage(self.spec, iteration)
-        return mixed(self.spec, self.sampler.at(patch), iteration, batch, self.share.places(batch))
+        patch, batch = stage_at(self.spec, iteration)
+        return make_mixed_batch(self.spec, self.sampler.at(patch), iteration, batch, self.share.places(batch))
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class SharedCrops:
 
     def __call__(self, iteration: int) -> Deferred:
         """Return crops and what is to be done to them."""
-        patch, batch = stage(self.spec, iteration)
+        patch, batch = stage_at(self.spec, iteration)
         places, mixture = self.share.places(batch), _mixture(self.spec, iteration, batch)
         sampler = self.sampler.at(patch)
         if mixture is None:
@@ -61,7 +61,7 @@ class SharedCrops:
         return replace(sampler.deferred(iteration, [*places, *(int(partners[place]) for place in places)]), mix=float(share))
 
 
-def mixed(spec: RunSpec, sampler: PatchSampler, iteration: int, batch: int, places: range) -> Sides:
+def make_mixed_batch(spec: RunSpec, sampler: PatchSampler, iteration: int, batch: int, places: range) -> Sides:
     """Make these places of the batch; where the recipe mixes images, half of the batches are mixed, each image with another of its own."""
     mixture = _mixture(spec, iteration, batch)
     if mixture is None:

@@ -32,10 +32,10 @@ from suite.study.protocols import protocol
 from suite.study.tasks import task as task_row
 from suite.training import workers
 from suite.training.loop import Training, save_weights, train
-from suite.training.prepare import Data, latest_loss_and_psnr, load_data, prepared, training_progress, typical_seconds
-from suite.training.rates import rate
+from suite.training.prepare import CellData, latest_loss_and_psnr, load_data, prepare_training, report_progress, typical_seconds
+from suite.training.rates import learning_rate
 from suite.training.share import Share
-from suite.training.tracking import Tracker, strip, tracker
+from suite.training.tracking import Tracker, make_strip, make_tracker
 
 
 def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]:
@@ -44,7 +44,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     task, rule = task_row(spec.task), protocol(spec.protocol)
     data = load_data(spec, task, rule) if context.workers == 1 else None  # several workers load where they are
     yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
-    full_cost = count.full_size_cost(spec.model)
+    full_cost = count.count_full_size(spec.model)
 
     if data is None:
         run, checksums = yield from workers.train_together(spec, context)
@@ -56,7 +56,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     save_weights(weights_file(context.weights_folder, spec.fingerprint), run)
     yield Progress(spec.fingerprint, "evaluating", spec.iterations, spec.iterations, loss, psnr)
     clock = time.perf_counter()
-    scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), test, rule, task.scale, available.measure)
+    scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), test, rule, task.scale, available.measure_quality)
     evaluate_seconds = time.perf_counter() - clock
     yield Record(
         fingerprint=spec.fingerprint,
@@ -78,14 +78,14 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     )
 
 
-def _train_alone(spec: RunSpec, context: CellContext, data: Data) -> Generator[Progress, None, Training]:
-    run, sampler = prepared(spec, context, Share(micro_batch=context.micro_batch), data.train)
+def _train_alone(spec: RunSpec, context: CellContext, data: CellData) -> Generator[Progress, None, Training]:
+    run, sampler = prepare_training(spec, context, Share(micro_batch=context.micro_batch), data.train)
     flag, said = StopFlag.of(context.work), []  # what is said here is heard by the driver, which may be on another machine
-    with tracker(context.work, context.logs or context.work.parent / "logs", spec, context.track, said.append) as told:
+    with make_tracker(context.work, context.logs or context.work.parent / "logs", spec, context.track, said.append) as told:
         how = {"stop": flag.requested, "loaders": loader.default_workers(context.threads, spec.device), "tell": said.append}
         begun = partial(_begin_telling, run, told, data.validation)
         steps = train(run, sampler, data.validation, context.work, **how, begun=begun)
-        for progress in training_progress(run, _tell_points(run, steps, told, data.validation)):
+        for progress in report_progress(run, _tell_points(run, steps, told, data.validation)):
             yield replace(progress, note=" ".join(said)) if said else progress
             said.clear()
         if run.iteration < spec.iterations:
@@ -113,7 +113,7 @@ def _begin_telling(run: Training, told: Tracker, validation: list[Pair]) -> None
 
 def _tell(run: Training, told: Tracker, point: HistoryPoint, validation: list[Pair]) -> None:
     """Tell the trackers the point of the curve at which `run` is, with a picture where it was validated."""
-    seconds = {"seconds of an iteration": typical_seconds(run.seconds), "learning rate": rate(run.spec, point.iteration - 1)}
+    seconds = {"seconds of an iteration": typical_seconds(run.seconds), "learning rate": learning_rate(run.spec, point.iteration - 1)}
     told.point(point.iteration, {"loss": point.loss, **point.parts, **point.validation, **seconds})
     if point.validation and validation:
         told.images(point.iteration, f"{validation[0].name}: input, output, target", _strip(run, validation[0]))
@@ -122,4 +122,4 @@ def _tell(run: Training, told: Tracker, point: HistoryPoint, validation: list[Pa
 def _strip(run: Training, pair: Pair) -> np.ndarray:
     restored = restorer_of(run.evaluated)(pair.lq)
     run.network.train()
-    return strip([quantise(picture) for picture in (pair.lq, restored, pair.hq)])
+    return make_strip([quantise(picture) for picture in (pair.lq, restored, pair.hq)])

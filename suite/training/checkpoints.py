@@ -18,10 +18,12 @@ from typing import Any
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import TEMPORARY, put_in_place, sha256_of, temporary_file
-from suite.core.tensors import read, write, written
+from suite.core.tensors import explain_unwritable, read, write
 
-FILE = "checkpoint.pt"
-NAME = re.compile(r"checkpoint-(?P<iteration>\d{9,})(?:-score(?P<score>-?(?:inf|[\d.]+(?:e[+-]?\d+)?)))?-(?P<sha256>[0-9a-f]{64})\.pt")
+SINGLE_FILE = "checkpoint.pt"
+CHECKPOINT_NAME = re.compile(
+    r"checkpoint-(?P<iteration>\d{9,})(?:-score(?P<score>-?(?:inf|[\d.]+(?:e[+-]?\d+)?)))?-(?P<sha256>[0-9a-f]{64})\.pt"
+)
 ASIDE = ".damaged"  # ends the name of one that failed its check
 PROBE_BYTES = 2**16
 
@@ -55,7 +57,7 @@ class Checkpoints:
         import torch
 
         scored = "" if score is None or math.isnan(score) else f"-score{float(score)!r}"
-        with written(self.folder), temporary_file(self.folder) as file:
+        with explain_unwritable(self.folder), temporary_file(self.folder) as file:
             torch.save({**state, "fingerprint": self.fingerprint, "iteration": iteration}, file)
             file.flush()
             path = self.folder / f"checkpoint-{iteration:09d}{scored}-{sha256_of(Path(file.name))}.pt"
@@ -90,9 +92,9 @@ class Checkpoints:
 
     def files(self) -> list[Saved]:
         """List what is there, whole or not, without looking inside; by iteration."""
-        found = [Saved(self.folder / FILE)] if (self.folder / FILE).is_file() else []
+        found = [Saved(self.folder / SINGLE_FILE)] if (self.folder / SINGLE_FILE).is_file() else []
         for path in self.folder.glob("checkpoint-*.pt"):
-            match = NAME.fullmatch(path.name)
+            match = CHECKPOINT_NAME.fullmatch(path.name)
             if match:
                 score = None if match["score"] is None else float(match["score"])
                 found.append(Saved(path, int(match["iteration"]), score, match["sha256"]))
@@ -111,7 +113,7 @@ class Checkpoints:
 
     def _put_aside(self, bad: Saved, why: str, instead: str) -> str:
         aside = bad.path.with_name(bad.path.name + ASIDE)
-        with written(self.folder):
+        with explain_unwritable(self.folder):
             bad.path.rename(aside)
         return f"the checkpoint {bad.path} is damaged ({why}). {instead} is used instead; the damaged file is now {aside.name}."
 
@@ -136,7 +138,7 @@ def prove_writable(folder: Path, needed_bytes: int, instead: str = "another ledg
 
     `instead` is what a user may choose in its place.
     """
-    with written(folder):
+    with explain_unwritable(folder):
         free = shutil.disk_usage(folder).free
         with temporary_file(folder) as file:
             file.write(bytes(min(needed_bytes, PROBE_BYTES)))
@@ -152,12 +154,12 @@ def prove_writable(folder: Path, needed_bytes: int, instead: str = "another ledg
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, texts, lists and dicts of them) as the one checkpoint of `folder`, replacing it in one step."""
-    write(folder / FILE, state)
+    write(folder / SINGLE_FILE, state)
 
 
 def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     """Read the one checkpoint of `folder`, or None where there is none; SuiteError for one that is damaged or of another cell."""
-    path = folder / FILE
+    path = folder / SINGLE_FILE
     return _own(read(path), path, fingerprint) if path.is_file() else None
 
 

@@ -35,11 +35,11 @@ from suite.records.record import HistoryPoint, StartedFrom
 from suite.records.spec import RunSpec
 from suite.study.protocols import protocol
 from suite.training import losses
-from suite.training.batches import batches_of
+from suite.training.batches import make_batches
 from suite.training.checkpoints import Checkpoints
-from suite.training.rates import discriminator_rate, rate, stage
+from suite.training.rates import discriminator_learning_rate, learning_rate, stage_at
 from suite.training.share import Share
-from suite.training.start import Start
+from suite.training.start import StartingWeights
 
 HISTORY_POINTS, VALIDATIONS = 20, 4  # of a run, evenly spread; the last iteration is one of each
 CHECKPOINT_SECONDS = 20.0
@@ -114,7 +114,7 @@ class Training:
         self.losses, self.seconds = list(state["losses"]), list(state["seconds"])
 
 
-def begin(spec: RunSpec, share: Share | None = None, start: Start | None = None, *, recompute: bool = False) -> Training:
+def begin(spec: RunSpec, share: Share | None = None, start: StartingWeights | None = None, *, recompute: bool = False) -> Training:
     """Return a run at iteration 0, seeded by the spec, with the weights of `start` where there are any.
 
     `recompute` keeps no activations of blocks and computes them again for the gradient: less memory, the same numbers.
@@ -139,7 +139,7 @@ def _optimiser(spec: RunSpec, parameters: Iterator[nn.Parameter], lr: float) -> 
 
 def _adversary(spec: RunSpec, share: Share) -> Adversary:
     network = Discriminator().to(spec.device).train()
-    perceptual = losses.perceptual().to(spec.device)
+    perceptual = losses.load_perceptual_loss().to(spec.device)
     optimiser = _optimiser(spec, network.parameters(), spec.discriminator_lr)
     return Adversary(network, _shared(network, share), optimiser, perceptual)
 
@@ -178,7 +178,7 @@ def train(
     begun()
     every, validate_every = (max(1, spec.iterations // count) for count in (HISTORY_POINTS, VALIDATIONS))
     last_saved = time.monotonic()
-    make, finish = batches_of(spec, sampler, run.share)
+    make, finish = make_batches(spec, sampler, run.share)
     for _, low, high, waited in Loader(make, run.iteration, spec.iterations, workers=loaders, finish=finish):
         started = time.perf_counter()
         run.losses.append(_step(run, low, high, work))
@@ -225,8 +225,8 @@ def _point(run: Training, metrics: Parts) -> HistoryPoint:
 def _step(run: Training, all_low: Tensor, all_high: Tensor, work: Path) -> Parts:
     """Make one iteration on this worker's share of the batch; return the terms of the loss."""
     spec = run.spec
-    _, batch = stage(spec, run.iteration)
-    _set_rate(run.optimiser, rate(spec, run.iteration))
+    _, batch = stage_at(spec, run.iteration)
+    _set_rate(run.optimiser, learning_rate(spec, run.iteration))
     run.optimiser.zero_grad(set_to_none=True)
     draws = _draws(run, batch)
     passes, sums, pictures = run.share.passes(batch), {}, []
@@ -265,14 +265,14 @@ def generator_loss(run: Training, low: Tensor, high: Tensor) -> tuple[Tensor, di
     if run.adversary is not None:
         parts["perceptual"] = run.adversary.perceptual(output, high)
         run.adversary.network.requires_grad_(False)
-        parts["gan"] = losses.adversarial(run.adversary.network(output), real=True)
+        parts["gan"] = losses.adversarial_loss(run.adversary.network(output), real=True)
         run.adversary.network.requires_grad_(True)
     total = sum(parts.values())
     return total, parts | {"loss": total}, output
 
 
 def _discriminator_step(run: Training, adversary: Adversary, pictures: Sequence[tuple[Tensor, Tensor, float]]) -> Tensor:
-    _set_rate(adversary.optimiser, discriminator_rate(run.spec, run.iteration))
+    _set_rate(adversary.optimiser, discriminator_learning_rate(run.spec, run.iteration))
     adversary.optimiser.zero_grad(set_to_none=True)
     total = 0.0
     for number, (output, target, weight) in enumerate(pictures):
@@ -286,7 +286,7 @@ def _discriminator_step(run: Training, adversary: Adversary, pictures: Sequence[
 
 def discriminator_loss(adversary: Adversary, output: Tensor, target: Tensor) -> Tensor:
     """Return how badly the discriminator tells `target` from `output`, (B, C, H, W) each."""
-    return losses.adversarial(adversary.module(target), real=True) + losses.adversarial(adversary.module(output), real=False)
+    return losses.adversarial_loss(adversary.module(target), real=True) + losses.adversarial_loss(adversary.module(output), real=False)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:

@@ -32,7 +32,7 @@ def pixel_loss(name: str, output: Tensor, target: Tensor) -> Tensor:
     return F.l1_loss(output, target)
 
 
-def adversarial(logits: Tensor, *, real: bool) -> Tensor:
+def adversarial_loss(logits: Tensor, *, real: bool) -> Tensor:
     """Return the binary cross entropy of a discriminator's `logits` with being real, or not."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
 
@@ -71,7 +71,7 @@ def vgg19_file() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / VGG19_FILE
 
 
-def perceptual() -> Perceptual:
+def load_perceptual_loss() -> Perceptual:
     """Return the perceptual loss with ImageNet's weights; SuiteError with the command that fetches them where they lack or are damaged."""
     from torchvision.models import vgg19
 

@@ -21,11 +21,11 @@ from suite.training import loop
 from suite.training.loop import Training
 from suite.training.rehearsal import rehearse
 from suite.training.share import Share
-from suite.training.start import starting_weights
+from suite.training.start import read_starting_weights
 
 
 @dataclass(frozen=True)
-class Data:
+class CellData:
     """The images of a cell, checked not to overlap."""
 
     train: TrainingSet
@@ -34,16 +34,16 @@ class Data:
     checksums: dict[str, str]
 
 
-def prepared(spec: RunSpec, context: CellContext, share: Share, images: TrainingSet) -> tuple[Training, PatchSampler]:
+def prepare_training(spec: RunSpec, context: CellContext, share: Share, images: TrainingSet) -> tuple[Training, PatchSampler]:
     """Return the training at its start, rehearsed where that is due, and what draws its patches from `images`."""
-    sampler = sampler_of(spec, task_row(spec.task), images)
-    run = loop.begin(spec, share, starting_weights(spec, context.weights_folder), recompute=context.recompute)
+    sampler = make_sampler(spec, task_row(spec.task), images)
+    run = loop.begin(spec, share, read_starting_weights(spec, context.weights_folder), recompute=context.recompute)
     if context.rehearse or spec.device == "cuda":
         rehearse(run, recompute=context.recompute)
     return run, sampler
 
 
-def training_progress(run: Training, steps: Iterator[HistoryPoint | None]) -> Iterator[Progress]:
+def report_progress(run: Training, steps: Iterator[HistoryPoint | None]) -> Iterator[Progress]:
     """Yield one event for each of the `steps` of `run`."""
     spec, rule = run.spec, protocol(run.spec.protocol)
     for _ in steps:
@@ -58,14 +58,14 @@ def latest_loss_and_psnr(run: Training, rule: Protocol) -> tuple[float | None, f
     return loss, next(psnr, None)
 
 
-def sampler_of(spec: RunSpec, task: Task, images: TrainingSet) -> PatchSampler:
+def make_sampler(spec: RunSpec, task: Task, images: TrainingSet) -> PatchSampler:
     """Return what draws the batches of `spec`, at its largest patch."""
     largest = max(patch for _, patch, _ in (*spec.stages, (0, spec.patch, 0)))
     rotate = RECIPES[spec.recipe].rotate if spec.recipe in RECIPES else task.recipe.rotate
     return PatchSampler(images.images, degradation(task.degradation), largest, spec.seed, rotate=rotate, low=images.low)
 
 
-def load_data(spec: RunSpec, task: Task, rule: Protocol) -> Data:
+def load_data(spec: RunSpec, task: Task, rule: Protocol) -> CellData:
     """Load all images of the cell; SuiteError where some cannot be had, or one is in two splits."""
     train = load_training(spec.train_set, task)
     validation = load_pairs(spec.validation_set, "validation", task, rule)
@@ -76,7 +76,7 @@ def load_data(spec: RunSpec, task: Task, rule: Protocol) -> Data:
         "test": (spec.test_set, pair_images(test)),
     }
     check_disjoint(splits)
-    return Data(train, validation, test, {f"{split} ({source})": checksum(images) for split, (source, images) in splits.items()})
+    return CellData(train, validation, test, {f"{split} ({source})": checksum(images) for split, (source, images) in splits.items()})
 
 
 def typical_seconds(seconds: list[float]) -> float:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from suite.records.spec import RunSpec
 
 
-def rate(spec: RunSpec, iteration: int) -> float:
+def learning_rate(spec: RunSpec, iteration: int) -> float:
     """Return the generator's learning rate at `iteration`, counted from 0."""
     if spec.periods:
         return spec.lr * _cosine(spec, iteration)
     return spec.lr * _halved(spec.milestones, iteration)
 
 
-def discriminator_rate(spec: RunSpec, iteration: int) -> float:
+def discriminator_learning_rate(spec: RunSpec, iteration: int) -> float:
     """Return the discriminator's learning rate; milestones are the generator's."""
     return spec.discriminator_lr * _halved(spec.milestones, iteration)
 
@@ -35,7 +35,7 @@ def _cosine(spec: RunSpec, iteration: int) -> float:
     return spec.floors[-1] / spec.lr
 
 
-def stage(spec: RunSpec, iteration: int) -> tuple[int, int]:
+def stage_at(spec: RunSpec, iteration: int) -> tuple[int, int]:
     """Return patch and global batch at `iteration`; the last stage goes on to the end."""
     if not spec.stages:
         return spec.patch, spec.batch

@@ -43,7 +43,7 @@ def check_share(spec: RunSpec, workers: int) -> None:
             )
 
 
-def sentence(spec: RunSpec, workers: int, micro_batch: int) -> str:
+def describe_share(spec: RunSpec, workers: int, micro_batch: int) -> str:
     """Say how the batch of every stage is made up, e.g. 'batch 32 = 2 workers x 4 passes of 4'."""
     parts = [_made_up(batch, workers, micro_batch) for _, batch in stages(spec)]
     if len(parts) == 1:

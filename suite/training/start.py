@@ -19,11 +19,11 @@ from suite.records.record import StartedFrom
 from suite.records.spec import RunSpec
 from suite.study.recipes import RECIPES
 
-CELL = re.compile(r"[0-9a-f]{16}")
+CELL_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
-class Start:
+class StartingWeights:
     """Weights by our names or the authors', and where they come from."""
 
     state: Mapping[str, Tensor]
@@ -49,11 +49,11 @@ class Start:
         return taken, StartedFrom(source=self.source, sha256=self.sha256, tensors=len(taken), left=left)
 
 
-def starting_weights(spec: RunSpec, folder: Path) -> Start | None:
+def read_starting_weights(spec: RunSpec, folder: Path) -> StartingWeights | None:
     """Read what `spec` begins with; None where it begins from scratch. `folder` holds the weights of the ledger's cells."""
     if not spec.start:
         return None
-    ours = CELL.fullmatch(spec.start) is not None
+    ours = CELL_FINGERPRINT.fullmatch(spec.start) is not None
     path = weights_file(folder, spec.start) if ours else Path(spec.start)
     if not path.is_file():
         what = f"cell {spec.start}, and {path} is not there" if ours else f"{path}, which is not there"
@@ -65,4 +65,4 @@ def starting_weights(spec: RunSpec, folder: Path) -> Start | None:
     row = RECIPES.get(spec.recipe)
     strict = row is None or row.start is None or row.start.strict
     source = f"cell {spec.start}" if ours else path.name
-    return Start(state, f"{source} ({which})", sha256_of(path), strict)
+    return StartingWeights(state, f"{source} ({which})", sha256_of(path), strict)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ray.train import Checkpoint
 
 # pyarrow and Ray are imported in functions: every run imports this module, and only those with several workers have a storage.
-ADVICE = "Give a folder that every machine has (--storage PATH), or a URI that pyarrow opens, such as s3://bucket/folder."
+STORAGE_ADVICE = "Give a folder that every machine has (--storage PATH), or a URI that pyarrow opens, such as s3://bucket/folder."
 
 
 def prepare(place: str, name: str) -> None:
@@ -38,10 +38,10 @@ def prepare(place: str, name: str) -> None:
             pass
         system.delete_file(f"{folder}/.written")
     except Exception as error:  # of pyarrow's, the system's or a cloud's library
-        raise SuiteError(f"--storage {place} cannot be used: {error}. {ADVICE}", exit=Exit.NOT_READY) from error
+        raise SuiteError(f"--storage {place} cannot be used: {error}. {STORAGE_ADVICE}", exit=Exit.NOT_READY) from error
 
 
-def mended(place: str, name: str, fingerprint: str) -> tuple[str, list[str]]:
+def mend_folder(place: str, name: str, fingerprint: str) -> tuple[str, list[str]]:
     """Clean the folder of the cell `name`; return the checkpoint that it goes on from where Ray cannot tell (or ""), and what was done.
 
     A snapshot that is torn, or names what is not there, is removed. Checkpoints that no snapshot names are those of runs that were killed:
@@ -73,7 +73,7 @@ def mended(place: str, name: str, fingerprint: str) -> tuple[str, list[str]]:
         ) from error
 
 
-def kept(place: str, name: str, checkpoint_folder: str) -> Checkpoint | None:
+def open_checkpoint(place: str, name: str, checkpoint_folder: str) -> Checkpoint | None:
     """Return the checkpoint of the cell `name` in `checkpoint_folder`; None where that is empty."""
     from ray.train import Checkpoint
 
@@ -83,7 +83,7 @@ def kept(place: str, name: str, checkpoint_folder: str) -> Checkpoint | None:
     return Checkpoint(f"{folder}/{checkpoint_folder}", filesystem=system)
 
 
-def clear(place: str, names: Set[str]) -> None:
+def remove_cells(place: str, names: Set[str]) -> None:
     """Remove the checkpoints of the finished cells `names`, as far as they are there; SuiteError where that fails."""
     from pyarrow.fs import FileSelector, FileSystem
 

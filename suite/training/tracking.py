@@ -29,8 +29,8 @@ from suite.data.images import three_channels
 from suite.records.spec import RunSpec
 
 TENSORBOARD, MLFLOW = "tensorboard", "mlflow"
-KINDS = (TENSORBOARD, MLFLOW)
-FILE = "log.jsonl"
+TRACKERS = (TENSORBOARD, MLFLOW)
+LOG_FILE = "log.jsonl"
 STRIP_SIDE = 256  # pixels
 EXPERIMENT = "ssm-restoration-suite"  # MLflow's name for what belongs together
 MLFLOW_SETTINGS: Mapping[str, str] = MappingProxyType(  # for those that the user has not set
@@ -102,7 +102,7 @@ class Tracker:
                 self._warn(f"tracking by {name} has ended ({type(error).__name__}: {_first_line(error)}); the training goes on.")
 
 
-def chosen(asked: Sequence[str]) -> tuple[str, ...]:
+def choose_trackers(asked: Sequence[str]) -> tuple[str, ...]:
     """Return the kinds of tracking beside the lines of JSON: TensorBoard where it is installed, and what is asked for.
 
     SuiteError where something that is asked for is not installed.
@@ -114,12 +114,12 @@ def chosen(asked: Sequence[str]) -> tuple[str, ...]:
         )
     if TENSORBOARD in asked and not _has_tensorboard():
         raise SuiteError("--track tensorboard: TensorBoard is not installed. `pip install tensorboard` installs it.", exit=Exit.NOT_READY)
-    return tuple(kind for kind in KINDS if kind in asked or (kind == TENSORBOARD and _has_tensorboard()))
+    return tuple(kind for kind in TRACKERS if kind in asked or (kind == TENSORBOARD and _has_tensorboard()))
 
 
-def tracker(work: Path, logs: Path, spec: RunSpec, kinds: Sequence[str], warn: Callable[[str], None] = note) -> Tracker:
+def make_tracker(work: Path, logs: Path, spec: RunSpec, kinds: Sequence[str], warn: Callable[[str], None] = note) -> Tracker:
     """Return the tracker of one cell; `kinds` are of KINDS, and nothing of them is imported before the training begins."""
-    made: dict[str, Sink] = {FILE: _Lines(work / FILE, logs / f"{spec.fingerprint}.jsonl", kinds)}
+    made: dict[str, Sink] = {LOG_FILE: _Lines(work / LOG_FILE, logs / f"{spec.fingerprint}.jsonl", kinds)}
     if TENSORBOARD in kinds:
         made[TENSORBOARD] = _TensorBoard(logs / "tensorboard" / _folder_name(spec), spec)
     if MLFLOW in kinds:
@@ -127,7 +127,7 @@ def tracker(work: Path, logs: Path, spec: RunSpec, kinds: Sequence[str], warn: C
     return Tracker(made, warn)
 
 
-def strip(pictures: Sequence[np.ndarray], side: int = STRIP_SIDE) -> np.ndarray:
+def make_strip(pictures: Sequence[np.ndarray], side: int = STRIP_SIDE) -> np.ndarray:
     """Return the middles of pictures of one view beside each other, as uint8 `(H, W, 3)`; smaller ones are enlarged by nearest neighbour.
 
     `pictures` are uint8 `(h, w, 1)` or `(h, w, 3)`; `side` is what is shown of each, in pixels.

@@ -36,9 +36,9 @@ from suite.study.protocols import protocol
 from suite.study.tasks import task
 from suite.training import checkpoints, ray_internals, storage
 from suite.training import loop as train
-from suite.training.prepare import load_data, prepared, training_progress
+from suite.training.prepare import load_data, prepare_training, report_progress
 from suite.training.share import Share
-from suite.training.start import starting_weights
+from suite.training.start import read_starting_weights
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 
 # Ray is imported in functions: a cell that one worker trains does without it.
 LOSSES = 8  # of workers or machines that a training survives; a run of days on rented machines sees some
-LIVES = 2  # of the process that leads them; the second time the cell has failed
+CONTROLLER_LIVES = 2  # of the process that leads them; the second time the cell has failed
 KEPT = 2  # checkpoints: the last, and the one before while the last is being written
 PATIENCE_SECONDS = 4 * 3600  # that workers wait for one another: the first alone validates, others lose nothing but time
-POLL_SECONDS = 0.5
+MAILBOX_SECONDS = 0.5
 SECONDS_BETWEEN_LOOKS = 5.0
 PEERS = ("gloo", "NCCL", "Connection closed by", "Connection reset by")  # in the errors of those that lost another worker
 
@@ -114,14 +114,14 @@ def train_together(spec: RunSpec, context: CellContext) -> Generator[Progress, N
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
     flag = StopFlag.of(context.work)
-    for life in range(LIVES):
+    for life in range(CONTROLLER_LIVES):
         storage.prepare(*_place(context))
-        begin, said = storage.mended(*_place(context), spec.fingerprint)
+        begin, said = storage.mend_folder(*_place(context), spec.fingerprint)
         fit = _Fit(_trainer(Work(spec, context, mailbox, begin)))
         again = ["Ray's controller was lost, and all begin again;"] if life else []
         yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=" ".join([*again, f"{context.workers} workers", *said]))
         looked, told = 0.0, ""
-        while fit.under_way(POLL_SECONDS):
+        while fit.under_way(MAILBOX_SECONDS):
             if flag.requested():
                 mailbox.stop.remote()
             progress = ray.get(mailbox.latest.remote())
@@ -209,7 +209,7 @@ def _trainer(work: Work) -> TorchTrainer:
         use_gpu=cuda,
         resources_per_worker={"CPU": context.threads} | ({"GPU": context.gpus} if cuda else {}),
     )
-    return TorchTrainer(loop, train_loop_config={"work": work}, torch_config=OneAddress(), scaling_config=scaling, run_config=run)
+    return TorchTrainer(run_worker, train_loop_config={"work": work}, torch_config=OneAddress(), scaling_config=scaling, run_config=run)
 
 
 def _place(context: CellContext) -> tuple[str, str]:
@@ -217,7 +217,7 @@ def _place(context: CellContext) -> tuple[str, str]:
     return context.storage or str(context.work.parent), context.work.name
 
 
-def loop(config: dict[str, Work]) -> None:
+def run_worker(config: dict[str, Work]) -> None:
     """Train as one of the workers, from the last checkpoint to the end."""
     import ray
 
@@ -263,15 +263,15 @@ def _train(work: Work, rank: int) -> None:
         images, validation = data.train, data.validation
         ray.get(work.mailbox.tell_checksums.remote(data.checksums))
         del data  # the test images with it
-    run, sampler = prepared(spec, context, Share(rank, context.workers, context.micro_batch), images)
-    begun = ray.train.get_checkpoint() or storage.kept(*_place(context), work.begin)
+    run, sampler = prepare_training(spec, context, Share(rank, context.workers, context.micro_batch), images)
+    begun = ray.train.get_checkpoint() or storage.open_checkpoint(*_place(context), work.begin)
     if begun is not None:
         with begun.as_directory() as kept:
             run.restore(_state(Path(kept), spec))
     told_at = 0.0
     stop = _Asked(work.mailbox) if rank == 0 else lambda: False
     steps = train.train(run, sampler, validation, folder, stop=stop, keep=lambda run: _keep(run, folder))
-    for progress in training_progress(run, steps):
+    for progress in report_progress(run, steps):
         if rank == 0 and time.monotonic() - told_at >= SECONDS_BETWEEN_PROGRESS:
             told_at = time.monotonic()
             work.mailbox.tell.remote(progress)
@@ -288,7 +288,7 @@ class _Asked:
     def __call__(self) -> bool:
         import ray
 
-        if not self.answer and time.monotonic() - self.at >= POLL_SECONDS:
+        if not self.answer and time.monotonic() - self.at >= MAILBOX_SECONDS:
             self.at = time.monotonic()
             self.answer = ray.get(self.mailbox.stopping.remote())
         return self.answer
@@ -311,7 +311,7 @@ def _check_seen(context: CellContext) -> None:
     """Raise SuiteError where the storage is a folder that this machine does not have."""
     place, name = _place(context)
     if "://" not in place and not Path(place, name).is_dir():  # the cell made it
-        raise SuiteError(f"a worker's machine does not see the checkpoints' folder {place}. {storage.ADVICE}", exit=Exit.NOT_READY)
+        raise SuiteError(f"a worker's machine does not see the checkpoints' folder {place}. {storage.STORAGE_ADVICE}", exit=Exit.NOT_READY)
 
 
 def _state(folder: Path, spec: RunSpec) -> dict[str, Any]:
@@ -323,8 +323,8 @@ def _state(folder: Path, spec: RunSpec) -> dict[str, Any]:
 
 def _result(spec: RunSpec, context: CellContext, result: Result, begin: str) -> train.Training:
     """Return the training in this process, as the last checkpoint has it; the one of its beginning where all was done before."""
-    run = train.begin(spec, start=starting_weights(spec, context.weights_folder))
-    last = result.checkpoint or storage.kept(*_place(context), begin)
+    run = train.begin(spec, start=read_starting_weights(spec, context.weights_folder))
+    last = result.checkpoint or storage.open_checkpoint(*_place(context), begin)
     if last is None:
         raise RuntimeError("the workers ended without a checkpoint")
     with last.as_directory() as kept:

@@ -25,7 +25,7 @@ from suite.health import gate, gate_measure
 from suite.health.gate_measure import Setting
 from suite.health.probes import PROBES
 from suite.health.time import old_code, report, verdict
-from suite.health.time.turns import SECONDS
+from suite.health.time.turns import TURN_SECONDS
 
 QUIET = (gate.Verdict.SAME, gate.Verdict.INSIGNIFICANT)
 OPERATOR = "models/scan/op.py"
@@ -43,9 +43,9 @@ SLOWER = """    import time
 def measure(setting: Setting, probes: Sequence[str]) -> None:
     """Prints a line: the setting, seconds, verdicts, the largest share of what is allowed, the largest move, and what was loud."""
     begun = time.perf_counter()
-    baseline = gate.load(gate.baseline_path())
-    numbers = list(chain(*gate_measure.measure(gate_measure.parts_of(probes), setting).values()))
-    findings = gate.compare(baseline, numbers, probes=probes, data=check.data_digest())
+    baseline = gate.load_baseline(gate.baseline_path())
+    numbers = list(chain(*gate_measure.measure_parts(gate_measure.list_parts(probes), setting).values()))
+    findings = gate.compare(baseline, numbers, probes=probes, data=check.digest_data())
     moved = [(abs(f.difference) / f.allowed, abs(f.difference / f.before)) for f in findings if f.difference and f.allowed and f.before]
     verdicts = dict(Counter(finding.verdict.value for finding in findings))
     loud = [finding.key for finding in findings if finding.verdict not in QUIET]
@@ -65,17 +65,17 @@ def settings(draws: int) -> None:
     for setting in gate_measure.SETTINGS:
         for threads in (1, 2):
             measure(replace(setting, threads=threads), [name for name in PROBES if name in setting.probes])
-    for setting in gate_measure.nudges(draws):
+    for setting in gate_measure.make_nudges(draws):
         measure(setting, list(setting.probes))
 
 
 def timed(tree: Path) -> None:
     """Prints the table of HEAD's code against that in `tree`."""
     verdict.ROOT = tree
-    found = verdict.timing(old_code.commit_named("HEAD"), binding=True, seconds=SECONDS)
+    found = verdict.time_against(old_code.find_commit("HEAD"), binding=True, seconds=TURN_SECONDS)
     out = Output(sys.stdout)
-    out.table(report.rows(found))
-    out.line(report.sentence(found))
+    out.table(report.make_rows(found))
+    out.line(report.summarise(found))
 
 
 def slower(share: float) -> None:

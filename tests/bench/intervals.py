@@ -145,7 +145,7 @@ def _tail(factor):  # the suite's way where the factor is intervals.TAIL
 
 
 def _suite(of):
-    low, high = intervals.ends(of.values[:, None, :])
+    low, high = intervals.interval_ends(of.values[:, None, :])
     mean, error = of.values.mean(axis=1), np.maximum(of.error, 1e-300)
     return (mean - low) / error, (high - mean) / error
 
@@ -206,7 +206,7 @@ def levels(runs, out):
                     if spread[1] or shape.name == "normal":
                         generator = np.random.default_rng([place, seeds, count])
                         values = differences(generator, shape, runs, seeds, count, of_seeds=spread[0], of_images=spread[1])
-                        low, high = intervals.ends(values)
+                        low, high = intervals.interval_ends(values)
                         row[shape.name] = f"{100 * ((low <= 0) & (high >= 0)).mean():.1f} {np.median(high - low):.3f}"
                 rows.append({**dict.fromkeys(("seeds", "images", "of seeds", "of images", *(shape.name for shape in shapes()))), **row})
             out.table(rows)
@@ -221,10 +221,10 @@ def alarms(runs, out):
                 for of_images in (0.0, 0.2):
                     generator = np.random.default_rng([seeds, count])
                     values = differences(generator, DISTRIBUTIONS[0], runs, seeds, count, of_seeds=of_seeds, of_images=of_images)
-                    found = [stats.wilcoxon(one[0]) if seeds == 1 else intervals.p_value(one) for one in values]
-                    low, high = intervals.ends(values)
+                    found = [stats.wilcoxon_p(one[0]) if seeds == 1 else intervals.p_value(one) for one in values]
+                    low, high = intervals.interval_ends(values)
                     apart = (low > 0) | (high < 0)
-                    tables = np.array([stats.holm(p) for p in np.reshape(found, (-1, TOGETHER))]).ravel()
+                    tables = np.array([stats.correct_by_holm(p) for p in np.reshape(found, (-1, TOGETHER))]).ravel()
                     of_tables = ((tables < 0.05) & apart).reshape(-1, TOGETHER).any(axis=1)
                     row = {"seeds": seeds, "images": count, "of seeds": of_seeds, "of images": of_images}
                     row["of one, %"] = f"{100 * ((np.array(found) < 0.05) & apart).mean():.1f}"

@@ -5,9 +5,9 @@ import shlex
 
 import pytest
 import synthetic_records as made
-from suite.cli.arguments import parser
 
 from suite.cli import main
+from suite.cli.main import parser
 from suite.core.errors import Exit
 from suite.measure.costs import grid
 from suite.records.ledger import Ledger
@@ -112,7 +112,7 @@ def test_every_printed_command_is_one_of_the_suite_and_selects_the_claims_networ
         assert words[:3] == ["python", "-m", "suite"]
         options = parser().parse_args(words[3:])
         if options.verb == "profile":
-            assert grid.chosen(options.model) == options.model
+            assert grid.select_models(options.model) == options.model
         elif options.verb == "run":
             held = GRIDS[options.grid].models
             assert {name for name in held for pattern in options.only if selects(pattern, name, held)} == set(options.only)

@@ -92,12 +92,12 @@ def test_one_seed_gives_the_numbers_of_the_records_and_no_verdict(ledger, compar
     assert {line["reason"] for line in found} == {"interval and p are over images alone"}
     line = next(line for line in found if line["variant"] == OTHER)
     assert (line["images"], line["seeds"], line["baseline"], line["metric"], line["test"]) == (24, 1, BASE, "PSNR-Y", "wilcoxon")
-    assert (line["of"], line["interval_over"], line["interval_covers"]) == ("designs", "images", intervals.covers(24))
+    assert (line["of"], line["interval_over"], line["interval_covers"]) == ("designs", "images", intervals.measured_cover(24))
     assert line["difference"] == pytest.approx(second.mean("PSNR-Y") - first.mean("PSNR-Y"))
     assert line["interval_low"] < line["difference"] < line["interval_high"] < 0
     differences = [a.metrics["PSNR-Y"] - b.metrics["PSNR-Y"] for a, b in zip(second.scores, first.scores, strict=True)]
-    assert [line["interval_low"], line["interval_high"]] == pytest.approx(intervals.ends(np.array([differences])))
-    assert line["p"] == line["p_wilcoxon_images"] == stats.wilcoxon(differences)
+    assert [line["interval_low"], line["interval_high"]] == pytest.approx(intervals.interval_ends(np.array([differences])))
+    assert line["p"] == line["p_wilcoxon_images"] == stats.wilcoxon_p(differences)
     assert line["p_holm"] == pytest.approx(min(1, 2 * line["p"]))
     assert line["variant_cells"] == second.fingerprint
     out = compare(OTHER, BASE, *where)[1]
@@ -166,7 +166,7 @@ def test_an_interval_of_one_comparison_is_said_to_be_of_one(ledger, compare):
 
 def test_equal_designs_are_called_different_in_one_of_twenty_tables_at_most(monkeypatch):
     """Three variants that are the baseline, two or three trainings of each that differ by 0.05 dB; and of one training none ever is."""
-    monkeypatch.setattr(stats, "detectable", lambda *_: None)  # which takes time, and decides nothing
+    monkeypatch.setattr(stats, "smallest_detectable", lambda *_: None)  # which takes time, and decides nothing
     generator, wrong, runs = np.random.default_rng(2), {1: 0, 2: 0, 3: 0}, 200
     cells = {(model, seed): run_of(model, seed=seed, images=14) for model in made.VMAMBAIR[:4] for seed in range(3)}
     names = [score.image for score in cells[BASE, 0].scores]
@@ -180,7 +180,7 @@ def test_equal_designs_are_called_different_in_one_of_twenty_tables_at_most(monk
         records = {place: trained(*place) for place in cells}
         for seeds in wrong:
             sides = [versus.Side(tuple(records[model, seed] for seed in range(seeds))) for model in made.VMAMBAIR[:4]]
-            found = versus.compared(sides[1:], sides[:1], ("PSNR-Y",), same_model=False)
+            found = versus.compare_sides(sides[1:], sides[:1], ("PSNR-Y",), same_model=False)
             wrong[seeds] += any(one.verdict in ("better", "worse") for one in found)
     assert wrong[1] == 0
     assert max(wrong.values()) / runs <= 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5

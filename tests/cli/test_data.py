@@ -10,7 +10,7 @@ from places import OUTSIDE
 from suite.cli import main
 from suite.core.errors import Exit
 from suite.data.check.inspection import Remembered, facts_of
-from suite.data.check.leaks import Group, leaks
+from suite.data.check.leaks import Group, find_leaks
 from suite.data.resize import imresize
 
 
@@ -208,7 +208,7 @@ def test_photographs_of_different_things_are_not_near_identical():
     facts = {path: facts_of(path) for name in ("Kodak24", "RealSRSet", "Classic5") for path in sorted((OUTSIDE / name).iterdir())}
     for path, one in facts.items():
         rest = {other: fact for other, fact in facts.items() if other != path}
-        assert leaks([Group("a", "train", {path: one}), Group("b", "test", rest)]) == []
+        assert find_leaks([Group("a", "train", {path: one}), Group("b", "test", rest)]) == []
 
 
 def rows_of(found, name):
@@ -291,7 +291,7 @@ def test_counts_that_are_met_elsewhere_are_explained(tmp_path):
     for number in range(2):
         save(tmp_path / f"Test2800/target/{number}.jpg", texture(seed=number))
         save(tmp_path / f"Test2800/input/{number}.jpg", texture(seed=number + 5))
-    (report,) = checks.of_card(chosen, tmp_path, Remembered(tmp_path / "store.json"))
+    (report,) = checks.report_card(chosen, tmp_path, Remembered(tmp_path / "store.json"))
     assert report.wrong == []
     assert "2 images, where the set has 1: one file more" in report.notes
 
@@ -342,8 +342,8 @@ def test_the_rule_of_a_pair_is_remembered_until_a_file_changes(tmp_path, check, 
     save(tmp_path / "Set5/LR_bicubic/X2/ax2.png", imresize(texture(), 1 / 2))
     first = check("Set5", "--root", tmp_path)
     looked = []
-    genuine = inspection.shrunk_by
-    monkeypatch.setattr(inspection, "shrunk_by", lambda *about: looked.append(about) or genuine(*about))
+    genuine = inspection.find_rule
+    monkeypatch.setattr(inspection, "find_rule", lambda *about: looked.append(about) or genuine(*about))
     assert check("Set5", "--root", tmp_path) == first
     assert looked == []
     save(tmp_path / "Set5/LR_bicubic/X2/ax2.png", imresize(texture(), 1 / 2) // 2)

@@ -18,7 +18,7 @@ from suite.core import machine
 from suite.core.errors import Exit
 from suite.core.paths import ROOT
 from suite.records.ledger import Ledger
-from suite.study.grids import GRIDS, SCANS
+from suite.study.grids import GRIDS, SCAN_GRID
 
 HEAVY = ("torch", "ray", "pandas", "skimage", "scipy", "numba", "numpy", "pydantic", "rich")
 TINY = "mambair-sr-x2-tiny"
@@ -127,7 +127,7 @@ ERRORS = {
     "dashboard without Ray": (grid("--launcher", "inline", "--dashboard"), Exit.USAGE, "--launcher inline starts no Ray"),
     "dashboard of a cluster": (grid("--address", "host:6379", "--dashboard"), Exit.USAGE, "a cluster has its own"),
     "no threads": (grid("--cpus-per-cell", 0), Exit.USAGE, "must be 1 to"),
-    "too many threads": (grid("--cpus-per-cell", 10**6), Exit.USAGE, f"has {machine.cores()} cores"),
+    "too many threads": (grid("--cpus-per-cell", 10**6), Exit.USAGE, f"has {machine.count_cores()} cores"),
     "nothing selected": (grid("--only", "swinir"), Exit.NOTHING, "selects none"),
     "no seeds": (grid("--seeds", 0), Exit.NOTHING, "at least 1"),
     "missing data": (grid("--set", "test_set=no-such-folder"), Exit.NOT_READY, "no-such-folder"),
@@ -175,7 +175,7 @@ def test_a_run_without_a_grid_offers_all_grids(run):
     assert (code, out) == (Exit.USAGE, "")
     first, *lines = err.splitlines()
     assert first.startswith("python -m suite: no --grid is given.")
-    assert [line.split(":")[0].strip() for line in lines] == [*GRIDS, SCANS]
+    assert [line.split(":")[0].strip() for line in lines] == [*GRIDS, SCAN_GRID]
 
 
 @pytest.mark.parametrize("verb", main.VERBS)
@@ -202,13 +202,13 @@ def test_a_dry_run_for_a_gpu_that_is_not_there_says_so(run, tmp_path, monkeypatc
         tmp_path,
         "--dry-run",
     )
-    monkeypatch.setattr(machine, "gpus", list)
+    monkeypatch.setattr(machine, "list_gpus", list)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     code, _, err = run(*words)
     assert code == Exit.DONE
     assert "this machine has no GPU" in err
     assert "no GPU" not in run(*words, "--address", "host:6379")[2]
-    monkeypatch.setattr(machine, "gpus", lambda: ["a GPU"])
+    monkeypatch.setattr(machine, "list_gpus", lambda: ["a GPU"])
     assert "no GPU" not in run(*words)[2]
 
 
@@ -252,7 +252,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
 # Results
 
 
-@pytest.mark.parametrize("kind", [*verb_list.KINDS, verb_list.RECORDS])
+@pytest.mark.parametrize("kind", [*verb_list.LISTS, verb_list.RECORDS])
 def test_lists_are_tables_and_documents(run, tmp_path, kind):
     ledger = Ledger(tmp_path / "runs")
     ledger.add(record(spec("some-model"), score=30.5))
@@ -378,7 +378,7 @@ def test_a_profile_counts_at_the_size_asked_for(run, tmp_path):
 
 
 def test_threads_depend_on_what_is_selected_and_not_on_what_is_left(run, monkeypatch, tmp_path, fake):
-    monkeypatch.setattr(machine, "cores", lambda: 12)
+    monkeypatch.setattr(machine, "count_cores", lambda: 12)
     chosen = ("--launcher", "inline", *where(tmp_path))
     fake(**{"mambair-sr-x2.mlp": "raises"})
     for _ in range(2):  # the second time, one cell is left

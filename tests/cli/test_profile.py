@@ -15,11 +15,11 @@ from models.lookup import UnknownName
 from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.core.process import ChildDied
-from suite.measure.alone import machine_alone
+from suite.measure.alone import hold_machine
 from suite.measure.costs import attention as attention_cost
 from suite.measure.costs import cell, claim_v4, grid
-from suite.measure.costs.count import counted_model, flops_of
-from suite.measure.costs.grid import Reached, Timing, predicted, stop_reason
+from suite.measure.costs.count import count_model, sum_flops
+from suite.measure.costs.grid import Reached, TimingOptions, explain_stop, extrapolate
 from suite.records.cell import CellContext
 from suite.records.load import load
 from suite.records.profile import Latency, ProfileRecord
@@ -28,7 +28,7 @@ from suite.report import report
 from suite.runner.attempt import failed_record
 
 TINY = "mambair-light-x2-tiny"
-TIMING = Timing("reference", "cpu", 1, 0.05)
+TIMING = TimingOptions("reference", "cpu", 1, 0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -59,12 +59,12 @@ def latency(median=10.0, mib=20.0):
 
 
 def test_names_patterns_and_baselines_select():
-    assert grid.chosen(["all"]) == models.names()
-    assert grid.chosen([TINY, "esrgan", TINY]) == [TINY, "esrgan"]
-    assert grid.chosen(["mambair-sr-x2"]) == ["mambair-sr-x2"]
-    assert grid.chosen(["*light-x3"]) == ["mambair-light-x3", "swinir-light-x3"]
+    assert grid.select_models(["all"]) == models.names()
+    assert grid.select_models([TINY, "esrgan", TINY]) == [TINY, "esrgan"]
+    assert grid.select_models(["mambair-sr-x2"]) == ["mambair-sr-x2"]
+    assert grid.select_models(["*light-x3"]) == ["mambair-light-x3", "swinir-light-x3"]
     with pytest.raises(UnknownName, match="swinir-light-x2"):
-        grid.chosen(["swinirlight"])
+        grid.select_models(["swinirlight"])
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_names_patterns_and_baselines_select():
     ],
 )
 def test_720p_is_the_input_of_that_output(model, size):
-    assert grid.size_of(model, "720p") == size
+    assert grid.resolve_size(model, "720p") == size
 
 
 def test_a_cost_is_recorded_once_and_shown_again(run, tmp_path):
@@ -95,7 +95,7 @@ def test_a_cost_is_recorded_once_and_shown_again(run, tmp_path):
     assert (record.spec.machine, record.spec.threads, record.spec.backend, record.spec.device) == ("", 0, "none", "cpu")
     assert sum(part.params for part in record.cost.parts) == record.cost.params
     assert math.isclose(sum(record.cost.by_operator.values()), record.cost.macs)
-    assert record.cost.flops == flops_of(record.cost.by_operator)
+    assert record.cost.flops == sum_flops(record.cost.by_operator)
 
 
 def test_both_counters_are_compared_and_a_difference_is_an_exit_code(run, monkeypatch):
@@ -114,7 +114,7 @@ def test_records_of_profiles_are_listed_and_the_report_is_made_beside_them(run, 
     assert main.main(["list", "records", "--ledger", str(tmp_path / "runs")]) == Exit.DONE
     assert f"{TINY} at 64x64" in capsys.readouterr().out
     records = [load(path.read_text(), origin="here") for path in (tmp_path / "runs").glob("*.json")]
-    assert report.render(records, tmp_path / "html").is_file()
+    assert report.write_report(records, tmp_path / "html").is_file()
 
 
 def test_a_time_is_taken_in_a_process_of_its_own(run):
@@ -137,14 +137,14 @@ def test_what_the_system_kills_did_not_fit(monkeypatch):
         yield
 
     monkeypatch.setattr(cell, "ask", killed)
-    assert cell.timed(grid.spec(TINY, (16, 16), TIMING)) == (
+    assert cell.time_in_process(grid.make_spec(TINY, (16, 16), TIMING)) == (
         None,
         "did not fit: the process was killed, as the system does where memory ends",
     )
 
 
 def test_a_cell_that_fails_is_a_profile_record(tmp_path):
-    spec = grid.spec("esrgan", (64, 64), None)
+    spec = grid.make_spec("esrgan", (64, 64), None)
     made = failed_record(spec, CellContext(tmp_path, 1, "inline", "a test"), datetime.now(UTC), "broken")
     assert isinstance(made, ProfileRecord)
     assert made.source == "spandrel"
@@ -152,15 +152,15 @@ def test_a_cell_that_fails_is_a_profile_record(tmp_path):
 
 
 def test_what_decides_a_time_and_not_a_cost_is_in_the_spec():
-    counted, timed = (grid.spec(TINY, (16, 16), timing) for timing in (None, TIMING))
-    assert counted.fingerprint == grid.spec(TINY, (16, 16), None).fingerprint
+    counted, timed = (grid.make_spec(TINY, (16, 16), timing) for timing in (None, TIMING))
+    assert counted.fingerprint == grid.make_spec(TINY, (16, 16), None).fingerprint
     assert counted.fingerprint != timed.fingerprint
     assert timed.backend == "reference"
-    assert grid.spec("esrgan", (16, 16), TIMING).backend == "none"
+    assert grid.make_spec("esrgan", (16, 16), TIMING).backend == "none"
 
 
 def test_a_sweep_stops_where_the_next_size_would_take_too_long(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(cell, "timed", lambda spec: (latency(spec.input_size[0] ** 2 / 100), ""))
+    monkeypatch.setattr(cell, "time_in_process", lambda spec: (latency(spec.input_size[0] ** 2 / 100), ""))
     code, out, _ = run(TINY, "--sweep", "--longest", 0.2, "--backend", "reference", "--json")
     assert code == Exit.DONE
     found = json.loads(out)
@@ -172,17 +172,17 @@ def test_a_sweep_stops_where_the_next_size_would_take_too_long(run, monkeypatch,
 
 def test_a_sweep_stops_before_memory_ends():
     reached = [Reached(100, 0.1, 500.0), Reached(200, 0.2, 900.0)]
-    assert predicted([(100, 500.0), (200, 900.0)], 400) == pytest.approx(1700.0)
-    assert stop_reason(reached, 400, 10.0, 1800.0).startswith("did not fit: it would need about 1700 MiB, and 1800")
-    assert stop_reason(reached, 400, 10.0, 2000.0) == ""
-    assert stop_reason(reached, 400, 10.0, None) == ""
-    assert stop_reason([], 10**9, 0.1, 1.0) == ""
+    assert extrapolate([(100, 500.0), (200, 900.0)], 400) == pytest.approx(1700.0)
+    assert explain_stop(reached, 400, 10.0, 1800.0).startswith("did not fit: it would need about 1700 MiB, and 1800")
+    assert explain_stop(reached, 400, 10.0, 2000.0) == ""
+    assert explain_stop(reached, 400, 10.0, None) == ""
+    assert explain_stop([], 10**9, 0.1, 1.0) == ""
 
 
 def test_two_timing_runs_at_a_time_are_refused():
-    with machine_alone(), pytest.raises(SuiteError, match="is timing on this machine"), machine_alone():
+    with hold_machine(), pytest.raises(SuiteError, match="is timing on this machine"), hold_machine():
         pass
-    with machine_alone():
+    with hold_machine():
         pass
 
 
@@ -207,10 +207,10 @@ def test_a_user_s_error_is_one_message_and_its_code(run, words, code, part):
 
 def test_the_interval_of_a_median_is_that_of_the_binomial_distribution():
     pairs = [(1.0, 1.0 + gain / 100) for gain in range(1, 26)]
-    found = claim_v4.verdict(pairs)
+    found = claim_v4.judge_claim(pairs)
     assert found.gain == pytest.approx(0.13)
     assert found.interval == pytest.approx((0.08, 0.18))  # ranks 8 and 18 of 25, as tables of the sign test have it
-    assert claim_v4.verdict(pairs[:5]).interval is None
+    assert claim_v4.judge_claim(pairs[:5]).interval is None
 
 
 @pytest.mark.parametrize(
@@ -225,13 +225,13 @@ def test_the_interval_of_a_median_is_that_of_the_binomial_distribution():
     ],
 )
 def test_a_verdict_on_v4(gains, part):
-    assert part in claim_v4.verdict([(1.0, 1 + gain) for gain in gains]).sentence
+    assert part in claim_v4.judge_claim([(1.0, 1 + gain) for gain in gains]).sentence
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_pairs_for_v4_are_of_calls_in_turn():
     asked = claim_v4.Asked((8, 8), "reference", "cpu", 0.01, alone=True)
-    pairs = claim_v4.measured(asked)
+    pairs = claim_v4.measure_pairs(asked)
     assert len(pairs) >= claim_v4.FEWEST_PAIRS
     assert all(convolution > 0 and linear > 0 for convolution, linear in pairs)
 
@@ -267,14 +267,14 @@ def test_a_network_with_full_attention_costs_what_its_formula_says(size):
     for module in network.modules():
         if hasattr(module, "scan_norm"):
             module.scan = Attention(module.scan_norm.normalized_shape[0])
-    assert operations(network, torch.zeros(1, 3, *size)) == pytest.approx(attention_cost.full_attention(TINY, size).flops)
+    assert operations(network, torch.zeros(1, 3, *size)) == pytest.approx(attention_cost.count_full_attention(TINY, size).flops)
 
 
 def test_scans_grow_with_the_pixels_and_attention_with_their_square():
     sides = (256, 512, 1024)
-    scans = [counted_model(TINY).at((side, side)).flops for side in sides]
-    attention = [attention_cost.full_attention(TINY, (side, side)).flops for side in sides]
+    scans = [count_model(TINY).at((side, side)).flops for side in sides]
+    attention = [attention_cost.count_full_attention(TINY, (side, side)).flops for side in sides]
     assert scans[2] / scans[1] == pytest.approx(4, rel=1e-3)
     assert attention[2] / attention[1] == pytest.approx(16, rel=0.02)
     with pytest.raises(SuiteError, match="no counterpart"):
-        attention_cost.full_attention("vmambair-realsr-x4", (64, 64))
+        attention_cost.count_full_attention("vmambair-realsr-x4", (64, 64))

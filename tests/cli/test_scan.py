@@ -19,8 +19,8 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
 from suite.measure.scans import ahead, ceilings, check, grid
 from suite.measure.scans import cell as scan_cell
-from suite.measure.scans.check import CASES, Check, relative_error, tolerance, verified_cases
-from suite.measure.scans.measure import measure
+from suite.measure.scans.check import CASES, ScanComparison, relative_error, select_cases, tolerance
+from suite.measure.scans.measure import measure_backend
 from suite.records.ledger import Ledger
 from suite.records.load import load
 from suite.records.record import dump
@@ -49,11 +49,11 @@ def run(tmp_path, capsys, monkeypatch):
 def here(monkeypatch):
     """Cells in this process, where backends can be replaced, verified on a few small cases."""
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")  # given back after the test
-    monkeypatch.setattr(scan_cell, "in_processes", lambda spec: measure(spec, "found"))
-    monkeypatch.setattr(ceilings, "SECONDS", 0.02)
+    monkeypatch.setattr(scan_cell, "measure_in_processes", lambda spec: measure_backend(spec, "found"))
+    monkeypatch.setattr(ceilings, "CEILING_SECONDS", 0.02)
     monkeypatch.setattr(ceilings, "COPY_BYTES", {"cpu": 16 * 2**20})
     few = tuple(CASES[name] for name in ("channel-lifted", "length-65", "bare"))
-    monkeypatch.setattr(check, "verified_cases", lambda _most=None: few)
+    monkeypatch.setattr(check, "select_cases", lambda _most=None: few)
 
 
 def replaced(monkeypatch, forward=reference.forward, backward=reference.backward):
@@ -142,7 +142,7 @@ def test_a_right_backend_is_timed_recorded_and_shown(run, monkeypatch, tmp_path)
 @pytest.mark.usefixtures("here")
 def test_what_would_take_too_long_is_not_timed_and_says_so(monkeypatch):
     replaced(monkeypatch)
-    *_, findings = measure(made.spec("numba", cases=("channel",), threads=1, seconds=1e-4), "found")
+    *_, findings = measure_backend(made.spec("numba", cases=("channel",), threads=1, seconds=1e-4), "found")
     for timing in findings.timings:
         assert timing.skipped.startswith("it would take about")
         assert timing.median_ms is None
@@ -156,28 +156,28 @@ def test_errors_are_relative_and_what_is_not_finite_is_infinitely_wrong():
     assert relative_error(torch.zeros(2), torch.zeros(2, dtype=torch.float64)) == 0.0
     assert relative_error(torch.ones(2), torch.zeros(2, dtype=torch.float64)) == float("inf")
     assert relative_error(torch.zeros(3), exact) == float("inf")
-    assert Check("x", {"y": float("inf"), "u": 1e-9}, {"y": 1e-6, "u": 1e-6}).wrong == ("y",)
+    assert ScanComparison("x", {"y": float("inf"), "u": 1e-9}, {"y": 1e-6, "u": 1e-6}).wrong == ("y",)
 
 
 def test_tolerances_follow_length_and_dtype():
     light = CASES["light"]
     assert tolerance(light.shortened(256), "y") < tolerance(light, "y") < 1e-5
     assert tolerance(CASES["bfloat16"], "y") > 2.0**-8 > 1e-4 > tolerance(CASES["bfloat16"], "A")
-    assert all(case.length == check.LAYER_LENGTH for case in verified_cases() if case.layer and case.side)
-    assert [case for case in verified_cases() if not case.layer] == [case for case in CASES.values() if not case.layer]  # none cut
-    assert max(case.length for case in verified_cases()) >= 20_000
-    assert {case.name for case in verified_cases()} == set(CASES)
-    assert all(case.elements <= 1000 for case in verified_cases(1000))
+    assert all(case.length == check.LAYER_LENGTH for case in select_cases() if case.layer and case.side)
+    assert [case for case in select_cases() if not case.layer] == [case for case in CASES.values() if not case.layer]  # none cut
+    assert max(case.length for case in select_cases()) >= 20_000
+    assert {case.name for case in select_cases()} == set(CASES)
+    assert all(case.elements <= 1000 for case in select_cases(1000))
 
 
 # Cells and records
 
 
 def test_a_cell_is_a_backend_on_a_machine_with_its_software():
-    specs, absent = grid.cells(grid.Selection("cpu"))
+    specs, absent = grid.plan_scans(grid.Selection("cpu"))
     assert specs[0].backend == "reference"
     assert {spec.backend for spec in specs} | {one.name for one in absent} == set(grid.BACKENDS)
-    assert all(spec.threads == machine.cores() for spec in specs)
+    assert all(spec.threads == machine.count_cores() for spec in specs)
     changed = [{}, {"software": "other"}, {"machine": "other"}, {"threads": 1}, {"seconds": 2.0}, {"cases": ("light",)}]
     assert len({made.spec(**change).fingerprint for change in changed}) == len(changed)
     assert machine.machine_digest() == machine.machine_digest()
@@ -187,7 +187,7 @@ def test_what_is_interpreted_is_not_timed(monkeypatch):
     monkeypatch.setattr(grid, "resolve_backend", lambda name, _device: (name, "a test"))
     monkeypatch.setattr(grid, "BACKENDS", {"reference": None, "triton": None})
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    running, absent = grid.available("cpu")
+    running, absent = grid.list_available("cpu")
     assert running == ["reference"]
     assert absent[0].remedy == "unset TRITON_INTERPRET"
 
@@ -208,7 +208,7 @@ def test_both_kinds_of_record_live_in_one_ledger_and_each_has_its_page(run, tmp_
     assert sorted(path.name for path in (tmp_path / "page").iterdir()) == ["index.html", "scan.html"]
     rows = json.loads(run("list", "records", "--ledger", ledger.folder, "--json")[1])
     assert {row["model"] for row in rows} == {"scan reference · cpu", "scan numba · cpu", "scan cpp · cpu", synthetic_records.VMAMBAIR[0]}
-    report.render([], tmp_path / "page")
+    report.write_report([], tmp_path / "page")
     assert [path.name for path in (tmp_path / "page").iterdir()] == ["index.html"]
 
 
@@ -281,7 +281,7 @@ def test_without_triton_that_is_said(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.setattr(ahead.importlib, "import_module", missing)
     with pytest.raises(SuiteError, match="pip install triton") as caught:
-        ahead.compiled()
+        ahead.compile_kernels()
     assert caught.value.exit is Exit.NOT_READY
 
 
@@ -289,7 +289,7 @@ def test_without_triton_that_is_said(monkeypatch):
 
 
 def test_the_reference_is_the_baseline_and_an_estimate_is_marked():
-    (bench,) = scan_view.benches(made.bench())
+    (bench,) = scan_view.gather_benches(made.bench())
     rows = {(group.case, row.backend): row for group in bench.sequences for row in group.rows}
     assert (rows["light", "numba"].forward.ratio, rows["light", "numba"].forward.about) == (500.0, True)
     assert (rows["channel", "numba"].both.ratio, rows["channel", "numba"].both.about) == (5.0, False)
@@ -305,7 +305,7 @@ def test_the_ceiling_is_the_larger_of_moving_and_computing_by_the_best_that_was_
     slower = made.CeilingsUsed(bandwidth_bytes_per_second=1e9, exponentials_per_second=1e9, exponentials_method="on a busy machine")
     one = made.record(times=[made.timing(median=1.0), made.timing("channel", median=1.0, moved_bytes=40_000_000)])
     other = made.record("cpp", findings=made.findings([], ceilings=slower))
-    (bench,) = scan_view.benches([one, other])
+    (bench,) = scan_view.gather_benches([one, other])
     found = {group.case: group.rows[0].forward for group in bench.sequences}
     assert (found["light"].share, found["light"].bound_by) == (pytest.approx(11_796_480 / 2e10 / 1e-3), "exponentials")
     assert (found["channel"].share, found["channel"].bound_by) == (pytest.approx(40e6 / 5e10 / 1e-3), "bandwidth")
@@ -316,7 +316,7 @@ def test_the_latest_record_of_a_backend_stands_and_an_incorrect_one_takes_its_ti
     new = made.record(times=[made.timing(median=5.0)], finished="2026-03-03T10:00:00+00:00", spec_fields={"cases": ("light",)})
 
     def times(*records):
-        (bench,) = scan_view.benches(records)
+        (bench,) = scan_view.gather_benches(records)
         return {group.case: group.rows[0].forward.timing.median_ms for group in bench.sequences}
 
     assert times(new, old) == {"light": 5.0, "channel": 1.0}
@@ -329,12 +329,12 @@ def test_the_latest_record_of_a_backend_stands_and_an_incorrect_one_takes_its_ti
 
 def test_machines_devices_and_threads_are_apart():
     records = [made.record(), made.record(spec_fields={"threads": 1}), made.record(spec_fields={"device": "cuda", "machine": "g"})]
-    assert [(bench.device, bench.threads) for bench in scan_view.benches(records)] == [("cuda", 2), ("cpu", 2), ("cpu", 1)]
+    assert [(bench.device, bench.threads) for bench in scan_view.gather_benches(records)] == [("cuda", 2), ("cpu", 2), ("cpu", 1)]
 
 
 def read(records):
     reader = Reader()
-    reader.feed(scan_page.html(records, report.moment))
+    reader.feed(scan_page.scan_page_text(records, report.format_moment))
     reader.close()
     assert reader.open == [reader.root]
     return reader.root
@@ -412,7 +412,7 @@ render(made.bench(), Path({str(tmp_path)!r}))
 
 def test_a_worker_that_fails_leaves_its_last_words():
     with pytest.raises(RuntimeError, match=r"backend reference ended with 1:[\s\S]*no-such-case"):
-        list(scan_cell.in_processes(made.spec("reference", cases=("no-such-case",))))
+        list(scan_cell.measure_in_processes(made.spec("reference", cases=("no-such-case",))))
 
 
 def test_a_worker_ends_with_its_parent():
@@ -443,9 +443,9 @@ sys.exit(main.main(["scan", "--backend", "reference", *{QUICK!r}, "--ledger", {s
 
 @pytest.mark.slow
 def test_the_grid_gives_records_of_equal_structure_inline_and_through_ray(run, tmp_path, monkeypatch):
-    real = grid.cells
+    real = grid.plan_scans
     small = {"cases": ("channel-lifted",), "seconds": 0.05, "threads": 1}
-    monkeypatch.setattr(grid, "cells", lambda selection: real(dataclasses.replace(selection, **small)))
+    monkeypatch.setattr(grid, "plan_scans", lambda selection: real(dataclasses.replace(selection, **small)))
     words = ("run", "--grid", "backends", "--only", "reference", "--device", "cpu", "--report", tmp_path / "page")
     found = {}
     for launcher in ("inline", "ray"):

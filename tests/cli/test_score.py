@@ -277,9 +277,9 @@ def test_csv_is_a_line_a_value(write, call, tmp_path):
 def fake_metrics(monkeypatch):
     """LPIPS-alex is the mean of the output, LPIPS-vgg and NIQE are unavailable."""
     monkeypatch.setattr(
-        "suite.measure.quality.available.reason", lambda metric: None if metric == "LPIPS-alex" else f"no {metric}; `mend it`"
+        "suite.measure.quality.available.explain_absence", lambda metric: None if metric == "LPIPS-alex" else f"no {metric}; `mend it`"
     )
-    monkeypatch.setattr("suite.measure.quality.available.value", lambda _metric, output, _target: float(output.mean()))
+    monkeypatch.setattr("suite.measure.quality.available.measure_metric", lambda _metric, output, _target: float(output.mean()))
 
 
 @pytest.mark.usefixtures("fake_metrics")

@@ -26,9 +26,9 @@ from suite.core.files import replacing
 from suite.core.paths import ROOT
 from suite.data.cards import Layout
 from suite.data.locate import file_pairs
-from suite.data.mat73 import array, cells
+from suite.data.mat73 import read_array, read_cell_array
 from suite.data.sets import resolve_folder
-from suite.measure.inference.restore import Restoration, planned, restore_file
+from suite.measure.inference.restore import Restoration, plan_restorations, restore_file
 from suite.records.ledger import Ledger
 from suite.records.load import load
 from suite.records.record import dump
@@ -218,7 +218,7 @@ def test_nothing_is_restored_through_a_link(tmp_path):
     source = picture(tmp_path / "in" / "a.png")
     for name in ("a.png", "a.png.part", "a.png.tmp"):
         (out / name).symlink_to(victim)
-    (job,) = planned(source, out / "a.png", "", overwrite=True)
+    (job,) = plan_restorations(source, out / "a.png", "", overwrite=True)
     restore_file(job, lambda image: image.astype(np.float32) / 255, 1, channels=3)
     checkpoints.write(out / "state.pt", {"a": torch.zeros(1)})
     assert victim.read_bytes() == b"precious"
@@ -248,7 +248,7 @@ def test_links_in_a_folder_to_be_restored_lead_to_no_result_outside(tmp_path):
     picture(source / "a.png")
     (source / "loop").symlink_to(source)
     (source / "up").symlink_to(outside.parent)
-    jobs = planned(source, tmp_path / "out", "", overwrite=False)
+    jobs = plan_restorations(source, tmp_path / "out", "", overwrite=False)
     assert all((tmp_path / "out").resolve() in job.target.resolve().parents for job in jobs)
     assert Restoration(source / "a.png", tmp_path / "out" / "a.png") in jobs
     assert len(jobs) < 5  # the loop is not walked
@@ -270,10 +270,10 @@ def test_a_mat_file_that_names_other_files_is_refused(tmp_path):
         file["own"] = np.arange(3.0)
     for name in ("linked", "raw", "virtual"):
         with pytest.raises(SuiteError, match="names other files"):
-            array(path, name)
+            read_array(path, name)
     with pytest.raises(SuiteError, match="names other files"):
-        cells(path, "cells")
-    assert array(path, "own").tolist() == [0, 1, 2]
+        read_cell_array(path, "cells")
+    assert read_array(path, "own").tolist() == [0, 1, 2]
 
 
 # Markup and formulas
@@ -289,14 +289,14 @@ def test_names_of_models_sets_and_images_are_no_markup():
     other = spec.model_copy(update={"model": MARKUP})
     marked = [base.model_copy(update={"spec": one, "fingerprint": one.fingerprint, "scores": scores}) for one in (spec, other)]
     records = [record.model_copy(update={"crops": crops}) for record in marked]
-    page = report.html(records)
+    page = report.page_text(records)
     assert "<script>alert(1)" not in page
     assert "<img src=x" not in page
 
 
 def test_texts_in_csv_are_no_formulas():
     rows = [["=HYPERLINK(1)", "+1", "-1", "@x", -1.5, "a\nb", None, True]]
-    _, line = csv.reader(io.StringIO(csv_text.text_of(["h"], rows)))
+    _, line = csv.reader(io.StringIO(csv_text.csv_of(["h"], rows)))
     assert line == ["'=HYPERLINK(1)", "'+1", "'-1", "'@x", "-1.5", "a b", "", "yes"]
 
 
@@ -322,7 +322,7 @@ def test_a_ray_of_one_s_own_listens_on_the_loopback_interface_alone(monkeypatch)
         monkeypatch.delenv(name)
     monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")
     cluster.import_ray(local=True)
-    with cluster.own_ray(ray, 1, False):
+    with cluster.start_ray(ray, 1, False):
         pass
     assert (asked["address"], asked["_node_ip_address"], asked["include_dashboard"]) == ("local", "127.0.0.1", False)
     assert os.environ["RAY_AUTH_MODE"] == "token"

@@ -23,14 +23,14 @@ tables = st.tuples(st.integers(1, 4), st.integers(intervals.FEWEST_IMAGES, 9), s
 
 def ends(values):
     """Of one sample over images."""
-    low, high = intervals.ends(np.asarray(values, dtype=float)[None, :])
+    low, high = intervals.interval_ends(np.asarray(values, dtype=float)[None, :])
     return float(low), float(high)
 
 
 def covered(shape, count, runs=RUNS):
     """Which share of the intervals over `count` images hold the mean of the shape."""
     values = shape.draw(np.random.default_rng([count, len(shape.name)]), (runs, 1, count))
-    low, high = intervals.ends(values)
+    low, high = intervals.interval_ends(values)
     return float(((low <= shape.mean) & (shape.mean <= high)).mean())
 
 
@@ -60,7 +60,7 @@ def test_sides_units_and_order_do_not_matter_and_no_side_is_shorter_than_student
 
 def test_many_samples_at_once_are_as_each_alone():
     values = np.random.default_rng(0).lognormal(size=(5, 3, 12))
-    assert np.stack([intervals.ends(one) for one in values], axis=1) == pytest.approx(np.stack(intervals.ends(values)))
+    assert np.stack([intervals.interval_ends(one) for one in values], axis=1) == pytest.approx(np.stack(intervals.interval_ends(values)))
 
 
 # What they cover
@@ -75,7 +75,7 @@ def test_intervals_over_images_of_three_distributions_cover_what_they_should(sha
 def test_intervals_over_images_of_published_differences_cover_what_they_should(outside):
     for shape in difference_shapes.measured(outside):
         assert covered(shape, 100) >= 0.93, shape.name
-        assert covered(shape, 14) >= intervals.covers(14) - ERROR, shape.name
+        assert covered(shape, 14) >= intervals.measured_cover(14) - ERROR, shape.name
 
 
 def worse(shape, count):
@@ -112,7 +112,7 @@ def test_what_is_said_to_be_covered_is_what_is_covered_at_least(outside):
 
 
 def test_what_is_covered_is_said_of_every_count():
-    assert [intervals.covers(count) for count in (6, 10, 14, 39, 40, 5000)] == [0.87, 0.89, 0.90, 0.91, None, None]
+    assert [intervals.measured_cover(count) for count in (6, 10, 14, 39, 40, 5000)] == [0.87, 0.89, 0.90, 0.91, None, None]
     assert min(intervals.COVERED) == intervals.FEWEST_IMAGES
 
 
@@ -121,14 +121,14 @@ def test_what_is_covered_is_said_of_every_count():
 
 def test_the_parts_of_an_error_are_those_of_an_analysis_of_variance():
     # two seeds, three images: mean squares 3 * 2 of seeds, 2 * 1 of images, 0 of the rest
-    of_images, of_seeds = intervals.parts(np.array([[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]]))
+    of_images, of_seeds = intervals.error_parts(np.array([[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]]))
     assert (float(of_images.error), of_images.freedom) == (pytest.approx((2 / 6) ** 0.5), 2)
     assert (float(of_seeds.error), of_seeds.freedom) == (pytest.approx((6 / 6) ** 0.5), 1)
 
 
 def test_what_neither_seeds_nor_images_explain_counts_once():
     values = np.random.default_rng(4).normal(0, 1, (20_000, 6, 10))
-    of_images, of_seeds = intervals.parts(values)
+    of_images, of_seeds = intervals.error_parts(values)
     assert (of_seeds.error**2).mean() == pytest.approx(1 / 60, rel=0.02)
     assert np.median(of_images.error) < 0.4 * np.median(of_seeds.error)
 
@@ -137,7 +137,7 @@ def test_the_ends_over_both_are_roots_of_sums_of_squares():
     values = np.array([[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]])
     images, seeds = 4.302653 * (2 / 6) ** 0.5, 12.706205  # t(0.975, 2) and t(0.975, 1)
     half = (images**2 + seeds**2) ** 0.5
-    assert tuple(map(float, intervals.ends(values))) == pytest.approx((2 - half, 2 + half), abs=1e-4)
+    assert tuple(map(float, intervals.interval_ends(values))) == pytest.approx((2 - half, 2 + half), abs=1e-4)
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
@@ -146,13 +146,13 @@ def test_equal_designs_get_a_verdict_in_one_of_twenty_comparisons_at_most(seeds,
     for of_seeds, of_images in bench_intervals.SPREADS:
         generator = np.random.default_rng([seeds, count])
         values = bench_intervals.differences(generator, NORMAL, 4000, seeds, count, of_seeds=of_seeds, of_images=of_images)
-        low, high = intervals.ends(values)
+        low, high = intervals.interval_ends(values)
         assert ((low > 0) | (high < 0)).mean() <= 0.05 + 3 * (0.05 * 0.95 / 4000) ** 0.5
 
 
 def test_many_seeds_do_not_make_it_too_wide():
     values = bench_intervals.differences(np.random.default_rng(2), NORMAL, 4000, 12, 40, of_seeds=0.05, of_images=0.2)
-    low, high = intervals.ends(values)
+    low, high = intervals.interval_ends(values)
     assert 0.94 <= ((low <= 0) & (high >= 0)).mean() <= 0.98
 
 
@@ -161,7 +161,7 @@ def test_many_seeds_do_not_make_it_too_wide():
 
 @given(tables)
 def test_p_and_the_interval_never_contradict_each_other(values):
-    low, high = intervals.ends(values)
+    low, high = intervals.interval_ends(values)
     p = intervals.p_value(values)
     assert 0 <= p <= 1
     assert (p < 0.05) == (not low <= 0 <= high)

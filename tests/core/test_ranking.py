@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.core.ranking import ranks
+from suite.core.ranking import rank_values
 
 VALUES = st.lists(st.none() | st.integers(-5, 5).map(float), max_size=12)  # few distinct values: ties are common
 DIRECTION = st.sampled_from(["higher", "lower"])
@@ -27,12 +27,12 @@ DIRECTION = st.sampled_from(["higher", "lower"])
     ],
 )
 def test_known_places(values, direction, expected):
-    assert ranks(values, direction) == expected
+    assert rank_values(values, direction) == expected
 
 
 @given(VALUES, DIRECTION)
 def test_a_place_is_one_more_than_how_many_are_better(values, direction):
-    found = ranks(values, direction)
+    found = rank_values(values, direction)
     assert len(found) == len(values)
     for value, place in zip(values, found, strict=True):
         assert (place is None) == (value is None)
@@ -43,7 +43,7 @@ def test_a_place_is_one_more_than_how_many_are_better(values, direction):
 
 @given(VALUES, DIRECTION)
 def test_equal_values_share_a_place_and_the_best_is_first(values, direction):
-    found = ranks(values, direction)
+    found = rank_values(values, direction)
     places = {}
     for value, place in zip(values, found, strict=True):
         assert places.setdefault(value, place) == place
@@ -54,17 +54,17 @@ def test_equal_values_share_a_place_and_the_best_is_first(values, direction):
 
 @given(VALUES)
 def test_the_directions_mirror_each_other(values):
-    assert ranks(values, "lower") == ranks([None if value is None else -value for value in values], "higher")
+    assert rank_values(values, "lower") == rank_values([None if value is None else -value for value in values], "higher")
 
 
 @given(VALUES, DIRECTION, st.randoms(use_true_random=False))
 def test_places_do_not_depend_on_the_order(values, direction, random):
     order = list(range(len(values)))
     random.shuffle(order)
-    found = ranks(values, direction)
-    assert ranks([values[i] for i in order], direction) == tuple(found[i] for i in order)
+    found = rank_values(values, direction)
+    assert rank_values([values[i] for i in order], direction) == tuple(found[i] for i in order)
 
 
 def test_another_direction_is_refused():
     with pytest.raises(ValueError, match=r"'higher' or 'lower'.*not by 'up'"):
-        ranks([1.0], "up")
+        rank_values([1.0], "up")

@@ -79,7 +79,7 @@ def few(tmp_path):
 
     def load(text=CARD):
         path.write_text(text, encoding="utf-8")
-        return cards.load(path)
+        return cards.load_card(path)
 
     return load
 
@@ -154,7 +154,7 @@ def test_cards_state_origin_licence_and_layouts():
     for one in cards.cards().values():
         assert one.origin
         assert one.licence
-        assert one.image if one.package else len(list(cards.tree(one, one.ways[0]))) >= 3
+        assert one.image if one.package else len(list(cards.draw_layout(one, one.ways[0]))) >= 3
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from suite.data.feed.training_set import check_disjoint, checksum, load_training
 from suite.data.images import encode_png
 from suite.data.pairs import Pair
 from suite.data.resize import imresize, mod_crop
-from suite.data.sets import canonical, load_images, load_pairs, resolve_folder
+from suite.data.sets import canonical_name, load_images, load_pairs, resolve_folder
 from suite.data.splits import SPLITS
 from suite.measure.inference import ensemble
 from suite.study.protocols import protocol
@@ -256,7 +256,7 @@ def test_training_uses_real_pairs_where_the_task_is_about_them(tmp_path):
 def cut_from(low, high, low_whole, high_whole):
     """Whether the patches are the same window of both, turned alike."""
     for turn in range(8):
-        turned = [ensemble.turned_back(patch, turn) for patch in (low, high)]
+        turned = [ensemble.turn_back(patch, turn) for patch in (low, high)]
         for top in range(low_whole.shape[0] - 15):
             for left in range(low_whole.shape[1] - 15):
                 window = slice(top, top + 16), slice(left, left + 16)
@@ -291,10 +291,10 @@ def test_a_card_s_name_is_asked_for_its_files(tmp_path, monkeypatch):
     (pair,) = load_pairs("set5", "test", TO_X4, RULE)
     assert asked == [("Set5", {"split": "test", "kind": "sr", "scale": 4, "level": None})]
     assert pair.hq.shape == (32, 24, 3)
-    assert canonical("set5") == "Set5"
+    assert canonical_name("set5") == "Set5"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "set5").mkdir()
-    assert canonical("./set5") == str(tmp_path / "set5")
+    assert canonical_name("./set5") == str(tmp_path / "set5")
     monkeypatch.setattr("suite.data.sets.file_pairs", lambda *_, **__: [Found("a", None)])
     with pytest.raises(SuiteError, match=r"Set5 has no targets \(1 images, e\.g\. a\).*suite restore"):
         load_pairs("Set5", "test", TO_X4, RULE)

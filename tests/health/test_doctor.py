@@ -19,9 +19,9 @@ from suite.cli import main
 from suite.core import machine
 from suite.core.errors import Exit
 from suite.core.paths import ROOT
-from suite.core.redaction import redacted
+from suite.core.redaction import redact
 from suite.health import doctor, doctor_run
-from suite.health.doctor import Check, Finding, Question
+from suite.health.doctor import Check, Diagnosis, Question
 from suite.runner import cluster
 
 NOTHING = Question()
@@ -49,17 +49,17 @@ def test_a_check_that_crashes_is_a_line_and_the_rest_goes_on(monkeypatch):
         Check("deep", fake_checks.dies, deep=True),
         Check("last", fake_checks.missing),
     )
-    found = doctor_run.diagnosis()
-    assert found[0] == Finding("one", "ok", "subject x, ledger")
+    found = doctor_run.diagnose()
+    assert found[0] == Diagnosis("one", "ok", "subject x, ledger")
     assert [(one.check, one.state) for one in found[1:5]] == [(name, "problem") for name in ("raises", "dies", "leaves", "hangs")]
     assert found[1].found == "the check failed: ValueError: this check is broken"
     assert "SIGABRT" in found[2].found
     assert "exit code 7" in found[3].found
     assert "within 0.5 s" in found[4].found
     assert all(one.mend for one in found[1:])
-    late = Finding("compiles", "warning", "not verified in time (0.5 s)", "wait")
-    silent = Finding("silent", "problem", "the check ended with exit code 0", doctor_run.REPORT)
-    assert found[5:] == [late, silent, Finding("weights", "warning", "not there", "fetch them")]
+    late = Diagnosis("compiles", "warning", "not verified in time (0.5 s)", "wait")
+    silent = Diagnosis("silent", "problem", "the check ended with exit code 0", doctor_run.REPORT)
+    assert found[5:] == [late, silent, Diagnosis("weights", "warning", "not there", "fetch them")]
 
 
 @pytest.mark.parametrize(("loading", "seconds", "part"), [("os.abort()", 60, "SIGABRT"), (HANGS, 3, "within 3 s")])
@@ -137,7 +137,7 @@ def test_neither_output_tells_who_where_or_what_is_secret(tmp_path, monkeypatch,
 
 def test_versions_and_loopback_are_no_addresses():
     text = "torch 2.14.1, fvcore 0.1.5.post20221221, driver 535.104.05, 127.0.0.1:80"
-    assert redacted(text) == text
+    assert redact(text) == text
 
 
 # Findings
@@ -171,7 +171,7 @@ def test_a_package_that_cannot_be_imported_is_reinstalled(error, mend, monkeypat
         return real(name) if name in ("numpy", "torch") else None
 
     monkeypatch.setattr(importlib, "import_module", import_module)
-    (found,) = doctor.imports(NOTHING)
+    (found,) = doctor.check_imports(NOTHING)
     assert found.state == "problem"
     assert found.found.startswith(f"numba cannot be imported ({type(error).__name__}: ")
     assert mend in found.mend
@@ -181,7 +181,7 @@ def test_packages_that_are_old_or_missing_are_named(monkeypatch):
     versions = {name: "99.0" for name, _ in doctor._required()} | {"ray": "2.39.9"}
     del versions["lpips"]
     monkeypatch.setattr(doctor, "_version", versions.get)
-    found = doctor.packages(NOTHING)
+    found = doctor.check_packages(NOTHING)
     assert {one.found for one in found[1:]} == {"ray 2.39.9 is older than 2.51", "lpips is not installed"}
     assert {one.mend for one in found[1:]} == {"pip install --upgrade 'ray>=2.51'", "pip install --upgrade 'lpips>=0.1.4'"}
 
@@ -192,68 +192,68 @@ def test_versions_are_compared_as_numbers():
 
 
 def test_a_gpu_that_torch_cannot_use_is_a_warning(monkeypatch):
-    monkeypatch.setattr(machine, "gpu_facts", lambda: ["Some GPU, 8192 MiB, 535.1"])
+    monkeypatch.setattr(machine, "describe_gpus", lambda: ["Some GPU, 8192 MiB, 535.1"])
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    (found,) = doctor.gpu(NOTHING)
+    (found,) = doctor.check_gpu(NOTHING)
     assert found.state == "warning"
     assert found.found.startswith("torch cannot use the GPU: Some GPU, 8192 MiB, 535.1; torch ")
     assert ("driver" if torch.version.cuda else "a build for CUDA") in found.mend
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert [(one.state, one.mend) for one in doctor.gpu(NOTHING)] == [("ok", "")]
-    monkeypatch.setattr(machine, "gpu_facts", list)
-    assert doctor.gpu(NOTHING)[0].found.startswith("no NVIDIA GPU, so networks run on the processor; torch ")
+    assert [(one.state, one.mend) for one in doctor.check_gpu(NOTHING)] == [("ok", "")]
+    monkeypatch.setattr(machine, "describe_gpus", list)
+    assert doctor.check_gpu(NOTHING)[0].found.startswith("no NVIDIA GPU, so networks run on the processor; torch ")
 
 
 def test_a_backend_that_is_wrong_is_a_problem_and_one_that_is_absent_a_warning(monkeypatch):
-    assert doctor.backend(Question("reference"))[0].state == "ok"
+    assert doctor.check_backend(Question("reference"))[0].state == "ok"
     absent = BackendUnavailable("cuda", "there is no GPU here.", "use a machine with one.")
     monkeypatch.setattr("models.scan.backends.resolve_backend", mock.Mock(side_effect=[absent, ("reference", "asked for by name")]))
-    assert doctor.backend(Question("cuda")) == [
-        Finding("", "warning", "does not run here: there is no GPU here.", "use a machine with one.")
+    assert doctor.check_backend(Question("cuda")) == [
+        Diagnosis("", "warning", "does not run here: there is no GPU here.", "use a machine with one.")
     ]
-    monkeypatch.setattr("suite.measure.scans.check.errors_of", lambda *_: {"y": 1e-9, "dA": 0.5})
-    (found,) = doctor.backend(Question("reference"))
+    monkeypatch.setattr("suite.measure.scans.check.measure_errors", lambda *_: {"y": 1e-9, "dA": 0.5})
+    (found,) = doctor.check_backend(Question("reference"))
     assert found.state == "problem"
     assert "dA" in found.found
 
 
 def test_a_missing_compiler_is_a_warning(monkeypatch):
     monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
-    assert doctor.compiler(NOTHING)[0].state == "warning"
+    assert doctor.check_compiler(NOTHING)[0].state == "warning"
 
 
 def test_folders_without_room_or_access(tmp_path, monkeypatch):
     monkeypatch.setenv("SUITE_CACHE", str(tmp_path / "cache"))
-    found = doctor.disk(Question(ledger=str(tmp_path / "runs" / "deep")))
+    found = doctor.check_disk(Question(ledger=str(tmp_path / "runs" / "deep")))
     assert [one.check for one in found] == ["disk: ledger", "disk: work", "disk: cache"]
     usage = type("Usage", (), {"free": 2**20})
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)
-    assert {one.state for one in doctor.disk(NOTHING)} == {"problem"}
+    assert {one.state for one in doctor.check_disk(NOTHING)} == {"problem"}
     monkeypatch.setattr(doctor.os, "access", lambda *_: False)
-    assert "cannot be written" in doctor.disk(NOTHING)[0].found
+    assert "cannot be written" in doctor.check_disk(NOTHING)[0].found
 
 
 def test_data_sets_are_counted_by_name(tmp_path, monkeypatch):
     monkeypatch.delenv("SUITE_DATA", raising=False)
-    assert [(one.check, one.state) for one in doctor.data(NOTHING)] == [("data: photos", "ok"), ("", "warning")]
+    assert [(one.check, one.state) for one in doctor.check_data(NOTHING)] == [("data: photos", "ok"), ("", "warning")]
     monkeypatch.setenv("SUITE_DATA", str(tmp_path))
-    assert doctor.data(NOTHING)[1].found.startswith("0 of ")
+    assert doctor.check_data(NOTHING)[1].found.startswith("0 of ")
     monkeypatch.setenv("SUITE_DATA", str(tmp_path / "none"))
-    assert doctor.data(NOTHING)[1].state == "problem"
+    assert doctor.check_data(NOTHING)[1].state == "problem"
 
 
 def test_a_package_hidden_by_our_folder_is_a_problem(tmp_path, monkeypatch):
-    assert doctor.shadowing(NOTHING)[0].state == "ok"
+    assert doctor.check_package_names(NOTHING)[0].state == "ok"
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "__init__.py").touch()
     monkeypatch.setattr(doctor, "ROOT", tmp_path)
-    assert doctor.shadowing(NOTHING)[0].mend == "rm datasets/__init__.py"
+    assert doctor.check_package_names(NOTHING)[0].mend == "rm datasets/__init__.py"
 
 
 def test_weights_that_are_missing_come_with_one_command(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("SUITE_CACHE", str(tmp_path))
-    found = doctor.caches(NOTHING)
+    found = doctor.check_caches(NOTHING)
     assert [one.state for one in found] == ["ok", "warning", "warning", "warning"]
     assert all(one.mend.startswith('python -c "from torchvision.models import ') and one.mend.endswith('"') for one in found[1:])
 
@@ -268,6 +268,6 @@ def test_ray_is_tried_as_a_run_starts_it(monkeypatch):
         init=lambda **words: asked.update(words), shutdown=lambda: None, cluster_resources=lambda: {"CPU": 2.0}
     )  # fmt: skip
     monkeypatch.setattr(cluster, "import_ray", lambda *, local: ray if local else None)
-    (found,) = doctor.ray_start(Question())
+    (found,) = doctor.check_ray_start(Question())
     assert (found.state, found.found) == ("ok", "started on 127.0.0.1 with 2 processors, and ended")
     assert asked["_node_ip_address"] == "127.0.0.1"

@@ -9,8 +9,8 @@ from mutations import MUTATIONS
 from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.health import gate, gate_measure, gate_report, probes
-from suite.health.gate import Baseline, Entry, Verdict, Watched, compare, exit_of, settle
-from suite.health.probes import PROBES, Number, Part
+from suite.health.gate import GateBaseline, LogEntry, Verdict, Watched, choose_exit, compare, settle
+from suite.health.probes import PROBES, Number, ProbePart
 from suite.health.probes.nudge import nudged
 from suite.measure.costs import count
 from suite.records.record import Cost
@@ -43,7 +43,7 @@ def small(monkeypatch):
     every = [*models.names(tiny=True), *models.names()]
     chosen = {True: [name for name in every if name in TINY], False: ["vmambair-realsr-x4", "mambair-sr-x2"]}
     monkeypatch.setattr(models, "names", lambda *, tiny=False: chosen[tiny])
-    monkeypatch.setattr(count, "full_size_cost", lambda _model: Cost(params=1, macs=1.0, scan_macs=0.0, input_size=(64, 64)))
+    monkeypatch.setattr(count, "count_full_size", lambda _model: Cost(params=1, macs=1.0, scan_macs=0.0, input_size=(64, 64)))
 
 
 def part_of(probe, name):
@@ -56,9 +56,9 @@ def clean(probe, name):
 
 
 def baseline(numbers, **changes):
-    fields = {"data": "d" * 16, "packages": {}, "machine": {}, "repeats": "none", "numbers": gate.watched({"as it is": numbers})}
-    log = (Entry(date="2026-01-01", commit="0123abc", reason="the first", changed=0),)
-    return Baseline(**(fields | {"log": log} | changes))
+    fields = {"data": "d" * 16, "packages": {}, "machine": {}, "repeats": "none", "numbers": gate.learn_spreads({"as it is": numbers})}
+    log = (LogEntry(date="2026-01-01", commit="0123abc", reason="the first", changed=0),)
+    return GateBaseline(**(fields | {"log": log} | changes))
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
@@ -69,7 +69,7 @@ def test_every_fault_is_caught_and_named(mutation, monkeypatch):
     findings = compare(before, measured, probes=[mutation.probe])
     loud = [finding for finding in findings if finding.verdict not in gate_report.QUIET]
     assert any(mutation.moves in finding.key for finding in loud), [(f.key, f.note) for f in findings if f.verdict is not Verdict.SAME][:5]
-    assert exit_of(findings) in (Exit.DRIFT, Exit.INCOMPLETE)
+    assert choose_exit(findings) in (Exit.DRIFT, Exit.INCOMPLETE)
 
 
 @pytest.mark.parametrize(("probe", "name"), STEADY, ids=lambda name: name)
@@ -81,7 +81,7 @@ def test_clean_repeats_raise_no_alarm(probe, name):
         torch.set_num_threads(threads)
         findings = compare(before, list(part_of(probe, name).numbers()), probes=[probe])
         assert {finding.verdict for finding in findings} <= {Verdict.SAME, Verdict.INSIGNIFICANT}
-        assert exit_of(findings) == Exit.DONE
+        assert choose_exit(findings) == Exit.DONE
     torch.set_num_threads(1)
 
 
@@ -90,7 +90,7 @@ def test_rounding_decides_no_watched_number(probe, name):
     found = list(clean(probe, name))
     with nudged(1):
         moved = list(part_of(probe, name).numbers())
-    watched = gate.watched({"as it is": found, "nudged": moved})
+    watched = gate.learn_spreads({"as it is": found, "nudged": moved})
     assert any(one.spread for one in watched.values()), "nothing was nudged"
 
 
@@ -121,7 +121,7 @@ def number(value, key="protocols/x", kind="known", **rest):
 def test_verdicts(before, now, verdict, code):
     findings = compare(baseline([before]), [now] if now else [], probes=["protocols"])
     assert [finding.verdict for finding in findings] == [verdict]
-    assert exit_of(findings) == code
+    assert choose_exit(findings) == code
 
 
 def test_what_disagrees_with_itself_is_unstable():
@@ -129,34 +129,34 @@ def test_what_disagrees_with_itself_is_unstable():
     assert settle(findings, [number(1.1)])[0].verdict is Verdict.DRIFT
     (found,) = settle(findings, [number(1.2)])
     assert (found.verdict, found.note) == (Verdict.UNSTABLE, "measured again, it is 1.2")
-    assert exit_of([found]) == Exit.DRIFT
+    assert choose_exit([found]) == Exit.DRIFT
 
 
 def test_a_spread_that_was_seen_is_allowed_four_times_and_its_setting_kept():
     runs = {"as it is": [number(1.0)], "two threads": [number(1 + 1e-5)], "AVX2": [number(1 - 2e-5)]}
-    watched = gate.watched(runs)["protocols/x"]
+    watched = gate.learn_spreads(runs)["protocols/x"]
     assert (watched.spread, watched.spread_from) == (pytest.approx(2e-5), "AVX2")
-    assert gate.allowed(watched) == pytest.approx(8e-5)
+    assert gate.allowed_move(watched) == pytest.approx(8e-5)
     with pytest.raises(SuiteError, match=r"protocols/x must be equal under every setting: it is a, and b with AVX2\."):
-        gate.watched({"as it is": [number("a", kind="digest")], "AVX2": [number("b", kind="digest")]})
+        gate.learn_spreads({"as it is": [number("a", kind="digest")], "AVX2": [number("b", kind="digest")]})
 
 
 def test_a_number_that_rounding_decides_is_refused():
     with pytest.raises(SuiteError, match=r"1 numbers move by more than 0.0001 of themselves.*by 0.001 with AVX2"):
-        gate.watched({"as it is": [number(1.0)], "AVX2": [number(1.001)]})
+        gate.learn_spreads({"as it is": [number(1.0)], "AVX2": [number(1.001)]})
 
 
 def test_a_new_baseline_keeps_what_the_old_one_saw():
-    old = gate.watched({"as it is": [number(1.0)], "AVX2": [number(1 + 1e-5)]})
+    old = gate.learn_spreads({"as it is": [number(1.0)], "AVX2": [number(1 + 1e-5)]})
     now = {"as it is": [number(1 + 2e-5)], "two threads": [number(1 + 3e-5)]}
-    kept = gate.watched(now, old)["protocols/x"]
+    kept = gate.learn_spreads(now, old)["protocols/x"]
     assert (kept.spread, kept.spread_from) == (pytest.approx(2e-5), "the baseline before")
-    other = gate.watched({"as it is": [number(1 + 2e-5)]}, old)["protocols/x"]  # it moved further than what is seen now allows
+    other = gate.learn_spreads({"as it is": [number(1 + 2e-5)]}, old)["protocols/x"]  # it moved further than what is seen now allows
     assert other.spread == 0
 
 
 def test_nothing_is_never_a_pass():
-    assert exit_of([]) == Exit.NOTHING
+    assert choose_exit([]) == Exit.NOTHING
     (new,) = compare(baseline([]), [number(1.0)], probes=["protocols"])
     assert new.verdict is Verdict.NOT_COMPARABLE
     other = compare(baseline([number(1.0)]), [number(1.0)], probes=["protocols"], data="e" * 16)
@@ -178,7 +178,7 @@ def test_a_baseline_that_cannot_be_used_is_an_error(tmp_path, capsys, text, mess
     if text is not None:
         path.write_text(text)
     with pytest.raises(SuiteError, match=message):
-        gate.load(path)
+        gate.load_baseline(path)
     assert main.main(["check", "--baseline", str(path)]) == Exit.NOT_READY
     assert "Traceback" not in capsys.readouterr().err
 
@@ -187,12 +187,12 @@ def test_a_baseline_that_cannot_be_used_is_an_error(tmp_path, capsys, text, mess
 def quick(monkeypatch, tmp_path):
     """The command with one probe of two numbers that the test sets, and its baseline's path."""
     values = {"protocols/a": 1.0, "protocols/b": 2.0}
-    part = Part("two", lambda: iter([Number(key, "known", value) for key, value in values.items()]))
+    part = ProbePart("two", lambda: iter([Number(key, "known", value) for key, value in values.items()]))
     probe = probes.Probe("protocols", "two numbers", lambda: (part,))
     for module in (probes, gate):
         monkeypatch.setattr(module, "PROBES", {"protocols": probe})
     monkeypatch.setattr(gate_measure, "SETTINGS", ())
-    monkeypatch.setattr(gate_measure, "nudges", lambda _count: ())
+    monkeypatch.setattr(gate_measure, "make_nudges", lambda _count: ())
     path = tmp_path / "baseline.json"
     return values, path
 
@@ -217,20 +217,20 @@ def test_the_command_updates_with_a_reason_compares_and_reports(quick, capsys, t
     found = json.loads(capsys.readouterr().out)
     assert (found["exit"], found["verdicts"]["drift"]) == (3, 1)
     assert main.main([*check, "--update", "--reason", "b is better now"]) == Exit.DONE
-    assert [entry.reason for entry in gate.load(path).log] == ["the first", "b is better now"]
-    assert gate.load(path).log[-1].changed == 1
+    assert [entry.reason for entry in gate.load_baseline(path).log] == ["the first", "b is better now"]
+    assert gate.load_baseline(path).log[-1].changed == 1
     assert main.main(check) == Exit.DONE
     assert main.main([*check, "--only", "nothing"]) == Exit.USAGE
 
 
 def test_markup_in_a_note_stays_text():
     finding = gate.Finding("protocols/<script>|", Verdict.DRIFT, "digest", "a", "b", note="<b>|\n\x00")
-    assert "&lt;script&gt;" in gate_report.junit([finding], 1.0)
-    assert "\\|" in gate_report.markdown([finding])
+    assert "&lt;script&gt;" in gate_report.write_junit([finding], 1.0)
+    assert "\\|" in gate_report.write_markdown([finding])
 
 
 def test_the_committed_baseline_is_whole():
-    committed = gate.load(gate.baseline_path())
+    committed = gate.load_baseline(gate.baseline_path())
     groups = {key.partition("/")[0] for key in committed.numbers}
     assert groups == set(PROBES)
     assert all(isinstance(watched, Watched) and watched.value is not None for watched in committed.numbers.values())

@@ -12,11 +12,11 @@ from models.scan.backends import BackendUnavailable
 from models.scan.cases import CASES
 from suite.measure import timing
 from suite.measure.scans import ceilings
-from suite.measure.timing import Round, Samples
+from suite.measure.timing import SampleRound, Samples
 
 
 def rounds(*pairs):
-    return Samples(tuple(Round(tuple(seconds), 1, others) for seconds, others in pairs), warm_up=2)
+    return Samples(tuple(SampleRound(tuple(seconds), 1, others) for seconds, others in pairs), warm_up=2)
 
 
 def test_statistics_are_of_the_quiet_rounds():
@@ -43,11 +43,11 @@ def test_where_nothing_is_known_of_others_a_round_is_quiet():
 
 
 def test_quartiles_of_one_sample_are_itself():
-    assert timing.quartiles([3.0]) == (3.0, 3.0)
+    assert timing.compute_quartiles([3.0]) == (3.0, 3.0)
 
 
 def test_a_sleep_takes_as_long_as_it_sleeps():
-    found = timing.measure(lambda: time.sleep(0.01), "cpu", 0.2)
+    found = timing.take_samples(lambda: time.sleep(0.01), "cpu", 0.2)
     assert 0.01 <= found.median < 0.05
     assert all(one.calls == 1 for one in found.rounds)
     assert len(found.used) >= timing.FEWEST_SAMPLES
@@ -55,7 +55,7 @@ def test_a_sleep_takes_as_long_as_it_sleeps():
 
 def test_short_calls_are_timed_many_at_a_time():
     calls = itertools.count()
-    found = timing.measure(lambda: next(calls), "cpu", 0.05)
+    found = timing.take_samples(lambda: next(calls), "cpu", 0.05)
     assert found.rounds[0].calls > 100
     assert next(calls) >= sum(len(one.seconds) * one.calls for one in found.rounds)
     assert 0 < found.median < 1e-4
@@ -65,7 +65,7 @@ def test_rounds_are_repeated_while_others_use_the_machine(monkeypatch):
     shares = iter([0.9, 0.9, *[0.0] * 100])
     monkeypatch.setattr(timing, "_others", lambda _before, _after: next(shares))
     monkeypatch.setattr(timing, "ROUND_SECONDS", 0.02)
-    found = timing.measure(lambda: time.sleep(0.002), "cpu", 0.06)
+    found = timing.take_samples(lambda: time.sleep(0.002), "cpu", 0.06)
     assert [one.quiet for one in found.rounds[:3]] == [False, False, True]
     assert not found.noisy
 
@@ -73,7 +73,7 @@ def test_rounds_are_repeated_while_others_use_the_machine(monkeypatch):
 def test_a_machine_that_never_gets_quiet_ends_the_measurement_all_the_same(monkeypatch):
     monkeypatch.setattr(timing, "_others", lambda _before, _after: 0.9)
     begun = time.perf_counter()
-    assert timing.measure(lambda: time.sleep(0.002), "cpu", 0.05).noisy
+    assert timing.take_samples(lambda: time.sleep(0.002), "cpu", 0.05).noisy
     assert time.perf_counter() - begun < 3.0
 
 
@@ -86,15 +86,15 @@ def test_the_share_of_others_is_what_is_busy_and_not_ours():
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_peak_memory_is_that_of_the_call():
-    peak = timing.peak_memory_bytes(lambda: torch.ones(40 * 2**20 // 4).add_(1), "cpu")
+    peak = timing.measure_peak_memory(lambda: torch.ones(40 * 2**20 // 4).add_(1), "cpu")
     if peak is None:
         pytest.skip("the kernel does not reset the peak here")
     assert 36 * 2**20 < peak < 60 * 2**20
-    assert timing.peak_memory_bytes(lambda: None, "cpu") < 4 * 2**20
+    assert timing.measure_peak_memory(lambda: None, "cpu") < 4 * 2**20
 
 
 def test_a_bandwidth_is_what_the_fastest_copy_reads_and_writes(monkeypatch):
-    monkeypatch.setattr(ceilings, "SECONDS", 0.05)
+    monkeypatch.setattr(ceilings, "CEILING_SECONDS", 0.05)
     monkeypatch.setattr(ceilings, "COPY_BYTES", {"cpu": 16 * 2**20})
     times, copied = iter([9.0, 2.0, 0.5, 1.0, *[3.0] * 10**6]), []
 
@@ -102,7 +102,7 @@ def test_a_bandwidth_is_what_the_fastest_copy_reads_and_writes(monkeypatch):
         copied.append(call())
         return next(times)
 
-    monkeypatch.setattr(ceilings, "once", once)
+    monkeypatch.setattr(ceilings, "time_once", once)
     monkeypatch.setattr(ceilings, "module_of", mock.Mock(side_effect=BackendUnavailable("cpp", "no compiler.", "install one.")))
     found = ceilings.measure_ceilings("cpu")
     assert (copied[-1].numel() * 4, float(copied[-1].min())) == (16 * 2**20, 1.0)  # what was ones lies in the target
@@ -114,11 +114,11 @@ def test_a_bandwidth_is_what_the_fastest_copy_reads_and_writes(monkeypatch):
 def test_what_must_be_moved_and_computed():
     case = CASES["light"]
     rows, streams = 288 * 4096, 4 * 10 * 4096
-    assert ceilings.moved_bytes(case, "forward") == 4 * (3 * rows + 2 * streams)
-    assert ceilings.moved_bytes(case, "forward+backward") == 2 * ceilings.moved_bytes(case, "forward")
-    assert ceilings.exponentials(case, "forward+backward") == 2 * 288 * 10 * 4096
+    assert ceilings.count_moved_bytes(case, "forward") == 4 * (3 * rows + 2 * streams)
+    assert ceilings.count_moved_bytes(case, "forward+backward") == 2 * ceilings.count_moved_bytes(case, "forward")
+    assert ceilings.count_exponentials(case, "forward+backward") == 2 * 288 * 10 * 4096
 
 
 def test_half_precision_moves_half():
     case = CASES["bfloat16"]
-    assert ceilings.moved_bytes(case, "forward") == 2 * (3 * 2 * 24 * 130 + 2 * 2 * 2 * 8 * 130)
+    assert ceilings.count_moved_bytes(case, "forward") == 2 * (3 * 2 * 24 * 130 + 2 * 2 * 2 * 8 * 130)

@@ -15,9 +15,9 @@ from places import HISTORY
 
 from suite.records import load as load_module
 from suite.records.load import load
-from suite.records.pictures import FOLDER
+from suite.records.pictures import PICTURES_FOLDER
 from suite.records.profile import ProfileRecord
-from suite.records.record import SCHEMA, Record, dump
+from suite.records.record import RECORD_SCHEMA, Record, dump
 from suite.records.scan import ScanRecord
 
 SAMPLES = {
@@ -28,7 +28,7 @@ SAMPLES = {
     "record-3-scan.json": (3, ScanRecord),
     "record-3-profile.json": (3, ProfileRecord),
 }
-PICTURES = HISTORY / FOLDER
+PICTURES = HISTORY / PICTURES_FOLDER
 MAKERS = {
     Record: lambda: synthetic_records.done(synthetic_records.VMAMBAIR[0]),
     ScanRecord: lambda: scan_records.record(times=(scan_records.timing(), scan_records.skipped(work="forward+backward"))),
@@ -44,7 +44,7 @@ def test_a_sample_loads_as_what_it_was(name):
     found = load(text, origin=name, pictures=PICTURES)
     assert raw["schema_version"] == version
     assert type(found) is kind
-    assert found.schema_version == SCHEMA
+    assert found.schema_version == RECORD_SCHEMA
     assert found.fingerprint == raw["fingerprint"] == found.spec.fingerprint  # a cell's key never changes
     assert load(dump(found), origin=name) == found
     assert len(found.pictures) == (7 if name.endswith("run.json") else 0)
@@ -71,8 +71,10 @@ def test_no_value_of_a_sample_is_lost(name):
 
 
 def test_every_schema_version_has_a_sample_and_an_upgrade():
-    assert {version for version, _ in SAMPLES.values()} == set(range(1, SCHEMA + 1)), "`python tests/records/test_history.py` writes it"
-    assert set(load_module.UPGRADES) == set(range(1, SCHEMA))
+    assert {version for version, _ in SAMPLES.values()} == set(range(1, RECORD_SCHEMA + 1)), (
+        "`python tests/records/test_history.py` writes it"
+    )
+    assert set(load_module.UPGRADES) == set(range(1, RECORD_SCHEMA))
 
 
 def test_every_sample_is_named_here():
@@ -82,7 +84,7 @@ def test_every_sample_is_named_here():
 
 if __name__ == "__main__":
     for name, (version, kind) in SAMPLES.items():
-        if version == SCHEMA and not (HISTORY / name).exists():
+        if version == RECORD_SCHEMA and not (HISTORY / name).exists():
             record = MAKERS[kind]()
             (HISTORY / name).write_text(dump(record) + "\n", encoding="utf-8")
             for picture in record.pictures:

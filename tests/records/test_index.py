@@ -17,9 +17,9 @@ from suite.core import files
 from suite.core.errors import Exit, SuiteError
 from suite.records import index
 from suite.records.frame import frame
-from suite.records.ledger import LISTED, Ledger
+from suite.records.ledger import LISTED_COLUMNS, Ledger
 from suite.records.record import dump
-from suite.records.summary import summary
+from suite.records.summary import summarise
 
 FAILURE = "Traceback (most recent call last):\n  here\nValueError: no"
 RUNS = [made.done(made.VMAMBAIR[0], seed=seed) for seed in range(3)]
@@ -38,34 +38,34 @@ def ledger(tmp_path):
 
 
 def file_of(ledger):
-    return ledger.folder / index.FILE
+    return ledger.folder / index.INDEX_FILE
 
 
 def cells(ledger):
-    return [row["cell"] for row in index.rows(ledger)]
+    return [row["cell"] for row in index.read_rows(ledger)]
 
 
 def by_reading(ledger):
     """The rows without an index."""
-    return [{name: summary(record).get(name) for name in LISTED} for record in ledger.records()]
+    return [{name: summarise(record).get(name) for name in LISTED_COLUMNS} for record in ledger.records()]
 
 
 def test_the_index_says_what_the_files_say(ledger):
-    assert index.rows(ledger) == by_reading(ledger)  # made
-    assert index.rows(ledger) == by_reading(ledger)  # read
+    assert index.read_rows(ledger) == by_reading(ledger)  # made
+    assert index.read_rows(ledger) == by_reading(ledger)  # read
     assert stat.S_IMODE(file_of(ledger).stat().st_mode) == 0o644
     assert [entry.fingerprint for entry in ledger.entries()] == cells(ledger)
 
 
 def test_an_index_that_is_up_to_date_is_all_that_is_read(ledger, monkeypatch):
-    expected = index.rows(ledger)
+    expected = index.read_rows(ledger)
     monkeypatch.setattr(Ledger, "read", lambda *_: pytest.fail("read a record"))
     monkeypatch.setattr(index, "replacing", lambda *_: pytest.fail("wrote the index"))
-    assert index.rows(ledger) == expected
+    assert index.read_rows(ledger) == expected
 
 
 def test_records_that_come_change_and_go_are_seen(ledger):
-    index.rows(ledger)
+    index.read_rows(ledger)
     new = made.done(made.MAMBAIR[0])
     path = ledger.add(new)
     assert new.fingerprint in cells(ledger)
@@ -75,16 +75,16 @@ def test_records_that_come_change_and_go_are_seen(ledger):
     other = path.read_text().replace('"seed": 0', '"seed": 7')
     path.write_text(other)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as an archive or a careful hand would set it
-    assert next(row for row in index.rows(ledger) if row["cell"] == new.fingerprint)["seed"] == 7
+    assert next(row for row in index.read_rows(ledger) if row["cell"] == new.fingerprint)["seed"] == 7
     path.unlink()
-    assert index.rows(ledger) == by_reading(ledger)
+    assert index.read_rows(ledger) == by_reading(ledger)
     assert new.fingerprint not in cells(ledger)
 
 
 def test_the_standing_attempt_is_listed_and_every_attempt_can_be_had(ledger):
     again = made.failed(made.VMAMBAIR[0], "later", seed=0)
     ledger.add(again)
-    assert index.rows(ledger) == by_reading(ledger)
+    assert index.read_rows(ledger) == by_reading(ledger)
     assert len(frame(ledger)) == 5
     every = frame(ledger, every_attempt=True)
     assert len(every) == 6
@@ -96,7 +96,7 @@ def test_the_standing_attempt_is_listed_and_every_attempt_can_be_had(ledger):
     [b"", b"{", b"\xff\xfe", b"[]\n", b'{"made_by": 1}\n', b"null\n", "one line short", "another count", "other code"],
 )
 def test_a_damaged_index_or_one_of_other_code_is_made_again(ledger, content):
-    expected = index.rows(ledger)
+    expected = index.read_rows(ledger)
     file = file_of(ledger)
     whole = file.read_text()
     changed = {
@@ -105,7 +105,7 @@ def test_a_damaged_index_or_one_of_other_code_is_made_again(ledger, content):
         "other code": whole.replace('"made_by":1', '"made_by":0').replace("quick", "wrong"),
     }
     file.write_bytes(content if isinstance(content, bytes) else changed[content].encode())
-    assert index.rows(ledger) == expected
+    assert index.read_rows(ledger) == expected
     assert len(frame(ledger)) == 5
     assert file.read_text() == whole
 
@@ -123,12 +123,12 @@ def test_a_folder_that_cannot_be_written_is_listed_without_an_index(ledger, monk
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(files.tempfile, "NamedTemporaryFile", refuse)
-    assert index.rows(ledger) == by_reading(ledger)
+    assert index.read_rows(ledger) == by_reading(ledger)
     assert not file_of(ledger).exists()
 
 
 def test_a_full_disk_leaves_the_old_index_and_nothing_torn(ledger, monkeypatch):
-    index.rows(ledger)
+    index.read_rows(ledger)
     before = file_of(ledger).read_bytes()
     ledger.add(made.done(made.MAMBAIR[1]))
 
@@ -136,7 +136,7 @@ def test_a_full_disk_leaves_the_old_index_and_nothing_torn(ledger, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(index.Path, "replace", full)
-    assert len(index.rows(ledger)) == 6
+    assert len(index.read_rows(ledger)) == 6
     assert file_of(ledger).read_bytes() == before
     assert not list(ledger.folder.glob(".new-*"))
 
@@ -146,18 +146,18 @@ def test_unreadable_records_are_told_each_time_and_are_no_row(ledger):
     broken.write_text("{")
     for _ in range(2):
         told = []
-        assert len(index.rows(ledger, told.append)) == 5
+        assert len(index.read_rows(ledger, told.append)) == 5
         assert len(told) == 1
         assert str(broken) in str(told[0])
     with pytest.raises(SuiteError, match="not a readable record"):
-        index.rows(ledger)
+        index.read_rows(ledger)
 
 
 def write_and_list(folder, start):
     held = Ledger(folder)
     for seed in range(start, start + 8):
         held.add(made.done(made.VMAMBAIR[2], seed=seed, crops=False))
-        index.rows(held)
+        index.read_rows(held)
 
 
 def test_processes_that_write_and_list_at_once_end_with_every_record(ledger):
@@ -168,13 +168,13 @@ def test_processes_that_write_and_list_at_once_end_with_every_record(ledger):
     for process in family:
         process.join(60)
     assert [process.exitcode for process in family] == [0, 0]
-    assert index.rows(ledger) == by_reading(ledger)
+    assert index.read_rows(ledger) == by_reading(ledger)
     assert len(cells(ledger)) == 5 + 16
 
 
 def test_an_absent_or_empty_ledger_has_no_rows_and_gets_no_index(tmp_path):
     for folder in (tmp_path / "none", tmp_path):
-        assert index.rows(Ledger(folder)) == []
+        assert index.read_rows(Ledger(folder)) == []
         assert len(frame(Ledger(folder))) == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -196,7 +196,7 @@ def test_a_frame_has_spec_means_costs_and_origin(ledger):
 
 def test_every_column_of_a_list_is_in_every_kind_s_summary():
     for record in (RUNS[0], scan_records.record(), scan_records.incorrect()):
-        assert list(summary(record))[: len(LISTED)] == list(LISTED)
+        assert list(summarise(record))[: len(LISTED_COLUMNS)] == list(LISTED_COLUMNS)
 
 
 def test_the_command_line_lists_and_writes_csv(ledger, tmp_path, capsys):
@@ -204,7 +204,7 @@ def test_the_command_line_lists_and_writes_csv(ledger, tmp_path, capsys):
     assert main.main(["list", "records", *where]) == Exit.DONE
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6
-    assert lines[0].split() == [name.upper() for name in LISTED]
+    assert lines[0].split() == [name.upper() for name in LISTED_COLUMNS]
     assert main.main(["list", "records", *where, "--csv", "-"]) == Exit.DONE
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["cell"] for row in rows] == cells(ledger)

@@ -217,5 +217,5 @@ def test_the_ledger_the_index_and_the_report_pick_the_same_attempt(ledger, attem
     latest = ledger.latest(SPEC.fingerprint)
     assert (latest.status, latest.attempt) == standing
     assert list(ledger.records()) == [latest] == list(pick_standing(reversed(records)))
-    (row,) = index.rows(ledger, wanted=("status", "attempt"))
+    (row,) = index.read_rows(ledger, wanted=("status", "attempt"))
     assert (row["status"], row["attempt"]) == standing

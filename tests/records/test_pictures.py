@@ -19,7 +19,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.records import pictures as module
 from suite.records.ledger import Ledger
 from suite.records.load import load
-from suite.records.pictures import FOLDER, Png, UnreadablePicture, check_pictures
+from suite.records.pictures import PICTURES_FOLDER, Png, UnreadablePicture, check_pictures
 from suite.records.record import dump
 from suite.report import report
 
@@ -35,7 +35,7 @@ def ledger(tmp_path):
 
 
 def folder_of(ledger):
-    return ledger.folder / FOLDER
+    return ledger.folder / PICTURES_FOLDER
 
 
 def file_of(ledger, png):
@@ -104,7 +104,7 @@ def test_an_old_record_is_read_with_its_pictures_and_stays_as_it_is(tmp_path, ve
         tmp_path.chmod(0o700)
     assert found == RECORD
     assert [png.read() for png in found.pictures] == [png.data for png in RECORD.pictures]
-    assert report.html([found]) == report.html([RECORD])
+    assert report.page_text([found]) == report.page_text([RECORD])
     assert file.read_text() == text
     assert list(tmp_path.iterdir()) == [file]
 
@@ -184,12 +184,12 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_rest_is_shown(ledger, tm
     png = RECORD.receptive_field.map_png if which == "map_png" else RECORD.crops[0].output_png
     others = [found for found in shown([RECORD]) if found != png.sha256]
     harm(file_of(ledger, png))
-    with pytest.raises(UnreadablePicture, match=f"{FOLDER}/{png.sha256}.png.*{reason}"):
+    with pytest.raises(UnreadablePicture, match=f"{PICTURES_FOLDER}/{png.sha256}.png.*{reason}"):
         next(found for found in the_record(ledger).pictures if found == png).read()
     assert main.main(["report", "--ledger", str(ledger.folder), "--out", str(tmp_path / "page")]) == Exit.DONE
     told = capsys.readouterr().err
     if reason == "is missing":
-        assert f"left out: 1 picture that a record names is missing: {FOLDER}/{png.sha256}.png. Copy" in told
+        assert f"left out: 1 picture that a record names is missing: {PICTURES_FOLDER}/{png.sha256}.png. Copy" in told
     assert re.search(f"the picture {png.sha256[:12]}… .*{reason}", (tmp_path / "page" / "index.html").read_text())
     assert shown(ledger.records()) == others
     assert main.main(["list", "records", "--ledger", str(ledger.folder)]) == Exit.DONE  # needs no picture
@@ -212,7 +212,7 @@ def test_no_file_but_a_png_gets_to_the_page(ledger):
     raw = json.loads(dump(RECORD))
     raw["crops"][0]["output_png"] = raw["receptive_field"]["map_png"] = secret.sha256
     found = load(json.dumps(raw), origin="here", pictures=folder_of(ledger))
-    page = report.html([found])
+    page = report.page_text([found])
     assert base64.b64encode(secret.data).decode()[:40] not in page
     assert page.count("is not a PNG") >= 2
 
@@ -246,7 +246,7 @@ def test_a_full_disk_leaves_no_record_without_its_pictures(tmp_path, monkeypatch
     ledger = Ledger(tmp_path / "runs")
     with pytest.raises(SuiteError, match="No space left on device"):
         ledger.add(RECORD)
-    assert [path.name for path in ledger.folder.rglob("*")] == [FOLDER]
+    assert [path.name for path in ledger.folder.rglob("*")] == [PICTURES_FOLDER]
 
 
 def test_a_damaged_file_is_written_anew_by_the_next_cell_with_that_picture(ledger):

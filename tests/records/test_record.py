@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from suite.core.errors import Exit, SuiteError
 from suite.records import load as load_module
 from suite.records.load import load
-from suite.records.record import SCHEMA, HistoryPoint, ImageScore, Record, dump
+from suite.records.record import RECORD_SCHEMA, HistoryPoint, ImageScore, Record, dump
 
 SPEC = spec("some-model")
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -45,17 +45,17 @@ def test_the_mean_counts_each_image_once():
 
 
 def test_older_schemas_are_upgraded_step_by_step(monkeypatch):
-    monkeypatch.setattr(load_module, "SCHEMA", SCHEMA + 2)
+    monkeypatch.setattr(load_module, "RECORD_SCHEMA", RECORD_SCHEMA + 2)
     steps = {
-        SCHEMA: lambda raw: raw | {"schema_version": SCHEMA + 1, "launched_by": "ray"},
-        SCHEMA + 1: lambda raw: {key: value for key, value in raw.items() if key != "launched_by"} | {"error": raw["launched_by"]},
+        RECORD_SCHEMA: lambda raw: raw | {"schema_version": RECORD_SCHEMA + 1, "launched_by": "ray"},
+        RECORD_SCHEMA + 1: lambda raw: {key: value for key, value in raw.items() if key != "launched_by"} | {"error": raw["launched_by"]},
     }
     monkeypatch.setattr(load_module, "UPGRADES", steps)
     assert load(dump(record(SPEC)), origin="here").error == "ray"
 
 
 def test_a_newer_schema_names_the_file_and_what_to_do():
-    raw = json.loads(dump(record(SPEC))) | {"schema_version": SCHEMA + 1}
+    raw = json.loads(dump(record(SPEC))) | {"schema_version": RECORD_SCHEMA + 1}
     with pytest.raises(SuiteError, match=r"runs/x\.json.*Update the checkout") as caught:
         load(json.dumps(raw), origin="runs/x.json")
     assert caught.value.exit is Exit.NOT_READY

@@ -19,7 +19,7 @@ from suite.cli import report as verb_report
 from suite.core.errors import Exit
 from suite.records.ledger import Ledger
 from suite.report import export, export_text
-from suite.report.tables import build
+from suite.report.tables import build_tables
 from suite.study import published
 
 ODD = r"_ % & # $ { } ~ ^ \ | < > * [x] `y` --z"
@@ -28,11 +28,11 @@ ODD = r"_ % & # $ { } ~ ^ \ | < > * [x] `y` --z"
 def filled():
     papers = published.load_all()
     records = [*made.quick_grid(3), made.done(made.VMAMBAIR[0], 28.48, budget="paper", test_set="NTIRE2020-T1")]
-    return build(papers, records)
+    return build_tables(papers, records)
 
 
 TABLES = filled()
-TEX = export_text.latex(TABLES)
+TEX = export_text.render_latex(TABLES)
 
 
 def named(tables, key):
@@ -46,9 +46,9 @@ def with_label(table, label):
 def test_every_table_is_in_every_format():
     ids = [table.id for paper in published.load_all() for table in paper.tables]
     assert re.findall(r"\\label\{tab:(.*?)\}", TEX) == ids
-    assert len(re.findall(r"^## ", export_text.markdown(TABLES), re.M)) == len(ids)
-    assert list(dict.fromkeys(row["table"] for row in csv.DictReader(io.StringIO(export.csv_text(TABLES))))) == ids
-    assert [table["id"] for table in json.loads(export.json_text(TABLES))["tables"]] == ids
+    assert len(re.findall(r"^## ", export_text.render_markdown(TABLES), re.M)) == len(ids)
+    assert list(dict.fromkeys(row["table"] for row in csv.DictReader(io.StringIO(export.render_csv(TABLES))))) == ids
+    assert [table["id"] for table in json.loads(export.render_json(TABLES))["tables"]] == ids
 
 
 def balanced(text):
@@ -98,12 +98,12 @@ def test_best_is_bold_and_second_underlined_among_the_printed():
     block = TEX[TEX.index("tab:vmambair-2") :]
     assert r"& \textbf{27.06} &" in next(line for line in block.splitlines() if line.startswith("Vmamba-IR (Ours)"))
     assert r"& \underline{26.75} &" in next(line for line in block.splitlines() if line.startswith("BSRGAN"))
-    assert "| **27.06** |" in export_text.markdown(TABLES)
-    assert "| <ins>26.75</ins> |" in export_text.markdown(TABLES)
+    assert "| **27.06** |" in export_text.render_markdown(TABLES)
+    assert "| <ins>26.75</ins> |" in export_text.render_markdown(TABLES)
 
 
 def test_printed_and_measured_stand_side_by_side_with_the_verdict():
-    made_grid = export_text.grid(named(TABLES, "vmambair-4"))
+    made_grid = export_text.make_text_table(named(TABLES, "vmambair-4"))
     heads = [label.text for label in made_grid.labels]
     assert heads[:2] == ["GFLOPs, printed ↓", "GFLOPs, measured ↓"]
     ((_, rows),) = made_grid.blocks
@@ -118,32 +118,32 @@ def test_printed_and_measured_stand_side_by_side_with_the_verdict():
 
 
 def test_without_records_the_papers_alone_are_shown():
-    tables = build(published.load_all(), [])
-    assert "measured" not in "".join(label.text for table in tables for label in export_text.grid(table).labels)
-    balanced(export_text.latex(tables))
+    tables = build_tables(published.load_all(), [])
+    assert "measured" not in "".join(label.text for table in tables for label in export_text.make_text_table(table).labels)
+    balanced(export_text.render_latex(tables))
 
 
 def test_odd_names_stay_in_their_cells():
     table = with_label(named(TABLES, "vmambair-4"), ODD)
-    tex = export_text.latex([table])
+    tex = export_text.render_latex([table])
     balanced(tex)
     assert r"\_ \% \& \# \$ \{ \} \textasciitilde{} \textasciicircum{} \textbackslash{} \textbar{}" in tex
     assert "{[}x] " in tex
     assert "-{}-z" in tex
     for width, lines in tabulars(tex):
         assert {columns_of(line) for line in lines} == {width}
-    lines = [line for line in export_text.markdown([table]).splitlines() if line.startswith("|")]
+    lines = [line for line in export_text.render_markdown([table]).splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
 
 
 @given(st.text(max_size=30))
 def test_any_text_is_escaped(text):
-    tex = export_text.latex_escaped(text)
+    tex = export_text.escape_latex(text)
     balanced(tex)
     assert "\n" not in tex
     bare = re.sub(r"\\(?:[a-z]+|.)", "", tex)
     assert not set("%&#_^~") & set(bare.replace("\N{NO-BREAK SPACE}", "").replace("~", "" if "\N{NO-BREAK SPACE}" in text else "~"))
-    shown = export_text.markdown_escaped(text)
+    shown = export_text.escape_markdown(text)
     assert not re.search(r"(?<!\\)(?:\\\\)*\|", shown)
     assert "<" not in shown
 
@@ -151,12 +151,12 @@ def test_any_text_is_escaped(text):
 @pytest.mark.parametrize("label", ["=1+1", "+1", "-1", "@x", "\t=x", "\r\n@x"])
 def test_a_name_is_no_formula(label):
     table = with_label(named(TABLES, "vmambair-4"), label)
-    row = next(csv.DictReader(io.StringIO(export.csv_text([table]), newline="")))
+    row = next(csv.DictReader(io.StringIO(export.render_csv([table]), newline="")))
     assert row["row"] == row["row_group"] == f"'{label.strip()}"
 
 
 def test_csv_has_a_line_a_cell_with_its_numbers_unrounded():
-    rows = list(csv.DictReader(io.StringIO(export.csv_text(TABLES))))
+    rows = list(csv.DictReader(io.StringIO(export.render_csv(TABLES))))
     assert len(rows) == sum(len(table.rows) * len(table.columns) for table in TABLES)
     wanted = {"table": "vmambair-4", "model": made.VMAMBAIR[0], "column": "GFLOPs"}
     (cost,) = (row for row in rows if wanted.items() <= row.items())
@@ -169,8 +169,8 @@ def test_csv_has_a_line_a_cell_with_its_numbers_unrounded():
 
 
 def test_json_is_one_document_with_its_schema():
-    document = json.loads(export.json_text(TABLES))
-    assert document["schema_version"] == export.SCHEMA
+    document = json.loads(export.render_json(TABLES))
+    assert document["schema_version"] == export.EXPORT_SCHEMA
     table = next(table for table in document["tables"] if table["id"] == "vmambair-4")
     assert table["paper"]["arxiv"]
     row = next(row for row in table["rows"] if row["model"] == made.VMAMBAIR[0])
@@ -182,7 +182,9 @@ def test_json_is_one_document_with_its_schema():
 
 
 def test_the_same_records_give_the_same_bytes():
-    assert [render(filled()) for _, render in export.FORMATS.values()] == [render(TABLES) for _, render in export.FORMATS.values()]
+    assert [render(filled()) for _, render in export.EXPORT_FORMATS.values()] == [
+        render(TABLES) for _, render in export.EXPORT_FORMATS.values()
+    ]
 
 
 @pytest.fixture
@@ -200,14 +202,14 @@ def test_the_verb_writes_what_is_asked_for_and_says_where(ledger, tmp_path, caps
     assert capsys.readouterr().out == f"csv: {out / 'tables.csv'}\nlatex: {out / 'tables.tex'}\n"
     assert sorted(path.name for path in out.iterdir()) == ["tables.csv", "tables.tex"]
     assert main.main([*words, "--format", "all"]) == Exit.DONE
-    assert {path.name for path in out.iterdir()} == {"index.html", *(file for file, _ in export.FORMATS.values())}
+    assert {path.name for path in out.iterdir()} == {"index.html", *(file for file, _ in export.EXPORT_FORMATS.values())}
     (tmp_path / "file").touch()
     assert main.main([*words[:3], "--out", str(tmp_path / "file"), "--format", "json"]) == Exit.NOT_READY
     assert "cannot be written" in capsys.readouterr().err
 
 
 def test_the_command_line_names_the_formats_that_there_are():
-    assert ("html", *export.FORMATS) == verb_report.FORMATS
+    assert ("html", *export.EXPORT_FORMATS) == verb_report.REPORT_FORMATS
 
 
 def test_neither_torch_nor_ray_nor_jinja_is_needed(ledger, tmp_path):
@@ -216,6 +218,6 @@ def test_neither_torch_nor_ray_nor_jinja_is_needed(ledger, tmp_path):
         "print({'torch', 'ray', 'jinja2', 'numba'} & set(sys.modules), file=sys.stderr)"
     )
     words = ["report", "--ledger", str(ledger.folder), "--out", str(tmp_path / "out")]
-    words += [word for name in export.FORMATS for word in ("--format", name)]
+    words += [word for name in export.EXPORT_FORMATS for word in ("--format", name)]
     done = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "set()\n")

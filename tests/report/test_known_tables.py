@@ -11,8 +11,8 @@ from page_reader import read, row_of
 
 from suite.records.record import ImageScore
 from suite.report.measured import Status
-from suite.report.tables import build
-from suite.report.versus import Side, compared
+from suite.report.tables import build_tables
+from suite.report.versus import Side, compare_sides
 from suite.study import published
 
 MODELS = made.VMAMBAIR[:3]
@@ -66,7 +66,7 @@ def records(**where):
 
 
 def test_differences_from_the_paper_and_from_the_baseline_have_their_signs(paper):
-    (table,) = build([paper], records())
+    (table,) = build_tables([paper], records())
     for index, key in enumerate(("psnr", "lpips")):
         cells = [row.cells[index] for row in table.rows]
         assert [cell.difference for cell in cells] == pytest.approx(DIFFERENCES[key], abs=1e-9)
@@ -112,7 +112,7 @@ def test_the_page_prints_them_with_their_signs_and_sets_the_better_in_bold():
 
 
 def test_a_record_at_another_budget_is_ranked_in_its_own_column_alone(paper):
-    (table,) = build([paper], records(budget="quick"))
+    (table,) = build_tables([paper], records(budget="quick"))
     metrics = [column.metric for column in table.columns]
     assert metrics == ["PSNR-Y", "LPIPS-vgg", "PSNR-Y", "LPIPS-vgg"]
     assert [column.direction for column in table.columns] == ["higher", "lower", "higher", "lower"]
@@ -146,7 +146,7 @@ NOISE = {0: (0.002, -0.001, 0.0), 1: (-0.002, 0.001, 0.001), 2: (0.001, 0.002, -
 @pytest.mark.parametrize(("variant", "baseline"), [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)])
 def test_the_verdict_goes_with_what_is_better(metric, variant, baseline):
     sides = [seeds(place, NOISE[place]) for place in (variant, baseline)]
-    (found,) = compared(sides[:1], sides[1:], [metric], same_model=False)
+    (found,) = compare_sides(sides[:1], sides[1:], [metric], same_model=False)
     values = MEASURED[metric]
     assert found.found.mean == pytest.approx(values[variant] - values[baseline], abs=0.005)
     assert np.sign(found.found.interval[0]) == np.sign(found.found.interval[1]) == np.sign(found.found.mean)

@@ -15,14 +15,14 @@ from suite.records.pictures import Png
 from suite.records.record import Crop, ImageScore
 from suite.report import pictures, report
 from suite.report.settings import setting_of
-from suite.report.tables import build as tables_of
+from suite.report.tables import build_tables as tables_of
 from suite.study import published
 
 FULL, V1 = made.VMAMBAIR[:2]
 
 
 def built(records, **limits):
-    return pictures.build(records, tables_of(published.load_all(), records), **limits)
+    return pictures.compare_pictures(records, tables_of(published.load_all(), records), **limits)
 
 
 HEAD = made.png(96, 96).data[:24]
@@ -151,7 +151,7 @@ def test_the_hardest_images_of_every_set_stay_and_the_rest_are_named_with_the_co
     size = sum(len(tile.picture.png) for s in found.sets for image in s.images for tile in image.tiles if tile.first)
     assert size <= 0.4 * 2**20 < found.needed_mib * 2**20
     assert found.left_out == 12 - sum(map(len, embedded))
-    text = " ".join(report.html(records, 0.4).split())
+    text = " ".join(report.page_text(records, 0.4).split())
     assert f"{found.left_out} images are left out" in text
     assert f"python -m suite report --pictures {-int(-found.needed_mib // 1)}" in text
     assert all(name in text for one in found.sets for name in one.left_out)
@@ -192,7 +192,7 @@ def test_a_page_of_a_thousand_records_is_below_15_mb():
             for name, (low, high) in zip(made.IMAGES, ends, strict=False)
         ]
         records.append(with_crops(made.done(model, crops=False, **where), *crops))
-    text = report.html(records)
+    text = report.page_text(records)
     assert len(text.encode()) < 15e6
     assert "images are left out" in text
     assert 300 < text.count('id="picture-') < 4 + 31 * 22  # some, and not all

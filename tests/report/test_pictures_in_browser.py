@@ -10,7 +10,7 @@ from browser_scenes import V1, V2
 from worst_images import worst
 
 from suite.report import pictures
-from suite.report.tables import build
+from suite.report.tables import build_tables
 from suite.study import published
 
 
@@ -184,7 +184,7 @@ def test_a_region_chosen_by_dragging_is_shown_by_every_method(use):
 @pytest.mark.parametrize("against", ["", V2])
 def test_the_worst_images_are_those_of_the_model(use, against):
     records = made.quick_grid(2)
-    found = pictures.build(records, build(published.load_all(), records)).sets[0]
+    found = pictures.compare_pictures(records, build_tables(published.load_all(), records)).sets[0]
     page = use()
     page.select_option("#compare-by", V1)
     page.select_option("#compare-against", against)

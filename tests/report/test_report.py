@@ -11,11 +11,11 @@ import synthetic_records as made
 from page_reader import read, row_of, statuses
 from places import ROOT, SUPPORT
 
-from suite.core.text import duration, moment, signed
+from suite.core.text import format_duration, format_moment, format_signed
 from suite.records.pictures import Png
 from suite.records.record import ImageScore
 from suite.report import report
-from suite.report.tables import build
+from suite.report.tables import build_tables
 from suite.study import published
 
 SCENES = {
@@ -179,7 +179,7 @@ def test_seeds_give_an_interval_of_the_mean_and_of_the_difference():
     root = read(records)
     v1 = [record.mean("PSNR-Y") for record in records if record.spec.model == made.VMAMBAIR[1]]
     full = [record.mean("PSNR-Y") for record in records if record.spec.model == made.VMAMBAIR[0]]
-    mean, change = stats.over_seeds(v1), stats.over_seeds([a - b for a, b in zip(v1, full, strict=True)])
+    mean, change = stats.estimate_over_seeds(v1), stats.estimate_over_seeds([a - b for a, b in zip(v1, full, strict=True)])
     (shown,) = row_of(root, "vmambair-4", "VmambaIR-V1")["retrained-0-PSNR-Y"]
     low, high = change.interval
     expected = f"{mean.mean:.2f} ± {mean.half_width:.2f} from the baseline: {change.mean:+.2f} [{low:+.2f}, {high:+.2f}]"
@@ -233,7 +233,7 @@ def test_a_failed_seed_is_left_out_and_named():
 
 def test_a_record_without_the_metric_is_unavailable_not_zero():
     record = made.done(made.VMAMBAIR[0])
-    table = build(published.load_all(), [record.model_copy(update={"scores": ()})])[3]
+    table = build_tables(published.load_all(), [record.model_copy(update={"scores": ()})])[3]
     assert table.rows[0].cells[-1].reason == "its record holds no PSNR-Y"
     read([record.model_copy(update={"scores": (), "history": (), "provenance": None, "protocol": None, "cost": None})])
 
@@ -266,7 +266,7 @@ def test_markup_in_records_stays_text():
     assert all(image.attributes["src"].startswith("data:") and "onerror" not in image.attributes for image in root.all("img"))
     assert "49" not in {node.text for node in root.all()}
     assert ATTACK in root.one(id="failed").text
-    assert "<script>alert(1)" not in report.html([attacked, failed])
+    assert "<script>alert(1)" not in report.page_text([attacked, failed])
 
 
 def test_curves_and_differences_are_drawn_for_every_row():
@@ -333,14 +333,14 @@ def test_every_cell_is_listed_with_the_command_that_makes_it_again():
 
 def test_the_same_records_give_the_same_file_replaced_whole(tmp_path):
     records = made.quick_grid()
-    path = report.render(records, tmp_path / "html")
+    path = report.write_report(records, tmp_path / "html")
     first = path.read_bytes()
     assert path == tmp_path / "html" / "index.html"
-    assert report.render(iter(made.quick_grid()), tmp_path / "html").read_bytes() == first
+    assert report.write_report(iter(made.quick_grid()), tmp_path / "html").read_bytes() == first
     ours, gone = (tmp_path / "html" / f".new-{process}-x.html" for process in (os.getpid(), 2**22 + 1))
     for left in (ours, gone):
         left.touch()  # half written, by a process that lives and by one that was killed
-    report.render([], tmp_path / "html")
+    report.write_report([], tmp_path / "html")
     assert (ours.exists(), gone.exists()) == (True, False)
     ours.unlink()
     assert path.read_bytes() != first
@@ -370,13 +370,13 @@ render(made.quick_grid(2), Path({str(tmp_path)!r}))
     [(-0.001, 2, "0.00"), (0.0, 2, "0.00"), (-0.434, 2, "−0.43"), (0.076, 2, "+0.08"), (float("inf"), 2, "+inf")],
 )
 def test_signed(value, digits, text):
-    assert signed(value, digits) == text
+    assert format_signed(value, digits) == text
 
 
 def test_times_as_people_read_them():
-    assert moment("2026-03-02T10:04:30+00:00") == "2 March 2026, 10:04 UTC"
-    assert moment("yesterday") == "yesterday"
-    assert [duration(seconds) for seconds in (None, 31.46, 600.0, 9000.0)] == ["–", "31.5 s", "10.0 min", "2.5 h"]
+    assert format_moment("2026-03-02T10:04:30+00:00") == "2 March 2026, 10:04 UTC"
+    assert format_moment("yesterday") == "yesterday"
+    assert [format_duration(seconds) for seconds in (None, 31.46, 600.0, 9000.0)] == ["–", "31.5 s", "10.0 min", "2.5 h"]
 
 
 def test_profiles_are_listed_and_drawn():

@@ -6,8 +6,8 @@ import pytest
 import synthetic_records as made
 
 from suite.report import pictures, tables
-from suite.report.layout import layout
-from suite.report.settings import by_setting, describe, heading, setting_of
+from suite.report.layout import lay_out
+from suite.report.settings import describe, group_by_setting, setting_heading, setting_of
 from suite.study import published
 
 FULL, V1 = made.VMAMBAIR[:2]
@@ -15,8 +15,8 @@ TWO = [made.done(FULL), made.done(V1), made.done(FULL, backend="cpp"), made.done
 
 
 def retrained(records, key="vmambair-4"):
-    table = next(table for table in tables.build(published.load_all(), records) if table.published.id == key)
-    heads = [head for head in layout(table).groups if head.kind == "retrained"]
+    table = next(table for table in tables.build_tables(published.load_all(), records) if table.published.id == key)
+    heads = [head for head in lay_out(table).groups if head.kind == "retrained"]
     return [column for column in table.columns if column.kind == "retrained"], heads
 
 
@@ -42,7 +42,7 @@ def test_settings_of_the_same_words_stay_apart(monkeypatch):
     columns, heads = retrained(TWO)
     assert len({column.outline for column in columns}) == len(heads) == 2
     assert {column.detail.rpartition("; ")[2] for column in columns} == {"the same"}
-    assert len(pictures.build(TWO, tables.build(published.load_all(), TWO)).sets) == 2
+    assert len(pictures.compare_pictures(TWO, tables.build_tables(published.load_all(), TWO)).sets) == 2
 
 
 def test_one_setting_stays_one_column_whatever_its_words_are(monkeypatch):
@@ -54,13 +54,13 @@ def test_one_setting_stays_one_column_whatever_its_words_are(monkeypatch):
 
 
 def test_fields_are_named_where_the_words_would_be_the_same():
-    groups = by_setting([*TWO, changed(TWO[0], test_set="/data/photos")])
+    groups = group_by_setting([*TWO, changed(TWO[0], test_set="/data/photos")])
     words = [describe(setting.outline(groups))[1].split("; ", 3)[3:] for setting in groups]
     assert words == [["backend numba; test_set photos"], ["backend cpp; test_set photos"], ["backend numba; test_set /data/photos"]]
-    assert heading(next(iter(groups))) == "real-sr-x4, quick budget; test set photos; width 16, depth ÷3; 300 iterations"
+    assert setting_heading(next(iter(groups))) == "real-sr-x4, quick budget; test set photos; width 16, depth ÷3; 300 iterations"
 
 
 def test_records_of_a_setting_go_by_model_and_seed():
     records = [made.done(V1, seed=1), made.done(FULL, seed=2), made.done(V1, seed=0), made.done(FULL, backend="cpp")]
-    found = [[(record.spec.model, record.spec.seed) for record in members] for members in by_setting(records).values()]
+    found = [[(record.spec.model, record.spec.seed) for record in members] for members in group_by_setting(records).values()]
     assert found == [[(V1, 0), (V1, 1), (FULL, 2)], [(FULL, 0)]]

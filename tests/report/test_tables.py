@@ -4,12 +4,12 @@ import pytest
 import synthetic_records as made
 
 from suite.report.measured import Status
-from suite.report.tables import build
+from suite.report.tables import build_tables
 from suite.study import published
 
 
 def table_of(key, records, profiles=()):
-    return next(table for table in build(published.load_all(), records, profiles) if table.published.id == key)
+    return next(table for table in build_tables(published.load_all(), records, profiles) if table.published.id == key)
 
 
 def costs(key, profiles):
@@ -104,7 +104,7 @@ def test_a_row_that_is_not_ours_keeps_its_number_and_asks_for_nothing():
     table = paper.table("vmambair-4")
     foreign = table.rows[1].model_copy(update={"model": None})
     other = paper.model_copy(update={"tables": (table.model_copy(update={"rows": (table.rows[0], foreign)}),)})
-    row = build([other], made.quick_grid())[0].rows[1]
+    row = build_tables([other], made.quick_grid())[0].rows[1]
     assert [row.cells[index].published for index in (0, 5)] == [18.93, 28.07]
     assert {cell.command for cell in row.cells} == {""}
     assert row.statuses == ((Status.PUBLISHED, 1),)
@@ -118,15 +118,15 @@ def test_differences_are_taken_within_one_condition_only():
 
 
 def test_a_table_may_say_what_keeps_every_run_from_being_compared():
-    from suite.report.measured import obstacle
+    from suite.report.measured import find_obstacle
 
     table = published.load(published.project_folder("results") / "published" / "vmambair.toml").table("vmambair-2")
     (column,) = [column for column in table.columns if column.key == "ntire2020-psnr"]
     spec = made.done(made.VMAMBAIR[0], 27.06, budget="paper", test_set="NTIRE2020-T1").spec.model_copy(update={"protocol": "real-sr@1"})
-    assert obstacle(spec, column, table) == "trained without GAN and perceptual losses"
-    assert obstacle(spec, column, table.model_copy(update={"unlike": ""})) == ""
+    assert find_obstacle(spec, column, table) == "trained without GAN and perceptual losses"
+    assert find_obstacle(spec, column, table.model_copy(update={"unlike": ""})) == ""
     gan = spec.model_copy(update={"loss": "l1+perceptual+gan", "discriminator_lr": 1e-4})
-    assert obstacle(gan, column, table) == ""
+    assert find_obstacle(gan, column, table) == ""
 
 
 def test_a_column_without_a_printed_size_holds_costs_of_one_input_alone():

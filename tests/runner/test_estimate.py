@@ -7,7 +7,7 @@ from suite.core import machine
 from suite.records.ledger import Ledger
 from suite.records.record import Provenance
 from suite.runner import estimate as estimate_module
-from suite.runner.estimate import EARLIER, ROUGH, SIMILAR, UNKNOWN, estimate
+from suite.runner.estimate import EARLIER, ROUGH, SIMILAR, UNKNOWN, estimate_runs
 
 MODEL, OTHER = "mambair-sr-x2", "mambair-sr-x2.mlp"
 
@@ -26,7 +26,7 @@ def ran(of, *, here=True, seconds=2.0, rest=30):
         commit="unknown",
         dirty=None,
         packages={},
-        machine=machine.machine() if here else {"cpu": "another"},
+        machine=machine.describe_machine() if here else {"cpu": "another"},
         threads=1,
         launcher="inline",
         backend_reason="",
@@ -38,18 +38,18 @@ def ran(of, *, here=True, seconds=2.0, rest=30):
 def test_the_same_network_here_comes_first(ledger):
     ledger.add(ran(spec(MODEL, seed=7), seconds=2.0))
     ledger.add(ran(spec(OTHER), seconds=20.0))
-    found = estimate([spec(MODEL, iterations=100)], ledger)
+    found = estimate_runs([spec(MODEL, iterations=100)], ledger)
     assert found.seconds == 2.0 * 100 + 30
     assert found.basis == EARLIER
     assert found.disk_mib == pytest.approx(65e6 / 2**20 + estimate_module.RECORD_MIB)
 
 
 def test_copies_of_several_workers_are_counted_where_they_lie(ledger, monkeypatch):
-    monkeypatch.setattr(machine, "cores", lambda: 4)
+    monkeypatch.setattr(machine, "count_cores", lambda: 4)
     ledger.add(ran(spec(MODEL, seed=7)))
     cells, one = [spec(MODEL, iterations=100, seed=seed) for seed in range(3)], 16.25e6 / 2**20
     records = 3 * estimate_module.RECORD_MIB
-    alone, here, elsewhere = (estimate(cells, ledger, *words) for words in ((), (2,), (2, "s3://bucket/folder")))
+    alone, here, elsewhere = (estimate_runs(cells, ledger, *words) for words in ((), (2,), (2, "s3://bucket/folder")))
     assert alone.disk_mib == pytest.approx(3 * 4 * one + records)
     assert here.disk_mib == pytest.approx(2 * 5 * one + records)  # two cells at a time
     assert elsewhere.disk_mib == pytest.approx(2 * one + records)
@@ -61,21 +61,21 @@ def test_copies_of_several_workers_are_counted_where_they_lie(ledger, monkeypatc
 
 def test_other_networks_at_the_same_size_come_next(ledger):
     ledger.add(ran(spec(OTHER), seconds=4.0))
-    found = estimate([spec(MODEL, iterations=100)], ledger)
+    found = estimate_runs([spec(MODEL, iterations=100)], ledger)
     assert (found.seconds, found.basis) == (430.0, SIMILAR)
 
 
 @pytest.mark.parametrize("past", [ran(spec(OTHER), here=False), ran(spec(OTHER, width=24)), ran(spec(OTHER, backend="numba"))])
 def test_other_machines_sizes_and_backends_tell_nothing(ledger, past):
     ledger.add(past)
-    found = estimate([spec(MODEL)], ledger)
+    found = estimate_runs([spec(MODEL)], ledger)
     assert (found.seconds, found.basis) == (None, UNKNOWN)
     assert "time unknown" in found.sentence(2)
 
 
 def test_the_rough_rule_goes_with_iterations_pixels_and_width(ledger):
     def seconds(**fields):
-        found = estimate([spec(MODEL, **({"backend": "numba", "width": 24, "depth_divisor": 3} | fields))], ledger)
+        found = estimate_runs([spec(MODEL, **({"backend": "numba", "width": 24, "depth_divisor": 3} | fields))], ledger)
         assert found.basis == ROUGH
         return found.seconds - estimate_module.REST_SECONDS
 
@@ -89,7 +89,7 @@ def test_the_rough_rule_goes_with_iterations_pixels_and_width(ledger):
 
 def test_what_is_done_costs_nothing(ledger):
     ledger.add(ran(spec(MODEL)))
-    found = estimate([spec(MODEL)], ledger)
+    found = estimate_runs([spec(MODEL)], ledger)
     assert found.seconds == found.disk_mib == 0.0
     assert found.sentence(2) == "nothing is left to do"
 
@@ -97,7 +97,7 @@ def test_what_is_done_costs_nothing(ledger):
 def test_the_sentence_divides_by_the_cells_at_a_time_and_counts_each_basis(ledger):
     ledger.add(ran(spec(MODEL), seconds=2.0))
     cells = [spec(MODEL, iterations=100), spec(OTHER, iterations=100)]
-    found = estimate(cells, ledger)
+    found = estimate_runs(cells, ledger)
     assert found.basis == f"{EARLIER} (1 of 2 cells); {SIMILAR} (1 of 2 cells)"
     assert found.sentence(2).startswith("about 3 min 50 s, 2 at a time, about ")
     assert found.sentence(None).startswith("about 7 min 40 s of computing, ")
@@ -108,4 +108,4 @@ def test_the_sentence_divides_by_the_cells_at_a_time_and_counts_each_basis(ledge
 def test_a_file_that_cannot_be_read_does_not_stop_an_estimate(ledger):
     path = ledger.add(ran(spec(MODEL)))
     path.write_text("{")
-    assert estimate([spec(MODEL, iterations=100)], ledger).basis == UNKNOWN
+    assert estimate_runs([spec(MODEL, iterations=100)], ledger).basis == UNKNOWN

@@ -27,8 +27,8 @@ def quickly(monkeypatch):
     from suite.measure.costs import count as cost
     from suite.training import loop
 
-    count = cost.full_size_cost
-    monkeypatch.setattr(cost, "full_size_cost", lambda _: count("mambair-sr-x2-tiny"))
+    count = cost.count_full_size
+    monkeypatch.setattr(cost, "count_full_size", lambda _: count("mambair-sr-x2-tiny"))
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
 
 

@@ -268,8 +268,8 @@ def test_workers_of_a_cell_need_room_at_the_same_time(tmp_path):
         return cluster.Job(of, dataclasses.replace(context(tmp_path, "ray"), threads=2, **fields))
 
     cluster.check_room(Cluster, [shared(workers=3)])  # 2 and 1
-    assert cluster.needs(shared(workers=3)) == (0, 0)
-    assert cluster.at_once(Cluster, [shared(workers=3)] * 5) == 1
+    assert cluster.own_resources(shared(workers=3)) == (0, 0)
+    assert cluster.count_jobs_at_once(Cluster, [shared(workers=3)] * 5) == 1
     with pytest.raises(SuiteError, match="room for 4 workers of 2 CPUs and 0 GPUs each, and Ray has: 5 CPUs, 4 GPUs; 3 CPUs, 0 GPUs"):
         cluster.check_room(Cluster, [shared(workers=4)])
     cluster.check_room(Cluster, [shared("cuda", workers=2, gpus=2)])

@@ -11,17 +11,17 @@ import pytest
 from suite.runner import plan
 from suite.study import grids
 from suite.study.budgets import BUDGETS, Budget
-from suite.study.recipes import RECIPES, Recipe, Start
+from suite.study.recipes import RECIPES, Recipe, RecipeStart
 from suite.study.tasks import TASKS
 from suite.training import losses
 
 # Thousands of iterations, global batch, patch of the target, learning rate, thousands of iterations at which it is halved.
 CLASSIC, SHORT = (250, 400, 450, 475), (125, 200, 225, 237.5)
 LONG, HALF = (800, 1200, 1400, 1500), (400, 600, 700, 750)
-X2 = {"start": Start("sr-x2/released", "mambair-sr-x2", strict=False)}
-X2_PAPER = {"start": Start("sr-x2/paper", "mambair-sr-x2", strict=False)}
-LIGHT = {"start": Start("light-sr-x2/released", "mambair-light-x2", strict=False)}
-LIGHT_PAPER = {"start": Start("light-sr-x2/paper", "mambair-light-x2", strict=False)}
+X2 = {"start": RecipeStart("sr-x2/released", "mambair-sr-x2", strict=False)}
+X2_PAPER = {"start": RecipeStart("sr-x2/paper", "mambair-sr-x2", strict=False)}
+LIGHT = {"start": RecipeStart("light-sr-x2/released", "mambair-light-x2", strict=False)}
+LIGHT_PAPER = {"start": RecipeStart("light-sr-x2/paper", "mambair-light-x2", strict=False)}
 PAPER = {"betas": (0.9, 0.999)}  # MambaIR's text; its options and VmambaIR's Adam have 0.99
 CHARBONNIER = {"loss": "charbonnier"}
 VMAMBAIR = {"ema_decay": 0.999, "rotate": False}
@@ -43,25 +43,25 @@ ROWS = {
     "light-sr-x3/paper": (250, 32, 192, 1e-4, SHORT, PAPER | LIGHT_PAPER),
     "light-sr-x4/paper": (250, 32, 256, 1e-4, SHORT, PAPER | LIGHT_PAPER),
     "denoise-15/released": (1600, 16, 128, 2e-4, LONG, CHARBONNIER),
-    "denoise-25/released": (800, 16, 128, 1e-4, HALF, CHARBONNIER | {"start": Start("denoise-15/released")}),
-    "denoise-50/released": (800, 16, 128, 1e-4, HALF, CHARBONNIER | {"start": Start("denoise-15/released")}),
+    "denoise-25/released": (800, 16, 128, 1e-4, HALF, CHARBONNIER | {"start": RecipeStart("denoise-15/released")}),
+    "denoise-50/released": (800, 16, 128, 1e-4, HALF, CHARBONNIER | {"start": RecipeStart("denoise-15/released")}),
     "denoise-15/paper": (1600, 16, 128, 2e-4, LONG, CHARBONNIER | PAPER),
     "denoise-25/paper": (1600, 16, 128, 2e-4, LONG, CHARBONNIER | PAPER),
     "denoise-50/paper": (1600, 16, 128, 2e-4, LONG, CHARBONNIER | PAPER),
     "jpeg-40/released": (1600, 16, 126, 2e-4, LONG, CHARBONNIER),
-    "jpeg-10/released": (800, 16, 126, 1e-4, HALF, CHARBONNIER | {"start": Start("jpeg-40/released")}),
-    "jpeg-20/released": (800, 16, 126, 1e-4, HALF, CHARBONNIER | {"start": Start("jpeg-40/released")}),
-    "jpeg-30/released": (800, 16, 126, 1e-4, HALF, CHARBONNIER | {"start": Start("jpeg-40/released")}),
+    "jpeg-10/released": (800, 16, 126, 1e-4, HALF, CHARBONNIER | {"start": RecipeStart("jpeg-40/released")}),
+    "jpeg-20/released": (800, 16, 126, 1e-4, HALF, CHARBONNIER | {"start": RecipeStart("jpeg-40/released")}),
+    "jpeg-30/released": (800, 16, 126, 1e-4, HALF, CHARBONNIER | {"start": RecipeStart("jpeg-40/released")}),
     "real-sr-x4/released": (500, 72, 256, 2e-4, (250, 350), VMAMBAIR),
-    "real-sr-x4/released-gan": (400, 72, 256, 1e-4, (300,), GAN | {"start": Start("real-sr-x4/released")}),
+    "real-sr-x4/released-gan": (400, 72, 256, 1e-4, (300,), GAN | {"start": RecipeStart("real-sr-x4/released")}),
     "real-sr-x4/paper": (300, 72, 256, 1e-4, (), GAN),
     "gan-sr-x4/released": (100, 64, 256, 2e-4, (50, 70), VMAMBAIR),
-    "gan-sr-x4/released-gan": (300, 64, 256, 2e-4, (150,), GAN | {"start": Start("gan-sr-x4/released")}),
+    "gan-sr-x4/released-gan": (300, 64, 256, 2e-4, (150,), GAN | {"start": RecipeStart("gan-sr-x4/released")}),
     "gan-sr-x4/paper": (300, 64, 256, 2e-4, (150,), GAN),
     "derain/released": (300, 64, 128, 3e-4, (), ADAMW | COSINE),
     "derain/released-second": (
         *(156, 64, 128, 1e-4, ()),
-        ADAMW | {"floors": (2.85e-4, 1e-6), "weight_decay": 5e-5, "start": Start("derain/released")},
+        ADAMW | {"floors": (2.85e-4, 1e-6), "weight_decay": 5e-5, "start": RecipeStart("derain/released")},
     ),
     "derain/released-long": (396, 64, 128, 3e-4, (), ADAMW | COSINE),
     "real-denoise/released": (300, 64, 128, 3e-4, (), ADAMW | COSINE | {"mixup": 1.2}),
@@ -169,7 +169,7 @@ def test_the_perceptual_loss_is_that_of_vmambair_s_options():
 
 def make(budget, only, **changed):
     options = {"seeds": 1, "only": only, "changes": {}, "backend": "reference", "device": "cpu"} | changed
-    return plan.cells("tasks", budget=budget, **options)[-1]
+    return plan.plan_cells("tasks", budget=budget, **options)[-1]
 
 
 def test_what_a_budget_makes_of_recipes():

@@ -5,7 +5,7 @@ import pytest
 import models
 from suite.core.errors import Exit, SuiteError
 from suite.data.degrade.degradations import DEGRADATIONS
-from suite.runner.plan import cells
+from suite.runner.plan import plan_cells
 from suite.study.budgets import BUDGETS, default_budget
 from suite.study.grids import GRIDS, PAIRINGS, is_published
 from suite.study.protocols import PROTOCOLS
@@ -14,7 +14,7 @@ from suite.study.tasks import TASKS
 
 def make(grid="ablations", **changed):
     options = {"budget": "quick", "seeds": 1, "only": (), "changes": {}, "backend": "reference", "device": "cpu"} | changed
-    return cells(grid, **options)
+    return plan_cells(grid, **options)
 
 
 @pytest.mark.parametrize("budget", BUDGETS)

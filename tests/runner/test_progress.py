@@ -7,7 +7,7 @@ import pytest
 from fake_cells import record, spec
 from rich.console import Console
 
-from suite.core.text import clock
+from suite.core.text import format_clock
 from suite.records.cell import Progress
 from suite.runner import progress
 from suite.runner.progress import Board, LiveView, PlainView
@@ -134,11 +134,11 @@ class Terminal(io.StringIO):
 def test_the_live_view_is_for_terminals_of_people(board, monkeypatch, stream, ci, kind):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("CI", ci)
-    assert type(progress.view(board, stream)) is kind
+    assert type(progress.make_view(board, stream)) is kind
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0 s"), (-1, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599, "59 min 59 s"), (7384, "2 h 03 min")]
 )
 def test_durations(seconds, text):
-    assert clock(seconds) == text
+    assert format_clock(seconds) == text

@@ -6,12 +6,12 @@ import sys
 import pytest
 from killing import INLINE, RAY, SHARED, Setting, Toll, assert_as_undisturbed, finish, killed, small_sets
 
-from suite.core.machine import cores
+from suite.core.machine import count_cores
 
 SEED = 20261128
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(cores() < 2, reason="two workers need two processor cores"),
+    pytest.mark.skipif(count_cores() < 2, reason="two workers need two processor cores"),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),
 ]
 ALONE = Setting(("--launcher", "inline"), INLINE, seeds=2)

@@ -19,11 +19,11 @@ from suite.records.cell import CellContext
 from suite.records.record import Record
 from suite.records.spec import RunSpec
 from suite.runner import plan
-from suite.study.recipes import RECIPES, accounts, recipe
+from suite.study.recipes import RECIPES, list_accounts, recipe
 from suite.study.tasks import TASKS
 from suite.training import loop, losses
 from suite.training.cell import run_cell
-from suite.training.rates import discriminator_rate, rate, stage
+from suite.training.rates import discriminator_learning_rate, learning_rate, stage_at
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -59,7 +59,7 @@ def test_gan_recipes_begin_where_the_first_stage_ends():
 
 
 def test_where_paper_and_release_differ_both_stand():
-    assert accounts("sr-x4") == ("released", "paper")
+    assert list_accounts("sr-x4") == ("released", "paper")
     assert (recipe("sr-x4/released").patch, recipe("sr-x4/paper").patch) == (192, 256)
     assert (recipe("sr-x3/released").batch, recipe("sr-x3/paper").batch) == (64, 32)
     assert recipe("sr-x2/paper").betas == (0.9, 0.999)
@@ -80,26 +80,26 @@ def test_every_row_is_sound():
 
 def cells(grid="tasks", budget="paper", **changes):
     options = {"seeds": 1, "only": [], "changes": {}, "backend": "reference", "device": "cpu"} | changes
-    return plan.cells(grid, budget=budget, **options)
+    return plan.plan_cells(grid, budget=budget, **options)
 
 
 def test_the_schedules_are_the_papers():
     (derain,) = cells(only=["vmambair-derain@derain"])
-    assert [rate(derain, at) for at in (0, 91_999)] == pytest.approx([3e-4, 3e-4])  # the first period's floor is where it begins
-    assert rate(derain, 92_000 + 104_000) == pytest.approx((3e-4 + 1e-6) / 2)
-    assert rate(derain, 299_999) == pytest.approx(1e-6, rel=1e-3)
-    assert [stage(derain, at) for at in (0, 91_999, 92_000, 299_999)] == [(128, 64), (128, 64), (160, 40), (384, 8)]
+    assert [learning_rate(derain, at) for at in (0, 91_999)] == pytest.approx([3e-4, 3e-4])  # the first period's floor is where it begins
+    assert learning_rate(derain, 92_000 + 104_000) == pytest.approx((3e-4 + 1e-6) / 2)
+    assert learning_rate(derain, 299_999) == pytest.approx(1e-6, rel=1e-3)
+    assert [stage_at(derain, at) for at in (0, 91_999, 92_000, 299_999)] == [(128, 64), (128, 64), (160, 40), (384, 8)]
     first, second = cells(only=["vmambair-derain@derain"], account="released-second")
     assert (first, second.start) == (derain, derain.fingerprint)
-    assert rate(second, 47_999) == pytest.approx(2.85e-4, rel=1e-3)  # it rises: the defect of the release
-    assert rate(second, 150_000) == pytest.approx(1e-6)  # the periods are over
+    assert learning_rate(second, 47_999) == pytest.approx(2.85e-4, rel=1e-3)  # it rises: the defect of the release
+    assert learning_rate(second, 150_000) == pytest.approx(1e-6)  # the periods are over
     (sr,) = cells(only=["mambair-sr-x2"])
-    assert [rate(sr, at) for at in (249_999, 250_000, 499_999)] == [2e-4, 1e-4, 2e-4 / 16]
+    assert [learning_rate(sr, at) for at in (249_999, 250_000, 499_999)] == [2e-4, 1e-4, 2e-4 / 16]
     adam = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=2e-4)
     steps = torch.optim.lr_scheduler.MultiStepLR(adam, [3, 5], 0.5)
     small = sr.model_copy(update={"milestones": (3, 5)})
     for at in range(8):
-        assert rate(small, at) == adam.param_groups[0]["lr"]
+        assert learning_rate(small, at) == adam.param_groups[0]["lr"]
         adam.step()
         steps.step()
 
@@ -122,8 +122,8 @@ def test_losses_by_hand():
     assert losses.pixel_loss("l1", a, b).item() == pytest.approx(0.15)
     expected = (2 * 1e-3 + 2 * (0.09 + 1e-6) ** 0.5) / 4
     assert losses.pixel_loss("charbonnier", a, b).item() == pytest.approx(expected)
-    assert losses.adversarial(torch.zeros(1, 1, 4, 4), real=True).item() == pytest.approx(np.log(2))
-    assert losses.adversarial(torch.full((1, 1, 4, 4), 20.0), real=False).item() == pytest.approx(20.0, rel=1e-6)
+    assert losses.adversarial_loss(torch.zeros(1, 1, 4, 4), real=True).item() == pytest.approx(np.log(2))
+    assert losses.adversarial_loss(torch.full((1, 1, 4, 4), 20.0), real=False).item() == pytest.approx(20.0, rel=1e-6)
 
 
 def test_the_discriminator_is_the_published_one():
@@ -163,11 +163,11 @@ def test_the_perceptual_loss_compares_features_before_activation():
 def test_without_vgg19_a_gan_recipe_does_not_start(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(SuiteError, match=r"needs VGG19's weights, and .*vgg19-dcbb9e9d.pth is not there.*python -c"):
-        losses.perceptual()
+        losses.load_perceptual_loss()
     losses.vgg19_file().parent.mkdir(parents=True)
     losses.vgg19_file().write_bytes(b"cut off")
     with pytest.raises(SuiteError, match="is damaged: its sha256 begins with"):
-        losses.perceptual()
+        losses.load_perceptual_loss()
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_a_progressive_recipe_goes_through_all_its_stages(folders, tmp_path):
 
 
 def test_a_gan_recipe_trains_both_sides_and_goes_on_bit_for_bit(folders, tmp_path, monkeypatch):
-    monkeypatch.setattr(losses, "perceptual", random_vgg)
+    monkeypatch.setattr(losses, "load_perceptual_loss", random_vgg)
     of = spec(
         folders, model="vmambair-realsr-x4-tiny", task="sr-x4", protocol="sr-y@1", loss="l1+perceptual+gan", discriminator_lr=1e-3,
         ema_decay=0.9, patch=32, batch=2, iterations=4,
@@ -221,12 +221,12 @@ def test_a_gan_recipe_trains_both_sides_and_goes_on_bit_for_bit(folders, tmp_pat
     list(loop.train(resumed, sampler, [], tmp_path / "b"))
     for ours, theirs in ((straight.network, resumed.network), (straight.adversary.network, resumed.adversary.network)):
         assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True))
-    assert discriminator_rate(of, 3) == 1e-3
+    assert discriminator_learning_rate(of, 3) == 1e-3
 
 
 def test_the_two_sides_of_a_gan_want_the_opposite(folders, monkeypatch):
     """-log D(target) - log(1 - D(output)) for the discriminator, -log D(output) for the network; D is a sigmoid of the logits."""
-    monkeypatch.setattr(losses, "perceptual", random_vgg)
+    monkeypatch.setattr(losses, "load_perceptual_loss", random_vgg)
     gan = {"loss": "l1+perceptual+gan", "discriminator_lr": 1e-3}
     of = spec(folders, model="vmambair-realsr-x4-tiny", task="sr-x4", protocol="sr-y@1", patch=32, **gan)
     run = loop.begin(of)

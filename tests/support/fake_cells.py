@@ -106,7 +106,7 @@ def deterministic_score(of):
 
 def provenance(context):
     """Of a fake cell, on the machine that it runs on."""
-    fields = {"commit": "unknown", "dirty": None, "packages": {}, "machine": machine.machine()}
+    fields = {"commit": "unknown", "dirty": None, "packages": {}, "machine": machine.describe_machine()}
     times = {"started": "2026-01-01T00:00:00+00:00", "finished": "2026-01-01T00:00:10+00:00"}
     how = {"threads": context.threads, "launcher": context.launcher, "backend_reason": context.backend_reason}
     return Provenance(**fields, **times, **how)
@@ -114,7 +114,7 @@ def provenance(context):
 
 def shared_cell(of, context):
     """The real cell, which loads no image that its workers load; Ray takes `quick_loop` to them by its name."""
-    workers.loop = quick_loop
+    workers.run_worker = quick_loop
     cell.load_data = None
     yield from real_cell(of, context)
 
@@ -122,13 +122,13 @@ def shared_cell(of, context):
 def quick_loop(config):
     """A worker that writes checkpoints all the time, pauses after each step, and needs no weights of VGG19."""
     loop.CHECKPOINT_SECONDS = 0.3
-    losses.perceptual = random_perceptual
-    workers.training_progress = paused
-    workers.loop(config)
+    losses.load_perceptual_loss = random_perceptual
+    workers.report_progress = paused
+    workers.run_worker(config)
 
 
 def paused(run, steps):
-    for event in prepare.training_progress(run, steps):
+    for event in prepare.report_progress(run, steps):
         yield event
         time.sleep(float(os.environ.get(PAUSE, "0")))
 

@@ -4,16 +4,16 @@ import os
 import sys
 import time
 
-from suite.health.doctor import Finding
+from suite.health.doctor import Diagnosis
 
 
 def well(question):
     sys.stdout.write("a library talks on standard output\n")
-    return [Finding("", "ok", f"subject {question.subject}, ledger {question.ledger}")]
+    return [Diagnosis("", "ok", f"subject {question.subject}, ledger {question.ledger}")]
 
 
 def missing(_):
-    return [Finding("weights", "warning", "not there", "fetch them")]
+    return [Diagnosis("weights", "warning", "not there", "fetch them")]
 
 
 def raises(_):
@@ -38,4 +38,6 @@ def hangs(_):
 
 def tells(_):
     """Everything that must not be told."""
-    return [Finding("", "problem", "; ".join(os.environ[name] for name in os.environ if name.startswith("TELL_")), os.environ["TELL_PATH"])]
+    return [
+        Diagnosis("", "problem", "; ".join(os.environ[name] for name in os.environ if name.startswith("TELL_")), os.environ["TELL_PATH"])
+    ]

@@ -15,18 +15,18 @@ from suite.records.cell import CellContext
 from suite.records.spec import RunSpec
 from suite.study.tasks import task
 from suite.training import checkpoints, loop, losses
-from suite.training.prepare import prepared
+from suite.training.prepare import prepare_training
 from suite.training.share import Share
 
 if __name__ == "__main__":
     rank, folder = int(sys.argv[1]), Path(sys.argv[2])
     torch.set_num_threads(1)
-    losses.perceptual = random_perceptual
+    losses.load_perceptual_loss = random_perceptual
     torch.distributed.init_process_group("gloo", init_method=(folder / "meet").as_uri(), rank=rank, world_size=2)
     for name, (fields, micro_batch) in json.loads((folder / "specs.json").read_text()).items():
         spec = RunSpec.model_validate(fields)
         context = CellContext(folder / name, threads=1, launcher="inline", backend_reason="a test")
-        run, sampler = prepared(spec, context, Share(rank, 2, micro_batch), load_training(spec.train_set, task(spec.task)))
+        run, sampler = prepare_training(spec, context, Share(rank, 2, micro_batch), load_training(spec.train_set, task(spec.task)))
         for _ in loop.train(run, sampler, [], folder / "nothing", keep=lambda _run: None):
             pass
         if rank == 0:

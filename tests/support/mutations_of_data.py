@@ -145,7 +145,7 @@ OF_DATA = (
         "inference",
         "tiles and ensembles",
         "self-ensemble",
-        edit("suite.measure.inference.ensemble:turned_back", "symmetry & 2", "symmetry & 1"),
+        edit("suite.measure.inference.ensemble:turn_back", "symmetry & 2", "symmetry & 1"),
     ),
     Mutation(
         "tiles overlap by half", "inference", "tiles and ensembles", "feathered", constant("suite.measure.inference.tiling:OVERLAP", 1 / 16)

@@ -87,10 +87,10 @@ def skip_left_out(patch):
 
 
 def official_names(patch):
-    from models import official
+    from models.designs import vmambair
 
-    rules = tuple((ours, theirs.replace("norm1", "norm2")) for ours, theirs in official._OSS_RULES)
-    patch.setattr(official, "_OSS_RULES", rules)
+    rules = tuple((ours, theirs.replace("norm1", "norm2")) for ours, theirs in vmambair._OSS_RULES)
+    patch.setattr(vmambair, "_OSS_RULES", rules)
 
 
 OF_NETWORKS = (

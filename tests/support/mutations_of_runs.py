@@ -59,7 +59,7 @@ OF_TRAINING = (
         edit("suite.training.loop:begin", "manual_seed(spec.seed)", "manual_seed(0)"),
     ),
     Mutation(
-        "the seed ignored where patches are drawn", "cells", UNEVEN, "loss 1", edit("suite.training.prepare:sampler_of", "spec.seed", "0")
+        "the seed ignored where patches are drawn", "cells", UNEVEN, "loss 1", edit("suite.training.prepare:make_sampler", "spec.seed", "0")
     ),
     Mutation("the seed ignored where depth is drawn", "cells", UNEVEN, "loss", edit("suite.training.loop:_draws", "run.spec.seed", "0")),
     Mutation(
@@ -134,7 +134,7 @@ OF_TRAINING = (
         "cells",
         "losses",
         "adversarial",
-        edit("suite.training.losses:adversarial", "float(real)", "float(not real)"),
+        edit("suite.training.losses:adversarial_loss", "float(real)", "float(not real)"),
     ),
     Mutation(
         "Adam's betas not the recipe's", SR, GAN, "loss", edit("suite.training.loop:_optimiser", "betas=spec.betas", "betas=(0.5, 0.9)")
@@ -168,14 +168,14 @@ OF_TRAINING = (
         SR,
         REAL,
         "mixed batches",
-        edit("suite.training.batches:mixed", "(1 - share) * other_low", "share * other_low"),
+        edit("suite.training.batches:make_mixed_batch", "(1 - share) * other_low", "share * other_low"),
     ),
     Mutation(
         "weights to begin with ignored",
         SR,
         "mambair-denoise on denoise-15",
         "denoise-25",
-        edit("suite.training.start:starting_weights", "if not spec.start:", "if spec.start:"),
+        edit("suite.training.start:read_starting_weights", "if not spec.start:", "if spec.start:"),
     ),
 )
 
@@ -225,7 +225,7 @@ OF_TABLES = (
         "tables",
         "report/",
         edit(
-            "suite.report.measured:delta",
+            "suite.report.measured:subtract_baseline",
             "ours[seed].mean(metric) - theirs[seed].mean(metric)",
             "theirs[seed].mean(metric) - ours[seed].mean(metric)",
         ),
@@ -246,7 +246,7 @@ OF_TABLES = (
         "report",
         "tables",
         "report/",
-        edit("suite.core.ranking:ranks", '"higher": 1, "lower": -1', '"higher": -1, "lower": 1'),
+        edit("suite.core.ranking:rank_values", '"higher": 1, "lower": -1', '"higher": -1, "lower": 1'),
     ),
     Mutation(
         "best and second swapped in LaTeX",

@@ -49,7 +49,7 @@ def hurry(role):
     from suite.training import cell, checkpoints
     from suite.training import loop as train
 
-    sync, count, begin = os.fsync, cost.full_size_cost, loader._leave_interrupts_to_the_parent
+    sync, count, begin = os.fsync, cost.count_full_size, loader._leave_interrupts_to_the_parent
 
     def slow_sync(descriptor):
         time.sleep(SYNC_SECONDS)
@@ -60,7 +60,7 @@ def hurry(role):
         begin(number)
 
     os.fsync = slow_sync
-    cost.full_size_cost = lambda _: count(SMALL)
+    cost.count_full_size = lambda _: count(SMALL)
     loader.default_workers = lambda *_: LOADERS
     loader._leave_interrupts_to_the_parent = begin_loader
     train.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
@@ -77,7 +77,7 @@ def run_cell(of, context):
     say(role, "starting")
     hurry(role)
     if context.workers > 1:
-        workers.loop = loop
+        workers.run_worker = loop
     for event in cell.run_cell(of, context):
         if isinstance(event, Progress):
             say(role, event.state)
@@ -92,15 +92,15 @@ def loop(config):
     say("worker", "starting")
     hurry("worker")
     workers._keep = saying("worker", "writing", "training", workers._keep)
-    workers.training_progress = slow_progress
-    workers.loop(config)
+    workers.report_progress = slow_progress
+    workers.run_worker(config)
 
 
 def slow_progress(run, steps):
     """As the cell's, slowly."""
     from suite.training import prepare
 
-    for event in prepare.training_progress(run, steps):
+    for event in prepare.report_progress(run, steps):
         say("worker", "training")
         time.sleep(2 * STEP_SECONDS)
         yield event

@@ -70,7 +70,7 @@ class Reader(HTMLParser):
 
 def read(records):
     reader = Reader()
-    reader.feed(report.html(records))
+    reader.feed(report.page_text(records))
     reader.close()
     assert reader.open == [reader.root]
     return reader.root

@@ -2,7 +2,7 @@
 
 from synthetic_records import provenance
 
-from suite.records.scan import Absent, CeilingsUsed, Round, ScanFindings, ScanRecord, Start, Timing, Verified
+from suite.records.scan import Absent, CeilingsUsed, ScanFindings, ScanRecord, ScanRound, ScanStart, ScanTiming, Verified
 from suite.records.spec import ScanSpec
 
 
@@ -13,7 +13,7 @@ def spec(backend="numba", **changed):
 
 def timing(case="light", work="forward", median=10.0, *, path="sequences", **changed):
     fields = {
-        "rounds": (Round(seconds=(median / 1e3,) * 5, calls=1, others=0.0),),
+        "rounds": (ScanRound(seconds=(median / 1e3,) * 5, calls=1, others=0.0),),
         "warm_up_calls": 3,
         "first_ms": 2 * median,
         "median_ms": median,
@@ -24,7 +24,7 @@ def timing(case="light", work="forward", median=10.0, *, path="sequences", **cha
     }
     shape = "1 × 288 channels, 10 states, 4,096 steps"
     what = {"case": case, "layer": "a layer", "shape": shape, "path": path, "work": work, "elements": 11_796_480}
-    return Timing(**(what | fields | changed))
+    return ScanTiming(**(what | fields | changed))
 
 
 def skipped(case="light", work="forward", expected=4000.0):
@@ -41,8 +41,8 @@ def findings(times, **changed):
         "verdict": "correct",
         "verified": (verified(),),
         "starts": (
-            Start(caches="empty", case="light", length=256, forward_seconds=12.5, backward_seconds=9.25),
-            Start(caches="filled", case="light", length=256, forward_seconds=0.5, backward_seconds=0.125),
+            ScanStart(caches="empty", case="light", length=256, forward_seconds=12.5, backward_seconds=9.25),
+            ScanStart(caches="filled", case="light", length=256, forward_seconds=0.5, backward_seconds=0.125),
         ),
         "ceilings": CeilingsUsed(bandwidth_bytes_per_second=5e10, exponentials_per_second=2e10, exponentials_method="2^x of a test"),
         "timings": tuple(times),

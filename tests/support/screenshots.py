@@ -14,7 +14,7 @@ from suite.report import report  # noqa: E402
 
 def shots(folder):
     """Writes the page and its pictures into `folder`."""
-    path = report.render(SCENES["judged"](), folder)
+    path = report.write_report(SCENES["judged"](), folder)
     with browser.started() as chromium:
         for width in (1440, 390):
             for scheme in ("light", "dark"):

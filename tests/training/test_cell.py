@@ -37,9 +37,9 @@ from suite.training import checkpoints, loop
 from suite.training.batches import SharedBatches
 from suite.training.cell import run_cell
 from suite.training.checkpoints import Checkpoints
-from suite.training.prepare import sampler_of
+from suite.training.prepare import make_sampler
 from suite.training.share import Share
-from suite.training.start import starting_weights
+from suite.training.start import read_starting_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread", "cheap_cost")
 SR_Y = protocol("sr-y")
@@ -47,13 +47,13 @@ SPLITS = ("train", "validation", "test")
 PHOTOS = {f"{split}_set": "photo-crops" for split in SPLITS}
 
 
-count = functools.cache(cost.full_size_cost)
+count = functools.cache(cost.count_full_size)
 
 
 @pytest.fixture
 def cheap_cost(monkeypatch):
     """The cost of the full network takes seconds to count and is no matter here."""
-    monkeypatch.setattr(cost, "full_size_cost", lambda _: count("mambair-light-x2-tiny"))
+    monkeypatch.setattr(cost, "count_full_size", lambda _: count("mambair-light-x2-tiny"))
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_a_cell_begins_with_the_weights_that_it_names(sets, tmp_path, monkeypatc
     assert all(torch.equal(seen.start[name], given[name]) for name in given)
     assert (seen.record.started_from.tensors, seen.record.started_from.left) == (len(given), ())
     other = spec(sets, model="mambair-light-x4", task="sr-x4", patch=32, recipe="light-sr-x4/released")  # takes what fits
-    run = loop.begin(other, None, starting_weights(other, tmp_path))
+    run = loop.begin(other, None, read_starting_weights(other, tmp_path))
     drawn = loop.begin(other.model_copy(update={"start": ""})).network.state_dict()
     assert run.started_from.left == ("tail.last.bias", "tail.last.weight")
     for name, value in run.network.state_dict().items():
@@ -224,7 +224,7 @@ def test_a_cell_begins_with_the_weights_that_it_names(sets, tmp_path, monkeypatc
 
 def test_training_goes_on_in_training_mode_after_a_validation(sets, tmp_path):
     of, row = spec(sets, iterations=2), task("sr-x2")
-    run, sampler = loop.begin(of), sampler_of(of, row, load_training(of.train_set, row))
+    run, sampler = loop.begin(of), make_sampler(of, row, load_training(of.train_set, row))
     steps = loop.train(run, sampler, load_pairs(of.validation_set, "validation", row, SR_Y), tmp_path)
     assert [(bool(point.validation), run.network.training) for point in steps] == [(True, True)] * 2
 
@@ -271,7 +271,7 @@ def test_a_cell_that_was_stopped_and_goes_on_is_the_same_bits(sets, tmp_path, mo
 
 def test_workers_share_the_places_of_a_batch(sets):
     of = spec(sets, batch=5, **MIXED)
-    sampler = sampler_of(of, task(of.task), load_training(of.train_set, task(of.task)))
+    sampler = make_sampler(of, task(of.task), load_training(of.train_set, task(of.task)))
     for iteration in range(3):
         whole = SharedBatches(of, sampler, Share())(iteration)
         shares = [SharedBatches(of, sampler, Share(rank, 2))(iteration) for rank in range(2)]
@@ -325,7 +325,7 @@ def test_a_seed_decides_weights_batches_what_is_dropped_and_what_is_mixed(sets, 
 def test_a_seed_decides_what_is_mixed_with_what(sets):
     """From patches that are the same, since their sampler has one seed."""
     of = spec(sets, mixup=1.2)
-    sampler = sampler_of(of, task(of.task), load_training(of.train_set, task(of.task)))
+    sampler = make_sampler(of, task(of.task), load_training(of.train_set, task(of.task)))
     plain = SharedBatches(spec(sets), sampler, Share())
     made = [[SharedBatches(spec(sets, mixup=1.2, seed=seed), sampler, Share())(step)[1] for step in range(12)] for seed in (0, 1)]
     mixed = [[high.dtype == np.float32 for high in of_seed] for of_seed in made]

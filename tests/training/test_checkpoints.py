@@ -14,7 +14,7 @@ import torch
 from suite.core import files, tensors
 from suite.core.errors import Exit, SuiteError
 from suite.training import checkpoints as checkpoint
-from suite.training.checkpoints import ASIDE, FILE, NAME, Checkpoints, prove_writable
+from suite.training.checkpoints import ASIDE, CHECKPOINT_NAME, SINGLE_FILE, Checkpoints, prove_writable
 
 CELL = "0123456789abcdef"
 
@@ -134,16 +134,16 @@ def test_the_layout_of_one_file_is_read_and_goes_when_there_are_newer_ones(tmp_p
     found = Checkpoints(tmp_path, CELL)
     assert found.latest(untold)["iteration"] == 7
     found.save(8, state_of(8))
-    assert (tmp_path / FILE).is_file()
+    assert (tmp_path / SINGLE_FILE).is_file()
     newest(found).write_bytes(b"torn")
     told = []
     assert found.latest(told.append)["iteration"] == 7
     assert len(told) == 1
     found.save(8, state_of(8))
     found.save(9, state_of(9))
-    assert not (tmp_path / FILE).exists()
+    assert not (tmp_path / SINGLE_FILE).exists()
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / FILE).write_bytes(b"PK\3\4 torn")
+    (tmp_path / "old" / SINGLE_FILE).write_bytes(b"PK\3\4 torn")
     with pytest.raises(SuiteError, match="is damaged, or not a checkpoint"):
         Checkpoints(tmp_path / "old", CELL).latest(untold)
 
@@ -267,7 +267,7 @@ def test_thirty_killed_writers_lose_nothing_that_was_saved(tmp_path):
         last = state["iteration"]
     assert len(found.files()) <= 4  # one more than kept, where the writer died before it removed the oldest
     found.save(last + 1, state_of(last + 1))
-    assert [NAME.fullmatch(path.name) is not None for path in tmp_path.iterdir()] == [True] * 3
+    assert [CHECKPOINT_NAME.fullmatch(path.name) is not None for path in tmp_path.iterdir()] == [True] * 3
 
 
 # Weights of a finished cell

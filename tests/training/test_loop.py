@@ -114,7 +114,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path):
     checkpoints.save(tmp_path, {"fingerprint": "aaaa", "iteration": 3})
     with pytest.raises(SuiteError, match="belongs to the cell aaaa, not to bbbb"):
         checkpoints.load(tmp_path, "bbbb")
-    path = tmp_path / checkpoints.FILE
+    path = tmp_path / checkpoints.SINGLE_FILE
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SuiteError, match="is damaged"):
         checkpoints.load(tmp_path, "aaaa")

@@ -12,14 +12,14 @@ from processes import descendants, listening_elsewhere
 from small_pictures import write_splits
 from together import events, job, kill, processes_named, rest, told, until
 
-from suite.core.machine import cores
+from suite.core.machine import count_cores
 from suite.core.stop import Stop
 from suite.data.feed.training_set import load_training
 from suite.records.spec import RunSpec
 from suite.study.protocols import protocol
 from suite.study.tasks import task
 from suite.training import loop, ray_internals, storage
-from suite.training.prepare import load_data, prepared
+from suite.training.prepare import load_data, prepare_training
 from suite.training.share import Share
 
 LONGEST_SECONDS = 900.0  # two minutes where nothing else runs: 158 s of processor time
@@ -28,7 +28,7 @@ LONGEST_SECONDS = 900.0  # two minutes where nothing else runs: 158 s of process
 @pytest.mark.slow
 @pytest.mark.ray_internals
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.skipif(cores() < 2, reason="two workers need two processor cores")
+@pytest.mark.skipif(count_cores() < 2, reason="two workers need two processor cores")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_two_workers_train_as_one_though_their_cell_is_killed(tmp_path):
     of = RunSpec(
@@ -55,7 +55,7 @@ def test_two_workers_train_as_one_though_their_cell_is_killed(tmp_path):
     assert min(iterations) > 1  # from a checkpoint
     assert record.provenance.data_checksums == load_data(of, task(of.task), protocol(of.protocol)).checksums
 
-    run, sampler = prepared(of, job(tmp_path, of, count=1).context, Share(), load_training(of.train_set, task(of.task)))
+    run, sampler = prepare_training(of, job(tmp_path, of, count=1).context, Share(), load_training(of.train_set, task(of.task)))
     alone = [point.loss for point in loop.train(run, sampler, [], tmp_path) if point]
     assert [point.loss for point in record.history] == pytest.approx(alone, abs=1e-5, rel=1e-5)
 
@@ -63,7 +63,7 @@ def test_two_workers_train_as_one_though_their_cell_is_killed(tmp_path):
     kept = {path.name for path in folder.glob(f"{ray_internals.CHECKPOINT_PREFIX}*/")}
     assert kept
     assert ray_internals.named_checkpoints((folder / ray_internals.SNAPSHOT).read_bytes()) == kept
-    assert storage.mended(str(folder.parent), folder.name, of.fingerprint) == ("", [])
+    assert storage.mend_folder(str(folder.parent), folder.name, of.fingerprint) == ("", [])
     assert {path.name for path in folder.glob(f"{ray_internals.CHECKPOINT_PREFIX}*/")} == kept
 
 

@@ -91,7 +91,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(monkeypatch):
     ],
 )
 def test_a_rehearsal_leaves_no_trace(monkeypatch, fields):
-    monkeypatch.setattr(losses, "perceptual", random_perceptual)
+    monkeypatch.setattr(losses, "load_perceptual_loss", random_perceptual)
     run = begun(batch=2, **fields)
     before = copy.deepcopy(run.state())
     rehearsal.rehearse(run, recompute=False)

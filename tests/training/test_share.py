@@ -5,7 +5,7 @@ from fake_cells import spec
 
 from suite.core.errors import SuiteError
 from suite.runner.crew import Crew
-from suite.training.share import Share, check_share, sentence
+from suite.training.share import Share, check_share, describe_share
 
 PROGRESSIVE = {"stages": ((2, 16, 8), (2, 24, 3))}
 
@@ -31,11 +31,11 @@ def test_every_image_of_a_batch_is_taken_once(batch, world, micro_batch):
     ],
 )
 def test_the_sum_is_told(batch, workers, micro_batch, expected):
-    assert sentence(spec("m", batch=batch), workers, micro_batch) == expected
+    assert describe_share(spec("m", batch=batch), workers, micro_batch) == expected
 
 
 def test_stages_are_told_one_by_one():
-    assert sentence(spec("m", **PROGRESSIVE), 2, 0) == (
+    assert describe_share(spec("m", **PROGRESSIVE), 2, 0) == (
         "stage 1: batch 8 = 2 workers x 1 pass of 4; stage 2: batch 3 = 2 workers with 1 or 2 images x 1 pass of at most 2"
     )
 

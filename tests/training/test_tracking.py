@@ -15,7 +15,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
 from suite.core.stop import Stopped
 from suite.training import tracking
-from suite.training.tracking import Tracker, _Lines, chosen, tracker
+from suite.training.tracking import Tracker, _Lines, choose_trackers, make_tracker
 
 SPEC = spec("mambair-sr-x2-tiny")
 STRIP = np.zeros((8, 24, 3), np.uint8)
@@ -39,7 +39,7 @@ def iterations(path):
 
 def test_lines_hold_points_and_events_and_move_when_the_cell_is_done(tmp_path, told):
     work, logs = tmp_path / "work", tmp_path / "logs"
-    track = tracker(work, logs, SPEC, (), told.append)
+    track = make_tracker(work, logs, SPEC, (), told.append)
     track.begin(0)
     track.point(10, {"loss": 0.5, "loss/pixels": 0.25, "lr": 1e-4, "validation/PSNR-Y": 28.0, "odd": float("nan")})
     track.images(10, "validation", STRIP)
@@ -59,7 +59,7 @@ def test_lines_hold_points_and_events_and_move_when_the_cell_is_done(tmp_path, t
 @pytest.mark.parametrize("ended", ["stopped", "failed", None])
 def test_going_on_doubles_no_point(tmp_path, told, ended):
     work, logs = tmp_path / "work", tmp_path / "logs"
-    first = tracker(work, logs, SPEC, (), told.append)
+    first = make_tracker(work, logs, SPEC, (), told.append)
     first.begin(0)
     for iteration in (10, 20, 30):
         first.point(iteration, {"loss": 1 / iteration})
@@ -68,18 +68,18 @@ def test_going_on_doubles_no_point(tmp_path, told, ended):
     else:  # killed while it wrote a line
         with (work / "log.jsonl").open("a") as file:
             file.write('{"iteration": 2')
-    second = tracker(work, logs, SPEC, (), told.append)
+    second = make_tracker(work, logs, SPEC, (), told.append)
     second.begin(15)
     assert iterations(work / "log.jsonl") == [10]
     for iteration in (20, 30, 40):
         second.point(iteration, {"loss": 1 / iteration})
     second.close("done")
     assert iterations(logs / f"{SPEC.fingerprint}.jsonl") == [10, 20, 30, 40]
-    third = tracker(work, logs, SPEC, (), told.append)  # the driver died before the record was written
+    third = make_tracker(work, logs, SPEC, (), told.append)  # the driver died before the record was written
     third.begin(40)
     third.close("done")
     assert iterations(logs / f"{SPEC.fingerprint}.jsonl") == [10, 20, 30, 40]
-    fourth = tracker(work, logs, SPEC, (), told.append)  # from the start
+    fourth = make_tracker(work, logs, SPEC, (), told.append)  # from the start
     fourth.begin(0)
     fourth.close("done")
     assert iterations(logs / f"{SPEC.fingerprint}.jsonl") == []
@@ -109,7 +109,7 @@ def test_what_fails_says_so_once_and_the_rest_goes_on(tmp_path, told):
 
 def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path, told):
     (tmp_path / "file").touch()
-    track = tracker(tmp_path / "file", tmp_path / "file", SPEC, ("tensorboard",), told.append)
+    track = make_tracker(tmp_path / "file", tmp_path / "file", SPEC, ("tensorboard",), told.append)
     track.begin(0)
     track.point(1, {"loss": 1.0})
     track.close("done")
@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path, told):
 )
 def test_what_ends_the_block_is_the_last_event(tmp_path, error, status):
     def train():
-        with tracker(tmp_path / "work", tmp_path / "logs", SPEC, ()) as track:
+        with make_tracker(tmp_path / "work", tmp_path / "logs", SPEC, ()) as track:
             track.begin(0)
             if error:
                 raise error("ended")
@@ -135,7 +135,7 @@ def test_what_ends_the_block_is_the_last_event(tmp_path, error, status):
 
 def test_a_training_that_never_began_is_not_told(tmp_path):
     def refuse():
-        with tracker(tmp_path / "work", tmp_path / "logs", SPEC, ("tensorboard",), pytest.fail):
+        with make_tracker(tmp_path / "work", tmp_path / "logs", SPEC, ("tensorboard",), pytest.fail):
             raise SuiteError("no checkpoint can be used")
 
     with pytest.raises(SuiteError):
@@ -146,12 +146,12 @@ def test_a_training_that_never_began_is_not_told(tmp_path):
 def test_a_strip_shows_the_same_view_beside_each_other():
     low = np.arange(4 * 6, dtype=np.uint8).reshape(4, 6, 1)
     high = np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)
-    made = tracking.strip([low, high], side=4)
+    made = tracking.make_strip([low, high], side=4)
     assert (made.dtype, made.shape) == (np.uint8, (4, 8, 3))
     assert np.array_equal(made[:, 4:], high[2:6, 4:8])
     assert np.array_equal(made[::2, :4:2], low[1:3, 2:4].repeat(3, axis=2))
-    assert tracking.strip([low, high]).shape == (8, 24, 3)
-    assert tracking.strip([low[:3], high[:7]]).shape == (6, 24, 3)
+    assert tracking.make_strip([low, high]).shape == (8, 24, 3)
+    assert tracking.make_strip([low[:3], high[:7]]).shape == (6, 24, 3)
 
 
 def test_warnings_go_to_standard_error(capsys):
@@ -188,7 +188,7 @@ def events():
 
 def test_tensorboard_shows_scalars_and_pictures_and_hides_what_is_done_again(tmp_path, told, events):
     for begin, points in ((0, (10, 20, 30)), (15, (20, 30, 40))):
-        track = tracker(tmp_path / "work", tmp_path / "logs", SPEC, ("tensorboard",), told.append)
+        track = make_tracker(tmp_path / "work", tmp_path / "logs", SPEC, ("tensorboard",), told.append)
         track.begin(begin)
         for iteration in points:
             track.point(iteration, {"loss": 1 / iteration, "validation/PSNR-Y": 28.0})
@@ -205,15 +205,15 @@ def test_tensorboard_shows_scalars_and_pictures_and_hides_what_is_done_again(tmp
 
 def test_tensorboard_is_chosen_where_it_is_installed(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "tensorboard" or None)
-    assert chosen(()) == ("tensorboard",)
+    assert choose_trackers(()) == ("tensorboard",)
     with pytest.raises(SuiteError, match=r"MLflow is not installed. `pip install -e '\.\[mlflow\]'`") as caught:
-        chosen(("mlflow",))
+        choose_trackers(("mlflow",))
     assert caught.value.exit is Exit.NOT_READY
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "mlflow" or None)
-    assert chosen(()) == ()
-    assert chosen(("mlflow",)) == ("mlflow",)
+    assert choose_trackers(()) == ()
+    assert choose_trackers(("mlflow",)) == ("mlflow",)
     with pytest.raises(SuiteError, match="pip install tensorboard"):
-        chosen(("tensorboard",))
+        choose_trackers(("tensorboard",))
 
 
 # MLflow
@@ -234,7 +234,7 @@ def mlflow(monkeypatch):
 def test_mlflow_keeps_one_run_a_cell_without_a_server(tmp_path, told, mlflow, monkeypatch):
     del mlflow
     for begin, points, status in ((0, (10, 20), "stopped"), (15, (20, 30), "done")):
-        track = tracker(tmp_path / "work", tmp_path / "logs", SPEC, ("mlflow",), told.append)
+        track = make_tracker(tmp_path / "work", tmp_path / "logs", SPEC, ("mlflow",), told.append)
         track.begin(begin)
         for iteration in points:
             track.point(iteration, {"loss": 1 / iteration, "validation/PSNR-Y": 28.0})
@@ -251,7 +251,7 @@ def test_mlflow_keeps_one_run_a_cell_without_a_server(tmp_path, told, mlflow, mo
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "loss")] == [10, 20, 30]
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "elsewhere").as_uri())
-    track = tracker(tmp_path / "work", tmp_path / "logs", SPEC, ("mlflow",), told.append)
+    track = make_tracker(tmp_path / "work", tmp_path / "logs", SPEC, ("mlflow",), told.append)
     track.begin(0)
     track.close("failed")
     assert (tmp_path / "elsewhere").is_dir()
@@ -263,7 +263,7 @@ def test_a_server_that_is_gone_is_told_in_time(tmp_path, told, mlflow, monkeypat
     del mlflow
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     began = time.monotonic()
-    track = tracker(tmp_path / "work", tmp_path / "logs", SPEC, ("mlflow",), told.append)
+    track = make_tracker(tmp_path / "work", tmp_path / "logs", SPEC, ("mlflow",), told.append)
     track.begin(0)
     track.point(1, {"loss": 1.0})
     track.close("done")

@@ -17,20 +17,20 @@ from small_pictures import write_splits
 from together import events, job, kill, processes_named, rest, told, until
 
 from suite.core.errors import Exit
-from suite.core.machine import cores
+from suite.core.machine import count_cores
 from suite.core.stop import Stop, StopFlag
 from suite.data.feed.training_set import load_training
 from suite.records.record import Record
 from suite.records.spec import RunSpec
 from suite.study.tasks import task
 from suite.training import checkpoints, loop, losses, storage, workers
-from suite.training.prepare import prepared
+from suite.training.prepare import prepare_training
 from suite.training.share import Share
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.usefixtures("one_thread"),
-    pytest.mark.skipif(cores() < 2, reason="two workers need two processor cores"),
+    pytest.mark.skipif(count_cores() < 2, reason="two workers need two processor cores"),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),
 ]
 
@@ -71,9 +71,9 @@ def together(cells, tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["mambair", "vmambair", "passes", "gan"])
 def test_two_workers_train_as_one(name, cells, together, tmp_path, monkeypatch):
-    monkeypatch.setattr(losses, "perceptual", fake_cells.random_perceptual)
+    monkeypatch.setattr(losses, "load_perceptual_loss", fake_cells.random_perceptual)
     of, two = cells[name], together[name]
-    run, sampler = prepared(of, job(tmp_path, of, count=1).context, Share(), load_training(of.train_set, task(of.task)))
+    run, sampler = prepare_training(of, job(tmp_path, of, count=1).context, Share(), load_training(of.train_set, task(of.task)))
     for _ in loop.train(run, sampler, [], tmp_path):
         pass
     one = run.state()
@@ -125,9 +125,9 @@ def test_a_killed_worker_and_a_stop_cost_no_bit(cells, together, tmp_path):
     assert record.history[-1].validation
     assert min(iterations) > 12
     assert list((tmp_path / "storage" / of.fingerprint).glob("checkpoint_*/checkpoint.pt"))
-    storage.clear(where["storage"], {of.fingerprint})
+    storage.remove_cells(where["storage"], {of.fingerprint})
     assert list((tmp_path / "storage").iterdir()) == []
-    storage.clear(where["storage"], {of.fingerprint})
+    storage.remove_cells(where["storage"], {of.fingerprint})
 
 
 CLUSTER = """

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING
 
 from models.lookup import UnknownName
 from suite.core.errors import Exit, SuiteError
-from suite.core.parallel import shown
-from suite.data.cards import KINDS, Card, Layout, card, shared_layouts
+from suite.core.parallel import show_progress
+from suite.data.cards import CARD_KINDS, Card, Layout, card, shared_layouts
 from suite.data.check.inspection import Facts, Remembered
 from suite.data.check.leaks import Group
-from suite.data.check.traps import card_of, faulty_copy, grey_or_colour, of_rules
+from suite.data.check.traps import card_of, warn_of_faulty_copy, warn_of_grey, warn_of_rules
 from suite.data.locate import FilePair, Located, files_of, locate, pairing_of, targets_of
 from suite.data.mat_files import block_names, describe_mat
-from suite.data.pairing import shortened
+from suite.data.pairing import shorten
 from suite.data.photos import photos_folder
 
 if TYPE_CHECKING:
     from suite.data.splits import Split
 
-SCALES = (2, 3, 4, 8)
-LEVELS = (10, 20, 30, 40)
+CHECKED_SCALES = (2, 3, 4, 8)
+CHECKED_QUALITIES = (10, 20, 30, 40)
 QUICK = 3  # images of a folder that --quick looks at
-TWELVE, FEW = 12, 5  # targets cut for every scale at once, and how many must be for that to be told from chance
+TWELVE, FEW_CUT = 12, 5  # targets cut for every scale at once, and how many must be for that to be told from chance
 
 
 @dataclass
@@ -52,12 +52,12 @@ class Report:
         return Group(self.name, self.split, self.targets, self.known)
 
 
-def copies(chosen: Card, root: Path | None) -> list[list[Located]]:
+def find_copies(chosen: Card, root: Path | None) -> list[list[Located]]:
     """Return every copy of the set that is there, in order of preference: its layout at each scale and quality for which it is there.
 
     Images that several layouts find are one copy, of the first that has low-quality files.
     """
-    steps = [(scale, None) for scale in chosen.scales or SCALES] + [(1, level) for level in LEVELS]
+    steps = [(scale, None) for scale in chosen.scales or CHECKED_SCALES] + [(1, level) for level in CHECKED_QUALITIES]
     found: dict[tuple[str, Path, Split], list[Located]] = {}
     for scale, level in steps:
         for one in locate(chosen, root, scale=scale, level=level):
@@ -73,13 +73,13 @@ def copies(chosen: Card, root: Path | None) -> list[list[Located]]:
     return sorted(kept, key=groups.index)
 
 
-def of_card(chosen: Card, root: Path | None, known: Remembered, *, quick: bool = False) -> Iterator[Report]:
+def report_card(chosen: Card, root: Path | None, known: Remembered, *, quick: bool = False) -> Iterator[Report]:
     """Yield a report for every copy; the first of a split is the one that tasks take."""
     if chosen.package:
         yield from _of_package(chosen, known)
         return
     taken: set[Split] = set()
-    for group in copies(chosen, root):
+    for group in find_copies(chosen, root):
         report = _report(group, known, quick)
         report.taken = report.split not in taken
         taken.add(report.split)
@@ -98,10 +98,10 @@ def _of_package(chosen: Card, known: Remembered) -> Iterator[Report]:
         yield report
 
 
-def of_folder(folder: Path, known: Remembered, *, quick: bool = False) -> list[Report]:
+def report_folder(folder: Path, known: Remembered, *, quick: bool = False) -> list[Report]:
     """Report on a folder of the user's, in whichever layout it is; if it is called like a set, it is compared with its card."""
     stand_in = _stand_in(folder)
-    groups = copies(stand_in, folder)
+    groups = find_copies(stand_in, folder)
     if not groups:
         raise SuiteError(
             f"{folder} has no images in any layout that is known (directly, or in HR/, target/, LR_bicubic/X2/ and so on). "
@@ -128,7 +128,7 @@ def _stand_in(folder: Path) -> Card:
         here.setdefault(f"{hq} {lq}", way.model_copy(update={"places": (".",), "hq": hq, "lq": lq, "of": whose}))
     if known:
         return known.model_copy(update={"layout": tuple(here.values()), "layouts": (), "parts": ()})
-    held = {"schema": 2, "name": "folder", "title": "", "what": "", "origin": "", "licence": "", "kinds": KINDS, "splits": {"test": 0}}
+    held = {"schema": 2, "name": "folder", "title": "", "what": "", "origin": "", "licence": "", "kinds": CARD_KINDS, "splits": {"test": 0}}
     stand_in = Card.model_validate({**held, "layouts": ("plain",)})
     kept = tuple(way.model_copy(update={"splits": {}}) for way in here.values() if not way.splits)
     return stand_in.model_copy(update={"name": folder.absolute().name, "layout": kept, "layouts": ()})
@@ -189,13 +189,13 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
     high = [path for _, path in targets_of(one)]
     low = [pair.lq for pair in pairs if pair.lq is not None]
     chosen = [*high[:QUICK], *low[:QUICK]] if quick else [*high, *low]
-    facts = dict(shown(known.facts(chosen), len(chosen), f"files of {report.name} read"))
+    facts = dict(show_progress(known.facts(chosen), len(chosen), f"files of {report.name} read"))
     report.wrong += [fact.problem for fact in facts.values() if fact.problem]
     remarks: dict[str, list[str]] = {}
     for path, fact in facts.items():
         for remark in fact.remarks:
             remarks.setdefault(remark, []).append(path.name)
-    report.notes += [f"{len(names)} files ({shortened(names)}): {remark}" for remark, names in remarks.items()]
+    report.notes += [f"{len(names)} files ({shorten(names)}): {remark}" for remark, names in remarks.items()]
     sides = {"hq": {path: facts[path] for path in high if path in facts}, "lq": {path: facts[path] for path in low if path in facts}}
     report.targets.update(sides["hq"])
     _versions(report, one.card, sides)
@@ -210,7 +210,7 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
     elif "real-sr" not in one.kinds:
         other = [pair.name for pair in sound if pair.hq in facts and pair.lq in facts and _size(facts[pair.hq]) != _size(facts[pair.lq])]
         if other:
-            report.wrong.append(f"{len(other)} pairs of which the two images differ in size ({shortened(other)})")
+            report.wrong.append(f"{len(other)} pairs of which the two images differ in size ({shorten(other)})")
 
 
 def _traps(report: Report, chosen: Card, targets: dict[Path, Facts]) -> None:
@@ -218,8 +218,8 @@ def _traps(report: Report, chosen: Card, targets: dict[Path, Facts]) -> None:
     named = chosen if chosen.faulty or chosen.grey else card_of(report.folder)
     if named is None:
         return
-    report.wrong += faulty_copy(named, [_size(fact) for fact in targets.values() if fact.height])
-    report.notes += grey_or_colour(named, {path.name: fact.stored for path, fact in targets.items()})
+    report.wrong += warn_of_faulty_copy(named, [_size(fact) for fact in targets.values() if fact.height])
+    report.notes += warn_of_grey(named, {path.name: fact.stored for path, fact in targets.items()})
 
 
 def _twice(report: Report) -> None:
@@ -230,7 +230,7 @@ def _twice(report: Report) -> None:
         first = by_pixels.setdefault(fact.pixels, path) if fact.pixels else path
         if first != path and first.parent == path.parent:
             twice.append(f"{first.name} and {path.name}")
-    text = f"{len(twice)} targets are in it twice ({shortened(twice)})"
+    text = f"{len(twice)} targets are in it twice ({shorten(twice)})"
     if twice and text not in report.notes:
         report.notes.append(text)
 
@@ -262,7 +262,7 @@ def _versions(report: Report, chosen: Card, sides: dict[str, dict[Path, Facts]])
             text = f"{what}: non-standard data, no file's pixels are among those that the card knows ({'; '.join(found)})"
         else:
             text = (
-                f"{what}: non-standard data, {len(found[nearest])} of {len(read)} files ({shortened(found[nearest])}) differ from {nearest}"
+                f"{what}: non-standard data, {len(found[nearest])} of {len(read)} files ({shorten(found[nearest])}) differ from {nearest}"
             )
         if text not in report.notes:
             report.notes.append(text)
@@ -271,19 +271,19 @@ def _versions(report: Report, chosen: Card, sides: dict[str, dict[Path, Facts]])
 def _shrunk(report: Report, one: Located, pairs: Sequence[FilePair], known: Remembered) -> None:
     """Say by which rule the low-quality images were made, and whether targets were cut for one scale."""
     title = f"x{one.scale} images of {report.name} compared"
-    found = list(zip(pairs, shown(known.shrunk(pairs, one.scale), len(pairs), title), strict=True))
+    found = list(zip(pairs, show_progress(known.shrunk(pairs, one.scale), len(pairs), title), strict=True))
     for problem in dict.fromkeys(shrunk.problem for _, shrunk in found if shrunk.problem):
         names = [pair.lq.name for pair, shrunk in found if shrunk.problem == problem]
-        report.wrong.append(f"x{one.scale}, {shortened(names)}: {problem}")
+        report.wrong.append(f"x{one.scale}, {shorten(names)}: {problem}")
     for rule in dict.fromkeys(shrunk.rule for _, shrunk in found if shrunk.exact):
         count = sum(shrunk.exact and shrunk.rule == rule for _, shrunk in found)
         report.notes.append(f"x{one.scale}, {count} of {len(found)} low-quality images made with {rule}")
-    report.wrong += of_rules(found, one.scale, len(found))
+    report.wrong += warn_of_rules(found, one.scale, len(found))
     sides = [side for fact in report.targets.values() for side in _size(fact) if fact.height]
     text = (
         f"all sides of the targets are multiples of {TWELVE}: cut for several scales at once, where papers cut for each alone "
         "(0.03 to 0.07 dB, github.com/XPixelGroup/HAT/issues/49)"
     )
     natural = one.card.multiple % TWELVE == 0
-    if len(sides) >= 2 * FEW and all(side % TWELVE == 0 for side in sides) and not natural and text not in report.notes:
+    if len(sides) >= 2 * FEW_CUT and all(side % TWELVE == 0 for side in sides) and not natural and text not in report.notes:
         report.notes.append(text)

@@ -20,15 +20,15 @@ import numpy as np
 from models.cache import cache_folder
 from suite.core.errors import SuiteError
 from suite.core.files import replacing
-from suite.core.parallel import over
+from suite.core.parallel import map_ordered
 from suite.data.digest import COMMON_MULTIPLE
-from suite.data.images import Pixels, describe, equal_channels, read_image, read_stored, three_channels
+from suite.data.images import Pixels, describe, has_equal_channels, read_image, read_stored, three_channels
 from suite.data.locate import FilePair
 from suite.data.resize import Between, Border, imresize, mod_crop
 
 CACHE_VERSION = 3
 THUMB = 16  # pixels a side of the small grey image by which near-identical images are found
-PROBES = 3  # pairs on which every rule is tried, to know which to try first on the others
+PAIRS_PROBED = 3  # pairs on which every rule is tried, to know which to try first on the others
 
 Kept = TypeVar("Kept")
 Stored = Literal["", "grey", "equal", "colour"]  # one channel, three equal ones, or colours; empty: not known
@@ -100,7 +100,7 @@ def stored_as(image: Pixels) -> Stored:
     """Return how an image that `read_stored` gave lies in its file."""
     if image.shape[2] == 1:
         return "grey"
-    return "equal" if equal_channels(image) else "colour"
+    return "equal" if has_equal_channels(image) else "colour"
 
 
 def _thumb(image: Pixels) -> str:
@@ -113,7 +113,7 @@ def _thumb(image: Pixels) -> str:
     return np.rint(sums / (3 * np.outer(np.diff(rows), np.diff(columns)))).astype(np.uint8).tobytes().hex()
 
 
-def shrunk_by(pair: FilePair, scale: int, first: str = "") -> Shrunk:
+def find_rule(pair: FilePair, scale: int, first: str = "") -> Shrunk:
     """Find which of RULES made the low-quality image of its target, trying `first` first; a file that cannot be read is a problem.
 
     The target is cut to a multiple of `scale` before, as every protocol does.
@@ -160,7 +160,7 @@ class Remembered:
         """Yield the facts of every file, in order; those that are not known are found on all cores."""
         keys = {path: (str(path.absolute()), _stamp(path)) for path in paths}
         fresh = [path for path in keys if self._files.recall(*keys[path]) is None]
-        new = over(facts_of, fresh)
+        new = map_ordered(facts_of, fresh)
         for path in paths:
             found = self._files.recall(*keys[path])
             if found is None:
@@ -172,8 +172,8 @@ class Remembered:
         """Yield the rule of every pair, in order; the rule that made the first of them is tried first on the others."""
         keys = [(f"{pair.lq.absolute()}\0{scale}", _stamp(pair.hq, pair.lq)) for pair in pairs]
         fresh = [pair for pair, key in zip(pairs, keys, strict=True) if self._pairs.recall(*key) is None]
-        first = common_rule(fresh[:PROBES], scale)
-        new = over(lambda pair: shrunk_by(pair, scale, first), fresh)
+        first = common_rule(fresh[:PAIRS_PROBED], scale)
+        new = map_ordered(lambda pair: find_rule(pair, scale, first), fresh)
         for key in keys:
             found = self._pairs.recall(*key)
             if found is None:
@@ -228,7 +228,7 @@ def common_rule(pairs: Sequence[FilePair], scale: int) -> str:
     counts = dict.fromkeys(RULES, 0)
     for pair in pairs:
         for name in RULES:
-            found = shrunk_by(pair, scale, name)
+            found = find_rule(pair, scale, name)
             counts[name] += found.exact and found.rule == name
     return max(counts, key=counts.__getitem__)
 

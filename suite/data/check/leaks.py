@@ -55,7 +55,7 @@ class Leak:
         return f"{' and '.join(kinds)} images in {self.first} and {self.second} (such as {example}){known}"
 
 
-def leaks(groups: Sequence[Group]) -> list[Leak]:
+def find_leaks(groups: Sequence[Group]) -> list[Leak]:
     """Find what every two groups share. Training images in a test or validation set are serious whether a card knows of them or not."""
     found = []
     for index, first in enumerate(groups):

@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING
 from models.lookup import UnknownName
 from suite.core.errors import SuiteError
 from suite.data.cards import Card, card
-from suite.data.check.inspection import PROBES, Shrunk, Stored, shrunk_by, stored_as
+from suite.data.check.inspection import PAIRS_PROBED, Shrunk, Stored, find_rule, stored_as
 from suite.data.images import describe, read_stored
 from suite.data.locate import FilePair
-from suite.data.pairing import shortened
+from suite.data.pairing import shorten
 
 if TYPE_CHECKING:
     from suite.data.pairs import PairSource
     from suite.study.protocols import Protocol
     from suite.study.tasks import Task
 
-LEVELS = 3  # of folders whose names may be the set's: Urban100/image_SRF_2, LIVE1/LIVE1_HQ
+FOLDER_LEVELS = 3  # of folders whose names may be the set's: Urban100/image_SRF_2, LIVE1/LIVE1_HQ
 
 
 def card_of(data: str | Path) -> Card | None:
     """Return the card of the set `data`: its name or alias, or a folder that is called so or lies in one; None where there is none."""
     path = Path(data)
-    for name in (path if len(path.parts) == 1 else path.absolute()).parts[: -LEVELS - 1 : -1]:
+    for name in (path if len(path.parts) == 1 else path.absolute()).parts[: -FOLDER_LEVELS - 1 : -1]:
         try:
             return card(name)
         except UnknownName:
@@ -37,7 +37,7 @@ def card_of(data: str | Path) -> Card | None:
     return None
 
 
-def faulty_copy(chosen: Card, sizes: Sequence[tuple[int, int]]) -> list[str]:
+def warn_of_faulty_copy(chosen: Card, sizes: Sequence[tuple[int, int]]) -> list[str]:
     """Say it in a sentence where targets of these sizes (height, width) are those of a faulty copy that the card knows."""
     if not sizes:
         return []
@@ -45,7 +45,7 @@ def faulty_copy(chosen: Card, sizes: Sequence[tuple[int, int]]) -> list[str]:
     return [f"targets of {longer:g} pixels on the longer side (median): {one.what}" for one in chosen.faulty if longer <= one.longest]
 
 
-def grey_or_colour(chosen: Card | None, stored: Mapping[str, Stored], rule: Protocol | None = None) -> list[str]:
+def warn_of_grey(chosen: Card | None, stored: Mapping[str, Stored], rule: Protocol | None = None) -> list[str]:
     """Say what it means where published numbers are of grey images and these files are not grey, or only by their pixels.
 
     `stored` is by the files' names. With a protocol, what it does not do is left out.
@@ -53,17 +53,17 @@ def grey_or_colour(chosen: Card | None, stored: Mapping[str, Stored], rule: Prot
     said = []
     colour = [name for name, how in stored.items() if how == "colour"]
     if chosen is not None and chosen.grey and colour and (rule is None or rule.grey == "repeat"):
-        said.append(f"{len(colour)} files ({shortened(colour)}) are colour, and published numbers are of grey images: {chosen.grey}")
+        said.append(f"{len(colour)} files ({shorten(colour)}) are colour, and published numbers are of grey images: {chosen.grey}")
     equal = [name for name, how in stored.items() if how == "equal"]
     if equal and (chosen is not None and chosen.grey if rule is None else rule.grey == "plane"):
         said.append(
-            f"{len(equal)} files ({shortened(equal)}) are grey, in three equal channels: jpeg-grey takes the plane, jpeg-matlab takes them "
+            f"{len(equal)} files ({shorten(equal)}) are grey, in three equal channels: jpeg-grey takes the plane, jpeg-matlab takes them "
             "for colour and compares Y, which spans 219 levels. Store them as grey files"
         )
     return said
 
 
-def of_rules(found: Sequence[tuple[FilePair, Shrunk]], scale: int, of: int) -> list[str]:
+def warn_of_rules(found: Sequence[tuple[FilePair, Shrunk]], scale: int, of: int) -> list[str]:
     """Say how many low-resolution images were made by none of MATLAB's rules; `found` are those looked at, of `of`."""
     others = [(pair, shrunk) for pair, shrunk in found if not shrunk.exact and not shrunk.problem]
     if not others:
@@ -71,25 +71,25 @@ def of_rules(found: Sequence[tuple[FilePair, Shrunk]], scale: int, of: int) -> l
     best = max((shrunk for _, shrunk in others), key=lambda shrunk: shrunk.psnr)
     worst = min(shrunk.psnr for _, shrunk in others)
     looked = "" if len(found) == of else f" looked at, of {of}"
-    names = shortened([pair.lq.name for pair, _ in others])
+    names = shorten([pair.lq.name for pair, _ in others])
     return [
         f"x{scale}, {len(others)} of {len(found)} low-quality images{looked} ({names}) made by none of MATLAB's three rules; "
         f"{worst:.1f} to {best.psnr:.1f} dB from the nearest, {best.rule}"
     ]
 
 
-def of_sources(data: str, sources: Sequence[PairSource], task: Task, rule: Protocol) -> list[str]:
+def warn_of_sources(data: str, sources: Sequence[PairSource], task: Task, rule: Protocol) -> list[str]:
     """Return the warnings of `evaluate` about the set `data`; files that cannot be read are reported when they are measured."""
     files = [source for source in sources if isinstance(source.hq, Path) and source.block is None]
     if not files:
         return []
     chosen, heads = card_of(data), [describe(source.hq) for source in files]
-    said = faulty_copy(chosen, [(head.height, head.width) for head in heads if not head.problem]) if chosen else []
+    said = warn_of_faulty_copy(chosen, [(head.height, head.width) for head in heads if not head.problem]) if chosen else []
     if task.kind == "jpeg":
-        said += grey_or_colour(chosen, {source.hq.name: _stored(source.hq) for source in files}, rule)
+        said += warn_of_grey(chosen, {source.hq.name: _stored(source.hq) for source in files}, rule)
     if task.kind == "sr":
         pairs = [FilePair(source.name, source.hq, source.lq) for source in files if source.lq is not None]
-        said += of_rules([(pair, shrunk_by(pair, task.scale)) for pair in pairs[:PROBES]], task.scale, len(pairs))
+        said += warn_of_rules([(pair, find_rule(pair, task.scale)) for pair in pairs[:PAIRS_PROBED]], task.scale, len(pairs))
     return said
 
 

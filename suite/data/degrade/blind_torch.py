@@ -23,13 +23,13 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from suite.data.degrade.blind import GREY_WEIGHTS, OrderPlan, Plan
-from suite.data.degrade.jpeg_torch import MCU, Size, along_columns, along_rows, compressed
+from suite.data.degrade.jpeg_torch import MCU, Size, along_columns, along_rows, compress_batch
 from suite.data.degrade.kernels import Kernel
 from suite.data.resize import Filter, Taps, plain_taps
 
 STEP = 128  # pixels: canvases are multiples of it, whole MCUs; a smaller step wastes less and makes more groups
 AT_ONCE = 16  # pictures of a group: they bound the memory, some 80 MB for each intermediate result of the largest
-EDGE = 10  # of the largest kernel, 21 pixels wide, on each side: every kernel gets as many, so that transforms have one length
+KERNEL_EDGE = 10  # of the largest kernel, 21 pixels wide, on each side: every kernel gets as many, so that transforms have one length
 
 Images = list[Tensor]  # (3, H, W) float32 each, of the canvas, whose top left is the picture
 Noise = Callable[[Tensor, Sequence[Size], Sequence[OrderPlan], Sequence[torch.Generator]], Tensor]
@@ -116,7 +116,7 @@ def _blurred(images: Images, sizes: Sequence[Size], kernels: Sequence[Kernel | N
         small = _on(group, np.stack([_centred(kernels[number]) for number in numbers])[:, None])
         shape = [next_fast_len(side, real=True) for side in padded.shape[-2:]]
         spectrum = torch.fft.rfft2(padded, shape) * torch.fft.rfft2(small, shape)
-        return torch.fft.irfft2(spectrum, shape)[..., 2 * EDGE : 2 * EDGE + height, 2 * EDGE : 2 * EDGE + width]
+        return torch.fft.irfft2(spectrum, shape)[..., 2 * KERNEL_EDGE : 2 * KERNEL_EDGE + height, 2 * KERNEL_EDGE : 2 * KERNEL_EDGE + width]
 
     return _in_groups(images, [None if kernel is None else "blurred" for kernel in kernels], blur)
 
@@ -124,13 +124,13 @@ def _blurred(images: Images, sizes: Sequence[Size], kernels: Sequence[Kernel | N
 def _mirrored(side: int, length: int) -> np.ndarray:
     """Return where the samples from -EDGE to before length + EDGE are read in a mirrored side; those far beyond it are never used."""
     period = max(1, 2 * (side - 1))
-    at = np.arange(-EDGE, length + EDGE) % period
+    at = np.arange(-KERNEL_EDGE, length + KERNEL_EDGE) % period
     return np.minimum(at, period - at).clip(0, side - 1)
 
 
 def _centred(kernel: Kernel) -> np.ndarray:
     """Return in the middle of the largest kernel's square, with zeros around."""
-    square, begin = np.zeros((2 * EDGE + 1, 2 * EDGE + 1), dtype=np.float32), EDGE - len(kernel) // 2
+    square, begin = np.zeros((2 * KERNEL_EDGE + 1, 2 * KERNEL_EDGE + 1), dtype=np.float32), KERNEL_EDGE - len(kernel) // 2
     square[begin : begin + len(kernel), begin : begin + len(kernel)] = kernel
     return square
 
@@ -214,7 +214,7 @@ def _strengths(group: Tensor, plans: Sequence[OrderPlan]) -> Tensor:
 
 def _jpeg(images: Images, sizes: Sequence[Size], qualities: Sequence[int]) -> Images:
     def coded(group: Tensor, numbers: list[int]) -> Tensor:
-        done = compressed(_to_levels(group), [sizes[number] for number in numbers], [qualities[number] for number in numbers])
+        done = compress_batch(_to_levels(group), [sizes[number] for number in numbers], [qualities[number] for number in numbers])
         return done.div_(255)
 
     return _in_groups(images, ["coded"] * len(images), coded)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Job:
+class CropPlan:
     """What chance decided of one crop."""
 
     plan: Plan
@@ -33,7 +33,7 @@ class Deferred:
     """Crops with all that is to be done to them, as a worker process makes and sends them."""
 
     crops: npt.NDArray[np.uint8] | Tensor  # uint8 (N, C, H, W); each is the top left of it
-    jobs: tuple[Job, ...]
+    jobs: tuple[CropPlan, ...]
     degradation: str
     scale: int
     patch: int  # high-quality pixels

@@ -24,7 +24,7 @@ from torch import Tensor
 
 Size = tuple[int, int]  # height and width, pixels
 
-BLOCK, MCU = 8, 16  # a canvas is made of whole MCUs
+DCT_SIDE, MCU = 8, 16  # a canvas is made of whole MCUs
 
 # ITU-T T.81, tables K.1 and K.2, in the order of rows.
 LUMINANCE = (
@@ -65,13 +65,13 @@ CR_IN_RED, CB_IN_GREEN, CR_IN_GREEN, CB_IN_BLUE = 91881, 22554, 46802, 116130
 
 
 @lru_cache(maxsize=100)
-def tables(quality: int) -> np.ndarray:
+def quantisation_tables(quality: int) -> np.ndarray:
     """Return quantisation steps of luminance and chrominance at `quality` (1 to 100) by the IJG's rule: int64 `(2, 8, 8)`, 1 to 255."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
     return ((np.array((LUMINANCE, CHROMINANCE)) * percent + 50) // 100).clip(1, 255)
 
 
-def compressed(images: Tensor, sizes: Sequence[Size], qualities: Sequence[int]) -> Tensor:
+def compress_batch(images: Tensor, sizes: Sequence[Size], qualities: Sequence[int]) -> Tensor:
     """Return `images` after JPEG at 4:2:0, each at its quality (1 to 100).
 
     `images` are whole numbers 0..255 of any type, `(N, 3, H, W)`, H and W multiples of 16; image n is the top left `sizes[n]` of its
@@ -81,7 +81,9 @@ def compressed(images: Tensor, sizes: Sequence[Size], qualities: Sequence[int]) 
     rows, columns = (Edges(side, length, device) for side, length in zip(zip(*sizes, strict=True), (height, width), strict=True))
     full = along_columns(along_rows(images.to(torch.int32), rows.whole), columns.whole)
     luminance, blue, red = _to_ycc(full)
-    steps = torch.from_numpy(np.stack([tables(quality) for quality in qualities]).astype(np.float32)).to(device, non_blocking=True)
+    steps = torch.from_numpy(np.stack([quantisation_tables(quality) for quality in qualities]).astype(np.float32)).to(
+        device, non_blocking=True
+    )
     luminance = _coded(luminance[:, None].float(), steps[:, :1])
     chroma = along_rows(_halved(torch.stack((blue, red), dim=1)), rows.half).float()
     return _to_rgb(luminance[:, 0], _doubled(_coded(chroma, steps[:, 1:]), rows, columns))
@@ -154,7 +156,7 @@ def _doubled(chroma: Tensor, rows: Edges, columns: Edges) -> Tensor:
 def _transform(device: torch.device) -> Tensor:
     """Return the 8-point cosine transform times sqrt(8), as libjpeg scales it: `(8, 8)`, one frequency a row."""
     half = np.array(COSINES)
-    mirrored = half[:, ::-1] * np.where(np.arange(BLOCK) % 2, -1, 1)[:, None]
+    mirrored = half[:, ::-1] * np.where(np.arange(DCT_SIDE) % 2, -1, 1)[:, None]
     return torch.from_numpy((np.concatenate((half, mirrored), axis=1) / 8192).astype(np.float32)).to(device)
 
 
@@ -162,7 +164,7 @@ def _coded(planes: Tensor, steps: Tensor) -> Tensor:
     """Transform planes `(N, C, H, W)`, 0..255, block by block, quantise them by `steps` `(N, 1, 8, 8)`, and bring them back."""
     basis = _transform(planes.device)
     count, channels, height, width = planes.shape
-    blocks = planes.sub(128).view(count, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(3, 4)
+    blocks = planes.sub(128).view(count, channels, height // DCT_SIDE, DCT_SIDE, width // DCT_SIDE, DCT_SIDE).transpose(3, 4)
     steps = steps[:, :, None, None]
     # A quarter stays between the passes; the whole is 8 times the coefficients.
     found = _rounded(_rounded(4 * blocks @ basis.T).transpose(-1, -2) @ basis.T / 4).transpose(-1, -2)

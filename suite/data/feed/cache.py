@@ -25,19 +25,19 @@ from models.cache import cache_folder
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import wait_for_lock
 from suite.core.output import note
-from suite.core.parallel import over, shown
-from suite.data.digest import feed, pixel_key
+from suite.core.parallel import map_ordered, show_progress
+from suite.data.digest import add_image, pixel_key
 from suite.data.images import Pixels
 
 VERSION = 1  # raise it when the layout of an entry changes
 IN_MEMORY = 512 * 2**20  # bytes decoded: a set up to this size is held in memory instead
-PIXELS, INDEX = "pixels", "index.json"
-PROBES = 8  # images of an entry that are read and compared with their digests when it is opened
-POLL_SECONDS = 0.5  # between looks whether another process is done with an entry
+PIXELS, INDEX_FILE = "pixels", "index.json"
+IMAGES_PROBED = 8  # images of an entry that are read and compared with their digests when it is opened
+SECONDS_BETWEEN_LOOKS = 0.5  # between looks whether another process is done with an entry
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """A place of the cache: which images it is of, whether or not they are there yet."""
 
     what: str  # what is counted while it is made: "targets"
@@ -63,7 +63,7 @@ class Mapped(Sequence[Pixels]):
     """
 
     def __init__(self, folder: Path) -> None:
-        held = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        held = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
         self.folder = folder
         self.names, self.pixel_keys = tuple(held["names"]), tuple(held["pixel_keys"])
         self.checksum, self.written_for, self.size = str(held["checksum"]), held["written_for"], int(held["size"])
@@ -81,18 +81,18 @@ class Mapped(Sequence[Pixels]):
     def __reduce__(self) -> tuple[type[Mapped], tuple[Path]]:
         return Mapped, (self.folder,)
 
-    def check(self, entry: Entry) -> None:
+    def check(self, entry: CacheEntry) -> None:
         """Raise `Torn` where these are not the images of `entry`, or not as they were written."""
         if self.written_for != _identity(entry) or self.names != entry.names or len(self) != len(self.pixel_keys):
             raise Torn("its index is of other images")
         if self._pixels.size != self.size:
             raise Torn(f"its pixels are {self._pixels.size} bytes, not {self.size}")
-        for number in np.linspace(0, len(self) - 1, min(PROBES, len(self)), dtype=int):
+        for number in np.linspace(0, len(self) - 1, min(IMAGES_PROBED, len(self)), dtype=int):
             if pixel_key(self[number]) != self.pixel_keys[number]:
                 raise Torn(f"the pixels of {self.names[number]!r} have changed")
 
 
-class Named(Sequence[tuple[str, Pixels]]):
+class NamedImages(Sequence[tuple[str, Pixels]]):
     """The images of an entry with their names."""
 
     def __init__(self, mapped: Mapped) -> None:
@@ -105,16 +105,16 @@ class Named(Sequence[tuple[str, Pixels]]):
         return self.mapped.names[number], self.mapped[number]
 
 
-def entry_of(what: str, names: Sequence[str], files: Sequence[Sequence[Path]], processing: str, size: int) -> Entry:
+def make_entry(what: str, names: Sequence[str], files: Sequence[Sequence[Path]], processing: str, size: int) -> CacheEntry:
     """Return the entry for images that are made by `processing` out of `files`, one or more for each."""
     digest = hashlib.sha256(f"{VERSION}\0{processing}\0".encode())
     for name, paths in zip(names, files, strict=True):
         states = [(path.absolute(), path.stat()) for path in paths]
         digest.update(json.dumps([name, *([str(path), state.st_size, state.st_mtime_ns] for path, state in states)]).encode())
-    return Entry(what, tuple(names), digest.hexdigest()[:32], size)
+    return CacheEntry(what, tuple(names), digest.hexdigest()[:32], size)
 
 
-def check_room(entries: Sequence[Entry]) -> None:
+def check_disk_room(entries: Sequence[CacheEntry]) -> None:
     """Raise SuiteError where the disk has no room for all those of `entries` that are not made yet."""
     missing = [entry for entry in entries if not entry.folder.is_dir()]
     needed, free = sum(entry.size for entry in missing), shutil.disk_usage(_root()).free
@@ -127,7 +127,7 @@ def check_room(entries: Sequence[Entry]) -> None:
         )
 
 
-def opened(entry: Entry, read: Callable[[int], Pixels]) -> Mapped:
+def open_entry(entry: CacheEntry, read: Callable[[int], Pixels]) -> Mapped:
     """Return the images of `entry`; where they are not in the cache, or damaged there, `read` makes number 0, 1, ... of them.
 
     Where another process is making the entry, this one waits for it. Raises SuiteError where there is no room, and what `read` raises.
@@ -142,12 +142,12 @@ def opened(entry: Entry, read: Callable[[int], Pixels]) -> Mapped:
             except Torn as error:
                 note(f"{entry.folder} is damaged ({error}); it is made again.")
                 shutil.rmtree(entry.folder)
-        check_room([entry])
+        check_disk_room([entry])
         _make(entry, read)
     return _checked(entry)
 
 
-def _checked(entry: Entry) -> Mapped:
+def _checked(entry: CacheEntry) -> Mapped:
     try:
         mapped = Mapped(entry.folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -157,23 +157,23 @@ def _checked(entry: Entry) -> Mapped:
 
 
 @contextlib.contextmanager
-def _alone(entry: Entry) -> Iterator[None]:
+def _alone(entry: CacheEntry) -> Iterator[None]:
     """Yield a stretch in which no other process makes the entry."""
     with (_root() / f"{entry.key}.lock").open("a+", encoding="utf-8") as handle:
-        for looks, holder in enumerate(wait_for_lock(handle, POLL_SECONDS)):
+        for looks, holder in enumerate(wait_for_lock(handle, SECONDS_BETWEEN_LOOKS)):
             if looks == 0:
                 note(f"waiting for process {holder}, which decodes the same {entry.what}.")
         yield
 
 
-def _make(entry: Entry, read: Callable[[int], Pixels]) -> None:
+def _make(entry: CacheEntry, read: Callable[[int], Pixels]) -> None:
     for left in _root().glob(f".{entry.key}.*"):  # of a process that was killed: we hold the lock
         shutil.rmtree(left, ignore_errors=True)
     temporary = _root() / f".{entry.key}.{os.getpid()}"
     try:
         temporary.mkdir()
         index = _write_pixels(temporary / PIXELS, entry, read)
-        with (temporary / INDEX).open("w", encoding="utf-8") as file:
+        with (temporary / INDEX_FILE).open("w", encoding="utf-8") as file:
             json.dump(index, file)
             file.flush()
             os.fsync(file.fileno())
@@ -188,7 +188,7 @@ def _make(entry: Entry, read: Callable[[int], Pixels]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_pixels(path: Path, entry: Entry, read: Callable[[int], Pixels]) -> dict[str, object]:
+def _write_pixels(path: Path, entry: CacheEntry, read: Callable[[int], Pixels]) -> dict[str, object]:
     """Write the images, and returns the index. They are written by name, as the set's checksum takes them."""
 
     def one(number: int) -> tuple[int, Pixels, str]:
@@ -201,8 +201,8 @@ def _write_pixels(path: Path, entry: Entry, read: Callable[[int], Pixels]) -> di
     begins, shapes, keys = [0] * count, [()] * count, [""] * count
     order = sorted(range(count), key=entry.names.__getitem__)
     with path.open("wb") as file:
-        for number, image, key in shown(over(one, order), count, f"{entry.what} decoded"):
-            feed(digest, entry.names[number], image)
+        for number, image, key in show_progress(map_ordered(one, order), count, f"{entry.what} decoded"):
+            add_image(digest, entry.names[number], image)
             file.write(image)
             begins[number], shapes[number], keys[number] = end, image.shape, key
             end += image.size
@@ -219,7 +219,7 @@ def _write_pixels(path: Path, entry: Entry, read: Callable[[int], Pixels]) -> di
     }
 
 
-def _identity(entry: Entry) -> str:
+def _identity(entry: CacheEntry) -> str:
     return f"{VERSION} {entry.key}"
 
 

@@ -29,7 +29,7 @@ from suite.data.feed.sampler import PatchSampler
 if TYPE_CHECKING:
     from torch import Tensor
 
-AHEAD = 2  # batches that each worker makes ahead
+BATCHES_AHEAD = 2  # batches that each worker makes ahead
 MOST_WORKERS = 16  # by default
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 
@@ -115,7 +115,7 @@ class Loader(contextlib.AbstractContextManager):
                 self._batches,
                 batch_size=None,
                 num_workers=self.workers,
-                prefetch_factor=AHEAD,
+                prefetch_factor=BATCHES_AHEAD,
                 worker_init_fn=_leave_interrupts_to_the_parent,
                 generator=torch.Generator(),  # else it would draw from the one that the network trains with
                 # Forked workers share the images of this process; they use neither its threads nor its GPU.
@@ -205,7 +205,7 @@ def _shortage(needed: int) -> str:
         return ""
     return (
         f"a batch of {needed / 2**20:.0f} MiB does not fit in the shared memory {SHARED_MEMORY}, of which {free / 2**20:.0f} MiB are free. "
-        f"Every worker keeps {AHEAD} batches there: take fewer workers, or give the container more (docker run --shm-size=8g)."
+        f"Every worker keeps {BATCHES_AHEAD} batches there: take fewer workers, or give the container more (docker run --shm-size=8g)."
     )
 
 

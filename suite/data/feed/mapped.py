@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from suite.data.degrade import jpeg
 from suite.data.degrade.degradations import Degradation, degradation, image_rng
-from suite.data.feed.cache import Mapped, Named, check_room, entry_of, opened
+from suite.data.feed.cache import Mapped, NamedImages, check_disk_room, make_entry, open_entry
 from suite.data.images import Pixels, open_image
 from suite.data.pairs import PairSource, read_for
 from suite.data.resize import mod_crop
@@ -31,31 +31,31 @@ def decoded_bytes(paths: Sequence[Path], channels: int) -> int:
     return total
 
 
-def mapped_pairs(sources: Sequence[PairSource], task: Task) -> tuple[Named, Mapped]:
+def map_pairs(sources: Sequence[PairSource], task: Task) -> tuple[NamedImages, Mapped]:
     """Map targets and the user's low-quality images; SuiteError as `PairSource.load`."""
     names, done = [source.name for source in sources], _decoding(task)
     high_files, low_files = [source.hq for source in sources], [source.lq for source in sources]
-    high = entry_of("targets", names, [[path] for path in high_files], done, decoded_bytes(high_files, task.channels))
+    high = make_entry("targets", names, [[path] for path in high_files], done, decoded_bytes(high_files, task.channels))
     both = list(zip(low_files, high_files, strict=True))  # the target decides whether the sizes fit
-    low = entry_of("low-quality images", names, both, f"{done}, beside its target", decoded_bytes(low_files, task.channels))
-    check_room([high, low])
-    targets = opened(high, lambda number: read_for(sources[number].hq, task))
-    return Named(targets), opened(low, lambda number: replace(sources[number], hq=targets[number]).load().lq)
+    low = make_entry("low-quality images", names, both, f"{done}, beside its target", decoded_bytes(low_files, task.channels))
+    check_disk_room([high, low])
+    targets = open_entry(high, lambda number: read_for(sources[number].hq, task))
+    return NamedImages(targets), open_entry(low, lambda number: replace(sources[number], hq=targets[number]).load().lq)
 
 
-def mapped_targets(sources: Sequence[PairSource], task: Task) -> tuple[Named, Mapped | None]:
+def map_targets(sources: Sequence[PairSource], task: Task) -> tuple[NamedImages, Mapped | None]:
     """Map targets, and what the task makes of them where chance has no part in it."""
     row, files = degradation(task.degradation), [source.hq for source in sources]
     names, done, size = [source.name for source in sources], _decoding(task), decoded_bytes(files, task.channels)
-    entries = [entry_of("targets", names, [[path] for path in files], done, size)]
+    entries = [make_entry("targets", names, [[path] for path in files], done, size)]
     if not row.random:
         made = f"{done}, {row.name} version {row.version}, JPEG by {jpeg.encoder()}"
-        entries.append(entry_of(f"{row.name} images", names, [[path] for path in files], made, size // row.scale**2))
-    check_room(entries)
-    targets = opened(entries[0], lambda number: read_for(sources[number].hq, task))
+        entries.append(make_entry(f"{row.name} images", names, [[path] for path in files], made, size // row.scale**2))
+    check_disk_room(entries)
+    targets = open_entry(entries[0], lambda number: read_for(sources[number].hq, task))
     if row.random:
-        return Named(targets), None
-    return Named(targets), opened(entries[1], lambda number: _degraded(targets[number], row))
+        return NamedImages(targets), None
+    return NamedImages(targets), open_entry(entries[1], lambda number: _degraded(targets[number], row))
 
 
 def _degraded(image: Pixels, row: Degradation) -> Pixels:

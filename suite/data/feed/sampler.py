@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from suite.core.errors import Exit, SuiteError
-from suite.data.degrade.deferred import Deferred, Job
+from suite.data.degrade.deferred import CropPlan, Deferred
 from suite.data.degrade.degradations import Degradation, image_rng, on_device
 from suite.data.images import Pixels, turn
 from suite.data.resize import mod_crop
@@ -141,7 +141,7 @@ class PatchSampler:
         symmetry = self._symmetry(rng)
         return turn(low, *symmetry), turn(high, *symmetry)
 
-    def _planned(self, iteration: int, index: int) -> tuple[Pixels, Job]:
+    def _planned(self, iteration: int, index: int) -> tuple[Pixels, CropPlan]:
         """Return the crop of a patch, `(H, W, C)`, before its degradation, and what is to be done to it."""
         (_, image), _, rng = self._drawn(iteration, index)
         window = self._drawn_window(mod_crop(image, self.degradation.scale), rng)
@@ -150,7 +150,7 @@ class PatchSampler:
         height, width = window.shape[:2]
         scale = self.degradation.scale
         top, left = self._corner(height // scale, width // scale, self.patch // scale, rng)
-        return window, Job(plan, seed, height, width, top, left)
+        return window, CropPlan(plan, seed, height, width, top, left)
 
     def _drawn_window(self, image: Pixels, rng: np.random.Generator) -> Pixels:
         """Return the crop of `image` that is degraded, turned and flipped."""

@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.machine import cores
+from suite.core.machine import count_cores
 from suite.data.degrade.deferred import Deferred
 from suite.data.degrade.degradations import degradation
 from suite.data.feed.loader import Loader, Patches
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 32  # at most, of a batch that is timed: those of the blind degradation would take seconds each
 SAMPLES_ON_CPU = 4  # of a batch that a CPU takes for a device, to try it out
-MANY = 10**6  # iterations; the clock ends the measurement
+ENDLESS = 10**6  # iterations; the clock ends the measurement
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Speed:
         return 1 - step_ms / whole
 
 
-def measured(
+def measure_tasks(
     tasks: Sequence[Task], data: str, workers: int | None, seconds: float, step_ms: float | None, device: str = ""
 ) -> Iterator[Speed]:
     """Return `measure` of each task, then of those whose degradation `device` can do; by default one worker for each core but one.
@@ -75,22 +75,22 @@ def measured(
         raise SuiteError(
             f"--workers {workers}, --seconds {seconds:g} and --step-ms {step_ms}: workers are 0 or more, the others are above 0 and finite."
         )
-    used = max(0, cores() - 1) if workers is None else workers
+    used = max(0, count_cores() - 1) if workers is None else workers
     if device == "cuda":
         import torch  # late: slow to load
 
         if not torch.cuda.is_available():
             raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
-    done = [(task, "") for task in tasks] + [(task, device) for task in able(tasks) if device]
-    return (measure(task, data, used, seconds, where) for task, where in done)
+    done = [(task, "") for task in tasks] + [(task, device) for task in tasks_for_device(tasks) if device]
+    return (measure_speed(task, data, used, seconds, where) for task, where in done)
 
 
-def able(tasks: Sequence[Task]) -> list[Task]:
+def tasks_for_device(tasks: Sequence[Task]) -> list[Task]:
     """Return those whose degradation a device can do."""
     return [task for task in tasks if degradation(task.degradation).on_device is not None]
 
 
-def measure(task: Task, data: str, workers: int, seconds: float, device: str = "") -> Speed:
+def measure_speed(task: Task, data: str, workers: int, seconds: float, device: str = "") -> Speed:
     """Time the data of `task` from the set or folder `data`, for at least `seconds` after the workers have started.
 
     `device` is where their degradation is left to, and timed; empty: nothing is left.
@@ -99,7 +99,7 @@ def measure(task: Task, data: str, workers: int, seconds: float, device: str = "
     sampler = PatchSampler(train.images, degradation(task.degradation), recipe.patch, 0, rotate=recipe.rotate, low=train.low)
     samples, deferred = min(SAMPLES, recipe.batch), bool(device) and sampler.makes_anew
     make = partial(sampler.deferred, places=range(samples)) if deferred else Patches(sampler, range(samples))
-    with Loader(make, 0, MANY, workers=workers, finish=_as_they_are) as loader:
+    with Loader(make, 0, ENDLESS, workers=workers, finish=_as_they_are) as loader:
         batches = iter(loader)
         for _ in range(max(1, workers)):  # the first of every worker
             next(batches)

@@ -11,7 +11,7 @@ import numpy as np
 from suite.core.errors import SuiteError
 from suite.data import digest
 from suite.data.feed import cache
-from suite.data.feed.mapped import decoded_bytes, mapped_pairs, mapped_targets
+from suite.data.feed.mapped import decoded_bytes, map_pairs, map_targets
 from suite.data.images import three_channels
 from suite.data.pairs import Pair, read_for
 from suite.data.sets import NamedImage, pair_sources
@@ -40,7 +40,7 @@ def load_training(set_or_folder: str, task: Task) -> TrainingSet:
     files = [side for side in sides if isinstance(side, Path)]
     single = len(files) == len(sides) and all(source.block is None for source in sources)  # what else there is, is small
     if single and decoded_bytes(files, task.channels) > cache.IN_MEMORY:
-        return TrainingSet(*(mapped_pairs if paired else mapped_targets)(sources, task))
+        return TrainingSet(*(map_pairs if paired else map_targets)(sources, task))
     if paired:
         pairs = [source.load() for source in sources]
         return TrainingSet([(pair.name, pair.hq) for pair in pairs], [pair.lq for pair in pairs])
@@ -50,7 +50,7 @@ def load_training(set_or_folder: str, task: Task) -> TrainingSet:
 
 def checksum(images: Iterable[tuple[str, np.ndarray]]) -> str:
     """Return sha256, hexadecimal, over names, sizes and pixels, whatever the order; mapped images know theirs."""
-    return images.mapped.checksum if isinstance(images, cache.Named) else digest.of_set(images)
+    return images.mapped.checksum if isinstance(images, cache.NamedImages) else digest.digest_set(images)
 
 
 def pair_images(pairs: Iterable[Pair]) -> list[tuple[str, np.ndarray]]:
@@ -78,7 +78,7 @@ def check_disjoint(splits: Mapping[str, tuple[str, Sequence[tuple[str, np.ndarra
 
 def _recognised(images: Sequence[tuple[str, np.ndarray]]) -> Iterable[tuple[str, str]]:
     """Return the name of each image, and what its pixels are recognised by; mapped images are not read for it."""
-    if isinstance(images, cache.Named):
+    if isinstance(images, cache.NamedImages):
         return zip(images.mapped.names, images.mapped.pixel_keys, strict=True)
     # Of a grey image also those of the colour image that another split may hold of it.
     return ((name, digest.pixel_key(one)) for name, image in images for one in {image.shape[2]: image, 3: three_channels(image)}.values())

@@ -1,6 +1,6 @@
 """PROBES: the numbers that the gate watches, in groups, each made from fixed seeds on the processor.
 
-A number has a kind, which says how it is compared (suite.health.gate.KINDS), and the version of what it rests on (a protocol's, a
+A number has a kind, which says how it is compared (suite.health.gate.NUMBER_KINDS), and the version of what it rests on (a protocol's, a
 degradation's): where that has changed, it is not comparable. Nothing is read but the embedded photographs and the suite's own tables.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from suite.health.probes import cells, definitions, networks, pictures, report, scans, training
-from suite.health.probes.number import DATA, Kind, Number, Part, Probe, digest
+from suite.health.probes.number import DATA, Kind, Number, Probe, ProbePart, digest
 
-__all__ = ["DATA", "PROBES", "Kind", "Number", "Part", "Probe", "digest"]
+__all__ = ["DATA", "PROBES", "Kind", "Number", "Probe", "ProbePart", "digest"]
 
 PROBES: Mapping[str, Probe] = MappingProxyType(
     {

@@ -27,9 +27,9 @@ from suite.core import tensors
 from suite.core.process import ask, environment_for
 from suite.core.stop import StopFlag, Stopped
 from suite.data.feed.training_set import load_training
-from suite.health.probes.networks import enlarged
+from suite.health.probes.networks import enlarge_weights
 from suite.health.probes.nudge import nudged
-from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part
+from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, ProbePart
 from suite.measure.inference.restorer import network_of
 from suite.records.cell import CellContext, Progress
 from suite.records.ledger import weights_file
@@ -40,30 +40,30 @@ from suite.study.tasks import task
 from suite.training import loop, losses
 from suite.training.cell import run_cell
 from suite.training.checkpoints import Checkpoints
-from suite.training.prepare import prepared
+from suite.training.prepare import prepare_training
 from suite.training.share import Share
 
 STOPPED_AT = 2  # the iteration at which a cell is interrupted
 WORKER = "suite.health.probes.second_worker"
-PATIENCE = timedelta(seconds=90)  # of one worker for the other, which may never come where something is wrong
+WORKER_PATIENCE = timedelta(seconds=90)  # of one worker for the other, which may never come where something is wrong
 
 
-def parts() -> tuple[Part, ...]:
+def parts() -> tuple[ProbePart, ...]:
     """Return a part for each cell, and one for losses."""
     return (
-        Part("uneven passes", _uneven, 8),
-        Part("interrupted", _interrupted, 14),
-        Part("two workers", _two_workers, 12),
-        Part("losses", _losses, 3),
+        ProbePart("uneven passes", _uneven, 8),
+        ProbePart("interrupted", _interrupted, 14),
+        ProbePart("two workers", _two_workers, 12),
+        ProbePart("losses", _losses, 3),
     )
 
 
-def spec_of(model: str, of_task: str, seed: int, changes: Mapping[str, object] = MappingProxyType({})) -> RunSpec:
+def plan_cell(model: str, of_task: str, seed: int, changes: Mapping[str, object] = MappingProxyType({})) -> RunSpec:
     """Return the spec of a small cell; `changes` are fields as `--set` takes them."""
     sets = dict.fromkeys(("train_set", "validation_set", "test_set"), DATA)
     given = {name: json.dumps(value) for name, value in changes.items()}
     only = [f"{model}@{of_task}"]
-    found = plan.cells("tasks", budget=BUDGET, seeds=seed + 1, only=only, changes=sets | given, backend=TRAINED_ON, device="cpu")
+    found = plan.plan_cells("tasks", budget=BUDGET, seeds=seed + 1, only=only, changes=sets | given, backend=TRAINED_ON, device="cpu")
     return next(spec for spec in found if spec.seed == seed and spec.task == of_task)
 
 
@@ -72,10 +72,10 @@ def _uneven() -> Iterator[Number]:
 
     It begins with a file of larger weights than drawn, as the networks of `outputs` have: else what depth drops would be a thousandth.
     """
-    spec = spec_of("mambair-sr-x2", "sr-x2", 1, {"batch": 4, "depth_divisor": 3, "weight_decay": 0.1, "ema_decay": 0.9})
+    spec = plan_cell("mambair-sr-x2", "sr-x2", 1, {"batch": 4, "depth_divisor": 3, "weight_decay": 0.1, "ema_decay": 0.9})
     with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
         start = Path(folder) / "start.pt"
-        tensors.save_weights(start, enlarged(_first_network(spec)).state_dict(), {"model": spec.model})
+        tensors.save_weights(start, enlarge_weights(_first_network(spec)).state_dict(), {"model": spec.model})
         spec = spec.model_copy(update={"start": str(start)})
         record = _run(spec, Path(folder), micro_batch=3)
         yield from _told("cells/uneven passes", record, Path(folder))
@@ -83,7 +83,7 @@ def _uneven() -> Iterator[Number]:
 
 def _interrupted() -> Iterator[Number]:
     """Run seed 1, stopped at its second step as by Ctrl-C, and go on with it."""
-    spec = spec_of("vmambair-derain", "derain", 1)
+    spec = plan_cell("vmambair-derain", "derain", 1)
     with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
         if _run(spec, Path(folder), stop_at=STOPPED_AT) is not None:
             raise RuntimeError("the cell was asked to stop and did not")
@@ -138,7 +138,7 @@ def _told(key: str, record: Record | None, folder: Path) -> Iterator[Number]:
 def _moved(spec: RunSpec, weights: Mapping[str, Any]) -> float:
     """Average the absolute steps from where the weights began, in learning rates."""
     network = _first_network(spec)
-    start = dict((enlarged(network) if spec.start else network).named_parameters())
+    start = dict((enlarge_weights(network) if spec.start else network).named_parameters())
     steps = sum(float((weights[name].double() - value.detach().double()).abs().sum()) for name, value in start.items())
     return steps / spec.lr / sum(value.numel() for value in start.values())
 
@@ -151,18 +151,18 @@ def _first_network(spec: RunSpec) -> RestorationNet:
 
 def shared_spec() -> RunSpec:
     """Return the spec that two workers train: three images a batch, so that their shares differ."""
-    return spec_of("mambair-light-x2", "light-sr-x2", 0, {"batch": 3, "iterations": 3})
+    return plan_cell("mambair-light-x2", "light-sr-x2", 0, {"batch": 3, "iterations": 3})
 
 
 def train_share(rank: int, meeting: str) -> loop.Training:
     """Train `shared_spec` as one of two workers that meet at the file `meeting`."""
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0")  # nobody else need reach us
-    torch.distributed.init_process_group("gloo", init_method=Path(meeting).as_uri(), rank=rank, world_size=2, timeout=PATIENCE)
+    torch.distributed.init_process_group("gloo", init_method=Path(meeting).as_uri(), rank=rank, world_size=2, timeout=WORKER_PATIENCE)
     try:
         spec = shared_spec()
         with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
             context = CellContext(Path(folder) / "work", threads=1, launcher="inline", backend_reason="a probe")
-            run, sampler = prepared(spec, context, Share(rank, 2), load_training(spec.train_set, task(spec.task)))
+            run, sampler = prepare_training(spec, context, Share(rank, 2), load_training(spec.train_set, task(spec.task)))
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Grad strides do not match")  # slower, not wrong
                 for _ in loop.train(run, sampler, [], context.work, keep=lambda _run: None):
@@ -210,4 +210,4 @@ def _losses() -> Iterator[Number]:
         logits = discriminator(output)
     yield Number("cells/losses/discriminator", "output", float(logits.double().abs().mean()))
     for real in (True, False):
-        yield Number(f"cells/losses/adversarial, real {real}", "output", float(losses.adversarial(50 * logits + 1, real=real)))
+        yield Number(f"cells/losses/adversarial, real {real}", "output", float(losses.adversarial_loss(50 * logits + 1, real=real)))

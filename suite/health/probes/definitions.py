@@ -12,13 +12,13 @@ import models
 from models.scan import cases
 from suite.data.cards import card, cards
 from suite.data.degrade import degradations
-from suite.health.probes.number import TRAINED_ON, Number, Part, digest_of
+from suite.health.probes.number import TRAINED_ON, Number, ProbePart, digest_of
 from suite.measure.costs import conventions
 from suite.records.spec import RunSpec
 from suite.runner import plan
 from suite.study import baselines, budgets, grids, protocols, recipes, tasks
 from suite.study.published import load_all
-from suite.training.rates import discriminator_rate, rate, stage
+from suite.training.rates import discriminator_learning_rate, learning_rate, stage_at
 
 PLANNED = {"tasks": ("smoke", "quick", "standard", "paper"), "ablations": ("quick", "paper")}  # budgets by grid
 PROSE = frozenset(
@@ -27,22 +27,22 @@ PROSE = frozenset(
 SCHEDULED = 12  # iterations, evenly spread over a run, at which the learning rate is watched
 
 
-def parts() -> tuple[Part, ...]:
+def parts() -> tuple[ProbePart, ...]:
     """Return the parts: tables, and plans."""
     plans = [(grid, budget) for grid, some in PLANNED.items() for budget in some]
-    return Part("tables", _tables, 1), *(
-        Part(f"cells of {grid} at {budget}", partial(_planned, grid, budget), 0.3) for grid, budget in plans
+    return ProbePart("tables", _tables, 1), *(
+        ProbePart(f"cells of {grid} at {budget}", partial(_planned, grid, budget), 0.3) for grid, budget in plans
     )
 
 
 def _tables() -> Iterator[Number]:
     """Digest each row. Functions are left out: what they do is watched elsewhere."""
-    for table, rows in tables().items():
+    for table, rows in collect_tables().items():
         for name, row in rows.items():
             yield Number(f"definitions/{table}/{name}", "digest", digest_of(_plain(row)))
 
 
-def tables() -> Mapping[str, Mapping[str, object]]:
+def collect_tables() -> Mapping[str, Mapping[str, object]]:
     """Return the tables by name, each with its rows by name."""
     return {
         "models": models.MODELS,
@@ -78,7 +78,7 @@ def _plain(row: object) -> object:
 
 def _planned(grid: str, budget: str) -> Iterator[Number]:
     """Digest each field over all cells, and the learning rates, patches and batches that they go through."""
-    cells = plan.cells(grid, budget=budget, seeds=2, only=[], changes={}, backend=TRAINED_ON, device="cpu")
+    cells = plan.plan_cells(grid, budget=budget, seeds=2, only=[], changes={}, backend=TRAINED_ON, device="cpu")
     names = {spec.fingerprint: f"{spec.model} on {spec.task}, seed {spec.seed}" for spec in cells}
     key = f"definitions/cells of {grid} at {budget}"
     for field in type(cells[0]).model_fields:
@@ -87,7 +87,9 @@ def _planned(grid: str, budget: str) -> Iterator[Number]:
     schedules = []
     for spec in cells:
         steps = [spec.iterations * place // SCHEDULED for place in range(SCHEDULED)] + [max(0, spec.iterations - 1)]
-        schedules.append([(f"{rate(spec, n):.9g}", f"{discriminator_rate(spec, n):.9g}", stage(spec, n)) for n in steps])
+        schedules.append(
+            [(f"{learning_rate(spec, n):.9g}", f"{discriminator_learning_rate(spec, n):.9g}", stage_at(spec, n)) for n in steps]
+        )
     yield Number(f"{key}/schedules", "digest", digest_of(schedules))
 
 

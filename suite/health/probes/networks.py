@@ -13,21 +13,21 @@ from models.base import RestorationNet, count_parameters
 from models.official import official_names
 from models.parts.layers import depth_draws
 from suite.health.probes.nudge import nudge
-from suite.health.probes.number import TRAINED_ON, Number, Part, along_a_direction, digest_of
+from suite.health.probes.number import TRAINED_ON, Number, ProbePart, along_a_direction, digest_of
 from suite.measure.costs.conventions import conventions_for
-from suite.measure.costs.count import counted, subject_named, subject_of, trace
+from suite.measure.costs.count import count_subject, describe_subject, make_subject, trace
 
-SIDE = 16  # pixels of the input whose multiply-adds are watched
-HEIGHT, WIDTH = 13, 18  # of the inputs whose outputs are watched: multiples of nothing, so that padding shows
+COUNTED_SIDE = 16  # pixels of the input whose multiply-adds are watched
+INPUT_HEIGHT, INPUT_WIDTH = 13, 18  # of the inputs whose outputs are watched: multiples of nothing, so that padding shows
 FAINT = 1 / 64  # contrast of the second input: there an epsilon under a root weighs
 # What weights are multiplied by as they were drawn. Twice the weights show the bends of activations; as drawn, MambaIR's scan
 # makes up a thousandth of the output, and a wrong one would pass for rounding.
 DRAWN, PROJECTION_IN, PROJECTION_OUT = 2.0, 3.0, 4.0
 
 
-def parts() -> tuple[Part, ...]:
+def parts() -> tuple[ProbePart, ...]:
     """Return the parts: parameters of all, and costs."""
-    return Part("parameters", _parameters, 4), Part("costs", _costs, 14), Part("conventions", _conventions, 3)
+    return ProbePart("parameters", _parameters, 4), ProbePart("costs", _costs, 14), ProbePart("conventions", _conventions, 3)
 
 
 def _parameters() -> Iterator[Number]:
@@ -44,33 +44,33 @@ def _costs() -> Iterator[Number]:
     """Count multiply-adds of the small siblings by operator, and at another size."""
     for name in models.names(tiny=True):
         torch.manual_seed(0)
-        subject = subject_of(models.create(name))
-        for operator, macs in sorted(trace(subject, (SIDE, SIDE)).by_operator.items()):
+        subject = describe_subject(models.create(name))
+        for operator, macs in sorted(trace(subject, (COUNTED_SIDE, COUNTED_SIDE)).by_operator.items()):
             yield Number(f"networks/{name}/macs/{operator}", "count", float(macs))
-        yield Number(f"networks/{name}/macs at 64x64", "count", counted(subject).at((64, 64)).macs)
+        yield Number(f"networks/{name}/macs at 64x64", "count", count_subject(subject).at((64, 64)).macs)
 
 
 def _conventions() -> Iterator[Number]:
     """Count each design's first network, as published, by every convention."""
     for name in dict.fromkeys(next(n for n in models.names() if n.startswith(design)) for design in ("vmambair", "mambair")):
-        counts = counted(subject_named(name)).at((64, 64))  # not of the cache: faults are injected
+        counts = count_subject(make_subject(name)).at((64, 64))  # not of the cache: faults are injected
         yield Number(f"networks/{name}/flops at 64x64", "count", counts.flops)
         for convention in conventions_for(name):
             yield Number(f"networks/{name}/macs at 64x64 by {convention.name}", "count", convention.macs(counts))
 
 
-def output_parts() -> tuple[Part, ...]:
+def output_parts() -> tuple[ProbePart, ...]:
     """Return a part for each small network."""
-    each = tuple(Part(name, partial(_outputs, name), 1) for name in models.names(tiny=True))
-    return (*each, Part("stochastic depth", _dropped, 1))
+    each = tuple(ProbePart(name, partial(_outputs, name), 1) for name in models.names(tiny=True))
+    return (*each, ProbePart("stochastic depth", _dropped, 1))
 
 
 def _outputs(name: str) -> Iterator[Number]:
     """Feed the network two inputs: by the reference in float64, where only the last digit is rounded, and by the scan that trains."""
-    network = drawn(name)
+    network = draw_network(name)
     weights = sum(float(p.detach().double().abs().sum()) for p in network.parameters())
     yield Number(f"outputs/{name}/initial weights", "output", weights)
-    grain = np.random.default_rng(0).random((1, network.channels, HEIGHT, WIDTH))
+    grain = np.random.default_rng(0).random((1, network.channels, INPUT_HEIGHT, INPUT_WIDTH))
     for backend, dtype, kind in ((TRAINED_ON, torch.float32, "output"), ("reference", torch.float64, "double")):
         models.set_scan_backend(network.to(dtype), backend)
         for contrast, label in ((1.0, "plain"), (FAINT, "faint")):
@@ -80,20 +80,20 @@ def _outputs(name: str) -> Iterator[Number]:
 def _dropped() -> Iterator[Number]:
     """Feed a network in training, where stochastic depth leaves out the branch of the last blocks."""
     name = "mambair-sr-x2-tiny"
-    network = drawn(name, depths=(3,)).double()
+    network = draw_network(name, depths=(3,)).double()
     models.set_scan_backend(network, "reference")
     depth_draws(network.train(), torch.full((depth_draws(network, None), 1), 0.95))
-    picture = np.random.default_rng(0).random((1, 3, HEIGHT, WIDTH))
+    picture = np.random.default_rng(0).random((1, 3, INPUT_HEIGHT, INPUT_WIDTH))
     yield Number(f"outputs/{name}/reference/stochastic depth", "double", _seen(network, picture))
 
 
-def drawn(name: str, depths: tuple[int, ...] | None = None) -> RestorationNet:
+def draw_network(name: str, depths: tuple[int, ...] | None = None) -> RestorationNet:
     """Return the network, of other `depths` if given, in evaluation mode with weights enlarged."""
     torch.manual_seed(0)
-    return enlarged(models.create(name, **({"depths": depths} if depths else {})).eval())
+    return enlarge_weights(models.create(name, **({"depths": depths} if depths else {})).eval())
 
 
-def enlarged(network: RestorationNet) -> RestorationNet:
+def enlarge_weights(network: RestorationNet) -> RestorationNet:
     """Return `network` with larger weights than it has, so that activations bend and the scan is a fair share of the output."""
     with torch.no_grad():
         for key, parameter in network.named_parameters():

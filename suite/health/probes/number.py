@@ -26,7 +26,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Part:
+class ProbePart:
     """A piece of a probe, measured by one process, and again alone if a number of it drifts."""
 
     name: str
@@ -40,7 +40,7 @@ class Probe:
 
     name: str
     what: str
-    parts: Callable[[], tuple[Part, ...]]
+    parts: Callable[[], tuple[ProbePart, ...]]
 
 
 def digest(*arrays: np.ndarray) -> str:

@@ -18,13 +18,13 @@ from suite.data.feed.sampler import PatchSampler
 from suite.data.feed.training_set import checksum, load_training, pair_images
 from suite.data.resize import imresize
 from suite.data.sets import load_pairs
-from suite.health.probes.networks import drawn
-from suite.health.probes.number import DATA, TRAINED_ON, Number, Part, along_a_direction, digest
-from suite.measure.inference.ensemble import ensembled
+from suite.health.probes.networks import draw_network
+from suite.health.probes.number import DATA, TRAINED_ON, Number, ProbePart, along_a_direction, digest
+from suite.measure.inference.ensemble import average_symmetries
 from suite.measure.inference.restorer import restorer_of
-from suite.measure.inference.tiling import TILINGS, tiled
+from suite.measure.inference.tiling import TILINGS, restore_in_tiles
 from suite.measure.quality import fidelity, perceptual
-from suite.measure.quality.evaluate import baseline, compared
+from suite.measure.quality.evaluate import make_baseline, prepare_output
 from suite.records.record import ImageScore, Record
 from suite.records.spec import RunSpec
 from suite.study import protocols, tasks
@@ -32,13 +32,13 @@ from suite.study import protocols, tasks
 RAW_SIDE = 48  # pixels of a training patch
 
 
-def data_parts() -> tuple[Part, ...]:
+def data_parts() -> tuple[ProbePart, ...]:
     """Return a part for each task, and two for what all share."""
     slow = ("real-sr-x4", "derain", "real-denoise")
     return (
-        *(Part(name, partial(_task_data, name), 3 if name in slow else 0.5) for name in tasks.TASKS),
-        Part("resizing", _resized, 0.5),
-        Part("on the device", _on_device, 2),
+        *(ProbePart(name, partial(_task_data, name), 3 if name in slow else 0.5) for name in tasks.TASKS),
+        ProbePart("resizing", _resized, 0.5),
+        ProbePart("on the device", _on_device, 2),
     )
 
 
@@ -81,9 +81,9 @@ def _on_device() -> Iterator[Number]:
     yield Number("data/real-sr-x4/targets on the device", "known", along_a_direction(high.numpy()), version)
 
 
-def protocol_parts() -> tuple[Part, ...]:
+def protocol_parts() -> tuple[ProbePart, ...]:
     """Return the parts: protocols on made-up pairs, baselines on photographs, and LPIPS."""
-    return Part("made-up pairs", _protocols, 2), Part("baselines", _baselines, 4), Part("LPIPS", _lpips, 3)
+    return ProbePart("made-up pairs", _protocols, 2), ProbePart("baselines", _baselines, 4), ProbePart("LPIPS", _lpips, 3)
 
 
 def _protocols() -> Iterator[Number]:
@@ -119,9 +119,9 @@ def _baselines() -> Iterator[Number]:
     """Score each task's test photographs as `evaluate bicubic` or `evaluate identity` does: read, degrade, restore and score."""
     for task in tasks.TASKS.values():
         rule, row = protocols.PROTOCOLS[task.protocol], degradation(task.degradation)
-        restore = baseline("bicubic" if task.scale > 1 else "identity", task.scale)
+        restore = make_baseline("bicubic" if task.scale > 1 else "identity", task.scale)
         for pair in load_pairs(DATA, "test", task, rule):
-            for metric, value in fidelity.score(rule, compared(restore(pair.lq), rule), pair.hq, task.scale).items():
+            for metric, value in fidelity.score(rule, prepare_output(restore(pair.lq), rule), pair.hq, task.scale).items():
                 version = f"{rule.key}, {row.name} v{row.version}"
                 yield Number(f"protocols/baselines/{task.name}/{metric}/{pair.name}", "known", value, version)
 
@@ -137,9 +137,9 @@ def _lpips() -> Iterator[Number]:
         yield Number(f"protocols/LPIPS over random features, in 1e-4/{number}", "output", 1e4 * value)
 
 
-def inference_parts() -> tuple[Part, ...]:
+def inference_parts() -> tuple[ProbePart, ...]:
     """Return the parts: tiles and ensembles of a made-up restorer, and networks on pictures of odd sizes."""
-    return Part("tiles and ensembles", _inference, 1), Part("restorers", _restorers, 2)
+    return ProbePart("tiles and ensembles", _inference, 1), ProbePart("restorers", _restorers, 2)
 
 
 def _inference() -> Iterator[Number]:
@@ -151,13 +151,13 @@ def _inference() -> Iterator[Number]:
         return np.repeat(np.repeat(shifted, 2, axis=0), 2, axis=1).astype(np.float32)
 
     for kind in TILINGS:
-        yield Number(f"inference/{kind}", "known", along_a_direction(tiled(restore, kind, 40)(picture)))
-    yield Number("inference/self-ensemble", "known", along_a_direction(ensembled(restore)(picture)))
+        yield Number(f"inference/{kind}", "known", along_a_direction(restore_in_tiles(restore, kind, 40)(picture)))
+    yield Number("inference/self-ensemble", "known", along_a_direction(average_symmetries(restore)(picture)))
 
 
 def _restorers() -> Iterator[Number]:
     """Restore a picture smaller than the network takes, a grey one, and one in tiles; and quantise to 8 bits."""
-    network = drawn("vmambair-derain-tiny")
+    network = draw_network("vmambair-derain-tiny")
     models.set_scan_backend(network, TRAINED_ON)
     restore = restorer_of(network.train())  # which puts it into evaluation mode
     random = np.random.default_rng(0)
@@ -168,5 +168,5 @@ def _restorers() -> Iterator[Number]:
     ):
         yield Number(f"inference/network/{label}", "output", along_a_direction(restore(picture)))
     picture = random.random((40, 56, 3)).astype(np.float32)
-    yield Number("inference/network/tiles", "output", along_a_direction(tiled(restore, "feathered", 32)(picture)))
+    yield Number("inference/network/tiles", "output", along_a_direction(restore_in_tiles(restore, "feathered", 32)(picture)))
     yield Number("inference/quantised", "digest", digest(quantise(random.random((9, 9, 3)) * 1.5 - 0.25)))

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from suite.health.probes.number import TRAINED_ON, Number, Part, digest_of
+from suite.health.probes.number import TRAINED_ON, Number, ProbePart, digest_of
 from suite.records.load import load
 from suite.records.record import Cost, HistoryPoint, ImageScore, ProtocolUsed, Record, dump
 from suite.records.spec import RunSpec
-from suite.report import export, export_text, tables, versus
+from suite.report import export, export_text, measured, tables, versus
 from suite.runner import plan
 from suite.study.protocols import protocol
 from suite.study.published import load_all
@@ -18,14 +18,14 @@ from suite.study.published import load_all
 IMAGES, SEEDS = 12, 3
 
 
-def parts() -> tuple[Part, ...]:
+def parts() -> tuple[ProbePart, ...]:
     """Return the parts: tables with their exports, comparisons, and records."""
-    return Part("tables", _tables, 4), Part("comparisons", _comparisons, 3), Part("records", _round_trip, 1)
+    return ProbePart("tables", _tables, 4), ProbePart("comparisons", _comparisons, 3), ProbePart("records", _round_trip, 1)
 
 
-def made_up_records(grid: str, budget: str, seeds: int, only: Sequence[str] = ()) -> list[Record]:
+def make_up_records(grid: str, budget: str, seeds: int, only: Sequence[str] = ()) -> list[Record]:
     """Make a done record a cell; each value is a formula of the model's place, the image and the seed."""
-    cells = plan.cells(grid, budget=budget, seeds=seeds, only=only, changes={}, backend=TRAINED_ON, device="cpu")
+    cells = plan.plan_cells(grid, budget=budget, seeds=seeds, only=only, changes={}, backend=TRAINED_ON, device="cpu")
     places = {name: place for place, name in enumerate(dict.fromkeys(spec.model for spec in cells))}
     return [_made_up(spec, places[spec.model]) for spec in cells]
 
@@ -59,12 +59,12 @@ def _made_up(spec: RunSpec, place: int) -> Record:
 def _tables() -> Iterator[Number]:
     """Put each measured cell in words, so that what changes names its cell; and digest each form in which tables leave the suite."""
     records = [
-        *made_up_records("ablations", "quick", SEEDS),
-        *made_up_records("ablations", "paper", 1),
-        *made_up_records("tasks", "paper", 1),
+        *make_up_records("ablations", "quick", SEEDS),
+        *make_up_records("ablations", "paper", 1),
+        *make_up_records("tasks", "paper", 1),
     ]
     papers = load_all()
-    built = tables.build(papers, records)
+    built = tables.build_tables(papers, records)
     for table in built:
         for row in table.rows:
             for column, cell in zip(table.columns, row.cells, strict=True):
@@ -73,12 +73,17 @@ def _tables() -> Iterator[Number]:
                     yield Number(key, "digest", _in_words(cell))
         marked = [(row.key, [(cell.status, cell.published_rank) for cell in row.cells]) for row in table.rows]
         yield Number(f"report/{table.paper.key}, {table.published.id}/states and printed ranks", "digest", digest_of(marked))
-    forms = {"csv": export.csv_text, "json": export.json_text, "latex": export_text.latex, "markdown": export_text.markdown}
+    forms = {
+        "csv": export.render_csv,
+        "json": export.render_json,
+        "latex": export_text.render_latex,
+        "markdown": export_text.render_markdown,
+    }
     for form, write in forms.items():
         yield Number(f"report/as {form}", "digest", digest_of(write(built)))
 
 
-def _in_words(cell: tables.Cell) -> str:
+def _in_words(cell: measured.TableCell) -> str:
     found, delta = cell.measured, cell.delta_measured
     if found is None:
         return ""
@@ -95,9 +100,9 @@ def _comparisons() -> Iterator[Number]:
     """Judge as `compare` does designs by several seeds and by one, where more is better and where less is."""
     for seeds in (1, SEEDS):
         for task, metric in (("sr-x2", "PSNR-Y"), ("gan-sr-x4", "LPIPS-alex")):
-            sides = versus.sides_of(made_up_records("tasks", "quick", seeds, [task]))
-            ablated = versus.sides_of(made_up_records("mambair-tables-1-2", "quick", seeds)) if task == "sr-x2" else ()
-            for found in versus.compared([*sides, *ablated], sides[:1], [metric], same_model=False):
+            sides = versus.make_sides(make_up_records("tasks", "quick", seeds, [task]))
+            ablated = versus.make_sides(make_up_records("mambair-tables-1-2", "quick", seeds)) if task == "sr-x2" else ()
+            for found in versus.compare_sides([*sides, *ablated], sides[:1], [metric], same_model=False):
                 key = f"report/compare/{seeds} seeds/{metric}/{found.variant.model} on {found.variant.records[0].spec.task}"
                 paired = found.found
                 ends = None if paired is None or paired.interval is None else tuple(f"{end:+.6g}" for end in paired.interval)
@@ -108,7 +113,7 @@ def _comparisons() -> Iterator[Number]:
 
 def _round_trip() -> Iterator[Number]:
     """Write a record and read it back."""
-    for record in made_up_records("ablations", "quick", 1)[:2]:
+    for record in make_up_records("ablations", "quick", 1)[:2]:
         text = dump(record)
         yield Number(f"report/record/{record.spec.model}/written", "digest", digest_of(text))
         yield Number(f"report/record/{record.spec.model}/read", "digest", digest_of(load(text, origin="a probe") == record))

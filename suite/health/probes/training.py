@@ -15,7 +15,7 @@ from pathlib import Path
 from suite.data.degrade.degradations import degradation
 from suite.data.feed.training_set import load_training
 from suite.data.sets import load_pairs
-from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, Part, digest
+from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, ProbePart, digest
 from suite.measure.inference.restorer import restorer_of
 from suite.measure.quality import evaluate
 from suite.records.ledger import weights_file
@@ -24,33 +24,35 @@ from suite.runner import plan
 from suite.study import grids, tasks
 from suite.study.protocols import protocol
 from suite.training import loop
-from suite.training.batches import mixed
-from suite.training.prepare import sampler_of
-from suite.training.start import starting_weights
+from suite.training.batches import make_mixed_batch
+from suite.training.prepare import make_sampler
+from suite.training.start import read_starting_weights
 
 
-def parts() -> tuple[Part, ...]:
+def parts() -> tuple[ProbePart, ...]:
     """Return a part for each cell that begins from scratch, with those that begin with its weights."""
     families: dict[str, list[RunSpec]] = {}
     home: dict[str, str] = {}
-    for spec in smoke_cells():
+    for spec in plan_smoke_cells():
         root = home.get(spec.start, spec.fingerprint)
         home[spec.fingerprint] = root
         families.setdefault(root, []).append(spec)
     return tuple(
-        Part(f"{first.model} on {first.task}", partial(_family, family), len(family) * (3.0 if first.model.startswith("vmambair") else 1.0))
+        ProbePart(
+            f"{first.model} on {first.task}", partial(_family, family), len(family) * (3.0 if first.model.startswith("vmambair") else 1.0)
+        )
         for family in families.values()
         for first in family[:1]
     )
 
 
-def smoke_cells() -> list[RunSpec]:
+def plan_smoke_cells() -> list[RunSpec]:
     """Plan a cell of each design for each task, as far as it has a network for it, behind the cells that it begins with."""
     chosen: dict[tuple[str, str], str] = {}
     for pairing in grids.PAIRINGS:
         chosen.setdefault((pairing.task, pairing.model.partition("-")[0]), f"{pairing.model}@{pairing.task}")
     sets = dict.fromkeys(("train_set", "validation_set", "test_set"), DATA)
-    return plan.cells("tasks", budget=BUDGET, seeds=1, only=list(chosen.values()), changes=sets, backend=TRAINED_ON, device="cpu")
+    return plan.plan_cells("tasks", budget=BUDGET, seeds=1, only=list(chosen.values()), changes=sets, backend=TRAINED_ON, device="cpu")
 
 
 def _family(specs: Sequence[RunSpec]) -> Iterator[Number]:
@@ -64,11 +66,11 @@ def _family(specs: Sequence[RunSpec]) -> Iterator[Number]:
 
 def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
     task, rule = tasks.task(spec.task), protocol(spec.protocol)
-    rests_on = f"{rule.key}, {degradation_version(task)}"
-    run = loop.begin(spec, None, starting_weights(spec, folder))
-    sampler, key = sampler_of(spec, task, load_training(spec.train_set, task)), f"training/{spec.task}/{spec.model}"
+    rests_on = f"{rule.key}, {name_degradation(task)}"
+    run = loop.begin(spec, None, read_starting_weights(spec, folder))
+    sampler, key = make_sampler(spec, task, load_training(spec.train_set, task)), f"training/{spec.task}/{spec.model}"
     if spec.mixup:  # in four steps of two images it may happen to mix none
-        mixtures = [part for iteration in range(4) for part in mixed(spec, sampler, iteration, 4, range(4))]
+        mixtures = [part for iteration in range(4) for part in make_mixed_batch(spec, sampler, iteration, 4, range(4))]
         yield Number(f"{key}/mixed batches", "digest", digest(*mixtures), rests_on)
     for _ in loop.train(run, sampler, [], folder / spec.fingerprint):
         pass
@@ -80,7 +82,7 @@ def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
         yield Number(f"{key}/{rule.fidelity[0]}/{score.image}", "quality", score.metrics[rule.fidelity[0]], rests_on)
 
 
-def degradation_version(task: tasks.Task) -> str:
+def name_degradation(task: tasks.Task) -> str:
     """Name the version of what makes the low-quality images of `task`."""
     row = degradation(task.degradation)
     return f"{row.name} v{row.version}"

@@ -20,8 +20,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 Call = Callable[[], object]
-SCAN = (1, 4, 72, 10, 2048)  # images, groups, channels a group, states, steps: MambaIR-light's block, on half of its 64x64 pixels
-TASKS = "/proc/self/task"
+SCAN_SHAPE = (1, 4, 72, 10, 2048)  # images, groups, channels a group, states, steps: MambaIR-light's block, on half of its 64x64 pixels
+THREADS_FOLDER = "/proc/self/task"
 M_MMAP_THRESHOLD, OWN_PAGES = -3, 16 * 1024  # of malloc.h; bytes from which an allocation has pages of its own
 WARM_UP = 3  # calls: the first compiles or loads kernels, the second still finds caches cold
 DESIGNS: Mapping[str, tuple[str, int]] = MappingProxyType(  # a network of each, and the side of its input: calls of 5 to 50 ms
@@ -29,14 +29,14 @@ DESIGNS: Mapping[str, tuple[str, int]] = MappingProxyType(  # a network of each,
 )
 
 
-def scan(backend: str, *, gradient: bool) -> Call:
+def make_scan(backend: str, *, gradient: bool) -> Call:
     """Make a call of the scan of sequences, or of that and its gradient."""
     import torch
 
     from models.scan import resolve_backend, selective_scan
 
     resolve_backend(backend, "cpu")  # raises with reason and remedy where it does not run
-    images, groups, width, states, steps = SCAN
+    images, groups, width, states, steps = SCAN_SHAPE
     channels = groups * width
     draw = torch.Generator().manual_seed(0)
 
@@ -58,7 +58,7 @@ def scan(backend: str, *, gradient: bool) -> Call:
     return call
 
 
-def forward(name: str, side: int) -> Call:
+def make_forward(name: str, side: int) -> Call:
     """Make a call of one image through a network, on the scan backend that a user gets."""
     import torch
 
@@ -72,7 +72,7 @@ def forward(name: str, side: int) -> Call:
     return call
 
 
-def step(name: str, side: int) -> Call:
+def make_step(name: str, side: int) -> Call:
     """Make a call of a training step: loss, gradient, Adam. The weights hardly move, and stochastic depth draws the same every time."""
     import torch
 
@@ -107,17 +107,17 @@ def _network(name: str, side: int):  # noqa: ANN202 - of another version of the 
 def _table() -> Iterator[tuple[str, Callable[[], Call]]]:
     """Yield names of cases, and what makes their calls once a process."""
     for backend in ("numba", "cpp"):
-        yield f"scan/{backend}/forward", partial(scan, backend, gradient=False)
-        yield f"scan/{backend}/with gradient", partial(scan, backend, gradient=True)
+        yield f"scan/{backend}/forward", partial(make_scan, backend, gradient=False)
+        yield f"scan/{backend}/with gradient", partial(make_scan, backend, gradient=True)
     for design, subject in DESIGNS.items():
-        yield f"network/{design}/forward", partial(forward, *subject)
-        yield f"network/{design}/training step", partial(step, *subject)
+        yield f"network/{design}/forward", partial(make_forward, *subject)
+        yield f"network/{design}/training step", partial(make_step, *subject)
 
 
 CASES: Mapping[str, Callable[[], Call]] = MappingProxyType(dict(_table()))
 
 
-def prepared(name: str, calls: dict[str, Call]) -> float:
+def prepare_case(name: str, calls: dict[str, Call]) -> float:
     """Make a case, warm it up, and return the seconds of the last call."""
     calls[name] = CASES[name]()
     for _ in range(WARM_UP):
@@ -126,7 +126,7 @@ def prepared(name: str, calls: dict[str, Call]) -> float:
     return time.perf_counter() - begun
 
 
-def seconds(call: Call, calls: int) -> float:
+def time_calls(call: Call, calls: int) -> float:
     """Take the shortest of `calls` calls, since what others do to the machine only adds.
 
     A call lasts from its beginning to its end less what the thread that worked most stood in line for a processor that others had: on a
@@ -134,41 +134,41 @@ def seconds(call: Call, calls: int) -> float:
     """
     found = []
     for _ in range(calls):
-        begun, before = time.perf_counter(), threads()  # in this order: what is taken off lies within what is measured
+        begun, before = time.perf_counter(), read_threads()  # in this order: what is taken off lies within what is measured
         call()
-        after, ended = threads(), time.perf_counter()
-        ran, waited = busiest(before, after)
+        after, ended = read_threads(), time.perf_counter()
+        ran, waited = find_busiest(before, after)
         found.append(max(ended - begun - waited, ran))  # a thread may have stood in line since before the call
     return min(found)
 
 
-def threads() -> dict[str, tuple[float, float]]:
+def read_threads() -> dict[str, tuple[float, float]]:
     """Read how many seconds each thread of this process has run, and waited to run (Linux); empty where that is not known."""
     found = {}
-    for name in os.listdir(TASKS) if os.path.isdir(TASKS) else ():  # noqa: PTH208, PTH112 - quick, for it is between two looks at a clock
-        with contextlib.suppress(OSError, ValueError), open(f"{TASKS}/{name}/schedstat") as file:  # noqa: PTH123 - it may have ended
+    for name in os.listdir(THREADS_FOLDER) if os.path.isdir(THREADS_FOLDER) else ():  # noqa: PTH208, PTH112 - quick, for it is between two looks at a clock
+        with contextlib.suppress(OSError, ValueError), open(f"{THREADS_FOLDER}/{name}/schedstat") as file:  # noqa: PTH123 - it may have ended
             waited = int(file.read().split()[1]) / 1e9
             found[name] = (time.clock_gettime((~int(name) << 3) | 6), waited)  # the thread's own clock; schedstat's is late by up to 4 ms
     return found
 
 
-def busiest(before: Mapping[str, tuple[float, float]], after: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+def find_busiest(before: Mapping[str, tuple[float, float]], after: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
     """Return the seconds that the thread that ran most between the two has run and stood in line; another may wait while it looks on."""
     spans = [(ran - before[name][0], waited - before[name][1]) for name, (ran, waited) in after.items() if name in before]
     return max(spans, default=(0.0, 0.0))
 
 
-def peak_bytes(call: Call) -> int:
+def measure_peak(call: Call) -> int:
     """Measure by how much the resident set grows at its peak while the call runs (Linux)."""
     c = ctypes.CDLL(None)
     if hasattr(c, "mallopt"):  # glibc: what was freed goes back, and a tensor has pages of its own, which go back when it does
         c.mallopt(M_MMAP_THRESHOLD, OWN_PAGES)
         call()
         c.malloc_trim(0)
-    return grown_bytes(call)
+    return measure_growth(call)
 
 
-def grown_bytes(call: Call) -> int:
+def measure_growth(call: Call) -> int:
     """Measure by how much the resident set is larger at its peak in the call than before (Linux); OSError where that is not known."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     held = _status_bytes("VmRSS")
@@ -188,10 +188,10 @@ def answer(asked: Mapping[str, object], calls: dict[str, Call]) -> dict[str, obj
     """Answer a line; any failure is an answer, too."""
     try:
         if asked["ask"] == "prepare":
-            return {"value": prepared(asked["case"], calls)}
+            return {"value": prepare_case(asked["case"], calls)}
         if asked["ask"] == "bytes":
-            return {"value": peak_bytes(calls[asked["case"]])}
-        return {"value": seconds(calls[asked["case"]], asked["calls"])}
+            return {"value": measure_peak(calls[asked["case"]])}
+        return {"value": time_calls(calls[asked["case"]], asked["calls"])}
     except Exception as error:  # of whatever version of the code
         return {"error": f"{type(error).__name__}: {str(error).strip() or 'without a message'}"}
 

@@ -26,7 +26,7 @@ from suite.core.torch_state import thread_environment
 
 GIT_SECONDS = 120  # an archive over a slow network folder
 FOLDER = "models"  # of the code, all that is timed
-PREFIX = "suite-gate-"  # of the temporary folder
+CODE_PREFIX = "suite-gate-"  # of the temporary folder
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class OldCode:
     environment: Mapping[str, str]
 
 
-def commit_named(revision: str, root: Path = ROOT) -> str:
+def find_commit(revision: str, root: Path = ROOT) -> str:
     """Return the commit that `revision` names; SuiteError (a usage error) where git knows none of that name."""
     _in_repository(root)
     found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
@@ -47,7 +47,7 @@ def commit_named(revision: str, root: Path = ROOT) -> str:
     return found.stdout.decode().strip()
 
 
-def commit_of(file: Path, root: Path = ROOT) -> str:
+def find_last_commit(file: Path, root: Path = ROOT) -> str:
     """Return the last commit that changed `file`; SuiteError where there is no git, no such commit, or its history was not fetched."""
     _in_repository(root)
     found = _git(root, "log", "-1", "--format=%H", "--", str(file))
@@ -67,15 +67,15 @@ def commit_of(file: Path, root: Path = ROOT) -> str:
     return commit
 
 
-def changed(file: Path, root: Path = ROOT) -> bool:
+def is_changed(file: Path, root: Path = ROOT) -> bool:
     """Say whether `file` differs from what is committed."""
     return bool(_git(root, "status", "--porcelain", "--", str(file)).stdout.strip())
 
 
 @contextlib.contextmanager
-def laid_out(commit: str, root: Path = ROOT) -> Iterator[OldCode]:
+def lay_out(commit: str, root: Path = ROOT) -> Iterator[OldCode]:
     """Lay out the code of `commit` in a temporary folder, removed whatever happens, short of SIGKILL; SuiteError where it has none."""
-    with _ended_by_exception(), tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
+    with _ended_by_exception(), tempfile.TemporaryDirectory(prefix=CODE_PREFIX, ignore_cleanup_errors=True) as name:
         tree, cache = Path(name) / "code", Path(name) / "cache"
         found = _git(root, "archive", "--format=tar", commit, FOLDER)
         if found.returncode:
@@ -85,10 +85,10 @@ def laid_out(commit: str, root: Path = ROOT) -> Iterator[OldCode]:
         with tarfile.open(fileobj=io.BytesIO(found.stdout)) as archive:
             archive.extractall(tree, filter="data")
         _lend(root, tree, cache)
-        yield OldCode(tree, environment(tree) | {"SUITE_CACHE": str(cache)})
+        yield OldCode(tree, make_environment(tree) | {"SUITE_CACHE": str(cache)})
 
 
-def environment(tree: Path) -> dict[str, str]:
+def make_environment(tree: Path) -> dict[str, str]:
     """Return this process's environment, changed so that Python finds `models` in `tree` first, on one thread, with one hash of strings."""
     # These would have compiled code written elsewhere, or other code found first.
     kept = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "PYTHONPYCACHEPREFIX", "PYTHONPATH")}

@@ -7,25 +7,25 @@ from xml.etree import ElementTree as Xml
 from suite.core.errors import Exit
 from suite.health import gate, gate_report
 from suite.health.gate import Verdict
-from suite.health.time.verdict import Timed, Timing
+from suite.health.time.verdict import Timed, TimeReport
 
 ADVISORY = "advisory: reported, never fails the run; --gate-time makes it binding"
 
 
-def exit_of(timing: Timing) -> Exit:
+def choose_exit(timing: TimeReport) -> Exit:
     """Return what the command ends with for it: as for numbers where it is binding, else as if all were well."""
-    return gate.exit_of(timing.cases) if timing.binding else Exit.DONE
+    return gate.choose_exit(timing.cases) if timing.binding else Exit.DONE
 
 
-def sentence(timing: Timing) -> str:
+def summarise(timing: TimeReport) -> str:
     """Say how many cases got which verdict, against what, and whether that counts."""
-    found = ", ".join(f"{count} {verdict}" for verdict, count in gate_report.counts_of(timing.cases).items() if count)
+    found = ", ".join(f"{count} {verdict}" for verdict, count in gate_report.count_verdicts(timing.cases).items() if count)
     against = f"the code of {timing.against[:10]}, called in turn on this machine" if timing.against else "older code"
     remark = f"; {timing.note}" if timing.note else ""
     return f"time and memory against {against}: {found}; {timing.seconds:.0f} s ({'binding' if timing.binding else ADVISORY}){remark}"
 
 
-def rows(timing: Timing) -> list[dict[str, object]]:
+def make_rows(timing: TimeReport) -> list[dict[str, object]]:
     """Return the rows of the table: every case."""
     return [_row(case) for case in timing.cases]
 
@@ -43,12 +43,12 @@ def _row(case: Timed) -> dict[str, object]:
     }
 
 
-def markdown(timing: Timing) -> str:
+def write_markdown(timing: TimeReport) -> str:
     """Write a section of the summary."""
-    return f"\n### Time and memory\n\n{sentence(timing)}.\n\n" + "\n".join(gate_report.markdown_table(rows(timing))) + "\n"
+    return f"\n### Time and memory\n\n{summarise(timing)}.\n\n" + "\n".join(gate_report.markdown_table(make_rows(timing))) + "\n"
 
 
-def junit(timing: Timing) -> Xml.Element:
+def write_junit(timing: TimeReport) -> Xml.Element:
     """Write a test case for each case. Advisory, nothing is a failure: what moved is output, what was not comparable is skipped."""
     loud = [case for case in timing.cases if case.verdict not in (*gate_report.QUIET, Verdict.FIXED)]
     lacking = [case for case in loud if case.verdict is Verdict.NOT_COMPARABLE]
@@ -69,13 +69,13 @@ def junit(timing: Timing) -> Xml.Element:
     return suite
 
 
-def document(timing: Timing) -> dict[str, object]:
+def make_document(timing: TimeReport) -> dict[str, object]:
     """Return the part of the document of `--json`."""
     return {
-        "summary": sentence(timing),
+        "summary": summarise(timing),
         "against": timing.against,
         "binding": timing.binding,
         "seconds": round(timing.seconds, 1),
-        "verdicts": gate_report.counts_of(timing.cases),
-        "cases": [gate_report.fields_of(case, "case") for case in timing.cases],
+        "verdicts": gate_report.count_verdicts(timing.cases),
+        "cases": [gate_report.list_fields(case, "case") for case in timing.cases],
     }

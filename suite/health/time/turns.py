@@ -25,11 +25,11 @@ Kind = Literal["time", "memory"]
 Key = tuple[Kind, str]  # and the case
 Side = Literal["old", "new"]
 
-SECONDS = 30.0  # of turns for time, on all cases together
+TURN_SECONDS = 30.0  # of turns for time, on all cases together
 FEWEST_TURNS = 13  # with 11, the smallest p, corrected for ten cases, is just below verdict.LEVEL; with 13 one turn may disagree
-SAMPLE_SECONDS = 25e-3  # of calls in a sample: several where they are short, for the first finds the other process's data in the caches
+SHORTEST_SAMPLE = 25e-3  # of calls in a sample: several where they are short, for the first finds the other process's data in the caches
 COMPILED = 15.0  # seconds of preparing in which kernels were compiled: the processes that did it are not timed
-PATIENCE = 300.0  # seconds for one answer; Numba compiles for 40 on a busy machine
+ANSWER_SECONDS = 300.0  # seconds for one answer; Numba compiles for 40 on a busy machine
 
 
 class CaseFailed(Exception):
@@ -74,10 +74,11 @@ class Process:
     def hear(self) -> float:
         """Wait for the answer to the oldest question; `CaseFailed` where there is none but a reason."""
         try:
-            found = self.child.hear(PATIENCE)
+            found = self.child.hear(ANSWER_SECONDS)
         except TimeoutError:
             raise SuiteError(
-                f"the process that times the {self.side} code has not answered for {PATIENCE:.0f} s. Run it again on a quieter machine.",
+                f"the process that times the {self.side} code has not answered for {ANSWER_SECONDS:.0f} s. "
+                "Run it again on a quieter machine.",
                 exit=Exit.NOT_READY,
             ) from None
         except EOFError:
@@ -104,7 +105,7 @@ class Process:
 
 
 @contextlib.contextmanager
-def processes(trees: Mapping[Side, tuple[Path, Mapping[str, str]]]) -> Iterator[tuple[Process, Process]]:
+def start_processes(trees: Mapping[Side, tuple[Path, Mapping[str, str]]]) -> Iterator[tuple[Process, Process]]:
     """Start the two processes, old and new; both have ended afterwards."""
     with contextlib.ExitStack() as stack:
         found = []
@@ -114,28 +115,28 @@ def processes(trees: Mapping[Side, tuple[Path, Mapping[str, str]]]) -> Iterator[
         yield found[0], found[1]
 
 
-def turn(number: int, old: Callable[[], float], new: Callable[[], float]) -> Turn:
+def take_turn(number: int, old: Callable[[], float], new: Callable[[], float]) -> Turn:
     """Take the turn with this number: A B B A where it is even, B A A B where it is odd, A being the old code."""
     if number % 2 == 0:
         return Turn(*call_in_turn(old, new))
     return Turn(*reversed(call_in_turn(new, old)))
 
 
-def measured(
-    trees: Mapping[Side, tuple[Path, Mapping[str, str]]], keys: Sequence[Key], seconds: float = SECONDS, *, fresh: bool = False
+def take_turns(
+    trees: Mapping[Side, tuple[Path, Mapping[str, str]]], keys: Sequence[Key], seconds: float = TURN_SECONDS, *, fresh: bool = False
 ) -> Turns:
     """Take turns of the keys for about `seconds`, and FEWEST_TURNS at least, in two new processes.
 
     Where preparing them compiled kernels, two others are timed in their place; `fresh` says that nothing is left to compile.
     """
     found = Turns()
-    with processes(trees) as (old, new):
+    with start_processes(trees) as (old, new):
         begun = time.perf_counter()
         calls = prepare(old, new, list(dict.fromkeys(case for _, case in keys)), found)
         if fresh or time.perf_counter() - begun < COMPILED:
             _take(old, new, calls, [key for key in keys if key[1] in calls], found, seconds)
             return found
-    return measured(trees, keys, seconds, fresh=True)
+    return take_turns(trees, keys, seconds, fresh=True)
 
 
 def prepare(old: Process, new: Process, cases: Sequence[str], found: Turns) -> dict[str, int]:
@@ -154,7 +155,7 @@ def prepare(old: Process, new: Process, cases: Sequence[str], found: Turns) -> d
         if reasons:
             found.failed[case] = reasons
         else:
-            calls[case] = max(1, math.ceil(SAMPLE_SECONDS / max(*took, 1e-6)))
+            calls[case] = max(1, math.ceil(SHORTEST_SAMPLE / max(*took, 1e-6)))
     return calls
 
 
@@ -168,7 +169,7 @@ def _take(old: Process, new: Process, calls: Mapping[str, int], keys: Sequence[K
             for case in [case for case in cases if case not in found.failed]:
                 sides = [_sampler(process, case, ask, calls[case], found) for process in (old, new)]
                 with contextlib.suppress(CaseFailed):
-                    found.taken.setdefault((kind, case), []).append(turn(number, *sides))
+                    found.taken.setdefault((kind, case), []).append(take_turn(number, *sides))
             number += 1
 
 

@@ -31,10 +31,10 @@ from suite.health import gate
 from suite.health.gate import Verdict
 from suite.health.time import old_code
 from suite.health.time.cases import CASES
-from suite.health.time.turns import SECONDS, Key, Kind, Turn, Turns, measured
-from suite.measure.alone import machine_alone
+from suite.health.time.turns import TURN_SECONDS, Key, Kind, Turn, Turns, take_turns
+from suite.measure.alone import hold_machine
 
-LEVEL = 0.01  # chance that any case of a kind passes the test alone where nothing changed
+TEST_LEVEL = 0.01  # chance that any case of a kind passes the test alone where nothing changed
 LEAST = 0.05  # share that the median must move by
 FLOOR = 0.02  # share that all of the interval must lie beyond
 BLIND = 0.20  # a slow-down that must be excluded, or the measurement is worth nothing
@@ -59,7 +59,7 @@ class Timed:
 
 
 @dataclass(frozen=True)
-class Timing:
+class TimeReport:
     """Verdicts on all cases, or one that says why there are none; `against` is the old commit, empty where there is none."""
 
     against: str
@@ -69,7 +69,7 @@ class Timing:
     note: str = ""
 
 
-def timing(against: str, *, binding: bool, seconds: float = SECONDS) -> Timing:
+def time_against(against: str, *, binding: bool, seconds: float = TURN_SECONDS) -> TimeReport:
     """Time the code of `against`, a commit (empty: the last that changed the committed baseline), and this tree's in turn.
 
     What stands in the way is a case that is not comparable, with the reason.
@@ -78,37 +78,37 @@ def timing(against: str, *, binding: bool, seconds: float = SECONDS) -> Timing:
     try:
         if not commit:
             file = gate.baseline_path()
-            commit = old_code.commit_of(file)
-            remark = f"{file.name} has changes that are not committed" if old_code.changed(file) else ""
-        with old_code.laid_out(commit) as old, machine_alone():
+            commit = old_code.find_last_commit(file)
+            remark = f"{file.name} has changes that are not committed" if old_code.is_changed(file) else ""
+        with old_code.lay_out(commit) as old, hold_machine():
             note(f"timing the code of {commit[:10]} and this in turn, some two minutes")
-            cases = judged(old, seconds)
+            cases = judge_cases(old, seconds)
     except SuiteError as error:
         cases = [Timed("time", Verdict.NOT_COMPARABLE, note=str(error))]
-    return Timing(commit, tuple(cases), time.perf_counter() - begun, binding, remark)
+    return TimeReport(commit, tuple(cases), time.perf_counter() - begun, binding, remark)
 
 
-def judged(old: old_code.OldCode, seconds: float) -> list[Timed]:
+def judge_cases(old: old_code.OldCode, seconds: float) -> list[Timed]:
     """Judge every case; what seems to have moved is measured again in other processes."""
-    trees = {"old": (old.tree, old.environment), "new": (ROOT, old_code.environment(ROOT))}
+    trees = {"old": (old.tree, old.environment), "new": (ROOT, old_code.make_environment(ROOT))}
     keys: list[Key] = [(kind, case) for kind in UNITS for case in CASES]
-    first = verdicts(measured(trees, keys, seconds), keys)
+    first = judge_turns(take_turns(trees, keys, seconds), keys)
     moved = [key for key in keys if first[key].verdict in (Verdict.DRIFT, Verdict.FIXED)]
     if moved:
         note(f"timing {', '.join(f'{case} ({kind})' for kind, case in moved)} again, in other processes")
-        again = verdicts(measured(trees, moved, seconds / 2, fresh=True), moved)
-        first |= {key: confirmed(first[key], again[key]) for key in moved}
+        again = judge_turns(take_turns(trees, moved, seconds / 2, fresh=True), moved)
+        first |= {key: confirm(first[key], again[key]) for key in moved}
     return list(first.values())
 
 
-def verdicts(found: Turns, keys: Sequence[Key]) -> dict[Key, Timed]:
+def judge_turns(found: Turns, keys: Sequence[Key]) -> dict[Key, Timed]:
     """Judge every key; p is corrected for the cases of the kind."""
     done = {}
     for kind in UNITS:
         asked = [key for key in keys if key[0] == kind]
         taken = [key for key in asked if key[1] not in found.failed and found.taken.get(key)]
         ratios = {key: [turn.ratio(BESIDE[kind]) for turn in found.taken[key]] for key in taken}
-        corrected = dict(zip(taken, stats.holm([stats.wilcoxon(np.asarray(ratios[key])) for key in taken]), strict=True))
+        corrected = dict(zip(taken, stats.correct_by_holm([stats.wilcoxon_p(np.asarray(ratios[key])) for key in taken]), strict=True))
         for key in asked:
             done[key] = _judged(key, found.taken[key], ratios[key], corrected[key]) if key in ratios else _failed(key, found)
     return done
@@ -131,7 +131,7 @@ def _judged(key: Key, turns: Sequence[Turn], ratios: Sequence[float], p: float) 
         len(turns),
     )
     more, less = ("slower", "faster") if kind == "time" else ("more memory", "less memory")
-    sure = p < LEVEL
+    sure = p < TEST_LEVEL
     if sure and change >= LEAST and low > FLOOR:
         return replace(found, verdict=Verdict.DRIFT, note=f"{more} by {change:.1%}")
     if sure and change <= -LEAST and high < -FLOOR:
@@ -155,7 +155,7 @@ def _failed(key: Key, found: Turns) -> Timed:
     return Timed(name, Verdict.NOT_COMPARABLE, note=f"it does not run {both}: {reason}")
 
 
-def confirmed(first: Timed, again: Timed) -> Timed:
+def confirm(first: Timed, again: Timed) -> Timed:
     """Return the first verdict where the second pair of processes gives it too; else it is of the processes and not of the code."""
     if again.verdict is first.verdict:
         return first

@@ -8,28 +8,30 @@ from collections.abc import Iterator
 from typing import Any
 
 from suite.core.process import ChildDied, ask, environment_for
-from suite.measure.costs.attention import full_attention, has_counterpart
+from suite.measure.costs.attention import count_full_attention, has_counterpart
 from suite.measure.costs.conventions import conventions_for
-from suite.measure.costs.count import counted_model
+from suite.measure.costs.count import count_model
 from suite.records.cell import CellContext, Progress, now, provenance
-from suite.records.profile import Latency, Part, ProfileCost, ProfileRecord, ProfileSpec, named
+from suite.records.profile import Latency, NetworkPart, ProfileCost, ProfileRecord, ProfileSpec, name_network
 
 
 def run_profile(spec: ProfileSpec, context: CellContext) -> Iterator[Progress | ProfileRecord]:
     """Count, time where the spec says so, and yield the record; what does not fit is a record that says so."""
     started = now()
     yield Progress(spec.fingerprint, "profiling", 0, spec.steps)
-    cost = profile_cost(spec.model, spec.input_size)
+    cost = count_cost(spec.model, spec.input_size)
     latency, reason = None, "not asked"
     if spec.timed:
         yield Progress(spec.fingerprint, "timing", 1, spec.steps)
-        latency, reason = timed(spec)
-    yield record(spec, context, started, cost, latency, reason)
+        latency, reason = time_in_process(spec)
+    yield make_record(spec, context, started, cost, latency, reason)
 
 
-def record(spec: ProfileSpec, context: CellContext, started: str, cost: ProfileCost, latency: Latency | None, reason: str) -> ProfileRecord:
+def make_record(
+    spec: ProfileSpec, context: CellContext, started: str, cost: ProfileCost, latency: Latency | None, reason: str
+) -> ProfileRecord:
     """Make the record of a cell that was done."""
-    label, source = named(spec.model)
+    label, source = name_network(spec.model)
     return ProfileRecord(
         fingerprint=spec.fingerprint,
         spec=spec,
@@ -44,13 +46,13 @@ def record(spec: ProfileSpec, context: CellContext, started: str, cost: ProfileC
     )
 
 
-def profile_cost(model: str, size: tuple[int, int]) -> ProfileCost:
+def count_cost(model: str, size: tuple[int, int]) -> ProfileCost:
     """Count what the network `model` costs on one image of `size` (height, width)."""
-    counted = counted_model(model)
+    counted = count_model(model)
     counts = counted.at(size)
     return ProfileCost(
         params=counted.params,
-        parts=tuple(Part(name=name, params=params) for name, params in counted.parts.items()),
+        parts=tuple(NetworkPart(name=name, params=params) for name, params in counted.parts.items()),
         macs=counts.macs,
         by_operator=dict(counts.by_operator),
         flops=counts.flops,
@@ -58,11 +60,11 @@ def profile_cost(model: str, size: tuple[int, int]) -> ProfileCost:
         unsupported=dict(counts.unsupported),
         conventions={row.name: row.macs(counts) for row in conventions_for(model)},
         layer_params=counted.layer_params,
-        full_attention_macs=full_attention(model, size).macs if has_counterpart(model) else None,
+        full_attention_macs=count_full_attention(model, size).macs if has_counterpart(model) else None,
     )
 
 
-def timed(spec: ProfileSpec) -> tuple[Latency | None, str]:
+def time_in_process(spec: ProfileSpec) -> tuple[Latency | None, str]:
     """Take the times in a process of the network's own; None with the reason where there are none."""
     asked = {"spec": spec.model_dump(mode="json"), "seconds": spec.seconds, "threads": spec.threads}
     said: dict[str, Any] = {}

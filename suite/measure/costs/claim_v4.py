@@ -19,11 +19,11 @@ from torch import nn
 from models.parts.oss import LinearProjection
 from suite.core import stats
 from suite.measure import timing
-from suite.measure.costs.latency import call_of, network_of
+from suite.measure.costs.latency import make_call, make_network
 
 CLAIM = 0.086  # share of time saved, or of speed gained: the paper says "enhancement in computational speed"
 CONVOLUTION, LINEAR = "vmambair-realsr-x4", "vmambair-realsr-x4.linear-projection"
-WIDTH, FEATURES = 48, (64, 64)  # of the projection alone: the first level's, 48 to 96 channels on 64x64
+PROJECTION_WIDTH, PROJECTION_SIZE = 48, (64, 64)  # of the projection alone: the first level's, 48 to 96 channels on 64x64
 FEWEST_PAIRS = stats.FEWEST_RANKS  # below, ranks give no 95 % interval
 REPEATED = 5e-3  # seconds that a timed call is repeated for where it is shorter
 
@@ -40,7 +40,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ClaimVerdict:
     """The median of the pairs' ratios less one, its 95 % interval, and what it says of the claim; medians in ms."""
 
     convolution_ms: float
@@ -66,15 +66,15 @@ class Verdict:
         return f"the convolutions are faster here, by {'less' if high < CLAIM else 'more'} than the printed {CLAIM:.1%}"
 
 
-def measured(asked: Asked) -> list[tuple[float, float]]:
+def measure_pairs(asked: Asked) -> list[tuple[float, float]]:
     """Time both in turn for about `asked.seconds`, after a warm-up of both: pairs of seconds (convolution, linear)."""
     convolution, linear = _calls(asked)
     for call in (convolution, linear, convolution, linear):
-        shortest = timing.once(call, asked.device)
+        shortest = timing.time_once(call, asked.device)
     repeats = max(1, math.ceil(REPEATED / shortest))
 
     def seconds(call: timing.Call) -> float:
-        return timing.once(lambda: [call() for _ in range(repeats)], asked.device) / repeats
+        return timing.time_once(lambda: [call() for _ in range(repeats)], asked.device) / repeats
 
     pairs: list[tuple[float, float]] = []
     begun = time.perf_counter()
@@ -84,18 +84,18 @@ def measured(asked: Asked) -> list[tuple[float, float]]:
 
 
 def _calls(asked: Asked) -> tuple[timing.Call, timing.Call]:
-    channels = WIDTH if asked.alone else 3
+    channels = PROJECTION_WIDTH if asked.alone else 3
     x = torch.rand(1, channels, *asked.size, generator=torch.Generator().manual_seed(0)).to(asked.device)
     if asked.alone:
-        both = (nn.Conv2d(WIDTH, 2 * WIDTH, 1), LinearProjection(WIDTH, 2 * WIDTH))
-        return tuple(call_of(module.to(asked.device).eval(), x) for module in both)
-    return tuple(call_of(network_of(name, asked.backend, asked.device), x) for name in (CONVOLUTION, LINEAR))
+        both = (nn.Conv2d(PROJECTION_WIDTH, 2 * PROJECTION_WIDTH, 1), LinearProjection(PROJECTION_WIDTH, 2 * PROJECTION_WIDTH))
+        return tuple(make_call(module.to(asked.device).eval(), x) for module in both)
+    return tuple(make_call(make_network(name, asked.backend, asked.device), x) for name in (CONVOLUTION, LINEAR))
 
 
-def verdict(pairs: Sequence[tuple[float, float]]) -> Verdict:
+def judge_claim(pairs: Sequence[tuple[float, float]]) -> ClaimVerdict:
     """Judge the claim by pairs of seconds (convolution, linear)."""
     gains = sorted(linear / convolution - 1 for convolution, linear in pairs)
-    return Verdict(
+    return ClaimVerdict(
         statistics.median(convolution for convolution, _ in pairs) * 1e3,
         statistics.median(linear for _, linear in pairs) * 1e3,
         statistics.median(gains),

@@ -43,8 +43,8 @@ from suite.records.record import Cost
 from suite.study import baselines
 
 TABLE_SIZE = (64, 64)  # of VmambaIR's tables 2 and 4
-SCAN, IMAGE_SCAN = "ssm::selective_scan", "ssm::scan_image"
-SCANS = "selective_scan"  # what both count as
+SCAN_OPERATOR, IMAGE_SCAN_OPERATOR = "ssm::selective_scan", "ssm::scan_image"
+SCAN_COUNT = "selective_scan"  # what both count as
 SMALLEST_SIDE = 4  # of a traced image, in pixels: a dilated convolution's padding fits
 
 # fvcore's names. An einsum that sums over one value only is an outer product: element-wise, and no multiply-add.
@@ -104,33 +104,33 @@ class Counts:
     @property
     def scan_macs(self) -> float:
         """The part of the mix that selective scans make up."""
-        return self.by_operator.get(SCANS, 0.0)
+        return self.by_operator.get(SCAN_COUNT, 0.0)
 
     @property
     def flops(self) -> float:
         """Operations, as the module's head defines them."""
-        return flops_of(self.by_operator)
+        return sum_flops(self.by_operator)
 
 
-def flops_of(by_operator: Mapping[str, float]) -> float:
+def sum_flops(by_operator: Mapping[str, float]) -> float:
     """Sum the operations of what was counted by operator: 2 per multiply-add of the products, and the scans' own."""
     for name in by_operator:
-        if name not in (*PRODUCTS, *ARITHMETIC, SCANS):
+        if name not in (*PRODUCTS, *ARITHMETIC, SCAN_COUNT):
             raise RuntimeError(
                 f"fvcore counts {name!r}, which suite.measure.costs.count classes neither as products nor as other arithmetic."
             )
-    return 2 * sum(by_operator.get(name, 0.0) for name in PRODUCTS) + by_operator.get(SCANS, 0.0)
+    return 2 * sum(by_operator.get(name, 0.0) for name in PRODUCTS) + by_operator.get(SCAN_COUNT, 0.0)
 
 
-def full_size_cost(model: str) -> Cost:
+def count_full_size(model: str) -> Cost:
     """Count what the network `model` costs on an input of TABLE_SIZE; its traces are made once a process."""
-    found = counted_model(model)
+    found = count_model(model)
     counts = found.at(TABLE_SIZE)
     unsupported = dict(counts.unsupported)
     return Cost(params=found.params, macs=counts.macs, scan_macs=counts.scan_macs, input_size=TABLE_SIZE, unsupported=unsupported)
 
 
-def subject_of(network: RestorationNet) -> Subject:
+def describe_subject(network: RestorationNet) -> Subject:
     """Describe a network of models/ as a subject."""
     return Subject(network, network.channels, network.size_multiple)
 
@@ -171,24 +171,26 @@ class Counted:
         )
 
 
-def counted(subject: Subject) -> Counted:
+def count_subject(subject: Subject) -> Counted:
     """Count the subject's parameters, and its operators at two small sizes, the second twice as wide as the first."""
     side = -(-SMALLEST_SIDE // subject.multiple) * subject.multiple
     small = tuple((size, trace(subject, size)) for size in ((side, side), (side, 2 * side)))
     return Counted(subject.params, subject.parts, subject.layer_params, subject.multiple, subject.channels, small)
 
 
-def subject_named(model: str) -> Subject:
+def make_subject(model: str) -> Subject:
     """Make the network `model` of the catalogue or of the baselines; that does not move torch's seed."""
     row = baselines.BASELINES.get(model)
     with torch.random.fork_rng(devices=[]):
-        return subject_of(models.create(model)) if row is None else Subject(baselines.network(model), row.channels, row.multiple)
+        return (
+            describe_subject(models.create(model)) if row is None else Subject(baselines.create_network(model), row.channels, row.multiple)
+        )
 
 
 @cache
-def counted_model(model: str) -> Counted:
+def count_model(model: str) -> Counted:
     """Count the network `model` of the catalogue or of the baselines; once a process."""
-    return counted(subject_named(model))
+    return count_subject(make_subject(model))
 
 
 def trace(subject: Subject, size: tuple[int, int]) -> Counts:
@@ -216,7 +218,7 @@ def trace(subject: Subject, size: tuple[int, int]) -> Counts:
             elif isinstance(module, VisionStateSpace):
                 state_space.update({operator: times * value for operator, value in by_module[name].items()})
             elif isinstance(module, PlanarS6):
-                plane_scan += times * by_module[name][SCANS]
+                plane_scan += times * by_module[name][SCAN_COUNT]
     network.train(was_training)
     by_operator = {name: float(value) for name, value in counted.items() if value}
     return Counts(by_operator, dict(sorted(uncounted.items())), dict(state_space), plane_scan)
@@ -243,7 +245,7 @@ def _scan_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]
     u, _delta, A, _B, _C, D, *_ = inputs
     batch, channels, length = get_shape(u)
     skip = get_shape(D) is not None
-    return Counter({SCANS: scan_macs(batch, channels, length, get_shape(A)[1], skip=skip)})
+    return Counter({SCAN_COUNT: scan_macs(batch, channels, length, get_shape(A)[1], skip=skip)})
 
 
 def _image_scan_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]:
@@ -252,7 +254,7 @@ def _image_scan_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counte
 
     x, _proj, dt_proj, A, *_ = inputs
     scans, projection = image_scan_costs(get_shape(x), get_shape(dt_proj), get_shape(A))
-    return Counter({SCANS: scans, "einsum": projection})
+    return Counter({SCAN_COUNT: scans, "einsum": projection})
 
 
 def image_scan_costs(x: Sequence[int], dt_proj: Sequence[int], A: Sequence[int]) -> tuple[int, int]:
@@ -283,4 +285,9 @@ def _layer_norm_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counte
     return Counter({"layer_norm": math.prod(get_shape(inputs[0])) * (5 if affine else 4)})
 
 
-HANDLES = {SCAN: _scan_handle, IMAGE_SCAN: _image_scan_handle, "aten::einsum": _einsum_handle, "aten::layer_norm": _layer_norm_handle}
+HANDLES = {
+    SCAN_OPERATOR: _scan_handle,
+    IMAGE_SCAN_OPERATOR: _image_scan_handle,
+    "aten::einsum": _einsum_handle,
+    "aten::layer_norm": _layer_norm_handle,
+}

@@ -17,7 +17,7 @@ from suite.study import versions
 from suite.study.baselines import BASELINES
 from suite.study.grids import selects
 
-ALL, HD = "all", "720p"
+ALL_MODELS, HD = "all", "720p"
 COUNTED_BY = ("fvcore", "spandrel")  # packages that decide a cost
 TIMED_WITH = ("torch", "numba", "triton", "mamba-ssm", *COUNTED_BY)
 
@@ -28,7 +28,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Timing:
+class TimingOptions:
     """How times are taken."""
 
     backend: str
@@ -37,12 +37,12 @@ class Timing:
     seconds: float
 
 
-def chosen(patterns: Sequence[str]) -> list[str]:
+def select_models(patterns: Sequence[str]) -> list[str]:
     """Return the names that the patterns select: tiny siblings by their whole name alone; `UnknownName` where a pattern selects none."""
     found: dict[str, None] = {}
     for pattern in patterns:
         names = models.names()
-        if pattern == ALL:
+        if pattern == ALL_MODELS:
             selected = names
         elif pattern in models.MODELS or pattern in BASELINES:
             selected = [pattern]
@@ -54,7 +54,7 @@ def chosen(patterns: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def size_of(model: str, size: Size | str) -> Size:
+def resolve_size(model: str, size: Size | str) -> Size:
     """Return `size` itself, or for 720p the model's input of a 1280x720 output."""
     return input_720p(scale_of(model)) if size == HD else size
 
@@ -66,7 +66,7 @@ def smallest_side(model: str) -> int:
     return models.card(model).config.size_multiple
 
 
-def spec(model: str, size: Size, timing: Timing | None) -> ProfileSpec:
+def make_spec(model: str, size: Size, timing: TimingOptions | None) -> ProfileSpec:
     """Make the spec of one cell; SuiteError where the network takes no image so small."""
     if min(size) < smallest_side(model):
         raise SuiteError(f"{model} takes at least {smallest_side(model)} pixels a side; {size[0]}x{size[1]} was asked for.")
@@ -101,7 +101,7 @@ class Reached:
     mib: float | None
 
 
-def predicted(known: Sequence[tuple[int, float]], pixels: int) -> float:
+def extrapolate(known: Sequence[tuple[int, float]], pixels: int) -> float:
     """Extrapolate to `pixels` on the straight line through the last two known values, or in proportion to the last."""
     (last_pixels, last) = known[-1]
     if len(known) < 2:
@@ -111,22 +111,22 @@ def predicted(known: Sequence[tuple[int, float]], pixels: int) -> float:
     return last + max(slope, 0.0) * (pixels - last_pixels)
 
 
-def stop_reason(reached: Sequence[Reached], pixels: int, longest: float, free_mib: float | None) -> str:
+def explain_stop(reached: Sequence[Reached], pixels: int, longest: float, free_mib: float | None) -> str:
     """Say why an image of `pixels` is not tried after those that were reached; "" where it is."""
     if not reached:
         return ""
-    seconds = predicted([(one.pixels, one.seconds) for one in reached], pixels)
+    seconds = extrapolate([(one.pixels, one.seconds) for one in reached], pixels)
     if seconds > longest:
         return f"a call would take about {seconds:.1f} s, more than the {longest:g} s of --longest"
     known = [(one.pixels, one.mib) for one in reached if one.mib]
     if known and free_mib is not None:
-        needed = predicted(known, pixels)
+        needed = extrapolate(known, pixels)
         if needed > MEMORY_SHARE * free_mib:
             return f"did not fit: it would need about {needed:.0f} MiB, and {free_mib:.0f} MiB are free"
     return ""
 
 
-def free_mib(device: str) -> float | None:
+def measure_free_mib(device: str) -> float | None:
     """Return the memory that is free on the device, in MiB; None where it is not known."""
     if device == "cuda":
         return machine.free_gpu_mib()
@@ -139,10 +139,12 @@ def free_mib(device: str) -> float | None:
     return free
 
 
-def checked_timing(timing: Timing) -> Timing:
+def check_timing(timing: TimingOptions) -> TimingOptions:
     """Return `timing`; SuiteError where this machine cannot do it."""
-    if not 1 <= timing.threads <= machine.cores():
-        raise SuiteError(f"--threads {timing.threads}: this machine has {machine.cores()} cores, so it must be 1 to {machine.cores()}.")
+    if not 1 <= timing.threads <= machine.count_cores():
+        raise SuiteError(
+            f"--threads {timing.threads}: this machine has {machine.count_cores()} cores, so it must be 1 to {machine.count_cores()}."
+        )
     if not 0 < timing.seconds <= 600:
         raise SuiteError(f"--seconds {timing.seconds:g}: it must be more than 0 and at most 600.")
     return timing

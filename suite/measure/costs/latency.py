@@ -15,17 +15,17 @@ from torch import Tensor, nn
 
 import models
 from suite.measure import timing
-from suite.measure.costs.count import subject_named
+from suite.measure.costs.count import make_subject
 from suite.records.profile import NO_BACKEND, Latency, ProfileSpec
 from suite.study.baselines import BASELINES
 
 
-def latency(spec: ProfileSpec, seconds: float) -> Latency:
+def measure_latency(spec: ProfileSpec, seconds: float) -> Latency:
     """Take the times of `spec`, sampled for about `seconds`; raises torch's OutOfMemoryError on a GPU where it does not fit."""
-    call = call_of(network_of(spec.model, spec.backend, spec.device), image(spec))
-    cold = timing.once(call, spec.device)
-    samples = timing.measure(call, spec.device, seconds)
-    peak = timing.peak_memory_bytes(call, spec.device)
+    call = make_call(make_network(spec.model, spec.backend, spec.device), make_image(spec))
+    cold = timing.time_once(call, spec.device)
+    samples = timing.take_samples(call, spec.device, seconds)
+    peak = timing.measure_peak_memory(call, spec.device)
     low, high = samples.quartiles
     others = [found.others for found in samples.rounds if found.others is not None]
     return Latency(
@@ -40,20 +40,20 @@ def latency(spec: ProfileSpec, seconds: float) -> Latency:
     )
 
 
-def network_of(model: str, backend: str, device: str) -> nn.Module:
+def make_network(model: str, backend: str, device: str) -> nn.Module:
     """Make the network `model` at full size, on its device and scan backend, for inference."""
-    network = subject_named(model).network
+    network = make_subject(model).network
     if backend != NO_BACKEND:
         models.set_scan_backend(network, backend)
     return network.to(device).eval()
 
 
-def image(spec: ProfileSpec) -> Tensor:
+def make_image(spec: ProfileSpec) -> Tensor:
     """Make (1, C, H, W) of uniform noise in 0..1, the same every time."""
     channels = BASELINES[spec.model].channels if spec.model in BASELINES else models.card(spec.model).config.channels
     return torch.rand(1, channels, *spec.input_size, generator=torch.Generator().manual_seed(0)).to(spec.device)
 
 
-def call_of(network: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], object]:
+def make_call(network: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], object]:
     """Return the forward pass as a call without arguments."""
     return torch.inference_mode()(partial(network, x))

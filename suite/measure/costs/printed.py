@@ -13,14 +13,14 @@ import models
 from suite.measure.costs.conventions import TOLERANCE, conventions_for
 from suite.measure.costs.count import Counted
 from suite.study.baselines import BASELINES
-from suite.study.published import SCALES, Column, PublishedTable, Row, cost_input, load_all
+from suite.study.published import UNIT_SCALES, PublishedColumn, PublishedRow, PublishedTable, cost_input, load_all
 
 BARE = "thop"  # the convention whose parameters leave out bare ones
 OUTPUT_720P = (720, 1280)  # height, width: what light networks restore, in pixels
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PrintedCost:
     """One printed cost beside the counted one, in the column's unit; `met_by` names the convention that it matches, else `why` tells."""
 
     table: str
@@ -74,7 +74,7 @@ def scale_of(model: str) -> int:
     return BASELINES[model].scale if model in BASELINES else models.card(model).scale
 
 
-def comparisons(model: str, counted: Counted) -> list[Comparison]:
+def compare_printed(model: str, counted: Counted) -> list[PrintedCost]:
     """Compare every printed cost of `model` with what it was `counted` as."""
     found = []
     for table, row in _rows(model):
@@ -85,7 +85,7 @@ def comparisons(model: str, counted: Counted) -> list[Comparison]:
     return found
 
 
-def _rows(model: str) -> list[tuple[PublishedTable, Row]]:
+def _rows(model: str) -> list[tuple[PublishedTable, PublishedRow]]:
     """Return the published rows that are about `model`."""
     named = BASELINES[model].rows if model in BASELINES else ()
     return [
@@ -97,8 +97,8 @@ def _rows(model: str) -> list[tuple[PublishedTable, Row]]:
     ]
 
 
-def _comparison(model: str, counted: Counted, table: PublishedTable, row: Row, column: Column) -> Comparison:
-    printed, unit = float(row.cells[column.key]), SCALES[column.unit]
+def _comparison(model: str, counted: Counted, table: PublishedTable, row: PublishedRow, column: PublishedColumn) -> PrintedCost:
+    printed, unit = float(row.cells[column.key]), UNIT_SCALES[column.unit]
     size = None
     if column.metric == "params":
         value = counted.params / unit
@@ -112,4 +112,4 @@ def _comparison(model: str, counted: Counted, table: PublishedTable, row: Row, c
         allowed = TOLERANCE * printed
     met = next((name for name, way in ways.items() if abs(way - printed) <= allowed), "")
     why = "" if met else DISAGREEMENTS.get((model, table.id, column.metric), "not looked into")
-    return Comparison(table.id, row.key, column.metric, column.unit, size, printed, value, met, why)
+    return PrintedCost(table.id, row.key, column.metric, column.unit, size, printed, value, met, why)

@@ -15,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.scan.op import scan_macs
-from suite.measure.costs.count import SCANS, Counts, Subject, image_scan_costs, reference_scans, trace
+from suite.measure.costs.count import SCAN_COUNT, Counts, Subject, image_scan_costs, reference_scans, trace
 
 # fvcore's operators, and PyTorch's that do the same work at 2 a multiply-add; the scans' operations count as they are.
 SAME: Mapping[tuple[str, ...], tuple[str, ...]] = MappingProxyType(
@@ -23,7 +23,7 @@ SAME: Mapping[tuple[str, ...], tuple[str, ...]] = MappingProxyType(
         ("conv",): ("aten.convolution",),
         ("linear", "addmm"): ("aten.addmm", "aten.mm"),
         ("einsum", "matmul", "bmm", "baddbmm"): ("aten.bmm", "aten.baddbmm"),
-        (SCANS,): ("ssm.selective_scan", "ssm.scan_image"),
+        (SCAN_COUNT,): ("ssm.selective_scan", "ssm.scan_image"),
     }
 )
 # What fvcore counts and PyTorch's counter does not, and why.
@@ -55,12 +55,12 @@ class Agreement:
         return self.second is None or math.isclose(self.first, self.second, rel_tol=1e-9)
 
 
-def compared(subject: Subject, size: tuple[int, int], counts: Counts | None = None) -> list[Agreement]:
+def compare_counters(subject: Subject, size: tuple[int, int], counts: Counts | None = None) -> list[Agreement]:
     """Compare both counts of an image of `size` by groups of operators, what one lacks included; `counts` are fvcore's, if known."""
-    first, second = dict((counts or trace(subject, size)).by_operator), second_counts(subject, size)
+    first, second = dict((counts or trace(subject, size)).by_operator), count_with_pytorch(subject, size)
     lines = []
     for ours, theirs in SAME.items():
-        factor = 1 if ours == (SCANS,) else 2
+        factor = 1 if ours == (SCAN_COUNT,) else 2
         found = factor * sum(first.pop(name, 0.0) for name in ours)
         counted = sum(second.pop(name, 0) for name in theirs)
         if found or counted:
@@ -70,7 +70,7 @@ def compared(subject: Subject, size: tuple[int, int], counts: Counts | None = No
     return lines
 
 
-def second_counts(subject: Subject, size: tuple[int, int]) -> dict[str, int]:
+def count_with_pytorch(subject: Subject, size: tuple[int, int]) -> dict[str, int]:
     """Count operations by operator with PyTorch's counter, for one image of `size` (height, width); nothing is computed."""
     network, was_training = subject.network, subject.network.training
     formulas = {getattr(torch.ops.ssm, name): formula for name, formula in SCAN_FORMULAS.items()}

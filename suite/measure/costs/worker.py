@@ -21,12 +21,12 @@ def answer(asked: dict[str, Any], say: Say) -> None:
     if "claim" in asked:
         from suite.measure.costs import claim_v4
 
-        say("pairs", claim_v4.measured(claim_v4.Asked(**asked["claim"])))
+        say("pairs", claim_v4.measure_pairs(claim_v4.Asked(**asked["claim"])))
         return
-    from suite.measure.costs.latency import latency
+    from suite.measure.costs.latency import measure_latency
 
     try:
-        say("latency", latency(ProfileSpec.model_validate(asked["spec"]), asked["seconds"]).model_dump(mode="json"))
+        say("latency", measure_latency(ProfileSpec.model_validate(asked["spec"]), asked["seconds"]).model_dump(mode="json"))
     except torch.OutOfMemoryError as error:
         say("reason", f"did not fit: {str(error).splitlines()[0]}")
 

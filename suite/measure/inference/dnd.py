@@ -38,7 +38,7 @@ def is_dnd(folder: Path) -> bool:
     return (folder / INFO).is_file() and any((folder / name).is_dir() for name in FOLDERS)
 
 
-def planned(folder: Path, out: Path, *, overwrite: bool) -> list[Photograph]:
+def plan_photographs(folder: Path, out: Path, *, overwrite: bool) -> list[Photograph]:
     """Plan what is to be done, before the first photograph is read; SuiteError where one is missing, or a result is there already."""
     images = next(folder / name for name in FOLDERS if (folder / name).is_dir())
     jobs = []

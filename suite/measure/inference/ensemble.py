@@ -15,26 +15,26 @@ SYMMETRIES = 8
 MARK = "+"
 
 
-def turned(image: np.ndarray, symmetry: int) -> np.ndarray:
+def turn_by(image: np.ndarray, symmetry: int) -> np.ndarray:
     """Return `image` `(H, W, C)` flipped left-right (bit 0), upside down (bit 1), then transposed (bit 2): a view."""
     return turn(image, bool(symmetry & 1), bool(symmetry & 2), bool(symmetry & 4))
 
 
-def turned_back(image: np.ndarray, symmetry: int) -> np.ndarray:
+def turn_back(image: np.ndarray, symmetry: int) -> np.ndarray:
     """Return the inverse of `turned`: a view."""
     image = image.swapaxes(0, 1) if symmetry & 4 else image
     image = image[::-1] if symmetry & 2 else image
     return image[:, ::-1] if symmetry & 1 else image
 
 
-def ensembled(restore: Restorer) -> Restorer:
+def average_symmetries(restore: Restorer) -> Restorer:
     """Return `restore` as the mean over the 8 symmetries of the square, added in float64; float32 `(H, W, C)`."""
 
     def mean(picture: np.ndarray) -> np.ndarray:
         total = 0.0
         for symmetry in range(SYMMETRIES):
-            part = restore(np.ascontiguousarray(turned(picture, symmetry)))
-            total = total + turned_back(as_float(part), symmetry).astype(np.float64)
+            part = restore(np.ascontiguousarray(turn_by(picture, symmetry)))
+            total = total + turn_back(as_float(part), symmetry).astype(np.float64)
         return (total / SYMMETRIES).astype(np.float32)
 
     return mean

@@ -21,7 +21,7 @@ from suite.core.output import note
 from suite.data.colour import quantise
 from suite.data.images import IMAGE_SUFFIXES, Pixels, is_deep, open_image
 from suite.data.mixed import both_sides
-from suite.data.pairing import shortened
+from suite.data.pairing import shorten
 from suite.data.resize import imresize
 from suite.measure.inference.restorer import Restorer
 from suite.study.tasks import Task
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SHOWN = 5  # files of a list that a message names
-ACCEPTED = "8-bit grey, RGB, palette and black-and-white images are restored, with or without transparency"
+RESTORABLE = "8-bit grey, RGB, palette and black-and-white images are restored, with or without transparency"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Restoration:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageParts:
     """An image file's parts: colour `(H, W, 1 or 3)` and, where it has one, alpha `(H, W)`; uint8."""
 
     colour: Pixels
@@ -65,7 +65,7 @@ def channels_of(model: str) -> int:
     return models.MODELS[model].config.channels if model in models.MODELS else 3
 
 
-def planned(source: Path, target: Path, suffix: str, *, overwrite: bool) -> list[Restoration]:
+def plan_restorations(source: Path, target: Path, suffix: str, *, overwrite: bool) -> list[Restoration]:
     """Plan what is to be done, all checked before the first image is opened.
 
     SuiteError where `source` is not there or holds no image, a result would fall upon a source or another result, or upon a file that is
@@ -116,7 +116,7 @@ def _without_targets(source: Path, paths: list[Path]) -> list[Path]:
     if both is None:
         return paths
     left = (both.high | both.beside) - both.low
-    note(f"{both.sentence}: {len(left)} files are not restored ({shortened(sorted(path.name for path in left))}).")
+    note(f"{both.sentence}: {len(left)} files are not restored ({shorten(sorted(path.name for path in left))}).")
     return [path for path in paths if path not in left]
 
 
@@ -152,18 +152,18 @@ def restore_file(job: Restoration, restore: Restorer, scale: int, *, channels: i
         raise SuiteError(f"{job.target} cannot be written: {error}. Free space or choose another OUT.", exit=Exit.NOT_READY) from error
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path) -> ImageParts:
     """Read the parts of the image file `path`, upright; SuiteError where it cannot be read, or its mode is refused."""
     from PIL import ImageOps  # late: slow to load
 
     with open_image(path) as file:
         if is_deep(file) or file.mode.startswith("I"):
-            raise SuiteError(f"{path} has 16 bits a channel; {ACCEPTED}. Convert it to 8 bit first.", exit=Exit.NOT_READY)
+            raise SuiteError(f"{path} has 16 bits a channel; {RESTORABLE}. Convert it to 8 bit first.", exit=Exit.NOT_READY)
         file.load()
         return _parts(ImageOps.exif_transpose(file), path)
 
 
-def _parts(image: Image, path: Path) -> Picture:
+def _parts(image: Image, path: Path) -> ImageParts:
     profile = image.info.get("icc_profile")
     if image.mode == "1":
         image = image.convert("L")
@@ -171,9 +171,9 @@ def _parts(image: Image, path: Path) -> Picture:
         see_through = "transparency" in image.info
         image = image.convert({"L": "LA"}.get(image.mode, "RGBA") if see_through else "RGB")
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
-        raise SuiteError(f"{path} has mode {image.mode}; {ACCEPTED}. Convert it first.", exit=Exit.NOT_READY)
+        raise SuiteError(f"{path} has mode {image.mode}; {RESTORABLE}. Convert it first.", exit=Exit.NOT_READY)
     pixels = np.array(image)
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     has_alpha = image.mode.endswith("A")
     colour = pixels[..., :-1] if has_alpha else pixels
-    return Picture(np.ascontiguousarray(colour), np.ascontiguousarray(pixels[..., -1]) if has_alpha else None, profile)
+    return ImageParts(np.ascontiguousarray(colour), np.ascontiguousarray(pixels[..., -1]) if has_alpha else None, profile)

@@ -51,7 +51,7 @@ def default_size(kind: Tile) -> int:
     return AUTHORS_SIZE if kind == "authors" else FEATHERED_SIZE
 
 
-def tiled(restore: Restorer, kind: Tile, size: int | None = None) -> Restorer:
+def restore_in_tiles(restore: Restorer, kind: Tile, size: int | None = None) -> Restorer:
     """Return `restore` applied in parts; `size` is in pixels of the low-quality image. SuiteError where it is too small to make sense."""
     size = size or default_size(kind)
     if kind == "whole":
@@ -138,7 +138,7 @@ class Memory:
 
     def __init__(self, restore: Restorer, kind: Tile, size: int | None, tell: Callable[[str], None]) -> None:
         self._restore, self._tell = restore, tell
-        self._planned, self._size = tiled(restore, kind, size), size or default_size(kind)
+        self._planned, self._size = restore_in_tiles(restore, kind, size), size or default_size(kind)
         self.planned = "whole" if kind == "whole" else f"{kind} tiles of {self._size}"
         self._too_large: int | None = None  # pixels
         self._fallback = FEATHERED_SIZE if kind == "whole" else max(LEAST_SIZE, self._size // 2)
@@ -159,7 +159,7 @@ class Memory:
         while True:
             try:
                 self.used = f"feathered tiles of {self._fallback}, memory ran out"
-                return tiled(self._restore, "feathered", self._fallback)(picture)
+                return restore_in_tiles(self._restore, "feathered", self._fallback)(picture)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -59,7 +59,7 @@ class Used:
         return f"weights: {self.which} of {path}, {self.tensors} tensors under {whose} names{passed}{cast}"
 
 
-def read(path: Path) -> Weights:
+def read_weights(path: Path) -> Weights:
     """Read the weights in `path`; SuiteError where there are none that can be read, and where reading would run code of the file's."""
     from models.official import unwrap  # late: torch is slow to load
 
@@ -95,7 +95,7 @@ def _check_tensors(path: Path, state: Mapping[str, object], which: str) -> None:
         )
 
 
-def load(network: RestorationNet, weights: Weights, model: str) -> Used:
+def give_weights(network: RestorationNet, weights: Weights, model: str) -> Used:
     """Give `network`, the catalogue's `model`, all of `weights`, strictly; SuiteError says what does not fit, and what they do fit."""
     from models.official import OfficialMismatch, load_weights  # late: torch is slow to load
 
@@ -103,7 +103,7 @@ def load(network: RestorationNet, weights: Weights, model: str) -> Used:
     try:
         load_weights(network, wrapped)
     except OfficialMismatch as error:
-        fits = resembled(weights.state, like=model)
+        fits = find_fitting_model(weights.state, like=model)
         hint = f" It fits {fits}." if fits else " It fits no network of the catalogue."
         claim = f" The file says that it is of {weights.said}." if weights.said else ""
         raise SuiteError(f"{weights.path} does not fit {model}: {error}{claim}{hint}", exit=Exit.NOT_READY) from error
@@ -112,7 +112,7 @@ def load(network: RestorationNet, weights: Weights, model: str) -> Used:
     return Used(weights.which, names, len(weights.state), dtypes, weights.others, weights.said)
 
 
-def resembled(state: Mapping[str, Tensor], like: str) -> str | None:
+def find_fitting_model(state: Mapping[str, Tensor], like: str) -> str | None:
     """Find the network of the catalogue that has these names and shapes; those as large as `like` (published, or tiny) are tried first."""
     import torch  # late: slow to load
 
@@ -131,7 +131,7 @@ def resembled(state: Mapping[str, Tensor], like: str) -> str | None:
     return None
 
 
-def write(path: Path, network: RestorationNet, model: str, form: Format, key: str) -> int:
+def write_weights(path: Path, network: RestorationNet, model: str, form: Format, key: str) -> int:
     """Write the weights of `network` under the authors' names, in one step, and return how many tensors they are.
 
     `official` is torch's file of `{key: tensors}`. A safetensors file holds the tensors, and the model, the version of this and `key` as

@@ -126,7 +126,7 @@ def describe(path: Path, register: Register) -> Description:
     state = state_of(entries[0], path, digest) if entries else "unknown"
     known = {"path": str(path), "bytes": path.stat().st_size, "sha256": digest, "state": state, "entries": tuple(e.name for e in entries)}
     try:
-        found = weights.read(path)
+        found = weights.read_weights(path)
     except SuiteError as error:
         return Description(**known, problem=str(error))
     layout = layout_of({name: tuple(value.shape) for name, value in found.state.items()})
@@ -160,7 +160,7 @@ def _loads(state: Mapping[str, Tensor], register: Register, networks: Sequence[s
         if first:
             break
     if reason != NO_DESIGN:
-        first = first or weights.resembled(state, like=models.names()[0])
+        first = first or weights.find_fitting_model(state, like=models.names()[0])
     if not first:
         return [], reason
     card = models.card(first)

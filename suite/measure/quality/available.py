@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def measure(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
+def measure_quality(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
     """Measure `output` against `target`, as `fidelity.score` takes them, by `protocol`; unavailable metrics are left out."""
     from suite.measure.quality import fidelity  # late: numpy is slow to load
 
     found = fidelity.score(protocol, output, target, scale)
     images = [fidelity.as_compared(protocol, image) for image in (output, target)]
-    return found | {metric: value(metric, *images) for metric in protocol.perceptual if reason(metric) is None}
+    return found | {metric: measure_metric(metric, *images) for metric in protocol.perceptual if explain_absence(metric) is None}
 
 
-def unavailable(protocol: Protocol) -> dict[str, str]:
+def list_unavailable(protocol: Protocol) -> dict[str, str]:
     """Return the metrics of `protocol` that cannot be had on this machine: why, and the one command that fixes it."""
-    return absent(protocol.perceptual)
+    return list_absent(protocol.perceptual)
 
 
-def absent(metrics: Iterable[str]) -> dict[str, str]:
+def list_absent(metrics: Iterable[str]) -> dict[str, str]:
     """Return those of `metrics`, names in METRICS, that cannot be had on this machine: why, and the one command that fixes it."""
-    return {metric: why for metric in metrics if (why := reason(metric)) is not None}
+    return {metric: why for metric in metrics if (why := explain_absence(metric)) is not None}
 
 
-def reason(metric: str) -> str | None:
+def explain_absence(metric: str) -> str | None:
     """Say why `metric`, a name in METRICS, cannot be had on this machine, and how to fix that; None where it can.
 
     What has to be loaded for the answer is kept for the measurement.
@@ -53,7 +53,7 @@ def reason(metric: str) -> str | None:
     return None
 
 
-def value(metric: str, output: np.ndarray, target: np.ndarray) -> float:
+def measure_metric(metric: str, output: np.ndarray, target: np.ndarray) -> float:
     """Return a metric of METRICS that `lpips` or `pyiqa` computes, of whole RGB images `(H, W, 3)`, uint8 or floating point in 0..1.
 
     Raises SuiteError where the metric is unavailable or an image does not fit it, ValueError where it belongs to a protocol's channel.

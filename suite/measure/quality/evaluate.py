@@ -17,7 +17,7 @@ import numpy as np
 import models
 from models.lookup import suggest
 from suite.core.errors import SuiteError
-from suite.core.parallel import over
+from suite.core.parallel import map_ordered
 from suite.data.colour import luma, quantise
 from suite.data.images import Pixels, encode_png, three_channels
 from suite.data.pairs import Pair, PairSource
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 CROP_SIDE = 96  # pixels of the target shown in the report
 
-BASELINES: Mapping[str, str] = MappingProxyType(
+SIMPLE_RESTORERS: Mapping[str, str] = MappingProxyType(
     {
         "bicubic": "MATLAB-compatible bicubic enlargement: makes the protocols checkable",
         "identity": "the low-quality image itself, where it has the target's size",
@@ -54,13 +54,13 @@ def evaluate(
     """Return scores and restored pictures (uint8), in the order of `pairs`; `measure` is PSNR and SSIM alone, or `available.measure`."""
     scores, outputs = [], []
     for pair in pairs:
-        output = compared(restore(pair.lq), rule)
+        output = prepare_output(restore(pair.lq), rule)
         scores.append(ImageScore(image=pair.name, metrics=measure(rule, output, pair.hq, scale)))
         outputs.append(quantise(output))
     return scores, outputs
 
 
-def compared(output: np.ndarray, rule: Protocol) -> np.ndarray:
+def prepare_output(output: np.ndarray, rule: Protocol) -> np.ndarray:
     """Return `output` as `rule` compares it: rounded to 8 bit, or as it is."""
     return quantise(output) if rule.quantise == "uint8" else as_float(output)
 
@@ -81,7 +81,7 @@ class Inference:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ImageResult:
     """One image's result."""
 
     score: ImageScore
@@ -90,7 +90,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Job:
+class EvaluationJob:
     """What is measured: a model on the pairs of a task, under a protocol."""
 
     model: str
@@ -103,8 +103,8 @@ class Job:
 class Model:
     """A baseline, or a network with weights, checked to fit the job's task; `restore` is run on low-quality images."""
 
-    def __init__(self, job: Job, tell: Callable[[str], None]) -> None:
-        restore = baseline(job.model, job.task.scale) if job.model in BASELINES else None
+    def __init__(self, job: EvaluationJob, tell: Callable[[str], None]) -> None:
+        restore = make_baseline(job.model, job.task.scale) if job.model in SIMPLE_RESTORERS else None
         self.used: Used | None = None  # of the weights
         self.is_baseline = restore is not None
         if restore is not None:
@@ -129,21 +129,21 @@ class Model:
         return output if used == "whole" else None
 
     def _run(self, memory: Memory, picture: np.ndarray) -> tuple[np.ndarray, str]:
-        output = (ensemble.ensembled(memory) if self._ensemble else memory)(picture)
+        output = (ensemble.average_symmetries(memory) if self._ensemble else memory)(picture)
         return output, memory.used
 
 
 def measure_set(
-    job: Job, model: Model, sources: Sequence[PairSource], *, tile_cost: bool = False, save: Path | None = None
-) -> Iterator[Measured]:
+    job: EvaluationJob, model: Model, sources: Sequence[PairSource], *, tile_cost: bool = False, save: Path | None = None
+) -> Iterator[ImageResult]:
     """Yield results in the order of `sources`, as they come; restored images are written to `save`, as PNG.
 
     A baseline is read, restored and scored in parallel over images. A network restores one image after another; on a GPU, the processor
     scores the images before meanwhile.
     """
     if model.is_baseline and save is None and not (tile_cost or job.inference.ensemble or job.inference.tile != "whole"):
-        for found in over(_baseline_scored, [(job, source) for source in sources]):
-            yield Measured(found, "whole", None)
+        for found in map_ordered(_baseline_scored, [(job, source) for source in sources]):
+            yield ImageResult(found, "whole", None)
         return
     scale, about = job.task.scale, []  # of each image: by which tiles, and PSNR of the whole image
 
@@ -153,32 +153,34 @@ def measure_set(
             pair = source.load()
             output, how = model.restore(pair.lq)
             whole = model.whole(pair.lq) if tile_cost else None
-            about.append((how, None if whole is None else score(job.rule, compared(whole, job.rule), pair.hq, scale)[job.rule.fidelity[0]]))
+            about.append(
+                (how, None if whole is None else score(job.rule, prepare_output(whole, job.rule), pair.hq, scale)[job.rule.fidelity[0]])
+            )
             if save is not None:
                 path = save / f"{pair.name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(encode_png(three_channels(quantise(output))))
-            yield job.rule, pair.name, compared(output, job.rule), pair.hq, scale
+            yield job.rule, pair.name, prepare_output(output, job.rule), pair.hq, scale
 
     workers = None if job.inference.device == "cuda" else 1  # a network on the processor uses all of it
-    for number, found in enumerate(over(_scored, restored(), workers=workers)):
+    for number, found in enumerate(map_ordered(_scored, restored(), workers=workers)):
         how, whole_psnr = about[number]
-        yield Measured(found, how, None if whole_psnr is None else found.metrics[job.rule.fidelity[0]] - whole_psnr)
+        yield ImageResult(found, how, None if whole_psnr is None else found.metrics[job.rule.fidelity[0]] - whole_psnr)
 
 
 def _scored(asked: tuple[Protocol, str, np.ndarray, Pixels, int]) -> ImageScore:
     rule, name, output, target, scale = asked
-    return ImageScore(image=name, metrics=available.measure(rule, output, target, scale))
+    return ImageScore(image=name, metrics=available.measure_quality(rule, output, target, scale))
 
 
-def _baseline_scored(asked: tuple[Job, PairSource]) -> ImageScore:
+def _baseline_scored(asked: tuple[EvaluationJob, PairSource]) -> ImageScore:
     job, source = asked
     pair = source.load()
-    output = compared(baseline(job.model, job.task.scale)(pair.lq), job.rule)
+    output = prepare_output(make_baseline(job.model, job.task.scale)(pair.lq), job.rule)
     return _scored((job.rule, pair.name, output, pair.hq, job.task.scale))
 
 
-def baseline(model: str, scale: int) -> Restorer:
+def make_baseline(model: str, scale: int) -> Restorer:
     """Return `bicubic` or `identity`; SuiteError where it does not fit the scale."""
     if model == "identity":
         if scale > 1:
@@ -192,7 +194,7 @@ def baseline(model: str, scale: int) -> Restorer:
 def check_fits(model: str, task: Task) -> None:
     """Raise SuiteError where the catalogue has no such model, or it has another scale or fewer channels than the task."""
     if model not in models.MODELS:
-        raise SuiteError(f"no model is called {model!r}.{suggest(model, [*BASELINES, *models.names()])}")
+        raise SuiteError(f"no model is called {model!r}.{suggest(model, [*SIMPLE_RESTORERS, *models.names()])}")
     config = models.card(model).config
     if config.scale != task.scale:
         raise SuiteError(f"{model} enlarges {config.scale} times, the task {task.scale} times.")
@@ -207,10 +209,10 @@ def load_network(model: str, path: Path | None, backend: str, device: str = "cpu
     """
     if path is None:
         raise SuiteError(f"{model} needs --weights FILE: an untrained network measures nothing.")
-    found = weights.read(path)
+    found = weights.read_weights(path)
     network = models.create(model)
     models.set_scan_backend(network, backend)
-    used = weights.load(network, found, model)
+    used = weights.give_weights(network, found, model)
     return network.to(device), used
 
 

@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from suite.core.errors import SuiteError
-from suite.data.colour import TOO_BRIGHT, Plane, clamped, in_grey, luma, quantise
+from suite.data.colour import TOO_BRIGHT, Plane, clamp, in_grey, luma, quantise
 from suite.data.images import three_channels
 from suite.study.protocols import PSNR_CAP, Protocol
 
@@ -117,7 +117,7 @@ def as_compared(protocol: Protocol, image: np.ndarray) -> np.ndarray:
     """Return `image` as `protocol` compares it, before a channel is taken: uint8, or clamped to 0..1 in float64 where it is not rounded."""
     if protocol.quantise == "uint8" or image.dtype == np.uint8:
         return quantise(image)
-    return clamped(image).astype(np.float64)
+    return clamp(image).astype(np.float64)
 
 
 def unit_planes(image: np.ndarray, taker: str) -> npt.NDArray[np.float64]:

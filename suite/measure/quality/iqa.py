@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import torch
 
 LICENCE = "pyiqa is used; its licence (PolyForm Noncommercial 1.0.0) allows non-commercial use only."
-REMEDY = "pip install 'ssm-restoration-suite[iqa]'"
+PYIQA_REMEDY = "pip install 'ssm-restoration-suite[iqa]'"
 
 _LOCK = threading.Lock()
 
@@ -83,7 +83,7 @@ def _made(metric: str) -> torch.nn.Module:
             import pyiqa  # late: an optional package
     except ImportError as error:
         raise SuiteError(
-            f"{metric} needs the package pyiqa, which cannot be imported ({error}). `{REMEDY}` fixes it; its licence allows "
+            f"{metric} needs the package pyiqa, which cannot be imported ({error}). `{PYIQA_REMEDY}` fixes it; its licence allows "
             "non-commercial use only.",
             exit=Exit.NOT_READY,
         ) from None

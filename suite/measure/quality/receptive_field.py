@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from models.base import RestorationNet
 
-SIDE, CROPS, SEED = 64, 8, 0  # pixels of a crop's sides, the most crops, and what places them
+FIELD_SIDE, MOST_CROPS, SEED = 64, 8, 0  # pixels of a crop's sides, the most crops, and what places them
 PERCENTAGES = (20, 30, 50, 99)
 DECADES = 4  # from white to black in the picture of the map
 
@@ -40,7 +40,7 @@ def receptive_field(network: RestorationNet, pairs: Sequence[Pair]) -> Receptive
     """
     import torch  # late: slow to load
 
-    crops = seeded_crops([pair.lq for pair in pairs[:CROPS]])
+    crops = seeded_crops([pair.lq for pair in pairs[:MOST_CROPS]])
     if crops.shape[1] < network.size_multiple:
         return None
     network.eval()
@@ -49,11 +49,11 @@ def receptive_field(network: RestorationNet, pairs: Sequence[Pair]) -> Receptive
     field = gradient_map(lambda x: forward(network, x, network.channels), inputs, network.scale)
     if not math.isfinite(field.sum()) or not field.sum():
         return None
-    held = shares(field)
-    return ReceptiveField(side=field.shape[0], map_png=picture(field), shares={str(key): held[key] for key in held}, images=len(crops))
+    held = measure_shares(field)
+    return ReceptiveField(side=field.shape[0], map_png=draw_map(field), shares={str(key): held[key] for key in held}, images=len(crops))
 
 
-def seeded_crops(images: Sequence[np.ndarray], side: int = SIDE) -> np.ndarray:
+def seeded_crops(images: Sequence[np.ndarray], side: int = FIELD_SIDE) -> np.ndarray:
     """Cut a square out of each image `(h, w, C)` at a seeded place, as float32 in 0..1: `(N, side, side, C)`, smaller where an image is.
 
     C is 3 where grey images stand beside colour ones.
@@ -85,7 +85,7 @@ def gradient_map(restore: Callable[[Tensor], Tensor], crops: Tensor, scale: int)
     return (total / len(crops)).numpy()
 
 
-def shares(field: np.ndarray) -> dict[int, float]:
+def measure_shares(field: np.ndarray) -> dict[int, float]:
     """Return for each of PERCENTAGES the part of `field` (S, S) that the smallest square around its centre covers which holds as much.
 
     Squares have an odd side and are cut off at the map's edge; the whole map is 1.
@@ -102,7 +102,7 @@ def shares(field: np.ndarray) -> dict[int, float]:
     return found
 
 
-def picture(field: np.ndarray) -> Png:
+def draw_map(field: np.ndarray) -> Png:
     """Draw `field` as an 8-bit grey PNG: white at its maximum, black at 10^-DECADES of it and below, logarithmic between."""
     with np.errstate(divide="ignore"):  # of a zero, which is black
         levels = np.log10(field / field.max()) / DECADES + 1

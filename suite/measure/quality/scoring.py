@@ -14,16 +14,16 @@ from functools import partial
 from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.parallel import over, shown
-from suite.data.images import Pixels, alike, list_images, read_image, read_stored, three_channels
+from suite.core.parallel import map_ordered, show_progress
+from suite.data.images import Pixels, list_images, match_channels, read_image, read_stored, three_channels
 from suite.data.mixed import Both, both_sides
 from suite.data.pairing import HOW, NamePair, Pairing, match_names
 from suite.measure.quality import available
 from suite.measure.quality.fidelity import score
 from suite.study.protocols import METRICS, PROTOCOLS, Protocol, protocol
 
-ALL = "all"
-LISTED = 20  # names in a message
+ALL_PROTOCOLS = "all"
+MOST_LISTED = 20  # names in a message
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Request:
 
     outputs: Path
     targets: Path
-    protocol: str = ALL  # or a protocol's name
+    protocol: str = ALL_PROTOCOLS  # or a protocol's name
     scale: int | None = None
     against: str | None = None  # with `all`: the protocol that others are compared with
     besides: tuple[str, ...] = ()  # names in METRICS
@@ -101,7 +101,7 @@ def score_folders(request: Request) -> Scores:
         scores.notes.append(f"only the first {request.limit} of {len(pairing.pairs)} pairs are scored (--limit): for trying out.")
     _measure_fidelity(scores, pairs, request)
     _measure_perceptual(scores, pairs, request)
-    if request.protocol == ALL:
+    if request.protocol == ALL_PROTOCOLS:
         wanted = protocol(request.against).key if request.against else _default(scores.sheets)
         if wanted not in scores.sheets:
             why = scores.refused.get(wanted, "it is not the latest version, or nothing was scored")
@@ -121,7 +121,7 @@ def _rules(request: Request) -> tuple[list[Protocol], dict[str, str]]:
         raise SuiteError(f"--scale {request.scale}: a scale is 1 or more.")
     if request.limit is not None and request.limit < 1:
         raise SuiteError(f"--limit {request.limit}: at least 1 pair is scored.")
-    if request.protocol != ALL:
+    if request.protocol != ALL_PROTOCOLS:
         if request.against is not None:
             raise SuiteError("--against names what `--protocol all` compares with; it says nothing where one protocol is chosen.")
         rule = protocol(request.protocol)
@@ -205,7 +205,7 @@ def _lonely(pairing: Pairing) -> str:
 
 
 def _listed(names: Sequence[str], joint: str = ", ") -> str:
-    return joint.join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+    return joint.join(names[:MOST_LISTED]) + (f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else "")
 
 
 def _told_apart(both: Both, scale: int | None) -> list[tuple[str, Path, Path]]:
@@ -231,9 +231,9 @@ class _Found:
 def _measure_fidelity(scores: Scores, pairs: Sequence[NamePair], request: Request) -> None:
     """Fill the sheets. A protocol of `all` that one image does not fit is left out as a whole: its mean would be of other images."""
     rules = [sheet.protocol for sheet in scores.sheets.values()]
-    found = over(partial(_one_pair, rules=rules, scale=request.scale), pairs)
+    found = map_ordered(partial(_one_pair, rules=rules, scale=request.scale), pairs)
     cut: list[str] = []
-    for one, result in zip(pairs, shown(found, len(pairs), "images scored"), strict=True):
+    for one, result in zip(pairs, show_progress(found, len(pairs), "images scored"), strict=True):
         if len(result.problems) == len(rules):  # no protocol fits: the images are to blame, not a protocol
             raise SuiteError(f"{one.other} and {one.target}: {next(iter(result.problems.values()))}", exit=Exit.NOT_READY)
         for key, why in result.problems.items():
@@ -273,7 +273,7 @@ def _channels(rule: Protocol, one: NamePair, output: Pixels, target: Pixels) -> 
     """Give both images the channels that `rule` compares: the target's file decides; SuiteError where the output has no such plane."""
     if rule.grey == "repeat":
         return three_channels(output), three_channels(target)
-    fitted = alike(output, target)
+    fitted = match_channels(output, target)
     if fitted is None:
         raise SuiteError(
             f"{one.target} is a grey file, whose plane {rule.key} compares as it is, and {one.other} a colour image: nothing says "
@@ -317,14 +317,14 @@ def _measure_perceptual(scores: Scores, pairs: Sequence[NamePair], request: Requ
         for sheet in scores.sheets.values():
             sheet.unavailable = dict.fromkeys(sheet.protocol.perceptual, "not measured, as --no-perceptual says.")
         wanted = {}
-    absent = available.absent(dict.fromkeys((*wanted, *request.besides)))
+    absent = available.list_absent(dict.fromkeys((*wanted, *request.besides)))
     for sheet in scores.sheets.values():
         sheet.unavailable |= {metric: absent[metric] for metric in sheet.protocol.perceptual if metric in absent}
     scores.besides_unavailable = {metric: absent[metric] for metric in request.besides if metric in absent}
     names = [metric for metric in dict.fromkeys((*wanted, *request.besides)) if metric not in absent]
     if not names:
         return
-    for name, values in shown(_values(pairs, names), len(pairs), f"images measured by {', '.join(names)}"):
+    for name, values in show_progress(_values(pairs, names), len(pairs), f"images measured by {', '.join(names)}"):
         scores.besides[name] = {metric: values[metric] for metric in request.besides if metric in values}
         for sheet in scores.sheets.values():
             sheet.images[name] |= {metric: values[metric] for metric in sheet.protocol.perceptual if metric in values and metric in wanted}
@@ -335,7 +335,7 @@ def _values(pairs: Sequence[NamePair], names: Sequence[str]) -> Iterator[tuple[s
         output, target = read_image(one.other), read_image(one.target)
         if output.shape != target.shape:  # a protocol that crops by the scale has accepted them
             target = target[: output.shape[0], : output.shape[1]]
-        yield one.name, {metric: available.value(metric, output, target) for metric in names}
+        yield one.name, {metric: available.measure_metric(metric, output, target) for metric in names}
 
 
 def _mean(images: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

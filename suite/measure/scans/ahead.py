@@ -13,7 +13,7 @@ MODULE = "models.scan.backends.triton_ahead"
 INTERPRET = "TRITON_INTERPRET"  # Triton looks at it when kernels are defined: with it, another process must compile
 
 
-def compiled() -> tuple[list[dict[str, object]], list[str]]:
+def compile_kernels() -> tuple[list[dict[str, object]], list[str]]:
     """Compile every kernel for every target: a row each, and the problems in words; SuiteError where Triton is not there."""
     if os.environ.get(INTERPRET) == "1":
         environment = {name: value for name, value in environment_for(1).items() if name != INTERPRET}
@@ -34,7 +34,7 @@ def compiled() -> tuple[list[dict[str, object]], list[str]]:
 
 def answer(_asked: None, say: Say) -> None:
     """Compile the kernels in a process of its own."""
-    say("compiled", compiled())
+    say("compiled", compile_kernels())
 
 
 if __name__ == "__main__":

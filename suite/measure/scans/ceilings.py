@@ -22,13 +22,13 @@ import torch
 
 from models.scan.backends import BackendUnavailable, module_of
 from models.scan.cases import Case
-from suite.measure.timing import Device, once
+from suite.measure.timing import Device, time_once
 
 Work = Literal["forward", "forward+backward"]
 
 COPY_BYTES = {"cpu": 128 * 2**20, "cuda": 2**30}  # far beyond any cache
-SECONDS = 1.0  # that each is looked for: the machine may be shared, and the best counts
-REPEATS = 7  # at least
+CEILING_SECONDS = 1.0  # that each is looked for: the machine may be shared, and the best counts
+FEWEST_REPEATS = 7  # at least
 TORCH_VALUES = 2**18  # 1 MiB: resident in a second-level cache
 TORCH_PASSES = 50
 
@@ -48,14 +48,14 @@ def measure_ceilings(device: Device) -> Ceilings:
     return Ceilings(_bandwidth(device), throughput, method)
 
 
-def moved_bytes(case: Case, work: Work) -> int:
+def count_moved_bytes(case: Case, work: Work) -> int:
     """Count the bytes of u, delta, B, C and y once; with the backward pass those of their gradients too."""
     size = getattr(torch, case.dtype).itemsize
     rows, streams = case.batch * case.channels * case.length, case.batch * case.groups * case.states * case.length
     return (3 * rows + 2 * streams) * size * (1 if work == "forward" else 2)
 
 
-def exponentials(case: Case, work: Work) -> int:
+def count_exponentials(case: Case, work: Work) -> int:
     """Count one an element forward, two with the backward pass."""
     return case.elements * (1 if work == "forward" else 2)
 
@@ -95,14 +95,14 @@ def _exponentials_on_gpu() -> tuple[float, str]:
 
 def _best(call: Callable[[], object], device: Device) -> float:
     """Time the shortest call, in seconds: a ceiling is what can be reached."""
-    once(call, device)
-    return min(_repeated(lambda: once(call, device)))
+    time_once(call, device)
+    return min(_repeated(lambda: time_once(call, device)))
 
 
 def _repeated(value: Callable[[], float]) -> list[float]:
     """Take values for SECONDS, at least REPEATS of them."""
     found: list[float] = []
     begun = time.perf_counter()
-    while len(found) < REPEATS or time.perf_counter() - begun < SECONDS:
+    while len(found) < FEWEST_REPEATS or time.perf_counter() - begun < CEILING_SECONDS:
         found.append(value())
     return found

@@ -8,7 +8,7 @@ import torch
 import triton
 import triton.language as tl
 
-BLOCK = 1024  # eight independent chains a thread of four warps hide the latency of each
+CHAIN_BLOCK = 1024  # eight independent chains a thread of four warps hide the latency of each
 LINKS = 512
 
 
@@ -21,12 +21,12 @@ def _exp2_chain(values, LINKS: tl.constexpr, BLOCK: tl.constexpr):  # noqa: ANN0
     tl.store(values + at, x)
 
 
-def exp2_chain(values: int, device: str = "cuda") -> Callable[[], int]:
+def make_exp2_chain(values: int, device: str = "cuda") -> Callable[[], int]:
     """Return a call that computes the chains of so many values (a multiple of BLOCK) and returns how many exponentials those were."""
     held = torch.zeros(values, device=device)
 
     def work() -> int:
-        _exp2_chain[(values // BLOCK,)](held, LINKS=LINKS, BLOCK=BLOCK)
+        _exp2_chain[(values // CHAIN_BLOCK,)](held, LINKS=LINKS, BLOCK=CHAIN_BLOCK)
         return values * LINKS
 
     return work

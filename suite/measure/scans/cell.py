@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 from suite.core.process import ask, environment_for
-from suite.measure.scans.grid import available
+from suite.measure.scans.grid import list_available
 from suite.records.cell import CellContext, Progress, now, provenance
-from suite.records.scan import Caches, ScanFindings, ScanRecord, Start, Verified
+from suite.records.scan import Caches, ScanFindings, ScanRecord, ScanStart, Verified
 from suite.records.spec import ScanSpec
 
 # The variable by which a backend knows where to keep what it builds; the others build nothing.
@@ -27,7 +27,7 @@ def run_scan(spec: ScanSpec, context: CellContext) -> Iterator[Progress | ScanRe
     """Verify and time a backend; a backend that is wrong makes a failed record without times."""
     started = now()
     findings = None
-    for event in in_processes(spec):
+    for event in measure_in_processes(spec):
         if isinstance(event, Progress):
             yield event
         else:
@@ -40,7 +40,7 @@ def run_scan(spec: ScanSpec, context: CellContext) -> Iterator[Progress | ScanRe
         spec=spec,
         status="failed" if wrong else "done",
         attempt=context.attempt,
-        findings=findings.model_copy(update={"absent": tuple(available(spec.device)[1])}),
+        findings=findings.model_copy(update={"absent": tuple(list_available(spec.device)[1])}),
         provenance=provenance(dataclasses.replace(context, threads=spec.threads), started, {}),
         error=_accusation(wrong) if wrong else None,
     )
@@ -56,18 +56,18 @@ def _accusation(wrong: list[Verified]) -> str:
     return f"incorrect, so not timed: {what} is {size} in the case {first.name}; {cases}"
 
 
-def in_processes(spec: ScanSpec) -> Iterator[Progress | ScanFindings]:
+def measure_in_processes(spec: ScanSpec) -> Iterator[Progress | ScanFindings]:
     """Yield progress and findings from processes of the backend's own."""
     with contextlib.ExitStack() as stack:
         environment = environment_for(spec.threads)
-        starts: list[Start] = []
+        starts: list[ScanStart] = []
         caches: Caches = "found" if spec.backend in BUILDS else "none"
         if spec.build and spec.backend in BUILDS:
             folder = tempfile.TemporaryDirectory(prefix="ssm-scan-", ignore_cleanup_errors=True)
             environment |= {BUILDS[spec.backend]: stack.enter_context(folder)}
             yield Progress(spec.fingerprint, "building", 0, spec.steps)
             said = _worker(spec, environment, "empty", only_start=True)
-            starts += [Start.model_validate(value) for kind, value in said if kind == "start"]
+            starts += [ScanStart.model_validate(value) for kind, value in said if kind == "start"]
             caches = "filled"
         for kind, value in _worker(spec, environment, caches, only_start=False):
             if kind == "progress":

@@ -47,7 +47,7 @@ LOOPED = 1100  # steps that the reference in float64 loops over; beyond, that ta
 
 
 @dataclass(frozen=True)
-class Check:
+class ScanComparison:
     """A comparison: `errors` by tensor ("y", or the argument whose gradient it is), and how large each may be."""
 
     name: str
@@ -71,36 +71,36 @@ def tolerance(case: Case, name: str) -> float:
     return rounding + (FLOAT32 + FLOAT32_A_ROOT_OF_A_STEP * case.length**0.5) * (EXTREME_SLACK if case.extreme else 1.0)
 
 
-def verified_cases(most_elements: int | None = None) -> tuple[Case, ...]:
+def select_cases(most_elements: int | None = None) -> tuple[Case, ...]:
     """Return CASES, with layers cut to LAYER_LENGTH; those alone of at most `most_elements`, if given."""
     cut = [case.shortened(LAYER_LENGTH) if case in LAYERS else case for case in CASES.values()]
     return tuple(case for case in cut if most_elements is None or case.elements <= most_elements)
 
 
-def check(backend: str, device: str, most_elements: int | None = None) -> Iterator[Check]:
+def check_backend(backend: str, device: str, most_elements: int | None = None) -> Iterator[ScanComparison]:
     """Make every comparison that a backend must pass on a device, one after another."""
-    for case in verified_cases(most_elements):
+    for case in select_cases(most_elements):
         yield from check_case(backend, device, case)
 
 
-def check_case(backend: str, device: str, case: Case) -> Iterator[Check]:
+def check_case(backend: str, device: str, case: Case) -> Iterator[ScanComparison]:
     """Make the comparisons of one case: as sequences and, where it has a side and the backend scans images, along their directions."""
-    errors = errors_of(backend, case, device)
-    yield Check(case.name, errors, {name: tolerance(case, name) for name in errors})
+    errors = measure_errors(backend, case, device)
+    yield ScanComparison(case.name, errors, {name: tolerance(case, name) for name in errors})
     if BACKENDS[backend].image and case.side:
         for directions in DIRECTIONS:
-            errors = image_errors_of(backend, case, directions, device)
-            yield Check(f"{case.name}, image, {directions} ways", errors, {name: tolerance(case, name) for name in errors})
+            errors = measure_image_errors(backend, case, directions, device)
+            yield ScanComparison(f"{case.name}, image, {directions} ways", errors, {name: tolerance(case, name) for name in errors})
 
 
-def errors_of(backend: str, case: Case, device: str = "cpu") -> dict[str, float]:
+def measure_errors(backend: str, case: Case, device: str = "cpu") -> dict[str, float]:
     """Compute the errors of y and of the gradients of all the arguments that the case has."""
     exact = _exact(case)
     found = _scan(arguments(case, device), partial(selective_scan, backend=backend), case)
     return {name: relative_error(found[name], expected) for name, expected in exact.items()}
 
 
-def image_errors_of(backend: str, case: Case, directions: int, device: str = "cpu", height: int | None = None) -> dict[str, float]:
+def measure_image_errors(backend: str, case: Case, directions: int, device: str = "cpu", height: int | None = None) -> dict[str, float]:
     """Compute the errors of an image's scans, y and the gradients of all arguments, of a backend whose row says `image`."""
     exact = _exact_image(case, directions, height)
     found = _image(image_arguments(case, directions, device, height), backend, case.dtype)

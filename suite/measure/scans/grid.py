@@ -20,10 +20,10 @@ from suite.core.machine import machine_digest
 from suite.records.scan import Absent
 from suite.records.spec import ScanSpec
 from suite.study import versions
-from suite.study.grids import SCANS, selects
+from suite.study.grids import SCAN_GRID, selects
 
-NAME = SCANS
-SUMMARY = "every scan backend that runs on this machine, verified and then timed; a cell a backend, with the machine to itself"
+GRID_NAME = SCAN_GRID
+GRID_SUMMARY = "every scan backend that runs on this machine, verified and then timed; a cell a backend, with the machine to itself"
 REASON = "every backend that runs here is timed"
 SOFTWARE = ("torch", "numba", "triton", "mamba-ssm")
 
@@ -44,19 +44,21 @@ class Selection:
     threads: int | None = None  # None: all that this process may use
 
 
-def cells(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
+def plan_scans(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
     """Plan the cells, and list the backends that do not run here; raises `UnknownName`, `BackendUnavailable` or `SuiteError`."""
     for name in selection.backends:
         resolve_backend(name, selection.device)
     check_device(selection.device)
-    running, absent = available(selection.device)
+    running, absent = list_available(selection.device)
     named = [name for name in running if not selection.backends or name in selection.backends]
     chosen = [name for name in named if not selection.only or any(selects(pattern, name, BACKENDS) for pattern in selection.only)]
     if not chosen:
         raise SuiteError(f"--only {' '.join(selection.only)} selects none of the backends {', '.join(named)}.", exit=Exit.NOTHING)
-    threads = machine.cores() if selection.threads is None else selection.threads
-    if not 1 <= threads <= machine.cores():
-        raise SuiteError(f"--threads {threads}: this machine has {machine.cores()} cores, so it must be 1 to {machine.cores()}.")
+    threads = machine.count_cores() if selection.threads is None else selection.threads
+    if not 1 <= threads <= machine.count_cores():
+        raise SuiteError(
+            f"--threads {threads}: this machine has {machine.count_cores()} cores, so it must be 1 to {machine.count_cores()}."
+        )
     if not 0 < selection.seconds <= 60:
         raise SuiteError(f"--seconds {selection.seconds}: it must be more than 0 and at most 60.")
     names, here, software = _cases(selection.cases), machine_digest(), software_digest()
@@ -86,7 +88,7 @@ def check_device(device: str) -> None:
         raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
 
 
-def available(device: str) -> tuple[list[str], list[Absent]]:
+def list_available(device: str) -> tuple[list[str], list[Absent]]:
     """List the names of the backends that can be timed on `device` here, and the others with their reasons."""
     running, absent = [], []
     for name in BACKENDS:

@@ -17,39 +17,39 @@ from models.scan.contract import ScanArguments
 from models.scan.image import composed, scan_image
 from models.scan.op import selective_scan
 from suite.measure import timing
-from suite.measure.scans.ceilings import exponentials, measure_ceilings, moved_bytes
-from suite.measure.scans.check import Check, check
+from suite.measure.scans.ceilings import count_exponentials, count_moved_bytes, measure_ceilings
+from suite.measure.scans.check import ScanComparison, check_backend
 from suite.records.cell import Progress
-from suite.records.scan import Caches, CeilingsUsed, Path, Round, ScanFindings, Start, Timing, Verified, Work
+from suite.records.scan import Caches, CeilingsUsed, Path, ScanFindings, ScanRound, ScanStart, ScanTiming, Verified, Work
 from suite.records.spec import ScanSpec
 
 SHORT = 256  # steps of a scan that tells how long the whole one would take, and of the first call
-LONGEST = 3.0  # times `seconds` that one call may take; beyond, a case is not timed
-DIRECTIONS = 4
+LONGEST_CALL = 3.0  # times `seconds` that one call may take; beyond, a case is not timed
+IMAGE_DIRECTIONS = 4
 
 Call = Callable[[], object]
 Kind = tuple[Path, Work]
 
 
-def start(spec: ScanSpec, caches: Caches) -> Start:
+def time_start(spec: ScanSpec, caches: Caches) -> ScanStart:
     """Time the first calls; to be made before anything else of the backend."""
     case = replace(CASES[spec.cases[0]], dtype=spec.dtype).shortened(SHORT)
     forward, backward = (_call(spec, case, ("sequences", work)) for work in ("forward", "forward+backward"))
-    return Start(
+    return ScanStart(
         caches=caches,
         case=case.name,
         length=case.length,
-        forward_seconds=timing.once(forward, spec.device),
-        backward_seconds=timing.once(backward, spec.device) if spec.backward else None,
+        forward_seconds=timing.time_once(forward, spec.device),
+        backward_seconds=timing.time_once(backward, spec.device) if spec.backward else None,
     )
 
 
-def measure(spec: ScanSpec, caches: Caches) -> Iterator[Progress | ScanFindings]:
+def measure_backend(spec: ScanSpec, caches: Caches) -> Iterator[Progress | ScanFindings]:
     """Yield progress and, last, the findings; `caches` says what is known of those of what the backend builds."""
     yield Progress(spec.fingerprint, "starting", 0, spec.steps)
-    starts = (start(spec, caches),)
+    starts = (time_start(spec, caches),)
     verified = []
-    for found in check(spec.backend, spec.device):
+    for found in check_backend(spec.backend, spec.device):
         verified.append(_verified(found))
         yield Progress(spec.fingerprint, "verifying", 0, spec.steps, note=found.name)
     if any(found.wrong for found in verified):
@@ -75,7 +75,7 @@ def measure(spec: ScanSpec, caches: Caches) -> Iterator[Progress | ScanFindings]
     )
 
 
-def _verified(found: Check) -> Verified:
+def _verified(found: ScanComparison) -> Verified:
     errors = {name: error if error < float("inf") else None for name, error in found.errors.items()}
     return Verified(name=found.name, errors=errors, allowed=dict(found.allowed))
 
@@ -89,29 +89,29 @@ def _kinds(spec: ScanSpec, case: Case) -> list[Kind]:
     return [(path, work) for path in paths for work in works]
 
 
-def _timing(spec: ScanSpec, case: Case, kind: Kind) -> Timing:
+def _timing(spec: ScanSpec, case: Case, kind: Kind) -> ScanTiming:
     path, work = kind
     what = {"case": case.name, "path": path, "work": work, "layer": case.layer, "shape": _shape(case), "elements": case.elements}
     expected = _expected_seconds(spec, case, kind)
-    if expected > 2 * LONGEST * spec.seconds:  # an estimate from a short scan is that uncertain
-        return Timing(**what, skipped=f"it would take about {expected:.1f} s a call", expected_ms=expected * 1e3)
+    if expected > 2 * LONGEST_CALL * spec.seconds:  # an estimate from a short scan is that uncertain
+        return ScanTiming(**what, skipped=f"it would take about {expected:.1f} s a call", expected_ms=expected * 1e3)
     call = _call(spec, case, kind)
-    first = timing.once(call, spec.device)
-    if first > LONGEST * spec.seconds:  # one call has to do
-        return Timing(**what, first_ms=first * 1e3, skipped=f"the first call took {first:.1f} s", expected_ms=first * 1e3)
-    samples = timing.measure(call, spec.device, spec.seconds)
-    peak = timing.peak_memory_bytes(call, spec.device)
+    first = timing.time_once(call, spec.device)
+    if first > LONGEST_CALL * spec.seconds:  # one call has to do
+        return ScanTiming(**what, first_ms=first * 1e3, skipped=f"the first call took {first:.1f} s", expected_ms=first * 1e3)
+    samples = timing.take_samples(call, spec.device, spec.seconds)
+    peak = timing.measure_peak_memory(call, spec.device)
     low, high = samples.quartiles
-    return Timing(
+    return ScanTiming(
         **what,
-        rounds=tuple(Round(seconds=found.seconds, calls=found.calls, others=found.others) for found in samples.rounds),
+        rounds=tuple(ScanRound(seconds=found.seconds, calls=found.calls, others=found.others) for found in samples.rounds),
         warm_up_calls=samples.warm_up,
         first_ms=first * 1e3,
         median_ms=samples.median * 1e3,
         quartiles_ms=(low * 1e3, high * 1e3),
         noisy=samples.noisy,
-        moved_bytes=moved_bytes(case, work) if path == "sequences" else None,
-        exponentials=exponentials(case, work) if path == "sequences" else None,
+        moved_bytes=count_moved_bytes(case, work) if path == "sequences" else None,
+        exponentials=count_exponentials(case, work) if path == "sequences" else None,
         peak_memory_mib=None if peak is None else peak / 2**20,
     )
 
@@ -125,11 +125,11 @@ def _expected_seconds(spec: ScanSpec, case: Case, kind: Kind) -> float:
 
     A short call is mostly overhead.
     """
-    limit, length = LONGEST * spec.seconds, SHORT
+    limit, length = LONGEST_CALL * spec.seconds, SHORT
     while True:
         short = case.shortened(length)
         call = _call(spec, short, kind)
-        taken = min(timing.once(call, spec.device) for _ in range(2))  # the first may build something
+        taken = min(timing.time_once(call, spec.device) for _ in range(2))  # the first may build something
         expected = taken * case.length / short.length
         if expected <= limit or 4 * taken > limit or 4 * length >= case.length:
             return expected
@@ -162,15 +162,15 @@ def _sequences(spec: ScanSpec, case: Case) -> tuple[ScanArguments, Callable[[], 
 
 def _image(spec: ScanSpec, case: Case, scan: Callable[..., Tensor]) -> tuple[list[Tensor], Callable[[], Tensor]]:
     """Make the scans of an image with their projections, as a block calls them; the image is in channels-last memory, as a block's is."""
-    x, _, dt_proj, A, D, delta_bias = image_arguments(case, DIRECTIONS, spec.device)
+    x, _, dt_proj, A, D, delta_bias = image_arguments(case, IMAGE_DIRECTIONS, spec.device)
     channels, rows = case.width, dt_proj.shape[-1] + 2 * case.states
-    x_proj = torch.randn(DIRECTIONS, rows, channels, generator=torch.Generator().manual_seed(0)) / channels**0.5
+    x_proj = torch.randn(IMAGE_DIRECTIONS, rows, channels, generator=torch.Generator().manual_seed(0)) / channels**0.5
     leaves = [
         x.permute(0, 3, 1, 2),
         x_proj.to(x),
         dt_proj.to(x.dtype),
-        delta_bias.view(DIRECTIONS, channels),
+        delta_bias.view(IMAGE_DIRECTIONS, channels),
         A,
         D,
     ]
-    return leaves, lambda: scan(*leaves, directions=DIRECTIONS, backend=spec.backend)
+    return leaves, lambda: scan(*leaves, directions=IMAGE_DIRECTIONS, backend=spec.backend)

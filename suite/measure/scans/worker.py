@@ -20,13 +20,13 @@ def answer(asked: dict[str, Any], say: Say) -> None:
     import torch
 
     torch.set_num_threads(spec.threads)
-    from suite.measure.scans.measure import measure, start
+    from suite.measure.scans.measure import measure_backend, time_start
     from suite.records.cell import Progress
 
     if asked["only_start"]:
-        say("start", start(spec, asked["caches"]).model_dump(mode="json"))
+        say("start", time_start(spec, asked["caches"]).model_dump(mode="json"))
         return
-    for event in measure(spec, asked["caches"]):
+    for event in measure_backend(spec, asked["caches"]):
         if isinstance(event, Progress):
             say("progress", dataclasses.asdict(event))
         else:

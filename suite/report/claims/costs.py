@@ -12,10 +12,10 @@ from suite.core.intervals import LEVEL
 from suite.records.profile import Latency, ProfileRecord
 from suite.records.record import Attempt, Record
 from suite.report.claims.verdict import ClaimPart, Hint, Interval, Word
-from suite.report.measured import Count, count_of
+from suite.report.measured import Count, get_count
 from suite.study.baselines import BASELINES
 from suite.study.claims import CostClaim, GrowthClaim, RatioClaim, SpeedClaim, find_column, find_row
-from suite.study.published import SCALES, Column, PublishedTable, Row, cost_input
+from suite.study.published import UNIT_SCALES, PublishedColumn, PublishedRow, PublishedTable, cost_input
 
 Size = tuple[int, int]
 EXACTLY, LAYERS = "exactly", "thop"  # of parameters; the second leaves out bare ones, as the convention of that name
@@ -39,12 +39,12 @@ def collect_counts(records: Iterable[Attempt]) -> dict[str, list[Count]]:
     found: dict[str, list[Count]] = {}
     for record in records:
         if isinstance(record, ProfileRecord | Record) and record.cost is not None:
-            found.setdefault(record.spec.model, []).append(count_of(record))
+            found.setdefault(record.spec.model, []).append(get_count(record))
     # Profiles before trainings: they alone hold the conventions.
     return {model: sorted(counts, key=lambda one: (bool(one.conventions), one.finished), reverse=True) for model, counts in found.items()}
 
 
-def counted_model(table: PublishedTable, row: Row) -> str | None:
+def counted_model(table: PublishedTable, row: PublishedRow) -> str | None:
     """Return the name of the network that a row stands for, a baseline's also; None where there is none."""
     return row.model or next((name for name, base in BASELINES.items() if (table.id, row.key) in base.rows), None)
 
@@ -157,9 +157,9 @@ def profile_commands(*asked: tuple[str, Size | None]) -> tuple[str, ...]:
     )
 
 
-def _count(table: PublishedTable, row: Row, column: Column, counts: Sequence[Count]) -> CountedWays | str:
+def _count(table: PublishedTable, row: PublishedRow, column: PublishedColumn, counts: Sequence[Count]) -> CountedWays | str:
     """Return the cost of a row's network by each way to count, the usual one first, or why it is not known."""
-    size, scale = cost_input(table, row, column), SCALES[column.unit]
+    size, scale = cost_input(table, row, column), UNIT_SCALES[column.unit]
     count = next((one for one in counts if size in (None, one.input_size)), None)
     if count is None:
         return f"not counted yet{f' at {size[0]}x{size[1]}' if size else ''}"

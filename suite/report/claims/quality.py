@@ -11,10 +11,10 @@ from suite.core import stats
 from suite.records.record import Record
 from suite.report import measured, versus
 from suite.report.claims.verdict import ClaimPart, Hint, Hinted, Word
-from suite.report.settings import by_setting, dataset_name, heading, setting_of
+from suite.report.settings import dataset_name, group_by_setting, setting_heading, setting_of
 from suite.study.claims import FieldClaim, Matter, QualityClaim, find_column, find_row
 from suite.study.protocols import METRICS
-from suite.study.published import Column, PublishedTable, Row
+from suite.study.published import PublishedColumn, PublishedRow, PublishedTable
 from suite.study.tasks import task
 
 TRIVIAL = ("bicubic", "identity")  # what a training has to be better than before anything is said of it
@@ -28,8 +28,8 @@ class Place:
     """A cell of a published table that records are held to."""
 
     table: PublishedTable
-    row: Row
-    column: Column
+    row: PublishedRow
+    column: PublishedColumn
 
     @property
     def task(self) -> str:
@@ -44,7 +44,7 @@ def given_weights(record: Record) -> str:
 
 def unlike_training(record: Record, place: Place) -> str:
     """Say why a training is not under the paper's conditions; "" where it is. One function decides, for claims as for tables."""
-    return measured.obstacle(record.spec, place.column, place.table)
+    return measured.find_obstacle(record.spec, place.column, place.table)
 
 
 def unlike_evaluation(record: Record, place: Place) -> str:
@@ -84,7 +84,7 @@ def judge_field(claim: FieldClaim, tables: Mapping[str, PublishedTable], runs: S
     own = [record for record in runs if record.spec.model == row.model and record.receptive_field is not None]
     places = [Place(table, row, column) for column in table.columns if column.kind == "quality"]
     as_paper = [record for record in own if any(_is_of(record, place) and not unlike_training(record, place) for place in places)]
-    others = [group for group in by_setting(own).values() if not set(map(id, group)) & set(map(id, as_paper))]
+    others = [group for group in group_by_setting(own).values() if not set(map(id, group)) & set(map(id, as_paper))]
     what = f"part of the crop for {claim.percentage} %"
     part = ClaimPart(what, "not tested", "no training under the paper's conditions", matters=claim.least, digits=2)
     if as_paper:
@@ -97,7 +97,7 @@ def judge_field(claim: FieldClaim, tables: Mapping[str, PublishedTable], runs: S
     reason = "one seed" if len(group) == 1 else ""
     if below := _below_trivial(group, runs, next(iter(group[0].scores[0].metrics))):
         word, reason = "cannot tell", below
-    return part, Hint(word, reason, heading(setting_of(group[0].spec)), what, signed=False, **_field_told(claim, group))
+    return part, Hint(word, reason, setting_heading(setting_of(group[0].spec)), what, signed=False, **_field_told(claim, group))
 
 
 def hint_quality(claim: QualityClaim, tables: Mapping[str, PublishedTable], runs: Sequence[Record], matters: Matter) -> Hint:
@@ -117,7 +117,7 @@ def hint_quality(claim: QualityClaim, tables: Mapping[str, PublishedTable], runs
     paired = found.found
     reference = found.variant.records[0].spec
     cells = tuple(r.fingerprint for side in (found.variant, found.baseline) if side for r in side.records)
-    about = replace(about, setting=heading(setting_of(reference)), records=cells, reason=found.reason)
+    about = replace(about, setting=setting_heading(setting_of(reference)), records=cells, reason=found.reason)
     if paired is None or found.baseline is None:
         return about
     told = {"measured": paired.mean, "interval": paired.interval, "visible": paired.detectable, "leaves_out": _left_out(found, row, other)}
@@ -150,11 +150,11 @@ def decide_commands(claim: QualityClaim, tables: Mapping[str, PublishedTable]) -
     return tuple(found)
 
 
-def train_command(table: PublishedTable, row: Row, task_name: str, **changes: str) -> str:
+def train_command(table: PublishedTable, row: PublishedRow, task_name: str, **changes: str) -> str:
     """Return the command that trains a row's network as its paper does, with three seeds; FOLDER is what has to be put together."""
     sets = task(task_name).train_sets
     changes["train_set"] = sets[0] if len(sets) == 1 else "FOLDER"
-    return measured.command(table.grid, row.model or "", task_name, budget="paper", seeds=3, changes=changes)
+    return measured.run_command(table.grid, row.model or "", task_name, budget="paper", seeds=3, changes=changes)
 
 
 def _judge_pair(claim: QualityClaim, mine: Place, theirs: Place, about: ClaimPart, runs: Sequence[Record]) -> ClaimPart:
@@ -186,17 +186,17 @@ def _judge_pair(claim: QualityClaim, mine: Place, theirs: Place, about: ClaimPar
 def _judge_printed(claim: QualityClaim, mine: Place, printed: float, about: ClaimPart, runs: Sequence[Record]) -> ClaimPart:
     """Judge a network against a number that the paper prints of another: trainings with two seeds first, then given weights."""
     metric = mine.column.metric
-    own = [record for record in runs if _is_of(record, mine) and measured.holds(record, metric)]
+    own = [record for record in runs if _is_of(record, mine) and measured.has_metric(record, metric)]
     trained = [r for r in own if not given_weights(r) and not unlike_training(r, mine)] if "training" in claim.evidence else []
     given = [r for r in own if given_weights(r) and not unlike_evaluation(r, mine)] if "weights" in claim.evidence else []
     if not trained and not given:
         return replace(about, reason=f"no weights of {mine.row.model} were measured, and none were trained under the paper's conditions")
-    groups = sorted(by_setting(trained).values(), key=len, reverse=True)
+    groups = sorted(group_by_setting(trained).values(), key=len, reverse=True)
     trained = list(groups[0]) if groups else []
     records = trained if len(trained) > 1 or not given else [max(given, key=_finished)]
     rounding = 0.5 * 10**-mine.column.digits
     values = [record.mean(metric) - printed for record in records]
-    estimate = stats.over_seeds(values)
+    estimate = stats.estimate_over_seeds(values)
     left = [f"how the printed {printed:.{mine.column.digits}f} was measured", "other images of the kind"]
     about = replace(about, measured=estimate.mean, records=tuple(record.fingerprint for record in records))
     if given and records != trained:
@@ -209,7 +209,7 @@ def _judge_printed(claim: QualityClaim, mine: Place, printed: float, about: Clai
         low, high = estimate.interval
         error = float(_deviation(values)) / math.sqrt(len(values))
         interval, evidence = (low - rounding, high + rounding), "training"
-        visible = rounding + stats.detectable((error, len(values) - 1))
+        visible = rounding + stats.smallest_detectable((error, len(values) - 1))
     sign = _sign(metric)
     word = _word(interval, claim.direction, _threshold(about, sign, claim.direction), sign)
     return replace(about, word=word, interval=interval, visible=visible, evidence=evidence, leaves_out=tuple(left))
@@ -228,7 +228,7 @@ def _compared(own: Sequence[Record], base: Sequence[Record], metric: str, *, wei
         own, base = ([max(records, key=_finished)] if records else [] for records in (own, base))
     if not own or not base:
         return None
-    found = versus.compared(versus.sides_of(own), versus.sides_of(base), [metric], same_model=False)
+    found = versus.compare_sides(versus.make_sides(own), versus.make_sides(base), [metric], same_model=False)
     return max(found, key=_strength, default=None)
 
 
@@ -273,7 +273,7 @@ def _below_trivial(side: Sequence[Record], runs: Sequence[Record], metric: str) 
     """Say that the trainings are no better than a trivial baseline of the same test images; "" where they are, or none was measured."""
     mean = sum(one.mean(metric) for one in side) / len(side)
     for record in runs:
-        alike = record.spec.model in TRIVIAL and _tested_on(record) == _tested_on(side[0]) and measured.holds(record, metric)
+        alike = record.spec.model in TRIVIAL and _tested_on(record) == _tested_on(side[0]) and measured.has_metric(record, metric)
         if alike and _sign(metric) * (mean - record.mean(metric)) <= 0:
             return f"{side[0].spec.model} is not better than {record.spec.model} here"
     return ""
@@ -284,7 +284,7 @@ def _tested_on(record: Record) -> tuple[object, ...]:
     return spec.task, spec.test_set, spec.protocol, frozenset(score.image for score in record.scores)
 
 
-def _left_out(found: versus.Comparison, *rows: Row) -> tuple[str, ...]:
+def _left_out(found: versus.Comparison, *rows: PublishedRow) -> tuple[str, ...]:
     """Return what the interval of a comparison does not hold."""
     paired = found.found
     left = [ALONE]
@@ -301,7 +301,7 @@ def _left_out(found: versus.Comparison, *rows: Row) -> tuple[str, ...]:
 
 def _field_told(claim: FieldClaim, records: Sequence[Record]) -> dict[str, object]:
     values = [record.receptive_field.shares[claim.percentage] for record in records if record.receptive_field]
-    estimate = stats.over_seeds(values)
+    estimate = stats.estimate_over_seeds(values)
     left = ("images larger than the crops", *(("training noise: one seed",) if len(values) == 1 else ()))
     return {
         "measured": estimate.mean,
@@ -312,7 +312,9 @@ def _field_told(claim: FieldClaim, records: Sequence[Record]) -> dict[str, objec
 
 
 def _field_word(claim: FieldClaim, records: Sequence[Record]) -> Word:
-    interval = stats.over_seeds([record.receptive_field.shares[claim.percentage] for record in records if record.receptive_field]).interval
+    interval = stats.estimate_over_seeds(
+        [record.receptive_field.shares[claim.percentage] for record in records if record.receptive_field]
+    ).interval
     if interval is None:
         return "too close to tell"
     return "holds" if interval[0] >= claim.least else "does not hold" if interval[1] < claim.least else "too close to tell"

@@ -124,7 +124,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Line:
+class Polyline:
     """A polyline: `points` is the attribute of the same name."""
 
     points: str
@@ -141,14 +141,14 @@ class Plot:
     xticks: tuple[Tick, ...]
     yticks: tuple[Tick, ...]
     marks: tuple[Mark, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[Polyline, ...]
     labels: tuple[Label, ...] = ()
     rows: tuple[Tick, ...] = ()  # names of rows of dots; `at` is y
     zero: float | None = None  # x of a vertical line
 
 
 @dataclass(frozen=True)
-class Picture:
+class Thumbnail:
     """A small picture of a figure."""
 
     label: str
@@ -169,7 +169,7 @@ class Figure:
     rows: tuple[tuple[str, ...], ...]
     series: Sequence[Series] = ()  # of the legend: those that have a name
     plot: Plot | None = None
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[Thumbnail, ...] = ()
 
 
 def number_series(points: Mapping[str, Sequence[Point]], *, joined: bool = False) -> list[Series]:
@@ -178,14 +178,14 @@ def number_series(points: Mapping[str, Sequence[Point]], *, joined: bool = False
     return [Series(name, SHAPES[at], tuple(held), at, joined) for at, (name, held) in zip(places, points.items(), strict=True)]
 
 
-def plane(series: Sequence[Series], x: Axis, y: Axis, frame: Frame = PLANE) -> Plot:
+def draw_plane(series: Sequence[Series], x: Axis, y: Axis, frame: Frame = PLANE) -> Plot:
     """Draw a chart of x against y; on a logarithmic axis values must be positive."""
     points = [point for one in series for point in one.points]
     across = _scale(x, [point.x for point in points], frame.left, frame.width - frame.right)
     up = _scale(y, [value for point in points for value in (point.y, point.low, point.high)], frame.base, frame.top)
     marks = tuple(_mark(one, point, across, up) for one in series for point in one.points if one.shape)
     lines = tuple(
-        Line(" ".join(f"{across.at(p.x)},{up.at(p.y)}" for p in one.points), one.number)
+        Polyline(" ".join(f"{across.at(p.x)},{up.at(p.y)}" for p in one.points), one.number)
         for one in series
         if one.joined and len(one.points) > 1
     )
@@ -193,7 +193,7 @@ def plane(series: Sequence[Series], x: Axis, y: Axis, frame: Frame = PLANE) -> P
     return Plot(frame, x.label, y.label, across.ticks(frame.ticks[0]), up.ticks(frame.ticks[1]), marks, lines, labels)
 
 
-def dots(rows: Sequence[str], series: Sequence[Series], x: Axis, *, zero: bool = False) -> Plot:
+def draw_dots(rows: Sequence[str], series: Sequence[Series], x: Axis, *, zero: bool = False) -> Plot:
     """Draw rows of dots along x; a point's y is the number of its row, in which each series has a lane. `zero` draws the line at 0."""
     frame = replace(PLANE, height=ROW * len(rows) + 46, left=190.0, top=0.0, bottom=46.0)
     values = [value for one in series for point in one.points for value in (point.x, point.low, point.high)]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from models import MODELS
 from suite.records.record import Record
-from suite.report.figures.charts import PANEL, Axis, Plot, Point, Series, Tick, plane
-from suite.report.settings import by_setting, heading
+from suite.report.figures.charts import PANEL, Axis, Plot, Point, Series, Tick, draw_plane
+from suite.report.settings import group_by_setting, setting_heading
 from suite.study.protocols import METRICS
 
 Runs = Mapping[str, list[list[Point]]]  # of each network, a line a seed
@@ -41,9 +41,9 @@ class CurveSet:
     panels: tuple[Panel, ...]
 
 
-def curve_sets(records: Sequence[Record]) -> tuple[CurveSet, ...]:
+def draw_curves(records: Sequence[Record]) -> tuple[CurveSet, ...]:
     """Return the curves of each setting that has some."""
-    sets, groups = [], by_setting(records)
+    sets, groups = [], group_by_setting(records)
     for setting, alike in groups.items():
         runs: dict[str, list[Record]] = {}
         for record in alike:
@@ -62,7 +62,7 @@ def curve_sets(records: Sequence[Record]) -> tuple[CurveSet, ...]:
             _charts(f"Validation {metric}" + (f", {unit}" if unit else ""), scores, baseline, log=False),
         )
         panels = [Panel(model, model == baseline, tuple(charts[model] for charts in both if model in charts)) for model in runs]
-        sets.append(CurveSet(heading(setting, groups), tuple(panel for panel in panels if panel.charts)))
+        sets.append(CurveSet(setting_heading(setting, groups), tuple(panel for panel in panels if panel.charts)))
     return tuple(found for found in sets if found.panels)
 
 
@@ -92,5 +92,5 @@ def _charts(title: str, runs: Runs, baseline: str, *, log: bool) -> dict[str, Ch
             final = sum(line[-1].y for line in lines) / len(lines)
             summary = f"{title}: {final:.3g} at the end" if log else f"{title}: {final:.2f} at the end"
             summary += f" (mean of {len(lines)} seeds)" if len(lines) > 1 else ""
-            charts[model] = Chart(title, summary, replace(plane(series, x, y, PANEL), xticks=ends))
+            charts[model] = Chart(title, summary, replace(draw_plane(series, x, y, PANEL), xticks=ends))
     return charts

@@ -7,14 +7,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suite.core.text import fixed, signed
+from suite.core.text import format_fixed, format_signed
 from suite.records.pictures import UnreadablePicture
 from suite.records.profile import ProfileRecord
 from suite.records.record import ReceptiveField, Record
-from suite.records.scan import ScanRecord, Timing
-from suite.report.figures.charts import Axis, Figure, Picture, Point, Series, dots, number_series, plane
-from suite.report.settings import Setting, by_setting, heading
-from suite.report.tables import Column, Row, Table
+from suite.records.scan import ScanRecord, ScanTiming
+from suite.report.figures.charts import Axis, Figure, Point, Series, Thumbnail, draw_dots, draw_plane, number_series
+from suite.report.settings import Setting, group_by_setting, setting_heading
+from suite.report.tables import Table, TableColumn, TableRow
 
 MOST_LINES = 6  # of a figure: more cannot be told apart
 WORK = "forward"  # of the scans in the figure of their times
@@ -40,7 +40,7 @@ TRADEOFFS = (
 )
 
 
-def forest(table: Table) -> Figure | None:
+def draw_ablations(table: Table) -> Figure | None:
     """Draw quality differences from the baseline row, published beside measured; None where the table has no baseline."""
     rows = [row for row in table.rows if not row.baseline]
     qualities = [index for index, column in enumerate(table.columns) if column.kind == "quality" and column.printed]
@@ -72,7 +72,7 @@ def forest(table: Table) -> Figure | None:
         series=series,
         head=("Change", *(one.name for one in series)),
         rows=tuple((label, *(_change_text(one, number) for one in series)) for number, label in enumerate(labels)),
-        plot=dots(labels, series, Axis(f"difference in {unit}"), zero=True),
+        plot=draw_dots(labels, series, Axis(f"difference in {unit}"), zero=True),
     )
 
 
@@ -87,17 +87,17 @@ def _measured_columns(table: Table) -> list[int]:
     return list(found.values())
 
 
-def _column_heading(column: Column) -> str:
+def _column_heading(column: TableColumn) -> str:
     """Return what a column's measurements are called away from their table."""
     return f"{column.group}: {column.detail}" if column.kind == "retrained" else f"Paper budget: test set {column.detail}"
 
 
-def _published_changes(rows: Sequence[Row], index: int) -> tuple[Point, ...]:
+def _published_changes(rows: Sequence[TableRow], index: int) -> tuple[Point, ...]:
     found = [row.cells[index].delta_published for row in rows]
     return tuple(Point(value, number) for number, value in enumerate(found) if value is not None)
 
 
-def _measured_changes(rows: Sequence[Row], index: int) -> tuple[Point, ...]:
+def _measured_changes(rows: Sequence[TableRow], index: int) -> tuple[Point, ...]:
     found = [row.cells[index].delta_measured for row in rows]
     return tuple(
         Point(one.value, number, "", *(one.interval or ())) for number, one in enumerate(found) if one and math.isfinite(one.value)
@@ -108,11 +108,11 @@ def _change_text(series: Series, number: int) -> str:
     point = next((point for point in series.points if point.y == number), None)
     if point is None:
         return "–"
-    interval = "" if point.low is None or point.high is None else f" [{signed(point.low, 2)}, {signed(point.high, 2)}]"
-    return signed(point.x, 2) + interval
+    interval = "" if point.low is None or point.high is None else f" [{format_signed(point.low, 2)}, {format_signed(point.high, 2)}]"
+    return format_signed(point.x, 2) + interval
 
 
-def tradeoffs(tables: Sequence[Table]) -> tuple[Figure, ...]:
+def draw_tradeoffs(tables: Sequence[Table]) -> tuple[Figure, ...]:
     """Draw quality against cost, as printed and as counted or measured here."""
     by_id = {table.published.id: table for table in tables}
     return tuple(found for one in TRADEOFFS if (found := _tradeoff(by_id[one.table], one)) is not None)
@@ -143,30 +143,30 @@ def _tradeoff(table: Table, wanted: Tradeoff) -> Figure | None:
         series=series,
         head=("Network", f"{spent}, {cost.unit}, printed", "counted here", f"{quality.label}, printed", "measured here"),
         rows=tuple(_tradeoff_row(row, x, y, cost, quality) for row in rows),
-        plot=plane([*ties, *series], Axis(f"{spent}, {cost.unit}", log=True), Axis(f"{quality.metric}, {better} is better")),
+        plot=draw_plane([*ties, *series], Axis(f"{spent}, {cost.unit}", log=True), Axis(f"{quality.metric}, {better} is better")),
     )
 
 
-def _printed(row: Row, x: int, y: int) -> Point:
+def _printed(row: TableRow, x: int, y: int) -> Point:
     return Point(float(row.cells[x].published or 0), float(row.cells[y].published or 0), row.label)
 
 
-def _found(row: Row, x: int, y: int) -> Point:
+def _found(row: TableRow, x: int, y: int) -> Point:
     cost, quality, printed = row.cells[x].measured, row.cells[y].measured, _printed(row, x, y)
     interval = quality.estimate.interval if quality else None
     return Point(cost.estimate.mean if cost else printed.x, quality.estimate.mean if quality else printed.y, "", *(interval or ()))
 
 
-def _tradeoff_row(row: Row, x: int, y: int, cost: Column, quality: Column) -> tuple[str, ...]:
+def _tradeoff_row(row: TableRow, x: int, y: int, cost: TableColumn, quality: TableColumn) -> tuple[str, ...]:
     texts = [row.label]
     for index, column in ((x, cost), (y, quality)):
         cell = row.cells[index]
-        texts.append(fixed(float(cell.published or 0), column.digits))
-        texts.append(fixed(cell.measured.estimate.mean, column.digits) if cell.measured else "–")
+        texts.append(format_fixed(float(cell.published or 0), column.digits))
+        texts.append(format_fixed(cell.measured.estimate.mean, column.digits) if cell.measured else "–")
     return tuple(texts)
 
 
-def growth(profiles: Sequence[ProfileRecord]) -> tuple[Figure, ...]:
+def draw_growth(profiles: Sequence[ProfileRecord]) -> tuple[Figure, ...]:
     """Draw cost and time against the input's size (MambaIR, figure 5), beside full attention in the place of the scans."""
     costs = _by_size(profiles, lambda profile: profile.cost.macs / 1e9 if profile.cost else None)
     attention = _by_size(profiles, lambda profile: (profile.cost.full_attention_macs or 0) / 1e9 or None if profile.cost else None)
@@ -206,11 +206,11 @@ def _growth(lines: Mapping[str, Sizes], key: str, title: str, label: str, unit: 
         series=series,
         head=(f"Network, {unit}", *(f"{height}×{width}" for height, width in every)),
         rows=tuple((name, *(f"{sizes[size]:,.3g}" if size in sizes else "–" for size in every)) for name, sizes in lines.items()),
-        plot=plane(series, Axis("pixels of the low-quality input, logarithmic", log=True), Axis(label, log=True)),
+        plot=draw_plane(series, Axis("pixels of the low-quality input, logarithmic", log=True), Axis(label, log=True)),
     )
 
 
-def network_latency(profiles: Sequence[ProfileRecord]) -> tuple[Figure, ...]:
+def draw_network_times(profiles: Sequence[ProfileRecord]) -> tuple[Figure, ...]:
     """Draw the median time of a pass of whole networks by backend, one figure for each input size and device."""
     groups: dict[tuple[tuple[int, int], str, int], list[ProfileRecord]] = {}
     for profile in profiles:
@@ -232,7 +232,7 @@ def network_latency(profiles: Sequence[ProfileRecord]) -> tuple[Figure, ...]:
                 series=series,
                 head=("Network", "backend", "median ms", "quartiles", "cold start ms", "peak memory MiB"),
                 rows=tuple(_latency_row(profile) for profile in members),
-                plot=dots(names, series, MS),
+                plot=draw_dots(names, series, MS),
             )
         )
     return tuple(found)
@@ -246,9 +246,9 @@ def _latency_row(profile: ProfileRecord) -> tuple[str, ...]:
     return (profile.spec.model, profile.spec.backend, f"{times.median_ms:,.0f}", ends, f"{times.cold_ms:,.0f}", memory)
 
 
-def receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
+def draw_receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
     """Show on which pixels trained networks depend (MambaIR, figure 1), one figure for each setting: the first seed of each network."""
-    found, groups = [], by_setting(records)
+    found, groups = [], group_by_setting(records)
     for setting, alike in groups.items():
         fields = {record.spec.model: record.receptive_field for record in reversed(alike) if record.receptive_field}
         if not fields:
@@ -258,7 +258,7 @@ def receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
         found.append(
             Figure(
                 key=f"figure-receptive-field-{alike[0].fingerprint}",
-                title=f"Receptive field: {heading(setting, groups)}.",
+                title=f"Receptive field: {setting_heading(setting, groups)}.",
                 caption=f"Mean gradient of the output’s centre over {first.images} crops of {first.side}×{first.side} pixels, logarithmic: "
                 "the brighter a pixel, the more the centre depends on it. Below each: the share of the crop that holds half of all "
                 "dependence. It shows where these trained networks look, not how good they are.",
@@ -270,16 +270,16 @@ def receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
     return tuple(found)
 
 
-def _map(model: str, field: ReceptiveField) -> Picture:
+def _map(model: str, field: ReceptiveField) -> Thumbnail:
     """Draw the map of a network; where its picture cannot be read, the note says why."""
     note = f"half within {100 * field.shares['50']:.1f} %"
     try:
-        return Picture(model, note, base64.b64encode(field.map_png.read()).decode(), field.side, field.side)
+        return Thumbnail(model, note, base64.b64encode(field.map_png.read()).decode(), field.side, field.side)
     except UnreadablePicture as error:
-        return Picture(model, f"{note}; {error.note}", "", field.side, field.side)
+        return Thumbnail(model, f"{note}; {error.note}", "", field.side, field.side)
 
 
-def scan_latency(scans: Sequence[ScanRecord]) -> tuple[Figure, ...]:
+def draw_scan_times(scans: Sequence[ScanRecord]) -> tuple[Figure, ...]:
     """Draw the median time of a scan by case and backend, one figure for each machine, device and type."""
     groups: dict[tuple[str, str, str, int], list[ScanRecord]] = {}
     for record in scans:
@@ -304,19 +304,19 @@ def _scan_latency(records: Sequence[ScanRecord], device: str, dtype: str, thread
         series=series,
         head=("Layer", *(f"{name}, ms [quartiles]" for name in timings)),
         rows=tuple((case, *(_time_text(found.get(case)) for found in timings.values())) for case in cases),
-        plot=dots(cases, series, MS),
+        plot=draw_dots(cases, series, MS),
     )
 
 
-def _forward(record: ScanRecord) -> dict[str, Timing]:
+def _forward(record: ScanRecord) -> dict[str, ScanTiming]:
     return {t.case: t for t in record.findings.timings if t.work == WORK and t.path == "sequences" and t.median_ms}
 
 
-def _time(row: int, timing: Timing) -> Point:
+def _time(row: int, timing: ScanTiming) -> Point:
     return Point(timing.median_ms or 0.0, row, "", *(timing.quartiles_ms or ()))
 
 
-def _time_text(timing: Timing | None) -> str:
+def _time_text(timing: ScanTiming | None) -> str:
     if timing is None:
         return "–"
     low, high = timing.quartiles_ms or (timing.median_ms, timing.median_ms)

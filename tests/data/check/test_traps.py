@@ -11,7 +11,7 @@ from suite.cli import main
 from suite.core.errors import Exit
 from suite.data import mixed
 from suite.data.cards import card, cards
-from suite.data.check.traps import card_of, faulty_copy, grey_or_colour
+from suite.data.check.traps import card_of, warn_of_faulty_copy, warn_of_grey
 from suite.data.images import three_channels
 from suite.data.resize import imresize
 from suite.study.protocols import protocol
@@ -101,9 +101,9 @@ def test_low_resolution_images_of_no_rule_are_said_of_any_folder(tmp_path, capsy
 def test_a_faulty_copy_is_told_by_most_of_its_sizes():
     urban100 = card("Urban100")
     small, large = (512, 384), (768, 1024)
-    assert faulty_copy(urban100, [small, small, large])
-    assert faulty_copy(urban100, [small, large, large]) == []
-    assert faulty_copy(urban100, []) == []
+    assert warn_of_faulty_copy(urban100, [small, small, large])
+    assert warn_of_faulty_copy(urban100, [small, large, large]) == []
+    assert warn_of_faulty_copy(urban100, []) == []
 
 
 def test_a_card_is_found_by_name_and_by_the_folders_above():
@@ -151,5 +151,5 @@ def test_sets_whose_published_numbers_are_of_colour_are_not_warned_of(tmp_path, 
     assert not any("published numbers" in note for note in checked(capsys, tmp_path / "Kodak24")["notes"])
     assert evaluated(capsys, tmp_path / "Kodak24", "jpeg-10") == []
     assert {one.name for one in cards().values() if one.grey} == {"LIVE1", "Classic5"}
-    assert grey_or_colour(card("Kodak24"), {"a.png": "colour", "b.png": "equal"}) == []
-    assert grey_or_colour(None, {"b.png": "equal"}, protocol("jpeg-matlab")) != []
+    assert warn_of_grey(card("Kodak24"), {"a.png": "colour", "b.png": "equal"}) == []
+    assert warn_of_grey(None, {"b.png": "equal"}, protocol("jpeg-matlab")) != []

@@ -18,10 +18,10 @@ from suite.data.feed.loader import Loader
 from suite.data.feed.sampler import PatchSampler
 from suite.data.sets import load_images
 from suite.records.spec import RunSpec
-from suite.report.settings import heading, setting_of
+from suite.report.settings import setting_heading, setting_of
 from suite.runner import plan as planner
 from suite.training import checkpoints
-from suite.training.batches import batches_of, mixed
+from suite.training.batches import make_batches, make_mixed_batch
 from suite.training.loop import begin, train
 from suite.training.share import Share
 
@@ -43,7 +43,7 @@ def spec_of(**changes):
 
 
 def batch(iteration, share=None, sampler=None, workers=0, **changes):
-    make, finish = batches_of(spec_of(**changes), sampler or sampler_of(), share or Share())
+    make, finish = make_batches(spec_of(**changes), sampler or sampler_of(), share or Share())
     _, low, high, _ = next(iter(Loader(make, iteration, iteration + 1, workers=workers, finish=finish)))
     return low, high
 
@@ -114,7 +114,7 @@ def test_images_are_mixed_after_their_degradation_with_the_same_shares_and_partn
             raw = take
 
         for spec, ours in ((plain, (low, high)), (mix, found)):
-            wanted = mixed(spec, Degraded(), iteration, 6, range(6))
+            wanted = make_mixed_batch(spec, Degraded(), iteration, 6, range(6))
             np.testing.assert_allclose(ours[0].numpy(), wanted[0], atol=1e-6)
             np.testing.assert_allclose(ours[1].numpy(), wanted[1], atol=1e-6)
         ways.add(torch.equal(found[1], high))
@@ -123,11 +123,11 @@ def test_images_are_mixed_after_their_degradation_with_the_same_shares_and_partn
 
 def test_what_cannot_be_deferred():
     low = [image[::4, ::4] for _, image in IMAGES]
-    assert batches_of(spec_of(), sampler_of(low=low), Share())[1] is None  # the user's own low-quality images stay
-    assert batches_of(spec_of(degrade_on="worker"), sampler_of(), Share())[1] is None
+    assert make_batches(spec_of(), sampler_of(low=low), Share())[1] is None  # the user's own low-quality images stay
+    assert make_batches(spec_of(degrade_on="worker"), sampler_of(), Share())[1] is None
     with pytest.raises(SuiteError, match=r"noise-25 has no version for a device.* blind-x4 has one"):
-        batches_of(spec_of(), sampler_of(DEGRADATIONS["noise-25"]), Share())
-    make, _ = batches_of(spec_of(), sampler_of(), Share())
+        make_batches(spec_of(), sampler_of(DEGRADATIONS["noise-25"]), Share())
+    make, _ = make_batches(spec_of(), sampler_of(), Share())
     with pytest.raises(ValueError, match="need to be finished"):
         next(iter(Loader(make, 0, 1)))
 
@@ -166,7 +166,7 @@ def test_stopping_and_going_on_gives_the_same_weights_bit_for_bit(tmp_path):
 
 def degraded_on(device, budget, only=(), **changes):
     options = {"seeds": 1, "only": list(only), "changes": changes, "backend": "reference", "device": device}
-    return {spec.task: spec.degrade_on for spec in planner.cells("tasks", budget=budget, **options)}
+    return {spec.task: spec.degrade_on for spec in planner.plan_cells("tasks", budget=budget, **options)}
 
 
 @pytest.mark.parametrize("budget", ["smoke", "quick", "standard", "paper"])
@@ -200,7 +200,7 @@ def test_a_dry_run_says_where_crops_are_degraded(tmp_path, capsys):
 
 
 def test_the_report_s_heading_says_so():
-    said = [heading(setting_of(spec_of(degrade_on=where))) for where in ("worker", "device")]
+    said = [setting_heading(setting_of(spec_of(degrade_on=where))) for where in ("worker", "device")]
     assert said[1] == said[0] + "; crops degraded on the cpu device"
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from suite.data.degrade.jpeg_torch import MCU, compressed, tables
+from suite.data.degrade.jpeg_torch import MCU, compress_batch, quantisation_tables
 from suite.data.photos import load_photos
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -30,7 +30,7 @@ def coded(images, qualities, seed=0, more=0):
     canvas = np.random.default_rng(seed).integers(0, 256, (len(images), 3, height, width), dtype=np.uint8)
     for place, image in zip(canvas, images, strict=True):
         place[:, : image.shape[0], : image.shape[1]] = image.transpose(2, 0, 1)
-    found = compressed(torch.from_numpy(canvas), [image.shape[:2] for image in images], qualities).to(torch.uint8).numpy()
+    found = compress_batch(torch.from_numpy(canvas), [image.shape[:2] for image in images], qualities).to(torch.uint8).numpy()
     return [one[:, : image.shape[0], : image.shape[1]].transpose(1, 2, 0) for one, image in zip(found, images, strict=True)]
 
 
@@ -49,7 +49,7 @@ def test_tables_are_libjpeg_s_at_every_quality():
     grey = np.zeros((8, 8, 3), dtype=np.uint8)
     for quality in range(1, 96):
         theirs = coded_by_pillow(grey, quality).quantization
-        assert np.array_equal(tables(quality), np.array([theirs[0], theirs[1]]).reshape(2, 8, 8)), quality
+        assert np.array_equal(quantisation_tables(quality), np.array([theirs[0], theirs[1]]).reshape(2, 8, 8)), quality
 
 
 @pytest.mark.skipif(not features.check_feature("libjpeg_turbo"), reason="another libjpeg rounds otherwise")

@@ -58,7 +58,7 @@ def test_a_mapped_set_is_the_set_in_memory(folder, name, monkeypatch):
     where = folder if name == "derain" else folder / "target"
     held, mapped = both(where, name, monkeypatch)
     assert isinstance(held.images, list)
-    assert isinstance(mapped.images, cache.Named)
+    assert isinstance(mapped.images, cache.NamedImages)
     assert [name for name, _ in held.images] == [name for name, _ in mapped.images]
     assert all(np.array_equal(one, other) for (_, one), (_, other) in zip(held.images, mapped.images, strict=True))
     assert checksum(held.images) == checksum(mapped.images)
@@ -141,7 +141,7 @@ def test_sides_that_do_not_fit_are_named(folder, monkeypatch):
 
 def make_once(folder, decoded):
     cache.IN_MEMORY = 0
-    read = cache.opened
+    read = cache.open_entry
 
     def counted(entry, make):
         def one(number):
@@ -153,7 +153,7 @@ def make_once(folder, decoded):
 
     from suite.data.feed import mapped as training
 
-    training.opened = counted
+    training.open_entry = counted
     load_training(str(folder / "target"), task("denoise-25"))
 
 
@@ -171,9 +171,9 @@ def test_two_processes_make_an_entry_once(folder, own_cache):
 
 
 def test_who_waits_says_for_whom_and_what_a_killed_process_left_is_cleared(own_cache, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cache, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(cache, "SECONDS_BETWEEN_LOOKS", 0.01)
     (tmp_path / "x").write_bytes(b"")
-    entry = cache.entry_of("targets", ["x"], [[tmp_path / "x"]], "nothing", 100)
+    entry = cache.make_entry("targets", ["x"], [[tmp_path / "x"]], "nothing", 100)
     (own_cache / f".{entry.key}.1").mkdir(parents=True)
     begun, go = threading.Event(), threading.Event()
 
@@ -186,7 +186,7 @@ def test_who_waits_says_for_whom_and_what_a_killed_process_left_is_cleared(own_c
     holder.start()
     begun.wait()
     threading.Timer(0.1, go.set).start()
-    assert np.array_equal(cache.opened(entry, lambda _: picture(0))[0], picture(0))
+    assert np.array_equal(cache.open_entry(entry, lambda _: picture(0))[0], picture(0))
     holder.join()
     assert "waiting for process" in capsys.readouterr().err
     assert not (own_cache / f".{entry.key}.1").exists()

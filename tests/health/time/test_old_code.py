@@ -58,25 +58,25 @@ def temporary(tmp_path, monkeypatch):
 
 def test_the_commit_of_the_baseline_is_the_last_that_changed_it(repository):
     folder, (_, second, _) = repository
-    assert old_code.commit_of(BASELINE, folder) == second
-    assert not old_code.changed(BASELINE, folder)
+    assert old_code.find_last_commit(BASELINE, folder) == second
+    assert not old_code.is_changed(BASELINE, folder)
     write(folder, {str(BASELINE): "{ }"})
-    assert old_code.changed(BASELINE, folder)
-    assert old_code.commit_of(folder / BASELINE, folder) == second
-    assert commit(folder) == old_code.commit_of(BASELINE, folder)
+    assert old_code.is_changed(BASELINE, folder)
+    assert old_code.find_last_commit(folder / BASELINE, folder) == second
+    assert commit(folder) == old_code.find_last_commit(BASELINE, folder)
 
 
 def test_a_revision_is_named_as_git_names_it(repository):
     folder, (first, second, third) = repository
     git(folder, "tag", "-a", "-m", "words", "v1", first)
-    assert [old_code.commit_named(name, folder) for name in ("v1", "HEAD~1", "main")] == [first, second, third]
+    assert [old_code.find_commit(name, folder) for name in ("v1", "HEAD~1", "main")] == [first, second, third]
 
 
 @pytest.mark.parametrize("name", ["nothing", "", "--output=x", "HEAD:models", "HEAD~99"])
 def test_a_name_that_git_lacks_is_a_usage_error(repository, name):
     folder, _ = repository
     with pytest.raises(SuiteError, match="git knows no such commit") as refused:
-        old_code.commit_named(name, folder)
+        old_code.find_commit(name, folder)
     assert refused.value.exit == Exit.USAGE
     assert git(folder, "status", "--porcelain") == ""
 
@@ -85,7 +85,7 @@ def test_old_code_lies_apart_and_goes_away(repository, temporary, monkeypatch, t
     folder, (first, *_) = repository
     monkeypatch.setenv("SUITE_CACHE", str(tmp_path / "users"))
     before = sorted((folder / ".git").rglob("*"))
-    with old_code.laid_out(first, folder) as old:
+    with old_code.lay_out(first, folder) as old:
         assert (old.tree / "models/__init__.py").read_text() == "VERSION = 1"
         assert not (old.tree / "suite").exists()
         assert old.tree.is_relative_to(temporary)
@@ -100,7 +100,7 @@ def test_old_code_lies_apart_and_goes_away(repository, temporary, monkeypatch, t
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
 def test_nothing_is_left_when_it_is_broken_off(repository, temporary, error):
     folder, (first, *_) = repository
-    with pytest.raises(error), old_code.laid_out(first, folder):
+    with pytest.raises(error), old_code.lay_out(first, folder):
         raise error
     assert list(temporary.iterdir()) == []
 
@@ -125,12 +125,12 @@ def test_kernels_of_equal_sources_are_lent(repository, temporary, monkeypatch, t
     monkeypatch.setenv("SUITE_CACHE", str(tmp_path / "users"))
     write(tmp_path / "users", {"scan/scan-0123.so": "library"})
     write(folder, {f"{SCAN}/__pycache__/numba_kernels.forward.nbi": "index"})
-    with old_code.laid_out(first, folder) as old:
+    with old_code.lay_out(first, folder) as old:
         assert (old.tree / SCAN / "__pycache__/numba_kernels.forward.nbi").read_text() == "index"
         assert (old.tree / SCAN / "numba_kernels.py").stat().st_mtime == (folder / SCAN / "numba_kernels.py").stat().st_mtime
         assert (Path(old.environment["SUITE_CACHE"]) / "scan/scan-0123.so").read_text() == "library"
     write(folder, {f"{SCAN}/numba_kernels.py": "other kernels"})
-    with old_code.laid_out(first, folder) as old:
+    with old_code.lay_out(first, folder) as old:
         assert not (old.tree / SCAN / "__pycache__").exists()
     assert list(temporary.iterdir()) == []
 
@@ -138,7 +138,7 @@ def test_kernels_of_equal_sources_are_lent(repository, temporary, monkeypatch, t
 def test_its_environment_finds_it_first_and_writes_nothing_elsewhere(monkeypatch, tmp_path):
     for name in ("NUMBA_CACHE_DIR", "PYTHONPYCACHEPREFIX", "PYTHONPATH"):
         monkeypatch.setenv(name, "elsewhere")
-    found = old_code.environment(tmp_path)
+    found = old_code.make_environment(tmp_path)
     assert (found["PYTHONPATH"], found["OMP_NUM_THREADS"]) == (str(tmp_path), "1")
     assert "elsewhere" not in found.values()
 
@@ -148,31 +148,31 @@ def test_a_shallow_clone_is_refused_with_what_mends_it(repository, tmp_path):
     shallow = tmp_path / "shallow"
     subprocess.run(["git", "clone", "--depth", "1", folder.as_uri(), shallow], check=True, capture_output=True)
     with pytest.raises(SuiteError, match="git fetch --unshallow") as refused:
-        old_code.commit_of(BASELINE, shallow)
+        old_code.find_last_commit(BASELINE, shallow)
     assert refused.value.exit == Exit.NOT_READY
     with pytest.raises(SuiteError, match="This clone is shallow: `git fetch --unshallow`"):
-        old_code.commit_named(first, shallow)
+        old_code.find_commit(first, shallow)
     git(shallow, "fetch", "--deepen", "1")  # as far as the baseline's commit, whose own parent is missing: who changed it is not known
     with pytest.raises(SuiteError, match="shallow"):
-        old_code.commit_of(BASELINE, shallow)
+        old_code.find_last_commit(BASELINE, shallow)
     git(shallow, "fetch", "--unshallow")
-    assert old_code.commit_of(BASELINE, shallow) == second
-    assert old_code.commit_named("HEAD", shallow) == third
+    assert old_code.find_last_commit(BASELINE, shallow) == second
+    assert old_code.find_commit("HEAD", shallow) == third
 
 
 def test_a_baseline_in_no_commit_is_said(repository):
     folder, _ = repository
     with pytest.raises(SuiteError, match="is in no commit of this repository"):
-        old_code.commit_of(Path("results/other.json"), folder)
+        old_code.find_last_commit(Path("results/other.json"), folder)
     with pytest.raises(SuiteError, match="--against REV"):
-        old_code.commit_of(folder.parent / "outside.json", folder)
+        old_code.find_last_commit(folder.parent / "outside.json", folder)
 
 
 def test_a_commit_without_code_is_said(repository, temporary):
     folder, _ = repository
     git(folder, "rm", "-r", "-q", "models")
     empty = commit(folder)
-    with pytest.raises(SuiteError, match=f"{empty[:10]} has no code to time"), old_code.laid_out(empty, folder):
+    with pytest.raises(SuiteError, match=f"{empty[:10]} has no code to time"), old_code.lay_out(empty, folder):
         pass
     assert list(temporary.iterdir()) == []
 
@@ -180,7 +180,7 @@ def test_a_commit_without_code_is_said(repository, temporary):
 def test_outside_a_repository_and_without_git_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(SuiteError, match="no git repository"):
-        old_code.commit_of(BASELINE, tmp_path)
+        old_code.find_last_commit(BASELINE, tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SuiteError, match="git is not installed"):
-        old_code.commit_named("HEAD", tmp_path)
+        old_code.find_commit("HEAD", tmp_path)

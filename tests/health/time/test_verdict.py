@@ -18,7 +18,7 @@ from suite.health.time import cases as gate_cases
 from suite.health.time import old_code, report, turns
 from suite.health.time import verdict as gate_time
 from suite.health.time.turns import FEWEST_TURNS, Turn, Turns
-from suite.health.time.verdict import Timed, Timing
+from suite.health.time.verdict import Timed, TimeReport
 
 QUIET = {Verdict.SAME, Verdict.INSIGNIFICANT}
 CASES = [f"case {number}" for number in range(10)]
@@ -32,12 +32,12 @@ def turns_of(random, *, slower=1.0, noise=0.1, count=24, common=None):
     for number, (a, b, c, d) in enumerate(moments):
         values = cycle((a, b * slower, c * slower, d) if number % 2 == 0 else (a * slower, b, c, d * slower))
         sample = values.__next__
-        found.append(turns.turn(number, sample, sample))
+        found.append(turns.take_turn(number, sample, sample))
     return found
 
 
 def verdicts_of(taken, keys=KEYS):
-    return gate_time.verdicts(Turns(taken=taken), keys)
+    return gate_time.judge_turns(Turns(taken=taken), keys)
 
 
 def test_equal_code_is_not_flagged_in_hundreds_of_measurements():
@@ -124,20 +124,20 @@ def test_time_is_corrected_apart_from_memory():
     taken = {key: exact(0.2) for key in KEYS} | {("memory", case): exact(0.0, size=2**22) for case in CASES}
     found = verdicts_of(taken, [*KEYS, *(("memory", case) for case in CASES)])
     assert all(found[key].p == pytest.approx(10 * 2.0 ** (1 - FEWEST_TURNS)) for key in KEYS)
-    assert found[KEYS[0]].p < gate_time.LEVEL
+    assert found[KEYS[0]].p < gate_time.TEST_LEVEL
 
 
 def test_what_two_other_processes_do_not_show_is_not_of_the_code():
     first, again = (verdicts_of({KEYS[0]: exact(change)}, KEYS[:1])[KEYS[0]] for change in (0.08, 0.01))
-    assert gate_time.confirmed(first, first) is first
-    found = gate_time.confirmed(first, again)
+    assert gate_time.confirm(first, first) is first
+    found = gate_time.confirm(first, again)
     assert (found.verdict, found.note) == (Verdict.INSIGNIFICANT, "+8.0% in one pair of processes, +1.0% in another")
 
 
 def test_a_case_that_one_side_lacks_says_so():
     failed = {"a": {"old": "no such network"}, "b": {"new": "boom"}, "c": {"old": "no compiler", "new": "no compiler"}}
     keys = [("time", case) for case in failed]
-    found = gate_time.verdicts(Turns(failed=failed), keys)
+    found = gate_time.judge_turns(Turns(failed=failed), keys)
     assert [(found[key].verdict, found[key].note) for key in keys] == [
         (Verdict.NOT_COMPARABLE, "it does not run in the old code: no such network"),
         (Verdict.NEW_FAILURE, "it runs in the old code, and here: boom"),
@@ -158,7 +158,7 @@ def test_turns_are_a_b_b_a_and_b_a_a_b():
 
         return sample
 
-    found = [turns.turn(number, side("A", iter((1.0, 2.0))), side("B", iter((3.0, 4.0)))) for number in range(2)]
+    found = [turns.take_turn(number, side("A", iter((1.0, 2.0))), side("B", iter((3.0, 4.0)))) for number in range(2)]
     assert "".join(order) == "ABBABAAB"
     assert found == [Turn((1.0, 2.0), (3.0, 4.0))] * 2
 
@@ -166,7 +166,7 @@ def test_turns_are_a_b_b_a_and_b_a_a_b():
 def test_a_steady_change_cancels_within_a_turn():
     clock = iter(1.05**step for step in range(8))
     for number in range(2):
-        assert turns.turn(number, clock.__next__, clock.__next__).ratio() == pytest.approx(0)
+        assert turns.take_turn(number, clock.__next__, clock.__next__).ratio() == pytest.approx(0)
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def trees(tmp_path, monkeypatch):
             folder = tmp_path / side
             (folder / "models").mkdir(parents=True)
             (folder / "models/__init__.py").write_text(f"import os, signal, time\n\n\ndef create(name):\n    {body}\n")
-            found[side] = (folder, old_code.environment(folder))
+            found[side] = (folder, old_code.make_environment(folder))
         return found
 
     return make
@@ -200,20 +200,20 @@ def sleeper(milliseconds):
 
 
 def test_each_process_calls_its_own_code(trees):
-    found = turns.measured(trees(old=sleeper(2), new=sleeper(4)), [("time", "one"), ("memory", "one")], 0.0)
+    found = turns.take_turns(trees(old=sleeper(2), new=sleeper(4)), [("time", "one"), ("memory", "one")], 0.0)
     assert len(found.taken["time", "one"]) == len(found.taken["memory", "one"]) == FEWEST_TURNS
     assert all(min(turn.old) >= 2e-3 and min(turn.new) >= 4e-3 for turn in found.taken["time", "one"])
     assert found.failed == {}
 
 
 def test_a_case_that_fails_is_told_with_its_side_and_the_others_go_on(trees):
-    found = turns.measured(trees(old="raise ValueError('no network ' + name)", new=sleeper(1)), [("time", "one")], 0.0)
+    found = turns.take_turns(trees(old="raise ValueError('no network ' + name)", new=sleeper(1)), [("time", "one")], 0.0)
     assert found.failed == {"one": {"old": "ValueError: no network one"}}
     assert found.taken == {}
 
 
 def test_a_process_that_is_killed_is_an_error_in_words(trees):
-    with turns.processes(trees(old=sleeper(1), new=sleeper(1))) as (old, new):
+    with turns.start_processes(trees(old=sleeper(1), new=sleeper(1))) as (old, new):
         old.ask("one", "prepare")
         os.kill(new.child.process.pid, signal.SIGKILL)
         with pytest.raises(SuiteError, match=r"the new code was killed by SIGKILL, so time and memory were not compared\. Run it again"):
@@ -226,20 +226,20 @@ def test_a_process_that_cannot_begin_says_its_last_words(trees):
     both = trees(old=sleeper(1), new=sleeper(1))
     (both["old"][0] / "models/__init__.py").write_text("raise ImportError('torch is too new')")
     with pytest.raises(SuiteError, match=r"(?s)the old code ended with 1, .*torch is too new"):
-        turns.measured(both, [("time", "one")], 0.0)
+        turns.take_turns(both, [("time", "one")], 0.0)
 
 
 def test_a_process_that_does_not_answer_is_not_waited_for_without_end(trees, monkeypatch):
-    monkeypatch.setattr(turns, "PATIENCE", 0.5)
+    monkeypatch.setattr(turns, "ANSWER_SECONDS", 0.5)
     with pytest.raises(SuiteError, match="the old code has not answered"):
-        turns.measured(trees(old=sleeper(60_000), new=sleeper(1)), [("time", "one")], 0.0)
+        turns.take_turns(trees(old=sleeper(60_000), new=sleeper(1)), [("time", "one")], 0.0)
 
 
 def test_processes_end_when_the_measurement_is_broken_off(trees):
     begun = []
 
     def broken_off():
-        with turns.processes(trees(old=sleeper(60_000), new=sleeper(1))) as both:
+        with turns.start_processes(trees(old=sleeper(60_000), new=sleeper(1))) as both:
             begun.extend(process.child.process.pid for process in both)
             both[0].say("one", "prepare")
             raise KeyboardInterrupt
@@ -254,14 +254,14 @@ def test_the_code_of_another_tree_is_noticed(trees):
     both = trees(old=sleeper(1), new=sleeper(1))
     both["old"] = (both["old"][0], both["new"][1])
     with pytest.raises(SuiteError, match="was to be timed, and Python found that of"):
-        turns.measured(both, [("time", "one")], 0.0)
+        turns.take_turns(both, [("time", "one")], 0.0)
 
 
 def test_processes_that_compiled_are_not_timed(trees, monkeypatch):
     begun = []
     monkeypatch.setattr(turns, "COMPILED", 0.0)
     monkeypatch.setattr(turns.Process, "__init__", _counted(turns.Process.__init__, begun))
-    turns.measured(trees(old=sleeper(1), new=sleeper(1)), [("time", "one")], 0.0)
+    turns.take_turns(trees(old=sleeper(1), new=sleeper(1)), [("time", "one")], 0.0)
     assert begun == ["old", "new", "old", "new"]
 
 
@@ -276,13 +276,13 @@ def _counted(before, begun):
 def test_waiting_for_a_processor_is_that_of_the_thread_that_worked(tmp_path, monkeypatch):
     before = {"1": (0.0, 0.0), "2": (1.0, 0.5), "3": (0.0, 0.0)}
     after = {"1": (0.1, 0.9), "2": (2.0, 0.7), "4": (10.0, 10.0)}  # 1 looks on, 2 works, 3 has ended, 4 is new
-    assert gate_cases.busiest(before, after) == pytest.approx((1.0, 0.2))
-    assert gate_cases.busiest({}, {}) == (0, 0)
-    assert gate_cases.seconds(lambda: time.sleep(0.01), 2) >= 0.009  # to sleep is no waiting for a processor
-    monkeypatch.setattr(gate_cases, "busiest", lambda *_both: (0.001, 5.0))
-    assert gate_cases.seconds(lambda: None, 2) == 0.001
-    monkeypatch.setattr(gate_cases, "TASKS", str(tmp_path / "none"))
-    assert gate_cases.threads() == {}
+    assert gate_cases.find_busiest(before, after) == pytest.approx((1.0, 0.2))
+    assert gate_cases.find_busiest({}, {}) == (0, 0)
+    assert gate_cases.time_calls(lambda: time.sleep(0.01), 2) >= 0.009  # to sleep is no waiting for a processor
+    monkeypatch.setattr(gate_cases, "find_busiest", lambda *_both: (0.001, 5.0))
+    assert gate_cases.time_calls(lambda: None, 2) == 0.001
+    monkeypatch.setattr(gate_cases, "THREADS_FOLDER", str(tmp_path / "none"))
+    assert gate_cases.read_threads() == {}
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -303,20 +303,20 @@ def made_up(monkeypatch, tmp_path):
     """The command with two watched numbers and turns by a function (kind, case, pass) -> change; gives the list of what was timed."""
     from suite.cli import check
     from suite.health import gate, gate_measure, probes
-    from suite.health.probes import Number, Part, Probe
+    from suite.health.probes import Number, Probe, ProbePart
 
-    part = Part("one", lambda: iter([Number("protocols/a", "known", 1.0)]))
+    part = ProbePart("one", lambda: iter([Number("protocols/a", "known", 1.0)]))
     monkeypatch.setattr(probes, "PROBES", {"protocols": Probe("protocols", "", lambda: (part,))})
     monkeypatch.setattr(gate_measure, "SETTINGS", ())
-    monkeypatch.setattr(gate_measure, "nudges", lambda _count: ())
-    monkeypatch.setattr(check, "data_digest", lambda: "d" * 16)
-    monkeypatch.setattr(gate_time, "machine_alone", old_code.contextlib.nullcontext)
+    monkeypatch.setattr(gate_measure, "make_nudges", lambda _count: ())
+    monkeypatch.setattr(check, "digest_data", lambda: "d" * 16)
+    monkeypatch.setattr(gate_time, "hold_machine", old_code.contextlib.nullcontext)
     baseline = tmp_path / "baseline.json"
     assert main.main(["check", "--baseline", str(baseline), "--update", "--reason", "r", "--repeats", "2"]) == Exit.DONE
     monkeypatch.setattr(gate, "baseline_path", lambda: baseline)
-    monkeypatch.setattr(old_code, "commit_of", lambda _file: "0123456789abcdef")
-    monkeypatch.setattr(old_code, "changed", lambda _file: False)
-    monkeypatch.setattr(old_code, "laid_out", lambda _commit: old_code.contextlib.nullcontext(old_code.OldCode(tmp_path, {})))
+    monkeypatch.setattr(old_code, "find_last_commit", lambda _file: "0123456789abcdef")
+    monkeypatch.setattr(old_code, "is_changed", lambda _file: False)
+    monkeypatch.setattr(old_code, "lay_out", lambda _commit: old_code.contextlib.nullcontext(old_code.OldCode(tmp_path, {})))
     asked = []
 
     def script(change):
@@ -324,7 +324,7 @@ def made_up(monkeypatch, tmp_path):
             asked.append((len(keys), fresh))
             return Turns(taken={key: exact(change(*key, len(asked)), size=2**24) for key in keys})
 
-        monkeypatch.setattr(gate_time, "measured", measured)
+        monkeypatch.setattr(gate_time, "take_turns", measured)
         return asked
 
     return script
@@ -376,7 +376,7 @@ def test_where_there_is_nothing_to_compare_with_it_is_said_and_no_pass(made_up, 
     def missing(_file):
         raise SuiteError("this clone is shallow.", exit=Exit.NOT_READY)
 
-    monkeypatch.setattr(old_code, "commit_of", missing)
+    monkeypatch.setattr(old_code, "find_last_commit", missing)
     junit = tmp_path / "check.xml"
     assert main.main(["check", "--time", "--junit", str(junit)]) == Exit.DONE
     printed = capsys.readouterr().out
@@ -389,7 +389,7 @@ def test_where_there_is_nothing_to_compare_with_it_is_said_and_no_pass(made_up, 
 
 def test_changes_of_the_baseline_that_are_not_committed_are_told(made_up, capsys, monkeypatch):
     made_up(slow_scan)
-    monkeypatch.setattr(old_code, "changed", lambda _file: True)
+    monkeypatch.setattr(old_code, "is_changed", lambda _file: True)
     assert main.main(["check", "--time"]) == Exit.DONE
     assert "baseline.json has changes that are not committed" in capsys.readouterr().out
 
@@ -412,8 +412,8 @@ def test_what_makes_no_sense_is_refused_before_anything_is_measured(made_up, cap
 def test_a_binding_failure_does_not_hide_that_of_a_number():
     cases = (Timed("time/a", Verdict.NEW_FAILURE, note="<b>\x00"), Timed("time/b", Verdict.DRIFT, note="slower"))
     for binding, code in ((True, Exit.INCOMPLETE), (False, Exit.DONE)):
-        found = Timing("0" * 40, cases, 1.0, binding)
-        assert report.exit_of(found) == code
-        text = ElementTree.tostring(report.junit(found), encoding="unicode")
+        found = TimeReport("0" * 40, cases, 1.0, binding)
+        assert report.choose_exit(found) == code
+        text = ElementTree.tostring(report.write_junit(found), encoding="unicode")
         assert "&lt;b&gt;" in text
         assert "\x00" not in text

@@ -6,9 +6,9 @@ import pytest
 
 from suite.cli import list as listing
 from suite.core.errors import Exit, SuiteError
-from suite.measure.costs.count import counted_model, subject_named
-from suite.measure.costs.printed import DISAGREEMENTS, comparisons
-from suite.measure.costs.second_count import compared, second_counts
+from suite.measure.costs.count import count_model, make_subject
+from suite.measure.costs.printed import DISAGREEMENTS, compare_printed
+from suite.measure.costs.second_count import compare_counters, count_with_pytorch
 from suite.study.baselines import ABSENT, BASELINES
 from suite.study.published import load_all
 from suite.study.tasks import TASKS
@@ -40,14 +40,14 @@ PRINTED = ("esrgan", "swinir-realsr-x4", "mm-realsr", "swinir-light-x2", "swinir
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_parameters_are_exact(name):
-    found = subject_named(name)
+    found = make_subject(name)
     assert found.params == PARAMS[name]
     assert sum(found.parts.values()) == found.params
 
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_every_printed_cost_is_met_or_its_disagreement_is_named(name):
-    found = comparisons(name, counted_model(name))
+    found = compare_printed(name, count_model(name))
     assert {one.metric for one in found} == {"params", "macs"}
     for one in found:
         named = (name, one.table, one.metric) in DISAGREEMENTS
@@ -56,11 +56,11 @@ def test_every_printed_cost_is_met_or_its_disagreement_is_named(name):
 
 @pytest.mark.parametrize("name", ["esrgan", "swinir-light-x2", "hat-x2", "mm-realsr"])
 def test_both_counters_agree_and_the_cost_is_a_line_in_the_pixels(name):
-    counted, found = counted_model(name), subject_named(name)
-    lines = compared(found, *counted.small[0])
+    counted, found = count_model(name), make_subject(name)
+    lines = compare_counters(found, *counted.small[0])
     assert all(line.agrees for line in lines), lines
     odd = (3 * counted.multiple, 5 * counted.multiple)
-    assert sum(second_counts(found, odd).values()) == pytest.approx(counted.at(odd).flops, rel=1e-9)
+    assert sum(count_with_pytorch(found, odd).values()) == pytest.approx(counted.at(odd).flops, rel=1e-9)
 
 
 def test_rows_and_tasks_exist():
@@ -72,12 +72,12 @@ def test_rows_and_tasks_exist():
 
 
 def test_windows_are_padded():
-    counted = counted_model("swinir-light-x4")
+    counted = count_model("swinir-light-x4")
     assert counted.at((180, 320)).macs == counted.at((184, 320)).macs
 
 
 def test_those_that_cannot_be_had_are_listed_with_the_reason():
-    rows = listing.KINDS["baselines"]()
+    rows = listing.LISTS["baselines"]()
     assert len(rows) == len(BASELINES) + len(ABSENT)
     assert "spandrel-extra-arches" in next(row["what"] for row in rows if row["label"] == "Restormer")
 
@@ -87,5 +87,5 @@ def test_without_spandrel_that_is_said(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("spandrel.")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(SuiteError, match="pip install") as raised:
-        subject_named("esrgan")
+        make_subject("esrgan")
     assert raised.value.exit == Exit.NOT_READY

@@ -12,19 +12,19 @@ from models.scan.op import scan_macs
 from suite.core.errors import SuiteError
 from suite.measure.costs.conventions import CONVENTIONS
 from suite.measure.costs.count import (
-    SCANS,
+    SCAN_COUNT,
     Subject,
-    counted,
-    counted_model,
-    flops_of,
+    count_model,
+    count_subject,
+    describe_subject,
+    make_subject,
     reference_scans,
-    subject_named,
-    subject_of,
+    sum_flops,
     trace,
 )
-from suite.measure.costs.printed import DISAGREEMENTS, comparisons
+from suite.measure.costs.printed import DISAGREEMENTS, compare_printed
 from suite.measure.costs.repeats import Repeats, once_each
-from suite.measure.costs.second_count import ONE_SIDED, compared
+from suite.measure.costs.second_count import ONE_SIDED, compare_counters
 
 # (network, input) to G by convention: the authors' code in fvcore's, and what the papers print in that which gives it.
 KNOWN = {
@@ -54,7 +54,7 @@ BARE = {"mambair-light-x2.generation-1": 530, "mambair-light-x2.generation-2": 8
 @pytest.mark.slow
 @pytest.mark.parametrize("model", models.names())
 def test_a_full_size_network_costs_what_is_known_and_both_counters_agree(model):
-    found = counted_model(model)
+    found = count_model(model)
     expected = models.card(model).params
     assert expected in (None, found.params)
     assert sum(found.parts.values()) == found.params
@@ -62,9 +62,9 @@ def test_a_full_size_network_costs_what_is_known_and_both_counters_agree(model):
     for (name, size), values in KNOWN.items():
         for convention, value in values.items() if name == model else ():
             assert CONVENTIONS[convention].macs(found.at(size)) / 1e9 == pytest.approx(value, rel=3e-3), (size, convention)
-    for one in comparisons(model, found):
+    for one in compare_printed(model, found):
         assert bool(one.met_by) != ((model, one.table, one.metric) in DISAGREEMENTS), one
-    lines = compared(subject_named(model), *found.small[0])
+    lines = compare_counters(make_subject(model), *found.small[0])
     assert all(line.agrees for line in lines), lines
     assert sum(line.first for line in lines if line.second is not None) == pytest.approx(found.small[0][1].flops)
 
@@ -89,9 +89,9 @@ def test_blocks_that_change_the_shape_or_differ_in_a_setting_are_all_traced():
 
 
 def test_operations_are_two_a_multiply_add_and_the_scans_own():
-    assert flops_of({"conv": 3.0, "linear": 2.0, "layer_norm": 7.0, SCANS: 11.0}) == 2 * 5 + 11
+    assert sum_flops({"conv": 3.0, "linear": 2.0, "layer_norm": 7.0, SCAN_COUNT: 11.0}) == 2 * 5 + 11
     with pytest.raises(RuntimeError, match="neither"):
-        flops_of({"convolution_of_tomorrow": 1.0})
+        sum_flops({"convolution_of_tomorrow": 1.0})
 
 
 def test_every_backend_costs_the_same():
@@ -108,7 +108,7 @@ def test_a_difference_that_is_not_documented_is_told(monkeypatch):
     monkeypatch.setattr(
         "suite.measure.costs.second_count.ONE_SIDED", {name: why for name, why in ONE_SIDED.items() if name != "layer_norm"}
     )
-    lines = compared(subject_named("mambair-light-x2-tiny"), (4, 4))
+    lines = compare_counters(make_subject("mambair-light-x2-tiny"), (4, 4))
     assert [line.operators for line in lines if not line.agrees] == ["layer_norm"]
 
 
@@ -116,28 +116,28 @@ def test_a_wrong_count_of_scans_is_told():
     network = models.create("mambair-light-x2-tiny")
     subject = Subject(network, 3, 1)
     counts = trace(subject, (4, 4))
-    wrong = dataclasses.replace(counts, by_operator={**counts.by_operator, SCANS: 1.0})
-    assert not all(line.agrees for line in compared(subject, (4, 4), wrong))
+    wrong = dataclasses.replace(counts, by_operator={**counts.by_operator, SCAN_COUNT: 1.0})
+    assert not all(line.agrees for line in compare_counters(subject, (4, 4), wrong))
 
 
 def test_v3_keeps_the_papers_cost_ratio_within_three_percent():
-    ratio = counted_model("vmambair-realsr-x4.no-effn").at((64, 64)).macs / counted_model("vmambair-realsr-x4").at((64, 64)).macs
+    ratio = count_model("vmambair-realsr-x4.no-effn").at((64, 64)).macs / count_model("vmambair-realsr-x4").at((64, 64)).macs
     assert ratio == pytest.approx(20.03 / 20.45, rel=0.03)
 
 
 @pytest.mark.parametrize("name", ["vmambair-realsr-x4-tiny", "vmambair-derain-tiny.released", "mambair-sr-x2-tiny", "mambair-realdn-tiny"])
 def test_two_small_traces_give_the_cost_at_any_size(name):
-    subject = subject_of(models.create(name))
-    assert counted(subject).at((40, 56)).macs == pytest.approx(trace(subject, (40, 56)).macs, rel=1e-9)
+    subject = describe_subject(models.create(name))
+    assert count_subject(subject).at((40, 56)).macs == pytest.approx(trace(subject, (40, 56)).macs, rel=1e-9)
 
 
 def test_padding_is_part_of_the_cost():
-    found = counted_model("vmambair-derain-tiny")
+    found = count_model("vmambair-derain-tiny")
     assert found.at((33, 64)).macs == found.at((40, 64)).macs
 
 
 def test_uncounted_operators_are_listed():
-    unsupported = counted_model("vmambair-realsr-x4").at((64, 64)).unsupported
+    unsupported = count_model("vmambair-realsr-x4").at((64, 64)).unsupported
     assert unsupported["aten::silu"] == 54
     assert "ssm::selective_scan" not in unsupported
 
@@ -149,4 +149,4 @@ def test_the_formula_of_the_scan():
 
 def test_a_size_below_the_networks_is_refused():
     with pytest.raises(SuiteError, match="at least 8 pixels"):
-        counted_model("vmambair-derain-tiny").at((4, 64))
+        count_model("vmambair-derain-tiny").at((4, 64))

@@ -226,7 +226,7 @@ def test_every_image_of_a_tree_gets_one_place_or_the_tree_is_refused(names, suff
         (base / "in" / name).write_bytes(b"not opened")
     clash = {"a.png", "a.jpg"} <= set(names)
     try:
-        jobs = restoring.planned(base / "in", base / "out", suffix, overwrite=False)
+        jobs = restoring.plan_restorations(base / "in", base / "out", suffix, overwrite=False)
     except SuiteError:
         assert clash
         return

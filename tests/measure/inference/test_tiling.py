@@ -27,7 +27,7 @@ def enlarged(scale):
 @given(SIDES, SIDES, st.sampled_from([1, 2, 3, 4]), st.integers(32, 90), st.sampled_from(["authors", "feathered"]))
 def test_tiles_of_a_network_without_neighbours_are_the_whole(height, width, scale, size, kind):
     picture = image(height, width)
-    output = tiling.tiled(enlarged(scale), kind, size)(picture)
+    output = tiling.restore_in_tiles(enlarged(scale), kind, size)(picture)
     np.testing.assert_array_equal(quantise(output), picture.repeat(scale, axis=0).repeat(scale, axis=1))
 
 
@@ -65,7 +65,7 @@ def test_feathered_tiles_have_no_seam_where_hard_cuts_have_one():
     jumps = {}
     for kind in ("authors", "feathered"):
         offset.calls = 0
-        line = tiling.tiled(offset, kind, 64)(picture)[32, :, 0]
+        line = tiling.restore_in_tiles(offset, kind, 64)(picture)[32, :, 0]
         jumps[kind] = np.abs(np.diff(line)).max()
     assert jumps["authors"] > 0.09
     assert jumps["feathered"] < 0.06
@@ -77,7 +77,7 @@ def test_a_seam_is_feathered_by_a_raised_cosine():
         return np.full(picture.shape, numbered.calls - 1, np.float32)
 
     numbered.calls = 0
-    line = tiling.tiled(numbered, "feathered", 64)(image(40, 64 + 56))[20, :, 0]  # 8 pixels, an eighth of a tile, are of both
+    line = tiling.restore_in_tiles(numbered, "feathered", 64)(image(40, 64 + 56))[20, :, 0]  # 8 pixels, an eighth of a tile, are of both
     assert numbered.calls == 2
     ramp = (1 - np.cos(np.pi * (np.arange(8) + 0.5) / 8)) / 2
     np.testing.assert_allclose(line, [*[0] * 56, *ramp, *[1] * 56], atol=1e-6)
@@ -91,7 +91,7 @@ def test_the_authors_tiles_go_on_by_reflection_beyond_the_image():
         return picture / np.float32(255)
 
     picture = image(67, 101)  # lengthened to 68 and 102, in parts of 34
-    tiling.tiled(watched, "authors", 40)(picture)
+    tiling.restore_in_tiles(watched, "authors", 40)(picture)
     last = seen[-1]
     assert len(seen) == 2 * 3
     np.testing.assert_array_equal(last[:-1, -1], picture[-last.shape[0] + 1 :, -2])
@@ -100,7 +100,7 @@ def test_the_authors_tiles_go_on_by_reflection_beyond_the_image():
 
 def test_tiles_that_are_too_small_are_refused():
     with pytest.raises(SuiteError, match="tiles of 8 pixels are too small"):
-        tiling.tiled(enlarged(1), "feathered", 8)
+        tiling.restore_in_tiles(enlarged(1), "feathered", 8)
 
 
 # Self-ensemble
@@ -109,12 +109,12 @@ def test_tiles_that_are_too_small_are_refused():
 @given(st.integers(0, 7), st.integers(1, 9), st.integers(1, 9))
 def test_every_symmetry_is_turned_back(symmetry, height, width):
     picture = image(height, width)
-    np.testing.assert_array_equal(ensemble.turned_back(ensemble.turned(picture, symmetry), symmetry), picture)
+    np.testing.assert_array_equal(ensemble.turn_back(ensemble.turn_by(picture, symmetry), symmetry), picture)
 
 
 def test_the_symmetries_are_eight_different_ones():
     picture = image(5, 5)
-    assert len({ensemble.turned(picture, symmetry).tobytes() for symmetry in range(ensemble.SYMMETRIES)}) == 8
+    assert len({ensemble.turn_by(picture, symmetry).tobytes() for symmetry in range(ensemble.SYMMETRIES)}) == 8
 
 
 def test_the_ensemble_is_the_mean_over_quarter_turns_and_mirrors():
@@ -128,20 +128,20 @@ def test_the_ensemble_is_the_mean_over_quarter_turns_and_mirrors():
             seen = np.rot90(picture, turns)
             restored = leaning(seen[:, ::-1] if mirrored else seen)
             total = total + np.rot90(restored[:, ::-1] if mirrored else restored, -turns)
-    np.testing.assert_allclose(ensemble.ensembled(leaning)(picture), total / 8, rtol=1e-6)
+    np.testing.assert_allclose(ensemble.average_symmetries(leaning)(picture), total / 8, rtol=1e-6)
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.sampled_from([1, 2, 3]))
 def test_the_ensemble_of_an_equivariant_function_is_the_function(height, width, scale):
     picture = image(height, width)
-    np.testing.assert_allclose(ensemble.ensembled(enlarged(scale))(picture), enlarged(scale)(picture), atol=1e-6)
+    np.testing.assert_allclose(ensemble.average_symmetries(enlarged(scale))(picture), enlarged(scale)(picture), atol=1e-6)
 
 
 def test_the_ensemble_is_the_mean_before_rounding():
     def leaning(picture):  # 0 on the left, 1 / 255 on the right
         return np.linspace(0, 1 / 255, picture.shape[1])[None, :, None] + np.zeros(picture.shape)
 
-    np.testing.assert_allclose(ensemble.ensembled(leaning)(image(6, 6)), 0.5 / 255, atol=1e-9)
+    np.testing.assert_allclose(ensemble.average_symmetries(leaning)(image(6, 6)), 0.5 / 255, atol=1e-9)
 
 
 # Memory

@@ -59,7 +59,7 @@ def test_every_network_goes_out_and_comes_back_bit_for_bit(tmp_path, export, mod
     assert same(written["params"], theirs(model))
     assert export(tmp_path / "a.pth", tmp_path / "b.safetensors", "--model", model, "--format", "safetensors")[0] == Exit.DONE
     back = models.create(model)
-    used = weights.load(back, weights.read(tmp_path / "b.safetensors"), model)
+    used = weights.give_weights(back, weights.read_weights(tmp_path / "b.safetensors"), model)
     assert (used.which, used.names, used.said) == ("params", "authors", model)
     assert same(back.state_dict(), ours(model))
 
@@ -70,8 +70,8 @@ def test_the_golden_networks_go_out_and_come_back_bit_for_bit(tmp_path, case, fo
     recipe = json.loads((GOLDEN / f"{case}.json").read_text())
     state = recipe_weights(recipe)
     network = from_official(recipe["arch"], recipe["config"], state)
-    weights.write(tmp_path / "file", network, case, form, "params_ema")
-    found = weights.read(tmp_path / "file")  # told apart by what is in them
+    weights.write_weights(tmp_path / "file", network, case, form, "params_ema")
+    found = weights.read_weights(tmp_path / "file")  # told apart by what is in them
     assert found.which == "params_ema"
     assert same(dict(found.state), state)
     again = from_official(recipe["arch"], recipe["config"], found.state)
@@ -117,7 +117,7 @@ def test_both_families_are_read_in_every_wrapping(tmp_path, of, make):
     state = OrderedDict((f"module.{name}", value) for name, value in make().items())
     torch.save(state if of == "bare" else {of: state, "iter": 5}, tmp_path / "x.pth")
     network = models.create(TINY)
-    used = weights.load(network, weights.read(tmp_path / "x.pth"), TINY)
+    used = weights.give_weights(network, weights.read_weights(tmp_path / "x.pth"), TINY)
     assert (used.which, used.names) == (of, "suite" if make is ours else "authors")
     assert same(network.state_dict(), ours())
 
@@ -128,13 +128,13 @@ def test_the_moving_average_goes_before_the_network(tmp_path):
     for held, which in ((average, "average"), (None, "network")):
         checkpoints.save(tmp_path, cell | {"average": held})
         network = models.create(TINY)
-        assert weights.load(network, weights.read(tmp_path / checkpoints.FILE), TINY).which == which
+        assert weights.give_weights(network, weights.read_weights(tmp_path / checkpoints.SINGLE_FILE), TINY).which == which
         assert same(network.state_dict(), ours()) == (which == "average")
 
 
 def test_other_precisions_are_said(tmp_path):
     torch.save({name: value.half() for name, value in ours().items()}, tmp_path / "half.pt")
-    used = weights.load(models.create(TINY), weights.read(tmp_path / "half.pt"), TINY)
+    used = weights.give_weights(models.create(TINY), weights.read_weights(tmp_path / "half.pt"), TINY)
     assert used.sentence(tmp_path).endswith("names; float16 made float32")
 
 
@@ -155,7 +155,7 @@ def test_a_file_that_would_run_code_is_refused_and_does_not_run(tmp_path, zipped
     else:
         (tmp_path / "x.pth").write_bytes(pickle.dumps({"extra": held["extra"]}, protocol))
     with pytest.raises(SuiteError, match=r"could run code|not a checkpoint of tensors") as error:
-        weights.read(tmp_path / "x.pth")
+        weights.read_weights(tmp_path / "x.pth")
     assert error.value.exit is Exit.NOT_READY
     assert not (tmp_path / "trap").exists()
     if zipped and protocol == 2:
@@ -166,7 +166,7 @@ def test_a_file_that_would_run_code_is_refused_and_does_not_run(tmp_path, zipped
 def test_weights_of_another_network_say_what_they_fit(tmp_path, make):
     torch.save({"params": make("mambair-sr-x3-tiny")}, tmp_path / "x3.pth")
     with pytest.raises(SuiteError) as error:
-        weights.load(models.create(TINY), weights.read(tmp_path / "x3.pth"), TINY)
+        weights.give_weights(models.create(TINY), weights.read_weights(tmp_path / "x3.pth"), TINY)
     message = str(error.value)
     assert "x3.pth does not fit mambair-sr-x2-tiny: the checkpoint (params, " in message
     assert "1 misshapen" in message or "2 misshapen" in message
@@ -178,7 +178,7 @@ def test_weights_that_fit_nothing_say_so_and_what_they_claim(tmp_path, monkeypat
     monkeypatch.setattr("models.MODELS", {TINY: models.MODELS[TINY]})
     tensors.write(tmp_path / "x.pt", {"params": {"a.weight": torch.zeros(3)}, "metadata": {"model": "mine"}})
     with pytest.raises(SuiteError, match=r"1 unexpected: a.weight\. The file says that it is of mine\. It fits no network"):
-        weights.load(models.create(TINY), weights.read(tmp_path / "x.pt"), TINY)
+        weights.give_weights(models.create(TINY), weights.read_weights(tmp_path / "x.pt"), TINY)
 
 
 @pytest.mark.parametrize(
@@ -196,14 +196,14 @@ def test_weights_that_fit_nothing_say_so_and_what_they_claim(tmp_path, monkeypat
 def test_a_file_without_weights_says_what_it_has(tmp_path, held, message):
     torch.save(held, tmp_path / "x.pt")
     with pytest.raises(SuiteError, match=message):
-        weights.read(tmp_path / "x.pt")
+        weights.read_weights(tmp_path / "x.pt")
 
 
 def test_a_damaged_safetensors_file_is_refused(tmp_path):
     tensors.write_safetensors(tmp_path / "x.safetensors", ours(), {})
     whole = (tmp_path / "x.safetensors").read_bytes()
-    assert same(dict(weights.read(tmp_path / "x.safetensors").state), ours())
+    assert same(dict(weights.read_weights(tmp_path / "x.safetensors").state), ours())
     for content in (whole[:-10], b"", whole[:50], b"PK\x03\x04" + whole):
         (tmp_path / "x.safetensors").write_bytes(content)
         with pytest.raises(SuiteError, match="is damaged, or not a checkpoint of tensors"):
-            weights.read(tmp_path / "x.safetensors")
+            weights.read_weights(tmp_path / "x.safetensors")

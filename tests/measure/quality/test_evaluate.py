@@ -227,7 +227,7 @@ def test_the_ensemble_is_marked_and_is_the_mean(folder, tmp_path):
     (source,) = pair_sources(folder, "test", row, rule)
     network, _ = evaluate.load_network("mambair-sr-x2-tiny", weights, "reference")
     pair = source.load()
-    output = evaluate.compared(ensemble.ensembled(evaluate.restorer_of(network))(pair.lq), rule)
+    output = evaluate.prepare_output(ensemble.average_symmetries(evaluate.restorer_of(network))(pair.lq), rule)
     (image,) = images_of(plus)
     assert image["metrics"] == evaluate.score(rule, output, pair.hq, 2)
 
@@ -298,7 +298,7 @@ def test_options_that_make_no_sense_are_refused(folder, words, message, code):
 
 
 def test_a_gpu_that_is_not_there_is_said(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("suite.core.machine.gpus", list)
+    monkeypatch.setattr("suite.core.machine.list_gpus", list)
     with pytest.raises(SuiteError, match="no GPU") as caught:
         document("mambair-sr-x2-tiny", "--task", "sr-x2", "--data", folder, "--weights", tiny_weights(tmp_path), "--device", "cuda")
     assert caught.value.exit is Exit.NOT_READY

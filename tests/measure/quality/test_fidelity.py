@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from suite.core.errors import SuiteError
-from suite.core.parallel import over
+from suite.core.parallel import map_ordered
 from suite.data.colour import grey, luma, quantise
 from suite.data.images import read_image
 from suite.data.resize import imresize, mod_crop
@@ -144,7 +144,7 @@ def test_rainy_images_themselves_score_as_known(outside):
         output, target = read_image(folder / "input" / path.name), read_image(path)
         return [score(rule, output, target, 1) for rule in rules]
 
-    found = list(over(scored, sorted((folder / "target").glob("*.png"))))
+    found = list(map_ordered(scored, sorted((folder / "target").glob("*.png"))))
     assert len(found) == 100
     float_y, rounded_y, rgb = ([float(np.mean([one[rule][metric] for one in found])) for metric in found[0][rule]] for rule in range(3))
     assert float_y == [pytest.approx(26.903, abs=6e-4), pytest.approx(0.8384, abs=6e-5)]

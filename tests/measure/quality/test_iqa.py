@@ -46,13 +46,13 @@ def calibrated_pairs(outside):
 @pytest.mark.parametrize("metric", PYIQA)
 @pytest.mark.usefixtures("absent")
 def test_without_the_package_it_is_unavailable_with_one_command(metric):
-    why = available.reason(metric)
+    why = available.explain_absence(metric)
     assert why.count("`") == 2
     assert "`pip install 'ssm-restoration-suite[iqa]'`" in why
     assert "non-commercial" in why
     image = np.zeros((64, 64, 3), np.uint8)
     with pytest.raises(SuiteError, match="cannot be imported"):
-        available.value(metric, image, image)
+        available.measure_metric(metric, image, image)
 
 
 def test_nothing_is_fetched():
@@ -89,7 +89,7 @@ def test_the_licence_is_said_once(capsys):
     iqa._made.cache_clear()
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     for metric in ("GMSD", "FSIM", "GMSD"):
-        available.value(metric, image, image)
+        available.measure_metric(metric, image, image)
     out, err = capsys.readouterr()
     assert err.count("Noncommercial") == 1
     assert out == ""
@@ -105,9 +105,9 @@ def test_calibrated_pairs_score_as_known(outside, metric):
     expected = known.get(f"{iqa.their_name(metric)}(ours)")
     if expected is None:
         pytest.skip(f"no calibrated values of {metric} are known")
-    if (why := available.reason(metric)) is not None:
+    if (why := available.explain_absence(metric)) is not None:
         pytest.skip(why)
-    found = [available.value(metric, *pair) for pair in calibrated_pairs(outside)]
+    found = [available.measure_metric(metric, *pair) for pair in calibrated_pairs(outside)]
     assert found == pytest.approx(expected, rel=CALIBRATION.get(metric, 0.01), abs=2e-4)
 
 

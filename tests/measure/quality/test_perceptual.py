@@ -9,7 +9,7 @@ import pytest
 from suite.core.errors import SuiteError
 from suite.data.images import read_image
 from suite.measure.quality import available, perceptual
-from suite.measure.quality.available import reason
+from suite.measure.quality.available import explain_absence
 from suite.measure.quality.perceptual import BACKBONES, distance
 from suite.study.protocols import METRICS, protocol
 
@@ -65,19 +65,19 @@ def test_a_published_model_s_outputs_and_a_protocol_with_an_unavailable_metric(o
     row = protocol("gan-sr")
     folder = outside / "RCAN_Set5_results"
     found = [
-        available.measure(
+        available.measure_quality(
             row, read_image(folder / "RCAN" / "x4" / f"{name}_RCAN_x4.png"), read_image(folder / "HR" / "x4" / f"{name}_HR_x4.png"), 4
         )
         for name in SET5
     ]
     assert all(tuple(one) == ("PSNR-Y", "SSIM-Y", "LPIPS-alex") for one in found)
     assert np.mean([one["LPIPS-alex"] for one in found]) == pytest.approx(0.1692, abs=5.1e-5)
-    assert list(available.unavailable(row)) == ["LPIPS-vgg"]
+    assert list(available.list_unavailable(row)) == ["LPIPS-vgg"]
 
 
 @pytest.mark.parametrize("metric", BACKBONES)
 def test_without_weights_it_is_unavailable_with_one_command(metric, empty):
-    why = reason(metric)
+    why = explain_absence(metric)
     assert BACKBONES[metric].file in why
     assert f"{BACKBONES[metric].net}_features.npz" in why
     assert why.count("`") == 2
@@ -101,7 +101,7 @@ def test_without_weights_it_is_unavailable_with_one_command(metric, empty):
 )
 def test_a_file_that_does_not_fit_is_refused(outside, empty, arrays, message):
     changed(outside, empty, **arrays)
-    assert "does not fit LPIPS-alex" in reason("LPIPS-alex")
+    assert "does not fit LPIPS-alex" in explain_absence("LPIPS-alex")
     with pytest.raises(SuiteError, match=message):
         distance("LPIPS-alex", np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64, 3), np.uint8))
 
@@ -115,13 +115,13 @@ def test_shapes_are_checked_where_no_checksum_is_known(empty):
             f"conv{number}.bias": np.zeros(out, np.float32),
         }
     np.savez(empty / "vgg_features.npz", **arrays)
-    assert "size mismatch for net.slice4.19.weight" in reason("LPIPS-vgg")
+    assert "size mismatch for net.slice4.19.weight" in explain_absence("LPIPS-vgg")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"\x80\x04pickle"])
 def test_a_broken_file_is_refused(empty, content):
     (empty / "alex_features.npz").write_bytes(content)
-    assert "not a .npz archive" in reason("LPIPS-alex")
+    assert "not a .npz archive" in explain_absence("LPIPS-alex")
 
 
 @pytest.mark.usefixtures("empty")
@@ -129,7 +129,7 @@ def test_torch_s_file_is_recognised_by_its_checksum(tmp_path):
     folder = tmp_path / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     (folder / BACKBONES["LPIPS-alex"].file).write_bytes(b"half a download")
-    assert "its sha256 begins with" in reason("LPIPS-alex")
+    assert "its sha256 begins with" in explain_absence("LPIPS-alex")
 
 
 ALEX = ((64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3))  # channels out, in, side of each convolution
@@ -161,7 +161,7 @@ def made_up(monkeypatch, empty):
 
 @pytest.mark.usefixtures("made_up")
 def test_torch_s_file_gives_the_convolutions():
-    assert reason("LPIPS-alex") is None
+    assert explain_absence("LPIPS-alex") is None
     images = [np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8) for seed in (0, 1)]
     assert distance("LPIPS-alex", *images) > 0
     assert distance("LPIPS-alex", images[0], images[0]) == 0
@@ -201,7 +201,7 @@ def test_lpips_is_what_its_equation_gives(made_up, values):
     assert distance("LPIPS-alex", *(image / np.float32(255) for image in images)) == pytest.approx(expected, rel=1e-4)
     wrongly = lpips_by_hand(made_up, [image / 2 + 127.5 for image in images])  # 0..1 in the place of -1..1
     assert abs(wrongly / expected - 1) > 0.05
-    row = available.measure(protocol("gan-sr"), images[0], images[1], 4)
+    row = available.measure_quality(protocol("gan-sr"), images[0], images[1], 4)
     assert row["LPIPS-alex"] == pytest.approx(expected, rel=1e-4)
 
 
@@ -225,5 +225,5 @@ def test_what_cannot_be_measured_is_said():
 def test_every_metric_of_lpips_has_a_backbone():
     assert set(BACKBONES) == {name for name, row in METRICS.items() if row.package == "lpips"}
     with pytest.raises(ValueError, match="depends on a protocol"):
-        available.value("PSNR-Y", np.zeros((1, 1, 3)), np.zeros((1, 1, 3)))
-    assert available.reason("SSIM-volume") is None
+        available.measure_metric("PSNR-Y", np.zeros((1, 1, 3)), np.zeros((1, 1, 3)))
+    assert available.explain_absence("SSIM-volume") is None

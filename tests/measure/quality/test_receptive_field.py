@@ -14,7 +14,7 @@ from torch import nn
 import models
 from models.scan import BACKENDS, BackendUnavailable, resolve_backend, scan_image
 from suite.data.pairs import Pair
-from suite.measure.quality.receptive_field import gradient_map, picture, receptive_field, seeded_crops, shares
+from suite.measure.quality.receptive_field import draw_map, gradient_map, measure_shares, receptive_field, seeded_crops
 from suite.records.load import load
 from suite.records.record import ReceptiveField, dump
 
@@ -38,7 +38,7 @@ def square(reach, side=SIDE):
 def test_the_identity_sees_one_pixel():
     field = gradient_map(lambda x: x, crops(), 1)
     np.testing.assert_array_equal(field, 3.0 * square(0))
-    assert set(shares(field).values()) == {1 / SIDE**2}
+    assert set(measure_shares(field).values()) == {1 / SIDE**2}
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -55,7 +55,7 @@ def test_a_convolution_sees_its_kernel_and_two_see_a_larger_one(layers):
 def test_a_global_mean_sees_everything_alike():
     field = gradient_map(lambda x: x.mean(dim=(2, 3), keepdim=True).expand_as(x), crops(side=20), 1)
     np.testing.assert_allclose(field, 3 / 400, rtol=1e-6)
-    held = shares(field)
+    held = measure_shares(field)
     # The smallest odd square that holds t of an even map: 9, 11, 15 and 20 pixels.
     assert held == {20: 81 / 400, 30: 121 / 400, 50: 225 / 400, 99: 1.0}
 
@@ -103,10 +103,10 @@ def test_signs_do_not_cancel_over_crops():
 
 def test_shares_grow_with_the_percentage_and_do_not_depend_on_the_unit():
     field = np.random.default_rng(0).random((SIDE, SIDE)) ** 4
-    held = shares(field)
+    held = measure_shares(field)
     assert list(held) == [20, 30, 50, 99]
     assert list(held.values()) == sorted(held.values())
-    assert shares(1e-6 * field) == held
+    assert measure_shares(1e-6 * field) == held
 
 
 def test_crops_are_seeded_and_as_large_as_the_smallest_image():
@@ -120,7 +120,7 @@ def test_crops_are_seeded_and_as_large_as_the_smallest_image():
 
 def test_the_picture_is_logarithmic():
     field = np.array([[1.0, 0.1], [0.01, 0.0]])
-    pixels = np.asarray(Image.open(io.BytesIO(picture(field).read())))
+    pixels = np.asarray(Image.open(io.BytesIO(draw_map(field).read())))
     np.testing.assert_array_equal(pixels, [[255, 191], [128, 0]])
 
 

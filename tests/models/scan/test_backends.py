@@ -16,12 +16,12 @@ from models.scan.backends import INTERPRETED
 from models.scan.cases import CASES, Case, arguments, image_arguments
 from models.scan.contract import ImageArguments, ScanArguments
 from models.scan.op import image_op
-from suite.measure.scans.check import errors_of, image_errors_of, relative_error, tolerance, verified_cases
+from suite.measure.scans.check import measure_errors, measure_image_errors, relative_error, select_cases, tolerance
 from suite.measure.scans.exact import doubled_scan
 
 INTERPRETER_STEPS = 20  # of all sequences together: Triton's interpreter takes some 60 ms for each, forward and back
 DEVICE = {name: "cpu" if "cpu" in row.devices else "cuda" for name, row in BACKENDS.items()}
-VERIFIED = verified_cases()
+VERIFIED = select_cases()
 SMALL = Case("small", 2, 2, 9, 5, 41, side=6, rank=2)
 LONG = max(VERIFIED, key=lambda case: case.length)
 
@@ -89,7 +89,7 @@ def test_what_is_never_written_is_nan():
 @pytest.mark.parametrize("case", VERIFIED, ids=lambda case: case.name)
 def test_conformance(backend, case):
     case = sized(case, backend)
-    errors = errors_of(backend, case, DEVICE[backend])
+    errors = measure_errors(backend, case, DEVICE[backend])
     assert {name: error for name, error in errors.items() if not error <= tolerance(case, name)} == {}
 
 
@@ -102,7 +102,7 @@ def test_image_conformance(image_backend, name, directions, height):
         if (name, height) != ("base", 5):
             pytest.skip("the interpreter takes one network's images")
         case, height = dataclasses.replace(case, side=2, width=36), 3
-    errors = image_errors_of(image_backend, case, directions, DEVICE[image_backend], height)
+    errors = measure_image_errors(image_backend, case, directions, DEVICE[image_backend], height)
     assert {name: error for name, error in errors.items() if not error <= tolerance(case, name)} == {}
 
 
@@ -110,7 +110,7 @@ def test_image_conformance(image_backend, name, directions, height):
 def test_conformance_of_an_image_as_large_as_real_ones(image_backend, directions):
     if slow(image_backend):
         pytest.skip("20,164 pixels take the interpreter half an hour; tests/models/scan/test_triton.py scans 2,000 steps")
-    errors = image_errors_of(image_backend, LONG, directions, DEVICE[image_backend])
+    errors = measure_image_errors(image_backend, LONG, directions, DEVICE[image_backend])
     assert {name: error for name, error in errors.items() if not error <= tolerance(LONG, name)} == {}
 
 
@@ -144,14 +144,14 @@ def test_a_fault_that_begins_at_step_8192_is_seen(what, factor, monkeypatch):
 
     monkeypatch.setattr(numba, what, faulty)
     wrong = {"forward": "y", "backward": "u"}[what]
-    seen = {case.name for case in VERIFIED if case.length > 4000 and not errors_of("numba", case)[wrong] <= tolerance(case, wrong)}
+    seen = {case.name for case in VERIFIED if case.length > 4000 and not measure_errors("numba", case)[wrong] <= tolerance(case, wrong)}
     assert seen == {LONG.name}
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_an_image_of_half_precision(image_backend, dtype):
     case = dataclasses.replace(sized(SMALL, image_backend), groups=4, dtype=dtype)
-    errors = image_errors_of(image_backend, case, 4, DEVICE[image_backend])
+    errors = measure_image_errors(image_backend, case, 4, DEVICE[image_backend])
     assert {name: error for name, error in errors.items() if not error <= tolerance(case, name)} == {}
 
 
