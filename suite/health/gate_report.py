@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree as Xml
 
 from suite.health.gate import Finding, Verdict
-
-if TYPE_CHECKING:
-    from suite.health.time.verdict import Timed
 
 QUIET = (Verdict.SAME, Verdict.INSIGNIFICANT)
 MOST_ROWS = 40  # of a table; the rest is counted
@@ -18,7 +15,7 @@ MOST_ROWS = 40  # of a table; the rest is counted
 
 def sentence(findings: Sequence[Finding]) -> str:
     """Count the numbers by verdict."""
-    parts = [f"{count:,} {verdict}" for verdict, count in counts_of(findings).items() if count]
+    parts = [f"{count:,} {verdict}" for verdict, count in counts_of(one.verdict for one in findings).items() if count]
     return f"{len(findings):,} numbers: " + (", ".join(parts) or "nothing was measured")
 
 
@@ -96,18 +93,18 @@ def document(findings: Sequence[Finding], seconds: float, exit_code: int) -> dic
         "summary": sentence(findings),
         "exit": exit_code,
         "seconds": round(seconds, 1),
-        "verdicts": counts_of(findings),
+        "verdicts": counts_of(finding.verdict for finding in findings),
         "findings": [fields_of(finding, "number") for finding in told(findings)],
     }
 
 
-def counts_of(findings: Sequence[Finding | Timed]) -> dict[str, int]:
-    """Count the findings by verdict, those included that none got."""
-    return {verdict.value: sum(finding.verdict is verdict for finding in findings) for verdict in Verdict}
+def counts_of(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """Count the verdicts, those included that do not occur."""
+    return dict.fromkeys(map(str, Verdict), 0) | Counter(map(str, verdicts))
 
 
-def fields_of(finding: Finding | Timed, key: str) -> dict[str, object]:
-    """Return all fields of a finding for a document, its key under the name `key`."""
+def fields_of(finding: object, key: str) -> dict[str, object]:
+    """Return all fields of a finding, or of a case of suite.health.time, for a document: its key under the name `key`."""
     fields = asdict(finding)
     return {key: fields.pop("key")} | fields
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 Call = Callable[[], object]
 Device = Literal["cpu", "cuda"]
 
@@ -147,8 +149,6 @@ def _sample(call: Call, calls: int) -> float:
 
 
 def _sample_on_gpu(call: Call, calls: int) -> float:
-    import torch
-
     first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     first.record()
     for _ in range(calls):
@@ -160,8 +160,6 @@ def _sample_on_gpu(call: Call, calls: int) -> float:
 
 def _finish(device: Device) -> None:
     if device == "cuda":
-        import torch
-
         torch.cuda.synchronize()
 
 
@@ -191,8 +189,6 @@ def peak_memory_bytes(call: Call, device: Device) -> int | None:
     thread), after memory that earlier calls left free was given back.
     """
     if device == "cuda":
-        import torch
-
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()

@@ -19,7 +19,9 @@ def exit_of(timing: Timing) -> Exit:
 
 def sentence(timing: Timing) -> str:
     """Say how many cases got which verdict, against what, and whether that counts."""
-    found = ", ".join(f"{count} {verdict}" for verdict, count in gate_report.counts_of(timing.cases).items() if count)
+    found = ", ".join(
+        f"{count} {verdict}" for verdict, count in gate_report.counts_of(case.verdict for case in timing.cases).items() if count
+    )
     against = f"the code of {timing.against[:10]}, called in turn on this machine" if timing.against else "older code"
     remark = f"; {timing.note}" if timing.note else ""
     return f"time and memory against {against}: {found}; {timing.seconds:.0f} s ({'binding' if timing.binding else ADVISORY}){remark}"
@@ -76,6 +78,6 @@ def document(timing: Timing) -> dict[str, object]:
         "against": timing.against,
         "binding": timing.binding,
         "seconds": round(timing.seconds, 1),
-        "verdicts": gate_report.counts_of(timing.cases),
+        "verdicts": gate_report.counts_of(case.verdict for case in timing.cases),
         "cases": [gate_report.fields_of(case, "case") for case in timing.cases],
     }
