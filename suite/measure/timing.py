@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 Call = Callable[[], object]
 Device = Literal["cpu", "cuda"]
 
@@ -146,8 +148,6 @@ def _sample(call: Call, calls: int) -> float:
 
 
 def _sample_on_gpu(call: Call, calls: int) -> float:
-    import torch
-
     first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     first.record()
     for _ in range(calls):
@@ -159,8 +159,6 @@ def _sample_on_gpu(call: Call, calls: int) -> float:
 
 def _finish(device: Device) -> None:
     if device == "cuda":
-        import torch
-
         torch.cuda.synchronize()
 
 
@@ -192,8 +190,6 @@ def measure_peak_memory(call: Call, device: Device) -> int | None:
     thread), after memory that earlier calls left free was given back.
     """
     if device == "cuda":
-        import torch
-
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()
