@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from models.design import Design
-from models.designs import mambair, vmambair
+from models.designs import mambair, mambairv2, vmambair
 
-DESIGNS: tuple[Design, ...] = (vmambair.DESIGN, mambair.DESIGN)
+DESIGNS: tuple[Design, ...] = (vmambair.DESIGN, mambair.DESIGN, mambairv2.DESIGN)
