@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from models.design import Design
-from models.designs import mambair, mambairv2, vmambair
+from models.designs import eamamba, evssm, mair, mambair, mambairv2, tpmambasr, vmambair
 
-DESIGNS: tuple[Design, ...] = (vmambair.DESIGN, mambair.DESIGN, mambairv2.DESIGN)
+DESIGNS: tuple[Design, ...] = (
+    vmambair.DESIGN,
+    mambair.DESIGN,
+    mambairv2.DESIGN,
+    mair.DESIGN,
+    eamamba.DESIGN,
+    evssm.DESIGN,
+    tpmambasr.DESIGN,
+)

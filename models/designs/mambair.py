@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from models.design import AblationTable, Config, Design, ModelCard, OfficialClass, Rules, Runs, divided, unet_work
-from models.designs.names import RESIDUAL, S6, UNET, last_of
+from models.designs.names import RESIDUAL, RSSB, UNET, last_of
 from models.keywords import Keywords
 
 PAPER = "arXiv 2402.15648"
@@ -220,18 +220,6 @@ OFFICIAL = (
     OfficialClass("MambaIRUNet", "MambaIR, real denoising", configure_unet),
 )
 
-_RSSB_RULES = (
-    *((rf"\.scan\.planar\.{ours}$", f".self_attention.{theirs}") for ours, theirs in S6),
-    (r"\.scan_skip$", ".skip_scale"),
-    (r"\.local_skip$", ".skip_scale2"),
-    (r"\.scan_norm\.", ".ln_1."),
-    (r"\.local_norm\.", ".ln_2."),
-    (r"\.scan\.planar_norm\.", ".self_attention.out_norm."),
-    (r"\.scan\.depthwise\.", ".self_attention.conv2d."),
-    (r"\.scan\.", ".self_attention."),
-    (r"\.local\.convs\.", ".conv_blk.cab."),
-)
-
 
 def rules(config: Config) -> Rules:
     """Return what turns our parameters' names into the authors'."""
@@ -240,8 +228,8 @@ def rules(config: Config) -> Rules:
         (rf"\.local\.attention\.{ours}\.", f".conv_blk.cab.{attention}.attention.{place}.") for ours, place in (("down", 1), ("up", 3))
     )
     if isinstance(config, MambaIRUNetConfig):
-        return (*UNET, (r"\.block\.", "."), *_RSSB_RULES, *gates, (r"^last\.", "output."))
-    return (*RESIDUAL, *_RSSB_RULES, *gates, last_of(config.upsampler))
+        return (*UNET, (r"\.block\.", "."), *RSSB, *gates, (r"^last\.", "output."))
+    return (*RESIDUAL, *RSSB, *gates, last_of(config.upsampler))
 
 
 DESIGN = Design(

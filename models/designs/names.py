@@ -24,6 +24,17 @@ RESIDUAL = (
     (r"^tail\.upsample\.convs\.0\.", "upsample.0."),
     (r"^tail\.upsample\.convs\.1\.", "upsample.2."),
 )
+RSSB = (
+    *((rf"\.scan\.planar\.{ours}$", f".self_attention.{theirs}") for ours, theirs in S6),
+    (r"\.scan_skip$", ".skip_scale"),
+    (r"\.local_skip$", ".skip_scale2"),
+    (r"\.scan_norm\.", ".ln_1."),
+    (r"\.local_norm\.", ".ln_2."),
+    (r"\.scan\.planar_norm\.", ".self_attention.out_norm."),
+    (r"\.scan\.depthwise\.", ".self_attention.conv2d."),
+    (r"\.scan\.", ".self_attention."),
+    (r"\.local\.convs\.", ".conv_blk.cab."),
+)
 ATTENTION_SCAN = (
     (r"^window_index$", "relative_position_index_SA"),
     *((rf"\.scan\.s6\.{ours}$", f".assm.selectiveScan.{theirs}") for ours, theirs in S6),

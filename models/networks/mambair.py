@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.base import RestorationNet
 from models.designs.mambair import MambaIRConfig, MambaIRUNetConfig
-from models.parts.layers import rising_rates
+from models.parts.layers import ChannelFirst, rising_rates
 from models.parts.residual import ResidualNet
 from models.parts.unet import UNetBody
 from models.parts.vss import mambair_block
@@ -27,18 +27,6 @@ class MambaIR(ResidualNet):
         rates = iter(rising_rates(config.drop_path, sum(config.depths)))
         groups = (list(islice(rates, depth)) for depth in config.depths)
         super().__init__(config, (nn.Sequential(*(mambair_block(config.dim, config, rate) for rate in group)) for group in groups))
-
-
-class ChannelFirst(nn.Module):
-    """A block on (B, H, W, C) used on (B, C, H, W)."""
-
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.block = block
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`x` (B, C, H, W) to the same shape."""
-        return self.block(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class MambaIRUNet(RestorationNet):

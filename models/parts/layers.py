@@ -71,6 +71,18 @@ class ChannelAttention(nn.Module):
         return x * torch.sigmoid(self.up(F.relu(self.down(mean))))
 
 
+class ChannelFirst(nn.Module):
+    """A block on (B, H, W, C) used on (B, C, H, W)."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, C, H, W) to the same shape."""
+        return self.block(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class PixelShuffleStages(nn.Module):
     """Convolution and pixel shuffle until the scale is reached: x2 stages for powers of two, one x3 stage."""
 
