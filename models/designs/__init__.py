@@ -5,12 +5,5 @@ from __future__ import annotations
 from models.design import Design
 from models.designs import eamamba, evssm, mair, mambair, mambairv2, tpmambasr, vmambair
 
-DESIGNS: tuple[Design, ...] = (
-    vmambair.DESIGN,
-    mambair.DESIGN,
-    mambairv2.DESIGN,
-    mair.DESIGN,
-    eamamba.DESIGN,
-    evssm.DESIGN,
-    tpmambasr.DESIGN,
-)
+_FILES = (vmambair, mambair, mambairv2, mair, eamamba, evssm, tpmambasr)
+DESIGNS: tuple[Design, ...] = tuple(file.DESIGN for file in _FILES)

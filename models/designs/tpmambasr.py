@@ -69,7 +69,7 @@ ABLATIONS = (
         "raster",
         ("scan", "raster"),
         f"{PAPER}, ablation of the window scans",
-        "Windows keep the neighbours of a pixel close in the sequence.",
+        "Windows keep neighbours close in the sequence.",
     ),
     LIGHT_X2.ablation(
         "no-high-frequencies",

@@ -4,11 +4,11 @@ The outer network is `models.parts.residual`, its layers `models.parts.windows`:
 of windows of 16 and 32 pixels, each on half of the channels. A group ends in a scan of the whole map along four paths, one for each quarter
 of the channels, and a branch of convolutions carries the high frequencies of what entered the group around it.
 
-Within a block the first layer scans the windows row by row and the second column by column, in every other block the other way round; one of
-the two paths is reversed, by turns, too.
+Within a block the first layer scans the windows row by row and the second column by column, in every other block the other way round; one
+of the two paths is reversed, by turns, too.
 
-Deviations: none. As released, the global scan joins its quarters in another order than it cut them, and the gate of the high frequencies has
-no sigmoid.
+Deviations: none. As released, the global scan joins its quarters in another order than it cut them, and the gate of the high frequencies
+has no sigmoid.
 """
 
 from __future__ import annotations
