@@ -26,6 +26,7 @@ def position_index(side: int) -> Tensor:
 
 
 @cache
+@torch.inference_mode(False)  # first asked for in a validation, it serves training, too
 def shift_mask(height: int, width: int, side: int, device: str) -> Tensor:
     """Return what is added to the scores of each window where the map was rolled by half a window: (windows, side**2, side**2)."""
 

@@ -19,10 +19,10 @@ HELD = {
             *(path for room in ("", "designs", "networks", "parts") for path in (MODELS / room).glob("*.py")),
             *(SUITE / f"{name}.py" for name in ("measure/costs/count", "measure/costs/conventions", "study/baselines")),
         ],
-        "18305927de5577a6",
+        "1e275af0f689247c",
     ),
     "LATENCIES": (1, [SUITE / "measure" / f"{name}.py" for name in ("timing", "costs/latency")], "6c9f03fbda120a2c"),
-    "SCANS": (1, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "753287f3b432da5b"),
+    "SCANS": (1, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "c62b1a29d45ebfc5"),
     "INDEX": (
         1,
         [SUITE / "records" / f"{name}.py" for name in ("record", "scan", "profile", "spec", "summary", "index")],
@@ -79,5 +79,5 @@ def test_another_version_or_package_is_another_cell(monkeypatch):
     made = versions.software((1,), ("torch",))
     assert made == versions.software((1,), ("torch",))
     assert made != versions.software((2,), ("torch",))
-    monkeypatch.setattr(versions.machine, "packages", lambda: {"torch": "another"})
+    monkeypatch.setattr(versions.machine, "installed_packages", lambda: {"torch": "another"})
     assert made != versions.software((1,), ("torch",))

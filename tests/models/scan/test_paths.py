@@ -82,3 +82,13 @@ def test_stripes_of_the_rotated_map_are_no_reversal():
     plain, rotated, *_ = (path.raster(5, 7) for path in nested_stripes(4))
     assert not np.array_equal(rotated, plain[::-1])
     assert np.array_equal(rotated, 34 - plain)
+
+
+def test_paths_that_a_validation_asked_for_first_serve_training_too():
+    path = (Path("diagonal"), Path("hilbert"))
+    image = torch.rand(1, 2, 5, 9)  # a size that no other test has
+    with torch.inference_mode():
+        scatter(gather(image, path), path, height=5, width=9)
+    image.requires_grad_()
+    scatter(gather(image, path), path, height=5, width=9).sum().backward()
+    assert torch.equal(image.grad, torch.full_like(image, 2.0))
