@@ -33,6 +33,11 @@ class Task:
     level: int | None = None  # sigma of 255, or the JPEG quality
 
     @property
+    def degrades_on_device(self) -> bool:
+        """True where the degradation of training crops has a version for the device that trains."""
+        return self.kind == "real-sr"
+
+    @property
     def recipe(self) -> Recipe:
         """How its authors' release trains."""
         return recipe(f"{self.name}/{DEFAULT}")
