@@ -154,6 +154,26 @@ TASKS: Mapping[str, Task] = MappingProxyType(
     }
 )
 
+# Images of the published test sets, as their cards count them (tests/study/test_tasks.py).
+TEST_IMAGES: Mapping[str, int] = MappingProxyType(
+    {
+        **dict.fromkeys(("BSD100", "Urban100", "General100", "DIV2K100", "Rain100H", "Rain100L", "NTIRE2020-T1", "AIM2019"), 100),
+        "Set5": 5,
+        "Set14": 14,
+        "Manga109": 109,
+        "CBSD68": 68,
+        "Kodak24": 24,
+        "McMaster": 18,
+        "Classic5": 5,
+        "LIVE1": 29,
+        "SIDD": 1280,
+        "DND": 50,
+        "Test100": 98,
+        "Test1200": 1200,
+        "Test2800": 2800,
+    }
+)
+
 
 def task(name: str) -> Task:
     """Return the row `name`; raises `UnknownName` with suggestions."""

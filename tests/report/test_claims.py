@@ -17,11 +17,12 @@ CLASSIC = made.MAMBAIR[0]
 NTIRE = "NTIRE2020-T1"
 
 
-def run_of(model, *, shift=0.0, seed=0, images=24, noise=0.02, metric="PSNR-Y", budget="paper", test_set=NTIRE, mean=28.0, **fields):
+def run_of(model, *, shift=0.0, seed=0, images=None, noise=0.02, metric="PSNR-Y", budget="paper", test_set=NTIRE, mean=28.0, **fields):
     """A done record with scores around `mean + shift`, harder images alike for all models, and noise of its own seed."""
     base = made.done(CLASSIC if model in ("bicubic", "identity") else model, crops=False)
     spec = made.spec(model, budget=budget, seed=seed, test_set=test_set)
     spec = spec.model_copy(update=({"task": "real-sr-x4"} if model == "bicubic" else {}) | fields)
+    images = images or made.images_of(test_set)
     own = np.random.default_rng([seed, len(model), int(1e3 * abs(shift))]).normal(0, noise, images)
     values = mean + 3 * np.sin(np.arange(images)) - 3 * np.sin(np.arange(images)).mean() + own - own.mean() + shift
     name, _, version = spec.protocol.partition("@")
