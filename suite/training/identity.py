@@ -11,13 +11,13 @@ from suite.data.check.traps import warn_of_faulty_copy
 from suite.data.images import describe, read_image
 from suite.data.mat_files import read_block
 from suite.data.pairs import PairSource
-from suite.data.sets import card_name, embedded_name
+from suite.data.sets import card_name
 from suite.records.record import DataState, TestData
 
 
 def identify_test_data(name: str, sources: Sequence[PairSource]) -> TestData:
     """Return which set the test images of `name` are, and how far that is known."""
-    found = embedded_name(name) or card_name(name)
+    found = card_name(name)
     if found is None:
         return TestData(card="", expected=0, measured=len(sources), state="other")
     chosen = card(found)
