@@ -37,10 +37,12 @@ def _state(chosen: Card, expected: int, sources: Sequence[PairSource]) -> DataSt
         sides["lq"] = read
     known = True
     for side, images in sides.items():
-        versions = [sorted(version.pixels.values()) for version in chosen.version if version.side == side]
+        versions = [set(version.pixels.values()) for version in chosen.version if version.side == side]
         if not versions:
             known = False
-        elif sorted(_digest(*image) for image in images) not in versions:
+            continue
+        digests = {_digest(*image) for image in images}
+        if len(digests) < len(images) or not any(digests <= version for version in versions):  # a version may hold other splits, too
             return "other"
     return "verified" if known else "unverified"
 
