@@ -178,6 +178,15 @@ def test_compared_is_exactly_what_is_the_recipe_on_the_whole_set(changes, count,
     assert (differences(record_of(spec, count, state=state)) == []) == alike
 
 
+@pytest.mark.parametrize("name", FIELDS)
+@settings(deadline=None, max_examples=15)
+@given(data=st.data())
+def test_a_field_alone_is_enough(name, data):
+    whole = paper_spec()
+    spec = whole.model_copy(update={name: data.draw(FIELDS[name])} | data.draw(st.fixed_dictionaries({}, optional=NEUTRAL)))
+    assert (differences(record_of(spec)) == []) == (getattr(spec, name) == getattr(whole, name))
+
+
 # The commands that repeat records.
 
 
