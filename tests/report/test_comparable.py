@@ -211,6 +211,7 @@ def parsed(words):
 
 
 REPEATED = FIELDS | {
+    "iterations": st.integers(4, 10**6),  # of fewer a cosine has periods of none, which no record may hold
     "train_set": st.sampled_from(["DIV2K", "DF2K", "photos"]),
     "test_set": st.sampled_from(["Set5", "Set14", "photos"]),
     "start": st.sampled_from(["", "mine.pth", "1234567890123456", "12e4567890123456"]),
