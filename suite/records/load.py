@@ -26,6 +26,7 @@ def _without_texts(raw: dict[str, Any]) -> dict[str, Any]:
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # n: from schema n to n + 1
     1: lambda raw: raw | {"schema_version": 2, "kind": "run"},  # before there were scan records
     2: _without_texts,
+    3: lambda raw: raw | {"schema_version": 4},  # before a record held which test images were measured
 }
 
 

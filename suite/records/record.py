@@ -16,13 +16,29 @@ from pydantic import BaseModel, ConfigDict, Field
 from suite.records.pictures import PictureField, Png
 from suite.records.spec import CellSpec, RunSpec
 
-RECORD_SCHEMA = 3
+RECORD_SCHEMA = 4
 
 
 class Frozen(BaseModel):
     """Part of a record. A number that is not finite is no result; JSON could not hold it either."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+DataState = Literal["verified", "unverified", "other"]
+
+
+class TestData(Frozen):
+    """The images that were measured, held to the data set's card."""
+
+    __test__ = False  # no test of pytest's
+
+    card: str = Field(description="name of the card; empty for a folder")
+    expected: int = Field(description="images that the card counts; 0 where it does not know")
+    measured: int
+    state: DataState = Field(
+        description="verified: the checksums are the card's; unverified: it has none, number and sizes agree; other: not the card's"
+    )
 
 
 class ProtocolUsed(Frozen):
@@ -129,6 +145,7 @@ class Record(Attempt):
     scores: tuple[ImageScore, ...] = ()
     history: tuple[HistoryPoint, ...] = ()
     cost: Cost | None = None
+    test_data: TestData | None = Field(None, description="None in records of before schema 4")
     started_from: StartedFrom | None = None
     trained_params: int | None = Field(None, description="parameters of the network that was trained (narrowed or not)")
     train_seconds: float | None = None

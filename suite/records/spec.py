@@ -152,6 +152,11 @@ class ScanSpec(CellSpec):
         return len(self.cases)
 
 
+def write_value(value: object) -> str:
+    """Return the text of `--set` that is read as `value`."""
+    return value if isinstance(value, str) and _parse(value) == value else json.dumps(value)
+
+
 def _parse(text: str) -> object:
     """Parse a command-line value: JSON where it is JSON (numbers, lists), else the text itself."""
     try:

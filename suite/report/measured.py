@@ -1,6 +1,6 @@
 """Measured numbers: from the records of a cell to its mean, its interval, where it comes from, and how to get it again.
 
-A number may be compared with a printed one only where `obstacle` finds nothing against it. Means are taken over seeds
+A number may be compared with a printed one only where `find_differences` of suite.report.comparable finds none. Means are taken over seeds
 of one and the same setting, never across settings.
 """
 
@@ -16,11 +16,10 @@ from suite.core import intervals, stats
 from suite.records.profile import ProfileRecord
 from suite.records.record import Provenance, Record, error_line
 from suite.records.spec import RunSpec
-from suite.report.settings import Setting, dataset_name
-from suite.study.grids import GRIDS
-from suite.study.published import UNIT_SCALES, PublishedColumn, PublishedTable
-
-RUN_COMMAND = "python -m suite run"
+from suite.report.commands import repeat_command
+from suite.report.comparable import Difference
+from suite.report.settings import Setting
+from suite.study.published import UNIT_SCALES, PublishedColumn
 
 
 class Status(StrEnum):
@@ -44,6 +43,7 @@ class Origin:
     commit: tuple[str, ...] = ()
     backend: tuple[str, ...] = ()
     command: str = ""
+    unlike: tuple[Difference, ...] = ()  # what keeps it from being compared with a printed number
 
 
 @dataclass(frozen=True)
@@ -91,44 +91,6 @@ class TableCell:
     marks: tuple[str, ...] = ()  # of footnotes
     published_rank: int | None = None  # among the printed values of its column and group of rows, 1 = best
     measured_rank: int | None = None  # among the measured ones
-
-
-def run_command(grid: str, model: str, task: str, *, budget: str = "", seeds: int = 1, changes: Mapping[str, str] | None = None) -> str:
-    """Return the command line that measures `model` on `task`; it names the task where `grid` has several for the model."""
-    several = grid in GRIDS and sum(pairing.model == model for pairing in GRIDS[grid].pairings) > 1
-    words = [RUN_COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(f"{model}@{task}" if several else model)]
-    words += ["--budget", shlex.quote(budget)] if budget else []
-    words += ["--seeds", str(seeds)] if seeds > 1 else []
-    for field, value in (changes or {}).items():
-        words += ["--set", shlex.quote(f"{field}={value}")]
-    return " ".join(words)
-
-
-def repeat_command(grid: str, records: Sequence[Record]) -> str:
-    """Return the command line that repeats these runs: one model, one setting, one or more seeds."""
-    spec = records[0].spec
-    sets = ("train_set", "validation_set", "test_set")
-    changes = {field: getattr(spec, field) for field in sets if getattr(spec, field) != RunSpec.model_fields[field].default}
-    return run_command(grid, spec.model, spec.task, budget=spec.budget, seeds=max(r.spec.seed for r in records) + 1, changes=changes)
-
-
-def find_obstacle(spec: RunSpec, column: PublishedColumn, table: PublishedTable) -> str:
-    """Return why a run of this spec may not be compared with a printed number of `column`; "" where it may."""
-    reasons = [table.unlike] if table.unlike and "gan" not in spec.loss else []
-    if spec.budget != "paper":
-        reasons.append(f"{spec.budget} budget")
-    if spec.width or spec.depth_divisor != 1:
-        reasons.append("narrowed network")
-    if _plain(spec.test_set) not in {_plain(name) for name in column.test_sets}:
-        folder = "the folder " if "/" in spec.test_set or "\\" in spec.test_set else ""
-        reasons.append(f"on {folder}{dataset_name(spec.test_set)}")
-    if table.protocols and spec.protocol.partition("@")[0] not in table.protocols:
-        reasons.append(f"protocol {spec.protocol}")
-    return ", ".join(reasons)
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def make_unavailable_cell(records: Sequence[Record], metric: str, grid: str) -> TableCell:

@@ -15,6 +15,7 @@ from suite.records.profile import ProfileRecord
 from suite.records.record import Provenance, Record, error_line
 from suite.records.scan import ScanRecord
 from suite.report import pictures
+from suite.report.commands import RUN_COMMAND, repeat_command
 from suite.report.figures.charts import Figure
 from suite.report.figures.curves import draw_curves
 from suite.report.figures.figure_list import (
@@ -26,7 +27,7 @@ from suite.report.figures.figure_list import (
     draw_tradeoffs,
 )
 from suite.report.layout import TableLayout, lay_out
-from suite.report.measured import RUN_COMMAND, Measurement, Origin, Status, has_metric, repeat_command
+from suite.report.measured import Measurement, Origin, Status, has_metric
 from suite.report.settings import group_by_setting, setting_heading
 from suite.report.tables import Table, TableRow
 from suite.study.protocols import METRICS

@@ -1,8 +1,8 @@
 """The papers' tables with our numbers in them: published tables and records in, one typed table model out.
 
 Nothing here knows HTML: `build` gives what any rendering needs. A published column keeps its place; a record's number
-goes into it only where it may be compared (paper budget, full network, the published test set, a protocol that measures
-alike). Every other measurement stands in a column of its own, one for each setting, and is compared with nothing but its
+goes into it only where it may be compared (suite.report.comparable: the recipe, the whole published test set, a protocol that
+measures alike). Every other measurement stands in a column of its own, one for each setting, and is compared with nothing but its
 own baseline row. A setting is what the header tells of the conditions: rows of different tasks (x2, x3, x4) share it.
 """
 
@@ -19,16 +19,16 @@ from suite.core.ranking import rank_values
 from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
 from suite.records.record import Record
+from suite.report.commands import run_command, train_command
+from suite.report.comparable import Difference, find_differences, list_unverified, shorten_differences
 from suite.report.measured import (
     Count,
     Measurement,
     Status,
     TableCell,
     average_seeds,
-    find_obstacle,
     get_count,
     make_unavailable_cell,
-    run_command,
     subtract_baseline,
 )
 from suite.report.settings import Outline, Setting, describe, group_by_setting
@@ -204,23 +204,29 @@ def _published_cell(line: _Line, column: PublishedColumn, size: tuple[int, int] 
 def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, tuple[Record, ...]]) -> TableCell:
     """Return the cell without its published value: measured where a record may be compared, else why not."""
     row, grid = line.row, line.home.grid
-    fitting = {key: records for key, records in runs.items() if not find_obstacle(records[0].spec, column, line.home)}
+    unlike = {key: _find_unlike(records, column, line.home) for key, records in runs.items()}
+    fitting = {key: records for key, records in runs.items() if not unlike[key]}
     measured = [found for key, records in fitting.items() if (found := average_seeds(records, column.metric, key, grid))]
     if measured:
         best = max(measured, key=lambda found: len(found.seeds))
         extra = (f"{len(measured) - 1} more setting(s) qualify; see the list of cells",) if len(measured) > 1 else ()
+        extra += tuple(dict.fromkeys(note for record in best.records for note in list_unverified(record)))
         return TableCell(measured=replace(best, notes=best.notes + extra), command=best.origin.command)
-    changes = {"test_set": column.test_sets[0]} if column.test_sets else {}
     task = row.task or column.task or line.home.task
-    wanted = run_command(grid, row.model or "", task, budget="paper", changes=changes)
-    done = [records for records in runs.values() if any(record.status == "done" for record in records)]
+    wanted = train_command(line.home, row.model or "", task, test_set="".join(column.test_sets[:1]))
+    done = [key for key, records in runs.items() if any(record.status == "done" for record in records)]
     if not fitting and done:
-        reasons = sorted({find_obstacle(records[0].spec, column, line.home) for records in done})
+        reasons = sorted({shorten_differences(unlike[key]) for key in done})
         return TableCell(status=Status.RETRAINED, reason="; ".join(reasons), command=wanted)
     tried = list(fitting.values()) or list(runs.values())
     if tried:
         return make_unavailable_cell(tried[0], column.metric, grid)
     return TableCell(status=Status.PUBLISHED, reason="not run", command=run_command(grid, row.model or "", task))
+
+
+def _find_unlike(records: Sequence[Record], column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
+    """Return what keeps the records of a setting from being compared with the printed numbers of `column`, each once."""
+    return tuple(dict.fromkeys(found for record in records for found in find_differences(record, column, table)))
 
 
 def _cost_cell(
@@ -250,8 +256,8 @@ def _cost_cell(
 def _retrained_columns(published: PublishedTable, lines: Sequence[_Line]) -> list[tuple[TableColumn, Mapping[str, Setting]]]:
     """Return a column for each outline of settings that no printed column can take and each metric, with its settings by task."""
     qualities = [column for column in published.columns if column.kind == "quality"]
-    specs = {setting: records[0].spec for line in lines for setting, records in line.runs.items()}
-    apart = [setting for setting, spec in specs.items() if all(find_obstacle(spec, column, published) for column in qualities)]
+    runs = [(setting, records) for line in lines for setting, records in line.runs.items()]
+    apart = list(dict.fromkeys(key for key, records in runs if all(_find_unlike(records, column, published) for column in qualities)))
     by_task = any(column.task for column in qualities)  # then a row holds several tasks, and a setting but one
     outlines: dict[Outline, dict[str, Setting]] = {}
     for setting in sorted(apart, key=lambda setting: (setting.iterations, setting.test_set, setting.text)):
@@ -287,11 +293,11 @@ def _retrained_cell(line: _Line, metric: str, settings: Mapping[str, Setting]) -
         budget = next(iter(settings.values())).budget
         return TableCell(reason="not run", command=run_command(grid, line.row.model, line.row.task or line.home.task, budget=budget))
     measured = average_seeds(line.runs[setting], metric, setting, grid)
-    return (
-        TableCell(measured=measured, command=measured.origin.command)
-        if measured
-        else make_unavailable_cell(line.runs[setting], metric, grid)
-    )
+    if measured is None:
+        return make_unavailable_cell(line.runs[setting], metric, grid)
+    columns = [column for column in line.home.columns if column.kind == "quality" and column.metric == metric]
+    unlike = min((_find_unlike(measured.records, column, line.home) for column in columns), key=len, default=())
+    return TableCell(measured=replace(measured, origin=replace(measured.origin, unlike=unlike)), command=measured.origin.command)
 
 
 def _data_warning(cells: Sequence[TableCell]) -> str:

@@ -33,6 +33,11 @@ class Task:
     level: int | None = None  # sigma of 255, or the JPEG quality
 
     @property
+    def degrades_on_device(self) -> bool:
+        """True where the degradation of training crops has a version for the device that trains."""
+        return self.kind == "real-sr"
+
+    @property
     def recipe(self) -> Recipe:
         """How its authors' release trains."""
         return recipe(f"{self.name}/{DEFAULT}")
@@ -146,6 +151,26 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             *map(_denoise, (15, 25, 50)),
             *map(_jpeg, (10, 20, 30, 40)),
         )
+    }
+)
+
+# Images of the published test sets, as their cards count them (tests/study/test_tasks.py).
+TEST_IMAGES: Mapping[str, int] = MappingProxyType(
+    {
+        **dict.fromkeys(("BSD100", "Urban100", "General100", "DIV2K100", "Rain100H", "Rain100L", "NTIRE2020-T1", "AIM2019"), 100),
+        "Set5": 5,
+        "Set14": 14,
+        "Manga109": 109,
+        "CBSD68": 68,
+        "Kodak24": 24,
+        "McMaster": 18,
+        "Classic5": 5,
+        "LIVE1": 29,
+        "SIDD": 1280,
+        "DND": 50,
+        "Test100": 98,
+        "Test1200": 1200,
+        "Test2800": 2800,
     }
 )
 

@@ -19,7 +19,7 @@ from suite.core.stop import StopFlag, Stopped
 from suite.data.colour import quantise
 from suite.data.feed import loader
 from suite.data.pairs import Pair
-from suite.data.sets import load_pairs
+from suite.data.sets import load_pairs, pair_sources
 from suite.measure.costs import count
 from suite.measure.inference.restorer import restorer_of
 from suite.measure.quality import available, evaluate
@@ -31,6 +31,7 @@ from suite.records.spec import RunSpec
 from suite.study.protocols import protocol
 from suite.study.tasks import task as task_row
 from suite.training import workers
+from suite.training.identity import identify_test_data
 from suite.training.loop import Training, save_weights, train
 from suite.training.prepare import CellData, latest_loss_and_psnr, load_data, prepare_training, report_progress, typical_seconds
 from suite.training.rates import learning_rate
@@ -43,6 +44,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     started = now()
     task, rule = task_row(spec.task), protocol(spec.protocol)
     data = load_data(spec, task, rule) if context.workers == 1 else None  # several workers load where they are
+    measured = identify_test_data(spec.test_set, pair_sources(spec.test_set, "test", task, rule))
     yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
     full_cost = count.count_full_size(spec.model)
 
@@ -67,6 +69,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         scores=tuple(scores),
         history=tuple(run.history),
         cost=full_cost,
+        test_data=measured,
         started_from=run.started_from,
         trained_params=count_parameters(run.network),
         train_seconds=sum(run.seconds),

@@ -17,7 +17,7 @@ from suite.records import load as load_module
 from suite.records.load import load
 from suite.records.pictures import PICTURES_FOLDER
 from suite.records.profile import ProfileRecord
-from suite.records.record import RECORD_SCHEMA, Record, dump
+from suite.records.record import RECORD_SCHEMA, Record, TestData, dump
 from suite.records.scan import ScanRecord
 
 SAMPLES = {
@@ -27,10 +27,15 @@ SAMPLES = {
     "record-3-run.json": (3, Record),
     "record-3-scan.json": (3, ScanRecord),
     "record-3-profile.json": (3, ProfileRecord),
+    "record-4-run.json": (4, Record),
+    "record-4-scan.json": (4, ScanRecord),
+    "record-4-profile.json": (4, ProfileRecord),
 }
 PICTURES = HISTORY / PICTURES_FOLDER
 MAKERS = {
-    Record: lambda: synthetic_records.done(synthetic_records.VMAMBAIR[0]),
+    Record: lambda: synthetic_records.done(synthetic_records.VMAMBAIR[0]).model_copy(
+        update={"test_data": TestData(card="photos", expected=6, measured=6, state="verified")}
+    ),
     ScanRecord: lambda: scan_records.record(times=(scan_records.timing(), scan_records.skipped(work="forward+backward"))),
     ProfileRecord: lambda: synthetic_records.profile("mambair-light-x2", latency=900.0),
 }

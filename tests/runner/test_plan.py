@@ -57,6 +57,7 @@ def test_the_paper_budget_is_the_recipe():
 def test_rows_refer_to_rows_that_exist():
     for task in TASKS.values():
         assert DEGRADATIONS[task.degradation].channels == task.channels
+        assert task.degrades_on_device == (DEGRADATIONS[task.degradation].on_device is not None)
         assert task.protocol in PROTOCOLS
     assert {default_budget("cpu"), default_budget("cuda")} <= set(BUDGETS)
 

@@ -4,10 +4,11 @@ import pytest
 
 import models
 from suite.cli import list as listing
+from suite.data import cards
 from suite.data.degrade.degradations import DEGRADATIONS
 from suite.study.grids import PAIRINGS
 from suite.study.protocols import PROTOCOLS
-from suite.study.tasks import TASKS, task
+from suite.study.tasks import TASKS, TEST_IMAGES, task
 
 # From the releases' options: iterations, global batch, patch, learning rate, thousands of iterations at which it is halved.
 RELEASED = {
@@ -86,3 +87,11 @@ def test_they_are_listed():
     assert list(rows) == list(TASKS)
     assert rows["derain"]["networks"] == sum(pairing.task == "derain" for pairing in PAIRINGS) > 1
     assert rows["derain"]["published in"] == "VmambaIR, table 3"
+
+
+def test_images_of_test_sets_are_counted_as_on_their_cards():
+    sets = {name for row in TASKS.values() for name in row.test_sets}
+    assert set(TEST_IMAGES) == sets
+    for name in sets:
+        splits = cards.card(name).splits
+        assert TEST_IMAGES[name] == splits.get("test", splits.get("validation")), name

@@ -210,7 +210,7 @@ OF_TABLES = (
         "definitions",
         "cells of tasks at paper",
         "paper/batch",
-        edit("suite.runner.plan:_spec", "batch=batch,", "batch=max(1, batch // 2),"),
+        edit("suite.records.planned:derive_training", "row.batch or recipe.batch", "max(1, (row.batch or recipe.batch) // 2)"),
     ),
     Mutation(
         "the cosine ends above its floor",

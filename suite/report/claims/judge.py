@@ -9,6 +9,7 @@ from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Record
 from suite.report.claims import costs, quality
 from suite.report.claims.verdict import HINTED, WORDS, Judgement
+from suite.report.commands import train_command
 from suite.study.claims import (
     Claim,
     ClaimSet,
@@ -100,7 +101,7 @@ class _Judge:
     def _judge_field(self, held: ClaimSet, claim: FieldClaim, notes: tuple[str, ...]) -> Judgement:
         part, hint = quality.judge_field(claim, self.tables, self.runs)
         table, row = find_row(claim.row, self.tables)
-        commands = (quality.train_command(table, row, row.task or table.task),)
+        commands = (train_command(table, row.model or "", row.task or table.task, seeds=3),)
         return Judgement(claim, held.paper, (part,), commands, hint, notes)
 
     def _count(self, column: str, *references: str) -> tuple[str, ...]:

@@ -11,11 +11,12 @@ from suite.core import stats
 from suite.records.record import Record
 from suite.report import measured, versus
 from suite.report.claims.verdict import ClaimPart, Hint, Hinted, Word
-from suite.report.settings import dataset_name, group_by_setting, setting_heading, setting_of
+from suite.report.commands import train_command
+from suite.report.comparable import find_differences, find_measuring_differences
+from suite.report.settings import group_by_setting, setting_heading, setting_of
 from suite.study.claims import FieldClaim, Matter, QualityClaim, find_column, find_row
 from suite.study.protocols import METRICS
 from suite.study.published import PublishedColumn, PublishedRow, PublishedTable
-from suite.study.tasks import task
 
 TRIVIAL = ("bicubic", "identity")  # what a training has to be better than before anything is said of it
 ONE_SEED = "one seed: another training may differ by as much"
@@ -44,18 +45,12 @@ def given_weights(record: Record) -> str:
 
 def unlike_training(record: Record, place: Place) -> str:
     """Say why a training is not under the paper's conditions; "" where it is. One function decides, for claims as for tables."""
-    return measured.find_obstacle(record.spec, place.column, place.table)
+    return "; ".join(map(str, find_differences(record, place.column, place.table)))
 
 
 def unlike_evaluation(record: Record, place: Place) -> str:
     """Say why given weights were not measured as the paper did; "" where they were. How they were trained is not asked."""
-    spec, table = record.spec, place.table
-    reasons = [f"width {spec.width}, depth ÷{spec.depth_divisor}"] if spec.width or spec.depth_divisor != 1 else []
-    if _plain(spec.test_set) not in {_plain(name) for name in place.column.test_sets}:
-        reasons.append(f"on {dataset_name(spec.test_set)}")
-    if table.protocols and spec.protocol.partition("@")[0] not in table.protocols:
-        reasons.append(f"protocol {spec.protocol}")
-    return ", ".join(reasons)
+    return "; ".join(map(str, find_measuring_differences(record, place.column, place.table)))
 
 
 def judge_quality(
@@ -145,16 +140,9 @@ def decide_commands(claim: QualityClaim, tables: Mapping[str, PublishedTable]) -
             found.append(f"python -m suite evaluate {row.model} --task {task} --weights FILE --data {' '.join(sets)}")
     else:
         for name, place in {place.column.test_sets[0]: place for place in places}.items():
-            command = train_command(table, row, place.task, test_set=name)
+            command = train_command(table, row.model, place.task, seeds=3, test_set=name)
             found.append(f"{command} --only {other.model}" if other.model else command)
     return tuple(found)
-
-
-def train_command(table: PublishedTable, row: PublishedRow, task_name: str, **changes: str) -> str:
-    """Return the command that trains a row's network as its paper does, with three seeds; FOLDER is what has to be put together."""
-    sets = task(task_name).train_sets
-    changes["train_set"] = sets[0] if len(sets) == 1 else "FOLDER"
-    return measured.run_command(table.grid, row.model or "", task_name, budget="paper", seeds=3, changes=changes)
 
 
 def _judge_pair(claim: QualityClaim, mine: Place, theirs: Place, about: ClaimPart, runs: Sequence[Record]) -> ClaimPart:
@@ -331,7 +319,3 @@ def _finished(record: Record) -> str:
 def _deviation(values: Sequence[float]) -> float:
     mean = sum(values) / len(values)
     return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())

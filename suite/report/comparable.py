@@ -1,0 +1,162 @@
+"""Whether a measured number may be held against a printed one: field by field, from the record. A budget's name decides nothing.
+
+A training is comparable if every field that its recipe fixes is the recipe's, it used the paper's training set, and the whole published
+test set was measured by a protocol that measures as the paper did. Which validation set it had is not asked: no weights are chosen by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from suite.records.planned import SETS, Choice, derive_schedule, derive_training, plan_family
+from suite.records.record import Record
+from suite.records.spec import RunSpec, write_value
+from suite.report.settings import dataset_name
+from suite.study.budgets import BUDGETS
+from suite.study.grids import ModelOnTask
+from suite.study.published import PublishedColumn, PublishedTable
+from suite.study.recipes import DEFAULT, RECIPES, Recipe, list_accounts
+from suite.study.tasks import TASKS, TEST_IMAGES, Task
+
+NOT_VERIFIED = "data not verified"
+SHOWN = 2  # differences that a status names; the card of the cell has all
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a record has otherwise than the paper: a name, its value, and the paper's."""
+
+    name: str
+    value: str
+    wanted: str
+    whose: str = "the recipe has"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value}, {self.whose} {self.wanted}" if self.wanted else self.whose
+
+
+def find_differences(record: Record, column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
+    """Return what keeps a training from being compared with the printed numbers of `column`; nothing where it may be."""
+    return (*_training_differences(record, table), *find_measuring_differences(record, column, table))
+
+
+def find_measuring_differences(record: Record, column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
+    """Return in what a network was not measured as the paper did, however it was trained: task, network, test data and protocol."""
+    spec, found = record.spec, []
+    tasks = {column.task or table.task, *(row.task for row in table.rows if row.task)}
+    if spec.task not in tasks:
+        found.append(Difference("task", spec.task, " or ".join(sorted(tasks)), "the table's is"))
+    return (*found, *_network_differences(spec), *_data_differences(record, column), *_protocol_differences(record, table))
+
+
+def list_unverified(record: Record) -> tuple[str, ...]:
+    """Return the remark that belongs to a number whose test images were not held to checksums; none where they were."""
+    return () if record.test_data is not None and record.test_data.state == "verified" else (NOT_VERIFIED,)
+
+
+def shorten_differences(differences: Sequence[Difference]) -> str:
+    """Return the first differences and how many more there are."""
+    more = len(differences) - SHOWN
+    return "; ".join([*map(str, differences[:SHOWN]), *([f"and {more} more"] if more > 0 else [])])
+
+
+def _training_differences(record: Record, table: PublishedTable) -> list[Difference]:
+    """Compare the fields of training with those that the recipe has when it is run whole."""
+    spec = record.spec
+    task = TASKS.get(spec.task)
+    if task is None:
+        return [Difference("task", spec.task, "one that a recipe trains for", "there is no")]
+    found = []
+    recipe = RECIPES.get(spec.recipe or f"{task.name}/{DEFAULT}")
+    if recipe is None or recipe.task != task.name:
+        found.append(
+            Difference("recipe", spec.recipe, " or ".join(f"{task.name}/{one}" for one in list_accounts(task.name)), "the task has")
+        )
+        recipe = task.recipe
+    if table.unlike and "gan" not in spec.loss:
+        found.append(Difference("loss", spec.loss, "", table.unlike))
+    whole = derive_training(recipe, BUDGETS["paper"], task) | {"dtype": "float32"}
+    whole |= derive_schedule(spec.model_copy(update=whole), recipe)
+    network = ("width", "depth_divisor")  # those are of the measuring, too
+    found += [
+        Difference(field, _say(getattr(spec, field)), _say(value))
+        for field, value in whole.items()
+        if getattr(spec, field) != value and field not in network
+    ]
+    return [*found, *_start_differences(record, recipe), *_training_set_differences(spec, task)]
+
+
+def _start_differences(record: Record, recipe: Recipe) -> list[Difference]:
+    """Compare the starting weights: those of a run that is itself the recipe's, from the same data, or none."""
+    spec = record.spec
+    if recipe.start is None:
+        given = record.started_from.source if record.started_from else ""
+        return [Difference("starting weights", spec.start or given, "none")] if spec.start or given else []
+    wanted = f"those of {recipe.start.recipe}"
+    changes = {field: write_value(getattr(spec, field)) for field in (*SETS, "degrade_on", "protocol")}
+    choice = Choice("paper", spec.backend, spec.device, recipe.name.partition("/")[2], changes)
+    before = plan_family(ModelOnTask(spec.model, spec.task, published=True), spec.seed, choice)[:-1]
+    cells = [before[-1].model_copy(update={"budget": name}).fingerprint for name in ("paper", spec.budget)] if before else []
+    return [] if spec.start in cells else [Difference("starting weights", spec.start or "none", " ".join([wanted, *cells[:1]]))]
+
+
+def _training_set_differences(spec: RunSpec, task: Task) -> list[Difference]:
+    """Compare the training set by its name. One folder is no union of several sets, unless a card of the union exists."""
+    whole = "+".join(task.train_sets)
+    if _plain(spec.train_set) == _plain(whole):
+        return []
+    return [Difference("training set", _say_set(spec.train_set), " and ".join(task.train_sets), "the paper's is")]
+
+
+def _network_differences(spec: RunSpec) -> list[Difference]:
+    full = {"width": 0, "depth_divisor": 1}
+    return [
+        Difference(field, str(getattr(spec, field)), "whole", "the network is") for field in full if getattr(spec, field) != full[field]
+    ]
+
+
+def _data_differences(record: Record, column: PublishedColumn) -> list[Difference]:
+    """Compare test set and number of images; checksums, where the record says what they were held to."""
+    name, held = record.spec.test_set, record.test_data
+    if _plain(name) not in set(map(_plain, column.test_sets)):
+        return [Difference("test set", _say_set(name), " or ".join(column.test_sets) or "not one of the suite's", "the published one is")]
+    if record.status == "failed":
+        return []
+    images = {_plain(one): count for one, count in TEST_IMAGES.items()}
+    wanted = next((images[_plain(one)] for one in column.test_sets if _plain(one) in images), 0)
+    count = len({score.image for score in record.scores})
+    if not count or count != wanted or len(record.scores) != count or (held is not None and held.measured != count):
+        return [Difference("test set", f"{name} of {count} images", str(wanted), "the published one has")]
+    if held is not None and (_plain(held.card) not in set(map(_plain, column.test_sets)) or held.state == "other"):
+        return [Difference("test images of", name, "of its card", "they are not those")]
+    return []
+
+
+def _protocol_differences(record: Record, table: PublishedTable) -> list[Difference]:
+    """Compare the protocol by name, and by what the record says of itself: version, and whole images."""
+    spec, used = record.spec, record.protocol
+    name = spec.protocol.partition("@")[0]
+    if table.protocols and name not in table.protocols:
+        return [Difference("protocol", spec.protocol, " or ".join(table.protocols), "the table's is")]
+    if used is not None and f"{used.name}@{used.version}" != spec.protocol:
+        return [Difference("protocol", f"{used.name}@{used.version}", spec.protocol, "the cell's is")]
+    if used is not None and "tile" in used.statement.replace("without tiling", ""):
+        return [Difference("images", "restored in tiles", "whole ones", "the paper's are")]
+    return []
+
+
+def _say(value: object) -> str:
+    """Return a field's value as a reader takes it."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_say, value))})" if value else "none"
+    return f"{value:,}" if isinstance(value, int) else str(value) or "none"
+
+
+def _say_set(name: str) -> str:
+    folder = "the folder " if "/" in name or "\\" in name else ""
+    return folder + dataset_name(name)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
