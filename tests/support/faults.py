@@ -41,7 +41,7 @@ def edit(target, before, after):
         code = compile(source.replace(before, after), inspect.getfile(function), "exec", flags=__future__.annotations.compiler_flag)
         exec(code, function.__globals__, made)  # noqa: S102 - our own source
         changed = made[function.__name__]
-        if not function.__closure__ and changed.__code__.co_freevars == ():
+        if inspect.isfunction(changed) and not function.__closure__ and not changed.__code__.co_freevars:
             patch.setattr(function, "__code__", changed.__code__)  # wherever it is held: by name, in a table, in a partial
             return
         patch.setattr(owner, attribute, changed)
