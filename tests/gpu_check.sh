@@ -9,9 +9,9 @@
 #      degradation left to the GPU, kept as results/gpu/data-speed.json
 #
 # Needs: Python 3.11 or later with torch and triton. If the machine reaches no package index, carry along what it lacks as wheels in a
-# folder and name that in WHEELS:  pydantic, pydantic-core, annotated-types, typing-inspection, typing-extensions  (the verb);  pytest,
+# folder and name that in WHEELS:  pydantic, pydantic-core, annotated-types, typing-inspection, typing-extensions, psutil  (the verb);  pytest,
 # hypothesis, sortedcontainers, iniconfig, pluggy, packaging, pygments  (part 1);  jinja2, markupsafe  (the page: if they are left out,
-# `python -m suite report --ledger results/gpu/runs` makes it elsewhere). `pip download -d FOLDER pydantic pytest hypothesis jinja2` with
+# `python -m suite report --ledger results/gpu/runs` makes it elsewhere). `pip download -d FOLDER pydantic psutil pytest hypothesis jinja2` with
 # the machine's Python version fetches them. Ray, numba and pandas are not needed; SciPy, Pillow and scikit-image for part 5 alone, which is
 # skipped without them.
 #
@@ -33,7 +33,7 @@ failed() { local found=$?; printf '== FAILED with %s: %s\n' "$found" "$*"; [ "$c
 skipped() { printf '== skipped: %s\n' "$*"; }
 
 if [ -n "${WHEELS:-}" ]; then
-    "$PYTHON" -m pip install --quiet --no-index --find-links "$WHEELS" pydantic pytest hypothesis || failed "installing from $WHEELS"
+    "$PYTHON" -m pip install --quiet --no-index --find-links "$WHEELS" pydantic psutil pytest hypothesis || failed "installing from $WHEELS"
     "$PYTHON" -m pip install --quiet --no-index --find-links "$WHEELS" jinja2 || skipped "the page, without jinja2"
 fi
 

@@ -110,7 +110,7 @@ _GROUP_RULES = (
     (_GROUP + r"side\.near\.", r"layers.\1.residual_group.conv.conv3x3."),
     (_GROUP + r"side\.far\.", r"layers.\1.residual_group.conv.conv5x5."),
     (_GROUP + r"merge\.enter\.", r"layers.\1.residual_group.hf_restore.lf_in_proj."),
-    (_GROUP + r"merge\.extract\.", r"layers.\1.residual_group.hf_restore.extract_hf."),
+    (_GROUP + r"merge\.sharpen\.", r"layers.\1.residual_group.hf_restore.extract_hf."),
     (_GROUP + r"merge\.leave\.", r"layers.\1.residual_group.hf_restore.out_proj."),
     (_GROUP + r"merge\.fuse\.", r"layers.\1.residual_group.hf_restore.fuse."),
     (_GROUP + r"merge\.gate\.0\.", r"layers.\1.residual_group.hf_restore.scale.1."),

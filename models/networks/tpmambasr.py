@@ -139,7 +139,7 @@ class HighFrequencyMerge(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.enter = nn.Conv2d(dim, dim, 1)
-        self.extract = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+        self.sharpen = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
         self.fuse = nn.Conv2d(2 * dim, dim, 1)
         self.leave = nn.Conv2d(dim, dim, 1)
         hidden = dim // SQUEEZE
@@ -147,7 +147,7 @@ class HighFrequencyMerge(nn.Module):
 
     def forward(self, side: Tensor, end: Tensor) -> Tensor:
         """Merge `side` and `end`, both (B, C, H, W)."""
-        both = torch.cat([self.extract(high_frequencies(side)), high_frequencies(self.enter(end))], dim=1)
+        both = torch.cat([self.sharpen(high_frequencies(side)), high_frequencies(self.enter(end))], dim=1)
         return self.leave(end + self.gate(F.adaptive_avg_pool2d(end, 1)) * self.fuse(both))
 
 

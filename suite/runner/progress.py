@@ -10,17 +10,16 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TextIO
-
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from suite.core.text import format_clock
 from suite.records.cell import Progress
 from suite.records.record import Attempt, Record, error_line
 from suite.records.spec import CellSpec
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
 
 PLAIN_VIEW_SECONDS = 20.0  # between lines of one cell that stays in its state
 HEADER_LINES = 3  # of the live view: counts, column titles, and what does not fit
@@ -147,10 +146,14 @@ class LiveView:
 
     def __init__(self, board: Board, stream: TextIO) -> None:
         self.board = board
+        from rich.console import Console  # rich is for terminals: a run elsewhere does without it
+
         self._console = Console(file=stream, force_terminal=True, highlight=False)
         self._live: Live | None = None
 
     def __enter__(self) -> LiveView:
+        from rich.live import Live
+
         self._live = Live(console=self._console, get_renderable=self.table, refresh_per_second=4)
         self._live.__enter__()
         return self
@@ -168,6 +171,9 @@ class LiveView:
 
     def table(self) -> Table:
         """Return the board as it stands, cut to the height of the terminal: running cells first, waiting ones last."""
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(*COLUMNS, title=Text(self.board.header()), title_justify="left", box=None, pad_edge=False)
         lines = sorted(self.board.lines.values(), key=lambda line: (not line.running, line.state == "waiting"))
         room = max(1, self._console.height - HEADER_LINES)

@@ -346,7 +346,7 @@ def test_the_list_says_what_is_here_and_what_fits_which_row(suite, folder, tmp_p
     code, out, _ = suite("list")
     assert code == Exit.DONE
     lines = {line.split()[0]: line for line in out.splitlines() if line}
-    assert "this suite has no such design yet" in lines["evssm-all"]
+    assert "no network of `list models` has this configuration" in lines["evssm-all"]
     assert "mambair-4-eccv/ours-x2" in lines["mambair-light-x2.generation-2"]
     folder.mkdir()
     (folder / "ColorDN_MambaIR_level15.pth").write_bytes(CONTENT)

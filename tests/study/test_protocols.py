@@ -90,7 +90,7 @@ def test_metrics_say_how_they_are_read():
     [
         ("sr-z", "no protocol is called 'sr-z'.*Did you mean 'sr-y'"),
         ("sr-y@9", "has no version '9'. Known: sr-y@1"),
-        ("sr-y@", "names no version after the @"),
+        ("sr-y@", "has no version after the @"),
     ],
 )
 def test_an_unknown_protocol_is_one_clear_message(key, message):
