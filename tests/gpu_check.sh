@@ -83,13 +83,13 @@ if command -v compute-sanitizer > /dev/null; then
 import sys
 from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
 from models.scan.cases import CASES
-from suite.measure.scans.check import errors_of, tolerance
+from suite.measure.scans.check import measure_errors, tolerance
 name, case = '$backend', CASES['length-65']
 try:
     resolve_backend(name, 'cuda')
 except (BackendUnavailable, KeyError) as error:
     sys.exit(print('not run:', error))
-errors = errors_of(name, case, 'cuda')
+errors = measure_errors(name, case, 'cuda')
 print(name, errors)
 sys.exit(any(error > tolerance(case, tensor) for tensor, error in errors.items()))
 " || failed "compute-sanitizer with $backend"

@@ -67,8 +67,8 @@ def test_where_loading_pytorch_is_the_end_each_check_begins_by_itself(tmp_path, 
     (tmp_path / "torch.py").write_text(f"import os, signal, time\n{loading}\n")
     program = (
         "import fake_checks; from suite.health import doctor, doctor_run; from suite.health.doctor import Check\n"
-        f"doctor.CHECKS = (Check('one', fake_checks.well), Check('imports', doctor.imports, seconds={seconds}))\n"
-        "for one in doctor_run.diagnosis(): print(one.check, one.state, one.found, sep='|')"
+        f"doctor.CHECKS = (Check('one', fake_checks.well), Check('imports', doctor.check_imports, seconds={seconds}))\n"
+        "for one in doctor_run.diagnose(): print(one.check, one.state, one.found, sep='|')"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, SUPPORT, ROOT)))}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=120)

@@ -109,7 +109,7 @@ def test_nothing_is_left_when_the_process_is_ended(repository, temporary):
     folder, (first, *_) = repository
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom suite.health.time import old_code\n"
-        f"with old_code.laid_out({first!r}, Path({str(folder)!r})) as old:\n print(old.tree, flush=True)\n time.sleep(60)"
+        f"with old_code.lay_out({first!r}, Path({str(folder)!r})) as old:\n print(old.tree, flush=True)\n time.sleep(60)"
     )
     environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(old_code.ROOT)}
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment) as process:
