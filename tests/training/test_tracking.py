@@ -165,7 +165,7 @@ def test_warnings_go_to_standard_error(capsys):
 
 def test_nothing_is_loaded_before_a_training_begins():
     heavy = ("torch", "tensorboard", "mlflow", "grpc")
-    probe = f"import sys, suite.training.tracking as t; t.chosen(()); print([n for n in {heavy} if n in sys.modules])"
+    probe = f"import sys, suite.training.tracking as t; t.choose_trackers(()); print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == "[]\n"
 

@@ -51,7 +51,10 @@ Measure = Callable[[Protocol, np.ndarray, Pixels, int], dict[str, float]]
 def evaluate(
     restore: Restorer, pairs: Sequence[Pair], rule: Protocol, scale: int, measure: Measure = score
 ) -> tuple[list[ImageScore], list[Pixels]]:
-    """Return scores and restored pictures (uint8), in the order of `pairs`; `measure` is PSNR and SSIM alone, or `available.measure_quality`."""
+    """Return scores and restored pictures (uint8), in the order of `pairs`.
+
+    `measure` is PSNR and SSIM alone, or `available.measure_quality`.
+    """
     scores, outputs = [], []
     for pair in pairs:
         output = prepare_output(restore(pair.lq), rule)
