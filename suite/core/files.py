@@ -102,7 +102,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
     A link at `path` is replaced, and what it points to stays.
     """
     with temporary_file(path.parent, path.suffix) as file:
-        yield file
+        yield file.file  # SciPy does not take the wrapper for a file
         put_in_place(file, path, overwrite=overwrite)
 
 
