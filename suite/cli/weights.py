@@ -66,7 +66,7 @@ def _list(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _row(register: Register, file: WeightsFile, local: Local | None) -> dict[str, object]:
-    from suite.core.download import kind_of
+    from suite.measure.inference.download import kind_of
     from suite.study.weights_register import UNKNOWN, model_of
 
     networks = {name: model_of(register.networks[name], file.task) for name in file.networks}
@@ -111,8 +111,8 @@ def _columns(row: dict) -> dict[str, object]:
 
 
 def _get(options: argparse.Namespace, out: Output) -> Exit:
-    from suite.core.download import download, kind_of
     from suite.measure.inference import weights_files
+    from suite.measure.inference.download import download, kind_of
     from suite.study import weights_register
 
     register = weights_register.load()

@@ -16,8 +16,8 @@ from places import SHARED
 import models
 from models.official import official_names
 from suite.cli import main
-from suite.core import download as downloads
 from suite.core.errors import Exit, SuiteError
+from suite.measure.inference import download as downloads
 from suite.study import weights_register
 
 pytestmark = pytest.mark.usefixtures("one_thread")

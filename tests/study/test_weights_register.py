@@ -9,8 +9,8 @@ from places import SHARED
 
 import models
 from models import official
-from suite.core.download import kind_of
 from suite.core.errors import SuiteError
+from suite.measure.inference.download import kind_of
 from suite.study import published, weights_register
 from suite.study.tasks import TASKS
 
