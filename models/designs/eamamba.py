@@ -160,13 +160,9 @@ ABLATIONS = (
 _TASKS: Mapping[str, tuple[str, ...]] = {
     "eamamba-denoise": ("denoise-15", "denoise-25", "denoise-50"),
     "eamamba-dehaze": ("dehaze-indoor", "dehaze-outdoor"),
-    "eamamba-realsr": (),
 }
 RUNS = tuple(
-    Runs(card.name, (), (card.task,))
-    if card.scale > 1
-    else Runs(card.name, _TASKS.get(card.name, (card.task,)), (card.task,) if card.name == "eamamba-realsr" else ())
-    for card in NETWORKS
+    Runs(card.name, (), (card.task,)) if card.scale > 1 else Runs(card.name, _TASKS.get(card.name, (card.task,))) for card in NETWORKS
 )
 
 _ORDERS: Mapping[tuple[str | None, int], Order] = {

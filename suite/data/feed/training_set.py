@@ -11,6 +11,7 @@ import numpy as np
 
 from suite.core.errors import SuiteError
 from suite.data import digest
+from suite.data.cards import PAIRED
 from suite.data.feed import cache
 from suite.data.pairs import Pair, planes_as_stored, read_for
 from suite.data.sets import NamedImage, pair_sources
@@ -38,7 +39,7 @@ def load_training(set_or_folder: str, task: Task) -> TrainingSet:
 
     rule = replace(protocol(task.protocol), grey="repeat")  # a network is trained on its task's channels, whatever a grey file is in tests
     sources = pair_sources(set_or_folder, "train", task, rule)
-    paired = task.kind in ("derain", "real-denoise") and any(source.lq is not None for source in sources)
+    paired = task.kind in PAIRED and any(source.lq is not None for source in sources)
     sides = [path for source in sources for path in (source.hq, source.lq if paired else None) if path is not None]
     files = [side for side in sides if isinstance(side, Path)]
     single = len(files) == len(sides) and all(source.block is None for source in sources)  # what else there is, is small
