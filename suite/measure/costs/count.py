@@ -52,6 +52,7 @@ class Subject:
     network: nn.Module
     channels: int
     multiple: int
+    smallest_side: int = 0  # of an image, in pixels
 
     @property
     def params(self) -> int:
@@ -135,7 +136,7 @@ def cost_of(network: RestorationNet, size: tuple[int, int]) -> Cost:
 
 def subject_of(network: RestorationNet) -> Subject:
     """A network of models/ as what is to be counted."""
-    return Subject(network, network.channels, network.size_multiple)
+    return Subject(network, network.channels, network.size_multiple, network.config.smallest_side)
 
 
 def catalogue_subject(model: str) -> Subject:
@@ -199,7 +200,7 @@ class Counted:
 
 def counted(subject: Subject) -> Counted:
     """The subject's parameters and its counts at two small sizes, the second twice as wide as the first."""
-    side = -(-SMALLEST_SIDE // subject.multiple) * subject.multiple
+    side = -(-max(SMALLEST_SIDE, subject.smallest_side) // subject.multiple) * subject.multiple
     small = tuple((size, trace(subject, size)) for size in ((side, side), (side, 2 * side)))
     return Counted(subject.params, subject.parts, subject.layer_params, subject.multiple, subject.channels, small)
 
