@@ -174,7 +174,7 @@ def _indices(paths: tuple[Path, ...], height: int, width: int, device: str) -> t
 
 def gather(maps: Tensor, paths: Sequence[Path]) -> Tensor:
     """Read sequences (B, K, C, H*W) along K paths from `maps`: (B, C, H, W), the same for all, or (B, K, C, H, W), one a path."""
-    *_, height, width = maps.shape
+    height, width = map(int, maps.shape[-2:])  # numbers, in a trace too
     index, _ = _indices(tuple(paths), height, width, str(maps.device))
     flat = maps.flatten(-2)
     if flat.dim() == 3:
@@ -184,6 +184,6 @@ def gather(maps: Tensor, paths: Sequence[Path]) -> Tensor:
 
 def scatter(sequences: Tensor, paths: Sequence[Path], *, height: int, width: int) -> Tensor:
     """Put `sequences` (B, K, C, H*W) along K paths back: (B, K, C, H, W)."""
-    _, inverse = _indices(tuple(paths), height, width, str(sequences.device))
+    _, inverse = _indices(tuple(paths), int(height), int(width), str(sequences.device))
     back = [one.index_select(-1, order) for one, order in zip(sequences.unbind(1), inverse.unbind(0), strict=True)]
     return torch.stack(back, dim=1).unflatten(-1, (height, width))
