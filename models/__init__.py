@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from models.base import RestorationNet
+    from models.designs.mambairv2 import Routing
 
-__all__ = ["MODELS", "ModelCard", "UnknownName", "build", "card", "create", "names", "set_scan_backend"]
+__all__ = ["MODELS", "ModelCard", "UnknownName", "build", "card", "create", "names", "set_routing", "set_scan_backend"]
 
 
 def names(*, tiny: bool = False) -> list[str]:
@@ -62,3 +63,13 @@ def set_scan_backend(network: nn.Module, name: str) -> None:
     for module in network.modules():
         if isinstance(module, DirectionalS6):
             module.backend = name
+
+
+def set_routing(network: nn.Module, name: Routing) -> None:
+    """Make every attentive scan of `network` route its pixels by `name`, a name of models.networks.mambairv2.ROUTINGS."""
+    from models.networks.mambairv2 import ROUTINGS, AttentiveScan
+
+    lookup("routing", name, ROUTINGS)
+    for module in network.modules():
+        if isinstance(module, AttentiveScan):
+            module.routing = name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -16,6 +17,13 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Reflect `x` (B, C, H, W) at the bottom and the right until H and W are multiples of `multiple`."""
     bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
     return F.pad(x, (0, right, 0, bottom), mode="reflect") if bottom or right else x
+
+
+def mirror_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Mirror `x` (B, C, H, W) at the bottom and the right, the last row and column first, until H and W are multiples of `multiple`."""
+    bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
+    x = torch.cat([x, x[..., x.shape[-2] - bottom :, :].flip(-2)], dim=-2) if bottom else x
+    return torch.cat([x, x[..., x.shape[-1] - right :].flip(-1)], dim=-1) if right else x
 
 
 class Block(nn.Module):
@@ -37,18 +45,20 @@ class RestorationNet(nn.Module):
         """Run the network proper on an input whose sides are multiples of `size_multiple`."""
         raise NotImplementedError(f"{type(self).__name__} defines no restore()")
 
+    def pad(self, x: Tensor) -> Tensor:
+        """Pad `x` to multiples of `size_multiple`; at the bottom and the right, where the output is cropped."""
+        return pad_to_multiple(x, self.size_multiple)
+
     def forward(self, x: Tensor) -> Tensor:
         """Restore `x` (B, C, H, W) of any size; raises `ModelInputError` for a wrong channel count or a too small image."""
         shape = tuple(x.shape)
         if x.dim() != 4 or shape[1] != self.channels:
             wanted = f"(B, {self.channels}, H, W)"
             raise ModelInputError(f"the network takes images of {self.channels} channels, {wanted}; it was given {shape}.")
-        if min(shape[2:]) < self.size_multiple:
-            raise ModelInputError(
-                f"the network takes images of at least {self.size_multiple} x {self.size_multiple} pixels; "
-                f"it was given {shape[2]} x {shape[3]}."
-            )
-        restored = self.restore(pad_to_multiple(x, self.size_multiple))
+        least = self.config.smallest_side
+        if min(shape[2:]) < least:
+            raise ModelInputError(f"the network takes images of at least {least} x {least} pixels; it was given {shape[2]} x {shape[3]}.")
+        restored = self.restore(self.pad(x))
         return restored[..., : shape[2] * self.scale, : shape[3] * self.scale]
 
 

@@ -28,7 +28,11 @@ class Config(Protocol):
 
     @property
     def size_multiple(self) -> int:
-        """What the sides of an input are padded to a multiple of; also the smallest side, in pixels."""
+        """What the sides of an input are padded to a multiple of, in pixels."""
+
+    @property
+    def smallest_side(self) -> int:
+        """The smallest side of an input, in pixels."""
 
     @property
     def work(self) -> float:

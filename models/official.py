@@ -90,7 +90,9 @@ def load_weights(network: RestorationNet, checkpoint: Mapping[str, object]) -> s
 def _load_strictly(network: RestorationNet, state: Mapping[str, Tensor], names: Mapping[str, str], which: str) -> None:
     """Load `state`, in which our parameter `name` is called `names[name]`; `OfficialMismatch` unless all fits."""
     wanted = network.state_dict()
-    missing = [theirs for theirs in names.values() if theirs not in state]
+    # Whole numbers follow from the configuration, or count the batches of a training: a file may leave them out.
+    optional = {names[ours] for ours, value in wanted.items() if not value.is_floating_point()}
+    missing = [theirs for theirs in names.values() if theirs not in state and theirs not in optional]
     unexpected = sorted(set(state) - set(names.values()))
     misshapen = [
         f"{theirs} is {tuple(state[theirs].shape)}, the network has {tuple(wanted[ours].shape)}"
@@ -104,4 +106,4 @@ def _load_strictly(network: RestorationNet, state: Mapping[str, Tensor], names: 
     ]
     if problems:
         raise OfficialMismatch(f"the checkpoint ({which}, {len(state)} tensors) does not fit the network: {'; '.join(problems)}.")
-    network.load_state_dict({ours: state[theirs] for ours, theirs in names.items()}, strict=True)
+    network.load_state_dict({ours: state.get(theirs, wanted[ours]) for ours, theirs in names.items()}, strict=True)

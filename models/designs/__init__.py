@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.design import Design
-from models.designs import mambair, vmambair
+from models.designs import eamamba, evssm, mair, mambair, mambairv2, tpmambasr, vmambair
 
-DESIGNS: tuple[Design, ...] = (vmambair.DESIGN, mambair.DESIGN)
+_FILES = (vmambair, mambair, mambairv2, mair, eamamba, evssm, tpmambasr)
+DESIGNS: tuple[Design, ...] = tuple(file.DESIGN for file in _FILES)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from models.design import AblationTable, Config, Design, ModelCard, OfficialClass, Rules, Runs, divided, unet_work
-from models.designs.names import S6, UNET
+from models.designs.names import RESIDUAL, RSSB, UNET, last_of
 from models.keywords import Keywords
 
 PAPER = "arXiv 2402.15648"
@@ -31,9 +31,16 @@ class MambaIRConfig:
     bottleneck: Bottleneck = "classic"  # shape of the convolutions in `local`
     drop_path: float = 0.1  # stochastic depth of the last block, rising linearly from 0
     channels: int = 3
+    paths: str | None = None  # None: the directions above, by the fused scan; else a name of models.scan.paths.PATHS
+    merge: Literal["sum", "groups", "gated"] = "sum"  # of what the paths give
 
     @property
     def size_multiple(self) -> int:
+        """Any size."""
+        return 1
+
+    @property
+    def smallest_side(self) -> int:
         """Any size."""
         return 1
 
@@ -63,10 +70,17 @@ class MambaIRUNetConfig:
     drop_path: float = 0.0
     scale: int = 1
     channels: int = 3
+    paths: str | None = None  # None: the directions above, by the fused scan; else a name of models.scan.paths.PATHS
+    merge: Literal["sum", "groups", "gated"] = "sum"  # of what the paths give
 
     @property
     def size_multiple(self) -> int:
         """Three halvings."""
+        return 8
+
+    @property
+    def smallest_side(self) -> int:
+        """What reflection can pad."""
         return 8
 
     @property
@@ -206,29 +220,6 @@ OFFICIAL = (
     OfficialClass("MambaIRUNet", "MambaIR, real denoising", configure_unet),
 )
 
-_RSSB_RULES = (
-    *((rf"\.scan\.planar\.{ours}$", f".self_attention.{theirs}") for ours, theirs in S6),
-    (r"\.scan_skip$", ".skip_scale"),
-    (r"\.local_skip$", ".skip_scale2"),
-    (r"\.scan_norm\.", ".ln_1."),
-    (r"\.local_norm\.", ".ln_2."),
-    (r"\.scan\.planar_norm\.", ".self_attention.out_norm."),
-    (r"\.scan\.depthwise\.", ".self_attention.conv2d."),
-    (r"\.scan\.", ".self_attention."),
-    (r"\.local\.convs\.", ".conv_blk.cab."),
-)
-_MAMBAIR_RULES = (
-    (r"^shallow\.", "conv_first."),
-    (r"^first_norm\.", "patch_embed.norm."),
-    (r"^last_norm\.", "norm."),
-    (r"^deep\.", "conv_after_body."),
-    (r"^groups\.(\d+)\.blocks\.", r"layers.\1.residual_group.blocks."),
-    (r"^groups\.(\d+)\.conv\.", r"layers.\1.conv."),
-    (r"^tail\.before\.", "conv_before_upsample.0."),
-    (r"^tail\.upsample\.convs\.0\.", "upsample.0."),
-    (r"^tail\.upsample\.convs\.1\.", "upsample.2."),
-)
-
 
 def rules(config: Config) -> Rules:
     """Return what turns our parameters' names into the authors'."""
@@ -237,9 +228,8 @@ def rules(config: Config) -> Rules:
         (rf"\.local\.attention\.{ours}\.", f".conv_blk.cab.{attention}.attention.{place}.") for ours, place in (("down", 1), ("up", 3))
     )
     if isinstance(config, MambaIRUNetConfig):
-        return (*UNET, (r"\.block\.", "."), *_RSSB_RULES, *gates, (r"^last\.", "output."))
-    last = "upsample.0." if config.upsampler == "pixelshuffledirect" else "conv_last."
-    return (*_MAMBAIR_RULES, *_RSSB_RULES, *gates, (r"^tail\.last\.", last))
+        return (*UNET, (r"\.block\.", "."), *RSSB, *gates, (r"^last\.", "output."))
+    return (*RESIDUAL, *RSSB, *gates, last_of(config.upsampler))
 
 
 DESIGN = Design(

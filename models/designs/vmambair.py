@@ -38,6 +38,11 @@ class VmambaIRConfig:
         return 8
 
     @property
+    def smallest_side(self) -> int:
+        """What reflection can pad."""
+        return 8
+
+    @property
     def work(self) -> float:
         """As for every U-Net."""
         return unet_work(self.dim, self.blocks, self.refinement)

@@ -1,4 +1,4 @@
-"""Layers that both designs use: normalisation over channels, stochastic depth, channel attention, feed-forwards, tails.
+"""Layers that designs share: normalisation over channels, stochastic depth, channel attention, tails.
 
 Images are (B, C, H, W) unless a docstring says (B, H, W, C).
 """
@@ -43,6 +43,11 @@ class StochasticDepth(nn.Module):
         return x * (draws < keep).to(x.dtype).view(-1, *(1,) * (x.dim() - 1)) / keep
 
 
+def rising_rates(last: float, blocks: int) -> list[float]:
+    """Return the rates of stochastic depth of `blocks` blocks, rising linearly from 0 to `last`."""
+    return [last * i / max(1, blocks - 1) for i in range(blocks)]
+
+
 def depth_draws(network: nn.Module, draws: Tensor | None) -> int:
     """Tells each StochasticDepth of `network` its row of `draws` (layers, B), or none; returns how many layers there are."""
     layers = [module for module in network.modules() if isinstance(module, StochasticDepth) and module.rate > 0.0]
@@ -66,33 +71,16 @@ class ChannelAttention(nn.Module):
         return x * torch.sigmoid(self.up(F.relu(self.down(mean))))
 
 
-class GatedFeedForward(nn.Module):
-    """EFFN of VmambaIR (section 4.2), after Restormer's gated depth-wise feed-forward (arXiv 2111.09881, section 3.2)."""
+class ChannelFirst(nn.Module):
+    """A block on (B, H, W, C) used on (B, C, H, W)."""
 
-    def __init__(self, dim: int, expansion: float) -> None:
+    def __init__(self, block: nn.Module) -> None:
         super().__init__()
-        hidden = int(dim * expansion)
-        self.project_in = nn.Conv2d(dim, 2 * hidden, 1, bias=False)
-        self.depthwise = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=False)
-        self.project_out = nn.Conv2d(hidden, dim, 1, bias=False)
+        self.block = block
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (B, C, H, W) to the same shape."""
-        gate, value = self.depthwise(self.project_in(x)).chunk(2, dim=1)
-        return self.project_out(F.gelu(gate) * value)
-
-
-class Mlp(nn.Module):
-    """Two linear layers with GELU, on the last dimension."""
-
-    def __init__(self, dim: int, ratio: float) -> None:
-        super().__init__()
-        self.expand = nn.Linear(dim, int(dim * ratio))
-        self.project = nn.Linear(int(dim * ratio), dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`x` (..., C) to the same shape."""
-        return self.project(F.gelu(self.expand(x)))
+        return self.block(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class PixelShuffleStages(nn.Module):

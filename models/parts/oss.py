@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from models.base import Block
 from models.designs.vmambair import VmambaIRConfig
-from models.parts.layers import ChannelNorm, GatedFeedForward
+from models.parts.feedforward import GatedFeedForward
+from models.parts.layers import ChannelNorm
 from models.parts.s6 import DirectionalS6, PlanarS6
 
 CHANNEL_DT_RANK = 6  # of the releases whose channel scan has its own rank (width 2 or 4)

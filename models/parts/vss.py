@@ -17,6 +17,7 @@ Deviations: the paper gives no ratio for the MLP; 2 is taken, that of SwinIR, wh
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -24,21 +25,23 @@ from torch import Tensor, nn
 
 from models.base import Block
 from models.designs.mambair import MambaIRConfig, MambaIRUNetConfig
-from models.parts.layers import ChannelAttention, Mlp, StochasticDepth
-from models.parts.s6 import PlanarS6
+from models.parts.feedforward import Mlp
+from models.parts.layers import ChannelAttention, StochasticDepth
+from models.parts.s6 import PathS6, PlanarS6
+from models.scan.paths import PATHS
 
 MLP_RATIO = 2.0
 
 
 class VisionStateSpace(nn.Module):
-    """VSSM (section 3.4) with the 2D selective scan (section 3.5)."""
+    """VSSM (section 3.4) with the 2D selective scan (section 3.5); `planar` makes the scan of a width and a rank of delta."""
 
-    def __init__(self, dim: int, *, expand: float, d_state: int, directions: int) -> None:
+    def __init__(self, dim: int, *, expand: float, planar: Callable[[int, int], nn.Module]) -> None:
         super().__init__()
         width = int(expand * dim)
         self.in_proj = nn.Linear(dim, 2 * width, bias=False)
         self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width)
-        self.planar = PlanarS6(width, directions=directions, d_state=d_state, dt_rank=math.ceil(dim / 16))
+        self.planar = planar(width, math.ceil(dim / 16))
         self.planar_norm = nn.LayerNorm(width)
         self.out_proj = nn.Linear(width, dim, bias=False)
 
@@ -51,7 +54,7 @@ class VisionStateSpace(nn.Module):
 
 
 def _bottleneck(dim: int, kind: str) -> nn.Sequential:
-    """The convolutions of equation 6, by kind: the classic one, and the three published generations of the light model."""
+    """Make the convolutions of equation 6, by kind: the classic one, and the three published generations of the light model."""
     third, half, sixth = max(1, dim // 3), max(1, dim // 2), max(1, dim // 6)
     if kind == "classic":
         return nn.Sequential(nn.Conv2d(dim, third, 3, padding=1), nn.GELU(), nn.Conv2d(third, dim, 3, padding=1))
@@ -87,18 +90,21 @@ class LocalEnhancement(nn.Module):
 
 
 class ResidualStateSpaceBlock(Block):
-    """RSSB (equations 5 and 6); stochastic depth acts on the scan branch alone, as in the authors' code."""
+    """RSSB (equations 5 and 6): `scan`, then `local` if there is one.
 
-    def __init__(self, dim: int, config: MambaIRConfig | MambaIRUNetConfig, drop_path: float) -> None:
+    Stochastic depth acts on the scan branch alone, as in the authors' code.
+    """
+
+    def __init__(self, dim: int, scan: nn.Module, local: nn.Module | None, drop_path: float) -> None:
         super().__init__()
         self.scan_norm = nn.LayerNorm(dim)
-        self.scan = VisionStateSpace(dim, expand=config.expand, d_state=config.d_state, directions=config.directions)
+        self.scan = scan
         self.scan_skip = nn.Parameter(torch.ones(dim))
         self.drop = StochasticDepth(drop_path)
-        self.has_local = config.local != "none"
-        if self.has_local:
+        self.has_local = local is not None
+        if local is not None:
             self.local_norm = nn.LayerNorm(dim)
-            self.local = LocalEnhancement(dim, config)
+            self.local = local
             self.local_skip = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,3 +113,15 @@ class ResidualStateSpaceBlock(Block):
         if self.has_local:
             x = x * self.local_skip + self.local(self.local_norm(x))
         return x
+
+
+def mambair_block(dim: int, config: MambaIRConfig | MambaIRUNetConfig, drop_path: float) -> ResidualStateSpaceBlock:
+    """Make the block that a configuration of MambaIR describes, of `dim` channels."""
+
+    def planar(width: int, dt_rank: int) -> nn.Module:
+        if config.paths is None:
+            return PlanarS6(width, directions=config.directions, d_state=config.d_state, dt_rank=dt_rank)
+        return PathS6(width, paths=PATHS[config.paths], merge=config.merge, d_state=config.d_state, dt_rank=dt_rank)
+
+    scan = VisionStateSpace(dim, expand=config.expand, planar=planar)
+    return ResidualStateSpaceBlock(dim, scan, LocalEnhancement(dim, config) if config.local != "none" else None, drop_path)

@@ -79,10 +79,22 @@ def composed(
 def scan_sequences(
     x: Tensor, x_proj: Tensor, dt_proj: Tensor, delta_bias: Tensor, A: Tensor, D: Tensor, *, backend: str = "auto"
 ) -> Tensor:
-    """The selective scans of K sequences each with its own parameters: x (B, K, C, L), the rest as for `scan_image`; returns x's shape."""
+    """Scan K sequences each with its own parameters: x (B, K, C, L), the rest as for `scan_image`; returns x's shape."""
+    return scan_projected(x, project(x, x_proj), dt_proj, delta_bias, A, D, backend=backend)
+
+
+def project(x: Tensor, x_proj: Tensor) -> Tensor:
+    """Make the scan's inputs (B, K, R + 2N, L) from the sequences x (B, K, C, L): the low rank of delta, then B, then C."""
+    return torch.einsum("bkdl,kcd->bkcl", x, x_proj)
+
+
+def scan_projected(
+    x: Tensor, projected: Tensor, dt_proj: Tensor, delta_bias: Tensor, A: Tensor, D: Tensor, *, backend: str = "auto"
+) -> Tensor:
+    """Scan K sequences x (B, K, C, L) with `projected` (B, K, R + 2N, L), as `project` makes it or changed; returns x's shape."""
     batch, k, width, length = x.shape
     rank, states = dt_proj.shape[-1], A.shape[-1]
-    low_rank, B, C = torch.einsum("bkdl,kcd->bkcl", x, x_proj).split([rank, states, states], dim=2)
+    low_rank, B, C = projected.split([rank, states, states], dim=2)
     delta = torch.einsum("bkrl,kdr->bkdl", low_rank, dt_proj)
     y = selective_scan(
         x.reshape(batch, k * width, length),

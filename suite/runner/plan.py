@@ -15,7 +15,7 @@ from suite.records.spec import CellSpec, RunSpec
 from suite.study.budgets import budget as budget_row
 from suite.study.grids import GRIDS, SCAN_GRID, Grid, ModelOnTask, selects
 from suite.study.protocols import protocol
-from suite.study.recipes import DEFAULT, RECIPES, Recipe, list_accounts
+from suite.study.recipes import DEFAULT, Recipe, list_accounts, recipe_of
 from suite.study.tasks import Task
 from suite.study.tasks import task as task_row
 
@@ -90,7 +90,7 @@ class _Choice:
 
 def _family_of_specs(pairing: ModelOnTask, seed: int, choice: _Choice) -> list[RunSpec]:
     """Return the cell, last, behind those whose weights it begins with."""
-    row = _recipe(pairing.task, choice.account)
+    row = _recipe(pairing, choice.account)
     spec = _changed(_spec(pairing, row, seed, choice), row, choice.changes)
     parent = None if "start" in choice.changes else _parent(pairing, row)
     if parent is None:
@@ -101,10 +101,12 @@ def _family_of_specs(pairing: ModelOnTask, seed: int, choice: _Choice) -> list[R
     return [*before, spec.model_copy(update={"start": before[-1].fingerprint})]
 
 
-def _recipe(task: str, account: str) -> Recipe:
-    if f"{task}/{account}" not in RECIPES:
-        raise SuiteError(f"{task} has no recipe {account!r}.{suggest(account, list_accounts(task))} `list recipes` describes them.")
-    return RECIPES[f"{task}/{account}"]
+def _recipe(pairing: ModelOnTask, account: str) -> Recipe:
+    row = recipe_of(pairing.model, pairing.task, account)
+    if row is None:
+        known = list_accounts(pairing.task)
+        raise SuiteError(f"{pairing.task} has no recipe {account!r}.{suggest(account, known)} `list recipes` describes them.")
+    return row
 
 
 def _parent(pairing: ModelOnTask, row: Recipe) -> ModelOnTask | None:
@@ -114,8 +116,11 @@ def _parent(pairing: ModelOnTask, row: Recipe) -> ModelOnTask | None:
     task = row.start.recipe.partition("/")[0]
     if not row.start.model:
         return replace(pairing, task=task)
+    design, star, _ = row.start.model.partition("*")
+    if not pairing.model.startswith(design if star else design.partition("-")[0] + "-"):
+        return None
     sibling = re.sub(r"-x\d", lambda _: f"-x{task_row(task).scale}", pairing.model)
-    return ModelOnTask(sibling, task, published=True) if sibling == row.start.model else None
+    return ModelOnTask(sibling if star else row.start.model, task, published=True)
 
 
 def _spec(pairing: ModelOnTask, recipe: Recipe, seed: int, choice: _Choice) -> RunSpec:

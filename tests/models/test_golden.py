@@ -13,7 +13,12 @@ import models
 from models.base import count_parameters
 from models.official import OfficialMismatch, from_official, official_names
 
-RELEASES = json.loads(gzip.decompress((GOLDEN / "official_state_dicts.json.gz").read_bytes()))
+RELEASES = {
+    release: facts
+    for path in sorted(GOLDEN.glob("official_state_dicts*.json.gz"))
+    for release, facts in json.loads(gzip.decompress(path.read_bytes())).items()
+}
+SEEN = 1e-5, 1e-4  # of outputs and of norms of gradients: a wrong eps of a norm gives more
 
 
 @pytest.mark.parametrize("backend", ["reference", "numba"])
@@ -22,21 +27,26 @@ def test_outputs_and_gradients_match_the_authors_code(case, backend):
     recipe = json.loads((GOLDEN / f"{case}.json").read_text())
     network = from_official(recipe["arch"], recipe["config"], recipe_weights(recipe)).eval()
     models.set_scan_backend(network, backend)
+    if "MambaIRv2" in recipe["arch"]:
+        models.set_routing(network, "argmax")  # as the case was made
+    if "tile_sides" in recipe:
+        network.set_tiles(recipe["tile_sides"])
     x = np.clip(0.5 + 0.25 * noise(recipe["salt"] + "input", recipe["input_shape"]), 0, 1).astype(np.float32)
     output = network(torch.from_numpy(x))
 
     expected = np.load(GOLDEN / f"{case}.npz")["output"]
     error = np.linalg.norm(output.detach().numpy() - expected) / np.linalg.norm(expected)
-    assert error < 1e-4
+    assert error < SEEN[0]
 
     cotangent = torch.from_numpy(noise(recipe["salt"] + "cotangent", tuple(output.shape)))
     (output * cotangent).mean().backward()
-    gradients = {theirs: network.get_parameter(ours).grad for ours, theirs in official_names(network).items()}
+    names = official_names(network)
+    gradients = {names[ours]: parameter.grad for ours, parameter in network.named_parameters()}
     assert set(gradients) == set(recipe["grad_norm"])
-    # A bias before a normalisation has a gradient of rounding noise alone: 1e-6 of the largest is the floor.
+    # A bias before a normalisation, or before what takes constants away, has a gradient of rounding noise alone.
     floor = 1e-6 * max(norm for norm in recipe["grad_norm"].values() if norm is not None)
     for name, norm in recipe["grad_norm"].items():
-        assert float(gradients[name].norm()) == pytest.approx(norm, rel=1e-3, abs=floor), name
+        assert float(gradients[name].norm()) == pytest.approx(norm, rel=SEEN[1], abs=floor), name
 
 
 @pytest.mark.parametrize("release", RELEASES)

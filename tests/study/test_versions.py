@@ -79,5 +79,5 @@ def test_another_version_or_package_is_another_cell(monkeypatch):
     made = versions.software((1,), ("torch",))
     assert made == versions.software((1,), ("torch",))
     assert made != versions.software((2,), ("torch",))
-    monkeypatch.setattr(versions.machine, "packages", lambda: {"torch": "another"})
+    monkeypatch.setattr(versions.machine, "installed_packages", lambda: {"torch": "another"})
     assert made != versions.software((1,), ("torch",))

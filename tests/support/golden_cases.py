@@ -16,7 +16,7 @@ def noise(name, shape):
 
 def recipe_weights(recipe):
     state = {}
-    for name, how in recipe["params"].items():
+    for name, how in (recipe["params"] | recipe.get("buffers", {})).items():
         value = np.float32(how["offset"]) + np.float32(how["scale"]) * noise(recipe["salt"] + name, how["shape"])
         if how["kind"] == "log_arange":
             value = value + np.log(np.arange(1, how["shape"][-1] + 1, dtype=np.float32))

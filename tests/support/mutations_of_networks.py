@@ -123,7 +123,7 @@ OF_NETWORKS = (
         edit("models.parts.s6:DirectionalS6._parameters_of_scan", "-torch.exp(", "-0.5 * torch.exp("),
     ),
     Mutation("stochastic depth off", "outputs", "stochastic depth", "stochastic depth", depth_off),
-    Mutation("another mean subtracted", "outputs", CLASSIC, "reference", constant("models.designs.mambair:DIV2K_MEAN", (0.45, 0.44, 0.40))),
+    Mutation("another mean subtracted", "outputs", CLASSIC, "reference", constant("models.parts.residual:DIV2K_MEAN", (0.45, 0.44, 0.40))),
     Mutation(
         "GELU approximated", "outputs", U_NET, "reference", lambda patch: patch.setattr(F, "gelu", partial(F.gelu, approximate="tanh"))
     ),

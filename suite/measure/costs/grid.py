@@ -63,7 +63,7 @@ def smallest_side(model: str) -> int:
     """Return the smallest side of an image that the network takes, in pixels; without making the network."""
     if model in BASELINES:
         return BASELINES[model].multiple
-    return models.card(model).config.size_multiple
+    return models.card(model).config.smallest_side
 
 
 def make_spec(model: str, size: Size, timing: TimingOptions | None) -> ProfileSpec:
