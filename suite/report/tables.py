@@ -349,7 +349,7 @@ def _ranked(cells: Sequence[Cell], column: Column, lines: Sequence[_Line]) -> li
 def _row(
     published: PublishedTable, line: _Line, columns: Sequence[Column], cells: Sequence[Cell], marks: Mapping[str, tuple[str, ...]]
 ) -> Row:
-    row, borrowed = line.row, f"Table {line.home.number}" if line.home is not published else ""
+    row, borrowed = line.row, line.home.place if line.home is not published else ""
     if not borrowed:
         cells = [replace(cell, marks=marks.get(f"{row.key}.{column.key}", ())) for cell, column in zip(cells, columns, strict=True)]
     judged = [cell for cell, column in zip(cells, columns, strict=True) if column.kind == "quality" and cell.status]
@@ -371,6 +371,8 @@ def _row(
 
 def _finding(finding: Finding, rows: Sequence[Row], columns: Sequence[Column]) -> list[tuple[str, str]]:
     """The paragraph with its numbers; none where the measured number agrees with the printed one."""
+    if not finding.row:
+        return [(finding.title, finding.without)]
     index = next(index for index, column in enumerate(columns) if column.key == finding.column)
     cell = next(row for row in rows if row.key == finding.row).cells[index]
     column = columns[index]
