@@ -109,7 +109,7 @@ class Footnote(_Strict):
 
 
 class Finding(_Strict):
-    """A paragraph below the table: about one of its numbers, by `text` with placeholders that records fill in, or about what is printed alone."""
+    """A paragraph below the table: on one number, by `text` with placeholders that records fill in, or on printed numbers alone."""
 
     title: str
     row: str = Field("", description="of the number; none = about printed numbers alone")
@@ -140,7 +140,9 @@ class PublishedTable(_Strict):
 
     id: str
     number: int | None = Field(None, description="as the paper counts its tables")
-    source: str = Field("", description="where the numbers were read, if in no numbered table of the paper, as in 'Table 2 of X, which quotes it'")
+    source: str = Field(
+        "", description="where the numbers were read, if in no numbered table of the paper, as in 'Table 2 of X, which quotes it'"
+    )
     title: str = Field(description="in our words: the question that the table answers")
     caption: str
     task: str
