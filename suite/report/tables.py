@@ -339,7 +339,8 @@ def _ranked(cells: Sequence[Cell], column: Column, lines: Sequence[_Line]) -> li
     ranked = list(cells)
     for group in dict.fromkeys(line.row.group for line in lines):
         places = [index for index, line in enumerate(lines) if line.row.group == group]
-        printed = ranks([cells[i].published for i in places], column.direction)
+        values = [cells[i].published for i in places]
+        printed = ranks(values if sum(value is not None for value in values) > 1 else [None] * len(values), column.direction)
         means = [found.estimate.mean if (found := cells[i].measured) else None for i in places]
         for i, place, own in zip(places, printed, ranks(means, column.direction), strict=True):
             ranked[i] = replace(cells[i], published_rank=place, measured_rank=own if sum(m is not None for m in means) > 1 else None)

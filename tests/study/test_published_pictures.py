@@ -69,9 +69,8 @@ def placed(table):
     found = {}
     for row in table.rows:
         for column in table.columns:
-            data = column.group if table.id == "eamamba-realsr" else column.dataset
             task = column.task if table.id == "eamamba-denoise" else ""
-            name = (column.metric,) if column.kind == "cost" else (data, column.metric.partition("-")[0], task)
+            name = (column.metric,) if column.kind == "cost" else (column.dataset, column.metric.partition("-")[0], task)
             if column.key in row.cells:
                 found[row.label, row.group, *name] = row.cells[column.key]
     return found
