@@ -9,7 +9,7 @@ from suite.cli import main
 from suite.core.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
-MADE_BY_RUNS = ("results/work/CELL/stop", "results/runs", "results/mine")
+MADE_BY_RUNS = ("results/work/CELL/stop", "results/runs", "results/runs/pictures", "results/mine")
 PATHS = sorted(set(re.findall(r"(?<![\w/.-])((?:suite|tests|models|results|reports|datasets)/[\w./*-]*)", README)))
 COMMANDS = re.findall(r"^ +(?:srun )?python -m suite ((?:.*\\\n)*.*)$", README, re.MULTILINE)
 

@@ -400,8 +400,8 @@ sys.meta_path.insert(0, Blocked())
 sys.path[:0] = [{str(ROOT)!r}, {str(SUPPORT)!r}]
 import scan_records as made
 from pathlib import Path
-from suite.report.report import render
-render(made.bench(), Path({str(tmp_path)!r}))
+from suite.report.report import write_report
+write_report(made.bench(), Path({str(tmp_path)!r}))
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
     assert (tmp_path / "scan.html").stat().st_size > 10_000

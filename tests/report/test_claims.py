@@ -357,7 +357,7 @@ def test_of_several_conditions_two_seeds_go_before_the_longest():
 def field(model, share, *, seed=0, **how):
     shares = {"20": 0.01, "30": 0.02, "50": 0.1, "99": share}
     return run_of(model, seed=seed, **how).model_copy(
-        update={"receptive_field": ReceptiveField(side=64, map_png="", shares=shares, images=6)}
+        update={"receptive_field": ReceptiveField(side=64, map_png=made.png(), shares=shares, images=6)}
     )
 
 

@@ -358,8 +358,8 @@ sys.meta_path.insert(0, Blocked())
 sys.path[:0] = [{str(ROOT)!r}, {str(SUPPORT)!r}]
 import synthetic_records as made
 from pathlib import Path
-from suite.report.report import render
-render(made.quick_grid(2), Path({str(tmp_path)!r}))
+from suite.report.report import write_report
+write_report(made.quick_grid(2), Path({str(tmp_path)!r}))
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
     assert (tmp_path / "index.html").stat().st_size > 50_000

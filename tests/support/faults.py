@@ -40,10 +40,14 @@ def edit(target, before, after):
         made = {}
         code = compile(source.replace(before, after), inspect.getfile(function), "exec", flags=__future__.annotations.compiler_flag)
         exec(code, function.__globals__, made)  # noqa: S102 - our own source
-        patch.setattr(owner, attribute, made[function.__name__])
+        changed = made[function.__name__]
+        if not function.__closure__ and changed.__code__.co_freevars == ():
+            patch.setattr(function, "__code__", changed.__code__)  # wherever it is held: by name, in a table, in a partial
+            return
+        patch.setattr(owner, attribute, changed)
         for other in [module for key, module in sys.modules.items() if key.startswith(("suite", "models"))]:
             if vars(other).get(attribute) is held:  # it was imported by name
-                patch.setattr(other, attribute, made[function.__name__])
+                patch.setattr(other, attribute, changed)
 
     return fault
 

@@ -117,7 +117,7 @@ OF_DATA = (
         "protocols",
         "made-up pairs",
         "PSNR-RGB",
-        edit("suite.data.colour:quantise", "np.rint(clamped(image) * 255)", "(clamped(image) * 255)"),
+        edit("suite.data.colour:quantise", "np.rint(clamp(image) * 255)", "(clamp(image) * 255)"),
     ),
     Mutation(
         "LPIPS fed 0..1 instead of -1..1",

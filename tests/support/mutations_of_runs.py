@@ -154,7 +154,7 @@ OF_TRAINING = (
         SR,
         GAN,
         "loss",
-        lambda patch: patch.setattr(importlib.import_module("suite.training.loop"), "rate", lambda spec, _: spec.lr),
+        lambda patch: patch.setattr(importlib.import_module("suite.training.loop"), "learning_rate", lambda spec, _: spec.lr),
     ),
     Mutation(
         "images not mixed",
@@ -267,7 +267,7 @@ OF_TABLES = (
         "report",
         "comparisons",
         "report/compare",
-        lambda patch: patch.setattr(importlib.import_module("suite.core.stats"), "holm", list),
+        lambda patch: patch.setattr(importlib.import_module("suite.core.stats"), "correct_by_holm", list),
     ),
     Mutation(
         "a record's images lost when it is read",

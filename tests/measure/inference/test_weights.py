@@ -98,7 +98,7 @@ def test_nothing_is_overwritten_unasked(tmp_path, export):
     words = (tmp_path / "ours.pt", tmp_path / "out.pth", "--model", TINY)
     code, _, err = export(*words)
     assert (code, (tmp_path / "out.pth").read_text()) == (Exit.USAGE, "precious")
-    assert "nothing is overwritten" in err
+    assert "is not overwritten" in err
     assert export(*words, "--overwrite", "--key", "params_ema")[0] == Exit.DONE
     assert list(torch.load(tmp_path / "out.pth", weights_only=True)) == ["params_ema"]
     assert "is a folder" in export(tmp_path / "ours.pt", tmp_path, "--model", TINY)[2]

@@ -48,7 +48,7 @@ LONG = """
 import contextlib, inspect, json
 from dataclasses import replace
 from triton.runtime import interpreter
-from suite.measure.scans.check import CASES, errors_of, tolerance
+from suite.measure.scans.check import CASES, measure_errors, tolerance
 from models.scan.backends import triton as backend
 from models.scan.backends.triton import Division
 
@@ -68,7 +68,7 @@ if hasattr(interpreter, "_LangPatchScope"):  # an older Triton takes what it tak
     interpreter._patch_lang = patch_once
 case = replace(CASES["length-20164"], groups=1, width=8, length=2000, side=0, softplus=False, bias=False, skip=False)
 _, chunks = Division(False, case.batch, case.groups, 1, case.length, case.width, case.states, 0).divided()
-shares = {name: error / tolerance(case, name) for name, error in errors_of("triton", case).items()}
+shares = {name: error / tolerance(case, name) for name, error in measure_errors("triton", case).items()}
 print(json.dumps({"chunks": chunks, "ahead": backend.AHEAD, "shares": shares}))
 """
 
