@@ -25,7 +25,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def lookup(kind: str, name: str, table: Mapping[str, Value]) -> Value:
-    """The row `name` of `table`; raises `UnknownName` with suggestions if there is none."""
+    """Return the row `name` of `table`; raises `UnknownName` with suggestions if there is none."""
     if name not in table:
         raise UnknownName(f"no {kind} is called {name!r}.{suggest(name, table)}")
     return table[name]

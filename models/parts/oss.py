@@ -57,7 +57,7 @@ class ChannelScan(nn.Module):
         self.norm = ChannelNorm(dim)
 
     def forward(self, y: Tensor) -> Tensor:
-        """A gate (B, d, 1, 1) from the features `y` (B, d, H, W)."""
+        """Make a gate (B, d, 1, 1) from the features `y` (B, d, H, W)."""
         pooled = F.adaptive_avg_pool2d(y, 1).transpose(1, 2)  # (B, 1, d, 1)
         sequence = self.lift(pooled).squeeze(-1)  # (B, width, d)
         forwards, backwards = self.s6(torch.stack([sequence, sequence.flip(-1)], dim=1)).unbind(1)
