@@ -47,9 +47,60 @@ def divided(blocks: int, divisor: int) -> int:
     return max(1, round(blocks / divisor))
 
 
-def unet_work(dim: int, blocks: tuple[int, ...], refinement: int) -> float:
-    """Return `work` of a U-Net: encoder and decoder, and one bottleneck; twice the width at half the size takes about as long."""
-    return dim * (2 * sum(blocks) - blocks[-1] + refinement)
+class Groups:
+    """Of a configuration whose `depths` are blocks in groups, all at full resolution; it takes images of any size."""
+
+    dim: int
+    depths: tuple[int, ...]
+    size_multiple = 1
+    smallest_side = 1
+
+    @property
+    def work(self) -> float:
+        """Width times blocks."""
+        return self.dim * sum(self.depths)
+
+    def narrowed(self, width: int, depth_divisor: int) -> Self:
+        """Return the same design with `dim = width`, and groups and blocks divided by `depth_divisor`."""
+        groups = self.depths[: divided(len(self.depths), depth_divisor)]
+        return replace(self, dim=width, depths=tuple(divided(depth, depth_divisor) for depth in groups))
+
+
+class WindowedGroups(Groups):
+    """Of a configuration whose blocks begin with attention in windows of `window` pixels, with `heads` for each group."""
+
+    window: int
+    heads: tuple[int, ...]
+
+    @property
+    def size_multiple(self) -> int:
+        """Whole windows."""
+        return self.window
+
+    def narrowed(self, width: int, depth_divisor: int) -> Self:
+        """Return the same design with `dim = width`, two heads, and groups and blocks divided by `depth_divisor`."""
+        found = super().narrowed(width, depth_divisor)
+        return replace(found, heads=(2 if width % 2 == 0 else 1,) * len(found.depths))
+
+
+class UNet:
+    """Of a configuration whose `blocks` are those of a U-Net's four levels, and `refinement` those behind it at full resolution."""
+
+    dim: int
+    blocks: tuple[int, int, int, int]
+    refinement: int
+    size_multiple = 8  # three halvings
+    smallest_side = 8  # that reflection can pad
+
+    @property
+    def work(self) -> float:
+        """Encoder and decoder, and one bottleneck; twice the width at half the size takes about as long."""
+        return self.dim * (2 * sum(self.blocks) - self.blocks[-1] + self.refinement)
+
+    def narrowed(self, width: int, depth_divisor: int) -> Self:
+        """Return the same design with `dim = width` and block counts divided by `depth_divisor`."""
+        blocks = tuple(divided(count, depth_divisor) for count in self.blocks)
+        return replace(self, dim=width, blocks=blocks, refinement=divided(self.refinement, depth_divisor))
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from models.design import AblationTable, Config, Design, ModelCard, OfficialClass, Rules, Runs, divided, unet_work
+from models.design import AblationTable, Config, Design, Groups, ModelCard, OfficialClass, Rules, Runs, UNet
 from models.designs.names import S6, UNET
 from models.keywords import Keywords, OfficialMismatch
 
@@ -18,7 +18,7 @@ FeedForward = Literal["simple", "gated", "plain", "attention"]
 
 
 @dataclass(frozen=True)
-class EAMambaConfig:
+class EAMambaConfig(UNet):
     """EAMamba: a U-Net whose scans go along eight paths, one for each eighth of the channels."""
 
     blocks: tuple[int, int, int, int]
@@ -35,29 +35,9 @@ class EAMambaConfig:
     scale: int = 1
     channels: int = 3
 
-    @property
-    def size_multiple(self) -> int:
-        """Three halvings."""
-        return 8
-
-    @property
-    def smallest_side(self) -> int:
-        """What reflection can pad."""
-        return 8
-
-    @property
-    def work(self) -> float:
-        """As for every U-Net."""
-        return unet_work(self.dim, self.blocks, self.refinement)
-
-    def narrowed(self, width: int, depth_divisor: int) -> EAMambaConfig:
-        """Return the same design with `dim = width` and block counts divided by `depth_divisor`."""
-        blocks = tuple(divided(b, depth_divisor) for b in self.blocks)
-        return replace(self, dim=width, blocks=blocks, refinement=divided(self.refinement, depth_divisor))
-
 
 @dataclass(frozen=True)
-class EAMambaSRConfig:
+class EAMambaSRConfig(Groups):
     """EAMamba's network for super-resolution: the same blocks in groups with skip connections."""
 
     scale: int
@@ -72,26 +52,6 @@ class EAMambaSRConfig:
     ratio: float = 1.0
     norm: Literal["with-bias", "bias-free"] = "with-bias"
     channels: int = 3
-
-    @property
-    def size_multiple(self) -> int:
-        """Any size."""
-        return 1
-
-    @property
-    def smallest_side(self) -> int:
-        """Any size."""
-        return 1
-
-    @property
-    def work(self) -> float:
-        """All blocks run at full resolution."""
-        return self.dim * sum(self.depths)
-
-    def narrowed(self, width: int, depth_divisor: int) -> EAMambaSRConfig:
-        """Return the same design with `dim = width`, and groups and blocks divided by `depth_divisor`."""
-        groups = self.depths[: divided(len(self.depths), depth_divisor)]
-        return replace(self, dim=width, depths=tuple(divided(d, depth_divisor) for d in groups))
 
 
 UNET_64 = EAMambaConfig(blocks=(4, 6, 6, 7), refinement=2)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from models.design import AblationTable, Config, Design, ModelCard, OfficialClass, Rules, Runs, divided, unet_work
+from models.design import AblationTable, Config, Design, Groups, ModelCard, OfficialClass, Rules, Runs, UNet
 from models.designs.names import RESIDUAL, RSSB, UNET, last_of
 from models.keywords import Keywords
 
@@ -15,7 +15,7 @@ Merge = Literal["gated", "sum"]
 
 
 @dataclass(frozen=True)
-class MaIRConfig:
+class MaIRConfig(Groups):
     """MaIR: MambaIR's residual groups, with scans along nested stripes that a gate merges, and an MLP."""
 
     scale: int
@@ -31,29 +31,9 @@ class MaIRConfig:
     drop_path: float = 0.1  # stochastic depth of the last block, rising linearly from 0
     channels: int = 3
 
-    @property
-    def size_multiple(self) -> int:
-        """Any size."""
-        return 1
-
-    @property
-    def smallest_side(self) -> int:
-        """Any size."""
-        return 1
-
-    @property
-    def work(self) -> float:
-        """All blocks run at full resolution."""
-        return self.dim * sum(self.depths)
-
-    def narrowed(self, width: int, depth_divisor: int) -> MaIRConfig:
-        """Return the same design with `dim = width`, and groups and blocks divided by `depth_divisor`."""
-        groups = self.depths[: divided(len(self.depths), depth_divisor)]
-        return replace(self, dim=width, depths=tuple(divided(d, depth_divisor) for d in groups))
-
 
 @dataclass(frozen=True)
-class MaIRUNetConfig:
+class MaIRUNetConfig(UNet):
     """MaIR's U-Net: the same blocks, more states on coarser levels, and no shift."""
 
     blocks: tuple[int, int, int, int]
@@ -68,26 +48,6 @@ class MaIRUNetConfig:
     merge: Merge = "gated"
     scale: int = 1
     channels: int = 3
-
-    @property
-    def size_multiple(self) -> int:
-        """Three halvings."""
-        return 8
-
-    @property
-    def smallest_side(self) -> int:
-        """What reflection can pad."""
-        return 8
-
-    @property
-    def work(self) -> float:
-        """As for every U-Net."""
-        return unet_work(self.dim, self.blocks, self.refinement)
-
-    def narrowed(self, width: int, depth_divisor: int) -> MaIRUNetConfig:
-        """Return the same design with `dim = width` and block counts divided by `depth_divisor`."""
-        blocks = tuple(divided(b, depth_divisor) for b in self.blocks)
-        return replace(self, dim=width, blocks=blocks, refinement=divided(self.refinement, depth_divisor))
 
 
 def _tiny(scale: int) -> MaIRConfig:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from models.design import AblationTable, Config, Design, ModelCard, OfficialClass, Rules, Runs, divided, unet_work
+from models.design import AblationTable, Config, Design, Groups, ModelCard, OfficialClass, Rules, Runs, UNet
 from models.designs.names import RESIDUAL, RSSB, UNET, last_of
 from models.keywords import Keywords
 
@@ -17,7 +17,7 @@ Bottleneck = Literal["classic", "compress6", "depthwise", "dilated"]
 
 
 @dataclass(frozen=True)
-class MambaIRConfig:
+class MambaIRConfig(Groups):
     """MambaIR (arXiv 2402.15648): residual groups of residual state-space blocks (RSSB)."""
 
     scale: int
@@ -34,29 +34,9 @@ class MambaIRConfig:
     paths: str | None = None  # None: the directions above, by the fused scan; else a name of models.scan.paths.PATHS
     merge: Literal["sum", "groups", "gated"] = "sum"  # of what the paths give
 
-    @property
-    def size_multiple(self) -> int:
-        """Any size."""
-        return 1
-
-    @property
-    def smallest_side(self) -> int:
-        """Any size."""
-        return 1
-
-    @property
-    def work(self) -> float:
-        """All blocks run at full resolution."""
-        return self.dim * sum(self.depths)
-
-    def narrowed(self, width: int, depth_divisor: int) -> MambaIRConfig:
-        """Return the same design with `dim = width`, and groups and blocks divided by `depth_divisor`."""
-        groups = self.depths[: divided(len(self.depths), depth_divisor)]
-        return replace(self, dim=width, depths=tuple(divided(d, depth_divisor) for d in groups))
-
 
 @dataclass(frozen=True)
-class MambaIRUNetConfig:
+class MambaIRUNetConfig(UNet):
     """MambaIR's network for real denoising: the blocks of MambaIR in a four-level U-Net."""
 
     blocks: tuple[int, int, int, int]
@@ -72,26 +52,6 @@ class MambaIRUNetConfig:
     channels: int = 3
     paths: str | None = None  # None: the directions above, by the fused scan; else a name of models.scan.paths.PATHS
     merge: Literal["sum", "groups", "gated"] = "sum"  # of what the paths give
-
-    @property
-    def size_multiple(self) -> int:
-        """Three halvings."""
-        return 8
-
-    @property
-    def smallest_side(self) -> int:
-        """What reflection can pad."""
-        return 8
-
-    @property
-    def work(self) -> float:
-        """As for every U-Net."""
-        return unet_work(self.dim, self.blocks, self.refinement)
-
-    def narrowed(self, width: int, depth_divisor: int) -> MambaIRUNetConfig:
-        """Return the same design with `dim = width` and block counts divided by `depth_divisor`."""
-        blocks = tuple(divided(b, depth_divisor) for b in self.blocks)
-        return replace(self, dim=width, blocks=blocks, refinement=divided(self.refinement, depth_divisor))
 
 
 def _classic(scale: int) -> MambaIRConfig:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from models.design import AblationTable, Config, Design, ModelCard, OfficialClass, Rules, Runs, divided
+from models.design import AblationTable, Config, Design, ModelCard, OfficialClass, Rules, Runs, WindowedGroups
 from models.designs.names import ATTENTION_SCAN, RESIDUAL, last_of
 from models.keywords import Keywords
 
@@ -16,7 +16,7 @@ Routing = Literal["sampled", "argmax", "uniform", "permuted", "raster"]
 
 
 @dataclass(frozen=True)
-class MambaIRv2Config:
+class MambaIRv2Config(WindowedGroups):
     """MambaIRv2: groups of layers, each a window attention and an attentive scan."""
 
     scale: int
@@ -35,11 +35,6 @@ class MambaIRv2Config:
     channels: int = 3
 
     @property
-    def size_multiple(self) -> int:
-        """Whole windows."""
-        return self.window
-
-    @property
     def smallest_side(self) -> int:
         """What can be mirrored to a window."""
         return -(-self.window // 2)
@@ -48,12 +43,6 @@ class MambaIRv2Config:
     def work(self) -> float:
         """All layers run at full resolution, each an attention and a scan."""
         return 2 * self.dim * sum(self.depths)
-
-    def narrowed(self, width: int, depth_divisor: int) -> MambaIRv2Config:
-        """Return the same design with `dim = width`, two heads, and groups and layers divided by `depth_divisor`."""
-        groups = self.depths[: divided(len(self.depths), depth_divisor)]
-        heads = (2 if width % 2 == 0 else 1,) * len(groups)
-        return replace(self, dim=width, depths=tuple(divided(d, depth_divisor) for d in groups), heads=heads)
 
 
 def _light(scale: int) -> MambaIRv2Config:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from models.design import AblationTable, Config, Design, ModelCard, OfficialClass, Rules, Runs, divided
+from models.design import AblationTable, Config, Design, ModelCard, OfficialClass, Rules, Runs, WindowedGroups
 from models.designs.names import ATTENTION_SCAN, RESIDUAL, last_of
 from models.keywords import Keywords
 
@@ -15,7 +15,7 @@ SCAN_WINDOWS = (16, 32)  # sides, in pixels
 
 
 @dataclass(frozen=True)
-class TPMambaSRConfig:
+class TPMambaSRConfig(WindowedGroups):
     """T-PMambaSR: groups of window attention and window scans, a global scan at their ends, and a branch for high frequencies."""
 
     scale: int
@@ -31,11 +31,6 @@ class TPMambaSRConfig:
     channels: int = 3
 
     @property
-    def size_multiple(self) -> int:
-        """Whole windows of the attention."""
-        return self.window
-
-    @property
     def smallest_side(self) -> int:
         """What can be mirrored to a window of the attention, and that to a window of the scan."""
         largest = SCAN_WINDOWS[-1]
@@ -45,12 +40,6 @@ class TPMambaSRConfig:
     def work(self) -> float:
         """Two layers a block, each an attention and a scan, and the global layer."""
         return 2 * self.dim * sum(2 * depth + 1 for depth in self.depths)
-
-    def narrowed(self, width: int, depth_divisor: int) -> TPMambaSRConfig:
-        """Return the same design with `dim = width`, two heads, and groups and blocks divided by `depth_divisor`."""
-        groups = self.depths[: divided(len(self.depths), depth_divisor)]
-        heads = (2 if width % 2 == 0 else 1,) * len(groups)
-        return replace(self, dim=width, depths=tuple(divided(d, depth_divisor) for d in groups), heads=heads)
 
 
 NETWORKS = tuple(

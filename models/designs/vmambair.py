@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from models.design import AblationTable, Config, Design, ModelCard, OfficialClass, Rules, Runs, divided, unet_work
+from models.design import AblationTable, Config, Design, ModelCard, OfficialClass, Rules, Runs, UNet
 from models.designs.names import S6, UNET
 from models.keywords import Keywords
 
@@ -16,7 +16,7 @@ _TABLE4 = f"{PAPER}, table 4 and section 5.5"
 
 
 @dataclass(frozen=True)
-class VmambaIRConfig:
+class VmambaIRConfig(UNet):
     """VmambaIR (arXiv 2403.11423): a U-Net of omni selective scan (OSS) blocks."""
 
     scale: int
@@ -31,26 +31,6 @@ class VmambaIRConfig:
     ffn: Literal["effn", "none"] = "effn"
     projection: Literal["conv", "linear"] = "conv"  # 1x1 convolutions, or linear layers and reshapes
     channels: int = 3
-
-    @property
-    def size_multiple(self) -> int:
-        """Three halvings."""
-        return 8
-
-    @property
-    def smallest_side(self) -> int:
-        """What reflection can pad."""
-        return 8
-
-    @property
-    def work(self) -> float:
-        """As for every U-Net."""
-        return unet_work(self.dim, self.blocks, self.refinement)
-
-    def narrowed(self, width: int, depth_divisor: int) -> VmambaIRConfig:
-        """Return the same design with `dim = width` and block counts divided by `depth_divisor`."""
-        blocks = tuple(divided(b, depth_divisor) for b in self.blocks)
-        return replace(self, dim=width, blocks=blocks, refinement=divided(self.refinement, depth_divisor))
 
 
 REAL_SR = ModelCard(
