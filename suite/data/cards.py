@@ -16,13 +16,14 @@ from types import MappingProxyType
 from typing import Annotated, Literal, get_args
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
 from suite.data.splits import Split
 from suite.study.tasks import Kind
+from suite.study.toml_data import Strict
 
 CARD_KINDS: tuple[Kind, ...] = get_args(Kind)
 MADE: frozenset[Kind] = frozenset({"sr", "denoise", "jpeg"})  # kinds whose low-quality images the suite makes where there are none
@@ -33,11 +34,7 @@ FOLDER_PLACEHOLDERS = frozenset({"{set}", "{s}", "{q}", "{split}"})
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Layout(_Strict):
+class Layout(Strict):
     """One way in which people keep a set: folders below the data folder, whatever their case."""
 
     of: str = Field(description="whose layout it is")
@@ -79,7 +76,7 @@ class Layout(_Strict):
         return self
 
 
-class Version(_Strict):
+class Version(Strict):
     """Files of which the pixels are known: sha256 of the decoded pixels, uint8 RGB in C order, by the file's name without its ending."""
 
     of: str
@@ -87,21 +84,21 @@ class Version(_Strict):
     pixels: dict[str, Digest] = Field(min_length=1)
 
 
-class Shared(_Strict):
+class Shared(Strict):
     """Images that this set has in common with another, known and to be said."""
 
     set: str
     what: str
 
 
-class Faulty(_Strict):
+class Faulty(Strict):
     """A copy of the set that is about and is not the set: told by the size of its targets."""
 
     longest: int = Field(ge=1, description="half of the targets or more have no side that is longer, in pixels")
     what: str
 
 
-class Packaged(_Strict):
+class Packaged(Strict):
     """One image of a set that a Python package ships."""
 
     name: str
@@ -114,7 +111,7 @@ class Packaged(_Strict):
     size: tuple[int, int] = Field(description="height, width in pixels")
 
 
-class Card(_Strict):
+class Card(Strict):
     """A data set."""
 
     schema_version: Literal[2] = Field(alias="schema")

@@ -16,11 +16,12 @@ from types import MappingProxyType
 from typing import Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
 from suite.health.probes import PROBES, Kind, Number
+from suite.study.toml_data import Strict
 
 BASELINE_SCHEMA = 1
 BASELINE_FILE = "baseline.json"
@@ -67,11 +68,11 @@ class Verdict(StrEnum):
     UNSTABLE = "unstable"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _Finite(Strict):
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
-class Watched(_Strict):
+class Watched(_Finite):
     """A number of the baseline; `spread` is the largest difference that was seen, under the setting `spread_from`."""
 
     kind: Kind
@@ -82,7 +83,7 @@ class Watched(_Strict):
     spread_from: str = ""
 
 
-class LogEntry(_Strict):
+class LogEntry(_Finite):
     """A line of the baseline's log."""
 
     date: str
@@ -91,7 +92,7 @@ class LogEntry(_Strict):
     changed: int = Field(description="numbers that moved, came or went")
 
 
-class GateBaseline(_Strict):
+class GateBaseline(_Finite):
     """The committed file."""
 
     schema_version: Literal[1] = BASELINE_SCHEMA

@@ -7,31 +7,25 @@ here once more, so that a claim can be read alone, and a test holds both togethe
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-import pydantic
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from models import MODELS
 from models.lookup import suggest
-from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
 from suite.study.published import PublishedColumn, PublishedRow, PublishedTable, load_all
+from suite.study.toml_data import Strict, load_toml
 
 Evidence = Literal["cost", "time", "weights", "training", "other budget"]  # the last is a hint, and never a verdict
 Bounds = tuple[float, float]
 CLAIMED = ("vmambair", "mambair")  # papers whose sentences are data: results/claims/<key>.toml
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Sentence(_Strict):
+class _Sentence(Strict):
     """What every claim has."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
@@ -107,7 +101,7 @@ class FieldClaim(_Sentence):
 Claim = QualityClaim | CostClaim | RatioClaim | SpeedClaim | GrowthClaim | FieldClaim
 
 
-class Matter(_Strict):
+class Matter(Strict):
     """The smallest difference of a metric that matters, in the metric's unit."""
 
     metric: str
@@ -115,7 +109,7 @@ class Matter(_Strict):
     reason: str
 
 
-class ClaimSet(_Strict):
+class ClaimSet(Strict):
     """The claims of one paper."""
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -172,16 +166,8 @@ def load_claims() -> tuple[ClaimSet, ...]:
 
 
 def load_file(path: Path) -> ClaimSet:
-    """Return the claims of a TOML file; SuiteError says which field is wrong, where, and what is allowed."""
-    try:
-        return ClaimSet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise SuiteError(f"the claims {path.name} are not in {path.parent}. Restore the checkout.", exit=Exit.NOT_READY) from None
-    except tomllib.TOMLDecodeError as error:
-        raise SuiteError(f"{path} is not TOML: {error}") from None
-    except pydantic.ValidationError as error:
-        lines = [f"  {'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}{_allowed(one['type'], one['loc'])}" for one in error.errors()]
-        raise SuiteError(f"{path} does not describe a paper's claims:\n" + "\n".join(lines)) from None
+    """Read the claims of a TOML file; SuiteError says which field is wrong, where, and what is allowed."""
+    return load_toml(path, ClaimSet, "a paper's claims", _allowed)
 
 
 def _metrics(claim: Claim, tables: Mapping[str, PublishedTable]) -> Iterable[str]:

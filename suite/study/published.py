@@ -10,28 +10,23 @@ or noise levels, or that were printed in two versions of a paper need no other s
 from __future__ import annotations
 
 import string
-import tomllib
 from pathlib import Path
 from typing import Literal
 
-import pydantic
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, model_validator
+from pydantic import Field, StrictBool, StrictFloat, model_validator
 
 from models.lookup import suggest
-from suite.core.errors import Exit, SuiteError
+from suite.core.errors import SuiteError
 from suite.core.paths import project_folder
 from suite.study.tasks import task
+from suite.study.toml_data import Strict, load_toml
 
 PAPERS = ("vmambair", "mambair")  # in the report's order; each is results/published/<key>.toml
 UNIT_SCALES = {"": 1.0, "dB": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}  # unit: what a record's number is divided by
 TABLE_PLACEHOLDERS = ("measured", "published", "difference", "percent", "scan", "rest", "params", "size")  # what a finding's text may hold
 
 
-class _StrictTable(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Tolerance(_StrictTable):
+class Tolerance(Strict):
     """How far a measured number may lie from the printed one and still be called reproduced."""
 
     absolute: float | None = Field(None, gt=0, description="in the column's unit")
@@ -50,7 +45,7 @@ class Tolerance(_StrictTable):
         return abs(measured - published) <= allowed + 1e-9  # the printed value is decimal, the float is not
 
 
-class PublishedColumn(_StrictTable):
+class PublishedColumn(Strict):
     """One column of a table: what its numbers are."""
 
     key: str
@@ -83,7 +78,7 @@ class PublishedColumn(_StrictTable):
         return self
 
 
-class PublishedRow(_StrictTable):
+class PublishedRow(Strict):
     """One row: a network of the paper, and the model of ours that it stands for."""
 
     key: str
@@ -97,7 +92,7 @@ class PublishedRow(_StrictTable):
     blank: tuple[str, ...] = Field((), description="columns that the paper leaves empty in this row")
 
 
-class Footnote(_StrictTable):
+class Footnote(Strict):
     """A remark on cells: "row.column", "row", or "*.column"."""
 
     cells: tuple[str, ...] = Field(min_length=1)
@@ -105,7 +100,7 @@ class Footnote(_StrictTable):
     source: str = ""
 
 
-class PublishedFinding(_StrictTable):
+class PublishedFinding(Strict):
     """A paragraph below the table about one of its numbers; `text` has placeholders that records fill in."""
 
     title: str
@@ -123,14 +118,14 @@ class PublishedFinding(_StrictTable):
         return self
 
 
-class BaselineRow(_StrictTable):
+class BaselineRow(Strict):
     """The row that differences are taken from; `table` names another table of the paper where this one prints none."""
 
     row: str
     table: str = ""
 
 
-class PublishedTable(_StrictTable):
+class PublishedTable(Strict):
     """One table of a paper."""
 
     id: str
@@ -181,7 +176,7 @@ def cost_input(table: PublishedTable, row: PublishedRow, column: PublishedColumn
     return row.input_size or column.input_size
 
 
-class Paper(_StrictTable):
+class Paper(Strict):
     """One paper and its tables."""
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -214,21 +209,11 @@ class Paper(_StrictTable):
 
 def load(path: Path) -> Paper:
     """Read the paper described by a TOML file; SuiteError says which field is wrong and where."""
-    try:
-        return Paper.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise SuiteError(
-            f"the published numbers {path.name} are not in {path.parent}. Restore the checkout.", exit=Exit.NOT_READY
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise SuiteError(f"{path} is not TOML: {error}") from None
-    except pydantic.ValidationError as error:
-        lines = [f"  {'.'.join(str(part) for part in e['loc']) or 'file'}: {e['msg']}" for e in error.errors()]
-        raise SuiteError(f"{path} does not describe a paper's tables:\n" + "\n".join(lines)) from None
+    return load_toml(path, Paper, "a paper's tables")
 
 
 def load_all() -> tuple[Paper, ...]:
-    """Every paper of PAPERS, in that order."""
+    """Read every paper of PAPERS, in that order."""
     folder = project_folder("results") / "published"
     return tuple(load(folder / f"{key}.toml") for key in PAPERS)
 

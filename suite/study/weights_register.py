@@ -7,28 +7,22 @@ the files: nothing in it is guessed. Whether this suite can build a network is a
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import pydantic
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from models.lookup import lookup
-from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
+from suite.study.toml_data import Strict, load_toml
 
 NO_DESIGN = "this suite has no such design yet"
 NO_NETWORK = "no network of `list models` has this configuration"
 UNKNOWN = "unknown"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Design(_Strict):
+class Design(Strict):
     """A design, and what its authors' repository says."""
 
     repository: str = Field(pattern=r"^https://")
@@ -37,7 +31,7 @@ class Design(_Strict):
     paper: str
 
 
-class Network(_Strict):
+class Network(Strict):
     """A network as its authors build it."""
 
     design: str
@@ -49,7 +43,7 @@ class Network(_Strict):
     model: str = Field("", description="of `list models`, where class and keywords alone do not say it (an older version of the class)")
 
 
-class WeightsFile(_Strict):
+class WeightsFile(Strict):
     """A file that can be downloaded, or a folder of files whose names are not known."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
@@ -87,7 +81,7 @@ class WeightsFile(_Strict):
         return self.file or f"{self.name}.pth"
 
 
-class Register(_Strict):
+class Register(Strict):
     """The whole file."""
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -133,18 +127,7 @@ class Register(_Strict):
 
 def load(path: Path | None = None) -> Register:
     """Read the register; SuiteError says which field is wrong and where."""
-    path = path or project_folder("results") / "published" / "weights.toml"
-    try:
-        return Register.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise SuiteError(
-            f"the register of weights {path.name} is not in {path.parent}. Restore the checkout.", exit=Exit.NOT_READY
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise SuiteError(f"{path} is not TOML: {error}") from None
-    except pydantic.ValidationError as error:
-        lines = [f"  {'.'.join(str(part) for part in e['loc']) or 'file'}: {e['msg']}" for e in error.errors()]
-        raise SuiteError(f"{path} is not a register of weights:\n" + "\n".join(lines)) from None
+    return load_toml(path or project_folder("results") / "published" / "weights.toml", Register, "the register of weights")
 
 
 def layout_of(shapes: Mapping[str, Sequence[int]]) -> str:

@@ -1,0 +1,40 @@
+"""Data of the project in TOML files: read into strict types, with an error that names file and field."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pydantic
+from pydantic import BaseModel, ConfigDict
+
+from suite.core.errors import Exit, SuiteError
+
+
+class Strict(BaseModel):
+    """A part of such a file: unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Described = TypeVar("Described", bound=BaseModel)
+
+
+def load_toml(
+    path: Path, kind: type[Described], what: str, allowed: Callable[[str, tuple[int | str, ...]], str] = lambda _kind, _where: ""
+) -> Described:
+    """Read `what`, a `kind`, from the file; SuiteError says which field is wrong and where.
+
+    `allowed` is given an error's type and place, and says what may stand there.
+    """
+    try:
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise SuiteError(f"{path} is missing, which holds {what}. Restore the checkout.", exit=Exit.NOT_READY) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path} is not TOML: {error}") from None
+    except pydantic.ValidationError as error:
+        lines = [f"  {'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}{allowed(one['type'], one['loc'])}" for one in error.errors()]
+        raise SuiteError(f"{path} does not describe {what}:\n" + "\n".join(lines)) from None
