@@ -55,7 +55,7 @@ class StopFlag:
 
 
 class Stop:
-    """Remembers the first signal, or that the time is up, and asks the running cells to stop.
+    """Remembers the first signal, or that the time limit is reached, and asks the running cells to stop.
 
     Only code inside `interruptible` is ever broken off, so that a record that is just being written is never lost. Signals and the
     timer (SIGALRM) reach the main thread alone, so `armed` must be entered there.
@@ -72,7 +72,7 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether a signal has come or the time is up."""
+        """Tell whether a signal has come or the time limit is reached."""
         return self.signum is not None or self.time_up
 
     @contextlib.contextmanager
@@ -125,7 +125,7 @@ class Stop:
                 self._break_off()
             else:
                 self.time_up = True
-                self._ask("the time is up")
+                self._ask("the time limit is reached")
         elif self.signum is not None:
             _end_now(EXITS[number])
         else:

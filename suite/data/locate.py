@@ -128,7 +128,7 @@ def _say(chosen: Card, split: Split, kind: Kind, usable: Sequence[Located]) -> N
     folders = list(dict.fromkeys(str(one.files) for one in usable))
     if len(folders) > 1 and (chosen.name, split, kind) not in _said:
         _said.add((chosen.name, split, kind))
-        note(f"{chosen.name} ({split}) is here {len(folders)} times; taken: {folders[0]}, not {', '.join(folders[1:])}.")
+        note(f"{chosen.name} ({split}) was found {len(folders)} times; using {folders[0]}, not {', '.join(folders[1:])}.")
 
 
 def locate(chosen: Card, root: Path | None = None, *, scale: int = 1, level: int | None = None, called: str | None = None) -> list[Located]:

@@ -85,7 +85,7 @@ class PublishedRow(Strict):
     label: str = Field(description="as the paper prints it")
     what: str = Field("", description="what the network is, in a few words")
     group: str = Field("", description="the block of rows it stands in, e.g. x2")
-    model: str | None = Field(None, description="a name of models.names(); None = not ours to run")
+    model: str | None = Field(None, description="a name of models.names(); None = not run by this suite")
     task: str = Field("", description="where it differs from the table's")
     input_size: tuple[int, int] | None = Field(None, description="of its cost, where rows differ")
     cells: dict[str, StrictBool | StrictFloat] = Field(description="column: value as printed")

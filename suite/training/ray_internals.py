@@ -66,7 +66,7 @@ def free_abandoned_groups() -> str:
         dead = [row for row in rows if row.creator_actor_dead and row.creator_job_id == job and row.state != Row.REMOVED]
         groups = [PlacementGroup(ray.PlacementGroupID(row.placement_group_id)) for row in dead if not row.is_detached]
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        return f"this Ray does not say whose room is free again ({type(error).__name__}: {error}); if nothing begins, start the run anew"
+        return f"this Ray does not say which slots are free again ({type(error).__name__}: {error}); if nothing begins, start the run anew"
     for group in groups:
         remove_placement_group(group)
     return ""

@@ -154,7 +154,7 @@ def test_several_copies_are_named_once_and_an_alias_goes_first(tmp_path, capsys,
         assert [pair.name for pair in file_pairs("Set5", split="test", kind="sr", scale=2, root=tmp_path)] == ["new"]
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert f"Set5 (test) is here 2 times; taken: {tmp_path / 'Set5_SwinIR/HR'}, not {tmp_path / 'Set5/x2/HR'}" in said
+    assert f"Set5 (test) was found 2 times; using {tmp_path / 'Set5_SwinIR/HR'}, not {tmp_path / 'Set5/x2/HR'}" in said
     picture(tmp_path / "B100/HR/a.png")
     picture(tmp_path / "SR/BSD100/HR/b.png")
     assert [pair.name for pair in file_pairs("B100", split="test", kind="sr", scale=2, root=tmp_path)] == ["a"]

@@ -217,7 +217,7 @@ def test_a_cell_that_does_not_listen_is_killed_after_the_grace_period_alone(tmp_
         output, errors = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == Exit.INCOMPLETE, errors
     assert "stopped: the time limit is reached; the same command continues" in output
-    assert "the time is up: running cells finish their step and save, 2 s at most" in errors
+    assert "the time limit is reached: running cells finish their step and save, 2 s at most" in errors
 
 
 def test_a_second_run_on_one_ledger_is_told_which_process_holds_it(tmp_path):

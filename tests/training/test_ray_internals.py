@@ -69,4 +69,4 @@ def test_two_workers_train_as_one_though_their_cell_is_killed(tmp_path):
 
 def test_a_ray_that_does_not_tell_whose_room_is_free_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray._private.state", None)
-    assert "this Ray does not say whose room is free again (ModuleNotFoundError" in ray_internals.free_abandoned_groups()
+    assert "this Ray does not say which slots are free again (ModuleNotFoundError" in ray_internals.free_abandoned_groups()

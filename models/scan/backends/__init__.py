@@ -31,7 +31,7 @@ class BackendUnavailable(RuntimeError):
     """A backend that this machine cannot run: why, and what would make it run."""
 
     def __init__(self, name: str, reason: str, remedy: str) -> None:
-        super().__init__(f"the scan backend {name!r} is not available: {reason} To mend it: {remedy}")
+        super().__init__(f"the scan backend {name!r} is not available: {reason} To fix it: {remedy}")
         self.name, self.reason, self.remedy = name, reason, remedy
 
 

@@ -23,7 +23,7 @@ from suite.study import versions
 from suite.study.grids import SCAN_GRID, selects
 
 GRID_NAME = SCAN_GRID
-GRID_SUMMARY = "every scan backend that runs on this machine, verified and then timed; a cell a backend, with the machine to itself"
+GRID_SUMMARY = "every scan backend that runs on this machine, verified and timed; one cell per backend, each with the machine to itself"
 REASON = "every backend that runs here is timed"
 SOFTWARE = ("torch", "numba", "triton", "mamba-ssm")
 
