@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
@@ -115,8 +116,10 @@ ABLATIONS = (
 RUNS = tuple(Runs(card.name, {"mambairv2-denoise": DENOISING, "mambairv2-jpeg": JPEG}.get(card.name, (card.task,))) for card in NETWORKS)
 
 
-def _configure(feed_forward: Literal["convolutional", "gated"]):  # noqa: ANN202 - a closure of the type that OfficialClass names
-    def configure(keywords: Keywords) -> MambaIRv2Config:
+def configure(feed_forward: Literal["convolutional", "gated"]) -> Callable[[Keywords], MambaIRv2Config]:
+    """Return how keywords of one of the authors' two classes become a configuration; they differ in the feed-forward."""
+
+    def from_keywords(keywords: Keywords) -> MambaIRv2Config:
         keywords.fix(img_range=1.0, resi_connection="1conv", convffn_kernel_size=5, patch_norm=True)
         keywords.ignore("img_size", "use_checkpoint", "qkv_bias", "patch_size", "ape")
         return MambaIRv2Config(
@@ -134,12 +137,12 @@ def _configure(feed_forward: Literal["convolutional", "gated"]):  # noqa: ANN202
             channels=keywords.take("in_chans", 3),
         )
 
-    return configure
+    return from_keywords
 
 
 OFFICIAL = (
-    OfficialClass("MambaIRv2", "MambaIRv2: classic SR, denoising, JPEG", _configure("convolutional")),
-    OfficialClass("MambaIRv2Light", "MambaIRv2: light SR", _configure("gated")),
+    OfficialClass("MambaIRv2", "MambaIRv2: classic SR, denoising, JPEG", configure("convolutional")),
+    OfficialClass("MambaIRv2Light", "MambaIRv2: light SR", configure("gated")),
 )
 
 
