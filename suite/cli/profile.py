@@ -101,14 +101,15 @@ def _timing(options: argparse.Namespace) -> tuple[TimingOptions, str]:
     """Return how times are taken, and why on that backend; raise SuiteError where this machine cannot."""
     from models.scan.backends import resolve_backend
     from suite.core import machine
-    from suite.measure.costs import grid
-    from suite.measure.scans.grid import check_device
+    from suite.measure.costs.grid import TimingOptions
 
     device = common.resolve_device(options)
-    check_device(device)
+    machine.check_device(device)
     backend, reason = resolve_backend(options.backend, device)
-    threads = machine.count_cores() if options.threads is None else options.threads
-    return grid.check_timing(grid.TimingOptions(backend, device, threads, options.seconds)), reason
+    threads = machine.choose_threads(options.threads)
+    if not 0 < options.seconds <= 600:
+        raise SuiteError(f"--seconds {options.seconds:g}: it must be more than 0 and at most 600.")
+    return TimingOptions(backend, device, threads, options.seconds), reason
 
 
 def _execute(specs: Sequence[ProfileSpec], ledger: Ledger, reason: str, *, timed: bool) -> Outcome:

@@ -1,12 +1,4 @@
-"""What made a number: machine, package versions, commit. No user name, home folder or host name goes in.
-
-Functions:
-    machine()    processor, cores, memory, GPUs, system, Python, as a record keeps them
-    packages()   versions of the packages that can move a number
-    commit()     git commit of the checkout, and whether it has uncommitted changes
-    cores()      processor cores that this process may use
-    default_device()  where networks run by default
-"""
+"""What made a number: machine, package versions, commit. No user name, home folder or host name goes in."""
 
 from __future__ import annotations
 
@@ -20,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
 
 # What computes or decodes; the rest (rich, jinja2, ...) cannot move a number.
@@ -58,7 +51,7 @@ def describe_machine() -> dict[str, str | int | float]:
     facts: dict[str, str | int | float] = {
         "cpu": _cpu_model(),
         "cores": count_cores(),
-        "memory_gib": round(_memory_bytes() / 2**30, 1),
+        "memory_gib": round(measure_memory()[0] / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
@@ -70,31 +63,51 @@ def describe_machine() -> dict[str, str | int | float]:
 
 def list_gpus() -> list[str]:
     """Return the names of the GPUs that nvidia-smi lists; empty where there is none or no driver."""
-    answer = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
-    return [line.strip() for line in answer.splitlines() if line.strip()] if answer else []
+    return _query_gpus("name")
 
 
 def free_gpu_mib() -> float | None:
     """Return the memory in MiB that is free on the first GPU, by nvidia-smi; None where it does not tell."""
-    answer = _output("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
-    first = answer.splitlines()[0].strip() if answer and answer.strip() else ""
+    first = next(iter(_query_gpus("memory.free", "csv,noheader,nounits")), "")
     return float(first) if first.isdecimal() else None
 
 
 def describe_gpus() -> list[str]:
     """Return name, memory and driver of every GPU that nvidia-smi lists, as it words them."""
-    answer = _output("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
+    return _query_gpus("name,memory.total,driver_version")
+
+
+def _query_gpus(fields: str, form: str = "csv,noheader") -> list[str]:
+    """Return a line for each GPU with what nvidia-smi says of the `fields`; none where there is no GPU or no driver."""
+    answer = _output("nvidia-smi", f"--query-gpu={fields}", f"--format={form}")
     return [line.strip() for line in answer.splitlines() if line.strip()] if answer else []
 
 
 def default_device() -> Literal["cpu", "cuda"]:
     """Return where networks run by default: on a GPU that torch can use. Loads torch only where nvidia-smi lists a GPU."""
-    if not list_gpus():
-        return "cpu"
+    return "cuda" if list_gpus() and _torch_finds_gpu() else "cpu"
+
+
+def check_device(device: str) -> None:
+    """Raise SuiteError where PyTorch cannot use a GPU that is asked for."""
+    if device == "cuda" and not _torch_finds_gpu():
+        raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
+
+
+def _torch_finds_gpu() -> bool:
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks the driver without starting CUDA in this process
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.cuda.is_available()
+
+
+def choose_threads(asked: int | None) -> int:
+    """Return the threads of `--threads`, all cores by default; SuiteError for more than this machine has."""
+    cores = count_cores()
+    threads = cores if asked is None else asked
+    if not 1 <= threads <= cores:
+        raise SuiteError(f"--threads {threads}: this machine has {cores} cores, so it must be 1 to {cores}.")
+    return threads
 
 
 def installed_packages() -> dict[str, str]:
@@ -138,17 +151,17 @@ def _cpu_model() -> str:
     return (_output("sysctl", "-n", "machdep.cpu.brand_string") or platform.processor() or platform.machine()).strip()
 
 
-def _memory_bytes() -> int:
-    """Return the physical memory, or the container's limit where it is lower."""
+def measure_memory() -> tuple[int, int]:
+    """Return the bytes of memory that there are and that are free: this machine's, or the container's where those are fewer (cgroup v2)."""
     import psutil  # which knows nothing of a container's limit
 
-    total = psutil.virtual_memory().total
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.is_file():
-        text = limit.read_text(encoding="ascii").strip()
-        if text != "max":
-            total = min(total, int(text))
-    return total
+    total, free = psutil.virtual_memory()[:2]
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if limit.is_file() and (text := limit.read_text(encoding="ascii").strip()) != "max":
+        total = min(total, int(text))
+        if used.is_file():
+            free = min(free, int(text) - int(used.read_text(encoding="ascii")))
+    return total, free
 
 
 def machine_digest() -> str:

@@ -20,6 +20,8 @@ from typing import Literal
 
 import torch
 
+from suite.records.scan import ScanRound
+
 Call = Callable[[], object]
 Device = Literal["cpu", "cuda"]
 
@@ -33,24 +35,10 @@ STABLE = 0.1  # warm-up ends when three calls in a row are within this share of 
 
 
 @dataclass(frozen=True)
-class SampleRound:
-    """Samples taken without a pause: seconds a call, over `calls` calls each; `others` is their share of the machine, if it is known."""
-
-    seconds: tuple[float, ...]
-    calls: int
-    others: float | None
-
-    @property
-    def quiet(self) -> bool:
-        """True where others did not use the machine much, as far as is known."""
-        return self.others is None or self.others <= OTHERS_LIMIT
-
-
-@dataclass(frozen=True)
 class Samples:
     """All rounds of one measurement, and how many calls went before."""
 
-    rounds: tuple[SampleRound, ...]
+    rounds: tuple[ScanRound, ...]
     warm_up: int
 
     @property
@@ -77,7 +65,12 @@ class Samples:
         return tuple(second for found in self.rounds for second in found.seconds)
 
     def _quiet(self) -> tuple[float, ...]:
-        return tuple(second for found in self.rounds if found.quiet for second in found.seconds)
+        return tuple(second for found in self.rounds if _is_quiet(found) for second in found.seconds)
+
+
+def _is_quiet(found: ScanRound) -> bool:
+    """Tell whether others did not use the machine much, as far as is known."""
+    return found.others is None or found.others <= OTHERS_LIMIT
 
 
 def compute_quartiles(values: Sequence[float]) -> tuple[float, float]:
@@ -92,12 +85,12 @@ def take_samples(call: Call, device: Device, seconds: float) -> Samples:
     """Sample `call` for about `seconds` after a warm-up, longer where others use the machine, at least FEWEST_SAMPLES."""
     typical, warm_up = _warm_up(call, device, seconds / 4)
     calls = max(1, round(SAMPLE_SECONDS / typical)) if typical < SAMPLE_SECONDS else 1
-    rounds: list[SampleRound] = []
+    rounds: list[ScanRound] = []
     begun = time.perf_counter()
     while True:
         rounds.append(_round(call, device, calls, min(seconds, ROUND_SECONDS)))
         found, passed = Samples(tuple(rounds), warm_up), time.perf_counter() - begun
-        quiet_time = sum(sum(r.seconds) * r.calls for r in rounds if r.quiet)
+        quiet_time = sum(sum(r.seconds) * r.calls for r in rounds if _is_quiet(r))
         enough = len(found._all()) >= FEWEST_SAMPLES
         if enough and (passed >= MOST_REPEATS * seconds or (quiet_time >= seconds and not found.noisy)):
             return found
@@ -130,14 +123,14 @@ def _warm_up(call: Call, device: Device, seconds: float) -> tuple[float, int]:
             return min(recent), len(last)
 
 
-def _round(call: Call, device: Device, calls: int, seconds: float) -> SampleRound:
+def _round(call: Call, device: Device, calls: int, seconds: float) -> ScanRound:
     found: list[float] = []
     sample = _sample_on_gpu if device == "cuda" else _sample
     before = _processor_seconds() if device == "cpu" else None
     begun = time.perf_counter()
     while not found or time.perf_counter() - begun < seconds:
         found.append(sample(call, calls))
-    return SampleRound(tuple(found), calls, _others(before, _processor_seconds() if before else None))
+    return ScanRound(seconds=tuple(found), calls=calls, others=_others(before, _processor_seconds() if before else None))
 
 
 def _sample(call: Call, calls: int) -> float:

@@ -54,9 +54,9 @@ class ScanStart(Frozen):
 class CeilingsUsed(Frozen):
     """What the machine could do at most, as measured for this record (suite.measure.scans.ceilings)."""
 
-    bandwidth_bytes_per_second: float
+    bandwidth_bytes_per_second: float  # of a streaming copy, read and written
     exponentials_per_second: float
-    exponentials_method: str
+    exponentials_method: str  # how the exponentials were counted
 
 
 class ScanRound(Frozen):

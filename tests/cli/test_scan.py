@@ -19,7 +19,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
 from suite.measure.scans import ahead, ceilings, check, grid
 from suite.measure.scans import cell as scan_cell
-from suite.measure.scans.check import CASES, ScanComparison, relative_error, select_cases, tolerance
+from suite.measure.scans.check import CASES, relative_error, select_cases, tolerance
 from suite.measure.scans.measure import measure_backend
 from suite.records.ledger import Ledger
 from suite.records.load import load
@@ -156,7 +156,14 @@ def test_errors_are_relative_and_what_is_not_finite_is_infinitely_wrong():
     assert relative_error(torch.zeros(2), torch.zeros(2, dtype=torch.float64)) == 0.0
     assert relative_error(torch.ones(2), torch.zeros(2, dtype=torch.float64)) == float("inf")
     assert relative_error(torch.zeros(3), exact) == float("inf")
-    assert ScanComparison("x", {"y": float("inf"), "u": 1e-9}, {"y": 1e-6, "u": 1e-6}).wrong == ("y",)
+
+
+def test_a_comparison_that_is_not_finite_is_wrong(monkeypatch):
+    monkeypatch.setattr(check, "measure_errors", lambda *_: {"y": float("inf"), "u": 1e-9})
+    found = next(check.check_case("reference", "cpu", CASES["channel"]))
+    assert found.errors == {"y": None, "u": 1e-9}
+    assert found.wrong == ("y",)
+    assert found.worst == "y"
 
 
 def test_tolerances_follow_length_and_dtype():

@@ -12,11 +12,12 @@ from models.scan.backends import BackendUnavailable
 from models.scan.cases import CASES
 from suite.measure import timing
 from suite.measure.scans import ceilings
-from suite.measure.timing import SampleRound, Samples
+from suite.measure.timing import Samples
+from suite.records.scan import ScanRound
 
 
 def rounds(*pairs):
-    return Samples(tuple(SampleRound(tuple(seconds), 1, others) for seconds, others in pairs), warm_up=2)
+    return Samples(tuple(ScanRound(seconds=tuple(seconds), calls=1, others=others) for seconds, others in pairs), warm_up=2)
 
 
 def test_statistics_are_of_the_quiet_rounds():
@@ -66,7 +67,8 @@ def test_rounds_are_repeated_while_others_use_the_machine(monkeypatch):
     monkeypatch.setattr(timing, "_others", lambda _before, _after: next(shares))
     monkeypatch.setattr(timing, "ROUND_SECONDS", 0.02)
     found = timing.take_samples(lambda: time.sleep(0.002), "cpu", 0.06)
-    assert [one.quiet for one in found.rounds[:3]] == [False, False, True]
+    assert [one.others for one in found.rounds[:3]] == [0.9, 0.9, 0.0]
+    assert len(found.used) == sum(len(one.seconds) for one in found.rounds[2:])
     assert not found.noisy
 
 
@@ -106,9 +108,16 @@ def test_a_bandwidth_is_what_the_fastest_copy_reads_and_writes(monkeypatch):
     monkeypatch.setattr(ceilings, "module_of", mock.Mock(side_effect=BackendUnavailable("cpp", "no compiler.", "install one.")))
     found = ceilings.measure_ceilings("cpu")
     assert (copied[-1].numel() * 4, float(copied[-1].min())) == (16 * 2**20, 1.0)  # what was ones lies in the target
-    assert found.method == "torch.exp2, in a cache (the cpp backend is not available)"
-    assert found.exponentials == ceilings.TORCH_VALUES * ceilings.TORCH_PASSES / 0.5
-    assert found.bandwidth == 2 * 16 * 2**20 / 3.0
+    assert found.exponentials_method == "torch.exp2, in a cache (the cpp backend is not available)"
+    assert found.exponentials_per_second == ceilings.TORCH_VALUES * ceilings.TORCH_PASSES / 0.5
+    assert found.bandwidth_bytes_per_second == 2 * 16 * 2**20 / 3.0
+
+
+def test_a_gpus_exponentials_are_those_of_its_chain(monkeypatch):
+    pytest.importorskip("triton")
+    monkeypatch.setattr("suite.measure.scans.ceilings_triton.make_exp2_chain", lambda values: lambda: 2 * values)
+    monkeypatch.setattr(ceilings, "_best", lambda _call, _device: 0.5)
+    assert ceilings._exponentials_on_gpu() == (4 * 2**22, "2^x of the special function units, in registers")
 
 
 def test_what_must_be_moved_and_computed():

@@ -10,8 +10,8 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from suite.core.errors import Exit, SuiteError
-from suite.core.machine import count_cores
+from suite.core.errors import SuiteError
+from suite.core.machine import check_device, count_cores
 from suite.data.degrade.deferred import Deferred
 from suite.data.degrade.degradations import degradation
 from suite.data.feed.loader import Loader, Patches
@@ -76,11 +76,7 @@ def measure_tasks(
             f"--workers {workers}, --seconds {seconds:g} and --step-ms {step_ms}: workers are 0 or more, the others are above 0 and finite."
         )
     used = max(0, count_cores() - 1) if workers is None else workers
-    if device == "cuda":
-        import torch  # late: slow to load
-
-        if not torch.cuda.is_available():
-            raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
+    check_device(device)
     done = [(task, "") for task in tasks] + [(task, device) for task in tasks_for_device(tasks) if device]
     return (measure_speed(task, data, used, seconds, where) for task, where in done)
 

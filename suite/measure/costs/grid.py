@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import models
 from models.lookup import UnknownName, suggest
@@ -128,23 +127,4 @@ def explain_stop(reached: Sequence[Reached], pixels: int, longest: float, free_m
 
 def measure_free_mib(device: str) -> float | None:
     """Return the memory that is free on the device, in MiB; None where it is not known."""
-    if device == "cuda":
-        return machine.free_gpu_mib()
-    import psutil  # which knows nothing of a container's limit
-
-    free = psutil.virtual_memory().available / 2**20
-    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
-    if limit.is_file() and used.is_file() and (allowed := limit.read_text(encoding="ascii").strip()) != "max":
-        free = min(free, (int(allowed) - int(used.read_text(encoding="ascii"))) / 2**20)  # a container's own limit
-    return free
-
-
-def check_timing(timing: TimingOptions) -> TimingOptions:
-    """Return `timing`; SuiteError where this machine cannot do it."""
-    if not 1 <= timing.threads <= machine.count_cores():
-        raise SuiteError(
-            f"--threads {timing.threads}: this machine has {machine.count_cores()} cores, so it must be 1 to {machine.count_cores()}."
-        )
-    if not 0 < timing.seconds <= 600:
-        raise SuiteError(f"--seconds {timing.seconds:g}: it must be more than 0 and at most 600.")
-    return timing
+    return machine.free_gpu_mib() if device == "cuda" else machine.measure_memory()[1] / 2**20

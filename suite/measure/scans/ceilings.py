@@ -15,16 +15,13 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from models.scan.backends import BackendUnavailable, module_of
 from models.scan.cases import Case
 from suite.measure.timing import Device, time_once
-
-Work = Literal["forward", "forward+backward"]
+from suite.records.scan import CeilingsUsed, Work
 
 COPY_BYTES = {"cpu": 128 * 2**20, "cuda": 2**30}  # far beyond any cache
 CEILING_SECONDS = 1.0  # that each is looked for: the machine may be shared, and the best counts
@@ -33,19 +30,11 @@ TORCH_VALUES = 2**18  # 1 MiB: resident in a second-level cache
 TORCH_PASSES = 50
 
 
-@dataclass(frozen=True)
-class Ceilings:
-    """Bandwidth of a streaming copy in bytes a second, read and written; exponentials a second, and of what."""
-
-    bandwidth: float
-    exponentials: float
-    method: str  # how the exponentials were counted
-
-
-def measure_ceilings(device: Device) -> Ceilings:
+def measure_ceilings(device: Device) -> CeilingsUsed:
     """Measure both ceilings of the device with the threads that torch has; two or three seconds."""
     throughput, method = _exponentials(device)
-    return Ceilings(_bandwidth(device), throughput, method)
+    bandwidth = _bandwidth(device)
+    return CeilingsUsed(bandwidth_bytes_per_second=bandwidth, exponentials_per_second=throughput, exponentials_method=method)
 
 
 def count_moved_bytes(case: Case, work: Work) -> int:
@@ -85,7 +74,7 @@ def _exponentials(device: Device) -> tuple[float, str]:
 
 def _exponentials_on_gpu() -> tuple[float, str]:
     try:
-        chain = importlib.import_module("suite.measure.scans.ceilings_triton").exp2_chain
+        chain = importlib.import_module("suite.measure.scans.ceilings_triton").make_exp2_chain
     except ImportError:  # no Triton: what is written and read passes through memory, so this is low
         values = torch.zeros(2**22, device="cuda")
         return values.numel() / _best(lambda: torch.exp2_(values), "cuda"), "torch.exp2, in a cache (Triton is not installed: low)"
@@ -100,7 +89,7 @@ def _best(call: Callable[[], object], device: Device) -> float:
 
 
 def _repeated(value: Callable[[], float]) -> list[float]:
-    """Take values for SECONDS, at least REPEATS of them."""
+    """Take values for CEILING_SECONDS, at least FEWEST_REPEATS of them."""
     found: list[float] = []
     begun = time.perf_counter()
     while len(found) < FEWEST_REPEATS or time.perf_counter() - begun < CEILING_SECONDS:

@@ -7,8 +7,8 @@ tensor, norm(found - exact) / norm(exact); what is not finite has an infinite on
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import MappingProxyType
 
@@ -21,6 +21,7 @@ from models.scan.contract import ImageArguments, ScanArguments, canonical_image
 from models.scan.directions import DIRECTIONS, merge, unfold
 from models.scan.op import image_op, native_dtypes, selective_scan
 from suite.measure.scans.exact import doubled_scan
+from suite.records.scan import Verified
 
 Scan = Callable[..., Tensor]  # u, delta, A, B, C, D, delta_bias and delta_softplus to y, as models.scan.selective_scan
 
@@ -46,25 +47,6 @@ LAYER_LENGTH = 256  # of a layer when it is verified: four tiles of 64 steps; ed
 LOOPED = 1100  # steps that the reference in float64 loops over; beyond, that takes seconds, and the same scan is computed by doubling
 
 
-@dataclass(frozen=True)
-class ScanComparison:
-    """A comparison: `errors` by tensor ("y", or the argument whose gradient it is), and how large each may be."""
-
-    name: str
-    errors: Mapping[str, float]
-    allowed: Mapping[str, float]
-
-    @property
-    def wrong(self) -> tuple[str, ...]:
-        """The tensors that are off."""
-        return tuple(name for name, error in self.errors.items() if not error <= self.allowed[name])
-
-    @property
-    def worst(self) -> str:
-        """The tensor whose error is the largest share of what it may be."""
-        return max(self.errors, key=lambda name: self.errors[name] / self.allowed[name])
-
-
 def tolerance(case: Case, name: str) -> float:
     """Return how large the error of `name` ("y", or an argument's gradient) may be in a case, relative."""
     rounding = 0.0 if name in CONSTANTS else ROUNDING[case.dtype]
@@ -77,20 +59,23 @@ def select_cases(most_elements: int | None = None) -> tuple[Case, ...]:
     return tuple(case for case in cut if most_elements is None or case.elements <= most_elements)
 
 
-def check_backend(backend: str, device: str, most_elements: int | None = None) -> Iterator[ScanComparison]:
+def check_backend(backend: str, device: str, most_elements: int | None = None) -> Iterator[Verified]:
     """Make every comparison that a backend must pass on a device, one after another."""
     for case in select_cases(most_elements):
         yield from check_case(backend, device, case)
 
 
-def check_case(backend: str, device: str, case: Case) -> Iterator[ScanComparison]:
+def check_case(backend: str, device: str, case: Case) -> Iterator[Verified]:
     """Make the comparisons of one case: as sequences and, where it has a side and the backend scans images, along their directions."""
-    errors = measure_errors(backend, case, device)
-    yield ScanComparison(case.name, errors, {name: tolerance(case, name) for name in errors})
+    yield _compared(case.name, case, measure_errors(backend, case, device))
     if BACKENDS[backend].image and case.side:
         for directions in DIRECTIONS:
-            errors = measure_image_errors(backend, case, directions, device)
-            yield ScanComparison(f"{case.name}, image, {directions} ways", errors, {name: tolerance(case, name) for name in errors})
+            yield _compared(f"{case.name}, image, {directions} ways", case, measure_image_errors(backend, case, directions, device))
+
+
+def _compared(name: str, case: Case, errors: Mapping[str, float]) -> Verified:
+    kept = {tensor: error if math.isfinite(error) else None for tensor, error in errors.items()}
+    return Verified(name=name, errors=kept, allowed={tensor: tolerance(case, tensor) for tensor in errors})
 
 
 def measure_errors(backend: str, case: Case, device: str = "cpu") -> dict[str, float]:

@@ -9,14 +9,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from models.lookup import suggest
 from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
 from models.scan.cases import CASES, LAYERS
-from suite.core import machine
 from suite.core.errors import Exit, SuiteError
-from suite.core.machine import machine_digest
+from suite.core.machine import check_device, choose_threads, machine_digest
 from suite.records.scan import Absent
 from suite.records.spec import ScanSpec
 from suite.study import versions
@@ -54,11 +51,7 @@ def plan_scans(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
     chosen = [name for name in named if not selection.only or any(selects(pattern, name, BACKENDS) for pattern in selection.only)]
     if not chosen:
         raise SuiteError(f"--only {' '.join(selection.only)} selects none of the backends {', '.join(named)}.", exit=Exit.NOTHING)
-    threads = machine.count_cores() if selection.threads is None else selection.threads
-    if not 1 <= threads <= machine.count_cores():
-        raise SuiteError(
-            f"--threads {threads}: this machine has {machine.count_cores()} cores, so it must be 1 to {machine.count_cores()}."
-        )
+    threads = choose_threads(selection.threads)
     if not 0 < selection.seconds <= 60:
         raise SuiteError(f"--seconds {selection.seconds}: it must be more than 0 and at most 60.")
     names, here, software = _cases(selection.cases), machine_digest(), software_digest()
@@ -79,13 +72,6 @@ def plan_scans(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
         for name in chosen
     ]
     return specs, absent
-
-
-def check_device(device: str) -> None:
-    """Raise SuiteError where PyTorch cannot use a GPU that is asked for."""
-    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks the driver without starting CUDA in this process
-    if device == "cuda" and not torch.cuda.is_available():
-        raise SuiteError("--device cuda: PyTorch finds no GPU that it can use here. Choose --device cpu.", exit=Exit.NOT_READY)
 
 
 def list_available(device: str) -> tuple[list[str], list[Absent]]:

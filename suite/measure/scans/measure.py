@@ -18,9 +18,9 @@ from models.scan.image import composed, scan_image
 from models.scan.op import selective_scan
 from suite.measure import timing
 from suite.measure.scans.ceilings import count_exponentials, count_moved_bytes, measure_ceilings
-from suite.measure.scans.check import ScanComparison, check_backend
+from suite.measure.scans.check import check_backend
 from suite.records.cell import Progress
-from suite.records.scan import Caches, CeilingsUsed, Path, ScanFindings, ScanRound, ScanStart, ScanTiming, Verified, Work
+from suite.records.scan import Caches, Path, ScanFindings, ScanStart, ScanTiming, Work
 from suite.records.spec import ScanSpec
 
 SHORT = 256  # steps of a scan that tells how long the whole one would take, and of the first call
@@ -50,7 +50,7 @@ def measure_backend(spec: ScanSpec, caches: Caches) -> Iterator[Progress | ScanF
     starts = (time_start(spec, caches),)
     verified = []
     for found in check_backend(spec.backend, spec.device):
-        verified.append(_verified(found))
+        verified.append(found)
         yield Progress(spec.fingerprint, "verifying", 0, spec.steps, note=found.name)
     if any(found.wrong for found in verified):
         yield ScanFindings(verdict="incorrect", verified=tuple(verified), starts=starts)
@@ -66,18 +66,9 @@ def measure_backend(spec: ScanSpec, caches: Caches) -> Iterator[Progress | ScanF
         verdict="correct",
         verified=tuple(verified),
         starts=starts,
-        ceilings=CeilingsUsed(
-            bandwidth_bytes_per_second=ceilings.bandwidth,
-            exponentials_per_second=ceilings.exponentials,
-            exponentials_method=ceilings.method,
-        ),
+        ceilings=ceilings,
         timings=tuple(timings),
     )
-
-
-def _verified(found: ScanComparison) -> Verified:
-    errors = {name: error if error < float("inf") else None for name, error in found.errors.items()}
-    return Verified(name=found.name, errors=errors, allowed=dict(found.allowed))
 
 
 def _kinds(spec: ScanSpec, case: Case) -> list[Kind]:
@@ -91,7 +82,8 @@ def _kinds(spec: ScanSpec, case: Case) -> list[Kind]:
 
 def _timing(spec: ScanSpec, case: Case, kind: Kind) -> ScanTiming:
     path, work = kind
-    what = {"case": case.name, "path": path, "work": work, "layer": case.layer, "shape": _shape(case), "elements": case.elements}
+    shape = f"{case.batch} × {case.channels} channels, {case.states} states, {case.length:,} steps"
+    what = {"case": case.name, "path": path, "work": work, "layer": case.layer, "shape": shape, "elements": case.elements}
     expected = _expected_seconds(spec, case, kind)
     if expected > 2 * LONGEST_CALL * spec.seconds:  # an estimate from a short scan is that uncertain
         return ScanTiming(**what, skipped=f"it would take about {expected:.1f} s a call", expected_ms=expected * 1e3)
@@ -104,7 +96,7 @@ def _timing(spec: ScanSpec, case: Case, kind: Kind) -> ScanTiming:
     low, high = samples.quartiles
     return ScanTiming(
         **what,
-        rounds=tuple(ScanRound(seconds=found.seconds, calls=found.calls, others=found.others) for found in samples.rounds),
+        rounds=samples.rounds,
         warm_up_calls=samples.warm_up,
         first_ms=first * 1e3,
         median_ms=samples.median * 1e3,
@@ -114,10 +106,6 @@ def _timing(spec: ScanSpec, case: Case, kind: Kind) -> ScanTiming:
         exponentials=count_exponentials(case, work) if path == "sequences" else None,
         peak_memory_mib=None if peak is None else peak / 2**20,
     )
-
-
-def _shape(case: Case) -> str:
-    return f"{case.batch} × {case.channels} channels, {case.states} states, {case.length:,} steps"
 
 
 def _expected_seconds(spec: ScanSpec, case: Case, kind: Kind) -> float:
