@@ -128,8 +128,8 @@ def _print(
 
 def digest_data() -> str:
     """Return the digest of the pixels from which everything is made."""
+    from suite.data.cards import SPLITS
     from suite.data.sets import load_images
-    from suite.data.splits import SPLITS
     from suite.health.probes import DATA, digest
 
     return digest(*(image for split in SPLITS for _, image in load_images(DATA, split)))

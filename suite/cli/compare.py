@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from suite.cli import common
 from suite.core.errors import Exit, SuiteError
-from suite.core.output import Output
+from suite.core.output import Output, csv_of
 
 if TYPE_CHECKING:
     from suite.report.versus import Comparison, Side
@@ -47,8 +47,6 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Compare and print; exit code 5 where nothing is comparable."""
-    from suite.core import csv_text
-
     if options.json and options.csv is not None:
         raise SuiteError("--json and --csv are two documents: ask for one.")
     found = _compare(options, [common.resolve_metric(name) for name in options.metric])
@@ -56,7 +54,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     if options.json:
         out.document({"a": options.a, "b": options.b, "comparisons": lines})
     elif options.csv is not None:
-        csv_text.write_csv(csv_text.csv_of(list(lines[0]), (line.values() for line in lines)), options.csv, out, "comparisons")
+        out.csv(csv_of(list(lines[0]), (line.values() for line in lines)), options.csv, "comparisons")
     else:
         out.table([_row(line) for line in lines])
         for line in _legend(found):

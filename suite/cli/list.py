@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from suite.cli import common
 from suite.core.errors import Exit, SuiteError
-from suite.core.output import Output, note
+from suite.core.output import Output, csv_of, note
 
 if TYPE_CHECKING:
     from suite.records.ledger import Ledger
@@ -50,7 +50,6 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 def _csv(options: argparse.Namespace, out: Output) -> Exit:
     """Write all that the index holds of every record: more than a table on a screen can show."""
-    from suite.core import csv_text
     from suite.records import index
     from suite.records.ledger import Ledger
 
@@ -58,8 +57,8 @@ def _csv(options: argparse.Namespace, out: Output) -> Exit:
         raise SuiteError(f"--csv is for `list {RECORDS}`, without --json.")
     with _uncollected():
         found = index.read_columns(Ledger(options.ledger), common.warn_left_out)
-        text = csv_text.csv_of(list(found), zip(*found.values(), strict=True))
-        csv_text.write_csv(text, options.csv, out, RECORDS)
+        text = csv_of(list(found), zip(*found.values(), strict=True))
+        out.csv(text, options.csv, RECORDS)
     return Exit.DONE
 
 

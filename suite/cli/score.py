@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.cli import common
-from suite.core.csv_text import TO_OUTPUT, csv_of, write_csv
 from suite.core.errors import Exit
-from suite.core.output import Output, note
+from suite.core.output import TO_OUTPUT, Output, csv_of, note
 
 if TYPE_CHECKING:
     from suite.measure.quality.scoring import Scores, Sheet
@@ -64,7 +63,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     if options.json:
         out.document(make_document(scores, options.pred, options.gt))
     elif options.csv:
-        write_csv(csv_of(CSV_COLUMNS, _csv_rows(scores)), options.csv, out, "scores")
+        out.csv(csv_of(CSV_COLUMNS, _csv_rows(scores)), options.csv, "scores")
     elif scores.against:
         _print_all(scores, out)
     else:

@@ -16,10 +16,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 LEVEL = 0.95
 TAIL = 1.5  # 1 is Johnson's term; the skewness of few values is too small by about as much, since their tail was not drawn
@@ -41,8 +39,6 @@ class ErrorPart:
 
     def reach(self, missed: float) -> tuple[np.ndarray, np.ndarray]:
         """Return how far an interval that misses with the probability `missed` reaches below and above the mean."""
-        import numpy as np
-
         limit = _limit(missed, self.freedom)
         more = TAIL * (1 + 2 * limit**2) / 6
         return self.error * (limit + more * np.maximum(-self.tail, 0)), self.error * (limit + more * np.maximum(self.tail, 0))
@@ -59,8 +55,6 @@ def error_parts(values: np.ndarray) -> tuple[ErrorPart, ...]:
 
     By an analysis of variance with both at random. What neither explains is in the part of the seeds.
     """
-    import numpy as np
-
     seeds, images = values.shape[-2:]
     by_image = values.mean(axis=-2)
     of_images = seeds * by_image.var(axis=-1, ddof=1)
@@ -105,16 +99,12 @@ def p_value(values: np.ndarray) -> float:
 
 
 def _reach(own: tuple[ErrorPart, ...], missed: float) -> tuple[np.ndarray, np.ndarray]:
-    import numpy as np
-
     below, above = zip(*(part.reach(missed) for part in own), strict=True)
     return (below[0], above[0]) if len(own) == 1 else (np.hypot(*below), np.hypot(*above))
 
 
 def _skewness(values: np.ndarray) -> np.ndarray:
     """Return the skewness of the last axis, corrected for its length (G1); 0 of equal values."""
-    import numpy as np
-
     count = values.shape[-1]
     away = values - values.mean(axis=-1, keepdims=True)
     deviation = values.std(axis=-1, ddof=1, keepdims=True)

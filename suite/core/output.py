@@ -1,16 +1,23 @@
-"""Where text goes: results to standard output, everything else to standard error."""
+"""Where text goes: results to standard output or a file, everything else to standard error; and CSV for spreadsheets."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import TextIO
 
+from suite.core.errors import SuiteError
+
 GAP = "  "  # between columns
+FORMULA = ("=", "+", "-", "@")  # with which a spreadsheet takes a text for a formula
+TO_OUTPUT = "-"  # the file's name that means standard output
 
 
 class Output:
@@ -38,6 +45,17 @@ class Output:
     def document(self, value: object) -> None:
         """Write the one document of `--json`."""
         self.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+    def csv(self, text: str, destination: str, what: str) -> None:
+        """Write CSV to the file `destination`, or to standard output for TO_OUTPUT; SuiteError where it cannot be written."""
+        if destination == TO_OUTPUT:
+            self.write(text)
+            return
+        try:
+            Path(destination).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise SuiteError(f"--csv {destination} cannot be written: {error.strerror}.") from None
+        self.line(f"{what}: {destination}")
 
     def table(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Write rows with equal keys as aligned columns under upper-case titles; None and empty are blank.
@@ -91,6 +109,25 @@ def _widths(texts: Sequence[Sequence[str]], room: int | None) -> list[int] | Non
 def _fold(text: str, width: int) -> list[str]:
     """Break `text` between words into lines of `width`; a longer word is broken, too."""
     return [text] if len(text) <= width else textwrap.wrap(text, width, break_on_hyphens=False)
+
+
+def csv_of(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return CSV of a head and lines; None is empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([_safe_cell(value) for value in row] for row in rows)
+    return buffer.getvalue()
+
+
+def _safe_cell(value: object) -> object:
+    """Return `value` as a spreadsheet may be given it: texts in one line, none a formula; numbers are numbers, whatever their sign."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, str):
+        return value
+    text = " ".join(value.split())
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def note(text: str) -> None:

@@ -11,13 +11,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import numpy as np
 
 from suite.core import intervals
 from suite.core.intervals import FEWEST_IMAGES, LEVEL
-
-if TYPE_CHECKING:
-    import numpy as np
 
 POWER = 0.8  # of the smallest difference that is called detectable
 FEWEST_RANKS = 6  # values; of fewer, no two ranks hold the median with 95 %
@@ -82,8 +81,6 @@ def estimate_over_images(differences: Sequence[float]) -> Estimate:
     count = len(differences)
     if count < FEWEST_IMAGES or not math.isfinite(mean):
         return Estimate(mean, None, count)
-    import numpy as np
-
     low, high = intervals.interval_ends(np.asarray(differences, dtype=np.float64)[None, :])
     return Estimate(mean, (float(low), float(high)), count)
 
@@ -94,8 +91,6 @@ def compare_paired(differences: np.ndarray) -> Paired:
     With two seeds or more the interval is over both, as if seeds and images had been drawn anew, and `p` is of the same errors: below 5 %
     exactly where the interval is on one side of 0. With one seed both are over images alone, `p` of Wilcoxon's signed-rank test.
     """
-    import numpy as np
-
     values = np.asarray(differences, dtype=np.float64)
     seeds, images = values.shape
     by_image = values.mean(axis=0)
@@ -111,7 +106,6 @@ def compare_paired(differences: np.ndarray) -> Paired:
 
 def wilcoxon_p(differences: np.ndarray) -> float:
     """Return the two-sided p of the signed-rank test; 1 where no value differs from zero."""
-    import numpy as np
     from scipy import stats
 
     values = np.asarray(differences, dtype=np.float64)
@@ -130,7 +124,6 @@ def smallest_detectable(*parts: tuple[float, float]) -> float:
     Each part is a standard error and its degrees of freedom. By Student's t, of one comparison: Wilcoxon's test needs about 2 % more on
     normal data, skewed data and a p corrected for several comparisons need more yet.
     """
-    import numpy as np
     from scipy.optimize import brentq
     from scipy.special import ndtr, stdtrit
     from scipy.stats import chi2

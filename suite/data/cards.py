@@ -21,10 +21,11 @@ from pydantic import Field, field_validator, model_validator
 from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
-from suite.data.splits import Split
 from suite.study.tasks import Kind
 from suite.study.toml_data import Strict
 
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 CARD_KINDS: tuple[Kind, ...] = get_args(Kind)
 MADE: frozenset[Kind] = frozenset({"sr", "denoise", "jpeg"})  # kinds whose low-quality images the suite makes where there are none
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.paths import data_folder
-from suite.data.cards import CARD_KINDS, MADE, Card, Layout, card
+from suite.data.cards import CARD_KINDS, MADE, Card, Layout, Split, card
 from suite.data.images import IMAGE_SUFFIXES, list_images
 from suite.data.mat_files import block_names
 from suite.data.mixed import Both, both_sides, without_mixed
 from suite.data.pairing import Pairing, name_images, only_pairs, pair_up
-from suite.data.splits import Split
 from suite.study.tasks import Kind
 
 LOOKED = 8  # folders named in a message

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +13,8 @@ from suite.data.degrade.degradations import degradation
 from suite.data.images import Pixels, match_channels, read_image, read_stored
 from suite.data.mat_files import read_block
 from suite.data.resize import imresize, mod_crop
-
-if TYPE_CHECKING:
-    from suite.study.protocols import Protocol
-    from suite.study.tasks import Task
+from suite.study.protocols import Protocol
+from suite.study.tasks import Task
 
 
 @dataclass(frozen=True)

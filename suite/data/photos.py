@@ -12,9 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
-from suite.data.cards import card
+from suite.data.cards import Split, card
 from suite.data.images import Pixels, read_image
-from suite.data.splits import Split
 
 PHOTOS_NAME, CROPS_NAME = "photos", "photo-crops"
 CROP = 96  # pixels

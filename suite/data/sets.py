@@ -12,13 +12,12 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import data_folder
 from suite.data import mixed
-from suite.data.cards import card, cards
+from suite.data.cards import SPLITS, Split, card, cards
 from suite.data.colour import in_grey
 from suite.data.digest import COMMON_MULTIPLE as COMMON_MULTIPLE  # what images are recognised by
 from suite.data.images import Pixels, list_images, read_image
@@ -26,11 +25,8 @@ from suite.data.locate import file_pairs
 from suite.data.pairing import only_pairs, pair_up
 from suite.data.pairs import Pair, PairSource
 from suite.data.photos import CROPS_NAME, PHOTOS_NAME, load_crops, load_photos
-from suite.data.splits import SPLITS, Split
-
-if TYPE_CHECKING:
-    from suite.study.protocols import Protocol
-    from suite.study.tasks import Task
+from suite.study.protocols import Protocol
+from suite.study.tasks import Task
 
 NamedImage = tuple[str, Pixels]
 

@@ -13,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
-from suite.core.csv_text import csv_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
+from suite.core.output import csv_of
 from suite.records.ledger import pick_standing
 from suite.records.record import Attempt, Record
 from suite.report.export_text import render_latex, render_markdown

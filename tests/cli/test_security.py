@@ -20,9 +20,9 @@ import torch
 from PIL import Image
 
 from suite.cli import main
-from suite.core import csv_text
 from suite.core.errors import SuiteError
 from suite.core.files import replacing
+from suite.core.output import csv_of
 from suite.core.paths import ROOT
 from suite.data.cards import Layout
 from suite.data.locate import file_pairs
@@ -296,7 +296,7 @@ def test_names_of_models_sets_and_images_are_no_markup():
 
 def test_texts_in_csv_are_no_formulas():
     rows = [["=HYPERLINK(1)", "+1", "-1", "@x", -1.5, "a\nb", None, True]]
-    _, line = csv.reader(io.StringIO(csv_text.csv_of(["h"], rows)))
+    _, line = csv.reader(io.StringIO(csv_of(["h"], rows)))
     assert line == ["'=HYPERLINK(1)", "'+1", "'-1", "'@x", "-1.5", "a b", "", "yes"]
 
 

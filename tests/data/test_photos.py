@@ -16,10 +16,9 @@ from PIL import Image
 from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
-from suite.data.cards import card
+from suite.data.cards import SPLITS, card
 from suite.data.images import encode_png, list_images, read_image
 from suite.data.photos import load_photos, photos_folder
-from suite.data.splits import SPLITS
 
 PHOTOS = {photo.name: photo for photo in card("photos").image}
 

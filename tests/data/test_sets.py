@@ -8,6 +8,7 @@ import pytest
 
 from models.lookup import UnknownName
 from suite.core.errors import Exit, SuiteError
+from suite.data.cards import SPLITS
 from suite.data.degrade.degradations import DEGRADATIONS
 from suite.data.feed.sampler import PatchSampler
 from suite.data.feed.training_set import check_disjoint, checksum, load_training, pair_images
@@ -15,7 +16,6 @@ from suite.data.images import encode_png
 from suite.data.pairs import Pair
 from suite.data.resize import imresize, mod_crop
 from suite.data.sets import canonical_name, load_images, load_pairs, resolve_folder
-from suite.data.splits import SPLITS
 from suite.measure.inference import ensemble
 from suite.study.protocols import protocol
 from suite.study.tasks import TASKS

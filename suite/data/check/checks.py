@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from models.lookup import UnknownName
 from suite.core.errors import Exit, SuiteError
 from suite.core.parallel import show_progress
-from suite.data.cards import CARD_KINDS, Card, Layout, card, shared_layouts
+from suite.data.cards import CARD_KINDS, Card, Layout, Split, card, shared_layouts
 from suite.data.check.inspection import Facts, Remembered
 from suite.data.check.leaks import Group
 from suite.data.check.traps import card_of, warn_of_faulty_copy, warn_of_grey, warn_of_rules
@@ -21,9 +20,6 @@ from suite.data.locate import FilePair, Located, files_of, locate, pairing_of, t
 from suite.data.mat_files import block_names, describe_mat
 from suite.data.pairing import shorten
 from suite.data.photos import photos_folder
-
-if TYPE_CHECKING:
-    from suite.data.splits import Split
 
 CHECKED_SCALES = (2, 3, 4, 8)
 CHECKED_QUALITIES = (10, 20, 30, 40)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 from models.lookup import UnknownName
 from suite.core.errors import SuiteError
@@ -17,11 +16,9 @@ from suite.data.check.inspection import PAIRS_PROBED, Shrunk, Stored, find_rule,
 from suite.data.images import describe, read_stored
 from suite.data.locate import FilePair
 from suite.data.pairing import shorten
-
-if TYPE_CHECKING:
-    from suite.data.pairs import PairSource
-    from suite.study.protocols import Protocol
-    from suite.study.tasks import Task
+from suite.data.pairs import PairSource
+from suite.study.protocols import Protocol
+from suite.study.tasks import Task
 
 FOLDER_LEVELS = 3  # of folders whose names may be the set's: Urban100/image_SRF_2, LIVE1/LIVE1_HQ
 

@@ -18,24 +18,23 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
 
 from suite.core.errors import Exit, SuiteError
 from suite.data.degrade.deferred import Deferred
 from suite.data.feed.sampler import PatchSampler
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 BATCHES_AHEAD = 2  # batches that each worker makes ahead
 MOST_WORKERS = 16  # by default
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 
-Finish = Callable[[Deferred], "tuple[Tensor, Tensor]"]
+Finish = Callable[[Deferred], tuple[Tensor, Tensor]]
 Sides = tuple[np.ndarray, np.ndarray]  # low and high quality, (n, C, side, side): uint8, or float32 around 0..1
-Loaded = tuple[int, "Tensor", "Tensor", float]  # iteration, low quality, high quality, both float32 around 0..1; seconds waited for them
+Loaded = tuple[int, Tensor, Tensor, float]  # iteration, low quality, high quality, both float32 around 0..1; seconds waited for them
 
 
 @dataclass(frozen=True)
@@ -105,9 +104,6 @@ class Loader(contextlib.AbstractContextManager):
         self._running = None  # the last reference: torch's iterator ends its workers when it goes
 
     def _start(self) -> Iterator[Received]:
-        import torch  # late: slow to load
-        from torch.utils.data import DataLoader
-
         with warnings.catch_warnings(), _handlers_kept():
             warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)  # how many is the user's choice
             warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)  # of Python 3.12; see below
@@ -182,8 +178,6 @@ class _Batches:
         return self.last - self.first
 
     def __getitem__(self, number: int) -> Received:
-        import torch  # late: slow to load
-
         try:
             made = self.make(self.first + number)
         except SuiteError as error:
@@ -211,8 +205,6 @@ def _shortage(needed: int) -> str:
 
 def _as_float(side: Tensor, pin: bool) -> Tensor:
     """Do as suite.data.feed.sampler.as_float: the same division, rounded alike."""
-    import torch  # late: slow to load
-
     if side.dtype != torch.uint8:
         return side.pin_memory() if pin else side
     return torch.empty(side.shape, dtype=torch.float32, pin_memory=pin).copy_(side).div_(255)

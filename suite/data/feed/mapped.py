@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from suite.data.degrade import jpeg
 from suite.data.degrade.degradations import Degradation, degradation, image_rng
@@ -17,9 +16,7 @@ from suite.data.feed.cache import Mapped, NamedImages, check_disk_room, make_ent
 from suite.data.images import Pixels, open_image
 from suite.data.pairs import PairSource, read_for
 from suite.data.resize import mod_crop
-
-if TYPE_CHECKING:
-    from suite.study.tasks import Task
+from suite.study.tasks import Task
 
 
 def decoded_bytes(paths: Sequence[Path], channels: int) -> int:

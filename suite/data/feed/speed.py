@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from suite.core.errors import SuiteError
 from suite.core.machine import check_device, count_cores
@@ -18,9 +20,6 @@ from suite.data.feed.loader import Loader, Patches
 from suite.data.feed.sampler import PatchSampler
 from suite.data.feed.training_set import load_training
 from suite.study.tasks import Task
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SAMPLES = 32  # at most, of a batch that is timed: those of the blind degradation would take seconds each
 SAMPLES_ON_CPU = 4  # of a batch that a CPU takes for a device, to try it out
@@ -117,8 +116,6 @@ def _device_ms(sampler: PatchSampler, batch: int, seconds: float, device: str) -
     made = [next(made) for _ in range(2)]  # other plans, other canvases
 
     def steps() -> Iterator[None]:
-        import torch  # late: slow to load
-
         for number in count():
             made[number % len(made)].carried_out(device)
             if device == "cuda":

@@ -19,18 +19,15 @@ import urllib.request
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from models.lookup import lookup
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.measure.quality.fidelity import unit_planes
 from suite.study.protocols import METRICS
-
-if TYPE_CHECKING:
-    import torch
 
 LICENCE = "pyiqa is used; its licence (PolyForm Noncommercial 1.0.0) allows non-commercial use only."
 PYIQA_REMEDY = "pip install 'ssm-restoration-suite[iqa]'"
@@ -49,8 +46,6 @@ def quality(metric: str, output: np.ndarray, target: np.ndarray) -> float:
     Raises SuiteError (Exit.NOT_READY) where the metric is unavailable, SuiteError where it cannot measure the image, ValueError for
     other types and ranges.
     """
-    import torch  # late: slow to load
-
     model = pyiqa_model(metric)
     planes = [unit_planes(image, "pyiqa") for image in ((output, target) if METRICS[metric].reference else (output,))]
     images = [torch.from_numpy(np.ascontiguousarray(plane, dtype=np.float32)) for plane in planes]

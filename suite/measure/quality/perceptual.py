@@ -24,19 +24,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import nn
 
 from models.cache import cache_folder
 from models.lookup import lookup
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
 from suite.measure.quality.fidelity import unit_planes
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -82,8 +79,6 @@ def distance(metric: str, output: np.ndarray, target: np.ndarray) -> float:
 
 def distance_by(network: Callable[..., torch.Tensor], backbone: Backbone, output: np.ndarray, target: np.ndarray) -> float:
     """Return the distance by `network`, which takes two images `(1, 3, H, W)` in -1..1; images and errors as for `distance`."""
-    import torch  # late: slow to load
-
     images = [_centred(image) for image in (output, target)]
     if images[0].shape != images[1].shape or min(images[0].shape[-2:]) < backbone.smallest:
         sizes = " and ".join(f"{image.shape[3]}x{image.shape[2]}" for image in images)
@@ -96,8 +91,6 @@ def distance_by(network: Callable[..., torch.Tensor], backbone: Backbone, output
 
 def _centred(image: np.ndarray) -> torch.Tensor:
     """Return `image` as the `(1, 3, H, W)` float32 in -1..1 that lpips takes."""
-    import torch  # late: slow to load
-
     return torch.from_numpy(np.ascontiguousarray(2 * unit_planes(image, "LPIPS") - 1, dtype=np.float32))
 
 
@@ -117,8 +110,6 @@ def _places(backbone: Backbone) -> tuple[Path, Path]:
             f"LPIPS-{backbone.net} needs the package lpips, which cannot be imported ({error}). `pip install lpips` fixes it.",
             exit=Exit.NOT_READY,
         ) from None
-    import torch  # late: slow to load
-
     return Path(torch.hub.get_dir()) / "checkpoints" / backbone.file, cache_folder() / "lpips" / f"{backbone.net}_features.npz"
 
 
@@ -126,7 +117,6 @@ def _places(backbone: Backbone) -> tuple[Path, Path]:
 def _assembled(backbone: Backbone, whole: Path, features: Path) -> nn.Module:
     """Return the metric's network with every tensor from a file; SuiteError where one is missing or of another shape."""
     import lpips  # late: optional
-    import torch  # late: slow to load
 
     linear = torch.load(Path(lpips.__file__).parent / "weights" / "v0.1" / f"{backbone.net}.pth", map_location="cpu", weights_only=True)
     if whole.is_file():
@@ -155,8 +145,6 @@ def _assembled(backbone: Backbone, whole: Path, features: Path) -> nn.Module:
 
 def _from_torch(backbone: Backbone, path: Path) -> Tensors:
     """Read torchvision's file: position in `features`, `0.weight` or `0.bias`, to values."""
-    import torch  # late: slow to load
-
     expected = path.stem.rpartition("-")[2]
     found = sha256_of(path)
     if not found.startswith(expected):

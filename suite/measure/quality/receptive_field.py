@@ -12,20 +12,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from models.base import RestorationNet
 from suite.data.images import encode_png, three_channels
 from suite.data.pairs import Pair
 from suite.measure.inference.restorer import as_float, forward
 from suite.records.pictures import Png
 from suite.records.record import ReceptiveField
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from models.base import RestorationNet
 
 FIELD_SIDE, MOST_CROPS, SEED = 64, 8, 0  # pixels of a crop's sides, the most crops, and what places them
 PERCENTAGES = (20, 30, 50, 99)
@@ -38,8 +35,6 @@ def receptive_field(network: RestorationNet, pairs: Sequence[Pair]) -> Receptive
     None where there is nothing to tell: the images are smaller than the network takes, or its output's centre does not depend on them (or
     by no finite gradient).
     """
-    import torch  # late: slow to load
-
     crops = seeded_crops([pair.lq for pair in pairs[:MOST_CROPS]])
     if crops.shape[1] < network.size_multiple:
         return None
@@ -74,8 +69,6 @@ def gradient_map(restore: Callable[[Tensor], Tensor], crops: Tensor, scale: int)
 
     The centre is pixel (S // 2, S // 2) of the input, and the scale x scale pixels of the output that stand over it.
     """
-    import torch  # late: slow to load
-
     centre = slice(crops.shape[-1] // 2 * scale, (crops.shape[-1] // 2 + 1) * scale)
     total = torch.zeros(crops.shape[-2:], dtype=torch.float64)
     for crop in crops:  # one at a time: memory is that of one crop
