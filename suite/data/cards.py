@@ -8,21 +8,19 @@ image's name. Unknown keys are refused, and so is a folder that would lead out o
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Annotated, Literal, get_args
 
-import pydantic
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, RootModel, field_validator, model_validator
 
 from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import project_folder
 from suite.study.tasks import Kind
-from suite.study.toml_data import Strict
+from suite.study.toml_data import Strict, load_toml
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -178,33 +176,13 @@ def _known_placeholders(text: str) -> None:
 @cache
 def shared_layouts() -> Mapping[str, Layout]:
     """Return the layouts of datasets/layouts.toml by their names; SuiteError names file and field."""
-    path = project_folder("datasets") / LAYOUTS_FILE
-    return MappingProxyType({name: _validated(Layout, path, held, name) for name, held in _read(path).items()})
+    held = load_toml(project_folder("datasets") / LAYOUTS_FILE, RootModel[dict[str, Layout]], "the shared layouts", exit=Exit.NOT_READY)
+    return MappingProxyType(held.root)
 
 
 def load_card(path: Path) -> Card:
     """Read the card in a TOML file; SuiteError names file and field."""
-    return _validated(Card, path, _read(path))
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SuiteError(f"the card {path} is not TOML: {error}", exit=Exit.NOT_READY) from None
-
-
-def _validated(model: type[pydantic.BaseModel], path: Path, held: object, where: str = "") -> pydantic.BaseModel:
-    try:
-        return model.model_validate(held)
-    except pydantic.ValidationError as error:
-        prefix = (where,) if where else ()
-        lines = [f"{'.'.join(str(part) for part in (*prefix, *e['loc'])) or 'card'}: {_said(e)}" for e in error.errors()]
-        raise SuiteError(f"the card {path} is faulty: {'; '.join(lines)}", exit=Exit.NOT_READY) from None
-
-
-def _said(error: Mapping[str, object]) -> str:
-    return "unknown key" if error["type"] == "extra_forbidden" else str(error["msg"]).removeprefix("Value error, ")
+    return load_toml(path, Card, "a data set", exit=Exit.NOT_READY)
 
 
 @cache

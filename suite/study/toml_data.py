@@ -23,7 +23,12 @@ Described = TypeVar("Described", bound=BaseModel)
 
 
 def load_toml(
-    path: Path, kind: type[Described], what: str, allowed: Callable[[str, tuple[int | str, ...]], str] = lambda _kind, _where: ""
+    path: Path,
+    kind: type[Described],
+    what: str,
+    allowed: Callable[[str, tuple[int | str, ...]], str] = lambda _kind, _where: "",
+    *,
+    exit: Exit = Exit.USAGE,
 ) -> Described:
     """Read `what`, a `kind`, from the file; SuiteError says which field is wrong and where.
 
@@ -34,7 +39,10 @@ def load_toml(
     except FileNotFoundError:
         raise SuiteError(f"{path} is missing, which holds {what}. Restore the checkout.", exit=Exit.NOT_READY) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path} is not TOML: {error}") from None
+        raise SuiteError(f"{path} is not TOML: {error}", exit=exit) from None
     except pydantic.ValidationError as error:
-        lines = [f"  {'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}{allowed(one['type'], one['loc'])}" for one in error.errors()]
-        raise SuiteError(f"{path} does not describe {what}:\n" + "\n".join(lines)) from None
+        lines = []
+        for one in error.errors():
+            said = "unknown key." if one["type"] == "extra_forbidden" else one["msg"].removeprefix("Value error, ")
+            lines.append(f"  {'.'.join(map(str, one['loc'])) or 'file'}: {said}{allowed(one['type'], one['loc'])}")
+        raise SuiteError(f"{path} does not describe {what}:\n" + "\n".join(lines), exit=exit) from None

@@ -26,7 +26,7 @@ from suite.core.output import csv_of
 from suite.core.paths import ROOT
 from suite.data.cards import Layout
 from suite.data.locate import file_pairs
-from suite.data.mat73 import read_array, read_cell_array
+from suite.data.mat_files import read_cells, read_variable
 from suite.data.sets import resolve_folder
 from suite.measure.inference.restore import Restoration, plan_restorations, restore_file
 from suite.records.ledger import Ledger
@@ -266,14 +266,14 @@ def test_a_mat_file_that_names_other_files_is_refused(tmp_path):
         layout = h5py.VirtualLayout(shape=(4,), dtype="f8")
         layout[:] = h5py.VirtualSource(str(tmp_path / "other.mat"), "x", shape=(4,))
         file.create_virtual_dataset("virtual", layout)
-        file["cells"] = np.array([file["raw"].ref], dtype=h5py.ref_dtype)
+        file["info/cells"] = np.array([file["raw"].ref], dtype=h5py.ref_dtype)
         file["own"] = np.arange(3.0)
     for name in ("linked", "raw", "virtual"):
         with pytest.raises(SuiteError, match="names other files"):
-            read_array(path, name)
+            read_variable(path, name)
     with pytest.raises(SuiteError, match="names other files"):
-        read_cell_array(path, "cells")
-    assert read_array(path, "own").tolist() == [0, 1, 2]
+        read_cells(path, "info", "cells")
+    assert read_variable(path, "own").tolist() == [0, 1, 2]
 
 
 # Markup and formulas

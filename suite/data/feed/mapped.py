@@ -11,9 +11,9 @@ from importlib import metadata
 from pathlib import Path
 
 from suite.data.degrade import jpeg
-from suite.data.degrade.degradations import Degradation, degradation, image_rng
-from suite.data.feed.cache import Mapped, NamedImages, check_disk_room, make_entry, open_entry
-from suite.data.images import Pixels, open_image
+from suite.data.degrade.degradations import degradation, image_rng
+from suite.data.feed.cache import CacheEntry, Mapped, NamedImages, check_disk_room, make_entry, open_entry
+from suite.data.images import open_image
 from suite.data.pairs import PairSource, read_for
 from suite.data.resize import mod_crop
 from suite.study.tasks import Task
@@ -30,11 +30,11 @@ def decoded_bytes(paths: Sequence[Path], channels: int) -> int:
 
 def map_pairs(sources: Sequence[PairSource], task: Task) -> tuple[NamedImages, Mapped]:
     """Map targets and the user's low-quality images; SuiteError as `PairSource.load`."""
-    names, done = [source.name for source in sources], _decoding(task)
-    high_files, low_files = [source.hq for source in sources], [source.lq for source in sources]
-    high = make_entry("targets", names, [[path] for path in high_files], done, decoded_bytes(high_files, task.channels))
-    both = list(zip(low_files, high_files, strict=True))  # the target decides whether the sizes fit
-    low = make_entry("low-quality images", names, both, f"{done}, beside its target", decoded_bytes(low_files, task.channels))
+    names, done, high = _describe_targets(sources, task)
+    both = [(source.lq, source.hq) for source in sources]  # the target decides whether the sizes fit
+    low = make_entry(
+        "low-quality images", names, both, f"{done}, beside its target", decoded_bytes([low for low, _ in both], task.channels)
+    )
     check_disk_room([high, low])
     targets = open_entry(high, lambda number: read_for(sources[number].hq, task))
     return NamedImages(targets), open_entry(low, lambda number: replace(sources[number], hq=targets[number]).load().lq)
@@ -42,22 +42,19 @@ def map_pairs(sources: Sequence[PairSource], task: Task) -> tuple[NamedImages, M
 
 def map_targets(sources: Sequence[PairSource], task: Task) -> tuple[NamedImages, Mapped | None]:
     """Map targets, and what the task makes of them where chance has no part in it."""
-    row, files = degradation(task.degradation), [source.hq for source in sources]
-    names, done, size = [source.name for source in sources], _decoding(task), decoded_bytes(files, task.channels)
-    entries = [make_entry("targets", names, [[path] for path in files], done, size)]
-    if not row.random:
-        made = f"{done}, {row.name} version {row.version}, JPEG by {jpeg.encoder()}"
-        entries.append(make_entry(f"{row.name} images", names, [[path] for path in files], made, size // row.scale**2))
-    check_disk_room(entries)
-    targets = open_entry(entries[0], lambda number: read_for(sources[number].hq, task))
+    row, (names, done, high) = degradation(task.degradation), _describe_targets(sources, task)
+    made = f"{done}, {row.name} version {row.version}, JPEG by {jpeg.encoder()}"
+    low = make_entry(f"{row.name} images", names, [[source.hq] for source in sources], made, high.size // row.scale**2)
+    check_disk_room([high] if row.random else [high, low])
+    targets = open_entry(high, lambda number: read_for(sources[number].hq, task))
     if row.random:
         return NamedImages(targets), None
-    return NamedImages(targets), open_entry(entries[1], lambda number: _degraded(targets[number], row))
+    rng = image_rng(0)  # such a row asks its generator for nothing
+    return NamedImages(targets), open_entry(low, lambda number: row.apply(mod_crop(targets[number], row.scale), rng))
 
 
-def _degraded(image: Pixels, row: Degradation) -> Pixels:
-    return row.apply(mod_crop(image, row.scale), image_rng(0))  # it asks its generator for nothing
-
-
-def _decoding(task: Task) -> str:
-    return f"{'grey' if task.channels == 1 else 'RGB'} by Pillow {metadata.version('pillow')}"
+def _describe_targets(sources: Sequence[PairSource], task: Task) -> tuple[list[str], str, CacheEntry]:
+    """Return the images' names, how they are decoded, and the entry of the targets."""
+    names, files = [source.name for source in sources], [source.hq for source in sources]
+    done = f"{'grey' if task.channels == 1 else 'RGB'} by Pillow {metadata.version('pillow')}"
+    return names, done, make_entry("targets", names, [[path] for path in files], done, decoded_bytes(files, task.channels))
