@@ -68,16 +68,15 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Count or time, record, and print tables or one document."""
     if options.claim:
         return _claim(options, out)
-    from suite.cli import profile_text
     from suite.measure.alone import hold_machine
-    from suite.measure.costs import grid
+    from suite.measure.costs import grid, tables
     from suite.records.ledger import Ledger
 
     if not options.model:
         raise SuiteError("no MODEL is given: names of `list models` or `list baselines`, patterns, or all.")
     names = grid.select_models(options.model)
     if options.check:
-        return profile_text.check(names, options.json, out)
+        return tables.check(names, options.json, out)
     if options.sweep and options.size:
         raise SuiteError("--sweep chooses the sizes; leave out --size.")
     ledger = Ledger(options.ledger)
@@ -91,9 +90,9 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
             outcome, stops = _execute(specs, ledger, reason, timed=timing is not None), {}
     records = sorted(outcome.records, key=lambda record: (names.index(record.spec.model), math.prod(record.spec.input_size)))
     if options.json:
-        out.document(profile_text.make_document(records, outcome.exit, stops))
+        out.document(tables.make_document(records, outcome.exit, stops))
     else:
-        profile_text.show(records, options, stops, out)
+        tables.show(records, options, stops, out)
     return outcome.exit
 
 
@@ -176,10 +175,9 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
     """Compare in pairs for V4: the networks, then the projection alone."""
     from dataclasses import asdict
 
-    from suite.cli import profile_text
     from suite.core.process import ask, environment_for
     from suite.measure.alone import hold_machine
-    from suite.measure.costs import claim_v4
+    from suite.measure.costs import claim_v4, tables
 
     if options.model:
         raise SuiteError(f"--claim {options.claim} names its own networks; leave out {' '.join(options.model)}.")
@@ -198,5 +196,5 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
                 )
             )
             found[what] = (asked, claim_v4.judge_claim([tuple(pair) for pair in said["pairs"]]), said["pairs"])
-    profile_text.show_claim(found, timing, reason, options.json, out)
+    tables.show_claim(found, timing, reason, options.json, out)
     return Exit.DONE

@@ -12,8 +12,8 @@ import pytest
 from fake_cells import record, spec
 from PIL import Image
 
-from suite.cli import list as verb_list
 from suite.cli import main
+from suite.cli.ledger import list as verb_list
 from suite.core import machine
 from suite.core.errors import Exit
 from suite.core.paths import ROOT

@@ -11,8 +11,8 @@ import pytest
 import scan_records
 import synthetic_records as made
 
-from suite.cli import list as listing
 from suite.cli import main
+from suite.cli.ledger import list as listing
 from suite.core import files
 from suite.core.errors import Exit, SuiteError
 from suite.records import index

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from places import ROOT
 
 from suite.cli import main
-from suite.cli import report as verb_report
+from suite.cli.ledger import report as verb_report
 from suite.core.errors import Exit
 from suite.records.ledger import Ledger
 from suite.report import export, export_text

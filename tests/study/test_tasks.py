@@ -3,7 +3,7 @@
 import pytest
 
 import models
-from suite.cli import list as listing
+from suite.cli.ledger import list as listing
 from suite.data import cards
 from suite.data.degrade.degradations import DEGRADATIONS
 from suite.study.grids import PAIRINGS

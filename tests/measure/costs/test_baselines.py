@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from suite.cli import list as listing
+from suite.cli.ledger import list as listing
 from suite.core.errors import Exit, SuiteError
 from suite.measure.costs.count import count_model, make_subject
 from suite.measure.costs.printed import DISAGREEMENTS, compare_printed

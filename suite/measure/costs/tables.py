@@ -1,4 +1,4 @@
-"""What `python -m suite profile` prints: tables for a person, or one document."""
+"""The tables that `python -m suite profile` prints for a person, and its document."""
 
 from __future__ import annotations
 
