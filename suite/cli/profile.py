@@ -190,11 +190,8 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
         for what, alone in (("network", False), ("projection alone", True)):
             asked = claim_v4.Asked(claim_v4.PROJECTION_SIZE if alone else sizes[0], timing.backend, timing.device, timing.seconds, alone)
             note(f"{what}: calls in turns for about {timing.seconds:g} s ...")
-            said = dict(
-                ask(
-                    "suite.measure.costs.worker", {"claim": asdict(asked), "threads": timing.threads}, environment_for(timing.threads), what
-                )
-            )
+            claim = {"claim": asdict(asked), "threads": timing.threads}
+            said = dict(ask("suite.measure.costs.claim_v4:answer", claim, environment_for(timing.threads), what))
             found[what] = (asked, claim_v4.judge_claim([tuple(pair) for pair in said["pairs"]]), said["pairs"])
     tables.show_claim(found, timing, reason, options.json, out)
     return Exit.DONE

@@ -1,12 +1,14 @@
 """Python processes of our own: the parent's side and the child's.
 
-The child reads lines of JSON, what is asked, from standard input and writes lines of JSON, {kind: value}, to standard output. It ends
-when standard input is closed, as it is when the parent dies. Environment variables hold its threads from the outset, as OpenMP wants it.
+The child, `python -m suite.core.process MODULE:FUNCTION`, reads a line of JSON, what is asked, from standard input, calls the function with
+it and writes lines of JSON, {kind: value}, to standard output. It ends when standard input is closed, as it is when the parent dies.
+Environment variables hold its threads from the outset, as OpenMP wants it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import select
@@ -91,9 +93,12 @@ def environment_for(threads: int) -> dict[str, str]:
     return os.environ | thread_environment(threads) | {"PYTHONPATH": python_path()}
 
 
-def ask(module: str, asked: object, environment: Mapping[str, str], what: str) -> Iterator[tuple[str, Any]]:
-    """Yield what the child `python -m module` says, by kind; `ChildDied` with its last words where it dies."""
-    with Child("-m", module, environment=environment) as child:
+def ask(function: str, asked: object, environment: Mapping[str, str], what: str) -> Iterator[tuple[str, Any]]:
+    """Yield what `function`, "module:name", says in a process of its own, by kind; `ChildDied` with its last words where that dies.
+
+    It is called with `asked` and a function that says something of a kind.
+    """
+    with Child("-m", __spec__.name, function, environment=environment) as child:
         with contextlib.suppress(EOFError, BrokenPipeError):
             child.say(asked)
             while True:
@@ -103,11 +108,8 @@ def ask(module: str, asked: object, environment: Mapping[str, str], what: str) -
             raise ChildDied(what, code, child.last_words()[-LAST_WORDS:])
 
 
-def serve(answer: Callable[[Any, Say], None]) -> None:
-    """Hand what the parent asks to `answer`, with a function that says something of a kind: the child's side of `ask`.
-
-    What `answer` needs is best imported by it: its output goes to standard error then, and it ends with the parent.
-    """
+def _serve(function: str) -> None:
+    """Do the child's side of `ask`; the module is imported when its output goes to standard error, and it ends with the parent."""
     asked = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")  # for us alone: what libraries and compilers print goes to standard error
@@ -117,9 +119,14 @@ def serve(answer: Callable[[Any, Say], None]) -> None:
         out.write(json.dumps({kind: value}) + "\n")
         out.flush()
 
-    answer(asked, say)
+    module, _, name = function.partition(":")
+    getattr(importlib.import_module(module), name)(asked, say)
 
 
 def _end_with_the_parent() -> None:
     sys.stdin.read()
     os._exit(1)
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])

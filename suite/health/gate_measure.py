@@ -1,7 +1,7 @@
 """Measuring the watched numbers: by as many processes as there are cores, one thread each, under settings that libraries read as they load.
 
 SETTINGS are what libraries choose by the processor, and a user may choose in its place: with them one machine shows how far numbers move on
-others. `python -m suite.health.gate_measure` is one of the processes; suite.core.process is how they talk.
+others. `answer` is called in each of the processes (suite.core.process).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from llvmlite import binding
 from suite.core.errors import Exit, SuiteError
 from suite.core.machine import count_cores
 from suite.core.parallel import show_progress
-from suite.core.process import ChildDied, Say, ask, environment_for, serve
+from suite.core.process import ChildDied, Say, ask, environment_for
 from suite.core.torch_state import limit_threads
 from suite.health import probes
 from suite.health.probes.nudge import SIZE, nudged
@@ -96,7 +96,7 @@ def _by_processes(keys: Sequence[PartKey], setting: Setting) -> Iterator[tuple[P
     def follow(own: Sequence[PartKey]) -> None:
         try:
             asked = {"parts": own, "nudge": setting.nudge, "threads": setting.threads}
-            for _, answer in ask(__spec__.name, asked, environment, "the gate"):
+            for _, answer in ask("suite.health.gate_measure:answer", asked, environment, "the gate"):
                 said.put((tuple(answer["part"]), [Number(**number) for number in answer["numbers"]]))
         except BaseException as error:  # raised where the numbers are waited for
             said.put(error)
@@ -138,7 +138,3 @@ def answer(asked: dict[str, Any], say: Say) -> None:
 def name_instructions() -> str:
     """Name the instruction sets that this processor's libraries use, e.g. "AVX512, cascadelake"."""
     return f"{torch.backends.cpu.get_cpu_capability()}, {binding.get_host_cpu_name()}"
-
-
-if __name__ == "__main__":
-    serve(answer)

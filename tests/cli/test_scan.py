@@ -423,7 +423,12 @@ def test_a_worker_that_fails_leaves_its_last_words():
 
 
 def test_a_worker_ends_with_its_parent():
-    worker = subprocess.Popen([sys.executable, "-m", "suite.measure.scans.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "suite.core.process", "suite.measure.scans.measure:answer"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    )
     asked = {"spec": made.spec("reference", cases=("light",)).model_dump(mode="json"), "only_start": False, "caches": "none"}
     worker.stdin.write(json.dumps(asked).encode() + b"\n")
     worker.stdin.close()

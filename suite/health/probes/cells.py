@@ -24,7 +24,7 @@ import torch
 from models.base import RestorationNet
 from models.parts.discriminator import Discriminator
 from suite.core import tensors
-from suite.core.process import ask, environment_for
+from suite.core.process import Say, ask, environment_for
 from suite.core.stop import StopFlag, Stopped
 from suite.data.feed.training_set import load_training
 from suite.health.probes.networks import enlarge_weights
@@ -44,7 +44,6 @@ from suite.training.prepare import prepare_training
 from suite.training.share import Share
 
 STOPPED_AT = 2  # the iteration at which a cell is interrupted
-WORKER = "suite.health.probes.second_worker"
 WORKER_PATIENCE = timedelta(seconds=90)  # of one worker for the other, which may never come where something is wrong
 
 
@@ -172,6 +171,12 @@ def train_share(rank: int, meeting: str) -> loop.Training:
         torch.distributed.destroy_process_group()
 
 
+def answer(asked: dict[str, str], say: Say) -> None:
+    """Train the second worker's share in a process of its own, beside the one that asks {"meeting": FILE}."""
+    torch.set_num_threads(1)
+    say("iterations", train_share(0, asked["meeting"]).iteration)
+
+
 def _two_workers() -> Iterator[Number]:
     """Average the gradients of two processes, of which this is one; nothing is nudged, for both begin with the same weights."""
     with nudged(None), tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
@@ -179,7 +184,7 @@ def _two_workers() -> Iterator[Number]:
 
         def accompany() -> None:
             try:
-                list(ask(WORKER, {"meeting": meeting}, environment_for(1), "the second worker"))
+                list(ask("suite.health.probes.cells:answer", {"meeting": meeting}, environment_for(1), "the second worker"))
             except Exception as error:  # raised below
                 failed.append(f"{error}")
 

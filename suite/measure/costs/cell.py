@@ -1,4 +1,4 @@
-"""A cell of the profile, from spec to record: the cost is counted here, times are taken in another process (suite.measure.costs.worker)."""
+"""A cell of the profile, from spec to record: the cost is counted here, times are taken in another process."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def time_in_process(spec: ProfileSpec) -> tuple[Latency | None, str]:
     asked = {"spec": spec.model_dump(mode="json"), "seconds": spec.seconds, "threads": spec.threads}
     said: dict[str, Any] = {}
     try:
-        said = dict(ask("suite.measure.costs.worker", asked, environment_for(spec.threads), spec.label))
+        said = dict(ask("suite.measure.costs.latency:answer", asked, environment_for(spec.threads), spec.label))
     except ChildDied as error:
         if error.code != -signal.SIGKILL:  # which is what the kernel sends where memory ends
             raise

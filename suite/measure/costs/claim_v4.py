@@ -12,12 +12,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
 from models.parts.oss import LinearProjection
 from suite.core import stats
+from suite.core.process import Say
 from suite.measure import timing
 from suite.measure.costs.latency import make_call, make_network
 
@@ -64,6 +66,12 @@ class ClaimVerdict:
         if high < 0:
             return f"the convolutions are slower here, where they are printed as {CLAIM:.1%} faster"
         return f"the convolutions are faster here, by {'less' if high < CLAIM else 'more'} than the printed {CLAIM:.1%}"
+
+
+def answer(asked: dict[str, Any], say: Say) -> None:
+    """Time {"claim": ..., "threads": ...} in a process of its own, and say "pairs"."""
+    torch.set_num_threads(asked["threads"])
+    say("pairs", measure_pairs(Asked(**asked["claim"])))
 
 
 def measure_pairs(asked: Asked) -> list[tuple[float, float]]:

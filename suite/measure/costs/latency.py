@@ -9,15 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from statistics import fmean
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import models
+from suite.core.process import Say
 from suite.measure import timing
 from suite.measure.costs.count import make_subject
 from suite.records.profile import NO_BACKEND, Latency, ProfileSpec
 from suite.study.baselines import BASELINES
+
+
+def answer(asked: dict[str, Any], say: Say) -> None:
+    """Time {"spec": ..., "seconds": ..., "threads": ...} in a process of its own: say "latency" or, where it does not fit, "reason"."""
+    torch.set_num_threads(asked["threads"])
+    try:
+        say("latency", measure_latency(ProfileSpec.model_validate(asked["spec"]), asked["seconds"]).model_dump(mode="json"))
+    except torch.OutOfMemoryError as error:
+        say("reason", f"did not fit: {str(error).splitlines()[0]}")
 
 
 def measure_latency(spec: ProfileSpec, seconds: float) -> Latency:

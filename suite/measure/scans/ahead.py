@@ -7,7 +7,7 @@ import importlib
 import os
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.process import ChildDied, Say, ask, environment_for, serve
+from suite.core.process import ChildDied, Say, ask, environment_for
 
 MODULE = "models.scan.backends.triton_ahead"
 INTERPRET = "TRITON_INTERPRET"  # Triton looks at it when kernels are defined: with it, another process must compile
@@ -18,7 +18,7 @@ def compile_kernels() -> tuple[list[dict[str, object]], list[str]]:
     if os.environ.get(INTERPRET) == "1":
         environment = {name: value for name, value in environment_for(1).items() if name != INTERPRET}
         try:
-            ((_, found),) = ask("suite.measure.scans.ahead", None, environment, "the Triton compiler")
+            ((_, found),) = ask("suite.measure.scans.ahead:answer", None, environment, "the Triton compiler")
         except ChildDied as error:
             raise SuiteError(f"the Triton kernels were not compiled: {str(error).splitlines()[-1]}", exit=Exit.NOT_READY) from error
         return found[0], found[1]
@@ -35,7 +35,3 @@ def compile_kernels() -> tuple[list[dict[str, object]], list[str]]:
 def answer(_asked: None, say: Say) -> None:
     """Compile the kernels in a process of its own."""
     say("compiled", compile_kernels())
-
-
-if __name__ == "__main__":
-    serve(answer)

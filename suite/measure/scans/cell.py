@@ -1,7 +1,8 @@
 """A cell of the scan benchmark, from spec to record: what the launchers run, as suite.training.cell is for models.
 
-The backend is timed in processes of its own (suite.measure.scans.worker): first, where it is asked for, its start with empty caches, then
-the rest with the caches that this filled. Environment variables hold the threads from the outset, as OpenMP wants it.
+The backend is timed in processes of its own (suite.measure.scans.measure), which hold nothing of another's libraries: first, where it is
+asked for, its start with empty caches, then the rest with the caches that this filled. Environment variables hold the threads from the
+outset, as OpenMP wants it.
 """
 
 from __future__ import annotations
@@ -80,4 +81,4 @@ def measure_in_processes(spec: ScanSpec) -> Iterator[Progress | ScanFindings]:
 def _worker(spec: ScanSpec, environment: dict[str, str], caches: Caches, *, only_start: bool) -> Iterator[tuple[str, Any]]:
     """Start a worker and yield what it says, by kind."""
     asked = {"spec": spec.model_dump(mode="json"), "only_start": only_start, "caches": caches}
-    yield from ask("suite.measure.scans.worker", asked, environment, f"the backend {spec.backend}")
+    yield from ask("suite.measure.scans.measure:answer", asked, environment, f"the backend {spec.backend}")

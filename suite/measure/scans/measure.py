@@ -6,7 +6,8 @@ Nothing is timed but the start before the backend has passed every comparison of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from models.scan.cases import CASES, Case, arguments, image_arguments
 from models.scan.contract import ScanArguments
 from models.scan.image import composed, scan_image
 from models.scan.op import selective_scan
+from suite.core.process import Say
 from suite.measure import timing
 from suite.measure.scans.ceilings import count_exponentials, count_moved_bytes, measure_ceilings
 from suite.measure.scans.check import check_backend
@@ -29,6 +31,20 @@ IMAGE_DIRECTIONS = 4
 
 Call = Callable[[], object]
 Kind = tuple[Path, Work]
+
+
+def answer(asked: dict[str, Any], say: Say) -> None:
+    """Do {"spec": ..., "only_start": ..., "caches": ...} in a process of its own: say "progress", and last "start" or "findings"."""
+    spec = ScanSpec.model_validate(asked["spec"])
+    torch.set_num_threads(spec.threads)
+    if asked["only_start"]:
+        say("start", time_start(spec, asked["caches"]).model_dump(mode="json"))
+        return
+    for event in measure_backend(spec, asked["caches"]):
+        if isinstance(event, Progress):
+            say("progress", asdict(event))
+        else:
+            say("findings", event.model_dump(mode="json"))
 
 
 def time_start(spec: ScanSpec, caches: Caches) -> ScanStart:
