@@ -1,1 +1,1 @@
-"""The verbs, one a file: parse, call, print."""
+"""The verbs, one a file, in rooms where several belong together: parse, call, print."""

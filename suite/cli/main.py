@@ -14,10 +14,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, ModuleType
 
-from suite.cli import check, claims, data, doctor, evaluate, export, profile, restore, run, scan, score, weights
+from suite.cli import claims, data, evaluate, run, weights
 from suite.cli.common import Parser
+from suite.cli.health import check, doctor
 from suite.cli.ledger import compare, report
 from suite.cli.ledger import list as verb_list
+from suite.cli.measure import export, profile, restore, scan, score
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 

@@ -7,7 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from suite.cli import common, scan
+from suite.cli import common
+from suite.cli.measure import scan
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 

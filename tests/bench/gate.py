@@ -19,7 +19,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from suite.cli import check
+from suite.cli.health import check
 from suite.core.output import Output
 from suite.health import gate, gate_measure
 from suite.health.gate_measure import Setting

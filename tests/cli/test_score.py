@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from suite.cli import score as verb_score
+from suite.cli.measure import score as verb_score
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 from suite.measure.quality.fidelity import score
@@ -354,7 +354,7 @@ def test_the_verb_imports_nothing_heavy():
     import sys
 
     heavy = ("torch", "numpy", "PIL", "rich", "pydantic")
-    loaded = "suite.cli.score, suite.measure.quality.available, suite.study.protocols"
+    loaded = "suite.cli.measure.score, suite.measure.quality.available, suite.study.protocols"
     probe = f"import sys, {loaded}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -79,7 +79,7 @@ def test_where_loading_pytorch_is_the_end_each_check_begins_by_itself(tmp_path, 
 
 
 def test_doctor_loads_nothing_heavy_by_itself():
-    program = "import sys; from suite.cli import doctor as verb; from suite.health import doctor, doctor_run; print(*sys.modules)"
+    program = "import sys; from suite.cli.health import doctor as verb; from suite.health import doctor, doctor_run; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert not {"torch", "numpy", "ray", "pydantic"} & set(done.stdout.split())
 

@@ -11,17 +11,20 @@ of what is measured, and never replaced by another number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from models.lookup import lookup
 from suite.core.errors import SuiteError
-from suite.measure.quality import fidelity
 from suite.study.protocols import METRICS, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def measure_quality(protocol: Protocol, output: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
     """Measure `output` against `target`, as `fidelity.score` takes them, by `protocol`; unavailable metrics are left out."""
+    from suite.measure.quality import fidelity  # late: numpy is slow to load
+
     found = fidelity.score(protocol, output, target, scale)
     images = [fidelity.as_compared(protocol, image) for image in (output, target)]
     return found | {metric: measure_metric(metric, *images) for metric in protocol.perceptual if explain_absence(metric) is None}
@@ -61,7 +64,7 @@ def measure_metric(metric: str, output: np.ndarray, target: np.ndarray) -> float
 
 
 def _of_package(metric: str) -> tuple[Callable[[str], object], Callable[[str, np.ndarray, np.ndarray], float]]:
-    """Return what loads `metric` and what measures it; imported late: torch is slow to load, and PSNR needs none."""
+    """Return what loads `metric` and what measures it; imported late: numpy and torch are slow to load, and --help needs neither."""
     if METRICS[metric].package == "lpips":
         from suite.measure.quality import perceptual
 

@@ -301,7 +301,7 @@ def test_every_case_runs_here():
 @pytest.fixture
 def made_up(monkeypatch, tmp_path):
     """The command with two watched numbers and turns by a function (kind, case, pass) -> change; gives the list of what was timed."""
-    from suite.cli import check
+    from suite.cli.health import check
     from suite.health import gate, gate_measure, probes
     from suite.health.probes import Number, Probe, ProbePart
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import models
-from suite.cli import restore as verb_restore
+from suite.cli.measure import restore as verb_restore
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 from suite.data.resize import imresize
