@@ -218,7 +218,7 @@ def _check(options: argparse.Namespace, out: Output) -> Exit:
         raise SuiteError(
             "no data set is found. `python -m suite data list` says what is searched for; set $SUITE_DATA or --root.", exit=Exit.NOTHING
         )
-    found = find_leaks([report.group() for report in reports if report.taken])
+    found = find_leaks([report for report in reports if report.taken])
     wrong = missing or any(report.wrong for report in reports) or any(leak.serious for leak in found)
     if options.json:
         sets, shared = [_document(report) for report in reports], [_leak(leak) for leak in found]

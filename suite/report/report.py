@@ -1,4 +1,4 @@
-"""The report: records in, self-contained HTML files out, without torch or Ray: of models, and of scan backends (suite.report.scan_page).
+"""The report: records in, self-contained HTML files out, without torch or Ray: of models, and of scan backends (suite.report.scan_view).
 
 The page is made from the table model (suite/report/tables.py), what stands around it (suite/report/page.py) and the templates in
 reports/templates, with autoescape on everywhere; style sheet and script are inlined, and the page's own content security
@@ -18,7 +18,7 @@ from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Record
 from suite.records.scan import ScanRecord
 from suite.report import html as pages
-from suite.report import pictures, scan_page
+from suite.report import pictures, scan_view
 from suite.report.measured import Status
 from suite.report.page import card_id, gather_page
 from suite.report.settings import dataset_name
@@ -40,9 +40,9 @@ def write_report(records: Iterable[Attempt], destination: Path, pictures_mib: fl
     held = list(records)
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     if scans:
-        pages.write_page(destination / scan_page.SCAN_FILE, scan_page.scan_page_text(scans, format_moment))
+        pages.write_page(destination / scan_view.SCAN_FILE, scan_view.scan_page_text(scans, format_moment))
     else:
-        (destination / scan_page.SCAN_FILE).unlink(missing_ok=True)  # of records that are gone
+        (destination / scan_view.SCAN_FILE).unlink(missing_ok=True)  # of records that are gone
     return pages.write_page(destination / INDEX_FILE, page_text(held, pictures_mib))
 
 
@@ -66,6 +66,6 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
             "page": gather_page(build_tables(published.load_all(), current, profiles), current, scans, profiles, pictures_mib),
             "glyphs": GLYPHS,
             "images": {"fewest": intervals.FEWEST_IMAGES, "good": intervals.GOOD_IMAGES},
-            "scans": scan_page.SCAN_FILE if scans else "",
+            "scans": scan_view.SCAN_FILE if scans else "",
         },
     )

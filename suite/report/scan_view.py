@@ -1,4 +1,4 @@
-"""What the table and the page show of scan records, decided once: which record stands, what is compared with what, and in which words.
+"""What the table and the page of the scan benchmark show, decided once: which record stands, what is compared with what, in which words.
 
 A bench is what may be compared: one machine, device, number of threads and dtype. Of each backend the latest record stands; cases that it
 did not time come from earlier records of the same software, and none do where the latest record says that the backend is wrong.
@@ -10,8 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from suite.records.record import error_line
 from suite.records.scan import Absent, Path, ScanRecord, ScanTiming, Verified, Work
+from suite.report import html as pages
 
+SCAN_FILE = "scan.html"
+SCAN_COMMAND = "python -m suite scan"
 PATHS: dict[Path, str] = {"sequences": "", "image": "image, walked by address", "image-copied": "image, by copies"}
 REFERENCE = "reference"
 Best = tuple[float, float] | None  # bytes and exponentials a second
@@ -186,6 +190,27 @@ def format_digits(value: float | None) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def format_scientific(value: float | None) -> str:
+    """Format a small error as 1.2e−7; what is not finite in words."""
+    return "not finite" if value is None else f"{value:.1e}".replace("e-0", "e-").replace("e-", "e−")
+
+
+def format_percent(share: float | None) -> str:
+    """Format a share as a percentage with two digits that count."""
+    if share is None:
+        return "–"
+    return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"
+
+
+def scan_page_text(records: Iterable[ScanRecord], moment: object) -> str:
+    """Return the page as text; `moment` formats an ISO time for people."""
+    return pages.fill_template(
+        "scan.html.j2",
+        {"digits": format_digits, "moment": moment, "scientific": format_scientific, "percent": format_percent},
+        {"benches": gather_benches(records), "command": SCAN_COMMAND, "paths": PATHS, "worst": find_worst, "error_line": error_line},
+    )
 
 
 def find_worst(record: ScanRecord) -> tuple[Verified, str] | None:

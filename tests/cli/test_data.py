@@ -9,8 +9,9 @@ from places import OUTSIDE
 
 from suite.cli import main
 from suite.core.errors import Exit
+from suite.data.check.checks import Report
 from suite.data.check.inspection import Remembered, facts_of
-from suite.data.check.leaks import Group, find_leaks
+from suite.data.check.leaks import find_leaks
 from suite.data.resize import imresize
 
 
@@ -208,7 +209,8 @@ def test_photographs_of_different_things_are_not_near_identical():
     facts = {path: facts_of(path) for name in ("Kodak24", "RealSRSet", "Classic5") for path in sorted((OUTSIDE / name).iterdir())}
     for path, one in facts.items():
         rest = {other: fact for other, fact in facts.items() if other != path}
-        assert find_leaks([Group("a", "train", {path: one}), Group("b", "test", rest)]) == []
+        reports = [Report("a", "train", "", path.parent, targets={path: one}), Report("b", "test", "", path.parent, targets=rest)]
+        assert find_leaks(reports) == []
 
 
 def rows_of(found, name):

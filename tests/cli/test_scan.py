@@ -25,7 +25,7 @@ from suite.records.ledger import Ledger
 from suite.records.load import load
 from suite.records.record import dump
 from suite.records.scan import ScanRecord
-from suite.report import report, scan_page, scan_view
+from suite.report import report, scan_view
 
 QUICK = ("--case", "channel-lifted", "--seconds", "0.2", "--threads", "1", "--no-build", "--device", "cpu")
 
@@ -341,7 +341,7 @@ def test_machines_devices_and_threads_are_apart():
 
 def read(records):
     reader = Reader()
-    reader.feed(scan_page.scan_page_text(records, report.format_moment))
+    reader.feed(scan_view.scan_page_text(records, report.format_moment))
     reader.close()
     assert reader.open == [reader.root]
     return reader.root

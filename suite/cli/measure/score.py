@@ -12,7 +12,7 @@ from suite.core.errors import Exit
 from suite.core.output import TO_OUTPUT, Output, csv_of, note
 
 if TYPE_CHECKING:
-    from suite.measure.quality.scoring import Scores, Sheet
+    from suite.measure.quality.scoring import Scores
 
 SUMMARY = "score a folder of images against a folder of targets, whoever made them"
 EXAMPLE = "score --pred mine --gt HR --scale 4"
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         _print_all(scores, out)
     else:
         _print_one(scores, out)
-    asked = scores.besides_unavailable or (
+    asked = scores.besides.unavailable or (
         options.protocol != ALL_PROTOCOLS and request.perceptual and any(sheet.unavailable for sheet in scores.sheets.values())
     )
     return Exit.INCOMPLETE if asked else Exit.DONE
@@ -89,9 +89,9 @@ def make_document(scores: Scores, pred: Path, gt: Path) -> dict[str, object]:
         for key, sheet in scores.sheets.items()
     ]
     besides = {
-        "mean": scores.besides_mean,
-        "unavailable": scores.besides_unavailable,
-        "images": [{"image": name, "metrics": values} for name, values in scores.besides.items() if values],
+        "mean": scores.besides.mean,
+        "unavailable": scores.besides.unavailable,
+        "images": [{"image": name, "metrics": values} for name, values in scores.besides.images.items() if values],
     }
     return {
         "pred": str(pred),
@@ -115,8 +115,8 @@ def _text(metric: str, value: float) -> str:
 def _print_one(scores: Scores, out: Output) -> None:
     """Print one line per image, and the mean."""
     (sheet,) = scores.sheets.values()
-    mean = sheet.mean | scores.besides_mean
-    lines = {name: values | scores.besides.get(name, {}) for name, values in sheet.images.items()} | {"mean": mean}
+    mean = sheet.mean | scores.besides.mean
+    lines = {name: values | scores.besides.images.get(name, {}) for name, values in sheet.images.items()} | {"mean": mean}
     out.table([{"image": name} | {metric: _text(metric, values[metric]) for metric in mean} for name, values in lines.items()])
     out.line(f"{sheet.protocol.key}: {sheet.protocol.statement}")
     _print_rest(scores, out)
@@ -137,8 +137,8 @@ def _print_all(scores: Scores, out: Output) -> None:
     images = len(next(iter(scores.sheets.values())).images)
     chosen = scores.sheets[scores.against].protocol
     out.line(f"Means over {images} images, PSNR in dB. The differences are from {chosen.key}: {chosen.statement}")
-    if scores.besides_mean:
-        out.line("Also measured: " + ", ".join(f"{metric} {_text(metric, value)}" for metric, value in scores.besides_mean.items()))
+    if also := scores.besides.mean:
+        out.line("Also measured: " + ", ".join(f"{metric} {_text(metric, value)}" for metric, value in also.items()))
     for key, why in scores.refused.items():
         out.line(f"{key} does not apply: {why}")
     _print_rest(scores, out)
@@ -152,7 +152,7 @@ def _print_rest(scores: Scores, out: Output) -> None:
 
 def _unavailable(scores: Scores) -> dict[str, str]:
     """Return every metric that is unavailable, once."""
-    found = dict(scores.besides_unavailable)
+    found = dict(scores.besides.unavailable)
     for sheet in scores.sheets.values():
         found |= sheet.unavailable
     return found
@@ -163,23 +163,15 @@ def _signed(value: float, digits: int) -> str:
 
 
 def _csv_rows(scores: Scores) -> Iterator[tuple[object, ...]]:
-    for key, sheet in scores.sheets.items():
-        yield "protocol", key, "", "", "", sheet.protocol.statement
-        yield from _value_rows(key, sheet.images, sheet)
+    for key, sheet in (*scores.sheets.items(), ("", scores.besides)):
+        if sheet.protocol is not None:
+            yield "protocol", key, "", "", "", sheet.protocol.statement
+        for name, values in sheet.images.items():
+            for metric, value in values.items():
+                yield "image", key, name, metric, value, ""
+        for metric, value in sheet.mean.items():
+            yield "mean", key, "", metric, value, ""
         for metric, why in sheet.unavailable.items():
             yield "unavailable", key, "", metric, "", why
-    yield from _value_rows("", scores.besides, None)
-    for metric, value in scores.besides_mean.items():
-        yield "mean", "", "", metric, value, ""
-    for metric, why in scores.besides_unavailable.items():
-        yield "unavailable", "", "", metric, "", why
     for key, why in scores.refused.items():
         yield "not applicable", key, "", "", "", why
-
-
-def _value_rows(key: str, images: dict[str, dict[str, float]], sheet: Sheet | None) -> Iterator[tuple[object, ...]]:
-    for name, values in images.items():
-        for metric, value in values.items():
-            yield "image", key, name, metric, value, ""
-    for metric, value in (sheet.mean if sheet else {}).items():
-        yield "mean", key, "", metric, value, ""

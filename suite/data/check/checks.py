@@ -14,7 +14,6 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.parallel import show_progress
 from suite.data.cards import CARD_KINDS, Card, Layout, Split, card, shared_layouts
 from suite.data.check.inspection import Facts, Remembered
-from suite.data.check.leaks import Group
 from suite.data.check.traps import card_of, warn_of_faulty_copy, warn_of_grey, warn_of_rules
 from suite.data.locate import FilePair, Located, files_of, locate, pairing_of, targets_of
 from suite.data.mat_files import block_names, describe_mat
@@ -40,12 +39,8 @@ class Report:
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     targets: dict[Path, Facts] = field(default_factory=dict)
-    known: dict[str, str] = field(default_factory=dict)
+    known: dict[str, str] = field(default_factory=dict)  # by another set's name: what the two share, as the card says
     taken: bool = True  # False: another copy goes first
-
-    def group(self) -> Group:
-        """Return the targets, among which leaks are looked for."""
-        return Group(self.name, self.split, self.targets, self.known)
 
 
 def find_copies(chosen: Card, root: Path | None) -> list[list[Located]]:

@@ -7,11 +7,13 @@ compressed again or resized. Patches of an image, mirrored or strongly cropped c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from suite.data.check.checks import Report
 from suite.data.check.inspection import Facts
 
 NEAR_DB = 32.0  # PSNR of two thumbnails from which on they are called near-identical
@@ -20,23 +22,8 @@ ROWS = 512  # compared at once
 
 
 @dataclass(frozen=True)
-class Group:
-    """Targets of one split of a set, with their facts."""
-
-    name: str  # the card's
-    split: str
-    facts: dict[Path, Facts]
-    known: dict[str, str] = field(default_factory=dict)  # by the other set's name: what they share, as the card says
-
-    @property
-    def title(self) -> str:
-        """Set and split."""
-        return f"{self.name} ({self.split})"
-
-
-@dataclass(frozen=True)
 class Leak:
-    """What two groups share; serious where one is for training and the other is not, and no card says so."""
+    """What two sets share; serious where one is for training and the other is not, and no card says so."""
 
     first: str
     second: str
@@ -55,19 +42,17 @@ class Leak:
         return f"{' and '.join(kinds)} images in {self.first} and {self.second} (such as {example}){known}"
 
 
-def find_leaks(groups: Sequence[Group]) -> list[Leak]:
-    """Find what every two groups share. Training images in a test or validation set are serious whether a card knows of them or not."""
+def find_leaks(reports: Sequence[Report]) -> list[Leak]:
+    """Find which targets every two share. Training images in a test or validation set are serious whether a card knows of them or not."""
     found = []
-    for index, first in enumerate(groups):
-        for second in groups[index + 1 :]:
-            pairs = list(_common(first.facts, second.facts))
-            if not pairs:
-                continue
+    for first, second in combinations(reports, 2):
+        if pairs := list(_common(first.targets, second.targets)):
             same = sum(identical for identical, _, _ in pairs)
             known = first.known.get(second.name) or second.known.get(first.name) or ""
             serious = (first.split == "train") != (second.split == "train")
             names = tuple((one.name, other.name) for _, one, other in pairs)
-            found.append(Leak(first.title, second.title, same, len(pairs) - same, names, known, serious))
+            titles = (f"{report.name} ({report.split})" for report in (first, second))
+            found.append(Leak(*titles, same, len(pairs) - same, names, known, serious))
     return found
 
 

@@ -28,16 +28,18 @@ MOST_LISTED = 20  # names in a message
 
 @dataclass
 class Sheet:
-    """What one protocol says of every image: {image: {metric: value}}, unrounded."""
+    """What one protocol says of every image, or what the metrics do that were asked for beside: {image: {metric: value}}, unrounded."""
 
-    protocol: Protocol
+    protocol: Protocol | None
+    perceptual: tuple[str, ...]  # the metrics to measure beside PSNR and SSIM
     images: dict[str, dict[str, float]] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
 
     @property
     def mean(self) -> dict[str, float]:
         """The mean over the images of every metric that was measured."""
-        return _mean(self.images)
+        names = dict.fromkeys(metric for values in self.images.values() for metric in values)
+        return {metric: sum(values[metric] for values in self.images.values()) / len(self.images) for metric in names}
 
 
 @dataclass
@@ -48,15 +50,9 @@ class Scores:
     scale: int | None
     sheets: dict[str, Sheet]  # by the protocol's key
     refused: dict[str, str]  # protocols that do not apply: why
-    besides: dict[str, dict[str, float]] = field(default_factory=dict)  # metrics asked for beside the protocols': {image: {metric: value}}
-    besides_unavailable: dict[str, str] = field(default_factory=dict)
+    besides: Sheet  # of metrics asked for beside the protocols'
     notes: list[str] = field(default_factory=list)
     against: str = ""
-
-    @property
-    def besides_mean(self) -> dict[str, float]:
-        """The mean over the images of the metrics that were asked for beside the protocols'."""
-        return _mean(self.besides)
 
     def differences(self, key: str) -> dict[str, float]:
         """Return the mean of `key`'s PSNR and SSIM (whatever their channel) minus those of `against`."""
@@ -94,7 +90,8 @@ def score_folders(request: Request) -> Scores:
             raise SuiteError(f"{name} depends on channel and crop, so it belongs to a protocol: choose one by --protocol.")
     pairing = _paired(request)
     pairs = pairing.pairs[: request.limit] if request.limit is not None else pairing.pairs
-    scores = Scores(pairing, request.scale, {rule.key: Sheet(rule) for rule in rules}, refused)
+    sheets = {rule.key: Sheet(rule, rule.perceptual) for rule in rules}
+    scores = Scores(pairing, request.scale, sheets, refused, Sheet(None, request.besides))
     if lonely := _lonely(pairing):
         scores.notes.append(f"left out, as was allowed: {lonely}.")
     if request.limit is not None and request.limit < len(pairing.pairs):
@@ -312,22 +309,21 @@ def _mismatch(rule: Protocol, output: Pixels, target: Pixels, spare: Sequence[in
 
 def _measure_perceptual(scores: Scores, pairs: Sequence[NamePair], request: Request) -> None:
     """Add the perceptual metrics of the protocols, and those asked for besides; each is computed once an image."""
-    wanted = dict.fromkeys(metric for sheet in scores.sheets.values() for metric in sheet.protocol.perceptual)
     if not request.perceptual:
         for sheet in scores.sheets.values():
-            sheet.unavailable = dict.fromkeys(sheet.protocol.perceptual, "not measured, as --no-perceptual says.")
-        wanted = {}
-    absent = available.list_absent(dict.fromkeys((*wanted, *request.besides)))
-    for sheet in scores.sheets.values():
-        sheet.unavailable |= {metric: absent[metric] for metric in sheet.protocol.perceptual if metric in absent}
-    scores.besides_unavailable = {metric: absent[metric] for metric in request.besides if metric in absent}
-    names = [metric for metric in dict.fromkeys((*wanted, *request.besides)) if metric not in absent]
+            sheet.unavailable = dict.fromkeys(sheet.perceptual, "not measured, as --no-perceptual says.")
+            sheet.perceptual = ()
+    sheets = (*scores.sheets.values(), scores.besides)
+    wanted = dict.fromkeys(metric for sheet in sheets for metric in sheet.perceptual)
+    absent = available.list_absent(wanted)
+    for sheet in sheets:
+        sheet.unavailable |= {metric: absent[metric] for metric in sheet.perceptual if metric in absent}
+    names = [metric for metric in wanted if metric not in absent]
     if not names:
         return
     for name, values in show_progress(_values(pairs, names), len(pairs), f"images measured by {', '.join(names)}"):
-        scores.besides[name] = {metric: values[metric] for metric in request.besides if metric in values}
-        for sheet in scores.sheets.values():
-            sheet.images[name] |= {metric: values[metric] for metric in sheet.protocol.perceptual if metric in values and metric in wanted}
+        for sheet in sheets:
+            sheet.images.setdefault(name, {}).update({metric: values[metric] for metric in sheet.perceptual if metric in values})
 
 
 def _values(pairs: Sequence[NamePair], names: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
@@ -336,8 +332,3 @@ def _values(pairs: Sequence[NamePair], names: Sequence[str]) -> Iterator[tuple[s
         if output.shape != target.shape:  # a protocol that crops by the scale has accepted them
             target = target[: output.shape[0], : output.shape[1]]
         yield one.name, {metric: available.measure_metric(metric, output, target) for metric in names}
-
-
-def _mean(images: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    names = dict.fromkeys(metric for values in images.values() for metric in values)
-    return {metric: sum(values[metric] for values in images.values()) / len(images) for metric in names}
