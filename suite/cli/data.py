@@ -128,9 +128,16 @@ def _show(options: argparse.Namespace, out: Output) -> Exit:
     from suite.data.cards import card
 
     chosen = card(options.names[0])
+    shown = _shown(chosen, options.root)
     if options.json:
-        out.document(_shown(chosen, options.root))
+        out.document(shown)
         return Exit.DONE
+    if chosen.package:
+        here = "".join(place["folder"] for place in shown["found"][:1])
+        where = {"shipped by": chosen.package, "here": here or f"not found: `python -m suite data check {chosen.name}` says why"}
+    else:
+        here = "; ".join(f"{place['folder']} ({place['split']}, {place['layout']})" for place in shown["found"])
+        where = {"looked in": shown["root"] or "nothing: $SUITE_DATA is not set", "here": here or "not found"}
     out.line(f"{chosen.name}: {chosen.what if chosen.title == chosen.name else f'{chosen.title}. {chosen.what}'}")
     for title, text in (
         ("also called", ", ".join(chosen.aliases)),
@@ -142,7 +149,7 @@ def _show(options: argparse.Namespace, out: Output) -> Exit:
         ("made of", ", ".join(chosen.parts)),
         ("measured", chosen.scored_by),
         ("published numbers", chosen.grey and f"of grey images, {chosen.grey}"),
-        *_where(chosen, options.root),
+        *where.items(),
     ):
         if text:
             out.line(f"  {title}: {text}")
@@ -170,21 +177,6 @@ def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
     held = chosen.model_dump(mode="json", by_alias=True)
     ways = [way.model_dump(mode="json") for way in chosen.ways]
     return {**held, "ways": ways, "root": str(base) if base else None, "looked": looked, "found": found}
-
-
-def _where(chosen: Card, root: Path | None) -> Iterator[tuple[str, str]]:
-    """Yield titles and texts on where a set is searched, and where it is."""
-    from suite.core.paths import data_folder
-    from suite.data.check.checks import find_copies
-
-    if chosen.package:
-        yield "shipped by", chosen.package
-        yield "here", _package_folder() or "not found: `python -m suite data check " + chosen.name + "` says why"
-        return
-    base = root or data_folder()
-    here = [group[0] for group in find_copies(chosen, root)]
-    yield "looked in", str(base) if base else "nothing: $SUITE_DATA is not set"
-    yield "here", "; ".join(f"{one.files} ({one.split}, {one.whose})" for one in here) or "not found"
 
 
 def _show_images(chosen: Card, out: Output) -> None:

@@ -108,16 +108,12 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
 
 def remove_left(folder: Path) -> None:
     """Remove what processes that have ended left half written in `folder`."""
-    for left in folder.glob(f"{TEMPORARY}*"):
-        process = left.name.removeprefix(TEMPORARY).partition("-")[0]
-        if not (process.isdecimal() and _is_running(int(process))):
-            left.unlink(missing_ok=True)
-
-
-def _is_running(process: int) -> bool:
     import psutil  # not for what only reads
 
-    return psutil.pid_exists(process)
+    for left in folder.glob(f"{TEMPORARY}*"):
+        process = left.name.removeprefix(TEMPORARY).partition("-")[0]
+        if not (process.isdecimal() and psutil.pid_exists(int(process))):
+            left.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

@@ -9,7 +9,6 @@ import platform
 import re
 import socket
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
 from suite.core.errors import SuiteError
@@ -19,6 +18,7 @@ SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|KEY|CREDENTIAL|AUTH|COOKIE", re.IG
 SHORTEST = 4  # characters of a secret: 1, true and the like are none
 USER_NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER")
 HOST_NAMES = ("HOSTNAME", "HOST", "COMPUTERNAME")
+ADDRESS_NAMES = ("RAY_ADDRESS", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")  # of a cluster, of proxies
 PATTERNS = (
     (re.compile(r"//[^/\s@]+@"), "//<secret>@"),  # of an address: name, or name and password
     (re.compile(r"\b(?:hf|ghp|gho|ghs|github_pat|glpat|sk|pypi|xox[a-z])[-_][A-Za-z0-9_\-]{16,}"), "<secret>"),
@@ -29,7 +29,8 @@ PATTERNS = (
 
 def redact(text: str) -> str:
     """Return `text` without what tells who or where its writer is. Secrets go first: they may hold a name."""
-    for value in sorted(_secrets(), key=len, reverse=True):
+    secrets = {value for name, value in os.environ.items() if SECRET_NAME.search(name) and len(value) >= SHORTEST}
+    for value in sorted(secrets, key=len, reverse=True):
         text = text.replace(value, "<secret>")
     for folder in sorted(_homes(), key=len, reverse=True):
         text = re.sub(rf"{re.escape(folder)}(?![\w\-])", "~", text)
@@ -39,10 +40,6 @@ def redact(text: str) -> str:
         for name in sorted(names, key=len, reverse=True):
             text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", stands, text, flags=re.IGNORECASE)
     return text
-
-
-def _secrets() -> set[str]:
-    return {value for name, value in os.environ.items() if SECRET_NAME.search(name) and len(value) >= SHORTEST}
 
 
 def _homes() -> set[str]:
@@ -63,18 +60,11 @@ def _users() -> set[str]:
 
 
 def _hosts() -> set[str]:
-    found = {os.environ.get(name, "") for name in HOST_NAMES} | {platform.node(), socket.gethostname()}
-    found |= set(_addresses())
+    """Return this machine's names, and the hosts of addresses that the environment names."""
+    addresses = [os.environ.get(name, "").rpartition("//")[2].rpartition("@")[2] for name in ADDRESS_NAMES]
+    named = {address.partition("/")[0].partition(":")[0] for address in addresses} - {"auto", "local", "127.0.0.1"}
+    found = named | {os.environ.get(name, "") for name in HOST_NAMES} | {platform.node(), socket.gethostname()}
     return {name for host in found for name in (host, host.partition(".")[0]) if name and name != "localhost"}
-
-
-def _addresses() -> Iterator[str]:
-    """Yield the hosts of addresses that the environment names (a cluster, a proxy)."""
-    for name in ("RAY_ADDRESS", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
-        address = os.environ.get(name, "").rpartition("//")[2].rpartition("@")[2]
-        host = address.partition("/")[0].partition(":")[0]
-        if host and host not in ("auto", "local", "127.0.0.1"):
-            yield host
 
 
 def error_text(error: BaseException) -> str:

@@ -19,7 +19,6 @@ from suite.core.paths import data_folder
 from suite.data import mixed
 from suite.data.cards import SPLITS, Split, card, cards
 from suite.data.colour import in_grey
-from suite.data.digest import COMMON_MULTIPLE as COMMON_MULTIPLE  # what images are recognised by
 from suite.data.images import Pixels, list_images, read_image
 from suite.data.locate import file_pairs
 from suite.data.pairing import only_pairs, pair_up

@@ -127,7 +127,8 @@ def compare_pictures(records: Iterable[Record], tables: Iterable[Table], *, limi
     sets = [found for found in sets if any(image.pictured for image in found.images)]
     if not sets:
         return None
-    needed = sum({tile.picture.id: len(tile.picture.png) for tile in _tiles(sets) if tile.picture}.values())
+    tiles = (tile for found in sets for image in found.images for tile in image.tiles)
+    needed = sum({tile.picture.id: len(tile.picture.png) for tile in tiles if tile.picture}.values())
     return PictureComparison(tuple(_placed(_bounded(sets, limit_mib * MIB))), limit_mib, needed / MIB)
 
 
@@ -192,10 +193,6 @@ def _tile(png: Png | None, values: tuple[float | None, ...]) -> Tile:
         return Tile(None, values, UNREADABLE if png.data is not None else error.note)
     width, height = struct.unpack(">II", data[16:24])
     return Tile(PagePicture(f"picture-{png.sha256[:16]}", base64.b64encode(data).decode(), width, height), values)
-
-
-def _tiles(sets: Iterable[ImageSet]) -> Iterator[Tile]:
-    return (tile for found in sets for image in found.images for tile in image.tiles)
 
 
 def _hardest_first(found: ImageSet) -> list[Image]:

@@ -17,7 +17,7 @@ from suite.core.files import replacing
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.health.gate import Finding, GateBaseline
+    from suite.health.gate import Finding
     from suite.health.probes import Number
     from suite.health.time.verdict import TimeReport
 
@@ -62,7 +62,9 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     against = _against(options)
     baseline = gate.load_baseline(path)
     chosen = tuple(name for name in PROBES if not options.only or name in options.only)
-    _say_other_processor(baseline)
+    here = gate_measure.name_instructions()
+    if baseline.instructions != here:
+        note(f"instruction sets: {here} here; {baseline.instructions or 'not recorded'} where the baseline was made")
     started = time.perf_counter()
     parts = gate_measure.list_parts(chosen)
     measured = gate_measure.measure_parts(parts)
@@ -182,15 +184,6 @@ def _runs(draws: int) -> Iterator[tuple[str, list[Number]]]:
         note(f"measurement {number} of {len(settings)}: {setting.name}")
         parts = gate_measure.list_parts([name for name in PROBES if name in setting.probes or setting == gate_measure.PLAIN])
         yield setting.name, list(chain(*gate_measure.measure_parts(parts, setting).values()))
-
-
-def _say_other_processor(baseline: GateBaseline) -> None:
-    """Say so where the baseline was made with another instruction set than this processor's."""
-    from suite.health import gate_measure
-
-    here = gate_measure.name_instructions()
-    if baseline.instructions != here:
-        note(f"instruction sets: {here} here; {baseline.instructions or 'not recorded'} where the baseline was made")
 
 
 def _write(path: Path, text: str, *, append: bool = False) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -157,29 +157,20 @@ class Remembered:
         self._pairs = Stamped(held.get("pairs"), Shrunk)
 
     def facts(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Facts]]:
-        """Yield the facts of every file, in order; those that are not known are found on all cores."""
-        keys = {path: (str(path.absolute()), _stamp(path)) for path in paths}
-        fresh = [path for path in keys if self._files.recall(*keys[path]) is None]
-        new = map_ordered(facts_of, fresh)
-        for path in paths:
-            found = self._files.recall(*keys[path])
-            if found is None:
-                found = next(new)
-                self._files.keep(*keys[path], found)
-            yield path, found
+        """Return the facts of every file, in order; those that are not known are found on all cores."""
+        keys = [(str(path.absolute()), _stamp(path)) for path in paths]
+        found = self._files.complete(keys, lambda fresh: map_ordered(facts_of, [paths[place] for place in fresh]))
+        return zip(paths, found, strict=True)
 
     def shrunk(self, pairs: Sequence[FilePair], scale: int) -> Iterator[Shrunk]:
-        """Yield the rule of every pair, in order; the rule that made the first of them is tried first on the others."""
+        """Return the rule of every pair, in order; the rule that made the first of them is tried first on the others."""
         keys = [(f"{pair.lq.absolute()}\0{scale}", _stamp(pair.hq, pair.lq)) for pair in pairs]
-        fresh = [pair for pair, key in zip(pairs, keys, strict=True) if self._pairs.recall(*key) is None]
-        first = common_rule(fresh[:PAIRS_PROBED], scale)
-        new = map_ordered(lambda pair: find_rule(pair, scale, first), fresh)
-        for key in keys:
-            found = self._pairs.recall(*key)
-            if found is None:
-                found = next(new)
-                self._pairs.keep(*key, found)
-            yield found
+
+        def find(fresh: Sequence[int]) -> Iterator[Shrunk]:
+            first = common_rule([pairs[place] for place in fresh[:PAIRS_PROBED]], scale)
+            return map_ordered(lambda place: find_rule(pairs[place], scale, first), fresh)
+
+        return self._pairs.complete(keys, find)
 
     def save(self) -> None:
         """Write the store, whole or not at all, with what another process wrote meanwhile."""
@@ -214,9 +205,16 @@ class Stamped(Generic[Kept]):
             return None
         return self._kind(**values)
 
-    def keep(self, key: str, stamp: str, value: Kept) -> None:
-        """Note the value."""
-        self._held[key] = self._new[key] = {"stamp": stamp, "is": asdict(value)}
+    def complete(self, keys: Sequence[tuple[str, str]], make: Callable[[Sequence[int]], Iterator[Kept]]) -> Iterator[Kept]:
+        """Yield the value of every key and stamp, in order; `make` gives those that are not known, by their places, and they are noted."""
+        places = {key: place for place, key in reversed(list(enumerate(keys)))}
+        new = make(sorted(place for key, place in places.items() if self.recall(*key) is None))
+        for key, stamp in keys:
+            found = self.recall(key, stamp)
+            if found is None:
+                found = next(new)
+                self._held[key] = self._new[key] = {"stamp": stamp, "is": asdict(found)}
+            yield found
 
     def merged(self, held: object) -> dict[str, object]:
         """Return `held` with what was noted since."""

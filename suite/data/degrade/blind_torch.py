@@ -80,7 +80,7 @@ def _round_of(
 ) -> tuple[Images, list[Size]]:
     """Apply blur, resize and noise of one order, and return the new sizes too; `bases` are what the plans' factors refer to."""
     images = _blurred(images, sizes, [plan.kernel for plan in plans])
-    targets = [_scaled(base, plan.factor) for plan, base in zip(plans, bases, strict=True)]
+    targets = [tuple(max(1, int(side * plan.factor)) for side in base) for plan, base in zip(plans, bases, strict=True)]
     images = _resized(images, sizes, targets, [plan.filter for plan in plans])
 
     def noisy(group: Tensor, numbers: list[int]) -> Tensor:
@@ -88,11 +88,6 @@ def _round_of(
         return NOISE[plans[numbers[0]].noise](group, *of_group).add_(group).clamp_(0, 1)
 
     return _in_groups(images, [plan.noise for plan in plans], noisy), targets
-
-
-def _scaled(base: Size, factor: float) -> Size:
-    height, width = (max(1, int(side * factor)) for side in base)
-    return height, width
 
 
 def _to_low(images: Images, sizes: Sequence[Size], plans: Sequence[Plan], lows: Sequence[Size | None]) -> tuple[Images, list[Size]]:
@@ -137,7 +132,8 @@ def _centred(kernel: Kernel) -> np.ndarray:
 
 def _resized(images: Images, sizes: Sequence[Size], targets: Sequence[Size], filters: Sequence[Filter]) -> Images:
     """Return those whose size is not the target's resampled to it, along rows, then columns, on a canvas for the new size."""
-    keys = [None if size == target else _canvas(target) for size, target in zip(sizes, targets, strict=True)]
+    canvases = [tuple(-(-side // STEP) * STEP for side in target) for target in targets]
+    keys = [None if size == target else canvas for size, target, canvas in zip(sizes, targets, canvases, strict=True)]
 
     def resize(group: Tensor, numbers: list[int]) -> Tensor:
         """Resample a group, which goes to one canvas."""
@@ -159,11 +155,6 @@ def _resized(images: Images, sizes: Sequence[Size], targets: Sequence[Size], fil
 @lru_cache(maxsize=512)  # crops are square, as a rule: rows and columns have the same
 def _taps(length: int, out: int, kind: Filter) -> Taps:
     return plain_taps(length, out, kind)
-
-
-def _canvas(size: Size) -> Size:
-    height, width = (-(-side // STEP) * STEP for side in size)
-    return height, width
 
 
 def _joined(taps: Sequence[Taps], length: int) -> tuple[np.ndarray, np.ndarray]:

@@ -96,15 +96,10 @@ def _time_row(record: ProfileRecord, sweep: bool) -> Row:
         row["peak MiB"] = None if found.peak_memory_mib is None else f"{found.peak_memory_mib:.0f}"
         row["others"] = None if found.others is None else f"{found.others:.0%}"
         row["note"] = "noisy: other programs used the machine" if found.noisy else ""
-    return row | _attention(record, sweep)
-
-
-def _attention(record: ProfileRecord, sweep: bool) -> Row:
-    """Return, for a sweep, what the network costs with full attention in the place of its scans (suite.measure.costs.attention)."""
     if not sweep:
-        return {}
-    found = count_full_attention(record.spec.model, record.spec.input_size) if has_counterpart(record.spec.model) else None
-    return {"GFLOPs": f"{record.cost.flops / 1e9:.1f}", "with full attention": found and f"{found.flops / 1e9:.1f}"}
+        return row
+    full = count_full_attention(spec.model, spec.input_size) if has_counterpart(spec.model) else None
+    return row | {"GFLOPs": f"{record.cost.flops / 1e9:.1f}", "with full attention": full and f"{full.flops / 1e9:.1f}"}
 
 
 def _show_parts(records: Sequence[ProfileRecord], out: Output) -> None:

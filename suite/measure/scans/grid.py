@@ -22,6 +22,7 @@ from suite.study.grids import SCAN_GRID, selects
 GRID_NAME = SCAN_GRID
 GRID_SUMMARY = "every scan backend that runs on this machine, verified and timed; one cell per backend, each with the machine to itself"
 REASON = "every backend that runs here is timed"
+KEPT = ("device", "dtype", "backward", "images", "build", "seconds")  # of a selection, by the specs
 SOFTWARE = ("torch", "numba", "triton", "mamba-ssm")
 
 
@@ -55,22 +56,8 @@ def plan_scans(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
     if not 0 < selection.seconds <= 60:
         raise SuiteError(f"--seconds {selection.seconds}: it must be more than 0 and at most 60.")
     names, here, software = _cases(selection.cases), machine_digest(), software_digest()
-    specs = [
-        ScanSpec(
-            backend=name,
-            device=selection.device,
-            cases=names,
-            dtype=selection.dtype,
-            threads=threads,
-            backward=selection.backward,
-            images=selection.images,
-            build=selection.build,
-            seconds=selection.seconds,
-            machine=here,
-            software=software,
-        )
-        for name in chosen
-    ]
+    same = {field: getattr(selection, field) for field in KEPT}
+    specs = [ScanSpec(backend=name, cases=names, threads=threads, machine=here, software=software, **same) for name in chosen]
     return specs, absent
 
 
