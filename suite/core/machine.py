@@ -51,7 +51,7 @@ def describe_machine() -> dict[str, str | int | float]:
     facts: dict[str, str | int | float] = {
         "cpu": _cpu_model(),
         "cores": count_cores(),
-        "memory_gib": round(measure_memory()[0] / 2**30, 1),
+        "memory_gib": round(_memory()[0] / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
@@ -66,8 +66,10 @@ def list_gpus() -> list[str]:
     return _query_gpus("name")
 
 
-def free_gpu_mib() -> float | None:
-    """Return the memory in MiB that is free on the first GPU, by nvidia-smi; None where it does not tell."""
+def find_free_mib(device: str) -> float | None:
+    """Return the memory in MiB that is free for `device`, of a GPU's the first one's by nvidia-smi; None where that does not tell."""
+    if device == "cpu":
+        return _memory()[1] / 2**20
     first = next(iter(_query_gpus("memory.free", "csv,noheader,nounits")), "")
     return float(first) if first.isdecimal() else None
 
@@ -151,7 +153,7 @@ def _cpu_model() -> str:
     return (_output("sysctl", "-n", "machdep.cpu.brand_string") or platform.processor() or platform.machine()).strip()
 
 
-def measure_memory() -> tuple[int, int]:
+def _memory() -> tuple[int, int]:
     """Return the bytes of memory that there are and that are free: this machine's, or the container's where those are fewer (cgroup v2)."""
     import psutil  # which knows nothing of a container's limit
 

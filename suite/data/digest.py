@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from suite.data.resize import mod_crop
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
 COMMON_MULTIPLE = 24  # of the scales 2, 3, 4 and 8
 
 
-def add_image(digest: _Hash, name: str, image: np.ndarray) -> None:
+def add_image(digest: hashlib._Hash, name: str, image: np.ndarray) -> None:
     """Add name, size and pixels of the next image of a set."""
     digest.update(f"{name}\0{image.shape}\0".encode())
     digest.update(np.ascontiguousarray(image))

@@ -41,7 +41,7 @@ def lay_out(table: Table) -> TableLayout:
     firsts: list[bool] = []
     before: TableColumn | None = None
     for column in table.columns:
-        firsts.append(before is None or not _one_group(before, column))
+        firsts.append(before is None or (before.kind, before.group, before.outline) != (column.kind, column.group, column.outline))
         if firsts[-1]:
             detail = _with_seeds(column, column.detail) if column.kind == "retrained" else ""
             groups.append(Head(column.group, detail, kind=column.kind))
@@ -51,10 +51,6 @@ def lay_out(table: Table) -> TableLayout:
     labels = tuple(_label(column, first) for column, first in zip(table.columns, firsts, strict=True))
     blocks = tuple((name, tuple(rows)) for name, rows in groupby(table.rows, key=lambda row: row.group))
     return TableLayout(tuple(groups), labels, tuple(firsts), blocks)
-
-
-def _one_group(left: TableColumn, right: TableColumn) -> bool:
-    return left.kind == right.kind and left.group == right.group and (left.kind != "retrained" or left.outline == right.outline)
 
 
 def _label(column: TableColumn, first: bool) -> Head:

@@ -15,7 +15,7 @@ from suite.core.output import Output, note
 if TYPE_CHECKING:
     from suite.measure.costs.grid import Size, TimingOptions
     from suite.records.ledger import Ledger
-    from suite.records.profile import ProfileRecord, ProfileSpec
+    from suite.records.profile import ProfileSpec
     from suite.runner.execute import Outcome
 
 SUMMARY = "count parameters, multiply-adds and operations of networks as published, and time them"
@@ -123,13 +123,15 @@ def _sweep(names: Sequence[str], timing: TimingOptions, reason: str, longest: fl
     """Time each model at growing sizes; return the outcome of all sizes, and by model why no larger one was tried."""
     import dataclasses
 
+    from suite.core import machine
     from suite.measure.costs import grid
+    from suite.records.record import error_line
 
     outcomes, stops = [], {}
     for name in names:
         reached: list[grid.Reached] = []
         for side in grid.SWEEP:
-            stop = grid.explain_stop(reached, side * side, longest, grid.measure_free_mib(timing.device))
+            stop = grid.explain_stop(reached, side * side, longest, machine.find_free_mib(timing.device))
             if stop:
                 stops[name] = f"stopped before {side}x{side}: {stop}"
                 _record_stop(grid.make_spec(name, (side, side), timing), stop, ledger, reason)
@@ -137,7 +139,8 @@ def _sweep(names: Sequence[str], timing: TimingOptions, reason: str, longest: fl
             outcomes.append(_execute([grid.make_spec(name, (side, side), timing)], ledger, reason, timed=True))
             record = next(iter(outcomes[-1].records), None)
             if record is None or record.status == "failed" or record.latency is None:
-                stops[name] = f"stopped at {side}x{side}: {_why(record)}"
+                why = "interrupted" if record is None else error_line(record) if record.status == "failed" else record.latency_reason
+                stops[name] = f"stopped at {side}x{side}: {why}"
                 break
             reached.append(grid.Reached(side * side, record.latency.median_ms / 1e3, record.latency.peak_memory_mib))
         if outcomes and outcomes[-1].signum is not None:
@@ -145,20 +148,10 @@ def _sweep(names: Sequence[str], timing: TimingOptions, reason: str, longest: fl
     first = outcomes[0]
     return dataclasses.replace(
         first,
-        done=sum(one.done for one in outcomes),
-        failed=sum(one.failed for one in outcomes),
-        unfinished=sum(one.unfinished for one in outcomes),
+        **{count: sum(getattr(one, count) for one in outcomes) for count in ("done", "failed", "unfinished")},
         signum=outcomes[-1].signum,
         records=tuple(record for one in outcomes for record in one.records),
     ), stops
-
-
-def _why(record: ProfileRecord | None) -> str:
-    from suite.records.record import error_line
-
-    if record is None:
-        return "interrupted"
-    return error_line(record) if record.status == "failed" else record.latency_reason
 
 
 def _record_stop(spec: ProfileSpec, stop: str, ledger: Ledger, reason: str) -> None:

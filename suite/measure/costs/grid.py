@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import models
 from models.lookup import UnknownName, suggest
-from suite.core import machine
 from suite.core.errors import SuiteError
 from suite.core.machine import machine_digest
 from suite.measure.costs.printed import input_720p, scale_of
@@ -123,8 +122,3 @@ def explain_stop(reached: Sequence[Reached], pixels: int, longest: float, free_m
         if needed > MEMORY_SHARE * free_mib:
             return f"did not fit: it would need about {needed:.0f} MiB, and {free_mib:.0f} MiB are free"
     return ""
-
-
-def measure_free_mib(device: str) -> float | None:
-    """Return the memory that is free on the device, in MiB; None where it is not known."""
-    return machine.free_gpu_mib() if device == "cuda" else machine.measure_memory()[1] / 2**20

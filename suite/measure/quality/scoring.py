@@ -8,7 +8,7 @@ a time, with all of torch's threads, since their memory grows with the image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -99,17 +99,13 @@ def score_folders(request: Request) -> Scores:
     _measure_fidelity(scores, pairs, request)
     _measure_perceptual(scores, pairs, request)
     if request.protocol == ALL_PROTOCOLS:
-        wanted = protocol(request.against).key if request.against else _default(scores.sheets)
+        likely = ("sr-y@1", "derain-y@1", *scores.sheets)  # float Y, with the border left out where a scale was given
+        wanted = protocol(request.against).key if request.against else next((key for key in likely if key in scores.sheets), "")
         if wanted not in scores.sheets:
             why = scores.refused.get(wanted, "it is not the latest version, or nothing was scored")
             raise SuiteError(f"--against {wanted}: that protocol does not apply here: {why}")
         scores.against = wanted
     return scores
-
-
-def _default(keys: Mapping[str, Sheet]) -> str:
-    """Choose the protocol that others are compared with where none is named: float Y, with the border left out where a scale was given."""
-    return next((key for key in ("sr-y@1", "derain-y@1", *keys) if key in keys), "")
 
 
 def _rules(request: Request) -> tuple[list[Protocol], dict[str, str]]:

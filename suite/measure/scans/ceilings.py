@@ -33,7 +33,9 @@ TORCH_PASSES = 50
 def measure_ceilings(device: Device) -> CeilingsUsed:
     """Measure both ceilings of the device with the threads that torch has; two or three seconds."""
     throughput, method = _exponentials(device)
-    bandwidth = _bandwidth(device)
+    source = torch.ones(COPY_BYTES[device] // 4, dtype=torch.float32, device=device)
+    target = torch.zeros_like(source)
+    bandwidth = 2 * COPY_BYTES[device] / _best(lambda: target.copy_(source), device)
     return CeilingsUsed(bandwidth_bytes_per_second=bandwidth, exponentials_per_second=throughput, exponentials_method=method)
 
 
@@ -47,12 +49,6 @@ def count_moved_bytes(case: Case, work: Work) -> int:
 def count_exponentials(case: Case, work: Work) -> int:
     """Count one an element forward, two with the backward pass."""
     return case.elements * (1 if work == "forward" else 2)
-
-
-def _bandwidth(device: Device) -> float:
-    source = torch.ones(COPY_BYTES[device] // 4, dtype=torch.float32, device=device)
-    target = torch.zeros_like(source)
-    return 2 * COPY_BYTES[device] / _best(lambda: target.copy_(source), device)
 
 
 def _exponentials(device: Device) -> tuple[float, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from models.scan.backends import BACKENDS
 from models.scan.cases import CASES, Case, arguments, image_arguments
-from models.scan.contract import ScanArguments
 from models.scan.image import composed, scan_image
 from models.scan.op import selective_scan
 from suite.core.process import Say
@@ -144,7 +144,8 @@ def _call(spec: ScanSpec, case: Case, kind: Kind) -> Call:
     """Make a call without arguments; its tensors are made before it."""
     path, work = kind
     if path == "sequences":
-        leaves, scan = _sequences(spec, case)
+        leaves = arguments(case, spec.device)
+        scan = partial(selective_scan, *leaves, delta_softplus=case.softplus, backend=spec.backend)
     else:
         leaves, scan = _image(spec, case, scan_image if path == "image" else composed)
     if work == "forward":
@@ -157,11 +158,6 @@ def _call(spec: ScanSpec, case: Case, kind: Kind) -> Call:
         return torch.autograd.grad(scan(), given, cotangent)
 
     return forward_and_backward
-
-
-def _sequences(spec: ScanSpec, case: Case) -> tuple[ScanArguments, Callable[[], Tensor]]:
-    args = arguments(case, spec.device)
-    return args, lambda: selective_scan(*args, delta_softplus=case.softplus, backend=spec.backend)
 
 
 def _image(spec: ScanSpec, case: Case, scan: Callable[..., Tensor]) -> tuple[list[Tensor], Callable[[], Tensor]]:
