@@ -120,6 +120,7 @@ def configure(feed_forward: Literal["convolutional", "gated"]) -> Callable[[Keyw
     """Return how keywords of one of the authors' two classes become a configuration; they differ in the feed-forward."""
 
     def from_keywords(keywords: Keywords) -> MambaIRv2Config:
+        """Take the keywords that the class has in common with ours; the others are fixed or mean nothing here."""
         keywords.fix(img_range=1.0, resi_connection="1conv", convffn_kernel_size=5, patch_norm=True)
         keywords.ignore("img_size", "use_checkpoint", "qkv_bias", "patch_size", "ape")
         return MambaIRv2Config(

@@ -111,6 +111,7 @@ def configure(scale: int, channel_width: int, channel_fusion: str) -> Callable[[
     """Return how keywords of a released class become a configuration; the fields given are fixed in the class."""
 
     def from_keywords(keywords: Keywords) -> VmambaIRConfig:
+        """Take the keywords that the class has in common with ours; the others are fixed or mean nothing here."""
         found = VmambaIRConfig(
             scale=scale,
             channel_width=channel_width,

@@ -122,6 +122,7 @@ class MambaIRv2(ResidualNet):
         hidden = int(config.dim * config.expand)
 
         def layer(heads: int, number: int) -> AttentionScanLayer:
+            """Make layer `number` of a group; every second one shifts its windows."""
             return AttentionScanLayer(
                 config.dim,
                 heads=heads,

@@ -78,6 +78,7 @@ class TwoLayers(nn.Module):
         find, multiple = (window_paths, SCAN_WINDOWS[-1]) if config.scan == "windows" else (raster_paths, 1)
 
         def layer(*, second: bool) -> AttentionScanLayer:
+            """Make one of the two layers; the second one shifts its windows."""
             paths = find(number, second=second)
             return AttentionScanLayer(
                 config.dim,

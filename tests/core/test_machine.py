@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from suite.core import machine
+from suite.core.errors import SuiteError
 
 
 def test_the_machine_is_described_without_its_user_or_its_name():
@@ -72,3 +73,21 @@ def test_gpus_are_what_nvidia_smi_lists(monkeypatch, answer, names):
 def test_without_a_gpu_the_device_is_the_cpu_and_torch_is_not_asked(monkeypatch):
     monkeypatch.setattr(machine, "list_gpus", list)
     assert machine.default_device() == "cpu"
+
+
+def test_a_containers_memory_counts_where_it_is_less(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "Path", lambda _name: tmp_path)
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("400000\n")
+    assert machine._memory() == (1_000_000, 600_000)
+    assert machine.find_free_mib("cpu") == 600_000 / 2**20
+    (tmp_path / "memory.max").write_text("max\n")
+    assert all(size > 1_000_000 for size in machine._memory())
+
+
+def test_threads_are_all_cores_or_as_many_as_are_asked_for(monkeypatch):
+    monkeypatch.setattr(machine, "count_cores", lambda: 4)
+    assert [machine.choose_threads(asked) for asked in (None, 1, 4)] == [4, 1, 4]
+    for asked in (0, 5):
+        with pytest.raises(SuiteError, match=f"--threads {asked}: this machine has 4 cores, so it must be 1 to 4"):
+            machine.choose_threads(asked)

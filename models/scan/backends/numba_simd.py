@@ -46,6 +46,8 @@ def emits(result: types.Type, *names: str) -> Callable[[Emit], Callable]:
     """Make a function of arguments of these names, for use in kernels, of one that emits its instructions; integers become indices."""
 
     def decorate(emit: Emit) -> Callable:
+        """Make the function; it has the name, the docstring and the arguments' names of what emits."""
+
         def define(_typing: typing.Context, *args: types.Type) -> tuple[Signature, Emit]:
             return result(*(types.intp if isinstance(of, types.Integer) else of for of in args)), emit
 

@@ -69,7 +69,7 @@ class Process:
         try:
             self.child.say({"case": case, "ask": ask, "calls": calls})
         except OSError:
-            raise self._died() from None
+            raise self._died(f"when it was asked for {case}") from None
 
     def hear(self) -> float:
         """Wait for the answer to the oldest question; `CaseFailed` where there is none but a reason."""
@@ -82,7 +82,7 @@ class Process:
                 exit=Exit.NOT_READY,
             ) from None
         except EOFError:
-            raise self._died() from None
+            raise self._died("before it answered") from None
         if "error" in found:
             raise CaseFailed(found["error"])
         return float(found["value"])
@@ -92,13 +92,13 @@ class Process:
         self.say(case, ask, calls)
         return self.hear()
 
-    def _died(self) -> SuiteError:
+    def _died(self, when: str) -> SuiteError:
         code = self.child.process.wait()
         words = self.child.last_words()[-LAST_WORDS:]
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         said = f" Its last words: {words}" if words else ""
         return SuiteError(
-            f"the process that times the {self.side} code {how}, so time and memory were not compared. "
+            f"the process that times the {self.side} code {how} {when}, so time and memory were not compared. "
             f"Run it again; where memory was short, end other programs.{said}",
             exit=Exit.NOT_READY,
         )
