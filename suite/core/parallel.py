@@ -39,16 +39,25 @@ def map_ordered(function: Callable[[Item], Result], items: Iterable[Item], *, wo
 
 
 def _threaded(function: Callable[[Item], Result], items: Iterator[Item], count: int) -> Iterator[Result]:
-    torch = _TorchThreads(count)
-    pool = ThreadPoolExecutor(count, thread_name_prefix="over")
+    pool, lock, before = ThreadPoolExecutor(count, thread_name_prefix="over"), threading.Lock(), _torch_threads()
     waiting: deque[Future[Result]] = deque()
 
+    def share() -> None:
+        """Give the calling thread its part of torch's threads, if that is loaded: OpenMP keeps the number for each thread."""
+        nonlocal before
+        with lock:
+            if (now := _torch_threads()) is not None:
+                before = now if before is None else before
+                part = max(1, before // count)
+                if now != part:
+                    sys.modules["torch"].set_num_threads(part)
+
     def call(item: Item) -> Result:
-        torch.share()
+        share()
         try:
             return function(item)
         finally:
-            torch.share()  # a function may be the first to import it
+            share()  # a function may be the first to import it
 
     try:
         for item in itertools.islice(items, RESULTS_AHEAD * count):
@@ -60,34 +69,14 @@ def _threaded(function: Callable[[Item], Result], items: Iterator[Item], count: 
             yield result
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        torch.give_back()
+        if before is not None:
+            sys.modules["torch"].set_num_threads(before)
 
 
-class _TorchThreads:
-    """Torch's threads while `workers` threads call it; torch is not imported for this."""
-
-    def __init__(self, workers: int) -> None:
-        self._workers, self._lock = workers, threading.Lock()
-        torch = sys.modules.get("torch")
-        self._before: int | None = torch.get_num_threads() if hasattr(torch, "get_num_threads") else None
-
-    def share(self) -> None:
-        """Give the calling thread its part, if torch is loaded: OpenMP keeps the number for each thread."""
-        torch = sys.modules.get("torch")
-        if torch is None or not hasattr(torch, "set_num_threads"):  # not loaded, or being loaded by another thread
-            return
-        with self._lock:
-            now = torch.get_num_threads()
-            if self._before is None:
-                self._before = now
-            part = max(1, self._before // self._workers)
-            if now != part:
-                torch.set_num_threads(part)
-
-    def give_back(self) -> None:
-        """Give the first thread as many as before."""
-        if self._before is not None:
-            sys.modules["torch"].set_num_threads(self._before)
+def _torch_threads() -> int | None:
+    """Return how many threads torch has; None where it is not loaded, or being loaded by another thread. It is not imported for this."""
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if hasattr(torch, "get_num_threads") and hasattr(torch, "set_num_threads") else None
 
 
 def show_progress(results: Iterable[Result], total: int, what: str, stream: TextIO | None = None) -> Iterator[Result]:

@@ -1,4 +1,4 @@
-"""Timing a call: samples, how sure they are, and how much memory it needs while it runs.
+"""Timing a call, one measurement at a time: samples, how sure they are, and how much memory it needs while it runs.
 
 A sample is the wall time of one call, or of as many as last SAMPLE_SECONDS, divided by them. Samples are taken in rounds: around a round
 the system's clocks and the process's own tell how much of the machine others used, and a round in which that was more than OTHERS_LIMIT is
@@ -10,21 +10,26 @@ events, and what others do there cannot be seen.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import statistics
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
 
+from suite.core.errors import Exit, SuiteError
+from suite.core.files import take_lock
 from suite.records.scan import ScanRound
 
 Call = Callable[[], object]
 Device = Literal["cpu", "cuda"]
 
+LOCK_FILE = "ssm-suite-timing.lock"  # in the folder for temporary files, which is the machine's own also where homes are shared
 OTHERS_LIMIT = 0.12  # share of the machine; up to here other processes move a two-core median by less than its spread
 SAMPLE_SECONDS = 5e-3  # far above the clock's resolution, and few enough samples to keep them all
 ROUND_SECONDS = 0.2  # twenty ticks of the system's clock, so that a share is known to 5 % of one core
@@ -79,6 +84,28 @@ def compute_quartiles(values: Sequence[float]) -> tuple[float, float]:
         return values[0], values[0]
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")
     return low, high
+
+
+@contextlib.contextmanager
+def hold_machine() -> Iterator[None]:
+    """Hold this machine for one timing run; SuiteError where another holds it."""
+    path = Path(tempfile.gettempdir()) / LOCK_FILE
+    try:
+        handle = path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise SuiteError(
+            f"the lock {path}, which keeps two timing runs apart, cannot be opened: {error.strerror or error}. "
+            "Give permission, or name another folder for temporary files in TMPDIR.",
+            exit=Exit.NOT_READY,
+        ) from error
+    with handle:
+        holder = take_lock(handle)
+        if holder is not None:
+            raise SuiteError(
+                f"process {holder} is timing on this machine, and two timing runs disturb each other. Wait until it ends, or stop it.",
+                exit=Exit.NOT_READY,
+            )
+        yield
 
 
 def take_samples(call: Call, device: Device, seconds: float) -> Samples:

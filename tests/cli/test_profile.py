@@ -15,11 +15,11 @@ from models.lookup import UnknownName
 from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.core.process import ChildDied
-from suite.measure.alone import hold_machine
 from suite.measure.costs import attention as attention_cost
 from suite.measure.costs import cell, claim_v4, grid
 from suite.measure.costs.count import count_model, sum_flops
 from suite.measure.costs.grid import Reached, TimingOptions, explain_stop, extrapolate
+from suite.measure.timing import hold_machine
 from suite.records.cell import CellContext
 from suite.records.load import load
 from suite.records.profile import Latency, ProfileRecord

@@ -68,8 +68,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Count or time, record, and print tables or one document."""
     if options.claim:
         return _claim(options, out)
-    from suite.measure.alone import hold_machine
     from suite.measure.costs import grid, tables
+    from suite.measure.timing import hold_machine
     from suite.records.ledger import Ledger
 
     if not options.model:
@@ -169,8 +169,8 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
     from dataclasses import asdict
 
     from suite.core.process import ask, environment_for
-    from suite.measure.alone import hold_machine
     from suite.measure.costs import claim_v4, tables
+    from suite.measure.timing import hold_machine
 
     if options.model:
         raise SuiteError(f"--claim {options.claim} names its own networks; leave out {' '.join(options.model)}.")

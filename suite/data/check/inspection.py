@@ -21,12 +21,12 @@ from models.cache import cache_folder
 from suite.core.errors import SuiteError
 from suite.core.files import replacing
 from suite.core.parallel import map_ordered
-from suite.data.digest import COMMON_MULTIPLE
+from suite.data.digest import pixel_key
 from suite.data.images import Pixels, describe, has_equal_channels, read_image, read_stored, three_channels
 from suite.data.locate import FilePair
 from suite.data.resize import Between, Border, imresize, mod_crop
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 THUMB = 16  # pixels a side of the small grey image by which near-identical images are found
 PAIRS_PROBED = 3  # pairs on which every rule is tried, to know which to try first on the others
 
@@ -64,7 +64,7 @@ class Facts:
     height: int = 0
     width: int = 0
     pixels: str = ""  # sha256 of the pixels, uint8 RGB in C order
-    cropped: str = ""  # the same of the image cut to multiples of 24, and of its size
+    cropped: str = ""  # its suite.data.digest.pixel_key
     stored: Stored = ""
     thumb: str = ""  # THUMB x THUMB bytes, hexadecimal; empty where the image is smaller
 
@@ -89,11 +89,8 @@ def facts_of(path: Path) -> Facts:
     except SuiteError as error:
         return Facts(str(error), head.remarks)
     image = three_channels(found)
-    cut = mod_crop(image, COMMON_MULTIPLE)
-    cut = np.ascontiguousarray(cut if cut.size else image)
-    cropped = hashlib.sha256(f"{cut.shape}".encode() + cut.tobytes()).hexdigest()
     pixels = hashlib.sha256(image.tobytes()).hexdigest()
-    return Facts("", head.remarks, *image.shape[:2], pixels, cropped, stored_as(found), _thumb(image))
+    return Facts("", head.remarks, *image.shape[:2], pixels, pixel_key(image), stored_as(found), _thumb(image))
 
 
 def stored_as(image: Pixels) -> Stored:

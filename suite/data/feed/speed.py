@@ -130,10 +130,8 @@ def _device_ms(sampler: PatchSampler, batch: int, seconds: float, device: str) -
 
 def _rate(batches: Iterator[object], seconds: float, least: int) -> float:
     """Measure batches a second, over at least `seconds` and `least` batches."""
-    begun = time.perf_counter()
-    for number in count(1):
+    begun, number, passed = time.perf_counter(), 0, 0.0
+    while number < least or passed < seconds:
         next(batches)
-        passed = time.perf_counter() - begun
-        if passed >= seconds and number >= least:
-            return number / passed
-    raise AssertionError("count() has no end")
+        number, passed = number + 1, time.perf_counter() - begun
+    return number / passed

@@ -32,7 +32,7 @@ from suite.health.gate import Verdict
 from suite.health.time import old_code
 from suite.health.time.cases import CASES
 from suite.health.time.turns import TURN_SECONDS, Key, Kind, Turn, Turns, take_turns
-from suite.measure.alone import hold_machine
+from suite.measure.timing import hold_machine
 
 TEST_LEVEL = 0.01  # chance that any case of a kind passes the test alone where nothing changed
 LEAST = 0.05  # share that the median must move by
