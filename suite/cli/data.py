@@ -72,19 +72,11 @@ def _list(options: argparse.Namespace, out: Output) -> Exit:
     from suite.core.paths import data_folder
     from suite.data.cards import cards
 
-    rows = [row for card in cards().values() for row in (_packaged(card) if card.package else _rows(card, options.root))]
+    rows = [row for card in cards().values() for row in _rows(card, options.root)]
     out.document(rows) if options.json else out.table(rows)
     if options.root is None and data_folder() is None:
         note("$SUITE_DATA is not set, so no folder was searched. Set it, or give --root DIR.")
     return Exit.DONE
-
-
-def _packaged(card: Card) -> Iterator[dict[str, object]]:
-    """Yield the rows of a set that a package ships."""
-    folder = _package_folder()
-    for split, count in card.splits.items():
-        layout = f"{card.package}'s package" if folder else "not found"
-        yield _row(card, split, count, count if folder else None, layout, folder, int(bool(folder)))
 
 
 def _package_folder() -> str:
@@ -98,21 +90,20 @@ def _package_folder() -> str:
 
 
 def _rows(card: Card, root: Path | None) -> Iterator[dict[str, object]]:
+    """Yield the rows of a set for `data list`: of each split the copy that is taken, which a package may ship."""
     from suite.data.check.checks import find_copies
 
-    found = find_copies(card, root)
+    found = [] if card.package else find_copies(card, root)
+    package = _package_folder() if card.package else ""
     for split, expected in card.splits.items():
         here = [group[0] for group in found if group[0].split == split]
-        if here:
-            yield _row(card, split, expected or None, _count(here[0]), here[0].whose, str(here[0].files), len(here))
-        else:
-            yield _row(card, split, expected or None, None, "not found", "", 0)
-
-
-def _row(card: Card, *values: object) -> dict[str, object]:
-    """Return the row of a set for `data list`."""
-    titles = ("split", "images", "found", "layout", "folder", "copies")
-    return {"set": card.name} | dict(zip(titles, values, strict=True)) | {"tasks": ", ".join(card.kinds)}
+        values: tuple[object, ...] = (None, "not found", "", 0)
+        if package:
+            values = (expected, f"{card.package}'s package", package, 1)
+        elif here:
+            values = (_count(here[0]), here[0].whose, str(here[0].files), len(here))
+        place = dict(zip(("found", "layout", "folder", "copies"), values, strict=True))
+        yield {"set": card.name, "split": split, "images": expected or None} | place | {"tasks": ", ".join(card.kinds)}
 
 
 def _count(place: Located) -> int | str:

@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TextIO, TypeVar
 
 from suite.core.machine import count_cores
+from suite.core.text import format_clock
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -107,8 +108,6 @@ def _lines(results: Iterable[Result], total: int, what: str, stream: TextIO) -> 
     for done, result in enumerate(results, start=1):
         now = time.monotonic()
         if now - said >= SECONDS_BETWEEN_LINES and done < total:
-            from suite.core.text import format_clock  # not needed for what is done sooner
-
             left = (now - started) / done * (total - done)
             stream.write(f"{done}/{total} {what}, {format_clock(left)} left\n")
             stream.flush()

@@ -212,8 +212,8 @@ def load_baseline(path: Path) -> GateBaseline:
         raise SuiteError(f"there is no baseline {path} to compare with. {update}", exit=Exit.NOT_READY) from None
     except (OSError, ValueError) as error:
         raise SuiteError(f"the baseline {path} cannot be read ({error}). Restore it from version control.", exit=Exit.NOT_READY) from None
-    if not isinstance(raw, dict) or raw.get("schema_version") != BASELINE_SCHEMA:
-        found = raw.get("schema_version") if isinstance(raw, dict) else None
+    found = raw.get("schema_version") if isinstance(raw, dict) else None
+    if found != BASELINE_SCHEMA:
         raise SuiteError(
             f"the baseline {path} is of schema {found}, and this suite compares with schema {BASELINE_SCHEMA}. {update}",
             exit=Exit.NOT_READY,

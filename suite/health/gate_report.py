@@ -39,21 +39,18 @@ def _excess(finding: Finding) -> float:
 
 def make_rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
     """Return the rows of the table."""
-    found: list[dict[str, object]] = []
-    for finding in select_loud(findings)[:MOST_ROWS]:
-        moved, limit = finding.difference, finding.allowed
-        found.append(
-            {
-                "number": finding.key,
-                "verdict": finding.verdict.value,
-                "before": _text(finding.before),
-                "now": _text(finding.now),
-                "moved": "" if moved is None else f"{moved:+.3g}",
-                "allowed": "equal" if limit is None else f"±{limit:.2g}",
-                "note": finding.note,
-            }
-        )
-    return found
+    return [
+        {
+            "number": finding.key,
+            "verdict": finding.verdict.value,
+            "before": _text(finding.before),
+            "now": _text(finding.now),
+            "moved": "" if finding.difference is None else f"{finding.difference:+.3g}",
+            "allowed": "equal" if finding.allowed is None else f"±{finding.allowed:.2g}",
+            "note": finding.note,
+        }
+        for finding in select_loud(findings)[:MOST_ROWS]
+    ]
 
 
 def write_markdown(findings: Sequence[Finding], title: str = "Metric drift") -> str:

@@ -49,12 +49,12 @@ class Samples:
     @property
     def noisy(self) -> bool:
         """True where too few samples are from quiet rounds, so that the others count too."""
-        return len(self._quiet()) < min(QUIET_SAMPLES, len(self._all()))
+        return len(self._seconds(quiet=True)) < min(QUIET_SAMPLES, len(self._seconds()))
 
     @property
     def used(self) -> tuple[float, ...]:
         """The samples, in seconds, that the statistics are taken of."""
-        return self._all() if self.noisy else self._quiet()
+        return self._seconds(quiet=not self.noisy)
 
     @property
     def median(self) -> float:
@@ -66,11 +66,8 @@ class Samples:
         """Where the middle half of the samples begins and ends, in seconds."""
         return compute_quartiles(self.used)
 
-    def _all(self) -> tuple[float, ...]:
-        return tuple(second for found in self.rounds for second in found.seconds)
-
-    def _quiet(self) -> tuple[float, ...]:
-        return tuple(second for found in self.rounds if _is_quiet(found) for second in found.seconds)
+    def _seconds(self, *, quiet: bool = False) -> tuple[float, ...]:
+        return tuple(second for found in self.rounds if _is_quiet(found) or not quiet for second in found.seconds)
 
 
 def _is_quiet(found: ScanRound) -> bool:
@@ -118,7 +115,7 @@ def take_samples(call: Call, device: Device, seconds: float) -> Samples:
         rounds.append(_round(call, device, calls, min(seconds, ROUND_SECONDS)))
         found, passed = Samples(tuple(rounds), warm_up), time.perf_counter() - begun
         quiet_time = sum(sum(r.seconds) * r.calls for r in rounds if _is_quiet(r))
-        enough = len(found._all()) >= FEWEST_SAMPLES
+        enough = len(found._seconds()) >= FEWEST_SAMPLES
         if enough and (passed >= MOST_REPEATS * seconds or (quiet_time >= seconds and not found.noisy)):
             return found
 

@@ -130,8 +130,10 @@ def _cases(
     times: dict[tuple[str, str, Path, Work], ScanTiming], standing: dict[str, ScanRecord], paths: Sequence[Path], best: Best
 ) -> tuple[CaseRows, ...]:
     found = {(t.case, t.path): t for (_, _, path, _), t in times.items() if path in paths}
+    longest = max((record.spec.cases for record in standing.values()), key=len)  # list of cases that was asked for
+    order = {case: place for place, case in enumerate(longest)}
     groups = []
-    for (case, path), example in sorted(found.items(), key=lambda item: (_order(standing, item[0][0]), paths.index(item[0][1]))):
+    for (case, path), example in sorted(found.items(), key=lambda item: (order.get(item[0][0], len(order)), paths.index(item[0][1]))):
         rows = tuple(
             _row(times, standing[name], (case, path), best) for name in standing if any((name, case, path, w) in times for w in WORKS)
         )
@@ -140,12 +142,6 @@ def _cases(
 
 
 WORKS: tuple[Work, ...] = ("forward", "forward+backward")
-
-
-def _order(standing: dict[str, ScanRecord], case: str) -> int:
-    """Return a case's place in the longest list of cases that was asked for."""
-    longest = max((record.spec.cases for record in standing.values()), key=len)
-    return longest.index(case) if case in longest else len(longest)
 
 
 def _row(times: dict[tuple[str, str, Path, Work], ScanTiming], record: ScanRecord, at: tuple[str, Path], best: Best) -> BackendTimes:

@@ -146,16 +146,8 @@ def _print_all(scores: Scores, out: Output) -> None:
 
 def _print_rest(scores: Scores, out: Output) -> None:
     out.line(f"{len(scores.pairing.pairs)} pairs by name: {scores.pairing.rule}.")
-    for metric, why in _unavailable(scores).items():
+    for metric, why in {key: why for one in (scores.besides, *scores.sheets.values()) for key, why in one.unavailable.items()}.items():
         out.line(f"{metric} is unavailable: {why}")
-
-
-def _unavailable(scores: Scores) -> dict[str, str]:
-    """Return every metric that is unavailable, once."""
-    found = dict(scores.besides.unavailable)
-    for sheet in scores.sheets.values():
-        found |= sheet.unavailable
-    return found
 
 
 def _signed(value: float, digits: int) -> str:

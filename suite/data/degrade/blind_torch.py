@@ -23,7 +23,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from suite.data.degrade.blind import GREY_WEIGHTS, OrderPlan, Plan
-from suite.data.degrade.jpeg_torch import MCU, Size, along_columns, along_rows, compress_batch
+from suite.data.degrade.jpeg_torch import MCU, Size, along_columns, along_rows, compress_batch, to_device
 from suite.data.degrade.kernels import Kernel
 from suite.data.resize import Filter, Taps, plain_taps
 
@@ -31,6 +31,7 @@ STEP = 128  # pixels: canvases are multiples of it, whole MCUs; a smaller step w
 AT_ONCE = 16  # pictures of a group: they bound the memory, some 80 MB for each intermediate result of the largest
 KERNEL_EDGE = 10  # of the largest kernel, 21 pixels wide, on each side: every kernel gets as many, so that transforms have one length
 
+_taps = lru_cache(maxsize=512)(plain_taps)  # crops are square, as a rule: rows and columns have the same
 Images = list[Tensor]  # (3, H, W) float32 each, of the canvas, whose top left is the picture
 Noise = Callable[[Tensor, Sequence[Size], Sequence[OrderPlan], Sequence[torch.Generator]], Tensor]
 
@@ -104,11 +105,11 @@ def _blurred(images: Images, sizes: Sequence[Size], kernels: Sequence[Kernel | N
         """Filter a group, by Fourier transform."""
         height, width = group.shape[-2:]
         rows, columns = (
-            _on(group, np.stack([_mirrored(sizes[number][axis], length) for number in numbers]))
+            to_device(np.stack([_mirrored(sizes[number][axis], length) for number in numbers]), group.device)
             for axis, length in enumerate((height, width))
         )
         padded = along_columns(along_rows(group, rows), columns)
-        small = _on(group, np.stack([_centred(kernels[number]) for number in numbers])[:, None])
+        small = to_device(np.stack([_centred(kernels[number]) for number in numbers])[:, None], group.device)
         shape = [next_fast_len(side, real=True) for side in padded.shape[-2:]]
         spectrum = torch.fft.rfft2(padded, shape) * torch.fft.rfft2(small, shape)
         return torch.fft.irfft2(spectrum, shape)[..., 2 * KERNEL_EDGE : 2 * KERNEL_EDGE + height, 2 * KERNEL_EDGE : 2 * KERNEL_EDGE + width]
@@ -140,7 +141,7 @@ def _resized(images: Images, sizes: Sequence[Size], targets: Sequence[Size], fil
         canvas = keys[numbers[0]]
         for axis, along in enumerate((along_rows, along_columns)):
             taps = [_taps(sizes[number][axis], targets[number][axis], filters[number]) for number in numbers]
-            index, weight = (_on(group, part) for part in _joined(taps, canvas[axis]))
+            index, weight = (to_device(part, group.device) for part in _joined(taps, canvas[axis]))
             shape = (len(numbers), 1, -1, 1) if axis == 0 else (len(numbers), 1, 1, -1)
             # Tap by tap, as suite.data.resize sums: the same floats.
             total = along(group, index[:, 0]).mul_(weight[:, 0].view(shape))
@@ -150,11 +151,6 @@ def _resized(images: Images, sizes: Sequence[Size], targets: Sequence[Size], fil
         return group
 
     return _in_groups(images, keys, resize)
-
-
-@lru_cache(maxsize=512)  # crops are square, as a rule: rows and columns have the same
-def _taps(length: int, out: int, kind: Filter) -> Taps:
-    return plain_taps(length, out, kind)
 
 
 def _joined(taps: Sequence[Taps], length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -179,13 +175,13 @@ def _gaussian(group: Tensor, sizes: Sequence[Size], plans: Sequence[OrderPlan], 
 def _poisson(group: Tensor, sizes: Sequence[Size], plans: Sequence[OrderPlan], generators: Sequence[torch.Generator]) -> Tensor:
     """Return each plan's strength times the shot noise of the 8-bit values; photons at white as in `blind.add_poisson_noise`."""
     grey = sum(weight * group[:, [channel]] for channel, weight in enumerate(GREY_WEIGHTS))
-    is_grey = _on(group, np.array([plan.grey for plan in plans])).view(-1, 1, 1, 1)
+    is_grey = to_device(np.array([plan.grey for plan in plans]), group.device).view(-1, 1, 1, 1)
     levels = _to_levels(torch.where(is_grey, grey, group))
     counted = torch.full_like(levels, 256, dtype=torch.int64)  # what lies beside a picture counts as a value of its own
     for number, (height, width) in enumerate(sizes):
         counted[number, :, :height, :width] = levels[number, :, :height, :width]
     seen = torch.zeros(len(plans), 257, dtype=torch.int64, device=group.device).scatter_(1, counted.flatten(1), 1)
-    photons = _on(group, PHOTONS)[seen[:, :256].sum(dim=1)].view(-1, 1, 1, 1)
+    photons = to_device(PHOTONS, group.device)[seen[:, :256].sum(dim=1)].view(-1, 1, 1, 1)
     clean = levels / 255
     rates, noise = clean * photons, torch.zeros_like(group)
     for number, ((height, width), plan, generator) in enumerate(zip(sizes, plans, generators, strict=True)):
@@ -200,7 +196,7 @@ PHOTONS = np.array([1, *(2 ** math.ceil(math.log2(count)) for count in range(1, 
 
 
 def _strengths(group: Tensor, plans: Sequence[OrderPlan]) -> Tensor:
-    return _on(group, np.array([plan.strength for plan in plans], dtype=np.float32)).view(-1, 1, 1, 1)
+    return to_device(np.array([plan.strength for plan in plans], dtype=np.float32), group.device).view(-1, 1, 1, 1)
 
 
 def _jpeg(images: Images, sizes: Sequence[Size], qualities: Sequence[int]) -> Images:
@@ -214,7 +210,3 @@ def _jpeg(images: Images, sizes: Sequence[Size], qualities: Sequence[int]) -> Im
 def _to_levels(values: Tensor) -> Tensor:
     """Turn 0..1 into whole numbers 0..255, clamped, halves to even; still in floating point."""
     return values.clamp(0, 1).mul_(255).round_()
-
-
-def _on(group: Tensor, values: np.ndarray) -> Tensor:
-    return torch.from_numpy(values).to(group.device, non_blocking=True)  # else every copy waits for all that the GPU has to do

@@ -81,9 +81,7 @@ def compress_batch(images: Tensor, sizes: Sequence[Size], qualities: Sequence[in
     rows, columns = (Edges(side, length, device) for side, length in zip(zip(*sizes, strict=True), (height, width), strict=True))
     full = along_columns(along_rows(images.to(torch.int32), rows.whole), columns.whole)
     luminance, blue, red = _to_ycc(full)
-    steps = torch.from_numpy(np.stack([quantisation_tables(quality) for quality in qualities]).astype(np.float32)).to(
-        device, non_blocking=True
-    )
+    steps = to_device(np.stack([quantisation_tables(quality) for quality in qualities]).astype(np.float32), device)
     luminance = _coded(luminance[:, None].float(), steps[:, :1])
     chroma = along_rows(_halved(torch.stack((blue, red), dim=1)), rows.half).float()
     return _to_rgb(luminance[:, 0], _doubled(_coded(chroma, steps[:, 1:]), rows, columns))
@@ -99,11 +97,16 @@ class Edges:
         self.half = _indices(np.minimum(at[:, : length // 2], halves - 1), device)
         self.beside = _indices((at // 2 + np.where(at % 2, 1, -1)).clip(0, halves - 1), device)  # the chroma sample to mix in
         self.own = _indices(np.minimum(at // 2, halves - 1), device)
-        self.narrow = torch.from_numpy(halves <= 2).to(device, non_blocking=True)  # chroma of 1 or 2 columns is repeated, not interpolated
+        self.narrow = to_device(halves <= 2, device)  # chroma of 1 or 2 columns is repeated, not interpolated
 
 
 def _indices(values: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64)).to(device, non_blocking=True)
+    return to_device(np.ascontiguousarray(values, dtype=np.int64), device)
+
+
+def to_device(values: np.ndarray, device: torch.device) -> Tensor:
+    """Copy an array to a device without waiting for what that has to do."""
+    return torch.from_numpy(values).to(device, non_blocking=True)
 
 
 def along_rows(images: Tensor, index: Tensor) -> Tensor:

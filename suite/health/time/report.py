@@ -7,7 +7,7 @@ from xml.etree import ElementTree as Xml
 from suite.core.errors import Exit
 from suite.health import gate, gate_report
 from suite.health.gate import Verdict
-from suite.health.time.verdict import Timed, TimeReport
+from suite.health.time.verdict import TimeReport
 
 ADVISORY = "advisory: reported, never fails the run; --gate-time makes it binding"
 
@@ -27,20 +27,18 @@ def summarise(timing: TimeReport) -> str:
 
 def make_rows(timing: TimeReport) -> list[dict[str, object]]:
     """Return the rows of the table: every case."""
-    return [_row(case) for case in timing.cases]
-
-
-def _row(case: Timed) -> dict[str, object]:
-    ends = "" if case.interval is None else " to ".join(f"{end:+.1%}" for end in case.interval)
-    return {
-        "case": case.key,
-        "verdict": case.verdict.value,
-        "before": "" if case.before is None else f"{case.before:.2f} {case.unit}",
-        "now": "" if case.now is None else f"{case.now:.2f} {case.unit}",
-        "change": "" if case.change is None else f"{case.change:+.1%}",
-        "95 % interval": ends,
-        "note": case.note,
-    }
+    return [
+        {
+            "case": case.key,
+            "verdict": case.verdict.value,
+            "before": "" if case.before is None else f"{case.before:.2f} {case.unit}",
+            "now": "" if case.now is None else f"{case.now:.2f} {case.unit}",
+            "change": "" if case.change is None else f"{case.change:+.1%}",
+            "95 % interval": " to ".join(f"{end:+.1%}" for end in case.interval or ()),
+            "note": case.note,
+        }
+        for case in timing.cases
+    ]
 
 
 def write_markdown(timing: TimeReport) -> str:

@@ -44,8 +44,8 @@ def receptive_field(network: RestorationNet, pairs: Sequence[Pair]) -> Receptive
     field = gradient_map(lambda x: forward(network, x, network.channels), inputs, network.scale)
     if not math.isfinite(field.sum()) or not field.sum():
         return None
-    held = measure_shares(field)
-    return ReceptiveField(side=field.shape[0], map_png=draw_map(field), shares={str(key): held[key] for key in held}, images=len(crops))
+    shares = {str(percentage): share for percentage, share in measure_shares(field).items()}
+    return ReceptiveField(side=field.shape[0], map_png=draw_map(field), shares=shares, images=len(crops))
 
 
 def seeded_crops(images: Sequence[np.ndarray], side: int = FIELD_SIDE) -> np.ndarray:

@@ -325,6 +325,5 @@ def _measure_perceptual(scores: Scores, pairs: Sequence[NamePair], request: Requ
 def _values(pairs: Sequence[NamePair], names: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
     for one in pairs:
         output, target = read_image(one.other), read_image(one.target)
-        if output.shape != target.shape:  # a protocol that crops by the scale has accepted them
-            target = target[: output.shape[0], : output.shape[1]]
+        target = target[: output.shape[0], : output.shape[1]]  # where it is larger, a protocol that crops by the scale has accepted it
         yield one.name, {metric: available.measure_metric(metric, output, target) for metric in names}

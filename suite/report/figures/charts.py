@@ -218,7 +218,7 @@ def _mark(one: Series, point: Point, across: Scale, up: Scale, rows: Sequence[st
 
 def _labels(places: Sequence[tuple[float, float, str]], marks: Sequence[tuple[float, float]], frame: Frame) -> tuple[Label, ...]:
     """Put labels beside their points where they hide no mark and no other label; leave one that fits nowhere to the figure's table."""
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in marks]
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in marks]  # left, top, right, bottom
     found = []
     for x, y, text in places:
         width = LETTER * len(text)
@@ -226,16 +226,11 @@ def _labels(places: Sequence[tuple[float, float, str]], marks: Sequence[tuple[fl
             left = x + dx - {"start": 0.0, "end": width, "middle": width / 2}[anchor]
             box = (left, y + dy - LINE + 3, left + width, y + dy + 3)
             inside = box[0] >= frame.left and box[2] <= frame.width and box[1] >= 0 and box[3] <= frame.base
-            if inside and not any(_overlap(box, other) for other in taken):
+            if inside and not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken):
                 taken.append(box)
                 found.append(Label(round(x + dx, 1), round(y + dy, 1), anchor, text))
                 break
     return tuple(found)
-
-
-def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
-    """Tell whether two boxes (left, top, right, bottom) share a place."""
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _scale(axis: Axis, values: Sequence[float | None], begin: float, end: float) -> Scale:
