@@ -10,8 +10,6 @@ from suite.core.process import ChildDied, ask, environment_for
 def test_what_a_function_says_comes_alone_and_a_failure_leaves_its_last_words(tmp_path):
     code = 'print("at import")\n\ndef answer(asked, say):\n    print("when called")\n    say("twice", 2 * asked)\n'
     (tmp_path / "loud.py").write_text(code)
-        'print("at import")\n\n\ndef answer(asked, say):\n    print("when called")\n    say("twice", 2 * asked)\n'
-    )
     environment = environment_for(1)
     environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], str(tmp_path)])
     assert list(ask("loud:answer", 21, environment, "a test")) == [("twice", 42)]
