@@ -6,6 +6,7 @@ function linesOf(table) {
   const words = (cell) => {
     const copy = cell.cloneNode(true);
     for (const hidden of copy.querySelectorAll("[aria-hidden], .status, sup")) hidden.remove();
+    for (const part of copy.querySelectorAll("small, div")) part.before(" ");
     return copy.textContent.replace(/\s+/g, " ").trim();
   };
   const open = []; // cells that reach down into the next rows: column, how many rows are left
