@@ -6,6 +6,7 @@ function reveal() {
   const id = decodeURIComponent(location.hash.slice(1));
   const target = id && document.getElementById(id);
   if (!target || target.popover) return;
+  if (target instanceof HTMLDetailsElement) target.open = true;
   for (let block = target.closest("details"); block; block = block.parentElement.closest("details")) block.open = true;
   target.scrollIntoView({ block: "center" });
 }
@@ -51,15 +52,19 @@ function sorted(rows, at, rising) {
   });
 }
 
+// Filters hide rows, and tables without a row that is shown; what was chosen stands in the address.
 function makeFilters(form) {
   const rows = [...document.querySelectorAll("#tables table.papers tr[data-status]")];
+  const sections = [...document.querySelectorAll("#tables > details")];
+  const begin = new URLSearchParams(location.hash.startsWith("#filter?") ? location.hash.slice("#filter?".length) : "");
   const apply = () => {
     const values = new FormData(form);
     const [text, statuses] = [values.get("network").trim().toLowerCase(), values.getAll("status")];
+    const active = Boolean(text || statuses.length || values.has("own"));
     let shown = 0;
     for (const row of rows) {
       const held = row.dataset.status.split(" ");
-      const fits = row.cells[0].textContent.toLowerCase().includes(text)
+      const fits = `${row.cells[0].textContent} ${row.dataset.model || ""}`.toLowerCase().includes(text)
         && (!statuses.length || statuses.some((status) => held.includes(status)))
         && (!values.has("own") || row.classList.contains("own"));
       row.hidden = !fits;
@@ -68,12 +73,29 @@ function makeFilters(form) {
     for (const head of document.querySelectorAll("#tables tr.group")) {
       head.hidden = ![...head.parentElement.rows].some((row) => row !== head && !row.hidden);
     }
-    form.querySelector("output").textContent = shown === rows.length ? "" : `${shown} of ${rows.length} rows`;
+    for (const section of sections) {
+      const some = [...section.querySelectorAll("tr[data-status]")].some((row) => !row.hidden);
+      section.hidden = !some;
+      section.open = active ? some : "open" in section.dataset;
+    }
+    form.querySelector("output").textContent = active ? `${shown} of ${rows.length} rows` : "";
+    const words = new URLSearchParams([...values].filter(([, value]) => value));
+    if (active) history.replaceState(null, "", `#filter?${words}`);
+    else if (location.hash.startsWith("#filter?")) history.replaceState(null, "", "#tables");
   };
+  for (const [name, value] of begin) {
+    const field = [...form.elements].find((one) => one.name === name && (one.type !== "checkbox" || one.value === value));
+    if (field && field.type === "checkbox") field.checked = true;
+    else if (field) field.value = value;
+  }
   form.addEventListener("input", apply);
   form.addEventListener("reset", () => setTimeout(apply));
   form.addEventListener("submit", (event) => event.preventDefault());
   form.hidden = false;
+  if ([...begin].length) {
+    apply();
+    form.scrollIntoView();
+  }
 }
 
 // The browser opens a number's card when it is pressed; here it is placed beside the number, told which cell it is about, and opened by hovering.
@@ -124,6 +146,8 @@ addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("table.papers").forEach(makeSortable);
   document.querySelectorAll("form.filters").forEach(makeFilters);
   makeCards();
+  document.querySelectorAll(".scroll > table.results").forEach(makeTools);
+  document.querySelectorAll("code.command").forEach(makeCopy);
   reveal();
 });
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((block) => { block.open = true; }));

@@ -13,12 +13,11 @@ from suite.core.errors import Exit
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.report.claims.verdict import ClaimPart, Hint, Judgement
+    from suite.report.claims.verdict import Judgement
 
 SUMMARY = "say which claims of the papers hold, by the ledger's records, and which command would decide the others"
 EXAMPLE = "claims 'does not hold'"
 NARROWEST, WIDEST = 60, 100  # columns of text
-FEW = 3  # values that are told one by one
 DECIDED = ("holds", "does not hold")
 
 
@@ -75,12 +74,14 @@ def _choose(found: Sequence[Judgement], patterns: Sequence[str]) -> list[Judgeme
 
 def _lines(one: Judgement, width: int) -> Iterator[str]:
     """Yield a claim as lines: verdict and name, sentence, evidence, hint, and the command that would decide it."""
+    from suite.report.claims.text import hint_text, list_evidence
+
     yield f"[{one.word}] {one.claim.id}"
     yield from _wrap(f"{one.claim.sentence} ({one.claim.where})", width)
-    for text in (*_evidence(one.parts), *(f"Note: {text}." for text in one.notes)):
+    for text in (*list_evidence(one.parts), *(f"Note: {text}." for text in one.notes)):
         yield from _wrap(text, width, "- ")
     if one.hint is not None:
-        yield from _wrap(f"At another budget, no verdict: {_hint_text(one.hint)}", width, "- ")
+        yield from _wrap(f"At another budget, no verdict: {hint_text(one.hint)}", width, "- ")
     if one.word not in DECIDED:
         yield from (f"  $ {command}" for command in one.commands)  # never wrapped: it is there to be copied
 
@@ -88,59 +89,6 @@ def _lines(one: Judgement, width: int) -> Iterator[str]:
 def _wrap(text: str, width: int, mark: str = "") -> list[str]:
     options = {"initial_indent": f"  {mark}", "subsequent_indent": "  " + " " * len(mark)}
     return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False, **options)
-
-
-def _evidence(parts: Sequence[ClaimPart]) -> Iterator[str]:
-    """Yield what each value rests on; values without evidence that share a reason are told together."""
-    untested: dict[str, list[str]] = {}
-    for part in parts:
-        if part.evidence:
-            yield _part_text(part, alone=len(parts) == 1)
-        else:
-            untested.setdefault(part.reason, []).append(_printed(part))
-    for reason, values in untested.items():
-        yield f"{', '.join(values) if len(values) <= FEW else f'{len(values)} printed values'}: {reason}."
-
-
-def _printed(part: ClaimPart) -> str:
-    """Return a value's name and what is printed of it."""
-    if part.printed is None:
-        return part.what
-    return f"{part.what} {part.printed:+g}" if part.matters is not None else f"{part.what} {part.printed:g}"
-
-
-def _part_text(part: ClaimPart, *, alone: bool) -> str:
-    signed = "+" if part.matters is not None and part.printed is not None else ""
-    unit = f" {part.unit}" if part.unit else ""
-    measured = "" if part.measured is None else f"measured {part.measured:{signed},.{part.digits}f}{unit}"
-    told = [f"printed {part.printed:{signed},.{part.digits - 1}f}{unit}"] if part.printed is not None else []
-    told += [measured + _interval(part)] if measured else []
-    text = f"{part.what}: " + "; ".join([*([] if alone else [part.word]), *told, *([part.reason] if part.reason else [])])
-    return text + _rest(part)
-
-
-def _hint_text(hint: Hint) -> str:
-    if hint.measured is None:
-        return f"{hint.word}: {hint.reason}."
-    unit = f" {hint.unit}" if hint.unit else ""
-    kept = [f"the order is kept in {hint.kept} of {hint.pairs} pairs"] if hint.pairs else []
-    reason = [hint.reason] if hint.reason else []
-    head = f"{hint.word}: {hint.what} {hint.measured:{'+' if hint.signed else ''}.{hint.digits}f}{unit}{_interval(hint)}"
-    return "; ".join([head, *kept, *reason, hint.setting]) + _rest(hint)
-
-
-def _interval(held: ClaimPart | Hint) -> str:
-    text = "" if held.interval is None else f" ({held.interval[0]:+.{held.digits}f} to {held.interval[1]:+.{held.digits}f})"
-    visible = held.visible is not None and (held.interval is not None or getattr(held, "evidence", "") != "cost")
-    return text + (f", {held.visible:.{held.digits}f} could have been seen" if visible else "")
-
-
-def _rest(held: ClaimPart | Hint) -> str:
-    """Return what the interval leaves out, and the records."""
-    left = f". Left out: {'; '.join(held.leaves_out)}" if held.leaves_out else ""
-    cells = held.records[:3]
-    more = f" and {len(held.records) - len(cells)} more" if len(held.records) > len(cells) else ""
-    return left + (f". Records: {' '.join(cells)}{more}." if cells else ".")
 
 
 def _as_dict(one: Judgement) -> dict[str, object]:

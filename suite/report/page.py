@@ -28,6 +28,7 @@ from suite.report.figures.figure_list import (
 )
 from suite.report.layout import TableLayout, lay_out
 from suite.report.measured import Measurement, Origin, Status, has_metric
+from suite.report.overview import gather_overview
 from suite.report.settings import group_by_setting, setting_heading
 from suite.report.tables import Table, TableRow
 from suite.study.protocols import METRICS
@@ -55,6 +56,7 @@ class Section:
     forest: Figure | None
     tolerances: tuple[str, ...]  # what "reproduced" means, a sentence each
     missing: tuple[tuple[str, str, str], ...]  # label, why, command
+    measured: int  # rows with a measured number
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def gather_page(
         "summary": _summary(records),
         "span": format_span(moments[0], moments[-1]) if moments else "",
         "command": f"{RUN_COMMAND} --grid {default}",
+        "overview": gather_overview([*records, *scans, *profiles], tables, default),
         "sections": tuple(_section(table) for table in tables),
         "abouts": _origins(tables),
         "figures": (
@@ -114,6 +117,7 @@ def gather_page(
         "images": _image_tables(done),
         "uncounted": _uncounted([*records, *profiles]),
         "tally": tuple((status, judged.count(status)) for status in Status),
+        "rows": {status: sum(status in row.all_statuses for table in tables for row in table.rows) for status in Status},
         "cells": cells,
         "failed": tuple(line for line in cells if line.record.status == "failed"),
         "environments": tuple(environments.values()),
@@ -135,11 +139,12 @@ def _places(table: Table, row: TableRow) -> list[tuple[str, str]]:
 
 def _section(table: Table) -> Section:
     missing = {}
+    measured = sum(any(cell.measured for cell in row.cells) for row in table.rows)
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell.command and cell.measured is None and (column.kind != "cost" or cell.status != Status.PUBLISHED):
                 missing.setdefault(cell.command, (row.label, cell.reason, cell.command))
-    return Section(table, lay_out(table), draw_ablations(table), _tolerances(table.published), tuple(missing.values()))
+    return Section(table, lay_out(table), draw_ablations(table), _tolerances(table.published), tuple(missing.values()), measured)
 
 
 def _tolerances(table: PublishedTable) -> tuple[str, ...]:

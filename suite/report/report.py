@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from models import MODELS
 from suite.core import intervals
 from suite.core.text import format_duration, format_fixed, format_moment, format_signed
 from suite.records.ledger import pick_standing
@@ -26,6 +27,7 @@ from suite.report.tables import build_tables
 from suite.study import published
 
 INDEX_FILE = "index.html"
+PLACES = {name: at for at, name in enumerate(MODELS)}
 GLYPHS: Mapping[Status, str] = {
     Status.REPRODUCED: "=",
     Status.DEVIATES: "≠",
@@ -49,7 +51,7 @@ def write_report(records: Iterable[Attempt], destination: Path, pictures_mib: fl
 def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB) -> str:
     """Return the page of trained models as text, with at most `pictures_mib` MiB of pictures."""
     held = list(records)
-    current = pick_standing(record for record in held if isinstance(record, Record))
+    current = sorted(pick_standing(record for record in held if isinstance(record, Record)), key=_place)
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     profiles = pick_standing(record for record in held if isinstance(record, ProfileRecord))
     return pages.fill_template(
@@ -69,3 +71,8 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
             "scans": scan_view.SCAN_FILE if scans else "",
         },
     )
+
+
+def _place(record: Record) -> tuple[int, int]:
+    """Return a record's place on the page: by the catalogue, then by seed; of equals the order of the ledger stays."""
+    return PLACES.get(record.spec.model, len(PLACES)), record.spec.seed

@@ -72,6 +72,12 @@ class TableRow:
     reason: str = ""  # why a quality has no number
     marks: tuple[str, ...] = ()
 
+    @property
+    def all_statuses(self) -> tuple[Status, ...]:
+        """Every status that one of its cells has, costs among them: what a filter looks for."""
+        found = {cell.status for cell in self.cells}
+        return () if self.borrowed else tuple(status for status in Status if status in found)
+
 
 @dataclass(frozen=True)
 class Table:

@@ -101,12 +101,12 @@ def test_the_page_prints_them_with_their_signs_and_sets_the_better_in_bold():
     assert shown[1]["lpips"][1].startswith("measured: 0.2200 from the baseline: −0.0310")
     assert shown[1]["lpips"][2] == "≠ deviates +0.0100"
     assert shown[2]["lpips"][2] == "≠ deviates −0.0650"
-    body = next(root.one("section", id="vmambair-4").all("tbody"))
+    body = next(root.one("details", id="vmambair-4").all("tbody"))
     for key in ("psnr", "lpips"):
         cells = [emphasised(row.one("td", data_column=key)) for row in body.all("tr")]
         assert [cell["printed"] for cell in cells] == [["second"], ["best"], []]
         assert [cell["found"] for cell in cells] == [[], ["second"], ["best"]]
-    heads = {cell.text for cell in next(root.one("section", id="vmambair-4").all("thead")).all("th")}
+    heads = {cell.text for cell in next(root.one("details", id="vmambair-4").all("thead")).all("th")}
     assert any(head.startswith("PSNR") and "(higher is better)" in head for head in heads)
     assert any(head.startswith("LPIPS") and "(lower is better)" in head for head in heads)
 

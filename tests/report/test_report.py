@@ -116,7 +116,7 @@ def test_quick_budget_is_shown_apart_and_never_compared():
     (quick,) = row["retrained-0-PSNR-Y"]
     assert quick.startswith("25.91 from the baseline: −0.09 [")  # 26 + 0 and 25.89 + 0.02 sin 1
     assert quick.endswith("] approximate, covers 87 %: 6 images")
-    table = root.one("section", id="vmambair-4")
+    table = root.one("details", id="vmambair-4")
     head = next(table.all("thead")).text
     assert "Re-trained at quick budget" in head
     assert "test set photos; width 16, depth ÷3; 300 iterations; 1 seed" in head
@@ -129,9 +129,9 @@ def test_costs_compare_at_any_budget_and_the_finding_computes_its_numbers():
     root = read(made.quick_grid())
     assert row_of(root, "vmambair-4", "VmambaIR (Ours)")["macs"] == ["20.45b", "measured: 19.45", "≠ deviates −4.9 %"]
     assert row_of(root, "vmambair-4", "VmambaIR-V1")["macs"][1] == "measured: 17.90 from the baseline: −8.0 %"
-    head = next(root.one("section", id="vmambair-4").all("thead")).text
+    head = next(root.one("details", id="vmambair-4").all("thead")).text
     assert "input 64×64" in head
-    notes = next(root.one("section", id="vmambair-4").all(class_="notes")).text
+    notes = next(root.one("details", id="vmambair-4").all(class_="notes")).text
     assert "1 per multiply-add, a scan 9·B·L·D·N + B·L·D; its norms, written out as arithmetic, count nothing" in notes
     finding, saving = root.all(class_="finding")
     assert "the network costs 17.90 G" in saving.text
@@ -184,7 +184,7 @@ def test_seeds_give_an_interval_of_the_mean_and_of_the_difference():
     low, high = change.interval
     expected = f"{mean.mean:.2f} ± {mean.half_width:.2f} from the baseline: {change.mean:+.2f} [{low:+.2f}, {high:+.2f}]"
     assert shown == expected.replace("-", "−")
-    assert "3 seeds" in next(root.one("section", id="vmambair-4").all("thead")).text
+    assert "3 seeds" in next(root.one("details", id="vmambair-4").all("thead")).text
 
 
 def test_unequal_numbers_of_seeds_are_told_in_each_cell():
@@ -208,7 +208,7 @@ def test_paper_budget_is_judged():
 def test_test_data_that_differ_between_rows_are_pointed_out():
     other = made.done(made.VMAMBAIR[1]).model_copy(update={"provenance": made.provenance(data_checksums={"photos/test": "cd" * 32})})
     root = read([made.done(made.VMAMBAIR[0]), other])
-    assert "photos/test has more than one checksum" in root.one("section", id="vmambair-4").text
+    assert "photos/test has more than one checksum" in root.one("details", id="vmambair-4").text
     assert "more than one checksum" not in read(made.quick_grid()).text
 
 
@@ -271,7 +271,7 @@ def test_markup_in_records_stays_text():
 
 def test_curves_and_differences_are_drawn_for_every_row():
     root = read(made.quick_grid(2))
-    section = root.one("section", id="vmambair-4")
+    section = root.one("details", id="vmambair-4")
     panels = list(next(root.one("section", id="training").all("details")).all(class_="panel"))
     assert [len(list(panel.all("polyline", class_="n0"))) for panel in panels] == [4] * 5  # two seeds, two charts
     assert [len(list(panel.all("polyline", class_="n1"))) for panel in panels] == [0] + [2] * 4

@@ -78,7 +78,7 @@ def read(records):
 
 def row_of(root, table, label, group=""):
     """The cells of a row as {column: [texts]}: of what is printed, found and judged, or of the whole cell."""
-    for body in root.one("section", id=table).all("tbody"):
+    for body in root.one("details", id=table).all("tbody"):
         rows = list(body.all("tr"))
         if "group" in (rows[0].attributes.get("class") or "").split():
             if group and rows[0].text != group:

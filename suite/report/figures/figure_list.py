@@ -71,7 +71,7 @@ def draw_ablations(table: Table) -> Figure | None:
         "budget cannot be compared with the published ones; the order of the rows may still be comparable.",
         series=series,
         head=("Change", *(one.name for one in series)),
-        rows=tuple((label, *(_change_text(one, number) for one in series)) for number, label in enumerate(labels)),
+        rows=tuple((label, *(describe_change(one, number) for one in series)) for number, label in enumerate(labels)),
         plot=draw_dots(labels, series, Axis(f"difference in {unit}"), zero=True),
     )
 
@@ -104,7 +104,8 @@ def _measured_changes(rows: Sequence[TableRow], index: int) -> tuple[Point, ...]
     )
 
 
-def _change_text(series: Series, number: int) -> str:
+def describe_change(series: Series, number: int) -> str:
+    """Return the difference of a row of dots, with its interval."""
     point = next((point for point in series.points if point.y == number), None)
     if point is None:
         return "–"

@@ -1,0 +1,60 @@
+"""`python tests/support/reference.py` writes docs/reference.md: the tables of the suite, and what its verbs take."""
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT)]
+
+from suite.cli import list as listing  # noqa: E402
+from suite.cli import main  # noqa: E402
+from suite.report.export_text import escape_markdown  # noqa: E402
+
+TABLES = ("grids", "tasks", "budgets", "recipes", "protocols", "baselines")  # the others depend on the machine, or have pages of their own
+HEAD = "# Reference\n\nMade from the code by `python tests/support/reference.py`; a test holds it current.\n"
+
+
+def as_table(rows):
+    """Return rows, mappings with equal keys, as a table of Markdown."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(["" if v is None else str(v) for v in row.values()] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def escape(row):
+    """Return a row whose values are plain text in Markdown; code in backticks stays."""
+    return {key: "" if value is None else escape_markdown(str(value)).replace("\\`", "`").replace("\\_", "_") for key, value in row.items()}
+
+
+def describe_options(parser, name):
+    """Yield a table of what a verb takes, and one for each of its actions."""
+    rows, inner = [], {}
+    for action in parser._actions:  # argparse has no public way, and its own text differs between versions of Python
+        if isinstance(action, argparse._SubParsersAction):
+            inner = action.choices
+        elif not isinstance(action, argparse._HelpAction):
+            value = action.metavar or (action.dest.upper() if action.nargs != 0 else "")
+            option = " ".join((", ".join(action.option_strings), value)).strip()
+            rows.append({"option": f"`{option}`", "what": (action.help or "").replace("|", "\\|") % vars(action)})
+    yield f"### {name}\n\n{parser.description}\n"
+    if rows:
+        yield as_table(rows)
+    for action, its in inner.items():
+        yield from describe_options(its, f"{name} {action}")
+
+
+def describe_verbs():
+    """Yield the tables of all verbs."""
+    verbs = next(action.choices for action in main.parser()._actions if isinstance(action, argparse._SubParsersAction))
+    for name, verb in verbs.items():
+        yield from describe_options(verb, name)
+
+
+def write():
+    """Return the page."""
+    tables = [f"## {name}\n\n{as_table([escape(row) for row in listing.LISTS[name]()])}" for name in TABLES]
+    return "\n".join([HEAD, *tables, "## The command line\n", *describe_verbs()])
+
+
+if __name__ == "__main__":
+    (ROOT / "docs" / "reference.md").write_text(write(), encoding="utf-8")
