@@ -132,6 +132,13 @@ def allowed_move(watched: Watched) -> float | None:
     return max(SPREADS * watched.spread, row.absolute, row.relative * abs(watched.value))
 
 
+def is_known(baseline: GateBaseline, numbers: Sequence[Number]) -> bool:
+    """Tell whether the baseline has all these numbers, and none moved by more than is allowed."""
+    keys = {number.key for number in numbers}
+    alone = baseline.model_copy(update={"numbers": {key: watched for key, watched in baseline.numbers.items() if key in keys}})
+    return all(finding.verdict in (Verdict.SAME, Verdict.INSIGNIFICANT) for finding in compare(alone, numbers))
+
+
 def compare(baseline: GateBaseline, numbers: Sequence[Number], *, probes: Iterable[str] = PROBES, data: str = "") -> list[Finding]:
     """Judge every number of the baseline that `probes` make and every one of `numbers`.
 

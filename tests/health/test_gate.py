@@ -223,6 +223,36 @@ def test_the_command_updates_with_a_reason_compares_and_reports(quick, capsys, t
     assert main.main([*check, "--only", "nothing"]) == Exit.USAGE
 
 
+def test_an_update_learns_spreads_where_something_moved_and_keeps_the_others(quick, monkeypatch):
+    values, path = quick
+    measured = []
+
+    def measure(parts, setting=gate_measure.PLAIN):
+        measured.append((setting.name, [part.name for _, part in parts]))
+        by = 1e-6 if setting.nudge else 0.0
+        return {(probe, part.name): [Number(n.key, n.kind, n.value + by) for n in part.numbers()] for probe, part in parts}
+
+    two = tuple(
+        ProbePart(name, lambda name=name: iter([Number(f"protocols/{name}", "output", values[f"protocols/{name}"])])) for name in "ab"
+    )
+    for module in (probes, gate):
+        monkeypatch.setattr(module, "PROBES", {"protocols": probes.Probe("protocols", "two parts", lambda: two)})
+    nudge = gate_measure.Setting("nudged", ("protocols",), nudge=1)
+    monkeypatch.setattr(gate_measure, "make_nudges", lambda _count: (nudge,))
+    monkeypatch.setattr(gate_measure, "measure_parts", measure)
+    update = ["check", "--baseline", str(path), "--update", "--reason", "tried"]
+    assert main.main(update) == Exit.DONE
+    values["protocols/b"] = 3.0
+    assert main.main(update) == Exit.DONE
+    plain = ("as it is", ["a", "b"])
+    assert measured == [plain, ("nudged", ["a", "b"]), plain, ("nudged", ["b"])]
+    kept = gate.load_baseline(path).numbers
+    assert {key: one.value for key, one in kept.items()} == {"protocols/a": 1.0, "protocols/b": 3.0}
+    assert [one.spread for one in kept.values()] == pytest.approx([1e-6, 1e-6])
+    assert main.main([*update, "--repeats", "1"]) == Exit.DONE
+    assert measured[-1] == ("nudged", ["a", "b"])
+
+
 def test_markup_in_a_note_stays_text():
     finding = gate.Finding("protocols/<script>|", Verdict.DRIFT, "digest", "a", "b", note="<b>|\n\x00")
     assert "&lt;script&gt;" in gate_report.write_junit([finding], 1.0)

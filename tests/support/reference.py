@@ -7,8 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from suite.cli import list as listing  # noqa: E402
 from suite.cli import main  # noqa: E402
+from suite.cli.ledger import list as listing  # noqa: E402
 from suite.report.export_text import escape_markdown  # noqa: E402
 
 TABLES = ("grids", "tasks", "budgets", "recipes", "protocols", "baselines")  # the others depend on the machine, or have pages of their own

@@ -17,7 +17,7 @@ from suite.core.files import replacing
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.health.gate import Finding
+    from suite.health.gate import Finding, GateBaseline
     from suite.health.probes import Number
     from suite.health.time.verdict import TimeReport
 
@@ -32,7 +32,10 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--update", action="store_true", help="rewrite the baseline with the numbers measured now; needs --reason")
     verb.add_argument("--reason", metavar="TEXT", help="why the baseline is rewritten; goes into its log")
     verb.add_argument(
-        "--repeats", type=int, metavar="N", help="random roundings from which --update learns spreads, beside other settings (default: 20)"
+        "--repeats",
+        type=int,
+        metavar="N",
+        help="learn all spreads anew, from N random roundings beside other settings (default: those of changed numbers, 20)",
     )
     verb.add_argument(
         "--time",
@@ -151,7 +154,8 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
     if draws < 1:
         raise SuiteError(f"--repeats {draws}: a spread needs at least 1 draw.")
     before = gate.load_baseline(path) if path.is_file() else None
-    numbers = gate.learn_spreads(dict(_runs(draws)), before.numbers if before else None)
+    known = None if options.repeats else before  # whose spreads stay
+    numbers = gate.learn_spreads(dict(_runs(draws, known)), before.numbers if before else None)
     old = before.numbers if before else {}
     changed = sum(old.get(key) is None or old[key].value != new.value for key, new in numbers.items()) + len(set(old) - set(numbers))
     commit, _ = machine.find_commit()
@@ -159,13 +163,15 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
     packages = machine.installed_packages()
     settings = "; ".join(setting.name for setting in gate_measure.SETTINGS)
     processor = machine.describe_machine().get("cpu", "a processor")
-    repeats = f"{draws} draws of rounding (start and inputs nudged by 1e-7), and: {settings}; on {processor}"
+    repeats = f"{draws} draws of rounding (start and inputs nudged by 1e-7), and: {settings}; on {processor}, torch {packages.get('torch')}"
+    if known and repeats != known.repeats:
+        repeats = f"{known.repeats.partition('; what changed since: ')[0]}; what changed since: {repeats}"
     baseline = gate.GateBaseline(
         data=digest_data(),
         packages=packages,
         machine=machine.describe_machine(),
         instructions=gate_measure.name_instructions(),
-        repeats=f"{repeats}, torch {packages.get('torch', 'unknown')}",
+        repeats=repeats,
         log=(*(before.log if before else ()), entry),
         numbers=dict(sorted(numbers.items())),
     )
@@ -174,16 +180,23 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
     return Exit.DONE
 
 
-def _runs(draws: int) -> Iterator[tuple[str, list[Number]]]:
-    """Measure the numbers as they are, then under each setting from which spreads are learnt; yield them with the setting's name."""
-    from suite.health import gate_measure
+def _runs(draws: int, before: GateBaseline | None) -> Iterator[tuple[str, list[Number]]]:
+    """Measure the numbers as they are, then under each setting from which spreads are learnt; yield them with the setting's name.
+
+    Where `before` is given, they are measured only of parts with a number that is new or moved: the others keep their spreads.
+    """
+    from suite.health import gate, gate_measure
     from suite.health.probes import PROBES
 
-    settings = (gate_measure.PLAIN, *gate_measure.SETTINGS, *gate_measure.make_nudges(draws))
+    plain = gate_measure.measure_parts(gate_measure.list_parts(list(PROBES)))
+    yield gate_measure.PLAIN.name, list(chain(*plain.values()))
+    moved = {place for place, numbers in plain.items() if before is None or not gate.is_known(before, numbers)}
+    settings = (*gate_measure.SETTINGS, *gate_measure.make_nudges(draws))
     for number, setting in enumerate(settings, start=1):
-        note(f"measurement {number} of {len(settings)}: {setting.name}")
-        parts = gate_measure.list_parts([name for name in PROBES if name in setting.probes or setting == gate_measure.PLAIN])
-        yield setting.name, list(chain(*gate_measure.measure_parts(parts, setting).values()))
+        parts = [(probe, part) for probe, part in gate_measure.list_parts(setting.probes) if (probe, part.name) in moved]
+        if parts:
+            note(f"setting {number} of {len(settings)}: {setting.name}, {len(parts)} parts")
+            yield setting.name, list(chain(*gate_measure.measure_parts(parts, setting).values()))
 
 
 def _write(path: Path, text: str, *, append: bool = False) -> None:

@@ -24,7 +24,8 @@ def draw_forest(tables: Sequence[Table]) -> Figure | None:
         key="forest",
         title="What each change costs.",
         caption="PSNR of each ablation less that of the full model, in dB; left of the line the change costs quality. Lines are 95 % "
-        "intervals. Measured numbers are of small networks on other images: their signs may be held against the printed ones, their sizes may not.",
+        "intervals. Measured numbers are of small networks on other images: their signs may be held against the printed ones, "
+        "their sizes may not.",
         series=series,
         head=("Change", *(one.name for one in series)),
         rows=tuple((label, *(describe_change(one, at) for one in series)) for at, label in enumerate(labels)),
