@@ -113,7 +113,7 @@ def test_what_is_otherwise_is_measured_anew(run, folder, weights, ledger, change
         torch.manual_seed(1)
         torch.save({"params": models.create(TINY).state_dict()}, weights)
     else:
-        more = ("--tile", "feathered", "--tile-size", 16) if change == "the tiles" else ("--protocol", "sr-y-plane")
+        more = ("--tile", "authors") if change == "the tiles" else ("--protocol", "sr-y-plane")
     code, _, err = run(*with_weights(folder, weights, *more))
     assert code == Exit.DONE
     assert "recorded: " in err
