@@ -11,11 +11,13 @@ from functools import cache
 
 from suite.records.evaluation import Evaluation
 from suite.records.record import Measured, Record
+from suite.report.comparable import find_differences, list_unverified, shorten_differences
+from suite.report.measured import TableCell, has_metric, measure_given
 from suite.study import weights_register
-from suite.study.published import PublishedRow, PublishedTable
+from suite.study.published import PublishedColumn, PublishedRow, PublishedTable
 from suite.study.weights_register import Register, WeightsFile
 
-AUTHORS = ("verified", "seen first here")  # states of a file that came from the authors' address
+TRIVIAL = ("bicubic", "identity")  # models without weights, that a training has to be better than
 
 
 @cache
@@ -60,6 +62,50 @@ def tell_origin(record: Measured) -> str:
 def choose_given(records: Sequence[Evaluation], table: PublishedTable, row: PublishedRow) -> Evaluation:
     """Return the evaluation that stands for a row: of the authors' file before another's, then the latest."""
     return max(records, key=lambda one: (is_authors(one, table, row), one.provenance.finished if one.provenance else ""))
+
+
+def with_trivial(
+    places: Sequence[tuple[PublishedRow, PublishedTable]], given: Sequence[Evaluation]
+) -> list[tuple[PublishedRow, PublishedTable]]:
+    """Put a row for each trivial baseline that was measured as a table asks before the first row of its task; no paper prints it."""
+    found: list[tuple[PublishedRow, PublishedTable]] = []
+    told = set()
+    for row, home in places:
+        task = row.task or home.task
+        fits = {
+            record.spec.model
+            for record in given
+            if not record.spec.weights
+            and record.spec.task == task
+            and any(column.kind == "quality" and not find_differences(record, column, home) for column in home.columns)
+        }
+        for model in sorted(fits - {name for name, of in told if of == (task, row.group)}):
+            told.add((model, (task, row.group)))
+            label = {"key": f"{model}-{task}", "label": model, "what": "measured here; the paper does not print it"}
+            found.append((PublishedRow(**label, group=row.group, model=model, task=task, cells={}), home))
+        found.append((row, home))
+    return found
+
+
+def fill_given(
+    records: Sequence[Evaluation], place: tuple[PublishedTable, PublishedRow, PublishedColumn], task: str
+) -> tuple[TableCell | None, str]:
+    """Return the cell that given weights fill, or None and what keeps those of the column's test set from being compared."""
+    table, row, column = place
+    own = [record for record in records if record.spec.task == task and has_metric(record, column.metric)]
+    unlike = {record.fingerprint: find_differences(record, column, table) for record in own}
+    fitting = [record for record in own if not unlike[record.fingerprint]]
+    if not fitting:
+        there = [found for found in unlike.values() if all(one.name != "test set" for one in found)]
+        return None, shorten_differences(min(there, key=len, default=()))
+    best = choose_given(fitting, table, row)
+    trivial = not best.spec.weights
+    notes = [] if trivial else [f"measured with given weights: {tell_origin(best)}"]
+    if not is_authors(best, table, row):
+        notes.append("another's weights of this network, or of unknown origin: no verdict on the authors' file")
+    notes += list_unverified(best)
+    measured = measure_given(best, column.metric, notes)
+    return TableCell(measured=measured, command=measured.origin.command), ""
 
 
 def _sha256(record: Measured) -> str:

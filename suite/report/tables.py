@@ -22,7 +22,7 @@ from suite.records.profile import ProfileRecord
 from suite.records.record import Measured, Record
 from suite.report.commands import run_command, train_command
 from suite.report.comparable import Difference, find_differences, list_unverified, shorten_differences
-from suite.report.given import choose_given, is_authors, tell_origin
+from suite.report.given import TRIVIAL, fill_given, is_authors, with_trivial
 from suite.report.measured import (
     Count,
     Measurement,
@@ -30,16 +30,12 @@ from suite.report.measured import (
     TableCell,
     average_seeds,
     get_count,
-    has_metric,
     make_unavailable_cell,
-    measure_given,
     subtract_baseline,
 )
 from suite.report.settings import Outline, Setting, describe, group_by_setting
 from suite.study.baselines import BASELINES
 from suite.study.published import UNIT_SCALES, Paper, PublishedColumn, PublishedFinding, PublishedRow, PublishedTable, cost_input
-
-TRIVIAL = ("bicubic", "identity")  # models without weights, that a training has to be better than
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,7 @@ def _lines(paper: Paper, published: PublishedTable, records: Sequence[Measured],
     by_model: dict[str, list[Record]] = {}
     for record in sorted((one for one in records if isinstance(one, Record)), key=lambda record: record.spec.seed):
         by_model.setdefault(record.spec.model, []).append(record)
-    for row, home in places if baseline else _with_trivial(places, given):
+    for row, home in places if baseline else with_trivial(places, given):
         tasks = {row.task} if row.task else {column.task or home.task for column in home.columns}
         runs = group_by_setting(record for record in by_model.get(row.model or "", ()) if record.spec.task in tasks)
         is_baseline = baseline is not None and row.key == baseline.row and home.id == (baseline.table or published.id)
@@ -151,29 +147,6 @@ def _lines(paper: Paper, published: PublishedTable, records: Sequence[Measured],
         own = tuple(record for record in given if record.spec.model == row.model and record.spec.task in tasks)
         lines.append(_Line(row, home, is_baseline, runs, own, counted))
     return lines
-
-
-def _with_trivial(
-    places: Sequence[tuple[PublishedRow, PublishedTable]], given: Sequence[Evaluation]
-) -> list[tuple[PublishedRow, PublishedTable]]:
-    """Put a row for each trivial baseline that was measured as a table asks before the first row of its task; no paper prints it."""
-    found: list[tuple[PublishedRow, PublishedTable]] = []
-    told = set()
-    for row, home in places:
-        task = row.task or home.task
-        fits = {
-            record.spec.model
-            for record in given
-            if not record.spec.weights
-            and record.spec.task == task
-            and any(column.kind == "quality" and not find_differences(record, column, home) for column in home.columns)
-        }
-        for model in sorted(fits - {name for name, of in told if of == (task, row.group)}):
-            told.add((model, (task, row.group)))
-            label = {"key": f"{model}-{task}", "label": model, "what": "measured here; the paper does not print it"}
-            found.append((PublishedRow(**label, group=row.group, model=model, task=task, cells={}), home))
-        found.append((row, home))
-    return found
 
 
 def _footnotes(published: PublishedTable) -> tuple[dict[str, tuple[str, ...]], tuple[tuple[str, str, str], ...]]:
@@ -247,11 +220,9 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, t
         extra += tuple(dict.fromkeys(note for record in best.records for note in list_unverified(record)))
         return TableCell(measured=replace(best, notes=best.notes + extra), command=best.origin.command)
     task = row.task or column.task or line.home.task
-    given, otherwise = _given_cell(line, column, task)
-    if given is not None:
-        return given
-    if row.model in TRIVIAL:
-        return TableCell(reason="not measured")
+    given, otherwise = fill_given(line.given, (line.home, line.row, column), task)
+    if given is not None or row.model in TRIVIAL:
+        return given or TableCell(reason="not measured")
     wanted = train_command(line.home, row.model or "", task, test_set="".join(column.test_sets[:1]))
     done = [key for key, records in runs.items() if any(record.status == "done" for record in records)]
     if otherwise and not done:
@@ -263,24 +234,6 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, t
     if tried:
         return make_unavailable_cell(tried[0], column.metric, grid)
     return TableCell(status=Status.PUBLISHED, reason="not run", command=run_command(grid, row.model or "", task))
-
-
-def _given_cell(line: _Line, column: PublishedColumn, task: str) -> tuple[TableCell | None, str]:
-    """Return the cell that given weights fill, or None and what keeps those of the column's test set from being compared."""
-    own = [record for record in line.given if record.spec.task == task and has_metric(record, column.metric)]
-    unlike = {record.fingerprint: find_differences(record, column, line.home) for record in own}
-    fitting = [record for record in own if not unlike[record.fingerprint]]
-    if not fitting:
-        there = [found for found in unlike.values() if all(one.name != "test set" for one in found)]
-        return None, shorten_differences(min(there, key=len, default=()))
-    best = choose_given(fitting, line.home, line.row)
-    trivial = not best.spec.weights
-    notes = [] if trivial else [f"measured with given weights: {tell_origin(best)}"]
-    if not trivial and not is_authors(best, line.home, line.row):
-        notes.append("another's weights of this network, or of unknown origin: no verdict on the authors' file")
-    notes += list_unverified(best)
-    measured = measure_given(best, column.metric, notes)
-    return TableCell(measured=measured, command=measured.origin.command), ""
 
 
 def _find_unlike(records: Sequence[Record], column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from suite.core.errors import SuiteError
@@ -48,12 +48,12 @@ class _Sets:
         self.missing: dict[str, Missing] = {}
         self._found: dict[tuple[str, str], TestImages | None] = {}
 
-    def of(self, task: Task) -> list[TestImages]:
-        """Return those of a task that are here; what is missing is noted."""
-        for name in task.test_sets:
+    def find(self, task: Task, names: Sequence[str]) -> list[TestImages]:
+        """Return those of `names` that are here, for a task; what is missing is noted."""
+        for name in names:
             if (name, task.name) not in self._found:
                 self._found[name, task.name] = self._examine(name, task)
-        return [images for name in task.test_sets if (images := self._found[name, task.name])]
+        return [images for name in names if (images := self._found[name, task.name])]
 
     def _examine(self, name: str, task: Task) -> TestImages | None:
         try:
@@ -74,27 +74,34 @@ def plan_published(register: Register, folders: Sequence[Path], inference: Infer
     given: dict[str, Path] = {}
     specs: dict[str, EvaluationSpec] = {}
     missing: list[Missing] = []
-    jobs = [*_network_jobs(register, here, inference, missing), *_baseline_jobs(register)]
-    for job in jobs:
-        for images in sets.of(job.task):
+
+    def chosen(*names: str) -> bool:
+        return not only or any(selects(pattern, name, [name]) for pattern in only for name in names)
+
+    for job in (*_network_jobs(register, here, inference, missing, chosen), *_baseline_jobs(register)):
+        for images in sets.find(job.task, [name for name in job.task.test_sets if chosen(job.model, name)]):
             spec = make_spec(job, images)
-            if not only or any(selects(pattern, name, [name]) for pattern in only for name in (spec.model, spec.test_set)):
-                specs[spec.fingerprint] = spec
-                given |= {spec.weights: job.weights} if job.weights else {}
+            specs[spec.fingerprint] = spec
+            given |= {spec.weights: job.weights} if job.weights else {}
     return PublishedPlan(tuple(specs.values()), given, (*missing, *sets.missing.values()))
 
 
-def _network_jobs(register: Register, here: dict[str, Local], inference: Inference, missing: list[Missing]) -> Iterator[EvaluationJob]:
-    """Yield a job for each file of weights that is here; note the others in `missing`."""
+def _network_jobs(
+    register: Register, here: dict[str, Local], inference: Inference, missing: list[Missing], chosen: Callable[..., bool]
+) -> Iterator[EvaluationJob]:
+    """Yield a job for each chosen file of weights that is here; note the others in `missing`."""
     for file in register.files:
         if file.kind != "weights":
             continue
-        name, local = file.networks[0], here.get(file.name)
+        name, local, task = file.networks[0], here.get(file.name), TASKS.get(file.task)
         model, why = model_of(register.networks[name], file.task)
-        task = TASKS.get(file.task)
+        if not chosen(file.name, model, *(task.test_sets if task else ())):
+            continue
         if model and task:
             why = _explain_misfit(model, task)
-        if task is None or why:
+        if len(file.networks) > 1:
+            missing.append(Missing(f"weights {file.name}", "a folder of several networks, whose file names are not known", _bring(file)))
+        elif task is None or why:
             missing.append(Missing(f"network of {file.name}", why or f"this suite has no task {file.task!r}", NOT_YET))
         elif local is None:
             missing.append(Missing(f"weights {file.name}", "not here", _bring(file)))
@@ -120,10 +127,10 @@ def _baseline_jobs(register: Register) -> Iterator[EvaluationJob]:
         task = TASKS[name]
         model = "bicubic" if task.scale > 1 else "identity"
         make_baseline(model, task.scale)  # or SuiteError
-        yield EvaluationJob(model, task, protocol(task.protocol), None, replace(Inference(), backend=NO_BACKEND))
+        yield EvaluationJob(model, task, protocol(task.protocol), None, Inference(backend=NO_BACKEND))
 
 
 def _bring(file: WeightsFile) -> str:
     if kind_of(file.addresses[0]) == "page":
-        return f"{file.addresses[0]} (by hand, or gdown --folder)"
+        return f"{file.addresses[0]} (by hand; then `python -m suite evaluate --weights FILE`)"
     return f"python -m suite weights get {file.name}"
