@@ -342,12 +342,11 @@ def _ranked(cells: Sequence[TableCell], column: TableColumn, lines: Sequence[_Li
         return list(cells)
     ranked = list(cells)
     for group in dict.fromkeys(line.row.group for line in lines):
-        places = [index for index, line in enumerate(lines) if line.row.group == group]
+        places = [index for index, line in enumerate(lines) if line.row.group == group and line.row.model not in TRIVIAL]
         printed = rank_values([cells[i].published for i in places], column.direction)
-        own = [None if lines[i].row.model in TRIVIAL else cells[i].measured for i in places]
-        means = [found.estimate.mean if found else None for found in own]
-        for i, place, rank in zip(places, printed, rank_values(means, column.direction), strict=True):
-            ranked[i] = replace(cells[i], published_rank=place, measured_rank=rank if sum(m is not None for m in means) > 1 else None)
+        means = [found.estimate.mean if (found := cells[i].measured) else None for i in places]
+        for i, place, own in zip(places, printed, rank_values(means, column.direction), strict=True):
+            ranked[i] = replace(cells[i], published_rank=place, measured_rank=own if sum(m is not None for m in means) > 1 else None)
     return ranked
 
 
