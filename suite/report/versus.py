@@ -188,8 +188,14 @@ def _some(digests: frozenset[str]) -> str:
 def _differing(one: CellSpec, other: CellSpec, fields: Iterable[str]) -> list[str]:
     """Name the fields that differ, with both values; of stages their number."""
     pairs = {field: (getattr(one, field), getattr(other, field)) for field in fields}
-    short = {f: [f"{len(v)} stages" if isinstance(v, tuple) else str(v) for v in pair] for f, pair in pairs.items() if pair[0] != pair[1]}
+    short = {f: [_shorten(f, value) for value in pair] for f, pair in pairs.items() if pair[0] != pair[1]}
     return [f"{field} {', '.join(values)}" for field, values in short.items()]
+
+
+def _shorten(field: str, value: object) -> str:
+    if isinstance(value, tuple):
+        return f"{len(value)} stages"
+    return str(value)[:8] if field == "weights" else str(value)
 
 
 def _distance(variant: Side, baseline: Side) -> tuple[int, int, int]:

@@ -5,11 +5,12 @@ from evaluations import SHA, evaluation
 
 from suite.records.ledger import Ledger
 from suite.report import given, report, versus
+from suite.report.claims import quality
 from suite.report.claims.judge import judge_claims
 from suite.report.measured import Status
 from suite.report.tables import build_tables
 from suite.study import published
-from suite.study.claims import load_claims
+from suite.study.claims import load_claims, tables_by_id
 
 CLASSIC = "mambair-sr-x2"
 ENTRY = "mambair-sr-x2"  # of the register, whose sha256 the authors' repository does not say
@@ -134,4 +135,27 @@ def test_two_networks_weights_are_compared_image_by_image(tmp_path):
     assert found.found.images == 100
     assert found.found.mean == pytest.approx(-0.05)
     assert found.verdict == "worse"
-    assert any("weights" in note for note in found.notes)
+    assert "weights cdcdcdcd, abababab" in found.notes
+
+
+@pytest.mark.parametrize("theirs", ["of both", "of one"])
+def test_two_networks_of_a_claim_are_judged_in_pairs_of_images_by_the_authors_files_alone(monkeypatch, theirs):
+    register = given.load_register()
+    rows = {SHA: ("mambair-1/mlp",), "cd" * 32: ("mambair-2/four",) if theirs == "of both" else ()}
+    files = [register.files[0].model_copy(update={"sha256": sha, "origin": "made up", "rows": of}) for sha, of in rows.items()]
+    monkeypatch.setattr(given, "load_register", lambda: register.model_copy(update={"files": tuple(files)}))
+    held, claim = next((one, claim) for one in load_claims() for claim in one.claims if claim.id == "mambair-1-mlp")
+    claim = claim.model_copy(update={"evidence": ("weights",), "direction": "better"})
+    records = [
+        evaluation("mambair-sr-x2.mlp", test_set="Urban100", mean=34.65, sha=SHA),
+        evaluation(CLASSIC, test_set="Urban100", mean=34.15, sha="cd" * 32),
+    ]
+    part = next(one for one in quality.judge_quality(claim, held.matter, tables_by_id(), records) if one.what == "urban100")
+    if theirs == "of one":
+        assert part.word == "not tested"
+        assert "not known to be the authors'" in part.reason
+    else:
+        assert (part.word, part.evidence) == ("holds", "weights")
+        assert part.measured == pytest.approx(0.5)
+        assert part.interval == pytest.approx((0.5, 0.5))
+        assert "training noise: one set of weights each" in part.leaves_out
