@@ -22,7 +22,7 @@ import numpy as np
 from models.lookup import suggest
 from suite.core import stats
 from suite.core.errors import Exit, SuiteError
-from suite.records.evaluation import Evaluation, given_weights
+from suite.records.evaluation import Evaluation
 from suite.records.index import read_rows
 from suite.records.ledger import FINGERPRINT, Ledger
 from suite.records.record import Measured, Record
@@ -61,7 +61,7 @@ class Side:
     @property
     def given(self) -> bool:
         """Whether it stands for its weights as they are, not for a design that was trained: a named cell, or weights that none trained."""
-        return self.alone or all(map(given_weights, self.records))
+        return self.alone or all(isinstance(r, Evaluation) or (r.spec.start and not r.spec.iterations) for r in self.records)
 
 
 @dataclass(frozen=True)
