@@ -147,8 +147,8 @@ def test_two_networks_of_a_claim_are_judged_in_pairs_of_images_by_the_authors_fi
     held, claim = next((one, claim) for one in load_claims() for claim in one.claims if claim.id == "mambair-1-mlp")
     claim = claim.model_copy(update={"evidence": ("weights",), "direction": "better"})
     records = [
-        evaluation("mambair-sr-x2.mlp", test_set="Urban100", mean=34.65, sha=SHA),
-        evaluation(CLASSIC, test_set="Urban100", mean=34.15, sha="cd" * 32),
+        evaluation("mambair-sr-x2.mlp", test_set="Urban100", mean=34.15, sha=SHA),
+        evaluation(CLASSIC, test_set="Urban100", mean=34.65, sha="cd" * 32),
     ]
     part = next(one for one in quality.judge_quality(claim, held.matter, tables_by_id(), records) if one.what == "urban100")
     if theirs == "of one":
