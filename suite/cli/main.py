@@ -14,12 +14,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, ModuleType
 
-from suite.cli import claims, data, evaluate, run, weights
+from suite.cli import data, run
 from suite.cli.common import Parser
 from suite.cli.health import check, doctor
-from suite.cli.ledger import compare, report
+from suite.cli.ledger import claims, compare, records, report
 from suite.cli.ledger import list as verb_list
-from suite.cli.measure import export, profile, restore, scan, score
+from suite.cli.measure import evaluate, export, profile, restore, scan, score, weights
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
@@ -27,7 +27,24 @@ from suite.core.output import Output, note
 VERBS: Mapping[str, ModuleType] = MappingProxyType(
     {
         verb.__name__.rpartition(".")[2]: verb
-        for verb in (run, verb_list, report, evaluate, restore, score, claims, export, compare, data, check, profile, scan, doctor, weights)
+        for verb in (
+            run,
+            verb_list,
+            report,
+            evaluate,
+            restore,
+            score,
+            claims,
+            export,
+            compare,
+            data,
+            check,
+            profile,
+            scan,
+            doctor,
+            weights,
+            records,
+        )
     }
 )
 EPILOG = """\

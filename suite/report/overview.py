@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from suite.core.text import format_duration
+from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Record
 from suite.report.claims.judge import count_words, judge_claims, summarise
 from suite.report.claims.text import hint_text, list_evidence
@@ -68,7 +69,7 @@ def _steps(attempts: Sequence[Attempt], grid: str) -> tuple[NextStep, ...]:
     """Return what to do next: costs are counted first, then seeds are added."""
     runs = [one for one in attempts if isinstance(one, Record) and one.status == "done"]
     steps = []
-    if len(runs) == len(attempts):
+    if not any(isinstance(one, ProfileRecord) for one in attempts):
         steps.append(NextStep("Costs are exact, and decide the most claims", "python -m suite profile all --size 720p", "a minute"))
     seeds = {run.spec.seed for run in runs}
     if not runs:

@@ -16,7 +16,7 @@ from suite.core import intervals
 from suite.core.text import format_duration, format_fixed, format_moment, format_signed
 from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
-from suite.records.record import Attempt, Record
+from suite.records.record import Attempt, Measured
 from suite.records.scan import ScanRecord
 from suite.report import html as pages
 from suite.report import pictures, scan_view
@@ -31,6 +31,7 @@ PLACES = {name: at for at, name in enumerate(MODELS)}
 GLYPHS: Mapping[Status, str] = {
     Status.REPRODUCED: "=",
     Status.DEVIATES: "≠",
+    Status.OTHERS: "◇",
     Status.RETRAINED: "↻",
     Status.PUBLISHED: "○",
     Status.UNAVAILABLE: "×",
@@ -51,7 +52,7 @@ def write_report(records: Iterable[Attempt], destination: Path, pictures_mib: fl
 def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB) -> str:
     """Return the page of trained models as text, with at most `pictures_mib` MiB of pictures."""
     held = list(records)
-    current = sorted(pick_standing(record for record in held if isinstance(record, Record)), key=_place)
+    current = sorted(pick_standing(record for record in held if isinstance(record, Measured)), key=_place)
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     profiles = pick_standing(record for record in held if isinstance(record, ProfileRecord))
     return pages.fill_template(
@@ -73,6 +74,6 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
     )
 
 
-def _place(record: Record) -> tuple[int, int]:
+def _place(record: Measured) -> tuple[int, int]:
     """Return a record's place on the page: by the catalogue, then by seed; of equals the order of the ledger stays."""
     return PLACES.get(record.spec.model, len(PLACES)), record.spec.seed

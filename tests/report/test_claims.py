@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from suite.records.profile import Latency
 from suite.records.record import ImageScore, ProtocolUsed, ReceptiveField, StartedFrom
 from suite.report import comparable
+from suite.report import given as given_files
 from suite.report.claims.judge import count_hints, count_words, judge_claims, summarise
-from suite.study.claims import load_claims
+from suite.study.claims import load_claims, tables_by_id
 
 SETS = load_claims()
 FULL, ONE_WAY, NO_CHANNEL, NO_EFFN, LINEAR = made.VMAMBAIR
@@ -263,6 +264,15 @@ def test_claims_that_the_papers_own_table_contradicts_are_marked():
 
 
 # Against printed numbers.
+
+
+@pytest.fixture(autouse=True)
+def _authors_files(monkeypatch):
+    """The weights that `weighed` measures are the authors' own, of every row."""
+    register = given_files.load_register()
+    rows = tuple(f"{table.id}/{row.key}" for table in tables_by_id().values() for row in table.rows)
+    files = [register.files[0].model_copy(update={"sha256": sha * 32, "origin": "made up", "rows": rows}) for sha in ("ab", "cd")]
+    monkeypatch.setattr(given_files, "load_register", lambda: register.model_copy(update={"files": tuple(files)}))
 
 
 def weighed(model, test_set, mean, *, metric="PSNR-Y", sha="ab" * 32, **fields):

@@ -122,7 +122,7 @@ def test_quick_budget_is_shown_apart_and_never_compared():
     assert "test set photos; width 16, depth ÷3; 300 iterations; 1 seed" in head
     assert "All 11 cells done, quick budget, 1 seed." in root.text
     # five costs deviate, 5 + 18 qualities; one record without a metric
-    assert [count.text for count in root.all(class_="count")] == ["1", "6", "39", "1138", "1"]
+    assert [count.text for count in root.all(class_="count")] == ["1", "6", "0", "39", "1138", "1"]
 
 
 def test_costs_compare_at_any_budget_and_the_finding_computes_its_numbers():

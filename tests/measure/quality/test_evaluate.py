@@ -11,12 +11,13 @@ from PIL import Image
 
 import models
 from models.official import official_names
-from suite.cli import evaluate as verb_evaluate
+from suite.cli.measure import evaluate as verb_evaluate
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 from suite.data.pairs import Pair
 from suite.data.sets import pair_sources
 from suite.measure.inference import ensemble
+from suite.measure.inference.weights import Used
 from suite.measure.quality import evaluate
 from suite.study.protocols import protocol
 from suite.study.tasks import TASKS, task
@@ -302,3 +303,30 @@ def test_a_gpu_that_is_not_there_is_said(folder, tmp_path, monkeypatch):
     with pytest.raises(SuiteError, match="no GPU") as caught:
         document("mambair-sr-x2-tiny", "--task", "sr-x2", "--data", folder, "--weights", tiny_weights(tmp_path), "--device", "cuda")
     assert caught.value.exit is Exit.NOT_READY
+
+
+class Drawing(torch.nn.Module):
+    """A network that draws at random where it restores."""
+
+    size_multiple, scale, channels = 1, 2, 3
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        return torch.rand(1, 3, 2 * x.shape[2], 2 * x.shape[3])
+
+
+def test_a_network_that_draws_at_random_gives_the_numbers_of_its_seed_whatever_was_measured_before(folder, tmp_path, monkeypatch):
+    used = Used("bare", "suite", 1, ("float32",), (), "")
+    monkeypatch.setattr(evaluate, "load_network", lambda *_: (Drawing(), used))
+    monkeypatch.setattr(evaluate, "find_routing", lambda _: "sampled")
+    (tmp_path / "w.pth").write_bytes(b"")
+    other = Image.fromarray(np.full((32, 40, 3), 90, np.uint8))
+    first = images_of(measure("mambair-sr-x2-tiny", folder, tmp_path / "w.pth", "sr-x2", "--no-record"))
+    other.save(tmp_path / "set" / "before.png")
+    both = images_of(measure("mambair-sr-x2-tiny", folder, tmp_path / "w.pth", "sr-x2", "--no-record"))
+    assert both[1] == first[0]
+    drawn = images_of(measure("mambair-sr-x2-tiny", folder, tmp_path / "w.pth", "sr-x2", "--no-record", "--seed", 1))
+    assert drawn[1] != first[0]
