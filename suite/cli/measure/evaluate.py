@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.cli import common
-from suite.cli.evaluate_runner import Result, Runner, record_results, save_folder
+from suite.cli.measure.evaluate_runner import Result, Runner, record_results, save_folder
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
