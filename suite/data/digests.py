@@ -15,9 +15,9 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +27,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing, sha256_of
 from suite.core.parallel import map_ordered, show_progress
 from suite.data.digest import add_image
-from suite.data.feed.training_set import checksum, pair_images, training_sources
+from suite.data.feed.training_set import checksum, pair_images, training_sources, without_low
 from suite.data.images import read_image
 from suite.data.pairs import PairSource, read_for
 from suite.data.photos import list_photo_files
@@ -133,7 +133,7 @@ def _sources(set_or_folder: str, split: Split, task: Task, rule: Protocol) -> li
         return training_sources(set_or_folder, task)
     sources = pair_sources(set_or_folder, split, task, rule)
     made = rule.lowres == "float-y" and task.scale > 1  # as in PairSource.load
-    return [replace(source, lq=None) for source in sources] if made else sources
+    return without_low(sources) if made else sources
 
 
 def _read_target(source: PairSource, paired: bool) -> np.ndarray:
@@ -149,7 +149,8 @@ def _name_files(sources: Iterable[PairSource]) -> dict[str, Path]:
     for source in sources:
         for side, path in (("hq", source.hq), ("lq", source.lq)):
             if isinstance(path, Path):
-                name = str(PurePosixPath(side, source.name).parent / path.name)
+                inside = source.name.rpartition("/")[0]
+                name = f"{side}/{inside}/{path.name}" if inside else f"{side}/{path.name}"
                 if named.setdefault(name, path) != path:  # two folders of one set have a file of this name
                     named[f"{side}/{source.name}{path.suffix}"] = path
     return named
@@ -158,21 +159,23 @@ def _name_files(sources: Iterable[PairSource]) -> dict[str, Path]:
 def _hash_files(paths: Sequence[Path], *, pixels: bool) -> dict[Path, str]:
     """Return the digest of each file, or of its `pixels`; only those are read that are not in the cache as they are now."""
     hash_one = _hash_pixels if pixels else _hash_bytes
-    folders: dict[Path, list[Path]] = defaultdict(list)
+    folders: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     for path in paths:
-        folders[path.parent].append(path)
+        folder, _, name = str(path).rpartition(os.sep)  # Path.parent makes a path of each
+        folders[folder].append((name, path))
     found: dict[Path, str] = {}
     for folder, inside in folders.items():
-        key = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:32]
+        key = hashlib.sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:32]  # noqa: PTH100
         place = _root() / ("pixels of files" if pixels else "files") / f"{key}.json"
         held = _read(place) or {}
-        stamps = {path: _stamp(path) for path in inside}
-        missing = [path for path in inside if not held.get(path.name, "").startswith(stamps[path])]
-        for path, digest in zip(missing, show_progress(map_ordered(hash_one, missing), len(missing), "files hashed"), strict=True):
-            held[path.name] = stamps[path] + digest
+        stamps = {name: _stamp(path) for name, path in inside}
+        missing = [(name, path) for name, path in inside if not held.get(name, "").startswith(stamps[name])]
+        hashed = map_ordered(hash_one, [path for _, path in missing])
+        for (name, _), digest in zip(missing, show_progress(hashed, len(missing), "files hashed"), strict=True):
+            held[name] = stamps[name] + digest
         if missing:
             _write(place, held)
-        found |= {path: held[path.name].removeprefix(stamps[path]) for path in inside}
+        found |= {path: held[name].rpartition(" ")[2] for name, path in inside}
     return found
 
 

@@ -31,7 +31,12 @@ def training_sources(set_or_folder: str, task: Task) -> list[PairSource]:
     """Return the images that `task` trains on, found but not yet read; without their low-quality files where those are not used."""
     rule = replace(protocol(task.protocol), grey="repeat")  # a network is trained on its task's channels, whatever a grey file is in tests
     sources = pair_sources(set_or_folder, "train", task, rule)
-    return sources if task.kind in ("derain", "real-denoise") else [replace(source, lq=None) for source in sources]
+    return sources if task.kind in ("derain", "real-denoise") else without_low(sources)
+
+
+def without_low(sources: Sequence[PairSource]) -> list[PairSource]:
+    """Return the sources without their low-quality files."""
+    return [source if source.lq is None else replace(source, lq=None) for source in sources]
 
 
 def load_training(set_or_folder: str, task: Task) -> TrainingSet:
