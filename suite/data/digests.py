@@ -118,8 +118,10 @@ def digest_pixels(set_or_folder: str, split: Split, task: Task, rule: Protocol, 
     sources = _sources(set_or_folder, split, task, rule)
     if split == "train":
         digest, paired = hashlib.sha256(), any(source.lq is not None for source in sources)
-        for source in sorted(sources, key=lambda one: one.name):  # one at a time: the set may not fit in memory
-            add_image(digest, source.name, _read_target(source, paired))
+        ordered = sorted(sources, key=lambda one: one.name)
+        read = map_ordered(lambda source: _read_target(source, paired), ordered)  # a few at a time: the set may not fit in memory
+        for source, image in zip(ordered, show_progress(read, len(ordered), "images compared with an old record"), strict=True):
+            add_image(digest, source.name, image)
         found = digest.hexdigest()
     else:
         found = checksum(pair_images([source.load() for source in sources]))
