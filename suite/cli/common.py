@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,10 +122,9 @@ def execute_cells(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again:
     """Run the cells, those that are done only with `again`; what was recorded of them before is among the outcome's records."""
     from suite.runner.execute import execute
 
-    before = [] if again else [spec.fingerprint for spec in specs if ledger.done(spec.fingerprint)]
+    before = {} if again else ledger.find_done([spec.fingerprint for spec in specs], warn_left_out)
     outcome = execute(specs, ledger, how, again=again)
-    held = [record for fingerprint in before if (record := ledger.latest(fingerprint))]
-    return replace(outcome, records=(*outcome.records, *held))
+    return replace(outcome, records=(*outcome.records, *before.values()))
 
 
 def print_plan(
@@ -133,22 +132,22 @@ def print_plan(
     out: Output,
     specs: Sequence[CellSpec],
     fields: Sequence[str],
-    ledger: Ledger,
+    states: Mapping[str, str],
     expected: RunEstimate,
     slots: int | None,
 ) -> None:
-    """Print what `--dry-run` shows: the cells with these fields, which of them are done, and what the others will take."""
-    states: dict[str, str] = {}
-    for entry in ledger.entries():
-        states[entry.fingerprint] = "done" if "done" in (entry.status, states.get(entry.fingerprint)) else entry.status
+    """Print what `--dry-run` shows: the cells with these fields, how they stand by fingerprint, and what the others will take."""
     rows = [
-        {field: getattr(spec, field) for field in fields} | {"state": states.get(spec.fingerprint, "new"), "cell": spec.fingerprint}
-        for spec in specs
+        {field: getattr(spec, field) for field in fields} | {"state": states[spec.fingerprint], "cell": spec.fingerprint} for spec in specs
     ]
+    from suite.runner.standing import CHANGED
+
     if options.json:
         out.document({"cells": rows, "estimate": expected.as_dict(slots)})
         return
     out.table(rows)
     done = sum(row["state"] == "done" for row in rows)
+    changed = 0 if options.again else sum(row["state"] == CHANGED for row in rows)
     cells = "1 cell" if len(rows) == 1 else f"{len(rows)} cells"
-    out.line(f"{cells}, {done} done, {len(rows) - done} to run; {expected.sentence(slots)}")
+    apart = f", {changed} done with other data" if changed else ""
+    out.line(f"{cells}, {done} done{apart}, {len(rows) - done - changed} to run; {expected.sentence(slots)}")

@@ -95,6 +95,7 @@ def _add_how(how: argparse._ActionsContainer) -> None:
     how.add_argument(
         "--rehearse", action="store_true", help="try the largest pass before training, and say what fits if it does not (on a GPU: always)"
     )
+    how.add_argument("--again", action="store_true", help="also run cells that are done, but whose data have changed since")
     how.add_argument("--dry-run", action="store_true", help="print the cells, which are done, and an estimate; run nothing")
 
 
@@ -111,6 +112,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.records.ledger import Ledger
     from suite.runner import estimate
     from suite.runner.execute import execute, unique_specs
+    from suite.runner.standing import look_up
     from suite.study.grids import SCAN_GRID
 
     if options.grid == SCAN_GRID:
@@ -118,14 +120,17 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     specs, reason = _cells(options)
     specs = unique_specs(specs)
     ledger = Ledger(options.ledger)
-    expected = estimate.estimate_runs(specs, ledger, max(1, options.workers_per_trial), options.storage or "")
+    standing = look_up(specs, ledger)
+    done = standing.done if options.again else standing.done | standing.changed.keys()
+    expected = estimate.estimate_runs(specs, ledger, max(1, options.workers_per_trial), options.storage or "", done=done)
     how = _how(options, specs, reason, expected)
+    standing.note_changes(specs, options.again)
     if options.dry_run:
         on_device = _note_devices(options, specs)
-        common.print_plan(options, out, specs, PLAN_FIELDS + on_device, ledger, expected, _slots(how, specs))
+        common.print_plan(options, out, specs, PLAN_FIELDS + on_device, standing.states, expected, _slots(how, specs))
         return Exit.DONE
-    _note_start(how, specs, [spec for spec in specs if not ledger.done(spec.fingerprint)], expected)
-    outcome = execute(specs, ledger, how)
+    _note_start(how, specs, [spec for spec in specs if spec.fingerprint not in done], expected)
+    outcome = execute(specs, ledger, how, changed=standing.changed.keys(), renew=options.again)
     page = common.render(ledger, options.report)
     if options.json:
         chosen = {spec.fingerprint for spec in specs}
@@ -260,10 +265,14 @@ def _note_devices(options: argparse.Namespace, specs: Sequence[CellSpec]) -> tup
 
 def _note_start(how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], expected: RunEstimate) -> None:
     """Note what is run, of which `left` is not done, where, and how long it takes."""
+    from suite.core import machine
     from suite.runner.plan import degraded_on_device
     from suite.training.share import describe_share
 
     backends = ", ".join(dict.fromkeys(spec.backend for spec in specs))
+    commit = machine.find_commit()
+    if commit.reason:
+        note(f"the records will not name the suite's commit: {commit.reason}.")
     note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {backends} ({how.backend_reason}).")
     if on_device := degraded_on_device(specs):
         note(on_device)

@@ -8,9 +8,10 @@ import os
 import platform
 import shutil
 import subprocess
+import tomllib
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
@@ -32,6 +33,7 @@ PACKAGES = (
     "triton",
     "mamba-ssm",
 )
+PROJECT = "ssm-restoration-suite"  # as pyproject.toml names it
 TOOL_SECONDS = 20  # nvidia-smi can hang on a broken driver; git on a dead network folder
 
 
@@ -123,13 +125,59 @@ def installed_packages() -> dict[str, str]:
     return found
 
 
-def find_commit(folder: Path = ROOT) -> tuple[str, bool | None]:
-    """Return the commit of the checkout in `folder` and whether tracked or new files differ from it; ('unknown', None) outside git."""
-    head = _output("git", "-C", str(folder), "rev-parse", "HEAD")
+class Commit(NamedTuple):
+    """The commit of a checkout."""
+
+    name: str  # "unknown" where there is none
+    dirty: bool | None  # whether tracked or new files differ from it; None where that is unknown
+    reason: str = ""  # why there is none; it holds no path
+
+
+def find_commit(folder: Path = ROOT) -> Commit:
+    """Return the commit of the checkout that the code in `folder` belongs to, whatever the working folder and the variables of git.
+
+    A repository that merely lies around the folder (an environment in a project of somebody's) has another history: it does not count.
+    """
+    if shutil.which("git") is None:
+        return Commit("unknown", None, "git is not installed, or not on PATH")
+    code = _git(folder, "ls-files", "--error-unmatch", *(name for name in ("suite", "models") if (folder / name).is_dir()))
+    head = _git(folder, "rev-parse", "HEAD") if code is None or code.returncode == 0 else code
     if head is None:
-        return "unknown", None
-    changes = _output("git", "-C", str(folder), "status", "--porcelain")
-    return head.strip(), None if changes is None else bool(changes.strip())
+        return Commit("unknown", None, f"git does not answer within {TOOL_SECONDS} s")
+    if head.returncode:
+        return Commit("unknown", None, _explain_refusal(head.stderr))
+    changes = _git(folder, "status", "--porcelain")
+    return Commit(head.stdout.strip(), bool(changes.stdout.strip()) if changes is not None and changes.returncode == 0 else None)
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """Run git in `folder`; None where it does not answer. Variables by which git's hooks name another repository are left out."""
+    others = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
+    there = {name: value for name, value in os.environ.items() if name not in others} | {"LC_ALL": "C"}
+    try:
+        return subprocess.run(  # noqa: S603 a fixed program
+            [shutil.which("git") or "git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=TOOL_SECONDS,
+            check=False,
+            env=there,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+
+
+def _explain_refusal(error: str) -> str:
+    """Return in words why git names no commit of the suite's code, by what it says."""
+    for words, reason in (
+        ("not a git repository", "the suite's code lies in no git checkout"),
+        ("did not match any file", "the suite's code is no part of the git repository around it"),
+        ("dubious ownership", "git refuses the checkout, which belongs to another user (git config --global --add safe.directory FOLDER)"),
+        ("ambiguous argument 'HEAD'", "the checkout has no commit yet"),
+    ):
+        if words in error:
+            return reason
+    return "git cannot read the checkout"
 
 
 def _output(program: str, *arguments: str) -> str | None:
@@ -142,6 +190,17 @@ def _output(program: str, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def find_version() -> str:
+    """Return the version of the suite: of pyproject.toml beside the code, else as installed; empty where neither is there."""
+    project = ROOT / "pyproject.toml"
+    if project.is_file():
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    try:
+        return metadata.version(PROJECT)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _cpu_model() -> str:

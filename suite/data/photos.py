@@ -25,6 +25,12 @@ def load_photos(split: Split) -> list[tuple[str, Pixels]]:
     return [(photo.name, read_image(folder / photo.file)) for photo in card(PHOTOS_NAME).image if photo.split == split]
 
 
+def list_photo_files(split: Split) -> list[Path]:
+    """Return the files of one split, of which both embedded sets are made; SuiteError where some are missing."""
+    folder = photos_folder()
+    return [folder / photo.file for photo in card(PHOTOS_NAME).image if photo.split == split]
+
+
 def load_crops(split: Split) -> list[tuple[str, Pixels]]:
     """Return the centre of each photo, CROP pixels a side: for what must be quick."""
     found = []

@@ -307,8 +307,18 @@ def check_package_names(_: Question) -> list[Diagnosis]:
     return [Diagnosis("", "ok", "the folder datasets/ hides no package")]
 
 
+def check_commit(_: Question) -> list[Diagnosis]:
+    """Report the version and the commit of the suite, which records hold."""
+    commit, version = machine.find_commit(), machine.find_version() or "of unknown version"
+    if commit.reason:
+        found = f"suite {version}; records cannot name its commit: {commit.reason}"
+        return [Diagnosis("", "warning", found, "clone the repository and `pip install -e .` there")]
+    return [Diagnosis("", "ok", f"suite {version}, commit {commit.name[:12]}{', with uncommitted changes' if commit.dirty else ''}")]
+
+
 CHECKS: tuple[Check, ...] = (
     Check("python", check_python),
+    Check("commit", check_commit),
     Check("packages", check_packages),
     Check("optional packages", check_optional),
     Check("imports", check_imports),

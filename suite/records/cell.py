@@ -53,12 +53,14 @@ class CellContext:
 
 def provenance(context: CellContext, started: str, checksums: dict[str, str]) -> Provenance:
     """Return where, when and with what the record that is being made is made; `started` is ISO 8601."""
-    commit, dirty = machine.find_commit()
+    commit = machine.find_commit()
     return Provenance(
         started=started,
         finished=now(),
-        commit=commit,
-        dirty=dirty,
+        commit=commit.name,
+        dirty=commit.dirty,
+        no_commit=commit.reason,
+        version=machine.find_version(),
         packages=machine.installed_packages(),
         machine=machine.describe_machine(),
         threads=context.threads,

@@ -44,6 +44,7 @@ class LedgerEntry:
         return self.path.with_name(f"{self.fingerprint}.{self.attempt:03d}{RETRACTED}")
 
 
+OnUnreadable = Callable[[SuiteError], object]
 Attempted = TypeVar("Attempted", bound="LedgerEntry | Attempt")
 
 
@@ -63,16 +64,32 @@ class Ledger:
         return [entry for entry in every if (entry.mark.name in marks) == retracted]
 
     def done(self, fingerprint: str) -> bool:
-        """Return True if an attempt at the cell is done."""
-        return any(entry.status == "done" for entry in self._of(fingerprint))
+        """Return True if an attempt at the cell is done, and its record can be read."""
+        return bool(self.find_done([fingerprint]))
+
+    def find_done(self, fingerprints: Iterable[str], on_unreadable: OnUnreadable = lambda _error: None) -> dict[str, Attempt]:
+        """Return the record of each of the cells that is done: the last done attempt that can be read, and has a number.
+
+        `on_unreadable` hears of those that cannot be read.
+        """
+        from suite.records.record import Record
+
+        asked = set(fingerprints)
+        done = [entry for entry in self.entries() if entry.fingerprint in asked and entry.status == "done"]
+        found = _read_standing(done, on_unreadable)
+        return {record.fingerprint: record for record in found if not isinstance(record, Record) or record.scores}
 
     def attempts(self, fingerprint: str) -> int:
         """Return the number of the cell's last attempt, withdrawn or not; 0 where there is none."""
         return max((entry.attempt for entry in self._files()[0] if entry.fingerprint == fingerprint), default=0)
 
     def latest(self, fingerprint: str) -> Attempt | None:
-        """Return the record that stands for the cell (`pick_standing`); None where there is none."""
-        return next(map(_read, pick_standing(self._of(fingerprint))), None)
+        """Return the record that stands for the cell (as `records`); None where there is none, SuiteError where none can be read."""
+        unreadable: list[SuiteError] = []
+        found = next(_read_standing(self._of(fingerprint), unreadable.append), None)
+        if found is None and unreadable:
+            raise unreadable[0]
+        return found
 
     def read(self, name: str) -> Attempt:
         """Return the record in the file `name` of the ledger's folder; SuiteError with its path where it cannot be read."""
@@ -81,20 +98,13 @@ class Ledger:
             raise ValueError(f"{name!r} is not the name of a record's file")
         return _read(entry)
 
-    def records(self, on_unreadable: Callable[[SuiteError], None] | None = None) -> Iterator[Attempt]:
-        """Yield one record a cell, as `latest`.
+    def records(self, on_unreadable: OnUnreadable | None = None) -> Iterator[Attempt]:
+        """Yield one record a cell: the last done attempt, else the last failed one (`pick_standing`).
 
-        A file that cannot be read raises `SuiteError` with its path; with `on_unreadable` it is handed over and the rest follow.
+        A file that cannot be read raises `SuiteError` with its path; with `on_unreadable` it is handed over, and the attempt before it
+        stands for the cell.
         """
-        for entry in pick_standing(self.entries()):
-            try:
-                record = _read(entry)
-            except SuiteError as error:
-                if on_unreadable is None:
-                    raise
-                on_unreadable(error)
-                continue
-            yield record
+        yield from _read_standing(self.entries(), on_unreadable)
 
     def add(self, record: Attempt) -> Path:
         """Write the record, its pictures first, and return its path; `SuiteError` where the attempt is there or cannot be written."""
@@ -203,12 +213,30 @@ def pick_standing(attempts: Iterable[Attempted]) -> tuple[Attempted, ...]:
     return tuple(best.values())
 
 
+def _read_standing(entries: Iterable[LedgerEntry], on_unreadable: OnUnreadable | None) -> Iterator[Attempt]:
+    """Yield the record of each cell that stands for it among those that can be read; the others are handed over, or raised."""
+    cells: dict[str, list[LedgerEntry]] = {}
+    for entry in entries:
+        cells.setdefault(entry.fingerprint, []).append(entry)
+    for attempts in cells.values():
+        for entry in sorted(attempts, key=lambda one: (one.status == "done", one.attempt), reverse=True):
+            try:
+                record = _read(entry)
+            except SuiteError as error:
+                if on_unreadable is None:
+                    raise
+                on_unreadable(error)
+                continue
+            yield record
+            break
+
+
 def _read(entry: LedgerEntry) -> Attempt:
     from suite.records.load import load  # pydantic and the catalogue: not for a list of names
     from suite.records.pictures import PICTURES_FOLDER
 
     try:
-        text = entry.path.read_text(encoding="utf-8")
+        text = entry.path.read_text(encoding="utf-8-sig")  # an editor may have put a byte-order mark there
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteError(
             f"{entry.path} cannot be read ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pydantic
-
 from suite.core.errors import Exit, SuiteError
 from suite.records.pictures import PICTURES_FOLDER, Png
 from suite.records.record import RECORD_SCHEMA, Attempt, Record
@@ -27,6 +25,7 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # n: from s
     1: lambda raw: raw | {"schema_version": 2, "kind": "run"},  # before there were scan records
     2: _without_texts,
     3: lambda raw: raw | {"schema_version": 4},  # before a record held which test images were measured
+    4: lambda raw: raw | {"schema_version": 5},  # before it held the checksums of files, and the suite's version
 }
 
 
@@ -52,7 +51,7 @@ def load(text: str, *, origin: str, pictures: Path | None = None) -> Attempt:
         return {"run": Record, "evaluation": Evaluation, "scan": ScanRecord, "profile": ProfileRecord}[raw["kind"]].model_validate(
             raw, context={PICTURES_FOLDER: pictures}
         )
-    except (json.JSONDecodeError, KeyError, TypeError, pydantic.ValidationError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:  # pydantic's and JSON's are ValueErrors
         raise SuiteError(
             f"{origin} is not a readable record ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY
         ) from error

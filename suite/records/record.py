@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from suite.records.pictures import PictureField, Png
 from suite.records.spec import CellSpec, RunSpec
 
-RECORD_SCHEMA = 4
+RECORD_SCHEMA = 5
 
 
 class Frozen(BaseModel):
@@ -29,7 +29,7 @@ DataState = Literal["verified", "unverified", "other"]
 
 
 class TestData(Frozen):
-    """The images that were measured, held to the data set's card."""
+    """The images that were measured, or trained on, held to the data set's card."""
 
     __test__ = False  # no test of pytest's
 
@@ -39,6 +39,15 @@ class TestData(Frozen):
     state: DataState = Field(
         description="verified: the checksums are the card's; unverified: it has none, number and sizes agree; other: not the card's"
     )
+
+
+class DataFiles(Frozen):
+    """The files of one split of a cell's data, as they were when it was made."""
+
+    split: Literal["train", "validation", "test"]
+    name: str = Field(description="of the set, or its folder")
+    files: int
+    sha256: str = Field(description="over the names of the files and their sha256 (suite.data.digests)")
 
 
 class ProtocolUsed(Frozen):
@@ -110,6 +119,8 @@ class Provenance(Frozen):
     started: str = Field(description="ISO 8601, UTC")
     finished: str
     commit: str = Field(description="git commit of the suite, or 'unknown'")
+    no_commit: str = Field("", description="why the commit is unknown")
+    version: str = Field("", description="of the suite; empty in records of before schema 5")
     dirty: bool | None = Field(description="uncommitted changes in the checkout; None where unknown")
     packages: dict[str, str]
     machine: dict[str, str | int | float]
@@ -157,6 +168,8 @@ class Record(Measured):
     spec: RunSpec
     history: tuple[HistoryPoint, ...] = ()
     cost: Cost | None = None
+    train_data: TestData | None = Field(None, description="the images that it was trained on; None in records of before schema 5")
+    data_files: tuple[DataFiles, ...] = Field((), description="of each split; none in records of before schema 5")
     started_from: StartedFrom | None = None
     trained_params: int | None = Field(None, description="parameters of the network that was trained (narrowed or not)")
     train_seconds: float | None = None

@@ -101,6 +101,11 @@ class RunSpec(CellSpec):
         """Training iterations."""
         return self.iterations
 
+    @property
+    def sets(self) -> dict[Literal["train", "validation", "test"], str]:
+        """The data sets by split."""
+        return {"train": self.train_set, "validation": self.validation_set, "test": self.test_set}
+
     @model_validator(mode="after")
     def _consistent(self) -> RunSpec:
         if len(self.periods) != len(self.floors):

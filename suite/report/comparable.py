@@ -1,7 +1,8 @@
 """Whether a measured number may be held against a printed one: field by field, from the record. A budget's name decides nothing.
 
 A training is comparable if every field that its recipe fixes is the recipe's, it used the paper's training set, and the whole published
-test set was measured by a protocol that measures as the paper did. Which validation set it had is not asked: no weights are chosen by it.
+test set was measured by a protocol that measures as the paper did. Test and training images are told by the checksums of their cards; where
+a card has none, by names and numbers, and the number is marked. Which validation set it had is not asked: no weights are chosen by it.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ def find_measuring_differences(record: Measured, column: PublishedColumn, table:
 
 
 def list_unverified(record: Measured) -> tuple[str, ...]:
-    """Return the remark that belongs to a number whose test images were not held to checksums; none where they were."""
-    return () if record.test_data is not None and record.test_data.state == "verified" else (NOT_VERIFIED,)
+    """Return the remark that belongs to a number whose test or training images were not held to checksums; none where they were."""
+    held = (record.test_data, record.train_data) if isinstance(record, Record) else (record.test_data,)
+    return () if all(data is not None and data.state == "verified" for data in held) else (NOT_VERIFIED,)
 
 
 def shorten_differences(differences: Sequence[Difference]) -> str:
@@ -95,7 +97,7 @@ def _training_differences(record: Record, table: PublishedTable) -> list[Differe
         for field, value in whole.items()
         if getattr(spec, field) != value and field not in network
     ]
-    return [*found, *_start_differences(record, recipe), *_training_set_differences(spec, task)]
+    return [*found, *_start_differences(record, recipe), *_training_set_differences(record, task)]
 
 
 def _start_differences(record: Record, recipe: Recipe) -> list[Difference]:
@@ -112,12 +114,17 @@ def _start_differences(record: Record, recipe: Recipe) -> list[Difference]:
     return [] if spec.start in cells else [Difference("starting weights", spec.start or "none", " ".join([wanted, *cells[:1]]))]
 
 
-def _training_set_differences(spec: RunSpec, task: Task) -> list[Difference]:
-    """Compare the training set by its name. One folder is no union of several sets, unless a card of the union exists."""
-    whole = "+".join(task.train_sets)
-    if _plain(spec.train_set) == _plain(whole):
-        return []
-    return [Difference("training set", _say_set(spec.train_set), " and ".join(task.train_sets), "the paper's is")]
+def _training_set_differences(record: Record, task: Task) -> list[Difference]:
+    """Compare the training set by its name, and by its card's checksums where the record says what its images were held to.
+
+    One folder is no union of several sets, unless a card of the union exists.
+    """
+    name, held = record.spec.train_set, record.train_data
+    if _plain(name) != _plain("+".join(task.train_sets)):
+        return [Difference("training set", _say_set(name), " and ".join(task.train_sets), "the paper's is")]
+    if held is not None and (_plain(held.card) != _plain(name) or held.state == "other"):
+        return [Difference("training images of", name, "of its card", "they are not those")]
+    return []
 
 
 def _network_differences(spec: CellSpec) -> list[Difference]:

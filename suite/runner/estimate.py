@@ -7,7 +7,7 @@ rule, measured on narrow networks on one processor, which does not exist for GPU
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import mean, median
@@ -86,12 +86,15 @@ class _Seen:
     params: int | None
 
 
-def estimate_runs(cells: Sequence[RunSpec], ledger: Ledger, workers: int = 1, storage: str = "") -> RunEstimate:
-    """Estimate what is left of `cells`, from the ledger's records where they tell.
+def estimate_runs(
+    cells: Sequence[RunSpec], ledger: Ledger, workers: int = 1, storage: str = "", *, done: Set[str] | None = None
+) -> RunEstimate:
+    """Estimate what is left of `cells`, from the ledger's records where they tell; `done` are left out (default: those with a record).
 
     Where several `workers` train a cell, their checkpoints are in `storage`; empty: below the ledger, too.
     """
-    left = [spec for spec in cells if not ledger.done(spec.fingerprint)]
+    skipped = ledger.find_done([spec.fingerprint for spec in cells]) if done is None else done
+    left = [spec for spec in cells if spec.fingerprint not in skipped]
     seen = list(_seen(ledger.records(lambda _error: None)))  # unreadable records are reported by run and report
     guesses = [_seconds(spec, seen) for spec in left]
     counts = Counter(basis for _, basis in guesses)
@@ -166,7 +169,8 @@ def estimate_scans(specs: Sequence[ScanSpec], ledger: Ledger) -> RunEstimate:
 
     By earlier ones of the same backend over the same cases on this machine, else by the times asked for.
     """
-    left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
+    done = ledger.find_done([spec.fingerprint for spec in specs])
+    left = [spec for spec in specs if spec.fingerprint not in done]
     past = [record for record in ledger.records(lambda _error: None) if isinstance(record, ScanRecord) and record.status == "done"]
     found = [_scan_seconds(spec, past) for spec in left]
     basis = "earlier runs" if found and all(known for _, known in found) else "the time asked for each measurement"

@@ -57,21 +57,24 @@ class Outcome:
     signum: int | None = None
     time_up: bool = False
     records: tuple[Attempt, ...] = ()  # of this run, done and failed
+    changed: int = 0  # done before with other data, and left alone
 
     @property
     def exit(self) -> Exit:
         """The exit code of the run."""
         if self.signum is not None:
             return EXITS[self.signum]
-        return Exit.INCOMPLETE if self.failed or self.unfinished else Exit.DONE
+        return Exit.INCOMPLETE if self.failed or self.unfinished or self.changed else Exit.DONE
 
     @property
     def sentence(self) -> str:
         """The outcome in words."""
-        total = self.skipped + self.done + self.failed + self.unfinished
+        total = self.skipped + self.done + self.failed + self.unfinished + self.changed
         parts = [f"{self.skipped + self.done} of {total} cells done" + (f" ({self.skipped} before)" if self.skipped else "")]
         if self.failed:
             parts.append(f"{self.failed} failed")
+        if self.changed:
+            parts.append(f"{self.changed} done with data that have changed since (--again runs them)")
         if self.signum is not None:
             parts.append(f"stopped by {signal.Signals(self.signum).name}; the same command continues")
         elif self.time_up and self.unfinished:
@@ -86,20 +89,24 @@ def unique_specs(specs: Sequence[CellSpec]) -> list[CellSpec]:
     return list({spec.fingerprint: spec for spec in specs}.values())
 
 
-def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool = False) -> Outcome:
+def execute(
+    specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool = False, changed: Set[str] = frozenset(), renew: bool = False
+) -> Outcome:
     """Run the cells of `specs` that are not done, with a view on standard error; must be called in the main thread.
 
-    With `again`, those that are done, too: each adds another attempt to the ledger.
+    With `again`, those that are done, too: each adds another attempt to the ledger. `changed` are the done cells whose data have changed:
+    they are left alone and counted apart, or with `renew` run.
 
     Raises `SuiteError` where the ledger is held by another run or cannot be written, or the launcher does not start.
     """
     stop = Stop(grace=how.grace, seconds=how.seconds)
     records: list[Attempt] = []
     with ledger.locked(), stop.armed():
-        done = set() if again else {entry.fingerprint for entry in ledger.entries() if entry.status == "done"}
+        done = set() if again else ledger.find_done([spec.fingerprint for spec in specs]).keys() - (changed if renew else set())
         wanted = _lost_starts(specs, done, ledger)
         todo = [spec for spec in unique_specs(specs) if spec.fingerprint not in done or spec.fingerprint in wanted]
-        skipped = len(unique_specs(specs)) - len(todo)
+        stale = len(changed & done - wanted)
+        skipped = len(unique_specs(specs)) - len(todo) - stale
         _clear({spec.fingerprint for spec in specs} - {spec.fingerprint for spec in todo}, ledger, how)
         if todo:
             prove_writable(ledger.work, round(how.disk_mib * 2**20))
@@ -116,7 +123,7 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
                         _clear({event.fingerprint}, ledger, how)
                 view.show(event)
     done_now = sum(record.status == "done" for record in records)
-    return Outcome(skipped, done_now, len(records) - done_now, len(todo) - len(records), stop.signum, stop.time_up, tuple(records))
+    return Outcome(skipped, done_now, len(records) - done_now, len(todo) - len(records), stop.signum, stop.time_up, tuple(records), stale)
 
 
 def _clear(done: Set[str], ledger: Ledger, how: How) -> None:

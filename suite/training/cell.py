@@ -17,7 +17,9 @@ import numpy as np
 from models.base import count_parameters
 from suite.core.stop import StopFlag, Stopped
 from suite.data.colour import quantise
+from suite.data.digests import check_same_files, make_manifest
 from suite.data.feed import loader
+from suite.data.feed.training_set import training_sources
 from suite.data.pairs import Pair
 from suite.data.sets import load_pairs, pair_sources
 from suite.measure.costs import count
@@ -33,7 +35,15 @@ from suite.study.protocols import protocol
 from suite.study.tasks import task as task_row
 from suite.training import workers
 from suite.training.loop import Training, save_weights, train
-from suite.training.prepare import CellData, latest_loss_and_psnr, load_data, prepare_training, report_progress, typical_seconds
+from suite.training.prepare import (
+    CellData,
+    describe_files,
+    latest_loss_and_psnr,
+    load_data,
+    prepare_training,
+    report_progress,
+    typical_seconds,
+)
 from suite.training.rates import learning_rate
 from suite.training.share import Share
 from suite.training.tracking import Tracker, make_strip, make_tracker
@@ -45,11 +55,14 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     task, rule = task_row(spec.task), protocol(spec.protocol)
     data = load_data(spec, task, rule) if context.workers == 1 else None  # several workers load where they are
     measured = identify_test_data(spec.test_set, pair_sources(spec.test_set, "test", task, rule))
+    trained = identify_test_data(spec.train_set, training_sources(spec.train_set, task), "train")
     yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
     full_cost = count.count_full_size(spec.model)
 
     if data is None:
         run, checksums = yield from workers.train_together(spec, context)
+        files = {"test": make_manifest(spec.test_set, "test", task, rule).files}
+        check_same_files(run.files, files, spec.label, f"remove the folder {context.storage or context.work.parent}/{context.work.name}")
         test = load_pairs(spec.test_set, "test", task, rule)
     else:
         run, checksums, test = (yield from _train_alone(spec, context, data)), data.checksums, data.test
@@ -70,6 +83,8 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         history=tuple(run.history),
         cost=full_cost,
         test_data=measured,
+        train_data=trained,
+        data_files=describe_files(spec, run.files),
         started_from=run.started_from,
         trained_params=count_parameters(run.network),
         train_seconds=sum(run.seconds),
@@ -82,7 +97,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
 
 
 def _train_alone(spec: RunSpec, context: CellContext, data: CellData) -> Generator[Progress, None, Training]:
-    run, sampler = prepare_training(spec, context, Share(micro_batch=context.micro_batch), data.train)
+    run, sampler = prepare_training(spec, context, Share(micro_batch=context.micro_batch), data.train, data.files)
     flag, said = StopFlag.of(context.work), []  # what is said here is heard by the driver, which may be on another machine
     with make_tracker(context.work, context.logs or context.work.parent / "logs", spec, context.track, said.append) as told:
         how = {"stop": flag.requested, "loaders": loader.default_workers(context.threads, spec.device), "tell": said.append}

@@ -26,6 +26,7 @@ from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.data.degrade.degradations import image_rng
+from suite.data.digests import Files, check_same_files
 from suite.data.feed.loader import Loader
 from suite.data.feed.sampler import PatchSampler
 from suite.data.pairs import Pair
@@ -73,6 +74,7 @@ class Training:
     history: list[HistoryPoint] = field(default_factory=list)
     losses: list[Parts] = field(default_factory=list)  # since the last point of the history
     seconds: list[float] = field(default_factory=list)  # of each iteration
+    files: dict[str, Files] = field(default_factory=dict)  # of each split that is known here, with their sha256
 
     @property
     def evaluated(self) -> RestorationNet:
@@ -95,6 +97,7 @@ class Training:
             "history": [point.model_dump() for point in self.history],
             "losses": self.losses,
             "seconds": self.seconds,
+            "files": {split: dict(files) for split, files in self.files.items()},
         }
 
     def restore(self, state: dict[str, object]) -> None:
@@ -112,6 +115,7 @@ class Training:
             torch.cuda.set_rng_state_all(state["rng_cuda"][: torch.cuda.device_count()])  # a worker saw more GPUs, perhaps
         self.history = [HistoryPoint.model_validate(point) for point in state["history"]]
         self.losses, self.seconds = list(state["losses"]), list(state["seconds"])
+        self.files = state.get("files", {}) | self.files  # a checkpoint of before schema 5 has none
 
 
 def begin(spec: RunSpec, share: Share | None = None, start: StartingWeights | None = None, *, recompute: bool = False) -> Training:
@@ -174,6 +178,7 @@ def train(
     kept = Checkpoints(work, spec.fingerprint)
     saved = kept.latest(tell)
     if saved is not None:
+        check_same_files(saved.get("files", {}), run.files, spec.label, f"remove the folder {work}")
         run.restore(saved)
     begun()
     every, validate_every = (max(1, spec.iterations // count) for count in (HISTORY_POINTS, VALIDATIONS))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from suite.data.degrade.degradations import degradation
+from suite.data.digests import Files, Manifest, make_manifest
 from suite.data.feed.sampler import PatchSampler
 from suite.data.feed.training_set import TrainingSet, check_disjoint, checksum, load_training, pair_images
 from suite.data.pairs import Pair
 from suite.data.sets import load_pairs
 from suite.records.cell import CellContext, Progress
-from suite.records.record import HistoryPoint
+from suite.records.record import DataFiles, HistoryPoint
 from suite.records.spec import RunSpec
 from suite.study.protocols import Protocol, protocol
 from suite.study.recipes import RECIPES
@@ -32,12 +33,19 @@ class CellData:
     validation: list[Pair]
     test: list[Pair]
     checksums: dict[str, str]
+    files: dict[str, Files]  # of each split
 
 
-def prepare_training(spec: RunSpec, context: CellContext, share: Share, images: TrainingSet) -> tuple[Training, PatchSampler]:
-    """Return the training at its start, rehearsed where that is due, and what draws its patches from `images`."""
+def prepare_training(
+    spec: RunSpec, context: CellContext, share: Share, images: TrainingSet, files: Mapping[str, Files] | None = None
+) -> tuple[Training, PatchSampler]:
+    """Return the training at its start, rehearsed where that is due, and what draws its patches from `images`.
+
+    `files` are those of each split that this worker loads: checkpoints hold them.
+    """
     sampler = make_sampler(spec, task_row(spec.task), images)
     run = loop.begin(spec, share, read_starting_weights(spec, context.weights_folder), recompute=context.recompute)
+    run.files = dict(files or {})
     if context.rehearse or spec.device == "cuda":
         rehearse(run, recompute=context.recompute)
     return run, sampler
@@ -67,16 +75,24 @@ def make_sampler(spec: RunSpec, task: Task, images: TrainingSet) -> PatchSampler
 
 def load_data(spec: RunSpec, task: Task, rule: Protocol) -> CellData:
     """Load all images of the cell; SuiteError where some cannot be had, or one is in two splits."""
+    files = {split: make_manifest(source, split, task, rule).files for split, source in spec.sets.items()}  # before they are read
     train = load_training(spec.train_set, task)
     validation = load_pairs(spec.validation_set, "validation", task, rule)
     test = load_pairs(spec.test_set, "test", task, rule)
-    splits = {
-        "train": (spec.train_set, train.images),
-        "validation": (spec.validation_set, pair_images(validation)),
-        "test": (spec.test_set, pair_images(test)),
-    }
+    images = {"train": train.images, "validation": pair_images(validation), "test": pair_images(test)}
+    splits = {split: (source, images[split]) for split, source in spec.sets.items()}
     check_disjoint(splits)
-    return CellData(train, validation, test, {f"{split} ({source})": checksum(images) for split, (source, images) in splits.items()})
+    checksums = {f"{split} ({source})": checksum(images) for split, (source, images) in splits.items()}
+    return CellData(train, validation, test, checksums, files)
+
+
+def describe_files(spec: RunSpec, files: Mapping[str, Files]) -> tuple[DataFiles, ...]:
+    """Return what a record holds of the files of each split."""
+    return tuple(
+        DataFiles(split=split, name=name, files=len(files[split]), sha256=Manifest(files[split]).sha256)
+        for split, name in spec.sets.items()
+        if split in files
+    )
 
 
 def typical_seconds(seconds: list[float]) -> float:

@@ -29,6 +29,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import limit_threads, thread_environment
+from suite.data.digests import check_same_files
 from suite.data.feed.training_set import load_training
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
 from suite.records.spec import RunSpec
@@ -255,19 +256,22 @@ def _train(work: Work, rank: int) -> None:
     _check_seen(context)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    validation = []
+    validation, files = [], {}
     if rank:
         images = load_training(spec.train_set, row)
     else:
         data = load_data(spec, row, protocol(spec.protocol))
-        images, validation = data.train, data.validation
+        images, validation, files = data.train, data.validation, data.files
         ray.get(work.mailbox.tell_checksums.remote(data.checksums))
         del data  # the test images with it
-    run, sampler = prepare_training(spec, context, Share(rank, context.workers, context.micro_batch), images)
+    run, sampler = prepare_training(spec, context, Share(rank, context.workers, context.micro_batch), images, files)
     begun = ray.train.get_checkpoint() or storage.open_checkpoint(*_place(context), work.begin)
     if begun is not None:
         with begun.as_directory() as kept:
-            run.restore(_state(Path(kept), spec))
+            state = _state(Path(kept), spec)
+        place = "/".join(_place(context))
+        check_same_files(state.get("files", {}), files, spec.label, f"remove the folder {place}")
+        run.restore(state)
     told_at = 0.0
     stop = _Asked(work.mailbox) if rank == 0 else lambda: False
     steps = train.train(run, sampler, validation, folder, stop=stop, keep=lambda run: _keep(run, folder))

@@ -44,23 +44,23 @@ def checkout(tmp_path):
 
 
 def test_a_commit_is_clean_until_something_changes(checkout):
-    commit, dirty = machine.find_commit(checkout)
+    commit, dirty, _ = machine.find_commit(checkout)
     assert len(commit) == 40
     assert dirty is False
     (checkout / "file").write_text("2")
-    assert machine.find_commit(checkout) == (commit, True)
+    assert machine.find_commit(checkout) == (commit, True, "")
     (checkout / "file").write_text("1")
     (checkout / "new").touch()
-    assert machine.find_commit(checkout) == (commit, True)
+    assert machine.find_commit(checkout) == (commit, True, "")
 
 
 def test_outside_a_checkout_and_without_git_the_commit_is_unknown(tmp_path, checkout, monkeypatch):
     outside = tmp_path.parent / "outside"
     outside.mkdir(exist_ok=True)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert machine.find_commit(outside) == ("unknown", None)
+    assert machine.find_commit(outside) == ("unknown", None, "the suite's code lies in no git checkout")
     monkeypatch.setenv("PATH", "")
-    assert machine.find_commit(checkout) == ("unknown", None)
+    assert machine.find_commit(checkout) == ("unknown", None, "git is not installed, or not on PATH")
     assert machine.list_gpus() == []
 
 
@@ -91,3 +91,32 @@ def test_threads_are_all_cores_or_as_many_as_are_asked_for(monkeypatch):
     for asked in (0, 5):
         with pytest.raises(SuiteError, match=f"--threads {asked}: this machine has 4 cores, so it must be 1 to 4"):
             machine.choose_threads(asked)
+
+
+def test_the_commit_is_that_of_the_code_whatever_the_working_folder_and_git_s_variables(checkout, tmp_path_factory, monkeypatch):
+    expected = machine.find_commit(checkout)
+    other = tmp_path_factory.mktemp("other")
+    subprocess.run(["git", "init", other], check=True, capture_output=True)
+    monkeypatch.chdir(other)
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.setenv(name, str(other / ".git"))
+    assert machine.find_commit(checkout) == expected
+    monkeypatch.delenv("GIT_DIR")
+    assert machine.find_commit(other) == ("unknown", None, "the checkout has no commit yet")
+
+
+def test_a_repository_around_the_code_that_does_not_hold_it_names_no_commit(checkout):
+    inside = checkout / "env" / "site-packages"
+    (inside / "suite").mkdir(parents=True)
+    (inside / "suite" / "__init__.py").touch()
+    assert machine.find_commit(inside) == ("unknown", None, "the suite's code is no part of the git repository around it")
+
+
+def test_a_checkout_of_another_user_is_told(checkout, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch for this
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(checkout / "none"))
+    assert machine.find_commit(checkout).reason.startswith("git refuses the checkout, which belongs to another user")
+
+
+def test_the_version_is_that_of_the_project():
+    assert f'version = "{machine.find_version()}"' in (machine.ROOT / "pyproject.toml").read_text(encoding="utf-8")

@@ -99,6 +99,20 @@ def test_the_exit_code_is_6_where_something_needed_is_broken(function, code, mon
 # Privacy
 
 
+@pytest.mark.parametrize(
+    ("commit", "state", "found"),
+    [
+        (machine.Commit("0123456789abcdef", True), "ok", "commit 0123456789ab, with uncommitted changes"),
+        (machine.Commit("unknown", None, "git is not installed, or not on PATH"), "warning", "git is not installed, or not on PATH"),
+    ],
+)
+def test_the_commit_that_records_name_or_why_they_name_none(monkeypatch, commit, state, found):
+    monkeypatch.setattr(machine, "find_commit", lambda: commit)
+    (one,) = doctor.check_commit(doctor.Question())
+    assert (one.state, one.found.endswith(found)) == (state, True)
+    assert machine.find_version() in one.found
+
+
 def test_neither_output_tells_who_where_or_what_is_secret(tmp_path, monkeypatch, capsys):
     home = tmp_path / "alice.smith"
     planted = {

@@ -17,7 +17,7 @@ from suite.records import load as load_module
 from suite.records.load import load
 from suite.records.pictures import PICTURES_FOLDER
 from suite.records.profile import ProfileRecord
-from suite.records.record import RECORD_SCHEMA, Record, TestData, dump
+from suite.records.record import RECORD_SCHEMA, DataFiles, Record, TestData, dump
 from suite.records.scan import ScanRecord
 
 SAMPLES = {
@@ -30,11 +30,18 @@ SAMPLES = {
     "record-4-run.json": (4, Record),
     "record-4-scan.json": (4, ScanRecord),
     "record-4-profile.json": (4, ProfileRecord),
+    "record-5-run.json": (5, Record),
+    "record-5-scan.json": (5, ScanRecord),
+    "record-5-profile.json": (5, ProfileRecord),
 }
 PICTURES = HISTORY / PICTURES_FOLDER
 MAKERS = {
     Record: lambda: synthetic_records.done(synthetic_records.VMAMBAIR[0]).model_copy(
-        update={"test_data": TestData(card="photos", expected=6, measured=6, state="verified")}
+        update={
+            "test_data": TestData(card="photos", expected=6, measured=6, state="verified"),
+            "train_data": TestData(card="photos", expected=5, measured=5, state="verified"),
+            "data_files": (DataFiles(split="train", name="photos", files=5, sha256="5" * 64),),
+        }
     ),
     ScanRecord: lambda: scan_records.record(times=(scan_records.timing(), scan_records.skipped(work="forward+backward"))),
     ProfileRecord: lambda: synthetic_records.profile("mambair-light-x2", latency=900.0),

@@ -32,12 +32,13 @@ def paper_spec(model=LIGHT[0], task=LIGHT[1], **changes):
     return plan_family(ModelOnTask(model, task, published=True), 0, Choice("paper", "numba", "cpu", "released", changes))[-1]
 
 
-def record_of(spec, count=5, *, state="verified", **changes):
+def record_of(spec, count=5, *, state="verified", trained="verified", **changes):
     rule = protocol(spec.protocol)
     fields = {
         "protocol": ProtocolUsed(name=rule.name, version=rule.version, statement=rule.statement),
         "scores": tuple(ImageScore(image=f"{place}", metrics={"PSNR-Y": 38.0, "SSIM-Y": 0.96}) for place in range(count)),
         "test_data": TestData(card="Set5", expected=5, measured=count, state=state),
+        "train_data": TestData(card=spec.train_set, expected=800, measured=800, state=trained),
     }
     return Record(fingerprint=spec.fingerprint, spec=spec, status="done", **(fields | changes))
 
@@ -50,6 +51,19 @@ def test_the_whole_recipe_on_whole_verified_data_is_compared():
     assert differences(record_of(paper_spec())) == []
     assert list_unverified(record_of(paper_spec())) == ()
     assert list_unverified(record_of(paper_spec(), state="unverified")) == ("data not verified",)
+
+
+@pytest.mark.parametrize("held", [None, "unverified"])
+def test_training_images_that_were_not_held_to_checksums_are_remarked(held):
+    record = record_of(paper_spec(), **({"train_data": None} if held is None else {"trained": held}))
+    assert (differences(record), list_unverified(record)) == ([], ("data not verified",))
+
+
+@pytest.mark.parametrize("held", [("DIV2K", "other"), ("", "other"), ("Set14", "verified")])
+def test_training_images_that_are_not_those_of_the_card_are_not_compared(held):
+    card, state = held
+    record = record_of(paper_spec(), train_data=TestData(card=card, expected=800, measured=799, state=state))
+    assert differences(record) == ["training images of DIV2K, they are not those of its card"]
 
 
 def test_a_budget_s_name_decides_nothing():

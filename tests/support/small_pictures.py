@@ -17,3 +17,9 @@ def write_folder(folder, count, seed, blocks=(8, 9)):
 def write_splits(folder):
     """The three sets of a spec, of two pictures each, no two alike."""
     return {f"{split}_set": write_folder(folder / split, 2, seed) for seed, split in enumerate(("train", "validation", "test"))}
+
+
+def write_image(path, size, seed):
+    """A square picture of noise; as a .bmp all of one size are as many bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)).save(path)

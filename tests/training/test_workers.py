@@ -130,6 +130,22 @@ def test_a_killed_worker_and_a_stop_cost_no_bit(cells, together, tmp_path):
     storage.remove_cells(where["storage"], {of.fingerprint})
 
 
+def test_workers_do_not_go_on_with_other_images(tmp_path):
+    (tmp_path / "data").mkdir()
+    of = specs(write_splits(tmp_path / "data"))["passes"]
+    with told():
+        stream = events([job(tmp_path, of)])
+        until(stream, 12)
+        StopFlag.of(tmp_path / "work" / of.fingerprint).set()
+        assert not any(isinstance(event, Record) for event in stream)
+        StopFlag.of(tmp_path / "work" / of.fingerprint).clear()
+        shutil.copy(tmp_path / "data" / "train" / "train0.png", tmp_path / "data" / "train" / "train2.png")
+        *_, record = events([job(tmp_path, of)])
+    assert record.status == "failed"
+    assert "hq/train2.png of the train images (new)" in record.error
+    assert f"remove the folder {tmp_path / 'work' / of.fingerprint}." in record.error
+
+
 CLUSTER = """
 import os, sys
 from ray.cluster_utils import Cluster

@@ -158,7 +158,7 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
     numbers = gate.learn_spreads(dict(_runs(draws, known)), before.numbers if before else None)
     old = before.numbers if before else {}
     changed = sum(old.get(key) is None or old[key].value != new.value for key, new in numbers.items()) + len(set(old) - set(numbers))
-    commit, _ = machine.find_commit()
+    commit = machine.find_commit().name
     entry = gate.LogEntry(date=datetime.now(UTC).date().isoformat(), commit=commit, reason=options.reason.strip(), changed=changed)
     packages = machine.installed_packages()
     settings = "; ".join(setting.name for setting in gate_measure.SETTINGS)

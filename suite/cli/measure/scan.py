@@ -58,6 +58,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.records.ledger import Ledger
     from suite.runner import estimate
     from suite.runner.execute import How
+    from suite.runner.standing import look_up
 
     if options.ahead_of_time:
         return _compile(options, out)
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     ledger = Ledger(options.ledger)
     expected = estimate.estimate_scans(specs, ledger)
     if options.dry_run:
-        common.print_plan(options, out, specs, PLAN_FIELDS, ledger, expected, 1)
+        common.print_plan(options, out, specs, PLAN_FIELDS, look_up(specs, ledger).states, expected, 1)
         return Exit.DONE
     reason = "asked for by name" if options.backend else grid.REASON
     seconds = options.max_hours and options.max_hours * 3600

@@ -13,7 +13,7 @@ from suite.data import digest
 from suite.data.feed import cache
 from suite.data.feed.mapped import decoded_bytes, map_pairs, map_targets
 from suite.data.images import three_channels
-from suite.data.pairs import Pair, read_for
+from suite.data.pairs import Pair, PairSource, read_for
 from suite.data.sets import NamedImage, pair_sources
 from suite.study.protocols import protocol
 from suite.study.tasks import Task
@@ -27,16 +27,27 @@ class TrainingSet:
     low: Sequence[np.ndarray] | None
 
 
+def training_sources(set_or_folder: str, task: Task) -> list[PairSource]:
+    """Return the images that `task` trains on, found but not yet read; without their low-quality files where those are not used."""
+    rule = replace(protocol(task.protocol), grey="repeat")  # a network is trained on its task's channels, whatever a grey file is in tests
+    sources = pair_sources(set_or_folder, "train", task, rule)
+    return sources if task.kind in ("derain", "real-denoise") else without_low(sources)
+
+
+def without_low(sources: Sequence[PairSource]) -> list[PairSource]:
+    """Return the sources without their low-quality files."""
+    return [source if source.lq is None else replace(source, lq=None) for source in sources]
+
+
 def load_training(set_or_folder: str, task: Task) -> TrainingSet:
     """Load what `task` trains on. Real pairs are used where the task is about them (rain, cameras): others are made by the task.
 
     A set of up to `cache.IN_MEMORY` bytes is held in memory; a larger one is decoded once and mapped (suite.data.feed.cache): the same
     pixels, in the same order. Raises SuiteError where data are missing, files are unpaired, sizes do not fit, or the disk has no room.
     """
-    rule = replace(protocol(task.protocol), grey="repeat")  # a network is trained on its task's channels, whatever a grey file is in tests
-    sources = pair_sources(set_or_folder, "train", task, rule)
-    paired = task.kind in ("derain", "real-denoise") and any(source.lq is not None for source in sources)
-    sides = [path for source in sources for path in (source.hq, source.lq if paired else None) if path is not None]
+    sources = training_sources(set_or_folder, task)
+    paired = any(source.lq is not None for source in sources)
+    sides = [path for source in sources for path in (source.hq, source.lq) if path is not None]
     files = [side for side in sides if isinstance(side, Path)]
     single = len(files) == len(sides) and all(source.block is None for source in sources)  # what else there is, is small
     if single and decoded_bytes(files, task.channels) > cache.IN_MEMORY:
