@@ -21,6 +21,7 @@ from suite.report import html as pages
 from suite.report import pictures, scan_page
 from suite.report.measured import Status
 from suite.report.page import card_id, gather_page
+from suite.report.scan_paths import build_scan_paths
 from suite.report.settings import dataset_name
 from suite.report.tables import build_tables
 from suite.study import published
@@ -52,6 +53,7 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
     current = pick_standing(record for record in held if isinstance(record, Record))
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     profiles = pick_standing(record for record in held if isinstance(record, ProfileRecord))
+    tables = (*build_tables(published.load_all(), current, profiles), *build_scan_paths(current, profiles))
     return pages.fill_template(
         "index.html.j2",
         {
@@ -63,7 +65,7 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
             "about_id": card_id,
         },
         {
-            "page": gather_page(build_tables(published.load_all(), current, profiles), current, scans, profiles, pictures_mib),
+            "page": gather_page(tables, current, scans, profiles, pictures_mib),
             "glyphs": GLYPHS,
             "images": {"fewest": intervals.FEWEST_IMAGES, "good": intervals.GOOD_IMAGES},
             "scans": scan_page.SCAN_FILE if scans else "",

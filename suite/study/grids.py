@@ -35,7 +35,7 @@ def is_published(model: str, task: str) -> bool:
     """Return True if a paper prints a value of `model` on `task`; ablations stand in the table of their parent's task."""
     card = models.MODELS.get(model)
     if card is not None and card.parent is not None:
-        return card.task == task and not card.tiny
+        return card.task == task and not (card.tiny or card.own)
     return ModelOnTask(model, task, published=True) in PAIRINGS
 
 
@@ -56,16 +56,17 @@ class Grid:
 def _family(parent: str) -> tuple[ModelOnTask, ...]:
     """Return a network and its ablations, in the catalogue's order, each on the task of its card."""
     names = (parent, *(name for name in models.names() if models.card(name).parent == parent))
-    return tuple(ModelOnTask(name, models.card(name).task, published=True) for name in names)
+    return tuple(ModelOnTask(name, models.card(name).task, published=not models.card(name).own) for name in names)
 
 
-_TABLES = tuple(Grid(table.grid, table.summary, _family(table.parent)) for design in DESIGNS for table in design.tables)
+_TABLES = {Grid(table.grid, table.summary, _family(table.parent)): table.own for design in DESIGNS for table in design.tables}
+_PRINTED = tuple(one for grid, own in _TABLES.items() if not own for one in grid.pairings)
 
 GRIDS: Mapping[str, Grid] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Grid("ablations", "VmambaIR's table 4, MambaIR's tables 1 and 2", tuple(one for grid in _TABLES for one in grid.pairings)),
+            Grid("ablations", "VmambaIR's table 4, MambaIR's tables 1 and 2", _PRINTED),
             *_TABLES,
             Grid("tasks", "every network on every task that it can run, published or not", PAIRINGS),
         )

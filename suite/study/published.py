@@ -183,7 +183,7 @@ class Paper(Strict):
     key: str
     name: str
     title: str
-    arxiv: str = Field(pattern=r"^\d{4}\.\d{4,5}$")
+    arxiv: str = Field(pattern=r"^(\d{4}\.\d{4,5})?$", description="empty for tables of this suite's own, which are not read from a file")
     venue: str
     tables: tuple[PublishedTable, ...] = Field(min_length=1)
 
