@@ -86,11 +86,14 @@ def describe_walks(network: nn.Module) -> dict[str, Walk]:
     return found
 
 
-def set_routing(network: nn.Module, name: Routing) -> None:
-    """Make every attentive scan of `network` route its pixels by `name`, a name of models.networks.mambairv2.ROUTINGS."""
+def set_routing(network: RestorationNet, name: Routing, *, prompt: bool = True) -> None:
+    """Make every attentive scan of `network` route its pixels by `name`, a name of models.networks.mambairv2.ROUTINGS.
+
+    The tokens' prompts are added where the configuration says; with `prompt` False they are not.
+    """
     from models.networks.mambairv2 import ROUTINGS, AttentiveScan
 
     lookup("routing", name, ROUTINGS)
     for module in network.modules():
         if isinstance(module, AttentiveScan):
-            module.routing = name
+            module.routing, module.place = name, network.config.prompt if prompt else "none"

@@ -88,14 +88,16 @@ def models() -> list[Row]:
 
 
 def grids() -> list[Row]:
-    """Return the named selections of models and tasks, and the one of scan backends."""
+    """Return the named selections of models and tasks, the grid of scan backends, and that of routing."""
+    from suite.cli import routing
     from suite.measure.scans import grid
-    from suite.study.grids import GRIDS
+    from suite.study.grids import GRIDS, ROUTING_GRID
 
     rows: list[Row] = [
         {"name": row.name, "models": len(row.models), "cells": len(row.pairings), "what": row.summary} for row in GRIDS.values()
     ]
-    return [*rows, {"name": grid.GRID_NAME, "models": None, "cells": None, "what": grid.GRID_SUMMARY}]
+    special = {grid.GRID_NAME: grid.GRID_SUMMARY, ROUTING_GRID: routing.SUMMARY}
+    return [*rows, *({"name": name, "models": None, "cells": None, "what": what} for name, what in special.items())]
 
 
 def tasks() -> list[Row]:

@@ -35,7 +35,8 @@ def load(text: str, *, origin: str, pictures: Path | None = None) -> Attempt:
 
     Raises SuiteError, which names `origin`, where the record cannot be read.
     """
-    from suite.records.profile import ProfileRecord  # both are made of the parts above
+    from suite.records.profile import ProfileRecord  # all are made of the parts above
+    from suite.records.routing import RoutingRecord
     from suite.records.scan import ScanRecord
 
     try:
@@ -48,9 +49,8 @@ def load(text: str, *, origin: str, pictures: Path | None = None) -> Attempt:
             )
         for step in range(version, RECORD_SCHEMA):
             raw = UPGRADES[step](raw)
-        return {"run": Record, "scan": ScanRecord, "profile": ProfileRecord}[raw["kind"]].model_validate(
-            raw, context={PICTURES_FOLDER: pictures}
-        )
+        kinds = {"run": Record, "scan": ScanRecord, "profile": ProfileRecord, "routing": RoutingRecord}
+        return kinds[raw["kind"]].model_validate(raw, context={PICTURES_FOLDER: pictures})
     except (json.JSONDecodeError, KeyError, TypeError, pydantic.ValidationError) as error:
         raise SuiteError(
             f"{origin} is not a readable record ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY

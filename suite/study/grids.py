@@ -11,6 +11,7 @@ import models
 from models.designs import DESIGNS
 
 SCAN_GRID = "backends"  # the grid of scan backends, whose cells suite.measure.scans.grid makes
+ROUTING_GRID = "routing"  # of MambaIRv2's router in given weights, whose cell suite.cli.routing makes
 
 
 @dataclass(frozen=True)
