@@ -158,12 +158,11 @@ class Runs:
 
 @dataclass(frozen=True)
 class AblationTable:
-    """A network whose ablations stand in tables of its paper, or in one of this suite's `own`: a grid of the suite."""
+    """A network whose ablations stand in tables of its paper, or of this suite's own: a grid of the suite."""
 
     grid: str
     summary: str
     parent: str
-    own: bool = False
 
 
 @dataclass(frozen=True)

@@ -237,7 +237,7 @@ DESIGN = Design(
     runs=RUNS,
     tables=(
         AblationTable("mambair-tables-1-2", "MambaIR's ablations on classic x2 super-resolution", "mambair-sr-x2"),
-        AblationTable("scan-paths", "scan paths at equal cost, then merges of paths, in MambaIR's light network", LIGHT_X2.name, own=True),
+        AblationTable("scan-paths", "scan paths at equal cost, then merges of paths, in MambaIR's light network", LIGHT_X2.name),
     ),
     official=OFFICIAL,
     rules=rules,

@@ -78,12 +78,15 @@ def _uncollected() -> Iterator[None]:
 def models() -> list[Row]:
     """Return the catalogue, tiny siblings left out."""
     import models as catalogue
+    from suite.study.recipes import recipe_of
 
     rows: list[Row] = []
     for name in catalogue.names():
         card = catalogue.card(name)
         params = None if card.params is None else f"{card.params:,}"
-        rows.append({"name": name, "task": card.task, "params": params, "paper": card.paper, "tests": card.hypothesis})
+        recipe = recipe_of(name, card.task)
+        row = {"name": name, "task": card.task, "recipe": recipe and recipe.name, "params": params, "paper": card.paper}
+        rows.append({**row, "tests": card.hypothesis})
     return rows
 
 

@@ -86,7 +86,7 @@ def _describe(records: Sequence[Record]) -> Paper:
     grid = GRIDS[GRID]
     table = PublishedTable(
         id=GRID,
-        number=1,
+        source=f"grid {GRID}",
         title="Which path should a scan take through the image?",
         caption="One body, MambaIR's light network at ×2. In the first block one thing changes, the four paths along which it scans; in "
         "the second, how what the paths give is merged. No paper makes this comparison.",

@@ -60,14 +60,20 @@ def _family(parent: str) -> tuple[ModelOnTask, ...]:
     return tuple(ModelOnTask(name, models.card(name).task, published=not models.card(name).own) for name in names)
 
 
-_TABLES = {Grid(table.grid, table.summary, _family(table.parent)): table.own for design in DESIGNS for table in design.tables}
-_PRINTED = tuple(one for grid, own in _TABLES.items() if not own for one in grid.pairings)
+_TABLES = tuple(Grid(table.grid, table.summary, _family(table.parent)) for design in DESIGNS for table in design.tables)
+
+SEEDS = ("vmambair-table-4", "mambair-tables-1-2")  # of the two designs that the suite began with
+
+
+def _of(names: Sequence[str]) -> tuple[ModelOnTask, ...]:
+    return tuple(pairing for grid in _TABLES if grid.name in names for pairing in grid.pairings)
+
 
 GRIDS: Mapping[str, Grid] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Grid("ablations", "VmambaIR's table 4, MambaIR's tables 1 and 2", _PRINTED),
+            Grid("ablations", "VmambaIR's table 4, MambaIR's tables 1 and 2", _of(SEEDS)),
             *_TABLES,
             Grid("tasks", "every network on every task that it can run, published or not", PAIRINGS),
         )

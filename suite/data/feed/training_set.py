@@ -10,6 +10,7 @@ import numpy as np
 
 from suite.core.errors import SuiteError
 from suite.data import digest
+from suite.data.cards import PAIRED
 from suite.data.feed import cache
 from suite.data.feed.mapped import decoded_bytes, map_pairs, map_targets
 from suite.data.images import three_channels
@@ -35,7 +36,7 @@ def load_training(set_or_folder: str, task: Task) -> TrainingSet:
     """
     rule = replace(protocol(task.protocol), grey="repeat")  # a network is trained on its task's channels, whatever a grey file is in tests
     sources = pair_sources(set_or_folder, "train", task, rule)
-    paired = task.kind in ("derain", "real-denoise") and any(source.lq is not None for source in sources)
+    paired = task.kind in PAIRED and any(source.lq is not None for source in sources)
     sides = [path for source in sources for path in (source.hq, source.lq if paired else None) if path is not None]
     files = [side for side in sides if isinstance(side, Path)]
     single = len(files) == len(sides) and all(source.block is None for source in sources)  # what else there is, is small

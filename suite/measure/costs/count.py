@@ -59,6 +59,7 @@ class Subject:
     network: nn.Module
     channels: int
     multiple: int
+    smallest_side: int = 0  # of an image, in pixels
 
     @property
     def params(self) -> int:
@@ -132,7 +133,7 @@ def count_full_size(model: str) -> Cost:
 
 def describe_subject(network: RestorationNet) -> Subject:
     """Describe a network of models/ as a subject."""
-    return Subject(network, network.channels, network.size_multiple)
+    return Subject(network, network.channels, network.size_multiple, network.config.smallest_side)
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class Counted:
 
 def count_subject(subject: Subject) -> Counted:
     """Count the subject's parameters, and its operators at two small sizes, the second twice as wide as the first."""
-    side = -(-SMALLEST_SIDE // subject.multiple) * subject.multiple
+    side = -(-max(SMALLEST_SIDE, subject.smallest_side) // subject.multiple) * subject.multiple
     small = tuple((size, trace(subject, size)) for size in ((side, side), (side, 2 * side)))
     return Counted(subject.params, subject.parts, subject.layer_params, subject.multiple, subject.channels, small)
 
