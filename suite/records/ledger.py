@@ -154,6 +154,11 @@ class Ledger:
         return [entry for entry in self.entries() if entry.fingerprint == fingerprint]
 
 
+def read_evidence() -> tuple[Attempt, ...]:
+    """Return the records that are committed with the code, in results/evidence, which is a ledger; none where there is no such folder."""
+    return tuple(Ledger(project_folder("results") / "evidence").records())
+
+
 def entry_of(path: Path) -> LedgerEntry | None:
     """Return what the name of a file says; None for a file that is not a record's."""
     match = RECORD_NAME.fullmatch(path.name)

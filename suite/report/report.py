@@ -13,14 +13,16 @@ from pathlib import Path
 
 from suite.core import intervals
 from suite.core.text import format_duration, format_fixed, format_moment, format_signed
-from suite.records.ledger import pick_standing
+from suite.records.ledger import pick_standing, read_evidence
 from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Record
+from suite.records.routing import RoutingRecord
 from suite.records.scan import ScanRecord
 from suite.report import html as pages
 from suite.report import pictures, scan_page
 from suite.report.measured import Status
 from suite.report.page import card_id, gather_page
+from suite.report.routing import tabulate_routing
 from suite.report.scan_paths import build_scan_paths
 from suite.report.settings import dataset_name
 from suite.report.tables import build_tables
@@ -53,6 +55,9 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
     current = pick_standing(record for record in held if isinstance(record, Record))
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     profiles = pick_standing(record for record in held if isinstance(record, ProfileRecord))
+    routings = pick_standing(
+        record for record in (*read_evidence(), *held) if isinstance(record, RoutingRecord) and record.status == "done"
+    )
     tables = (*build_tables(published.load_all(), current, profiles), *build_scan_paths(current, profiles))
     return pages.fill_template(
         "index.html.j2",
@@ -69,5 +74,6 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
             "glyphs": GLYPHS,
             "images": {"fewest": intervals.FEWEST_IMAGES, "good": intervals.GOOD_IMAGES},
             "scans": scan_page.SCAN_FILE if scans else "",
+            "routings": tuple(map(tabulate_routing, routings)),
         },
     )
