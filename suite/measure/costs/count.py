@@ -48,7 +48,7 @@ SCAN_COUNT = "selective_scan"  # what both count as
 SMALLEST_SIDE = 4  # of a traced image, in pixels: a dilated convolution's padding fits
 
 # fvcore's names. An einsum that sums over one value only is an outer product: element-wise, and no multiply-add.
-PRODUCTS = ("conv", "linear", "einsum", "matmul", "bmm", "baddbmm", "addmm")
+PRODUCTS = ("conv", "linear", "einsum", "matmul", "mm", "bmm", "baddbmm", "addmm")
 ARITHMETIC = ("outer_product", "layer_norm", "group_norm", "batch_norm", "adaptive_avg_pool2d", "upsample_nearest2d", "upsample_bilinear2d")
 
 
@@ -278,6 +278,13 @@ def _einsum_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[st
     return Counter({"einsum" if summed > 1 else "outer_product": math.prod(sizes.values())})
 
 
+def _matmul_handle(inputs: Sequence[Any], outputs: Sequence[Any]) -> Counter[str]:
+    """Count the multiply-adds of a matrix product; one whose second matrix all share apart, since PyTorch runs it as one large product."""
+    from fvcore.nn.jit_handles import get_shape, matmul_flop_jit
+
+    return Counter({"mm" if len(get_shape(inputs[1])) == 2 else "matmul": matmul_flop_jit(inputs, outputs)})  # noqa: PLR2004 - a matrix
+
+
 def _layer_norm_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]:
     """Count 5 per element with weights, 4 without: fvcore's own formula, which it refuses for more than five dimensions."""
     from fvcore.nn.jit_handles import get_shape
@@ -290,5 +297,6 @@ HANDLES = {
     SCAN_OPERATOR: _scan_handle,
     IMAGE_SCAN_OPERATOR: _image_scan_handle,
     "aten::einsum": _einsum_handle,
+    "aten::matmul": _matmul_handle,
     "aten::layer_norm": _layer_norm_handle,
 }
