@@ -74,3 +74,18 @@ def use(chromium, pages):
         yield start
         for seen in opened:
             seen.clean()
+
+
+@pytest.fixture(autouse=True)
+def _own_results(tmp_path_factory, monkeypatch):
+    """No test writes to the checkout's ledger, or reads what is kept there: each has a folder of results of its own."""
+    from suite.records import ledger
+
+    folders = []
+
+    def results():
+        if not folders:
+            folders.append(tmp_path_factory.mktemp("own") / "results")
+        return folders[0]
+
+    monkeypatch.setattr(ledger, "results_folder", results)

@@ -4,7 +4,8 @@
 #   1. conformance of the GPU backends (pytest, tests/models/scan/test_backends.py and tests/models/scan/test_triton.py), up to 20,164 steps and an image of 142x142
 #   2. the mamba-ssm extension for this GPU alone, if its source package is given and nvcc is there
 #   3. compute-sanitizer over one small scan, forward and gradients, if the tool is there
-#   4. python -m suite scan --device cuda, kept as results/gpu/scan.json with its ledger in results/gpu/runs
+#   4. python -m suite scan --device cuda, kept as results/gpu/scan.json with its ledger in results/gpu/runs; what was measured is kept in
+#      results/evidence, too (python -m suite records keep)
 #   5. the blind degradation on the GPU against the CPU's (tests/data/degrade/test_blind_torch.py), and python -m suite data speed real-sr-x4 with the
 #      degradation left to the GPU, kept as results/gpu/data-speed.json
 #
@@ -18,6 +19,7 @@
 #   WHEELS=folder       wheels to install first, without an index
 #   MAMBA_SDIST=file    mamba_ssm-*.tar.gz, for part 2; takes minutes on many cores
 #   OUT=folder          where results go (default: results/gpu)
+#   EVIDENCE=folder     where the records of part 4 are kept (default: results/evidence)
 #   SECONDS_EACH=1.0    how long each time is measured
 #
 # The exit code is that of the first part that failed; parts after it run all the same.
@@ -25,6 +27,7 @@ set -u
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
 OUT=${OUT:-results/gpu}
+EVIDENCE=${EVIDENCE:-results/evidence}
 mkdir -p "$OUT"
 code=0
 
@@ -112,6 +115,9 @@ for record in document["records"]:
 for absent in document["unavailable"]:
     print(absent["name"], "unavailable:", absent["reason"])
 SHOW
+
+part "evidence"
+"$PYTHON" -m suite records keep '*' --ledger "$OUT/runs" --evidence "$EVIDENCE" || failed "keeping the records"
 
 part "degradation on the GPU"
 if "$PYTHON" -c 'import PIL, scipy, skimage' 2> /dev/null; then

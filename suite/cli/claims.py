@@ -27,17 +27,18 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "claim", nargs="*", metavar="CLAIM", help="a claim's name, a part of it, a shell pattern, or a verdict in quotes (default: all)"
     )
-    common.add_shared(verb, "--ledger", "--json")
+    common.add_shared(verb, "--ledger", "--evidence", "--json")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Judge and print; the exit code says nothing of the verdicts."""
+    from suite.records.evidence import read_records
     from suite.records.ledger import Ledger
     from suite.report.claims.judge import count_hints, count_words, judge_claims, summarise
     from suite.study.claims import load_claims
 
     ledger = Ledger(options.ledger)
-    records = list(ledger.records(common.warn_left_out))
+    records = read_records(ledger, options.evidence, common.warn_left_out)
     if not records:
         note(f"the ledger {ledger.folder} holds no record: nothing is tested yet.")
     found = _choose(judge_claims(load_claims(), records), options.claim)

@@ -31,6 +31,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "--weights": {"type": Path, "metavar": "FILE", "help": WEIGHTS},
     "--threads": {"type": int, "metavar": "N", "help": "processor threads (default: this machine's cores)"},
     "--ledger": {"type": Path, "metavar": "DIR", "help": "folder of the records (default: results/runs)"},
+    "--evidence": {"type": Path, "metavar": "DIR", "help": "folder of the records that are kept with the code (default: results/evidence)"},
     "--report": {"type": Path, "metavar": "DIR", "help": "folder of the report (default: reports/html)"},
     "--json": {"action": "store_true", "help": "print one JSON document on standard output, and nothing else there"},
     "--wide": {"action": "store_true", "help": "do not fold tables to the width of the terminal"},
@@ -93,8 +94,10 @@ def warn_left_out(error: SuiteError) -> None:
 
 
 def render(ledger: Ledger, destination: Path | None) -> Path | None:
-    """Write the report of the whole ledger; return its page, or None where there is no record."""
-    records = list(ledger.records(warn_left_out))
+    """Write the report of the whole ledger and the evidence; return its page, or None where there is no record."""
+    from suite.records.evidence import read_records
+
+    records = read_records(ledger, None, warn_left_out)
     return write_page(records, report_folder(destination)) if records else None
 
 

@@ -114,7 +114,7 @@ def _line(one: Comparison) -> dict[str, object]:
         "variant": one.variant.model,
         "baseline": one.baseline.model if one.baseline else None,
         "task": spec.task,
-        "budget": spec.budget,
+        "budget": getattr(spec, "budget", None),
         "metric": one.metric,
         "images": found("images"),
         "seeds": found("seeds"),

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, ModuleType
 
-from suite.cli import check, claims, compare, data, doctor, evaluate, export, profile, report, restore, run, scan, score, weights
+from suite.cli import check, claims, compare, data, doctor, evaluate, export, profile, records, report, restore, run, scan, score, weights
 from suite.cli import list as verb_list
 from suite.cli.common import Parser
 from suite.core.errors import Exit, SuiteError
@@ -24,7 +24,24 @@ from suite.core.output import Output, note
 VERBS: Mapping[str, ModuleType] = MappingProxyType(
     {
         verb.__name__.rpartition(".")[2]: verb
-        for verb in (run, verb_list, report, evaluate, restore, score, claims, export, compare, data, check, profile, scan, doctor, weights)
+        for verb in (
+            run,
+            verb_list,
+            report,
+            evaluate,
+            restore,
+            score,
+            claims,
+            export,
+            compare,
+            data,
+            check,
+            profile,
+            scan,
+            doctor,
+            weights,
+            records,
+        )
     }
 )
 EPILOG = """\

@@ -15,7 +15,7 @@ REPORT_FORMATS = ("html", "latex", "markdown", "csv", "json")
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
-    common.add_shared(verb, "--ledger")
+    common.add_shared(verb, "--ledger", "--evidence")
     verb.add_argument(
         "--format",
         **common.REPEATED,
@@ -45,11 +45,12 @@ def read_mebibytes(text: str) -> float:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Write the report in the chosen formats, and print where it is."""
+    from suite.records.evidence import read_records
     from suite.records.ledger import Ledger
     from suite.report import export
 
     ledger = Ledger(options.ledger)
-    records = list(ledger.records(common.warn_left_out))
+    records = read_records(ledger, options.evidence, common.warn_left_out)
     if not records:
         raise SuiteError(
             f"the ledger {ledger.folder} holds no record. `python -m suite run --grid ablations` makes some.", exit=Exit.NOTHING

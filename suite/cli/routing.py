@@ -95,13 +95,13 @@ def _measure(spec: RoutingSpec, options: argparse.Namespace, ledger: Ledger) -> 
     from suite.core.torch_state import limit_threads
     from suite.data.sets import load_pairs, pair_sources
     from suite.measure.quality.evaluate import load_network
+    from suite.measure.quality.identity import identify_test_data
     from suite.measure.quality.routing import measure_routings
     from suite.records.cell import CellContext, now, provenance
     from suite.records.record import ProtocolUsed
     from suite.records.routing import RoutingRecord, RoutingRun
     from suite.study.protocols import protocol
     from suite.study.tasks import task
-    from suite.training.identity import identify_test_data
 
     started, threads = now(), options.cpus_per_cell or machine.count_cores()
     limit_threads(threads)

@@ -124,6 +124,9 @@ class Card(Strict):
     what: str
     origin: str
     licence: str = Field(description="as its authors state it; 'not stated', or 'not verified here', where that is so")
+    redistribution: bool = Field(
+        False, description="true where its licence lets anyone pass its images on; details of them may be kept then"
+    )
     kinds: tuple[Kind, ...] = Field(min_length=1, description="the kinds of task that it serves")
     size: str = Field("", description="width x height of its images, in words")
     scales: tuple[Annotated[int, Field(ge=2)], ...] = Field((), description="for which people keep low-resolution images")

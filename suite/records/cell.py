@@ -43,6 +43,7 @@ class CellContext:
     rehearse: bool = False  # the largest pass before training; on a GPU always
     logs: Path | None = None  # absolute folder for what is told while cells train; None: beside `work`
     track: tuple[str, ...] = ()  # kinds of suite.training.tracking.TRACKERS that are told, beside lines of JSON
+    given: Path | None = None  # the file of weights that an evaluation measures
 
     @property
     def weights_folder(self) -> Path:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from suite.core.errors import SuiteError
 from suite.core.files import replacing
 from suite.core.output import note
-from suite.records.ledger import LISTED_COLUMNS, RECORD_NAME, entry_of, pick_standing
+from suite.records.ledger import LISTED_COLUMNS, RECORD_NAME, RETRACTED, entry_of, pick_standing
 from suite.study import versions
 
 if TYPE_CHECKING:
@@ -62,15 +62,18 @@ def read_rows(ledger: Ledger, on_unreadable: OnUnreadable = None, wanted: Sequen
 
 
 def _stamps(folder: Path) -> list[str]:
-    """Return name, size and times of change of every record's file, by name."""
-    found = []
+    """Return name, size and times of change of every record's file, by name; of those that were withdrawn none."""
+    found: dict[str, str] = {}
+    marks: set[str] = set()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as files:
         for file in files:
-            if RECORD_NAME.fullmatch(file.name):
+            if file.name.endswith(RETRACTED):
+                marks.add(file.name.removesuffix(RETRACTED))
+            elif RECORD_NAME.fullmatch(file.name):
                 with contextlib.suppress(FileNotFoundError):  # moved away meanwhile
                     stat = file.stat()
-                    found.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}")
-    return sorted(found)
+                    found[file.name] = f"{file.name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+    return sorted(stamp for name, stamp in found.items() if name.removesuffix(".json").rpartition(".")[0] not in marks)
 
 
 def _held(path: Path, wanted: Sequence[str] | None) -> Columns | None:

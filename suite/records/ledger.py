@@ -1,7 +1,8 @@
 """The ledger: a folder of records, one JSON file an attempt, that is only ever added to.
 
 A file is `<fingerprint>.<attempt>.<status>.json`, so that what is done is known from names alone. It appears whole or
-not at all, and is never overwritten. The pictures that records name lie in a folder beside them (suite.records.pictures).
+not at all, and is never overwritten. A record that was wrong stays, and a file beside it, `<fingerprint>.<attempt>.retracted.json`, says
+why it is not used (suite.records.evidence). The pictures that records name lie in a folder beside them (suite.records.pictures).
 One run at a time may add (an advisory lock with its process number); reading needs no lock. Checkpoints of
 cells that are not done lie in a work folder beside the ledger and go when the record is in.
 """
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from suite.records.record import Attempt
 
 RECORD_NAME = re.compile(r"(?P<fingerprint>[0-9a-f]{16})\.(?P<attempt>\d{3,})\.(?P<status>done|failed)\.json")
+RETRACTED = ".retracted.json"  # ends the name of the file that withdraws an attempt
 FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 
@@ -36,6 +38,11 @@ class LedgerEntry:
     status: Literal["done", "failed"]
     path: Path
 
+    @property
+    def mark(self) -> Path:
+        """The file that withdraws the attempt where it is there."""
+        return self.path.with_name(f"{self.fingerprint}.{self.attempt:03d}{RETRACTED}")
+
 
 Attempted = TypeVar("Attempted", bound="LedgerEntry | Attempt")
 
@@ -44,26 +51,24 @@ class Ledger:
     """Records in `folder` (default results/runs of the checkout), checkpoints in `work`, the weights of finished cells in `weights`."""
 
     def __init__(self, folder: Path | None = None, *, work: Path | None = None) -> None:
-        results = project_folder("results") if folder is None else None
+        results = results_folder() if folder is None else None
         self.folder = (results / "runs" if results else Path(folder)).absolute()
         self.work = (work or (results / "work" if results else self.folder / "work")).absolute()
         self.weights = (results / "weights" if results else self.folder / "weights").absolute()
         self.logs = (results / "logs" if results else self.folder / "logs").absolute()
 
-    def entries(self) -> list[LedgerEntry]:
-        """Return every attempt, by fingerprint and number; an absent folder is an empty ledger."""
-        if not self.folder.is_dir():
-            return []
-        found = [entry for path in self.folder.iterdir() if (entry := entry_of(path)) is not None]
-        return sorted(found, key=lambda entry: (entry.fingerprint, entry.attempt))
+    def entries(self, *, retracted: bool = False) -> list[LedgerEntry]:
+        """Return every attempt that counts, by fingerprint and number, or those withdrawn; an absent folder is an empty ledger."""
+        every, marks = self._files()
+        return [entry for entry in every if (entry.mark.name in marks) == retracted]
 
     def done(self, fingerprint: str) -> bool:
         """Return True if an attempt at the cell is done."""
         return any(entry.status == "done" for entry in self._of(fingerprint))
 
     def attempts(self, fingerprint: str) -> int:
-        """Return the number of the cell's last attempt; 0 where there is none."""
-        return max((entry.attempt for entry in self._of(fingerprint)), default=0)
+        """Return the number of the cell's last attempt, withdrawn or not; 0 where there is none."""
+        return max((entry.attempt for entry in self._files()[0] if entry.fingerprint == fingerprint), default=0)
 
     def latest(self, fingerprint: str) -> Attempt | None:
         """Return the record that stands for the cell (`pick_standing`); None where there is none."""
@@ -97,7 +102,7 @@ class Ledger:
         from suite.records.record import dump
 
         _checked(record.fingerprint)
-        if any(entry.attempt == record.attempt for entry in self._of(record.fingerprint)):
+        if any((entry.fingerprint, entry.attempt) == (record.fingerprint, record.attempt) for entry in self._files()[0]):
             raise SuiteError(
                 f"attempt {record.attempt} of cell {record.fingerprint} is already in {self.folder}; a record is never overwritten.",
                 exit=Exit.UNEXPECTED,
@@ -150,13 +155,25 @@ class Ledger:
                 raise _unwritable(self.folder, error) from error
             yield
 
+    def _files(self) -> tuple[list[LedgerEntry], set[str]]:
+        """Return all attempts, by fingerprint and number, and the names of the marks that withdraw some."""
+        paths = list(self.folder.iterdir()) if self.folder.is_dir() else []
+        found = [entry for path in paths if (entry := entry_of(path)) is not None]
+        marks = {path.name for path in paths if path.name.endswith(RETRACTED)}
+        return sorted(found, key=lambda entry: (entry.fingerprint, entry.attempt)), marks
+
     def _of(self, fingerprint: str) -> list[LedgerEntry]:
         return [entry for entry in self.entries() if entry.fingerprint == fingerprint]
 
 
-def read_evidence() -> tuple[Attempt, ...]:
-    """Return the records that are committed with the code, in results/evidence, which is a ledger; none where there is no such folder."""
-    return tuple(Ledger(project_folder("results") / "evidence").records())
+def results_folder() -> Path:
+    """Return the checkout's folder of results: the user's own ledger is in it, and the evidence that is kept with the code."""
+    return project_folder("results")
+
+
+def evidence_folder() -> Path:
+    """Return the folder of the evidence in the checkout; it need not exist."""
+    return results_folder() / "evidence"
 
 
 def entry_of(path: Path) -> LedgerEntry | None:

@@ -35,7 +35,8 @@ def load(text: str, *, origin: str, pictures: Path | None = None) -> Attempt:
 
     Raises SuiteError, which names `origin`, where the record cannot be read.
     """
-    from suite.records.profile import ProfileRecord  # all are made of the parts above
+    from suite.records.evaluation import Evaluation  # all are made of the parts above
+    from suite.records.profile import ProfileRecord
     from suite.records.routing import RoutingRecord
     from suite.records.scan import ScanRecord
 
@@ -49,7 +50,7 @@ def load(text: str, *, origin: str, pictures: Path | None = None) -> Attempt:
             )
         for step in range(version, RECORD_SCHEMA):
             raw = UPGRADES[step](raw)
-        kinds = {"run": Record, "scan": ScanRecord, "profile": ProfileRecord, "routing": RoutingRecord}
+        kinds = {"run": Record, "evaluation": Evaluation, "scan": ScanRecord, "profile": ProfileRecord, "routing": RoutingRecord}
         return kinds[raw["kind"]].model_validate(raw, context={PICTURES_FOLDER: pictures})
     except (json.JSONDecodeError, KeyError, TypeError, pydantic.ValidationError) as error:
         raise SuiteError(

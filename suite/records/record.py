@@ -1,7 +1,7 @@
 """What a result is. One record is one attempt at one cell: all that the report, the gate and a reader need.
 
-`Record` is of a trained model, `ScanRecord` (suite.records.scan) of a timed scan backend, `ProfileRecord`
-(suite.records.profile) of a network's cost and latency; what all have is in `Attempt`.
+`Record` is of a trained model, `Evaluation` (suite.records.evaluation) of given weights or a baseline, `ScanRecord` (suite.records.scan)
+of a timed scan backend, `ProfileRecord` (suite.records.profile) of a network's cost and latency; what all have is in `Attempt`.
 
 Nothing is rounded on the way in. Units are in the field names. `SCHEMA` is raised when a field changes its
 meaning, with an upgrade function in `UPGRADES`, so that old records load for ever.
@@ -137,21 +137,31 @@ class Attempt(Frozen):
         return ()
 
 
-class Record(Attempt):
+class Measured(Attempt):
+    """One attempt at measuring a model on test images."""
+
+    protocol: ProtocolUsed | None = None
+    scores: tuple[ImageScore, ...] = ()
+    test_data: TestData | None = Field(None, description="None in records of before schema 4")
+    evaluate_seconds: float | None = None
+
+    def mean(self, metric: str) -> float:
+        """Return the mean of a metric over the test images (each image counts once)."""
+        values = [score.metrics[metric] for score in self.scores]
+        return sum(values) / len(values)
+
+
+class Record(Measured):
     """One attempt at training and measuring a model."""
 
     kind: Literal["run"] = "run"
     spec: RunSpec
-    protocol: ProtocolUsed | None = None
-    scores: tuple[ImageScore, ...] = ()
     history: tuple[HistoryPoint, ...] = ()
     cost: Cost | None = None
-    test_data: TestData | None = Field(None, description="None in records of before schema 4")
     started_from: StartedFrom | None = None
     trained_params: int | None = Field(None, description="parameters of the network that was trained (narrowed or not)")
     train_seconds: float | None = None
     iteration_seconds: tuple[float, ...] = Field((), description="wall time of every training step, data loading included")
-    evaluate_seconds: float | None = None
     crops: tuple[Crop, ...] = ()
     receptive_field: ReceptiveField | None = Field(None, description="of the trained network; None where it was not or cannot be told")
     walks: dict[str, Walk] = Field(
@@ -163,11 +173,6 @@ class Record(Attempt):
         """Every picture that the record names."""
         maps = (self.receptive_field.map_png,) if self.receptive_field else ()
         return (*(png for crop in self.crops for png in (crop.input_png, crop.output_png, crop.target_png)), *maps)
-
-    def mean(self, metric: str) -> float:
-        """Return the mean of a metric over the test images (each image counts once)."""
-        values = [score.metrics[metric] for score in self.scores]
-        return sum(values) / len(values)
 
 
 def dump(record: Attempt) -> str:

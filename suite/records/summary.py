@@ -11,7 +11,7 @@ from datetime import datetime
 
 from suite.records.ledger import LISTED_COLUMNS
 from suite.records.profile import ProfileRecord
-from suite.records.record import Attempt, Record, error_line
+from suite.records.record import Attempt, Measured, Record, error_line
 from suite.records.routing import RoutingRecord
 from suite.records.scan import ScanRecord
 
@@ -21,7 +21,7 @@ Row = dict[str, object]
 def summarise(record: Attempt) -> Row:
     """Return the record's row; a column that its kind lacks is left out."""
     fields = record.spec.model_dump(mode="json")
-    means = _means(record) if isinstance(record, Record) else {}
+    means = _means(record) if isinstance(record, Measured) else {}
     listed = (
         record.fingerprint,
         record.spec.label if isinstance(record, ProfileRecord) else fields.get("model", record.spec.label),
@@ -35,6 +35,8 @@ def summarise(record: Attempt) -> Row:
     )
     spec = {name: value if _plain(value) else json.dumps(value) for name, value in fields.items() if name not in LISTED_COLUMNS}
     row = dict(zip(LISTED_COLUMNS, listed, strict=True)) | {"kind": _kind(record)} | spec | means
+    if isinstance(record, Measured):
+        row |= {"images": len(record.scores), "evaluate_seconds": record.evaluate_seconds}
     if isinstance(record, Record):
         row |= _costs(record)
     return row | _made(record)
@@ -48,7 +50,7 @@ def _plain(value: object) -> bool:
     return value is None or isinstance(value, str | int | float)
 
 
-def _means(record: Record) -> dict[str, float]:
+def _means(record: Measured) -> dict[str, float]:
     """Return the mean of every metric that all test images have."""
     first = record.scores[0].metrics if record.scores else {}
     return {metric: record.mean(metric) for metric in first if all(metric in score.metrics for score in record.scores)}
@@ -69,12 +71,7 @@ def _quality(record: Attempt, means: dict[str, float]) -> str:
 def _costs(record: Record) -> Row:
     cost = record.cost
     row: Row = {} if cost is None else {"params": cost.params, "macs": cost.macs, "scan_macs": cost.scan_macs}
-    return row | {
-        "images": len(record.scores),
-        "trained_params": record.trained_params,
-        "train_seconds": record.train_seconds,
-        "evaluate_seconds": record.evaluate_seconds,
-    }
+    return row | {"trained_params": record.trained_params, "train_seconds": record.train_seconds}
 
 
 def _made(record: Attempt) -> Row:

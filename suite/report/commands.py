@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from suite.core.errors import SuiteError
+from suite.records.evaluation import Evaluation
 from suite.records.planned import SCHEDULE, Choice, plan_family
 from suite.records.record import Record
 from suite.records.spec import RunSpec, write_value
@@ -59,6 +60,20 @@ def repeat_command(grid: str, records: Sequence[Record]) -> str:
         grid, spec.model, spec.task, budget=spec.budget, account=account, seeds=max(r.spec.seed for r in records) + 1, changes=changes
     )
     return f"{words} --backend {shlex.quote(spec.backend)} --device {spec.device}"
+
+
+def evaluate_command(record: Evaluation) -> str:
+    """Return the command line that repeats an evaluation; of the file of weights it knows the name alone."""
+    spec = record.spec
+    words = ["python -m suite evaluate", shlex.quote(spec.model), "--task", shlex.quote(spec.task)]
+    words += ["--weights", shlex.quote(record.weights.file)] if record.weights else []
+    words += ["--data", shlex.quote(spec.test_set), "--protocol", shlex.quote(spec.protocol)]
+    words += ["--tile", spec.tile] if spec.tile != "whole" else []
+    words += ["--tile-size", str(spec.tile_size)] if spec.tile_size else []
+    words += ["--self-ensemble 8"] if spec.ensemble else []
+    words += ["--seed", str(spec.seed)] if spec.seed else []
+    words += [] if spec.backend == "none" else ["--backend", shlex.quote(spec.backend), "--device", spec.device]
+    return " ".join([*words, "--again"])
 
 
 def find_changes(spec: RunSpec, pairing: ModelOnTask, choice: Choice) -> dict[str, str]:

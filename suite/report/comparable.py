@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from suite.records.evaluation import WHOLE, Evaluation
 from suite.records.planned import SETS, Choice, derive_schedule, derive_training, plan_family
-from suite.records.record import Record
-from suite.records.spec import RunSpec, write_value
+from suite.records.record import Measured, Record
+from suite.records.spec import CellSpec, RunSpec, write_value
 from suite.report.settings import dataset_name
 from suite.study.budgets import BUDGETS
 from suite.study.grids import ModelOnTask
@@ -36,21 +37,31 @@ class Difference:
         return f"{self.name} {self.value}, {self.whose} {self.wanted}" if self.wanted else self.whose
 
 
-def find_differences(record: Record, column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
-    """Return what keeps a training from being compared with the printed numbers of `column`; nothing where it may be."""
-    return (*_training_differences(record, table), *find_measuring_differences(record, column, table))
+def find_differences(record: Measured, column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
+    """Return what keeps a record from being compared with the printed numbers of `column`; nothing where it may be.
+
+    How given weights were trained is not asked: whose they are, suite.report.given says.
+    """
+    trained = _training_differences(record, table) if isinstance(record, Record) else ()
+    return (*trained, *find_measuring_differences(record, column, table))
 
 
-def find_measuring_differences(record: Record, column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
+def find_measuring_differences(record: Measured, column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
     """Return in what a network was not measured as the paper did, however it was trained: task, network, test data and protocol."""
     spec, found = record.spec, []
     tasks = {column.task or table.task, *(row.task for row in table.rows if row.task)}
     if spec.task not in tasks:
         found.append(Difference("task", spec.task, " or ".join(sorted(tasks)), "the table's is"))
-    return (*found, *_network_differences(spec), *_data_differences(record, column), *_protocol_differences(record, table))
+    return (
+        *found,
+        *_network_differences(spec),
+        *_inference_differences(record),
+        *_data_differences(record, column),
+        *_protocol_differences(record, table),
+    )
 
 
-def list_unverified(record: Record) -> tuple[str, ...]:
+def list_unverified(record: Measured) -> tuple[str, ...]:
     """Return the remark that belongs to a number whose test images were not held to checksums; none where they were."""
     return () if record.test_data is not None and record.test_data.state == "verified" else (NOT_VERIFIED,)
 
@@ -109,14 +120,23 @@ def _training_set_differences(spec: RunSpec, task: Task) -> list[Difference]:
     return [Difference("training set", _say_set(spec.train_set), " and ".join(task.train_sets), "the paper's is")]
 
 
-def _network_differences(spec: RunSpec) -> list[Difference]:
-    full = {"width": 0, "depth_divisor": 1}
+def _network_differences(spec: CellSpec) -> list[Difference]:
+    full = {"width": 0, "depth_divisor": 1} if isinstance(spec, RunSpec) else {}
     return [
         Difference(field, str(getattr(spec, field)), "whole", "the network is") for field in full if getattr(spec, field) != full[field]
     ]
 
 
-def _data_differences(record: Record, column: PublishedColumn) -> list[Difference]:
+def _inference_differences(record: Measured) -> list[Difference]:
+    """Compare how given weights were run: whole images, once each."""
+    if not isinstance(record, Evaluation):
+        return []
+    tiled = next((how for how in record.inference if how != WHOLE), "")
+    found = [Difference("images", f"restored in tiles ({tiled})", "whole ones", "the paper's are")] if tiled else []
+    return found + ([Difference("self-ensemble", "of 8 symmetries", "none", "the row has")] if record.spec.ensemble else [])
+
+
+def _data_differences(record: Measured, column: PublishedColumn) -> list[Difference]:
     """Compare test set and number of images; checksums, where the record says what they were held to."""
     name, held = record.spec.test_set, record.test_data
     if _plain(name) not in set(map(_plain, column.test_sets)):
@@ -133,7 +153,7 @@ def _data_differences(record: Record, column: PublishedColumn) -> list[Differenc
     return []
 
 
-def _protocol_differences(record: Record, table: PublishedTable) -> list[Difference]:
+def _protocol_differences(record: Measured, table: PublishedTable) -> list[Difference]:
     """Compare the protocol by name, and by what the record says of itself: version, and whole images."""
     spec, used = record.spec, record.protocol
     name = spec.protocol.partition("@")[0]

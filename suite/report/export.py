@@ -17,7 +17,7 @@ from suite.core.csv_text import csv_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 from suite.records.ledger import pick_standing
-from suite.records.record import Attempt, Record
+from suite.records.record import Attempt, Measured
 from suite.report.export_text import render_latex, render_markdown
 from suite.report.measured import Measurement, TableCell
 from suite.report.tables import Table, TableColumn, TableRow, build_tables
@@ -142,7 +142,7 @@ def write_tables(records: Iterable[Attempt], destination: Path, formats: Sequenc
 
     SuiteError where a file cannot be written.
     """
-    tables = build_tables(published.load_all(), pick_standing(record for record in records if isinstance(record, Record)))
+    tables = build_tables(published.load_all(), pick_standing(record for record in records if isinstance(record, Measured)))
     for name in formats:
         file, render = EXPORT_FORMATS[name]
         text = render(tables)

@@ -13,10 +13,11 @@ from enum import StrEnum
 from typing import Literal
 
 from suite.core import intervals, stats
+from suite.records.evaluation import Evaluation
 from suite.records.profile import ProfileRecord
-from suite.records.record import Provenance, Record, error_line
+from suite.records.record import Measured, Provenance, Record, error_line
 from suite.records.spec import RunSpec
-from suite.report.commands import repeat_command
+from suite.report.commands import evaluate_command, repeat_command
 from suite.report.comparable import Difference
 from suite.report.settings import Setting
 from suite.study.published import UNIT_SCALES, PublishedColumn
@@ -27,6 +28,7 @@ class Status(StrEnum):
 
     REPRODUCED = "reproduced"
     DEVIATES = "deviates"
+    OTHERS = "other weights"
     RETRAINED = "re-trained"
     PUBLISHED = "published only"
     UNAVAILABLE = "unavailable"
@@ -63,11 +65,16 @@ class Measurement:
 
     estimate: stats.Estimate
     seeds: tuple[int, ...]  # none for a cost
-    setting: Setting | None  # None for a cost
-    records: tuple[Record, ...] | tuple[ProfileRecord, ...]
+    setting: Setting | None  # None for a cost, and for given weights
+    records: tuple[Record, ...] | tuple[Evaluation, ...] | tuple[ProfileRecord, ...]
     origin: Origin
     notes: tuple[str, ...] = ()
     input_size: tuple[int, int] | None = None  # of a cost's multiply-adds
+
+    @property
+    def given(self) -> bool:
+        """Whether it is of given weights, or of a baseline."""
+        return isinstance(self.records[0], Evaluation)
 
     @property
     def label(self) -> str:
@@ -100,7 +107,7 @@ def make_unavailable_cell(records: Sequence[Record], metric: str, grid: str) -> 
     return TableCell(status=Status.UNAVAILABLE, reason=reason, command=repeat_command(grid, records))
 
 
-def has_metric(record: Record, metric: str) -> bool:
+def has_metric(record: Measured, metric: str) -> bool:
     """Tell whether every test image of the record has the metric."""
     return bool(record.scores) and all(metric in score.metrics for score in record.scores)
 
@@ -117,7 +124,13 @@ def average_seeds(records: Sequence[Record], metric: str, setting: Setting, grid
     return Measurement(estimate, seeds, setting, tuple(usable), trace_origin(usable, repeat_command(grid, usable)), notes)
 
 
-def trace_origin(records: Sequence[Record], again: str) -> Origin:
+def measure_given(record: Evaluation, metric: str, notes: Sequence[str]) -> Measurement:
+    """Return the mean of `metric` over the images of an evaluation, without an interval: there is one file of weights."""
+    estimate = stats.Estimate(record.mean(metric), None, 1)
+    return Measurement(estimate, (), None, (record,), trace_origin([record], evaluate_command(record)), tuple(notes))
+
+
+def trace_origin(records: Sequence[Measured], again: str) -> Origin:
     """Return where these records come from; `again` is the command that repeats them."""
     made = [record.provenance for record in records if record.provenance]
     return Origin(
@@ -181,6 +194,10 @@ def subtract_baseline(mine: Measurement | None, base: Measurement | None, metric
     """Subtract the baseline, paired where possible: by seed with two seeds or more, by image with one; None across settings."""
     if mine is None or base is None or mine.setting != base.setting:
         return None
+    if mine.given != base.given:
+        return None
+    if mine.given:
+        return _subtract_images(mine.records[0], base.records[0], metric) or Delta(mine.estimate.mean - base.estimate.mean)
     if not mine.seeds or not base.seeds:  # costs
         return Delta(mine.estimate.mean - base.estimate.mean)
     ours, theirs = ({record.spec.seed: record for record in found.records if isinstance(record, Record)} for found in (mine, base))
@@ -188,10 +205,15 @@ def subtract_baseline(mine: Measurement | None, base: Measurement | None, metric
     if len(common) > 1:
         estimate = stats.estimate_over_seeds([ours[seed].mean(metric) - theirs[seed].mean(metric) for seed in common])
         return Delta(estimate.mean, estimate.interval, "seeds", estimate.count)
-    if common:
-        left, right = ({score.image: score.metrics[metric] for score in found[common[0]].scores} for found in (ours, theirs))
-        if left.keys() == right.keys():
-            estimate = stats.estimate_over_images([left[image] - right[image] for image in left])
-            covers = intervals.measured_cover(estimate.count) if estimate.interval else None
-            return Delta(estimate.mean, estimate.interval, "images", estimate.count, covers)
-    return Delta(mine.estimate.mean - base.estimate.mean)
+    found = _subtract_images(ours[common[0]], theirs[common[0]], metric) if common else None
+    return found or Delta(mine.estimate.mean - base.estimate.mean)
+
+
+def _subtract_images(mine: Measured, base: Measured, metric: str) -> Delta | None:
+    """Subtract image by image; None where the images are not the same."""
+    left, right = ({score.image: score.metrics[metric] for score in record.scores} for record in (mine, base))
+    if left.keys() != right.keys():
+        return None
+    estimate = stats.estimate_over_images([left[image] - right[image] for image in left])
+    covers = intervals.measured_cover(estimate.count) if estimate.interval else None
+    return Delta(estimate.mean, estimate.interval, "images", estimate.count, covers)

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from suite.core.text import format_fixed, format_span
+from suite.records.evaluation import Evaluation
 from suite.records.profile import ProfileRecord
-from suite.records.record import Provenance, Record, error_line
+from suite.records.record import Measured, Provenance, Record, error_line
 from suite.records.scan import ScanRecord
 from suite.report import pictures
-from suite.report.commands import RUN_COMMAND, repeat_command
+from suite.report.commands import RUN_COMMAND, evaluate_command, repeat_command
 from suite.report.figures.charts import Figure
 from suite.report.figures.curves import draw_curves
 from suite.report.figures.figure_list import (
@@ -26,6 +27,7 @@ from suite.report.figures.figure_list import (
     draw_scan_times,
     draw_tradeoffs,
 )
+from suite.report.given import tell_origin
 from suite.report.layout import TableLayout, lay_out
 from suite.report.measured import Measurement, Origin, Status, has_metric
 from suite.report.settings import group_by_setting, setting_heading
@@ -79,24 +81,39 @@ class RunLine:
     command: str
 
 
+@dataclass(frozen=True)
+class GivenLine:
+    """A record in the list of evaluations."""
+
+    record: Evaluation
+    origin: str  # of the weights
+    inference: str
+    metrics: tuple[tuple[str, str], ...]
+    environment: str
+    error: str
+    command: str
+
+
 def gather_page(
     tables: Sequence[Table],
-    records: Sequence[Record],
+    measured: Sequence[Measured],
     scans: Sequence[ScanRecord] = (),
     profiles: Sequence[ProfileRecord] = (),
     pictures_mib: float = pictures.PICTURES_MIB,
 ) -> dict[str, object]:
     """Return all that the templates show of these tables, built from these records (one for each run), and of scans and profiles."""
-    environments = _environments(records)
+    records = [record for record in measured if isinstance(record, Record)]
+    given = [record for record in measured if isinstance(record, Evaluation)]
+    environments = _environments(measured)
     ablations_last = sorted(tables, key=lambda table: table.published.baseline is not None)  # whose grid is the smaller one
     grids = {key: table.published.grid for table in ablations_last for row in table.rows for key in _places(table, row)}
     default = next((table.published.grid for table in tables if table.published.baseline), "tasks")
     cells = tuple(_cell_line(r, environments, grids.get((r.spec.model, r.spec.task), "tasks")) for r in records)
-    moments = sorted(moment for r in records if r.provenance for moment in (r.provenance.started, r.provenance.finished))
+    moments = sorted(moment for r in measured if r.provenance for moment in (r.provenance.started, r.provenance.finished))
     judged = [cell.status for table in tables for row in table.rows if not row.borrowed for cell in row.cells if cell.status]
     done = [record for record in records if record.status == "done"]
     return {
-        "summary": _summary(records),
+        "summary": _summary(records, given),
         "span": format_span(moments[0], moments[-1]) if moments else "",
         "command": f"{RUN_COMMAND} --grid {default}",
         "sections": tuple(_section(table) for table in tables),
@@ -115,11 +132,12 @@ def gather_page(
         "uncounted": _uncounted([*records, *profiles]),
         "tally": tuple((status, judged.count(status)) for status in Status),
         "cells": cells,
+        "given": tuple(_given_line(record, environments) for record in given),
         "failed": tuple(line for line in cells if line.record.status == "failed"),
         "environments": tuple(environments.values()),
-        "protocols": _pairs((f"{r.protocol.name}@{r.protocol.version}", r.protocol.statement) for r in records if r.protocol),
-        "data": _pairs(pair for r in records if r.provenance for pair in r.provenance.data_checksums.items()),
-        "backends": _pairs((r.spec.backend, r.provenance.backend_reason) for r in records if r.provenance),
+        "protocols": _pairs((f"{r.protocol.name}@{r.protocol.version}", r.protocol.statement) for r in measured if r.protocol),
+        "data": _pairs(pair for r in measured if r.provenance for pair in r.provenance.data_checksums.items()),
+        "backends": _pairs((r.spec.backend, r.provenance.backend_reason) for r in measured if r.provenance),
         "seeds": tuple(sorted({record.spec.seed for record in records})),
     }
 
@@ -212,10 +230,16 @@ def _image_means(records: Sequence[Record], metric: str) -> dict[str, float]:
     return {image: sum(held) / len(held) for image, held in values.items()}
 
 
-def _summary(records: Sequence[Record]) -> str:
-    """Say in one sentence how many runs there are, at which budget, with how many seeds."""
+def _summary(records: Sequence[Record], given: Sequence[Evaluation]) -> str:
+    """Say in one sentence how many runs there are, at which budget, with how many seeds, and in another how many evaluations."""
+    count = "1 evaluation" if len(given) == 1 else f"{len(given)} evaluations"
+    evaluated = f"{count} of given weights or of baselines." if given else ""
     if not records:
-        return "Nothing has been run yet: the tables hold what the papers print."
+        return (
+            f"No network has been trained here. {evaluated}"
+            if given
+            else "Nothing has been run yet: the tables hold what the papers print."
+        )
     done = sum(record.status == "done" for record in records)
     budgets = sorted({record.spec.budget for record in records})
     seeds = len({record.spec.seed for record in records})
@@ -223,11 +247,11 @@ def _summary(records: Sequence[Record]) -> str:
     parts += [f"{len(records) - done} failed"] if done < len(records) else []
     parts.append(f"{' and '.join(budgets)} budget")
     parts.append("1 seed" if seeds == 1 else f"{seeds} seeds")
-    return ", ".join(parts)[0].upper() + ", ".join(parts)[1:] + "."
+    return " ".join([", ".join(parts)[0].upper() + ", ".join(parts)[1:] + ".", *([evaluated] if evaluated else [])])
 
 
-def _environments(records: Sequence[Record]) -> dict[tuple, Environment]:
-    groups: dict[tuple, list[Record]] = {}
+def _environments(records: Sequence[Measured]) -> dict[tuple, Environment]:
+    groups: dict[tuple, list[Measured]] = {}
     for record in records:
         if record.provenance:
             groups.setdefault(_environment_key(record), []).append(record)
@@ -244,21 +268,31 @@ def _environments(records: Sequence[Record]) -> dict[tuple, Environment]:
     return found
 
 
-def _environment_key(record: Record) -> tuple:
+def _environment_key(record: Measured) -> tuple:
     made = record.provenance
     return (tuple(sorted(made.machine.items())), tuple(sorted(made.packages.items())), made.commit, made.dirty) if made else ()
 
 
 def _cell_line(record: Record, environments: Mapping[tuple, Environment], grid: str) -> RunLine:
+    return RunLine(record, *_told(record, environments), repeat_command(grid, [record]))
+
+
+def _given_line(record: Evaluation, environments: Mapping[tuple, Environment]) -> GivenLine:
+    ensemble = ["self-ensemble of 8"] if record.spec.ensemble else []
+    how = ", ".join([*dict.fromkeys(record.inference), *ensemble])
+    return GivenLine(record, tell_origin(record), how, *_told(record, environments), evaluate_command(record))
+
+
+def _told(record: Measured, environments: Mapping[tuple, Environment]) -> tuple[tuple[tuple[str, str], ...], str, str]:
+    """Return a record's means, the name of its environment and its error, as lists of records show them."""
     names = dict.fromkeys(name for score in record.scores for name in score.metrics)
-    metrics = [
+    metrics = tuple(
         (name, format_fixed(record.mean(name), METRICS[name].digits if name in METRICS else 4))
         for name in names
         if has_metric(record, name)
-    ]
+    )
     environment = environments.get(_environment_key(record))
-    error = error_line(record) if record.status == "failed" else ""
-    return RunLine(record, tuple(metrics), environment.name if environment else "", error, repeat_command(grid, [record]))
+    return metrics, environment.name if environment else "", error_line(record) if record.status == "failed" else ""
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from suite.core import intervals
 from suite.core.text import format_duration, format_fixed, format_moment, format_signed
-from suite.records.ledger import pick_standing, read_evidence
+from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
-from suite.records.record import Attempt, Record
+from suite.records.record import Attempt, Measured
 from suite.records.routing import RoutingRecord
 from suite.records.scan import ScanRecord
 from suite.report import html as pages
@@ -32,6 +32,7 @@ INDEX_FILE = "index.html"
 GLYPHS: Mapping[Status, str] = {
     Status.REPRODUCED: "=",
     Status.DEVIATES: "≠",
+    Status.OTHERS: "◇",
     Status.RETRAINED: "↻",
     Status.PUBLISHED: "○",
     Status.UNAVAILABLE: "×",
@@ -52,12 +53,10 @@ def write_report(records: Iterable[Attempt], destination: Path, pictures_mib: fl
 def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB) -> str:
     """Return the page of trained models as text, with at most `pictures_mib` MiB of pictures."""
     held = list(records)
-    current = pick_standing(record for record in held if isinstance(record, Record))
+    current = pick_standing(record for record in held if isinstance(record, Measured))
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     profiles = pick_standing(record for record in held if isinstance(record, ProfileRecord))
-    routings = pick_standing(
-        record for record in (*read_evidence(), *held) if isinstance(record, RoutingRecord) and record.status == "done"
-    )
+    routings = pick_standing(record for record in held if isinstance(record, RoutingRecord) and record.status == "done")
     tables = (*build_tables(published.load_all(), current, profiles), *build_scan_paths(current, profiles))
     return pages.fill_template(
         "index.html.j2",

@@ -12,7 +12,7 @@ import models
 from suite.core.intervals import LEVEL
 from suite.core.text import format_fixed
 from suite.records.profile import ProfileRecord
-from suite.records.record import Record
+from suite.records.record import Measured, Record
 from suite.report.measured import Delta
 from suite.report.tables import Table, TableColumn, build_tables
 from suite.study.grids import GRIDS
@@ -25,8 +25,9 @@ BY_SUM, MERGES = "Four paths, added up: equal parameters and multiply-adds", "Ro
 WALKS = {"fused": "read by the fused scan of images", "gathered": "read through gathered sequences"}
 
 
-def build_scan_paths(records: Sequence[Record], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
+def build_scan_paths(records: Iterable[Measured], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
     """Return the grid's table, filled with `records`, with a computed sentence for each setting; none where only its body has run."""
+    records = [record for record in records if isinstance(record, Record)]
     if not any(record.spec.model in GRIDS[GRID].models and record.spec.model != BODY for record in records):
         return ()
     (table,) = build_tables([_describe(records)], records, profiles)

@@ -16,11 +16,13 @@ from typing import Literal
 
 from suite.core import stats
 from suite.core.ranking import rank_values
+from suite.records.evaluation import Evaluation
 from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
-from suite.records.record import Record
+from suite.records.record import Measured, Record
 from suite.report.commands import run_command, train_command
 from suite.report.comparable import Difference, find_differences, list_unverified, shorten_differences
+from suite.report.given import choose_given, is_authors, tell_origin
 from suite.report.measured import (
     Count,
     Measurement,
@@ -28,12 +30,16 @@ from suite.report.measured import (
     TableCell,
     average_seeds,
     get_count,
+    has_metric,
     make_unavailable_cell,
+    measure_given,
     subtract_baseline,
 )
 from suite.report.settings import Outline, Setting, describe, group_by_setting
 from suite.study.baselines import BASELINES
 from suite.study.published import UNIT_SCALES, Paper, PublishedColumn, PublishedFinding, PublishedRow, PublishedTable, cost_input
+
+TRIVIAL = ("bicubic", "identity")  # models without weights, that a training has to be better than
 
 
 @dataclass(frozen=True)
@@ -93,16 +99,17 @@ class _Line:
     home: PublishedTable
     baseline: bool
     runs: Mapping[Setting, tuple[Record, ...]]
+    given: tuple[Evaluation, ...]  # of its network's weights, or of a baseline
     profiles: tuple[ProfileRecord, ...]  # of its network, or of the baseline that it names
 
 
-def build_tables(papers: Sequence[Paper], records: Iterable[Record], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
+def build_tables(papers: Sequence[Paper], records: Iterable[Measured], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
     """Return every table of `papers`, in order, filled with what `records` measured and `profiles` counted; none is needed."""
     current, counted = pick_standing(records), pick_standing(profiles)
     return tuple(_table(paper, published, current, counted) for paper in papers for published in paper.tables)
 
 
-def _table(paper: Paper, published: PublishedTable, records: Sequence[Record], profiles: Sequence[ProfileRecord]) -> Table:
+def _table(paper: Paper, published: PublishedTable, records: Sequence[Measured], profiles: Sequence[ProfileRecord]) -> Table:
     lines = _lines(paper, published, records, profiles)
     marks, footnotes = _footnotes(published)
     columns, cells = [], []
@@ -124,7 +131,8 @@ def _table(paper: Paper, published: PublishedTable, records: Sequence[Record], p
     return Table(paper, published, tuple(columns), rows, footnotes, findings)
 
 
-def _lines(paper: Paper, published: PublishedTable, records: Sequence[Record], profiles: Sequence[ProfileRecord]) -> list[_Line]:
+def _lines(paper: Paper, published: PublishedTable, records: Sequence[Measured], profiles: Sequence[ProfileRecord]) -> list[_Line]:
+    given = [record for record in records if isinstance(record, Evaluation) and record.status == "done"]
     places = [(row, published) for row in published.rows]
     baseline = published.baseline
     if baseline is not None and baseline.table:
@@ -132,16 +140,40 @@ def _lines(paper: Paper, published: PublishedTable, records: Sequence[Record], p
         places.insert(0, (home.row(baseline.row), home))
     lines = []
     by_model: dict[str, list[Record]] = {}
-    for record in sorted(records, key=lambda record: record.spec.seed):
+    for record in sorted((one for one in records if isinstance(one, Record)), key=lambda record: record.spec.seed):
         by_model.setdefault(record.spec.model, []).append(record)
-    for row, home in places:
+    for row, home in places if baseline else _with_trivial(places, given):
         tasks = {row.task} if row.task else {column.task or home.task for column in home.columns}
         runs = group_by_setting(record for record in by_model.get(row.model or "", ()) if record.spec.task in tasks)
         is_baseline = baseline is not None and row.key == baseline.row and home.id == (baseline.table or published.id)
         name = row.model or next((found.name for found in BASELINES.values() if (home.id, row.key) in found.rows), None)
         counted = tuple(profile for profile in profiles if profile.spec.model == name and profile.cost)
-        lines.append(_Line(row, home, is_baseline, runs, counted))
+        own = tuple(record for record in given if record.spec.model == row.model and record.spec.task in tasks)
+        lines.append(_Line(row, home, is_baseline, runs, own, counted))
     return lines
+
+
+def _with_trivial(
+    places: Sequence[tuple[PublishedRow, PublishedTable]], given: Sequence[Evaluation]
+) -> list[tuple[PublishedRow, PublishedTable]]:
+    """Put a row for each trivial baseline that was measured as a table asks before the first row of its task; no paper prints it."""
+    found: list[tuple[PublishedRow, PublishedTable]] = []
+    told = set()
+    for row, home in places:
+        task = row.task or home.task
+        fits = {
+            record.spec.model
+            for record in given
+            if not record.spec.weights
+            and record.spec.task == task
+            and any(column.kind == "quality" and not find_differences(record, column, home) for column in home.columns)
+        }
+        for model in sorted(fits - {name for name, of in told if of == (task, row.group)}):
+            told.add((model, (task, row.group)))
+            label = {"key": f"{model}-{task}", "label": model, "what": "measured here; the paper does not print it"}
+            found.append((PublishedRow(**label, group=row.group, model=model, task=task, cells={}), home))
+        found.append((row, home))
+    return found
 
 
 def _footnotes(published: PublishedTable) -> tuple[dict[str, tuple[str, ...]], tuple[tuple[str, str, str], ...]]:
@@ -186,7 +218,7 @@ def _common_size(lines: Sequence[_Line]) -> tuple[int, int] | None:
 def _published_cell(line: _Line, column: PublishedColumn, size: tuple[int, int] | None = None) -> TableCell:
     """Return the cell of a published column; `size` is the input of a cost where the table names none."""
     published = line.row.cells.get(column.key)
-    if column.kind == "mark":
+    if column.kind == "mark" or (column.kind == "cost" and line.row.model in TRIVIAL):
         return TableCell(published)
     if line.row.model is None and not (column.kind == "cost" and line.profiles):
         return TableCell(published, status=Status.PUBLISHED, reason="a baseline that only the paper measured")
@@ -198,6 +230,8 @@ def _published_cell(line: _Line, column: PublishedColumn, size: tuple[int, int] 
         return cell if published is not None or cell.status == Status.UNAVAILABLE else replace(cell, status=None)
     near = column.tolerance.covers(float(published), cell.measured.estimate.mean)
     difference = cell.measured.estimate.mean - float(published)
+    if cell.measured.given and not is_authors(cell.measured.records[0], line.home, line.row):
+        return replace(cell, difference=difference, status=Status.OTHERS)
     return replace(cell, difference=difference, status=Status.REPRODUCED if near else Status.DEVIATES)
 
 
@@ -213,8 +247,15 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, t
         extra += tuple(dict.fromkeys(note for record in best.records for note in list_unverified(record)))
         return TableCell(measured=replace(best, notes=best.notes + extra), command=best.origin.command)
     task = row.task or column.task or line.home.task
+    given, otherwise = _given_cell(line, column, task)
+    if given is not None:
+        return given
+    if row.model in TRIVIAL:
+        return TableCell(reason="not measured")
     wanted = train_command(line.home, row.model or "", task, test_set="".join(column.test_sets[:1]))
     done = [key for key, records in runs.items() if any(record.status == "done" for record in records)]
+    if otherwise and not done:
+        return TableCell(status=Status.RETRAINED, reason=f"given weights, measured otherwise: {otherwise}", command=wanted)
     if not fitting and done:
         reasons = sorted({shorten_differences(unlike[key]) for key in done})
         return TableCell(status=Status.RETRAINED, reason="; ".join(reasons), command=wanted)
@@ -222,6 +263,24 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, t
     if tried:
         return make_unavailable_cell(tried[0], column.metric, grid)
     return TableCell(status=Status.PUBLISHED, reason="not run", command=run_command(grid, row.model or "", task))
+
+
+def _given_cell(line: _Line, column: PublishedColumn, task: str) -> tuple[TableCell | None, str]:
+    """Return the cell that given weights fill, or None and what keeps those of the column's test set from being compared."""
+    own = [record for record in line.given if record.spec.task == task and has_metric(record, column.metric)]
+    unlike = {record.fingerprint: find_differences(record, column, line.home) for record in own}
+    fitting = [record for record in own if not unlike[record.fingerprint]]
+    if not fitting:
+        there = [found for found in unlike.values() if all(one.name != "test set" for one in found)]
+        return None, shorten_differences(min(there, key=len, default=()))
+    best = choose_given(fitting, line.home, line.row)
+    trivial = not best.spec.weights
+    notes = [] if trivial else [f"measured with given weights: {tell_origin(best)}"]
+    if not trivial and not is_authors(best, line.home, line.row):
+        notes.append("another's weights of this network, or of unknown origin: no verdict on the authors' file")
+    notes += list_unverified(best)
+    measured = measure_given(best, column.metric, notes)
+    return TableCell(measured=measured, command=measured.origin.command), ""
 
 
 def _find_unlike(records: Sequence[Record], column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
@@ -288,7 +347,7 @@ def _retrained_cell(line: _Line, metric: str, settings: Mapping[str, Setting]) -
     grid = line.home.grid
     setting = next((setting for setting in settings.values() if setting in line.runs), None)
     if setting is None:
-        if line.row.model is None:
+        if line.row.model is None or line.row.model in TRIVIAL:
             return TableCell(reason="not run by this suite")
         budget = next(iter(settings.values())).budget
         return TableCell(reason="not run", command=run_command(grid, line.row.model, line.row.task or line.home.task, budget=budget))
@@ -333,9 +392,10 @@ def _ranked(cells: Sequence[TableCell], column: TableColumn, lines: Sequence[_Li
         places = [index for index, line in enumerate(lines) if line.row.group == group]
         values = [cells[i].published for i in places]
         printed = rank_values(values if sum(value is not None for value in values) > 1 else [None] * len(values), column.direction)
-        means = [found.estimate.mean if (found := cells[i].measured) else None for i in places]
-        for i, place, own in zip(places, printed, rank_values(means, column.direction), strict=True):
-            ranked[i] = replace(cells[i], published_rank=place, measured_rank=own if sum(m is not None for m in means) > 1 else None)
+        own = [None if lines[i].row.model in TRIVIAL else cells[i].measured for i in places]
+        means = [found.estimate.mean if found else None for found in own]
+        for i, place, rank in zip(places, printed, rank_values(means, column.direction), strict=True):
+            ranked[i] = replace(cells[i], published_rank=place, measured_rank=rank if sum(m is not None for m in means) > 1 else None)
     return ranked
 
 
@@ -372,7 +432,7 @@ def _finding(finding: PublishedFinding, rows: Sequence[TableRow], columns: Seque
     published = f"{float(cell.published or 0):.{column.digits}f}"
     if cell.status == Status.REPRODUCED:
         return []
-    cost = cell.measured.records[0].cost if cell.measured else None
+    cost = getattr(cell.measured.records[0], "cost", None) if cell.measured else None
     if cell.measured is None or cell.measured.input_size is None or cost is None or cell.difference is None:
         return [(finding.title, finding.without.format(published=published))]
     values = {

@@ -22,10 +22,11 @@ import numpy as np
 from models.lookup import suggest
 from suite.core import stats
 from suite.core.errors import Exit, SuiteError
+from suite.records.evaluation import Evaluation, given_weights
 from suite.records.index import read_rows
 from suite.records.ledger import FINGERPRINT, Ledger
-from suite.records.record import Record
-from suite.records.spec import RunSpec
+from suite.records.record import Measured, Record
+from suite.records.spec import CellSpec, RunSpec
 from suite.report.settings import dataset_name, group_by_setting
 from suite.study.protocols import METRICS
 
@@ -34,14 +35,16 @@ Subject = Literal["designs", "weights"]
 
 ALPHA = 1 - stats.LEVEL
 BUDGET = ("iterations", "batch", "patch", "stages", "width", "depth_divisor")  # besides its name
-NOT_TOLD = frozenset({"model", "seed", "task", "budget", "protocol", "test_set", *BUDGET})  # of the spec: obstacles, or what is compared
+NOT_TOLD = frozenset(
+    {"model", "seed", "task", "budget", "protocol", "test_set", "data_digest", *BUDGET}
+)  # of the spec: obstacles, or what is compared
 
 
 @dataclass(frozen=True)
 class Side:
     """The done records of one model under one setting, by seed; `failed` holds the seeds without a number."""
 
-    records: tuple[Record, ...]
+    records: tuple[Record, ...] | tuple[Evaluation, ...]
     failed: tuple[int, ...] = ()
     alone: bool = False  # a cell that was asked for by its fingerprint
 
@@ -51,14 +54,14 @@ class Side:
         return self.records[0].spec.model
 
     @property
-    def seeds(self) -> dict[int, Record]:
+    def seeds(self) -> dict[int, Measured]:
         """The records by their seeds."""
         return {record.spec.seed: record for record in self.records}
 
     @property
     def given(self) -> bool:
         """Whether it stands for its weights as they are, not for a design that was trained: a named cell, or weights that none trained."""
-        return self.alone or all(record.spec.start and not record.spec.iterations for record in self.records)
+        return self.alone or all(map(given_weights, self.records))
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Comparison:
 
 def read_ledger_sides(ledger: Ledger, on_unreadable: object = None) -> tuple[Side, ...]:
     """Return every side of a ledger."""
-    return make_sides(record for record in ledger.records(on_unreadable) if isinstance(record, Record))
+    return make_sides(record for record in ledger.records(on_unreadable) if isinstance(record, Measured))
 
 
 def find_sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Side, ...]:
@@ -90,7 +93,7 @@ def find_sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tup
 
     Only their records are read. SuiteError (Exit.NOTHING) where nothing fits, or nothing that does is done.
     """
-    held = [row for row in read_rows(ledger, on_unreadable, ("cell", "model", "status", "kind")) if row["kind"] == "run"]
+    held = [row for row in read_rows(ledger, on_unreadable, ("cell", "model", "status", "kind")) if row["kind"] in ("run", "evaluation")]
     models = sorted({str(row["model"]) for row in held})
     if FINGERPRINT.fullmatch(chosen):
         fits = [row for row in held if row["cell"] == chosen]
@@ -105,16 +108,17 @@ def find_sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tup
             exit=Exit.NOTHING,
         )
     latest = [ledger.latest(str(row["cell"])) for row in fits]
-    found = make_sides(record for record in latest if isinstance(record, Record))
+    found = make_sides(record for record in latest if isinstance(record, Measured))
     if not found:
         raise SuiteError(f"none of the {len(fits)} cells that {chosen} matches is done: there is nothing to compare.", exit=Exit.NOTHING)
     return tuple(replace(side, alone=True) for side in found) if FINGERPRINT.fullmatch(chosen) else found
 
 
-def make_sides(records: Iterable[Record]) -> tuple[Side, ...]:
-    """Return the sides that `records` make, in the order in which settings and models first appear."""
-    found = []
-    for members in group_by_setting(records).values():
+def make_sides(records: Iterable[Measured]) -> tuple[Side, ...]:
+    """Return the sides that `records` make, in the order in which settings and models first appear; each evaluation is one of its own."""
+    held = list(records)
+    found = [Side((one,)) for one in held if isinstance(one, Evaluation) and one.status == "done" and one.scores]
+    for members in group_by_setting(one for one in held if isinstance(one, Record)).values():
         for model in dict.fromkeys(record.spec.model for record in members):
             own = [record for record in members if record.spec.model == model]
             done = tuple(record for record in own if record.status == "done" and record.scores)
@@ -141,7 +145,7 @@ def compare_sides(
     return _with_verdicts(found)
 
 
-def find_obstacles(one: Record, other: Record) -> list[str]:
+def find_obstacles(one: Measured, other: Measured) -> list[str]:
     """Return why two records' metrics may not be compared; none where they may."""
     a, b = one.spec, other.spec
     reasons = []
@@ -153,6 +157,8 @@ def find_obstacles(one: Record, other: Record) -> list[str]:
     elif version != version_b:
         reasons.append(f"other protocol version ({a.protocol}, {b.protocol})")
     reasons += _other_data(one, other)
+    if not (isinstance(a, RunSpec) and isinstance(b, RunSpec)):  # given weights were trained elsewhere
+        return reasons
     if a.budget != b.budget:
         reasons.append(f"other budget ({a.budget}, {b.budget})")
     else:
@@ -161,7 +167,7 @@ def find_obstacles(one: Record, other: Record) -> list[str]:
     return reasons
 
 
-def _other_data(one: Record, other: Record) -> list[str]:
+def _other_data(one: Measured, other: Measured) -> list[str]:
     """Compare test data by checksum where both records have one, else by the set's name, which says less."""
     ours, theirs = _digests(one), _digests(other)
     if ours and theirs:
@@ -170,7 +176,7 @@ def _other_data(one: Record, other: Record) -> list[str]:
     return [] if a == b else [f"other test data ({dataset_name(a)}, {dataset_name(b)})"]
 
 
-def _digests(record: Record) -> frozenset[str]:
+def _digests(record: Measured) -> frozenset[str]:
     held = record.provenance.data_checksums if record.provenance else {}
     return frozenset(digest for split, digest in held.items() if split.startswith("test ("))
 
@@ -179,7 +185,7 @@ def _some(digests: frozenset[str]) -> str:
     return " ".join(digest[:8] for digest in sorted(digests))
 
 
-def _differing(one: RunSpec, other: RunSpec, fields: Iterable[str]) -> list[str]:
+def _differing(one: CellSpec, other: CellSpec, fields: Iterable[str]) -> list[str]:
     """Name the fields that differ, with both values; of stages their number."""
     pairs = {field: (getattr(one, field), getattr(other, field)) for field in fields}
     short = {f: [f"{len(v)} stages" if isinstance(v, tuple) else str(v) for v in pair] for f, pair in pairs.items() if pair[0] != pair[1]}
@@ -193,9 +199,12 @@ def _distance(variant: Side, baseline: Side) -> tuple[int, int, int]:
     return len(find_obstacles(one, other)), len(_noted(one, other)), -len(common)
 
 
-def _noted(one: Record, other: Record) -> list[str]:
-    """Return the fields of the specs that differ and are no obstacle."""
-    return _differing(one.spec, other.spec, (field for field in RunSpec.model_fields if field not in NOT_TOLD))
+def _noted(one: Measured, other: Measured) -> list[str]:
+    """Return the fields of the specs, of those that both have, that differ and are no obstacle."""
+    held = type(other.spec).model_fields
+    fields = [field for field in type(one.spec).model_fields if field in held and field not in NOT_TOLD]
+    found = _differing(one.spec, other.spec, fields)
+    return found if type(one) is type(other) else [*found, "one was trained here, the other's weights were given"]
 
 
 def _comparison(variant: Side, baseline: Side | None, metric: str) -> Comparison:

@@ -24,6 +24,7 @@ from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import limit_threads
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress, provenance
+from suite.records.evaluation import Evaluation, EvaluationSpec
 from suite.records.profile import ProfileRecord, ProfileSpec, name_network
 from suite.records.record import Attempt, Record
 from suite.records.scan import ScanRecord
@@ -77,6 +78,8 @@ def _function_of(spec: CellSpec) -> Cell:
         from suite.training.cell import run_cell as run
     elif isinstance(spec, ScanSpec):
         from suite.measure.scans.cell import run_scan as run
+    elif isinstance(spec, EvaluationSpec):
+        from suite.measure.quality.evaluation import run_evaluation as run
     else:
         from suite.measure.costs.cell import run_profile as run
     return run
@@ -106,7 +109,8 @@ def failed_record(spec: CellSpec, context: CellContext, started: datetime, error
     if isinstance(spec, ProfileSpec):
         label, source = name_network(spec.model)
         return ProfileRecord(label=label, source=source, provenance=made, **fields)
-    return (Record if isinstance(spec, RunSpec) else ScanRecord)(provenance=made, **fields)
+    kind = Record if isinstance(spec, RunSpec) else Evaluation if isinstance(spec, EvaluationSpec) else ScanRecord
+    return kind(provenance=made, **fields)
 
 
 class StopSignal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.stop import EXITS, GRACE_SECONDS, Stop
 from suite.records.cell import CellContext, Progress
+from suite.records.evaluation import EvaluationSpec
 from suite.records.ledger import Ledger, weights_file
 from suite.records.record import Attempt
 from suite.records.spec import CellSpec, RunSpec
@@ -42,6 +43,7 @@ class How:
     storage_mib: float = 0.0  # that must be free there, where it is a folder of this machine
     rehearse: bool = False
     track: tuple[str, ...] = ()
+    given: Mapping[str, Path] = field(default_factory=dict)  # files of weights, by their sha256
 
 
 @dataclass(frozen=True)
@@ -167,4 +169,5 @@ def _context(spec: CellSpec, ledger: Ledger, how: How) -> CellContext:
         rehearse=how.rehearse,
         logs=ledger.logs,
         track=how.track,
+        given=how.given.get(spec.weights) if isinstance(spec, EvaluationSpec) else None,
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from suite.core.text import format_clock
 from suite.records.cell import Progress
-from suite.records.record import Attempt, Record, error_line
+from suite.records.record import Attempt, Measured, error_line
 from suite.records.spec import CellSpec
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def make_view(board: Board, stream: TextIO) -> PlainView | LiveView:
 
 def _psnr(record: Attempt) -> float | None:
     """Return the mean PSNR of a record, on the channel that its protocol measures; dB."""
-    if not isinstance(record, Record):
+    if not isinstance(record, Measured):
         return None
     names = [name for name in record.scores[0].metrics if name.startswith("PSNR")] if record.scores else []
     return record.mean(names[0]) if names else None

@@ -24,6 +24,7 @@ from suite.data.sets import load_pairs, pair_sources
 from suite.measure.costs import count
 from suite.measure.inference.restorer import restorer_of
 from suite.measure.quality import available, evaluate
+from suite.measure.quality.identity import identify_test_data
 from suite.measure.quality.receptive_field import receptive_field
 from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.ledger import weights_file
@@ -32,7 +33,6 @@ from suite.records.spec import RunSpec
 from suite.study.protocols import protocol
 from suite.study.tasks import task as task_row
 from suite.training import workers
-from suite.training.identity import identify_test_data
 from suite.training.loop import Training, save_weights, train
 from suite.training.prepare import CellData, latest_loss_and_psnr, load_data, prepare_training, report_progress, typical_seconds
 from suite.training.rates import learning_rate

@@ -74,7 +74,7 @@ def test_an_attempt_is_never_overwritten(ledger, status):
 def test_a_file_that_appears_meanwhile_is_not_overwritten(ledger, monkeypatch):
     path = ledger.add(record(SPEC))
     before = path.read_bytes()
-    monkeypatch.setattr(Ledger, "_of", lambda *_: [])  # as if the other driver wrote after the check
+    monkeypatch.setattr(Ledger, "_files", lambda *_: ([], set()))  # as if the other driver wrote after the check
     with pytest.raises(SuiteError, match="cannot be written"):
         ledger.add(record(SPEC, score=99.0))
     assert path.read_bytes() == before

@@ -17,6 +17,7 @@ from suite.data.check.inspection import PAIRS_PROBED, Shrunk, Stored, find_rule,
 from suite.data.images import describe, read_stored
 from suite.data.locate import FilePair
 from suite.data.pairing import shorten
+from suite.data.sets import card_name
 
 if TYPE_CHECKING:
     from suite.data.pairs import PairSource
@@ -43,6 +44,19 @@ def warn_of_faulty_copy(chosen: Card, sizes: Sequence[tuple[int, int]]) -> list[
         return []
     longer = median(max(size) for size in sizes)
     return [f"targets of {longer:g} pixels on the longer side (median): {one.what}" for one in chosen.faulty if longer <= one.longest]
+
+
+def warn_of_number(data: str, number: int) -> list[str]:
+    """Say it where the set called `data` is to be measured on fewer images than its card counts; nothing of a folder."""
+    name = card_name(data)
+    if name is None:
+        return []
+    chosen = card(name)
+    expected = chosen.splits.get("test", chosen.splits.get("validation", 0))
+    if number >= expected:
+        return []
+    why = f" ({chosen.also[str(number)]})" if str(number) in chosen.also else ""
+    return [f"{number} of the {expected} images that its card counts{why}: no printed number is of these alone"]
 
 
 def warn_of_grey(chosen: Card | None, stored: Mapping[str, Stored], rule: Protocol | None = None) -> list[str]:

@@ -59,12 +59,17 @@ class Used:
         return f"weights: {self.which} of {path}, {self.tensors} tensors under {whose} names{passed}{cast}"
 
 
+def check_file(path: Path) -> None:
+    """Raise SuiteError where there is no such file."""
+    if not path.is_file():
+        raise SuiteError(f"there is no weights file {path}.", exit=Exit.NOT_READY)
+
+
 def read_weights(path: Path) -> Weights:
     """Read the weights in `path`; SuiteError where there are none that can be read, and where reading would run code of the file's."""
     from models.official import unwrap  # late: torch is slow to load
 
-    if not path.is_file():
-        raise SuiteError(f"there is no weights file {path}.", exit=Exit.NOT_READY)
+    check_file(path)
     held = tensor_file.read(path)
     about = held.pop("metadata", None)
     said = str(about.get("model", "")) if isinstance(about, Mapping) else ""

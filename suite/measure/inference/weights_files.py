@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import models
 from models.cache import cache_folder
-from suite.core.errors import Exit, SuiteError
+from suite.core.errors import SuiteError
 from suite.core.files import sha256_of
 from suite.measure.inference import weights
 from suite.study.weights_register import NO_DESIGN, Register, WeightsFile, layout_of, model_of
@@ -118,12 +118,9 @@ class Description:
 
 def describe(path: Path, register: Register) -> Description:
     """Say what the file `path` is; it is read without running anything in it. SuiteError where there is no file."""
-    if not path.is_file():
-        raise SuiteError(f"there is no weights file {path}.", exit=Exit.NOT_READY)
+    weights.check_file(path)
     digest = sha256_of(path)
-    entries = [entry for entry in register.files if entry.sha256 == digest]
-    entries = entries or [entry for entry in register.files if entry.kind == "weights" and entry.local_name == path.name]
-    state = state_of(entries[0], path, digest) if entries else "unknown"
+    entries, state = find_entries(path, digest, register)
     known = {"path": str(path), "bytes": path.stat().st_size, "sha256": digest, "state": state, "entries": tuple(e.name for e in entries)}
     try:
         found = weights.read_weights(path)
@@ -149,6 +146,13 @@ def describe(path: Path, register: Register) -> Description:
         said=found.said,
         left=found.others,
     )
+
+
+def find_entries(path: Path, digest: str, register: Register) -> tuple[list[WeightsFile], State | Literal["unknown"]]:
+    """Return the entries that the file `path` is known to be, by sha256, or by name where none is known; and what is known of it."""
+    entries = [entry for entry in register.files if entry.sha256 == digest]
+    entries = entries or [entry for entry in register.files if entry.kind == "weights" and entry.local_name == path.name]
+    return entries, state_of(entries[0], path, digest) if entries else "unknown"
 
 
 def _loads(state: Mapping[str, Tensor], register: Register, networks: Sequence[str]) -> tuple[list[str], str]:

@@ -77,6 +77,7 @@ class Inference:
     ensemble: bool = False
     backend: str = "reference"
     device: str = "cpu"
+    seed: int = 0  # of networks that draw at random where they restore
 
     def label(self, model: str) -> str:
         """Return the model's name in results: with a + where it is the mean over the symmetries."""
@@ -108,12 +109,11 @@ class Model:
 
     def __init__(self, job: EvaluationJob, tell: Callable[[str], None]) -> None:
         restore = make_baseline(job.model, job.task.scale) if job.model in SIMPLE_RESTORERS else None
+        check_weights(job.model, job.weights)
         self.used: Used | None = None  # of the weights
         self.is_baseline = restore is not None
-        if restore is not None:
-            if job.weights is not None:
-                raise SuiteError(f"{job.model} has no weights; leave out --weights {job.weights}.")
-        else:
+        self._seed = job.inference.seed if find_routing(job.model) else None
+        if restore is None:
             check_fits(job.model, job.task)
             network, self.used = load_network(job.model, job.weights, job.inference.backend, job.inference.device)
             tell(self.used.sentence(job.weights))
@@ -132,6 +132,10 @@ class Model:
         return output if used == "whole" else None
 
     def _run(self, memory: Memory, picture: np.ndarray) -> tuple[np.ndarray, str]:
+        if self._seed is not None:  # each image draws the same, whichever were restored before it
+            import torch  # late: slow to load
+
+            torch.manual_seed(self._seed)
         output = (ensemble.average_symmetries(memory) if self._ensemble else memory)(picture)
         return output, memory.used
 
@@ -205,13 +209,28 @@ def check_fits(model: str, task: Task) -> None:
         raise SuiteError(f"{model} restores grey images, and {task.name} is a task on colour images.")
 
 
+def check_weights(model: str, path: Path | None) -> None:
+    """Raise SuiteError where a network has no file of weights, or a baseline has one."""
+    if model in SIMPLE_RESTORERS:
+        if path is not None:
+            raise SuiteError(f"{model} has no weights; leave out --weights {path}.")
+    elif path is None:
+        raise SuiteError(f"{model} needs --weights FILE: an untrained network measures nothing.")
+    else:
+        weights.check_file(path)
+
+
+def find_routing(model: str) -> str:
+    """Return how a network's attentive scans choose their tokens, which may be at random; "" where it has none."""
+    return "" if model in SIMPLE_RESTORERS else getattr(models.card(model).config, "routing", "")
+
+
 def load_network(model: str, path: Path | None, backend: str, device: str = "cpu") -> tuple[RestorationNet, Used]:
     """Return the catalogue's network with the authors' or our weights from the file `path`, strictly, and which of them they are.
 
     SuiteError says what is missing or does not fit.
     """
-    if path is None:
-        raise SuiteError(f"{model} needs --weights FILE: an untrained network measures nothing.")
+    check_weights(model, path)
     found = weights.read_weights(path)
     network = models.create(model)
     models.set_scan_backend(network, backend)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from suite.records.profile import ProfileRecord
-from suite.records.record import Attempt, Record
+from suite.records.record import Attempt, Measured
 from suite.report.claims import costs, quality
 from suite.report.claims.verdict import HINTED, WORDS, Judgement
 from suite.report.commands import train_command
@@ -70,7 +70,7 @@ class _Judge:
 
     def __init__(self, done: Sequence[Attempt]) -> None:
         self.tables = tables_by_id()
-        self.runs = [record for record in done if isinstance(record, Record) and record.scores]
+        self.runs = [record for record in done if isinstance(record, Measured) and record.scores]
         self.profiles = [record for record in done if isinstance(record, ProfileRecord)]
         self.counts = costs.collect_counts(done)
 

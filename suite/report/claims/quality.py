@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 
 import models
 from suite.core import stats
-from suite.records.record import Record
+from suite.records.evaluation import given_weights
+from suite.records.record import Measured, Record
 from suite.report import measured, versus
 from suite.report.claims.verdict import ClaimPart, Hint, Hinted, Word
 from suite.report.commands import train_command
 from suite.report.comparable import find_differences, find_measuring_differences
+from suite.report.given import is_authors, tell_origin
 from suite.report.settings import group_by_setting, setting_heading, setting_of
 from suite.study.claims import FieldClaim, Matter, QualityClaim, find_column, find_row
 from suite.study.protocols import METRICS
@@ -38,23 +40,18 @@ class Place:
         return self.row.task or self.column.task or self.table.task
 
 
-def given_weights(record: Record) -> str:
-    """Return the sha256 of the weights that a record measured and did not train; "" where it trained its own."""
-    return record.started_from.sha256 if record.started_from and not record.spec.iterations else ""
-
-
-def unlike_training(record: Record, place: Place) -> str:
+def unlike_training(record: Measured, place: Place) -> str:
     """Say why a training is not under the paper's conditions; "" where it is. One function decides, for claims as for tables."""
     return "; ".join(map(str, find_differences(record, place.column, place.table)))
 
 
-def unlike_evaluation(record: Record, place: Place) -> str:
+def unlike_evaluation(record: Measured, place: Place) -> str:
     """Say why given weights were not measured as the paper did; "" where they were. How they were trained is not asked."""
     return "; ".join(map(str, find_measuring_differences(record, place.column, place.table)))
 
 
 def judge_quality(
-    claim: QualityClaim, matters: Callable[[str], Matter], tables: Mapping[str, PublishedTable], runs: Sequence[Record]
+    claim: QualityClaim, matters: Callable[[str], Matter], tables: Mapping[str, PublishedTable], runs: Sequence[Measured]
 ) -> tuple[ClaimPart, ...]:
     """Judge each column of a claim: paired with the other network where the suite has both, else against the printed number."""
     (table, row), (other_table, other) = find_row(claim.row, tables), find_row(claim.against, tables)
@@ -73,10 +70,12 @@ def judge_quality(
     return tuple(parts)
 
 
-def judge_field(claim: FieldClaim, tables: Mapping[str, PublishedTable], runs: Sequence[Record]) -> tuple[ClaimPart, Hint]:
+def judge_field(claim: FieldClaim, tables: Mapping[str, PublishedTable], runs: Sequence[Measured]) -> tuple[ClaimPart, Hint]:
     """Say whether the receptive fields of a network's trainings are as large as the claim says."""
     table, row = find_row(claim.row, tables)
-    own = [record for record in runs if record.spec.model == row.model and record.receptive_field is not None]
+    own = [
+        record for record in runs if isinstance(record, Record) and record.spec.model == row.model and record.receptive_field is not None
+    ]
     places = [Place(table, row, column) for column in table.columns if column.kind == "quality"]
     as_paper = [record for record in own if any(_is_of(record, place) and not unlike_training(record, place) for place in places)]
     others = [group for group in group_by_setting(own).values() if not set(map(id, group)) & set(map(id, as_paper))]
@@ -95,7 +94,7 @@ def judge_field(claim: FieldClaim, tables: Mapping[str, PublishedTable], runs: S
     return part, Hint(word, reason, setting_heading(setting_of(group[0].spec)), what, signed=False, **_field_told(claim, group))
 
 
-def hint_quality(claim: QualityClaim, tables: Mapping[str, PublishedTable], runs: Sequence[Record], matters: Matter) -> Hint:
+def hint_quality(claim: QualityClaim, tables: Mapping[str, PublishedTable], runs: Sequence[Measured], matters: Matter) -> Hint:
     """Say what trainings of both networks under one other condition hint at: of those with two seeds, the longest."""
     (table, row), (other_table, other) = find_row(claim.row, tables), find_row(claim.against, tables)
     key = next(iter(claim.differences))
@@ -145,7 +144,7 @@ def decide_commands(claim: QualityClaim, tables: Mapping[str, PublishedTable]) -
     return tuple(found)
 
 
-def _judge_pair(claim: QualityClaim, mine: Place, theirs: Place, about: ClaimPart, runs: Sequence[Record]) -> ClaimPart:
+def _judge_pair(claim: QualityClaim, mine: Place, theirs: Place, about: ClaimPart, runs: Sequence[Measured]) -> ClaimPart:
     """Judge two networks of the suite: from trainings, or from given weights where there is no training of both."""
     for kind, unlike in (("training", unlike_training), ("weights", unlike_evaluation)):
         if kind not in claim.evidence:
@@ -154,6 +153,13 @@ def _judge_pair(claim: QualityClaim, mine: Place, theirs: Place, about: ClaimPar
             [r for r in runs if _is_of(r, place) and bool(given_weights(r)) == (kind == "weights") and not unlike(r, place)]
             for place in (mine, theirs)
         ]
+        if kind == "weights":
+            others = [
+                max(side, key=_finished) for side, place in zip(sides, (mine, theirs), strict=True) if side and not _authors(side, place)
+            ]
+            sides = [_authors(side, place) for side, place in zip(sides, (mine, theirs), strict=True)]
+            if others:
+                about = replace(about, reason=_no_verdict(others[0]), records=tuple(record.fingerprint for record in others))
         found = _compared(*sides, mine.column.metric, weights=kind == "weights")
         if found is None:
             continue
@@ -168,15 +174,21 @@ def _judge_pair(claim: QualityClaim, mine: Place, theirs: Place, about: ClaimPar
             return replace(about, word="too close to tell", reason=ONE_SEED if paired.seeds < 2 else found.reason)
         matters = _threshold(about, _sign(mine.column.metric), claim.direction)
         return replace(about, word=_word(paired.interval, claim.direction, matters, _sign(mine.column.metric)), reason="")
-    return replace(about, reason=f"{mine.row.model} and {theirs.row.model} were not both trained under the paper's conditions")
+    reason = about.reason or f"{mine.row.model} and {theirs.row.model} were not both trained under the paper's conditions"
+    return replace(about, reason=reason)
 
 
-def _judge_printed(claim: QualityClaim, mine: Place, printed: float, about: ClaimPart, runs: Sequence[Record]) -> ClaimPart:
+def _judge_printed(claim: QualityClaim, mine: Place, printed: float, about: ClaimPart, runs: Sequence[Measured]) -> ClaimPart:
     """Judge a network against a number that the paper prints of another: trainings with two seeds first, then given weights."""
     metric = mine.column.metric
     own = [record for record in runs if _is_of(record, mine) and measured.has_metric(record, metric)]
     trained = [r for r in own if not given_weights(r) and not unlike_training(r, mine)] if "training" in claim.evidence else []
     given = [r for r in own if given_weights(r) and not unlike_evaluation(r, mine)] if "weights" in claim.evidence else []
+    others, given = given, _authors(given, mine)
+    if others and not trained and not given:
+        latest = max(others, key=_finished)
+        told = {"measured": latest.mean(metric) - printed, "evidence": "weights", "records": (latest.fingerprint,)}
+        return replace(about, reason=_no_verdict(latest), **told)
     if not trained and not given:
         return replace(about, reason=f"no weights of {mine.row.model} were measured, and none were trained under the paper's conditions")
     groups = sorted(group_by_setting(trained).values(), key=len, reverse=True)
@@ -188,7 +200,7 @@ def _judge_printed(claim: QualityClaim, mine: Place, printed: float, about: Clai
     left = [f"how the printed {printed:.{mine.column.digits}f} was measured", "other images of the kind"]
     about = replace(about, measured=estimate.mean, records=tuple(record.fingerprint for record in records))
     if given and records != trained:
-        left += ["training noise: one set of weights", f"whose weights these are (sha256 {given_weights(records[0])[:8]})"]
+        left += [f"training noise: one set of weights, {tell_origin(records[0])}"]
         left += [footnote.text for footnote in mine.table.footnotes if mine.row.key in footnote.cells]
         interval, visible, evidence = (estimate.mean - rounding, estimate.mean + rounding), rounding, "weights"
     elif len(records) < 2 or estimate.interval is None:
@@ -203,11 +215,20 @@ def _judge_printed(claim: QualityClaim, mine: Place, printed: float, about: Clai
     return replace(about, word=word, interval=interval, visible=visible, evidence=evidence, leaves_out=tuple(left))
 
 
-def _is_of(record: Record, place: Place) -> bool:
+def _authors(records: Sequence[Measured], place: Place) -> list[Measured]:
+    """Return those of given weights that are the authors' of the row, and may be judged as its network."""
+    return [record for record in records if is_authors(record, place.table, place.row)]
+
+
+def _no_verdict(record: Measured) -> str:
+    return f"measured with weights that are not known to be the authors': {tell_origin(record)}"
+
+
+def _is_of(record: Measured, place: Place) -> bool:
     return record.spec.model == place.row.model and record.spec.task == place.task
 
 
-def _compared(own: Sequence[Record], base: Sequence[Record], metric: str, *, weights: bool = False) -> versus.Comparison | None:
+def _compared(own: Sequence[Measured], base: Sequence[Measured], metric: str, *, weights: bool = False) -> versus.Comparison | None:
     """Return the strongest comparison of two networks: with two seeds if there is one, then the longest training; None without both.
 
     Of given weights the latest of each are compared.
@@ -222,7 +243,7 @@ def _compared(own: Sequence[Record], base: Sequence[Record], metric: str, *, wei
 
 def _strength(one: versus.Comparison) -> tuple[int, int, int]:
     seeds = one.found.seeds if one.found else 0
-    return min(seeds, 2), one.variant.records[0].spec.iterations if seeds else 0, seeds
+    return min(seeds, 2), getattr(one.variant.records[0].spec, "iterations", 0) if seeds else 0, seeds
 
 
 def _word(interval: tuple[float, float], direction: str, matters: float, sign: int, *, hint: bool = False) -> Word:
@@ -257,7 +278,7 @@ def _kept(found: versus.Comparison, metric: str) -> tuple[int, int]:
     return sum(pairs), len(pairs)
 
 
-def _below_trivial(side: Sequence[Record], runs: Sequence[Record], metric: str) -> str:
+def _below_trivial(side: Sequence[Measured], runs: Sequence[Measured], metric: str) -> str:
     """Say that the trainings are no better than a trivial baseline of the same test images; "" where they are, or none was measured."""
     mean = sum(one.mean(metric) for one in side) / len(side)
     for record in runs:
@@ -267,7 +288,7 @@ def _below_trivial(side: Sequence[Record], runs: Sequence[Record], metric: str) 
     return ""
 
 
-def _tested_on(record: Record) -> tuple[object, ...]:
+def _tested_on(record: Measured) -> tuple[object, ...]:
     spec = record.spec
     return spec.task, spec.test_set, spec.protocol, frozenset(score.image for score in record.scores)
 
@@ -312,7 +333,7 @@ def _sign(metric: str) -> int:
     return -1 if metric in METRICS and METRICS[metric].better == "lower" else 1
 
 
-def _finished(record: Record) -> str:
+def _finished(record: Measured) -> str:
     return record.provenance.finished if record.provenance else ""
 
 

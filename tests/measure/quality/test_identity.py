@@ -7,9 +7,9 @@ import pytest
 
 from suite.data.pairs import PairSource
 from suite.data.sets import pair_sources
+from suite.measure.quality.identity import identify_test_data
 from suite.study.protocols import protocol
 from suite.study.tasks import task
-from suite.training.identity import identify_test_data
 
 SR, RULE = task("sr-x2"), protocol("sr-y@1")
 

@@ -1,0 +1,143 @@
+"""`python -m suite records list|keep|retract`: the evidence that is kept with the code, and records that prove wrong."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from suite.cli import common
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import Output
+
+if TYPE_CHECKING:
+    from suite.records.ledger import Ledger, LedgerEntry
+    from suite.records.record import Attempt
+
+SUMMARY = "keep records as evidence with the code, or withdraw records that are wrong"
+EXAMPLE = "records keep bicubic"
+NAME = "a model's name, a part of it or a shell pattern, or a cell's fingerprint"
+
+
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """Add what can be done, and its options."""
+    actions = verb.add_subparsers(dest="action", required=True, metavar="ACTION")
+    what = {
+        "list": "list the evidence, and what was withdrawn here and there",
+        "keep": "copy records of the ledger to the evidence, without pictures that may not be passed on",
+        "retract": "withdraw records: they stay, marked with the reason, and nothing uses them",
+    }
+    each = {name: actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".") for name, text in what.items()}
+    for name in ("keep", "retract"):
+        each[name].add_argument("name", metavar="NAME", help=NAME)
+    each["retract"].add_argument("--reason", required=True, metavar="TEXT", help="why they are wrong, in a sentence")
+    for action in each.values():
+        common.add_shared(action, "--ledger", "--evidence", "--json", "--wide")
+
+
+def run(options: argparse.Namespace, out: Output) -> Exit:
+    """Do the action, and print a row for each record."""
+    from suite.records.ledger import Ledger, evidence_folder
+
+    places = {"ledger": Ledger(options.ledger), "evidence": Ledger(options.evidence or evidence_folder())}
+    rows = {"list": _list, "keep": _keep, "retract": _retract}[options.action](options, places)
+    if options.json:
+        out.document({name: str(ledger.folder) for name, ledger in places.items()} | {"records": rows})
+    else:
+        out.table(rows)
+        out.line(f"{len(rows)} {'record' if len(rows) == 1 else 'records'}; evidence: {places['evidence'].folder}")
+    return Exit.DONE
+
+
+def _list(_options: argparse.Namespace, places: dict[str, Ledger]) -> list[dict[str, object]]:
+    from suite.records.evidence import read_reason
+
+    rows = [_row(record, "kept") for record in places["evidence"].records(common.warn_left_out)]
+    for place, ledger in places.items():
+        rows += [
+            _row(record, f"withdrawn, in the {place}: {read_reason(entry)}")
+            for entry in ledger.entries(retracted=True)
+            if (record := _read(ledger, entry))
+        ]
+    return rows
+
+
+def _keep(options: argparse.Namespace, places: dict[str, Ledger]) -> list[dict[str, object]]:
+    from suite.records import evidence
+
+    rows = []
+    for _, record in _select(options.name, places["ledger"], done=True):
+        path = evidence.keep(record, places["evidence"].folder, pictures=_may_show(record))
+        rows.append(_row(record, f"kept: {path.name}"))
+    return rows
+
+
+def _may_show(record: Attempt) -> bool:
+    """Return whether the card of the record's test set lets anyone pass its images on."""
+    from suite.data.cards import card
+    from suite.data.sets import card_name
+
+    name = card_name(getattr(record.spec, "test_set", ""))
+    return name is not None and card(name).redistribution
+
+
+def _retract(options: argparse.Namespace, places: dict[str, Ledger]) -> list[dict[str, object]]:
+    """Withdraw the records in both places; a wrong one may have been kept already."""
+    from suite.records import evidence
+
+    rows, problems = [], []
+    for place, ledger in places.items():
+        try:
+            chosen = _select(options.name, ledger, done=False)
+        except SuiteError as error:
+            problems.append(error)
+            continue
+        for entry, record in chosen:
+            evidence.retract(entry, options.reason)
+            rows.append(_row(record, f"withdrawn, in the {place}"))
+    if not rows:
+        raise problems[0]
+    return rows
+
+
+def _select(name: str, ledger: Ledger, *, done: bool) -> list[tuple[LedgerEntry, Attempt]]:
+    """Return the attempts that `name` means: with `done` those that stand for their cells, else all of them; SuiteError where none is."""
+    from suite.records.ledger import pick_standing
+    from suite.study.grids import selects
+
+    entries = ledger.entries()
+    entries = [entry for entry in pick_standing(entries) if entry.status == "done"] if done else entries
+    if chosen := [entry for entry in entries if entry.fingerprint == name]:
+        return [(entry, ledger.read(entry.path.name)) for entry in chosen]
+    held = [(entry, record) for entry in entries if (record := _read(ledger, entry))]
+    models = sorted({_model(record) for _, record in held})
+    found = [(entry, record) for entry, record in held if selects(name, _model(record), models)]
+    if not found:
+        from models.lookup import suggest
+
+        raise SuiteError(
+            f"{name} matches none of the {len(held)} records in {ledger.folder}.{suggest(name, models)} "
+            f"`python -m suite list records --ledger {ledger.folder}` shows them.",
+            exit=Exit.NOTHING,
+        )
+    return found
+
+
+def _read(ledger: Ledger, entry: LedgerEntry) -> Attempt | None:
+    try:
+        return ledger.read(entry.path.name)
+    except SuiteError as error:
+        common.warn_left_out(error)
+        return None
+
+
+def _model(record: Attempt) -> str:
+    """Return the model's name, or that of a scan backend."""
+    return getattr(record.spec, "model", record.spec.backend)
+
+
+def _row(record: Attempt, state: str) -> dict[str, object]:
+    from suite.records.summary import summarise
+
+    held = summarise(record)
+    shown = ("cell", "model", "task", "quality")
+    return {name: held.get(name) for name in shown} | {"test set": getattr(record.spec, "test_set", None), "state": state}

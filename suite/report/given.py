@@ -1,0 +1,68 @@
+"""Evaluations of given weights: whose file it is, by the register of published weights, and what that means for a printed number.
+
+A number made by the authors' own file of a row is held against the number that the row prints. Another's weights of the same network are
+shown and named, and no verdict on the authors' file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from suite.records.evaluation import Evaluation
+from suite.records.record import Measured, Record
+from suite.study import weights_register
+from suite.study.published import PublishedRow, PublishedTable
+from suite.study.weights_register import Register, WeightsFile
+
+AUTHORS = ("verified", "seen first here")  # states of a file that came from the authors' address
+
+
+@cache
+def load_register() -> Register:
+    """Return the register of published weights, read once."""
+    return weights_register.load()
+
+
+def find_entry(record: Measured) -> WeightsFile | None:
+    """Return the published file whose weights a record measured, by its sha256 or as it was first downloaded; None where none is known."""
+    sha256 = _sha256(record)
+    known = next((file for file in load_register().files if sha256 and file.sha256 == sha256), None)
+    held = record.weights if isinstance(record, Evaluation) else None
+    if known is not None or held is None or held.state != "seen first here":
+        return known
+    return next((file for file in load_register().files if file.name == held.entry and not file.sha256), None)
+
+
+def is_authors(record: Measured, table: PublishedTable, row: PublishedRow) -> bool:
+    """Tell whether a record may be judged as the row's own: a baseline without weights, or the file that the register gives for it."""
+    if isinstance(record, Evaluation) and not record.spec.weights:
+        return True
+    entry = find_entry(record)
+    return entry is not None and f"{table.id}/{row.key}" in entry.rows
+
+
+def tell_origin(record: Measured) -> str:
+    """Say whose weights a record measured, in a few words."""
+    if isinstance(record, Evaluation) and not record.spec.weights:
+        return "no weights"
+    held = record.weights if isinstance(record, Evaluation) else None
+    file = f"{held.file}, " if held else ""
+    digest = f"{file}sha256 {_sha256(record)[:8]}"
+    entry = find_entry(record)
+    if entry is not None:
+        how = "verified" if entry.sha256 else "as first downloaded"
+        return f"{entry.name} of the register, {how} ({digest})"
+    named = f"; its name is that of {held.entry}" if held and held.entry else ""
+    return f"origin unknown{named} ({digest})"
+
+
+def choose_given(records: Sequence[Evaluation], table: PublishedTable, row: PublishedRow) -> Evaluation:
+    """Return the evaluation that stands for a row: of the authors' file before another's, then the latest."""
+    return max(records, key=lambda one: (is_authors(one, table, row), one.provenance.finished if one.provenance else ""))
+
+
+def _sha256(record: Measured) -> str:
+    if isinstance(record, Evaluation):
+        return record.spec.weights
+    return record.started_from.sha256 if isinstance(record, Record) and record.started_from else ""
