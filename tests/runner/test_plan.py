@@ -49,7 +49,7 @@ def test_the_ablation_grid_is_the_three_tables():
 
 def test_each_later_design_has_its_own_table_beside_the_ablation_grid():
     later = {"mambairv2-ablations", "mair-ablations", "eamamba-ablations", "evssm-ablations", "tpmambasr-ablations"}
-    assert set(GRIDS) == {"ablations", "vmambair-table-4", "mambair-tables-1-2", "tasks"} | later
+    assert set(GRIDS) == {"ablations", "vmambair-table-4", "mambair-tables-1-2", "scan-paths", "tasks"} | later
     assert [spec.model for spec in make("evssm-ablations")] == ["evssm-deblur", "evssm-deblur.no-turns", "evssm-deblur.no-spectrum"]
     assert not {p.model for p in GRIDS["ablations"].pairings} & {p.model for name in later for p in GRIDS[name].pairings}
 
