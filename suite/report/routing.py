@@ -117,10 +117,11 @@ def _find_costs(released: RoutingLine, others: Sequence[RoutingLine], metric: st
     worst = min(others, key=lambda line: line.difference.mean)
     best = max(others, key=lambda line: line.difference.mean)
     spread = released.ends[1] - released.ends[0]
+    within = [line.name for line in others if abs(line.difference.mean) <= spread]
     texts = [
         f"What takes the router's place changes the mean {metric} by {format_signed(worst.difference.mean, 3)} ({worst.name}) to "
         f"{format_signed(best.difference.mean, 3)} {unit} ({best.name}); {released.seeds} seeds of the released draws lie "
-        f"{format_fixed(spread, 3)} {unit} apart."
+        f"{format_fixed(spread, 3)} {unit} apart" + (f", and by no more do {', '.join(within)} differ." if within else ".")
     ]
     intervals = {line.name: line.difference.interval for line in others}
     if None in intervals.values():

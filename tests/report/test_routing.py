@@ -63,7 +63,7 @@ def test_the_sentence_says_what_stands_apart_and_of_which_file():
     assert "by −0.010 (" in text
     assert "to 0.500 dB (uniform)" in text or "to +0.500 dB (uniform)" in text
     assert "leaves out zero for uniform" in text
-    assert "3 seeds of the released draws lie 0.020 dB apart" in text
+    assert "3 seeds of the released draws lie 0.020 dB apart, and by no more do deterministic, permuted, raster, no-prompt" in text
     assert text.endswith("of other weights, the authors' among them, it says nothing.")
     assert "holds zero for every way" in tabulate_routing(record(8)).finding
     assert "is not uniform" in tabulate_routing(record(8, entropy=2.0, top=0.4)).finding
