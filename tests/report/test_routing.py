@@ -5,9 +5,9 @@ import math
 import pytest
 from page_reader import read
 
-from suite.core.paths import project_folder
+from suite.core.paths import ROOT
 from suite.records.evidence import find_private
-from suite.records.ledger import Ledger, evidence_folder
+from suite.records.ledger import Ledger
 from suite.records.record import ImageScore, dump
 from suite.records.routing import Router, RoutingRecord, RoutingRun, RoutingSpec
 from suite.report.routing import tabulate_routing
@@ -85,7 +85,7 @@ def test_the_page_shows_the_table_and_the_finding():
 
 
 def test_the_committed_record_holds_what_the_log_says_and_no_place_of_a_machine():
-    found = [one for one in Ledger(evidence_folder()).records() if isinstance(one, RoutingRecord)]
+    found = [one for one in Ledger(ROOT / "results" / "evidence").records() if isinstance(one, RoutingRecord)]
     assert found, "results/evidence has the record of the grid"
     for one in found:
         table = tabulate_routing(one)
@@ -95,7 +95,7 @@ def test_the_committed_record_holds_what_the_log_says_and_no_place_of_a_machine(
         assert means["released"]["PSNR-Y"] == pytest.approx(32.54, abs=0.01)
         assert means["deterministic"]["PSNR-Y"] == pytest.approx(32.515, abs=0.01)
         assert table.finding in read([one]).one("section", id="routing").text
-        log = (project_folder("results") / "LOG.md").read_text(encoding="utf-8")
+        log = (ROOT / "results" / "LOG.md").read_text(encoding="utf-8")
         assert all(f"{means[way]['PSNR-Y']:.3f}" in log for way in WAYS), "the log's table is the record's"
         assert not find_private(one)
         assert len(dump(one)) < 30_000
