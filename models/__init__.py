@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from models.catalog import MODELS, design_of
 from models.design import Config, ModelCard
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from models.base import RestorationNet
     from models.designs.mambairv2 import Routing
 
-__all__ = ["MODELS", "ModelCard", "UnknownName", "build", "card", "create", "names", "set_routing", "set_scan_backend"]
+__all__ = ["MODELS", "ModelCard", "UnknownName", "build", "card", "create", "describe_walks", "names", "set_routing", "set_scan_backend"]
+
+Walk = Literal["fused", "gathered"]
 
 
 def names(*, tiny: bool = False) -> list[str]:
@@ -65,11 +67,33 @@ def set_scan_backend(network: nn.Module, name: str) -> None:
             module.backend = name
 
 
-def set_routing(network: nn.Module, name: Routing) -> None:
-    """Make every attentive scan of `network` route its pixels by `name`, a name of models.networks.mambairv2.ROUTINGS."""
+def describe_walks(network: nn.Module) -> dict[str, Walk]:
+    """Return how each path over the image is walked that `network` scans along: by the fused scan of images, or through gathered sequences.
+
+    The fused scan is that of the network's backend, where it has one; a backend without is given gathered sequences, whatever the path.
+    """
+    from models.parts.s6 import PathS6, PlanarS6
+    from models.scan.backends import BACKENDS, resolve_backend
+    from models.scan.paths import RASTER
+
+    found: dict[str, Walk] = {}
+    for module in network.modules():
+        if isinstance(module, PlanarS6 | PathS6):
+            paths = RASTER[: module.directions] if isinstance(module, PlanarS6) else module.paths
+            fused = isinstance(module, PlanarS6) or module.fused
+            backend, _ = resolve_backend(module.backend, module.D.device.type)
+            found |= {path.name: "fused" if fused and BACKENDS[backend].image else "gathered" for path in paths}
+    return found
+
+
+def set_routing(network: RestorationNet, name: Routing, *, prompt: bool = True) -> None:
+    """Make every attentive scan of `network` route its pixels by `name`, a name of models.networks.mambairv2.ROUTINGS.
+
+    The tokens' prompts are added where the configuration says; with `prompt` False they are not.
+    """
     from models.networks.mambairv2 import ROUTINGS, AttentiveScan
 
     lookup("routing", name, ROUTINGS)
     for module in network.modules():
         if isinstance(module, AttentiveScan):
-            module.routing = name
+            module.routing, module.place = name, network.config.prompt if prompt else "none"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from models.design import Config, Design, ModelCard
-from models.designs import DESIGNS, FURTHER
+from models.designs import DESIGNS
 
 TINY_WIDTH, TINY_DEPTH_DIVISOR = 16, 6
 
@@ -41,4 +41,4 @@ MODELS: Mapping[str, ModelCard] = _table((*NETWORKS, *ABLATIONS, *map(_tiny, (*N
 
 def design_of(config: Config) -> Design:
     """Return the design that declares configurations of this class."""
-    return next(design for design in (*DESIGNS, *FURTHER) if type(config) in design.classes)
+    return next(design for design in DESIGNS if type(config) in design.classes)

@@ -8,6 +8,7 @@ from typing import Protocol, Self
 
 from models.keywords import Keywords
 
+OWN = "this suite"  # begins `ModelCard.paper` of a row that stands in no paper
 Rules = tuple[tuple[str, str], ...]  # regular expressions and what replaces them: our parameters' names to the authors', in order
 
 
@@ -125,6 +126,11 @@ class ModelCard:
         """Enlargement from input to output."""
         return self.config.scale
 
+    @property
+    def own(self) -> bool:
+        """Whether no paper has this row."""
+        return self.paper.startswith(OWN)
+
     def ablation(
         self,
         suffix: str,
@@ -152,7 +158,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class AblationTable:
-    """A network whose ablations stand in tables of its paper: a grid of the suite."""
+    """A network whose ablations stand in tables of its paper, or of this suite's own: a grid of the suite."""
 
     grid: str
     summary: str

@@ -18,11 +18,11 @@ from models import build
 from models.base import RestorationNet
 from models.catalog import design_of
 from models.design import Config, OfficialClass
-from models.designs import DESIGNS, FURTHER
+from models.designs import DESIGNS
 from models.keywords import Keywords, OfficialMismatch
 from models.lookup import lookup
 
-ARCHITECTURES: Mapping[str, OfficialClass] = MappingProxyType({row.name: row for design in (*DESIGNS, *FURTHER) for row in design.official})
+ARCHITECTURES: Mapping[str, OfficialClass] = MappingProxyType({row.name: row for design in DESIGNS for row in design.official})
 
 
 def official_names(network: RestorationNet) -> dict[str, str]:

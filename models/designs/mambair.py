@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Self
 
-from models.design import AblationTable, Config, Design, Groups, ModelCard, OfficialClass, Rules, Runs, UNet
+from models.design import OWN, AblationTable, Config, Design, Groups, ModelCard, OfficialClass, Rules, Runs, UNet
 from models.designs.names import RESIDUAL, RSSB, UNET, last_of
 from models.keywords import Keywords
 
@@ -33,6 +34,14 @@ class MambaIRConfig(Groups):
     channels: int = 3
     paths: str | None = None  # None: the directions above, by the fused scan; else a name of models.scan.paths.PATHS
     merge: Literal["sum", "groups", "gated"] = "sum"  # of what the paths give
+
+    def narrowed(self, width: int, depth_divisor: int) -> Self:
+        """Return the same design, smaller; a scan in groups is widened to a multiple of four channels, a group a path."""
+        found = super().narrowed(width, depth_divisor)
+        if self.merge != "groups":
+            return found
+        channels = -(-int(found.expand * width) // 4) * 4
+        return replace(found, expand=math.nextafter(channels / width, math.inf))  # so that times width it is no less
 
 
 @dataclass(frozen=True)
@@ -67,12 +76,13 @@ def _same_size(channels: int) -> MambaIRConfig:
 
 
 SR_X2 = ModelCard("mambair-sr-x2", _classic(2), "sr-x2", f"{PAPER}, tables 1, 2 and 3", params=20_421_863)
+LIGHT_X2 = ModelCard("mambair-light-x2", _light(2), "light-sr-x2", f"{PAPER}, table 4", params=905_016)
 
 NETWORKS = (
     SR_X2,
     ModelCard("mambair-sr-x3", _classic(3), "sr-x3", f"{PAPER}, table 3", params=20_606_503),
     ModelCard("mambair-sr-x4", _classic(4), "sr-x4", f"{PAPER}, table 3", params=20_569_575),
-    ModelCard("mambair-light-x2", _light(2), "light-sr-x2", f"{PAPER}, table 4", params=905_016),
+    LIGHT_X2,
     ModelCard("mambair-light-x3", _light(3), "light-sr-x3", f"{PAPER}, table 4", params=913_131),
     ModelCard("mambair-light-x4", _light(4), "light-sr-x4", f"{PAPER}, table 4", params=924_492),
     ModelCard(
@@ -107,6 +117,21 @@ NETWORKS = (
     ),
 )
 
+# What the grid `scan-paths` puts in the place of rows and columns: names of models.scan.paths.PATHS, whose module says what each is.
+SCAN_PATHS = MappingProxyType(
+    {
+        "diagonal": "Diagonals keep other neighbours close than rows and columns do.",
+        "zigzag": "A path without jumps between its diagonals forgets less at their ends.",
+        "hilbert": "Hilbert's curve keeps what is close in the image close in the sequence.",
+        "morton": "Morton's order keeps blocks together, but jumps between them.",
+        "stripes-4": "Narrow stripes keep the neighbours above and below close.",
+        "stripes-8": "Wider stripes cut fewer neighbours apart, but keep fewer of them close.",
+        "stripes-8-shifted": "Stripes that begin elsewhere do as well: it does not matter where their edges lie.",
+        "windows-16": "Windows keep a neighbourhood together in the sequence.",
+        "windows-32": "Larger windows cut fewer neighbourhoods apart.",
+    }
+)
+
 ABLATIONS = (
     SR_X2.ablation("no-conv", ("local", "ca"), f"{_TABLE1}, row 1", "Without local convolution, neighbouring pixels are forgotten."),
     SR_X2.ablation(
@@ -124,6 +149,17 @@ ABLATIONS = (
     ),
     SR_X2.ablation("one-direction", ("directions", 1), f"{_TABLE2}, row 1", "One direction sees too few neighbours."),
     SR_X2.ablation("two-direction", ("directions", 2), f"{_TABLE2}, row 2", "Two directions see fewer neighbours than four."),
+    *(LIGHT_X2.ablation(path, ("paths", path), f"{OWN}: scan paths", text) for path, text in SCAN_PATHS.items()),
+    LIGHT_X2.ablation(
+        "groups",
+        ("merge", "groups"),
+        f"{OWN}: merges of scan paths",
+        "A path for each quarter of the channels does as well as all channels along every path.",
+        note="a narrowed network's scan is widened to a multiple of four channels, one group a path",
+    ),
+    LIGHT_X2.ablation(
+        "gated", ("merge", "gated"), f"{OWN}: merges of scan paths", "A gate for each path and channel merges better than a sum."
+    ),
 )
 
 DENOISING = ("denoise-15", "denoise-25", "denoise-50")
@@ -199,7 +235,10 @@ DESIGN = Design(
     ablations=ABLATIONS,
     classes=MappingProxyType({MambaIRConfig: "models.networks.mambair:MambaIR", MambaIRUNetConfig: "models.networks.mambair:MambaIRUNet"}),
     runs=RUNS,
-    tables=(AblationTable("mambair-tables-1-2", "MambaIR's ablations on classic x2 super-resolution", "mambair-sr-x2"),),
+    tables=(
+        AblationTable("mambair-tables-1-2", "MambaIR's ablations on classic x2 super-resolution", "mambair-sr-x2"),
+        AblationTable("scan-paths", "scan paths at equal cost, then merges of paths, in MambaIR's light network", LIGHT_X2.name),
+    ),
     official=OFFICIAL,
     rules=rules,
 )

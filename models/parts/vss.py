@@ -28,7 +28,7 @@ from models.designs.mambair import MambaIRConfig, MambaIRUNetConfig
 from models.parts.feedforward import Mlp
 from models.parts.layers import ChannelAttention, StochasticDepth
 from models.parts.s6 import PathS6, PlanarS6
-from models.scan.paths import PATHS
+from models.scan.paths import PATHS, RASTER
 
 MLP_RATIO = 2.0
 
@@ -119,9 +119,10 @@ def mambair_block(dim: int, config: MambaIRConfig | MambaIRUNetConfig, drop_path
     """Make the block that a configuration of MambaIR describes, of `dim` channels."""
 
     def planar(width: int, dt_rank: int) -> nn.Module:
-        if config.paths is None:
+        if config.paths is None and config.merge == "sum":
             return PlanarS6(width, directions=config.directions, d_state=config.d_state, dt_rank=dt_rank)
-        return PathS6(width, paths=PATHS[config.paths], merge=config.merge, d_state=config.d_state, dt_rank=dt_rank)
+        paths = RASTER[: config.directions] if config.paths is None else PATHS[config.paths]
+        return PathS6(width, paths=paths, merge=config.merge, d_state=config.d_state, dt_rank=dt_rank)
 
     scan = VisionStateSpace(dim, expand=config.expand, planar=planar)
     return ResidualStateSpaceBlock(dim, scan, LocalEnhancement(dim, config) if config.local != "none" else None, drop_path)

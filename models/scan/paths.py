@@ -120,6 +120,14 @@ class Path:
     rotated: bool = False
     reverse: bool = False
 
+    @property
+    def name(self) -> str:
+        """Its fields in words, e.g. "stripes 8 shifted 4, transposed, reversed"."""
+        order = f"{self.order} {self.size}" * bool(self.size) or self.order
+        order += f" shifted {self.shift}" * bool(self.shift)
+        turned = {"transposed": self.transposed, "mirrored": self.mirrored, "rotated": self.rotated, "reversed": self.reverse}
+        return ", ".join([order, *(word for word, holds in turned.items() if holds)])
+
     def raster(self, height: int, width: int) -> Grid:
         """List the raster numbers of an image of `height` x `width` pixels in the order of the visit: a permutation of 0 .. L - 1."""
         seen = (width, height) if self.transposed else (height, width)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from suite.cli import common
-from suite.cli.measure import scan
+from suite.cli.measure import routing, scan
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
@@ -47,6 +47,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         help="change a field of all cells, e.g. lr=1e-4; may be repeated",
     )
     common.add_shared(what, "--backend", "--device")
+    given = verb.add_argument_group("with --grid routing")
+    common.add_shared(given, "--weights")
+    given.add_argument("--data", metavar="NAME_OR_FOLDER", help="a name of `list datasets`, or a folder of test images (default: photos)")
     _add_how(verb.add_argument_group("how to run it"))
     several = verb.add_argument_group("several workers for each cell, by Ray Train")
     several.add_argument(
@@ -108,15 +111,22 @@ def read_change(text: str) -> tuple[str, str]:
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Run what is not done, write the report, and print the outcome; the grid of scan backends is left to the verb `scan`."""
+    """Run what is not done, write the report, and print the outcome; two grids are run elsewhere: of scan backends, and of routing."""
     from suite.records.ledger import Ledger
     from suite.runner import estimate
     from suite.runner.execute import execute, unique_specs
     from suite.runner.standing import look_up
-    from suite.study.grids import SCAN_GRID
+    from suite.study.grids import ROUTING_GRID, SCAN_GRID
 
     if options.grid == SCAN_GRID:
         return scan.run(_scan_options(options), out)
+    if options.grid == ROUTING_GRID:
+        _refuse_others(options, routing.OPTIONS, "it measures given weights in one process, and trains nothing.")
+        return routing.run(options, out)
+    if options.weights or options.data:
+        raise SuiteError(
+            "--weights and --data go with --grid routing; to measure a model with weights there is `python -m suite evaluate`."
+        )
     specs, reason = _cells(options)
     specs = unique_specs(specs)
     ledger = Ledger(options.ledger)
@@ -144,17 +154,24 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 def _scan_options(options: argparse.Namespace) -> argparse.Namespace:
     """Return the options of `scan` that mean what `run --grid backends` was asked for; SuiteError for those that it does not have."""
-    defaults = common.default_options(add_arguments)
-    others = [name for name in defaults if name not in (*OF_SCANS, "grid", "track")]
-    refused = [f"--{name.replace('_', '-')}" for name in others if getattr(options, name) != defaults[name]]
-    if refused:
-        raise SuiteError(
-            f"{' and '.join(refused)} cannot be given with --grid {options.grid}: it times each backend once, with all of this machine. "
-            "Choose backends with --only; `python -m suite scan` has the settings of the timing."
-        )
+    _refuse_others(
+        options,
+        OF_SCANS,
+        "it times each backend once, with all of this machine. "
+        "Choose backends with --only; `python -m suite scan` has the settings of the timing.",
+    )
     _check_dashboard(options)
     asked = {name: getattr(options, name) for name in OF_SCANS}
     return argparse.Namespace(**common.default_options(scan.add_arguments) | asked | {"again": False})
+
+
+def _refuse_others(options: argparse.Namespace, allowed: Sequence[str], why: str) -> None:
+    """Raise SuiteError where an option is given that the grid does not have."""
+    defaults = common.default_options(add_arguments)
+    others = [name for name in defaults if name not in (*allowed, "grid", "track")]
+    refused = [f"--{name.replace('_', '-')}" for name in others if getattr(options, name) != defaults[name]]
+    if refused:
+        raise SuiteError(f"{' and '.join(refused)} cannot be given with --grid {options.grid}: {why}")
 
 
 def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
@@ -162,12 +179,11 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
     from models.scan.backends import resolve_backend
     from suite.runner import plan
     from suite.study import budgets
-    from suite.study.grids import GRIDS, SCAN_GRID
+    from suite.study.grids import GRIDS, ROUTING_GRID, SCAN_GRID
 
     if options.grid is None:
-        names = "\n".join(
-            f"  {name}: {what}" for name, what in [*((row.name, row.summary) for row in GRIDS.values()), (SCAN_GRID, scan.SUMMARY)]
-        )
+        special = [(SCAN_GRID, scan.SUMMARY), (ROUTING_GRID, routing.SUMMARY)]
+        names = "\n".join(f"  {name}: {what}" for name, what in [*((row.name, row.summary) for row in GRIDS.values()), *special])
         raise SuiteError(f"no --grid is given. Choose one, e.g. `python -m suite run --grid ablations`:\n{names}")
     changes = dict(options.set)
     if "device" in changes:

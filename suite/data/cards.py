@@ -26,6 +26,8 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 CARD_KINDS: tuple[Kind, ...] = get_args(Kind)
 MADE: frozenset[Kind] = frozenset({"sr", "denoise", "jpeg"})  # kinds whose low-quality images the suite makes where there are none
+# Kinds of which training takes the pairs that a set has.
+PAIRED: frozenset[Kind] = frozenset({"derain", "real-denoise", "motion-deblur", "defocus-deblur", "dehaze", "same-size-sr"})
 
 LAYOUTS_FILE = "layouts.toml"
 FOLDER_PLACEHOLDERS = frozenset({"{set}", "{s}", "{q}", "{split}"})
@@ -46,6 +48,7 @@ class Layout(Strict):
     splits: dict[Split, str] = Field({}, description="the splits that it holds, and what {split} is; none = every split, {split} unused")
     whole: bool = Field(False, description="only there if the low-quality files are")
     deep: bool = Field(False, description="images lie in folders below `hq`")
+    many: bool = Field(False, description="a target has several low-quality files, whose names go on behind its own and a _")
 
     @field_validator("places", "hq", "lq", "splits")
     @classmethod

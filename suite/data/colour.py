@@ -18,9 +18,9 @@ TOO_BRIGHT = 1.5  # a median beyond it: the values are levels of 0..255, not of 
 
 
 def luma(rgb: npt.NDArray[np.uint8]) -> Plane:
-    """Return BT.601 Y, 16 to 235, not rounded, of an RGB uint8 image: `(H, W, 3)` to `(H, W)`."""
-    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
-        raise ValueError(f"luma takes a uint8 (H, W, 3) image, not {rgb.dtype} {rgb.shape}")
+    """Return BT.601 Y, 16 to 235, not rounded, of an RGB image, uint8 or float64 of 0..255: `(H, W, 3)` to `(H, W)`."""
+    if rgb.dtype not in (np.uint8, np.float64) or rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise ValueError(f"luma takes a uint8 (H, W, 3) image, or one of float64, not {rgb.dtype} {rgb.shape}")
     red, green, blue = (rgb[..., channel].astype(np.float64) for channel in range(3))
     return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + 16
 

@@ -256,9 +256,19 @@ def pairing_of(place: Located) -> Pairing:
         return place.mixed.pairing(place.scale)
     high = [path for _, path in targets_of(place)]
     low = [path for _, path in _listed(place, place.lq, place.layout.lq_names)]
+    if place.layout.many:
+        return _shared_targets(high, low)
     names = {"hq_names": place.layout.hq_names, "lq_names": place.layout.lq_names}
     found = pair_up(high, low, scale=place.scale, level=place.level, **names)
     return found if place.layout.hq_names else without_mixed(found, high)
+
+
+def _shared_targets(high: Sequence[Path], low: Sequence[Path]) -> Pairing:
+    """Pair each low-quality file with the target of its name, or of what stands before its first _; the pair has the file's name."""
+    targets = {path.stem: path for path in high}
+    found = {path: targets.get(path.stem) or targets.get(path.stem.partition("_")[0]) for path in low}
+    lonely = (tuple(path for path in high if path not in found.values()), tuple(path for path, target in found.items() if target is None))
+    return Pairing(tuple((path.stem, target, path) for path, target in found.items() if target is not None), *lonely)
 
 
 def _listed(place: Located, folder: Path, patterns: Sequence[str]) -> list[tuple[str, Path]]:

@@ -36,6 +36,7 @@ def load(text: str, *, origin: str, pictures: Path | None = None) -> Attempt:
     """
     from suite.records.evaluation import Evaluation  # all are made of the parts above
     from suite.records.profile import ProfileRecord
+    from suite.records.routing import RoutingRecord
     from suite.records.scan import ScanRecord
 
     try:
@@ -48,9 +49,8 @@ def load(text: str, *, origin: str, pictures: Path | None = None) -> Attempt:
             )
         for step in range(version, RECORD_SCHEMA):
             raw = UPGRADES[step](raw)
-        return {"run": Record, "evaluation": Evaluation, "scan": ScanRecord, "profile": ProfileRecord}[raw["kind"]].model_validate(
-            raw, context={PICTURES_FOLDER: pictures}
-        )
+        kinds = {"run": Record, "evaluation": Evaluation, "scan": ScanRecord, "profile": ProfileRecord, "routing": RoutingRecord}
+        return kinds[raw["kind"]].model_validate(raw, context={PICTURES_FOLDER: pictures})
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:  # pydantic's and JSON's are ValueErrors
         raise SuiteError(
             f"{origin} is not a readable record ({type(error).__name__}: {error}). Move it away to go on.", exit=Exit.NOT_READY

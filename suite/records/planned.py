@@ -16,7 +16,7 @@ from suite.study.budgets import Budget
 from suite.study.budgets import budget as budget_row
 from suite.study.grids import ModelOnTask
 from suite.study.protocols import protocol
-from suite.study.recipes import DEFAULT, RECIPES, Recipe, list_accounts
+from suite.study.recipes import DEFAULT, Recipe, list_accounts, recipe_of
 from suite.study.tasks import Task
 from suite.study.tasks import task as task_row
 
@@ -38,7 +38,7 @@ class Choice:
 
 def plan_family(pairing: ModelOnTask, seed: int, choice: Choice) -> list[RunSpec]:
     """Return the cell, last, behind those whose weights it begins with."""
-    row = _recipe(pairing.task, choice.account)
+    row = _recipe(pairing, choice.account)
     spec = _changed(_spec(pairing, row, seed, choice), row, choice)
     parent = None if "start" in choice.changes else _parent(pairing, row)
     if parent is None:
@@ -49,10 +49,12 @@ def plan_family(pairing: ModelOnTask, seed: int, choice: Choice) -> list[RunSpec
     return [*before, spec.model_copy(update={"start": before[-1].fingerprint})]
 
 
-def _recipe(task: str, account: str) -> Recipe:
-    if f"{task}/{account}" not in RECIPES:
-        raise SuiteError(f"{task} has no recipe {account!r}.{suggest(account, list_accounts(task))} `list recipes` describes them.")
-    return RECIPES[f"{task}/{account}"]
+def _recipe(pairing: ModelOnTask, account: str) -> Recipe:
+    row = recipe_of(pairing.model, pairing.task, account)
+    if row is None:
+        known = list_accounts(pairing.task)
+        raise SuiteError(f"{pairing.task} has no recipe {account!r}.{suggest(account, known)} `list recipes` describes them.")
+    return row
 
 
 def _parent(pairing: ModelOnTask, row: Recipe) -> ModelOnTask | None:
@@ -62,8 +64,11 @@ def _parent(pairing: ModelOnTask, row: Recipe) -> ModelOnTask | None:
     task = row.start.recipe.partition("/")[0]
     if not row.start.model:
         return replace(pairing, task=task)
+    design, star, _ = row.start.model.partition("*")
+    if not pairing.model.startswith(design if star else design.partition("-")[0] + "-"):
+        return None
     sibling = re.sub(r"-x\d", lambda _: f"-x{task_row(task).scale}", pairing.model)
-    return ModelOnTask(sibling, task, published=True) if sibling == row.start.model else None
+    return ModelOnTask(sibling if star else row.start.model, task, published=True)
 
 
 def _spec(pairing: ModelOnTask, recipe: Recipe, seed: int, choice: Choice) -> RunSpec:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models import Walk
 from suite.records.pictures import PictureField, Png
 from suite.records.spec import CellSpec, RunSpec
 
@@ -176,6 +177,9 @@ class Record(Measured):
     iteration_seconds: tuple[float, ...] = Field((), description="wall time of every training step, data loading included")
     crops: tuple[Crop, ...] = ()
     receptive_field: ReceptiveField | None = Field(None, description="of the trained network; None where it was not or cannot be told")
+    walks: dict[str, Walk] = Field(
+        default_factory=dict, description="by scan path over the image: read by the fused scan of images, or through gathered sequences"
+    )
 
     @property
     def pictures(self) -> tuple[Png, ...]:

@@ -72,7 +72,7 @@ class RunSpec(CellSpec):
     ema_decay: float = Field(0.0, ge=0, lt=1, description="0 = no moving average; the raw weights are evaluated")
     clip_norm: float = Field(0.0, ge=0, description="gradient clipping by global norm; 0 = off")
     recipe: str = Field("", description="the row of suite.study.recipes.RECIPES that filled in the fields of training")
-    loss: Literal["l1", "charbonnier", "l1+perceptual+gan"] = "l1"
+    loss: Literal["l1", "charbonnier", "l1+fft", "l1+perceptual+gan"] = "l1"
     optimiser: Literal["adam", "adamw"] = "adam"
     weight_decay: float = Field(0.0, ge=0)
     periods: tuple[int, ...] = Field((), description="iterations of each period of a cosine with restarts; then no milestone counts")

@@ -12,6 +12,7 @@ from datetime import datetime
 from suite.records.ledger import LISTED_COLUMNS
 from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Measured, Record, error_line
+from suite.records.routing import RoutingRecord
 from suite.records.scan import ScanRecord
 
 Row = dict[str, object]
@@ -62,6 +63,8 @@ def _quality(record: Attempt, means: dict[str, float]) -> str:
     if isinstance(record, ProfileRecord):
         costs = [f"{record.cost.params:,} parameters", f"{record.cost.macs / 1e9:.2f} GMACs"] if record.cost else []
         return ", ".join([*costs, *([f"{record.latency.median_ms:.0f} ms"] if record.latency else [])])
+    if isinstance(record, RoutingRecord):
+        return f"{len(record.runs)} runs of {len({run.way for run in record.runs})} ways"
     return ", ".join(f"{metric} {value:.4f}" for metric, value in means.items())
 
 

@@ -65,7 +65,7 @@ def make_text_table(table: Table) -> TextTable:
     version = f", {table.published.version}" if table.published.version else ""
     return TextTable(
         name=table.published.id,
-        title=f"{table.paper.name}, Table {table.published.number}{version}: {table.published.title}",
+        title=f"{table.paper.name}, {table.published.place}{version}: {table.published.title}",
         groups=groups,
         labels=tuple(_label(table.columns[side.index], laid.labels[side.index].text, side) for side in sides),
         blocks=blocks,

@@ -17,11 +17,14 @@ from suite.core.text import format_duration, format_fixed, format_moment, format
 from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Measured
+from suite.records.routing import RoutingRecord
 from suite.records.scan import ScanRecord
 from suite.report import html as pages
 from suite.report import pictures, scan_view
 from suite.report.measured import Status
 from suite.report.page import card_id, gather_page
+from suite.report.routing import tabulate_routing
+from suite.report.scan_paths import build_scan_paths
 from suite.report.settings import dataset_name
 from suite.report.tables import build_tables
 from suite.study import published
@@ -55,6 +58,8 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
     current = sorted(pick_standing(record for record in held if isinstance(record, Measured)), key=_place)
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     profiles = pick_standing(record for record in held if isinstance(record, ProfileRecord))
+    routings = pick_standing(record for record in held if isinstance(record, RoutingRecord) and record.status == "done")
+    tables = (*build_tables(published.load_all(), current, profiles), *build_scan_paths(current, profiles))
     return pages.fill_template(
         "index.html.j2",
         {
@@ -66,10 +71,11 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
             "about_id": card_id,
         },
         {
-            "page": gather_page(build_tables(published.load_all(), current, profiles), current, scans, profiles, pictures_mib),
+            "page": gather_page(tables, current, scans, profiles, pictures_mib),
             "glyphs": GLYPHS,
             "images": {"fewest": intervals.FEWEST_IMAGES, "good": intervals.GOOD_IMAGES},
             "scans": scan_view.SCAN_FILE if scans else "",
+            "routings": tuple(map(tabulate_routing, routings)),
         },
     )
 

@@ -348,18 +348,20 @@ def _ranked(cells: Sequence[TableCell], column: TableColumn, lines: Sequence[_Li
         return list(cells)
     ranked = list(cells)
     for group in dict.fromkeys(line.row.group for line in lines):
-        places = [index for index, line in enumerate(lines) if line.row.group == group and line.row.model not in TRIVIAL]
-        printed = rank_values([cells[i].published for i in places], column.direction)
-        means = [found.estimate.mean if (found := cells[i].measured) else None for i in places]
-        for i, place, own in zip(places, printed, rank_values(means, column.direction), strict=True):
-            ranked[i] = replace(cells[i], published_rank=place, measured_rank=own if sum(m is not None for m in means) > 1 else None)
+        places = [index for index, line in enumerate(lines) if line.row.group == group]
+        values = [cells[i].published for i in places]
+        printed = rank_values(values if sum(value is not None for value in values) > 1 else [None] * len(values), column.direction)
+        own = [None if lines[i].row.model in TRIVIAL else cells[i].measured for i in places]
+        means = [found.estimate.mean if found else None for found in own]
+        for i, place, rank in zip(places, printed, rank_values(means, column.direction), strict=True):
+            ranked[i] = replace(cells[i], published_rank=place, measured_rank=rank if sum(m is not None for m in means) > 1 else None)
     return ranked
 
 
 def _row(
     published: PublishedTable, line: _Line, columns: Sequence[TableColumn], cells: Sequence[TableCell], marks: Mapping[str, tuple[str, ...]]
 ) -> TableRow:
-    row, borrowed = line.row, f"Table {line.home.number}" if line.home is not published else ""
+    row, borrowed = line.row, line.home.place if line.home is not published else ""
     if not borrowed:
         cells = [replace(cell, marks=marks.get(f"{row.key}.{column.key}", ())) for cell, column in zip(cells, columns, strict=True)]
     judged = [cell for cell, column in zip(cells, columns, strict=True) if column.kind == "quality" and cell.status]
@@ -381,6 +383,8 @@ def _row(
 
 def _finding(finding: PublishedFinding, rows: Sequence[TableRow], columns: Sequence[TableColumn]) -> list[tuple[str, str]]:
     """Return the paragraph with its numbers; none where the measured number agrees with the printed one."""
+    if not finding.row:
+        return [(finding.title, finding.without)]
     index = next(index for index, column in enumerate(columns) if column.key == finding.column)
     cell = next(row for row in rows if row.key == finding.row).cells[index]
     column = columns[index]

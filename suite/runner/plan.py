@@ -11,7 +11,7 @@ from suite.data.degrade.degradations import on_device
 from suite.data.sets import canonical_name
 from suite.records.planned import Choice, plan_family
 from suite.records.spec import CellSpec, RunSpec
-from suite.study.grids import GRIDS, SCAN_GRID, Grid, ModelOnTask, selects
+from suite.study.grids import GRIDS, ROUTING_GRID, SCAN_GRID, Grid, ModelOnTask, selects
 from suite.study.recipes import DEFAULT
 from suite.study.tasks import task
 
@@ -40,7 +40,7 @@ def plan_cells(
     Raises `UnknownName` or `SuiteError` for what is not known, and for a selection that is empty.
     """
     if grid not in GRIDS:
-        raise UnknownName(f"no grid is called {grid!r}.{suggest(grid, (*GRIDS, SCAN_GRID))}")
+        raise UnknownName(f"no grid is called {grid!r}.{suggest(grid, (*GRIDS, SCAN_GRID, ROUTING_GRID))}")
     row = GRIDS[grid]
     chosen = [pairing for pairing in row.pairings if not only or any(_fits(pattern, pairing, row) for pattern in only)]
     if not chosen:

@@ -50,7 +50,7 @@ def _swinir(scale: int) -> Baseline:
 def _swinir_light(scale: int) -> Baseline:
     name = f"swinir-light-x{scale}"
     options = {**SWINIR, "embed_dim": 60, "depths": [6] * 4, "num_heads": [6] * 4, "upscale": scale, "upsampler": "pixelshuffledirect"}
-    rows = (("mambair-4", name), ("mambair-4-eccv", name))
+    rows = tuple((table, name) for table in ("mambair-4", "mambair-4-eccv", "mambairv2-3"))
     return Baseline(name, "SwinIR-light", "SwinIR:SwinIR", options, f"light-sr-x{scale}", scale, 8, SWINIR_PAPER, rows)
 
 

@@ -11,6 +11,7 @@ import models
 from models.designs import DESIGNS
 
 SCAN_GRID = "backends"  # the grid of scan backends, whose cells suite.measure.scans.grid makes
+ROUTING_GRID = "routing"  # of MambaIRv2's router in given weights, whose cell suite.cli.measure.routing makes
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def is_published(model: str, task: str) -> bool:
     """Return True if a paper prints a value of `model` on `task`; ablations stand in the table of their parent's task."""
     card = models.MODELS.get(model)
     if card is not None and card.parent is not None:
-        return card.task == task and not card.tiny
+        return card.task == task and not (card.tiny or card.own)
     return ModelOnTask(model, task, published=True) in PAIRINGS
 
 
@@ -56,16 +57,23 @@ class Grid:
 def _family(parent: str) -> tuple[ModelOnTask, ...]:
     """Return a network and its ablations, in the catalogue's order, each on the task of its card."""
     names = (parent, *(name for name in models.names() if models.card(name).parent == parent))
-    return tuple(ModelOnTask(name, models.card(name).task, published=True) for name in names)
+    return tuple(ModelOnTask(name, models.card(name).task, published=not models.card(name).own) for name in names)
 
 
 _TABLES = tuple(Grid(table.grid, table.summary, _family(table.parent)) for design in DESIGNS for table in design.tables)
+
+SEEDS = ("vmambair-table-4", "mambair-tables-1-2")  # of the two designs that the suite began with
+
+
+def _of(names: Sequence[str]) -> tuple[ModelOnTask, ...]:
+    return tuple(pairing for grid in _TABLES if grid.name in names for pairing in grid.pairings)
+
 
 GRIDS: Mapping[str, Grid] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Grid("ablations", "VmambaIR's table 4, MambaIR's tables 1 and 2", tuple(one for grid in _TABLES for one in grid.pairings)),
+            Grid("ablations", "VmambaIR's table 4, MambaIR's tables 1 and 2", _of(SEEDS)),
             *_TABLES,
             Grid("tasks", "every network on every task that it can run, published or not", PAIRINGS),
         )

@@ -83,7 +83,7 @@ class Protocol:
     channel: Literal["Y", "RGB", "grey"]  # Y: BT.601 luma, 16 to 235
     crop: Literal["scale"] | int = 0  # pixels left out at each border
     y_rounding: Literal["none", "uint8"] = "none"
-    quantise: Literal["uint8", "none"] = "uint8"  # what happens to the output, once clamped, before it is compared
+    quantise: Literal["uint8", "uint8-up", "none"] = "uint8"  # what happens to the output, once clamped, before it is compared
     ssim: Literal["gaussian-11-valid", "volume-11"] = "gaussian-11-valid"
     perceptual: tuple[str, ...] = ()  # names in METRICS, on the whole RGB image
     noise: Literal["", "bgr", "rgb"] = ""  # order in which colour noise is drawn for testing
@@ -112,7 +112,11 @@ class Protocol:
     @property
     def statement(self) -> str:
         """The protocol in one sentence."""
-        bits, peak = ("clamped and rounded to 8 bit", "255") if self.quantise == "uint8" else ("clamped to 0..1 and not rounded", "1")
+        bits, peak = {
+            "uint8": ("clamped and rounded to 8 bit", "255"),
+            "uint8-up": ("clamped, raised by half a level and cut off to 8 bit", "255"),
+            "none": ("clamped to 0..1 and not rounded", "1"),
+        }[self.quantise]
         mean = ", mean over the channels" if self.fidelity[1] == "SSIM-RGB" else ""
         parts = [
             f"Output {bits}, whole image without tiling",
@@ -138,7 +142,7 @@ class Protocol:
         greys = {"repeat": "grey", "plane": "grey by rgb2ycbcr"}
         words = [{"Y": y, "grey": greys[self.grey]}.get(self.channel, self.channel)]
         words.append("crop = scale" if self.crop == "scale" else f"crop {self.crop}")
-        words += ["not rounded"] if self.quantise == "none" else []
+        words += ["not rounded"] if self.quantise == "none" else ["halves up"] if self.quantise == "uint8-up" else []
         words += ["SSIM of the volume"] if self.ssim == "volume-11" else []
         words += [f"noise in {self.noise.upper()} order"] if self.noise else []
         words += ["grey files as they are"] if self.channel == "Y" and self.grey == "plane" else []
@@ -313,6 +317,29 @@ PROTOCOLS: Mapping[str, Protocol] = _rows(
         y_rounding="uint8",
         grey="plane",
         published="gives the published row of LIVE1's JPEG input (27.77 dB at quality 10), whose grey images were made so",
+    ),
+    Protocol(
+        "deblur-rgb",
+        1,
+        ("1: EVSSM's evaluation of motion deblurring: half a level is added, and the fraction cut off, as its images are saved",),
+        channel="RGB",
+        quantise="uint8-up",
+    ),
+    Protocol(
+        "float-rgb",
+        1,
+        ("1: EAMamba's evaluation: PSNR of the output in floating point, at 35 dB about 0.02 dB more than of 8 bit",),
+        channel="RGB",
+        quantise="none",
+        published="SSIM is of all windows inside the image, where EAMamba's code leaves out a border once more",
+    ),
+    Protocol(
+        "float-y",
+        1,
+        ("1: as float-rgb@1 on Y, for EAMamba's real-world super-resolution",),
+        channel="Y",
+        quantise="none",
+        published="EAMamba's code leaves out as many border pixels as the scale, and which scale that is at one size is not known",
     ),
     Protocol(
         "ntire-rgb",

@@ -21,7 +21,7 @@ from suite.core.paths import project_folder
 from suite.study.tasks import task
 from suite.study.toml_data import Strict, load_toml
 
-PAPERS = ("vmambair", "mambair")  # in the report's order; each is results/published/<key>.toml
+PAPERS = ("vmambair", "mambair", "mambairv2", "mair", "eamamba", "evssm")  # in the report's order; each is results/published/<key>.toml
 UNIT_SCALES = {"": 1.0, "dB": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}  # unit: what a record's number is divided by
 TABLE_PLACEHOLDERS = ("measured", "published", "difference", "percent", "scan", "rest", "params", "size")  # what a finding's text may hold
 
@@ -96,22 +96,27 @@ class Footnote(Strict):
     """A remark on cells: "row.column", "row", or "*.column"."""
 
     cells: tuple[str, ...] = Field(min_length=1)
+    why: Literal["", "disagreement", "other network", "misprint"] = Field(
+        "", description="disagreement: another paper prints another number of the same network; other network: of another of the same name"
+    )
     text: str
     source: str = ""
 
 
 class PublishedFinding(Strict):
-    """A paragraph below the table about one of its numbers; `text` has placeholders that records fill in."""
+    """A paragraph below the table: on one number, by `text` with placeholders that records fill in, or on printed numbers alone."""
 
     title: str
-    row: str
-    column: str
-    text: str
-    without: str = Field(description="the paragraph where nothing was measured; may hold {published}")
+    row: str = Field("", description="of the number; none = about printed numbers alone")
+    column: str = ""
+    text: str = ""
+    without: str = Field(description="the paragraph where nothing was measured; may hold {published} where it is about one number")
 
     @model_validator(mode="after")
     def _known_placeholders(self) -> PublishedFinding:
-        for text, allowed in ((self.text, TABLE_PLACEHOLDERS), (self.without, ("published",))):
+        if len({bool(part) for part in (self.row, self.column, self.text)}) > 1:
+            raise ValueError(f"finding {self.title!r} has some of row, column and text, not all or none")
+        for text, allowed in ((self.text, TABLE_PLACEHOLDERS), (self.without, ("published",) if self.row else ())):
             for _, name, spec, conversion in string.Formatter().parse(text):
                 if name is not None and (name not in allowed or spec or conversion):
                     raise ValueError(f"finding {self.title!r}: {{{name}}} is not one of {', '.join(allowed)}")
@@ -129,7 +134,10 @@ class PublishedTable(Strict):
     """One table of a paper."""
 
     id: str
-    number: int
+    number: int | None = Field(None, description="as the paper counts its tables")
+    source: str = Field(
+        "", description="where the numbers were read, if in no numbered table of the paper, as in 'Table 2 of X, which quotes it'"
+    )
     title: str = Field(description="in our words: the question that the table answers")
     caption: str
     task: str
@@ -147,6 +155,8 @@ class PublishedTable(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> PublishedTable:
+        if (self.number is None) == (not self.source):
+            raise ValueError(f"table {self.id!r} has either a number or a source")
         columns = _unique([column.key for column in self.columns], "column")
         rows = _unique([row.key for row in self.rows], "row")
         for row in self.rows:
@@ -157,9 +167,14 @@ class PublishedTable(Strict):
                 if (row != "*" and row not in rows) or (column and column not in columns) or (row == "*" and not column):
                     raise ValueError(f"footnote on {cell!r}: no such cell")
         for finding in self.findings:
-            if finding.row not in rows or finding.column not in columns:
+            if finding.row and (finding.row not in rows or finding.column not in columns):
                 raise ValueError(f"finding {finding.title!r} is about a cell that does not exist")
         return self
+
+    @property
+    def place(self) -> str:
+        """Where its numbers are printed, in words."""
+        return self.source or f"Table {self.number}"
 
     def row(self, key: str) -> PublishedRow:
         """Return the row `key`; the loader has checked every reference."""
@@ -183,7 +198,7 @@ class Paper(Strict):
     key: str
     name: str
     title: str
-    arxiv: str = Field(pattern=r"^\d{4}\.\d{4,5}$")
+    arxiv: str = Field(pattern=r"^(\d{4}\.\d{4,5})?$", description="empty for tables of this suite's own, which are not read from a file")
     venue: str
     tables: tuple[PublishedTable, ...] = Field(min_length=1)
 
@@ -207,9 +222,38 @@ class Paper(Strict):
         raise SuiteError(f"{self.name} has no table {key!r}.{suggest(key, [table.id for table in self.tables])}")
 
 
+class QuotedCost(Strict):
+    """Latency and memory of a network of this suite, with the costs printed beside them."""
+
+    model: str = Field(description="a name of models.names()")
+    label: str = Field(description="as the paper prints it")
+    latency_ms: float
+    memory_mb: float
+    macs_g: float = Field(description="printed as FLOPs; 1 a multiply-add")
+    params_k: float
+
+
+class QuotedCosts(Strict):
+    """What another paper prints of them: quoted, to stand beside measured ones and to be compared with none of another machine."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: str
+    title: str
+    arxiv: str = Field(pattern=r"^\d{4}\.\d{4,5}$")
+    venue: str
+    source: str = Field(description="where in the paper, and how it was read")
+    unstated: str
+    costs: tuple[QuotedCost, ...] = Field(min_length=1)
+
+
 def load(path: Path) -> Paper:
     """Read the paper described by a TOML file; SuiteError says which field is wrong and where."""
     return load_toml(path, Paper, "a paper's tables")
+
+
+def load_quoted_costs() -> QuotedCosts:
+    """Return the latency and memory that ESC's table prints of MambaIR's and MambaIRv2's light networks."""
+    return load_toml(project_folder("results") / "published" / "esc.toml", QuotedCosts, "quoted costs")
 
 
 def load_all() -> tuple[Paper, ...]:

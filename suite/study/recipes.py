@@ -4,6 +4,9 @@ A row is named TASK/ACCOUNT. `released` is what the authors' options do, `paper`
 text leaves open is taken from the release, and the row says so. A recipe in several parts has a row for each, `released-gan` after
 `released`: `start` names the row whose weights it begins with. Batches are global: how many devices share one is no part of a recipe.
 
+A design that came later, and trains otherwise on a task of these, has rows of its own (suite.study.recipes_of_designs): TASK/DESIGN, or
+TASK/DESIGN-ACCOUNT for an account other than `released`. `recipe_of` says which row a network takes.
+
 Milestones, periods and stages are fractions of the run, so that a budget can shorten it. Sources: MambaIR (arXiv 2402.15648), section 4.1
 and options/train/mambair, realDenoising/options; VmambaIR (arXiv 2403.11423), sections 5 and 7 and its options.
 
@@ -13,67 +16,13 @@ Deviation: a schedule that ends before its training does (derain/released-second
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Literal
 
 from models.lookup import lookup
+from suite.study.recipe import HALF_TO_END, Recipe, RecipeStart, Stage
+from suite.study.recipes_of_designs import ROWS
 
-Loss = Literal["l1", "charbonnier", "l1+perceptual+gan"]  # suite.training.losses says what they are
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stretch of a progressive recipe: `part` of all iterations on patches of `patch` high-quality pixels, `batch` of them."""
-
-    part: float
-    patch: int
-    batch: int
-
-
-@dataclass(frozen=True)
-class RecipeStart:
-    """The run whose weights a recipe begins with."""
-
-    recipe: str
-    model: str = ""  # where it is another network, e.g. that of x2
-    strict: bool = True  # False: what fits in name and shape is taken
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A row of the table; sizes in pixels of the high-quality image."""
-
-    name: str
-    iterations: int
-    batch: int
-    patch: int
-    lr: float
-    source: str  # and how it deviates
-    loss: Loss = "l1"
-    optimiser: Literal["adam", "adamw"] = "adam"
-    betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = 0.0
-    milestones: tuple[float, ...] = ()  # at which the learning rate is halved
-    periods: tuple[float, ...] = ()  # of a cosine with restarts; then there are no milestones
-    floors: tuple[float, ...] = ()  # the learning rate that each period goes down to
-    stages: tuple[Stage, ...] = ()  # progressive training; empty: `patch` and `batch` throughout
-    ema_decay: float = 0.0
-    clip_norm: float = 0.0
-    mixup: float = 0.0  # both parameters of the Beta distribution of the mixing share, in half of the batches; 0 = none
-    rotate: bool = True  # 8 symmetries of the square; False: horizontal flips alone
-    discriminator_lr: float = 0.0
-    start: RecipeStart | None = None
-    validation: str = ""  # set that the authors choose by; ours is never a test set
-    defect: str = ""  # of the released options
-
-    @property
-    def task(self) -> str:
-        """The task that the row trains for."""
-        return self.name.partition("/")[0]
-
-
-HALF_TO_END = (0.5, 0.8, 0.9, 0.95)  # 250, 400, 450 and 475 thousand of 500
 _BETA2 = "the paper prints beta2 = 0.999 and no number of iterations; those are the release's"
 
 _SR_X2 = Recipe("sr-x2/released", 500_000, 32, 128, 2e-4, "SR_x2", milestones=HALF_TO_END, validation="Set14")
@@ -265,7 +214,7 @@ _VMAMBAIR = (
     _DERAIN_LONG,
 )  # fmt: skip
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType({row.name: row for row in (*_MAMBAIR, *_VMAMBAIR, _REAL_DN)})
+RECIPES: Mapping[str, Recipe] = MappingProxyType({row.name: row for row in (*_MAMBAIR, *_VMAMBAIR, _REAL_DN, *ROWS)})
 DEFAULT = "released"
 
 
@@ -277,3 +226,14 @@ def recipe(name: str) -> Recipe:
 def list_accounts(task: str) -> tuple[str, ...]:
     """Return the accounts of how `task` is trained, `released` first."""
     return tuple(row.name.partition("/")[2] for row in RECIPES.values() if row.task == task)
+
+
+def recipe_of(model: str, task: str, account: str = DEFAULT) -> Recipe | None:
+    """Return the row by which `model` is trained on `task`; None where there is no such account.
+
+    Its own authors' row goes first: behind the task stands the longest beginning of the model's name that has one (mair-tiny before mair).
+    """
+    parts = model.partition(".")[0].split("-")
+    beginnings = ["-".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    own = beginnings if account == DEFAULT else [f"{beginning}-{account}" for beginning in beginnings]
+    return next((RECIPES[name] for one in (*own, account) if (name := f"{task}/{one}") in RECIPES), None)

@@ -13,7 +13,9 @@ from typing import Literal
 from models.lookup import lookup
 from suite.study.recipes import DEFAULT, Recipe, recipe
 
-Kind = Literal["sr", "real-sr", "derain", "denoise", "real-denoise", "jpeg"]  # as suite.data.locate.file_pairs names them
+Kind = Literal[
+    "sr", "real-sr", "derain", "denoise", "real-denoise", "jpeg", "motion-deblur", "defocus-deblur", "dehaze", "same-size-sr"
+]  # fmt: skip - as suite.data.locate.file_pairs names them
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,19 @@ def _denoise(sigma: int) -> Task:
     )
 
 
+def _dehaze(place: str, train: str) -> Task:
+    return Task(
+        f"dehaze-{place}",
+        "dehaze",
+        f"haze {place}s",
+        f"haze-{place}",
+        "float-rgb@1",
+        "EAMamba, dehazing",
+        (train,),
+        (f"SOTS-{place}",),
+    )
+
+
 def _jpeg(quality: int) -> Task:
     return Task(
         f"jpeg-{quality}",
@@ -138,6 +153,38 @@ _OTHERS = (
         "MambaIR, table 6",
         ("SIDD",),
         ("SIDD", "DND"),
+    ),
+    Task(
+        "motion-deblur",
+        "motion-deblur",
+        "blur of a moving camera and of moving objects",
+        "motion-blur",
+        "deblur-rgb@1",
+        "EVSSM and EAMamba, motion deblurring",
+        ("GoPro",),
+        ("GoPro", "HIDE", "RealBlur-R", "RealBlur-J"),
+    ),
+    Task(
+        "defocus-deblur",
+        "defocus-deblur",
+        "blur of a lens out of focus, from a single image",
+        "defocus",
+        "float-rgb@1",
+        "EAMamba, defocus deblurring",
+        ("DPDD",),
+        ("DPDD-indoor", "DPDD-outdoor", "DPDD"),
+    ),
+    _dehaze("indoor", "ITS"),
+    _dehaze("outdoor", "OTS"),
+    Task(
+        "real-sr-same-size",
+        "same-size-sr",
+        "super-resolution of photographs that are enlarged already, by 2, 3 or 4",
+        "enlarged",
+        "float-y@1",
+        "EAMamba, real-world super-resolution",
+        ("RealSR-x2", "RealSR-x3", "RealSR-x4"),
+        ("RealSR-x2", "RealSR-x3", "RealSR-x4"),
     ),
 )
 

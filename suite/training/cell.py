@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+import models
 from models.base import count_parameters
 from suite.core.stop import StopFlag, Stopped
 from suite.data.colour import quantise
@@ -92,6 +93,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         evaluate_seconds=evaluate_seconds,
         crops=tuple(evaluate.crops(test, outputs, task.scale)),
         receptive_field=receptive_field(run.evaluated, test),
+        walks=models.describe_walks(run.evaluated),
         provenance=provenance(context, started, checksums),
     )
 

@@ -1,8 +1,9 @@
 """The losses that training minimises: L1, Charbonnier's loss, a perceptual loss on VGG19, and a GAN's two sides.
 
 `l1` is the mean absolute difference (VmambaIR; MambaIR, equation 8), `charbonnier` the mean of sqrt(difference^2 + 1e-6) (MambaIR,
-equation 9, epsilon = 1e-3), `l1+perceptual+gan` the sum of three terms of equal weight (VmambaIR, section 7.1): L1, the weighted L1
-distances of VGG19's features before activation, and the binary cross entropy of a U-Net discriminator's logits.
+equation 9, epsilon = 1e-3), `l1+fft` the mean absolute difference and FFT_WEIGHT times that of the Fourier transforms, not normalised, of
+which real and imaginary parts are compared apart (EVSSM), `l1+perceptual+gan` the sum of three terms of equal weight (VmambaIR, section
+7.1): L1, the weighted L1 distances of VGG19's features before activation, and the binary cross entropy of a U-Net discriminator's logits.
 
 VGG19's weights are torchvision's, from torch's cache; without them such a recipe does not start. Nothing is downloaded here.
 """
@@ -19,6 +20,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
 
 CHARBONNIER_EPSILON = 1e-3
+FFT_WEIGHT = 0.1
 VGG19_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's; its name ends in the start of its sha256
 # Convolutions of VGG19 by their position in torchvision's `features`, with the weight of their term: conv1_2, 2_2, 3_4, 4_4, 5_4.
 VGG19_LAYERS = ((2, 0.1), (7, 0.1), (16, 1.0), (25, 1.0), (34, 1.0))
@@ -29,6 +31,9 @@ def pixel_loss(name: str, output: Tensor, target: Tensor) -> Tensor:
     """Return the pixel term of the loss `name`: a mean over `output` and `target` (B, C, H, W)."""
     if name == "charbonnier":
         return torch.sqrt((output - target) ** 2 + CHARBONNIER_EPSILON**2).mean()
+    if name == "l1+fft":
+        apart = torch.view_as_real(torch.fft.fft2(output - target))  # the transform is linear
+        return F.l1_loss(output, target) + FFT_WEIGHT * apart.abs().mean()
     return F.l1_loss(output, target)
 
 

@@ -18,7 +18,7 @@ from suite.core import machine
 from suite.core.errors import Exit
 from suite.core.paths import ROOT
 from suite.records.ledger import Ledger
-from suite.study.grids import GRIDS, SCAN_GRID
+from suite.study.grids import GRIDS, ROUTING_GRID, SCAN_GRID
 
 HEAVY = ("torch", "ray", "pandas", "skimage", "scipy", "numba", "numpy", "pydantic", "rich")
 TINY = "mambair-sr-x2-tiny"
@@ -175,7 +175,7 @@ def test_a_run_without_a_grid_offers_all_grids(run):
     assert (code, out) == (Exit.USAGE, "")
     first, *lines = err.splitlines()
     assert first.startswith("python -m suite: no --grid is given.")
-    assert [line.split(":")[0].strip() for line in lines] == [*GRIDS, SCAN_GRID]
+    assert [line.split(":")[0].strip() for line in lines] == [*GRIDS, SCAN_GRID, ROUTING_GRID]
 
 
 @pytest.mark.parametrize("verb", main.VERBS)

@@ -8,6 +8,10 @@ from places import OUTSIDE
 from models.lookup import UnknownName
 from suite.core.errors import Exit, SuiteError
 from suite.data import cards
+from suite.data.check.checks import report_card
+from suite.data.check.inspection import Remembered
+from suite.data.feed.training_set import load_training
+from suite.data.images import read_image
 from suite.data.locate import file_pairs, locate
 from suite.study.tasks import TASKS
 
@@ -16,6 +20,8 @@ NAMES = (
     "DIV2K", "Flickr2K", "DF2K", "OST", "Set5", "Set14", "BSD100", "Urban100", "Manga109", "General100", "DIV2K100",
     "NTIRE2020-T1", "AIM2019", "RealSRSet", "Rain13K", "Rain100L", "Rain100H", "Test100", "Test1200", "Test2800", "CBSD68",
     "Kodak24", "McMaster", "WED", "BSD500", "SIDD", "DND", "Classic5", "LIVE1", "DFWB", "photos",
+    "GoPro", "HIDE", "RealBlur-R", "RealBlur-J", "SOTS-indoor", "SOTS-outdoor", "ITS", "OTS", "DPDD", "DPDD-indoor", "DPDD-outdoor",
+    "RealSR-x2", "RealSR-x3", "RealSR-x4", "LSDIR",
 )
 # fmt: on
 
@@ -87,7 +93,7 @@ def few(tmp_path):
 def test_every_set_that_a_task_or_the_papers_name_has_a_card():
     assert set(NAMES) <= set(cards.cards())
     for task in TASKS.values():
-        for name in task.test_sets:
+        for name in (*task.train_sets, *task.test_sets):
             assert cards.card(name).name == name
 
 
@@ -130,6 +136,19 @@ COUNTS = {
     "photos": {"train": 5, "validation": 1, "test": 3},
     "Classic5": {"test": 5},
     "LIVE1": {"test": 29},
+    "GoPro": {"test": 1111, "train": 2103},
+    "HIDE": {"test": 2025, "train": 6397},
+    "RealBlur-R": {"test": 980, "train": 3758},
+    "RealBlur-J": {"test": 980, "train": 3758},
+    "SOTS-indoor": {"test": 500},
+    "SOTS-outdoor": {"test": 500},
+    "ITS": {"train": 13990},
+    "OTS": {"train": 72135},
+    "DPDD": {"test": 76, "train": 350, "validation": 74},
+    "DPDD-indoor": {"test": 37},
+    "DPDD-outdoor": {"test": 39},
+    "RealSR-x2": {"test": 0, "train": 0},
+    "LSDIR": {"train": 84991, "validation": 1000},
 }
 
 
@@ -220,6 +239,12 @@ TREES = {
     "JPEG of another quality": (("CAR/classic5/Classic5_HQ/a.bmp", "CAR/classic5/Classic5_LQ/10/a.jpg"), "classic5", "jpeg", 1, 20, False),
     "Restormer": (("Datasets/test/Rain100L/target/1.png", "Datasets/test/Rain100L/input/1.jpg"), "Rain100L", "derain", 1, None, True),
     "real pairs": (("NTIRE2020/track1-valid-gt/0.png", "NTIRE2020/track1-valid-input/0.png"), "NTIRE2020", "real-sr", 4, None, True),
+    "Restormer, motion": (("Datasets/test/GoPro/target/1.png", "Datasets/test/GoPro/input/1.png"), "GoPro", "motion-deblur", 1, None, True),
+    "HI-Diff, an alias": (("RealBlur_J/test/target/1.png", "RealBlur_J/test/input/1.png"), "RealBlur-J", "motion-deblur", 1, None, True),
+    "MMagic": (("HIDE/test/sharp/1.png", "HIDE/test/blur/1.png"), "HIDE", "motion-deblur", 1, None, True),
+    "defocus": (("test/DPDD/target/1.png", "test/DPDD/inputC/1.png"), "DPDD", "defocus-deblur", 1, None, True),
+    "RealSR": (("RealSR/test_x2/HR/C_1_HR.png", "RealSR/test_x2/LR/C_1_LR2.png"), "RealSR-x2", "same-size-sr", 1, None, True),
+    "RealSR, two folders": (("RealSR-x4/HR/C_1.png", "RealSR-x4/LR/C_1.png"), "RealSR-x4", "same-size-sr", 1, None, True),
     "targets for another task": (("SR/Set5/HR/a.png", "SR/Set5/LR_bicubic/X2/ax2.png"), "Set5", "denoise", 1, 15, False),
 }
 
@@ -234,6 +259,46 @@ def test_layouts_are_found_and_files_paired_by_name(tmp_path, tree):
     assert pair.hq is not None
     assert pair.hq == tmp_path / files[0]
     assert pair.lq == (tmp_path / files[1] if low else None)
+
+
+def test_hazy_files_share_their_target(tmp_path):
+    for file in ("gt/1400.png", "gt/1401.png", "hazy/1400_1.png", "hazy/1400_2.png", "hazy/1401_1.png"):
+        picture(tmp_path / "SOTS/indoor" / file, seed=hash(file) % 100)
+    pairs = file_pairs("SOTS-indoor", split="test", kind="dehaze", root=tmp_path)
+    found = [(pair.name, pair.hq.name, pair.lq.name) for pair in pairs]
+    assert found == [
+        ("1400_1", "1400.png", "1400_1.png"),
+        ("1400_2", "1400.png", "1400_2.png"),
+        ("1401_1", "1401.png", "1401_1.png"),
+    ]
+    picture(tmp_path / "SOTS/indoor/hazy/1402_1.png")
+    with pytest.raises(SuiteError, match=r"1402_1\.png"):
+        file_pairs("SOTS-indoor", split="test", kind="dehaze", root=tmp_path)
+
+
+def test_targets_called_like_their_hazy_files_are_found_too(tmp_path):
+    for file in ("GT/0005_0.8_0.04.jpg", "hazy/0005_0.8_0.04.jpg"):
+        picture(tmp_path / "RESIDE-OUT/test" / file)
+    (pair,) = file_pairs("SOTS-outdoor", split="test", kind="dehaze", root=tmp_path)
+    assert (pair.hq.parent.name, pair.lq.parent.name) == ("GT", "hazy")
+
+
+def test_pairs_of_hazy_files_are_counted_not_targets(tmp_path):
+    for file in ("gt/1400.png", "hazy/1400_1.png", "hazy/1400_2.png"):
+        picture(tmp_path / "SOTS/indoor" / file)
+    (report,) = report_card(cards.card("SOTS-indoor"), tmp_path, Remembered(tmp_path / "known"))
+    assert report.images == 2
+    assert any("2 images" in line and "500" in line for line in report.wrong)
+
+
+def test_training_takes_the_pairs_of_a_set(tmp_path, monkeypatch):
+    """Of blur and haze as of rain: what the set's authors made, and not what the suite would make."""
+    monkeypatch.setenv("SUITE_DATA", str(tmp_path))
+    for side, seed in (("target", 0), ("input", 1)):
+        picture(tmp_path / "GoPro/train" / side / "1.png", side=16, seed=seed)
+    made = load_training("GoPro", TASKS["motion-deblur"])
+    assert (made.low[0] != made.images[0][1]).any()
+    np.testing.assert_array_equal(made.low[0], read_image(tmp_path / "GoPro/train/input/1.png"))
 
 
 def test_real_photographs_have_no_targets(tmp_path):

@@ -144,3 +144,20 @@ def test_a_column_without_a_printed_size_holds_costs_of_one_input_alone():
     assert [row.cells[column].measured.estimate.mean for row in table.rows] == [110.0, 109.0, 108.0, 107.0]
     partly = table_of("mambair-1", [], [*small[:3], large[0]])
     assert partly.rows[3].cells[column].measured is None
+
+
+def test_a_number_that_stands_alone_in_its_column_is_not_the_best():
+    (row,) = table_of("eamamba-dehaze", []).rows
+    assert {cell.published_rank for cell in row.cells} == {None}
+    ranked = table_of("mambairv2-7", []).rows
+    assert [row.label for row in ranked if row.cells[-1].published_rank == 1] == ["MambaIRv2"]
+
+
+def test_a_finding_on_printed_numbers_stands_with_and_without_records():
+    counted = made.profile(
+        "mambair-light-x2", (360, 640), macs=334.11e9, params=905_016, conventions={"fvcore": 334.11e9, "half": 167.05e9}
+    )
+    for profiles in ((), (counted,)):
+        ((title, text),) = table_of("mambair-4", [], profiles).findings
+        assert title == "Some rows of this table are halved, others are not"
+        assert "1.99 to 2.01 times" in text

@@ -66,6 +66,58 @@ ROWS = {
     "derain/released-long": (396, 64, 128, 3e-4, (), ADAMW | COSINE),
     "real-denoise/released": (300, 64, 128, 3e-4, (), ADAMW | COSINE | {"mixup": 1.2}),
 }
+# The five further designs: designs-2.md, section 6, and landscape.md, sections 2.4 to 2.7 and 3.1, of the study they were read from.
+V2 = {"start": RecipeStart("sr-x2/mambairv2", "mambairv2-*", strict=False)}
+MAIR, MAIR_LIGHT = ({"start": RecipeStart(f"{kind}sr-x2/mair", "mair-*", strict=False)} for kind in ("", "light-"))
+MAIR_TINY = {"start": RecipeStart("light-sr-x2/mair", "mair-small-x2", strict=False)}
+TPM, TPM_STEPS = {"start": RecipeStart("light-sr-x2/tpmambasr", "tpmambasr-*", strict=False)}, (150, 225, 262.5, 287.5)
+EAMAMBA = ADAMW | {"ema_decay": 0.999}
+EVSSM = ADAMW | {"betas": (0.9, 0.9), "floors": (1e-7,), "weight_decay": 1e-3, "loss": "l1+fft"}
+HAZE = ADAMW | COSINE | {"floors": (2e-4, 1e-6)}
+ROWS |= {
+    **{f"light-sr-x{scale}/mambairv2": (500, 32, patch, 2e-4, CLASSIC, {}) for scale, patch in ((2, 128), (3, 192), (4, 192))},
+    "sr-x2/mambairv2": (500, 32, 128, 1e-3, CLASSIC, {}),
+    "sr-x2/mambairv2-paper": (500, 32, 128, 2e-4, CLASSIC, {}),
+    **{f"sr-x{scale}/mambairv2": (250, 32, 192, 1e-4, SHORT, V2) for scale in (3, 4)},
+    "denoise-15/mambairv2": (1600, 16, 128, 2e-4, LONG, CHARBONNIER),
+    "jpeg-40/mambairv2": (1600, 16, 126, 2e-4, LONG, CHARBONNIER),
+    **{
+        f"denoise-{sigma}/mambairv2": (800, 16, 128, 1e-4, HALF, CHARBONNIER | {"start": RecipeStart("denoise-15/mambairv2")})
+        for sigma in (25, 50)
+    },
+    **{
+        f"jpeg-{quality}/mambairv2": (800, 16, 126, 1e-4, HALF, CHARBONNIER | {"start": RecipeStart("jpeg-40/mambairv2")})
+        for quality in (10, 30)
+    },
+    "sr-x2/mair": (500, 32, 128, 2e-4, CLASSIC, {}),
+    "sr-x3/mair": (250, 32, 192, 2e-4, SHORT, MAIR),
+    "sr-x4/mair": (250, 32, 256, 2e-4, SHORT, MAIR),
+    "light-sr-x2/mair": (500, 32, 128, 2e-4, CLASSIC, {}),
+    "light-sr-x3/mair": (500, 32, 192, 2e-4, CLASSIC, MAIR_LIGHT),
+    "light-sr-x4/mair": (500, 32, 256, 2e-4, CLASSIC, MAIR_LIGHT),
+    "light-sr-x3/mair-tiny": (250, 32, 192, 2e-4, SHORT, MAIR_TINY),
+    "denoise-15/mair": (3200, 8, 128, 2e-4, (1600, 2100, 2500, 2800, 3000), CHARBONNIER),
+    **{
+        f"denoise-{sigma}/mair": (1600, 8, 128, 2e-4, (200, 800, 1200, 1400, 1500), CHARBONNIER | {"start": RecipeStart("denoise-15/mair")})
+        for sigma in (25, 50)
+    },
+    "real-denoise/mair": (718.25, 32, 128, 3e-4, (), ADAMW | COSINE | {"mixup": 1.2}),
+    "motion-deblur/mair": (718.25, 32, 128, 3e-4, (), ADAMW | COSINE),
+    **{f"dehaze-{place}/mair": (700, 12, 256, 2e-4, (), HAZE) for place in ("indoor", "outdoor")},
+    **dict.fromkeys(
+        (
+            *("motion-deblur/eamamba", "dehaze-indoor/released", "dehaze-outdoor/released", "defocus-deblur/released", "derain/eamamba"),
+            *("real-denoise/eamamba", "denoise-15/eamamba", "denoise-25/eamamba", "denoise-50/eamamba"),
+        ),
+        (450, 64, 128, 3e-4, (), EAMAMBA | COSINE),
+    ),
+    "real-sr-same-size/released": (30, 64, 128, 3e-4, (), EAMAMBA | {"weight_decay": 1e-4}),
+    **{f"light-sr-x{scale}/eamamba": (500, 64, 64 * scale, 2e-4, CLASSIC, EAMAMBA) for scale in (2, 3, 4)},
+    "motion-deblur/released": (300, 32, 128, 1e-3, (), EVSSM),
+    "motion-deblur/released-realblur": (300, 64, 128, 1e-3, (), EVSSM),
+    "light-sr-x2/tpmambasr": (600, 32, 128, 2e-4, tuple(2 * at for at in TPM_STEPS), {}),
+    **{f"light-sr-x{scale}/tpmambasr": (300, 32, 64 * scale, 2e-4, TPM_STEPS, TPM) for scale in (3, 4)},
+}
 # Of a progressive recipe: thousands of iterations of each stage, images on each of 8 GPUs, thousands of iterations of each period.
 SIZES = (128, 160, 192, 256, 320, 384)
 STAGES = {
@@ -73,6 +125,16 @@ STAGES = {
     "derain/released-second": ((36, 24, 24, 24, 24, 24), (8, 5, 3, 2, 1, 1), (48, 96)),
     "derain/released-long": ((92, 64, 64, 64, 64, 48), (8, 5, 3, 2, 1, 1), (144, 288)),
     "real-denoise/released": ((92, 64, 48, 36, 36, 24), (8, 5, 4, 2, 1, 1), (92, 208)),
+    **dict.fromkeys(("real-denoise/mair", "motion-deblur/mair"), ((184, 160, 192, 182.25), (4, 2, 1, 1), (184, 544))),
+    "real-denoise/eamamba": ((138, 96, 72, 144), (8, 5, 4, 2), (138, 312)),
+}
+STAGES |= {
+    name: ((138, 96, 72, 54, 54, 36), (8, 5, 4, 2, 1, 1), (138, 312)) for name, row in ROWS.items() if row[0] == 450 and name not in STAGES
+}
+# Thousands of iterations of each period, where there are no stages.
+PERIODS = {
+    **{f"dehaze-{place}/mair": (184, 516) for place in ("indoor", "outdoor")},
+    **{f"motion-deblur/{name}": (300,) for name in ("released", "released-realblur")},
 }
 TEXTS = ("name", "source", "validation", "defect")
 
@@ -88,7 +150,7 @@ def test_a_recipe_has_the_options_of_its_source_and_no_others(name):
     row = RECIPES[name]
     assert (row.iterations, row.batch, row.patch, row.lr) == (1000 * thousands, batch, patch, lr)
     assert [part * thousands for part in row.milestones] == pytest.approx(milestones)
-    lengths, images, periods = STAGES.get(name, ((), (), ()))
+    lengths, images, periods = STAGES.get(name, ((), (), PERIODS.get(name, ())))
     assert [(stage.patch, stage.batch) for stage in row.stages] == [(size, 8 * count) for size, count in zip(SIZES, images, strict=False)]
     assert [stage.part * thousands for stage in row.stages] == pytest.approx(lengths)
     assert [part * thousands for part in row.periods] == pytest.approx(periods)
@@ -129,6 +191,11 @@ TASK_ROWS = (
         "real-sr-x4": ("blind-x4", "real-sr@1", ("DF2K", "OST"), ("NTIRE2020-T1", "AIM2019"), 3, None),
         "derain": ("rain", "derain-matlab@1", ("Rain13K",), ("Rain100H", "Rain100L", "Test100", "Test1200", "Test2800"), 3, None),
         "real-denoise": ("camera-noise", "sidd-blocks@1", ("SIDD",), ("SIDD", "DND"), 3, None),
+        "motion-deblur": ("motion-blur", "deblur-rgb@1", ("GoPro",), ("GoPro", "HIDE", "RealBlur-R", "RealBlur-J"), 3, None),
+        "defocus-deblur": ("defocus", "float-rgb@1", ("DPDD",), ("DPDD-indoor", "DPDD-outdoor", "DPDD"), 3, None),
+        "dehaze-indoor": ("haze-indoor", "float-rgb@1", ("ITS",), ("SOTS-indoor",), 3, None),
+        "dehaze-outdoor": ("haze-outdoor", "float-rgb@1", ("OTS",), ("SOTS-outdoor",), 3, None),
+        "real-sr-same-size": ("enlarged", "float-y@1", *[("RealSR-x2", "RealSR-x3", "RealSR-x4")] * 2, 3, None),
     }
 )
 
@@ -197,6 +264,21 @@ PUBLISHED = {
     "mambair-light-x2.generation-1": "light-sr-x2", "mambair-light-x2.generation-2": "light-sr-x2", "mambair-light-x3": "light-sr-x3",
     "mambair-light-x4": "light-sr-x4", "mambair-denoise": "denoise-15 denoise-25 denoise-50", "mambair-jpeg": "jpeg-10 jpeg-30 jpeg-40",
     "mambair-realdn": "real-denoise",
+}  # fmt: skip
+SCALES = (2, 3, 4)
+PUBLISHED |= {f"mambairv2-{size}-x{scale}": f"sr-x{scale}" for size in ("small", "base", "large") for scale in SCALES}
+PUBLISHED |= {
+    f"{name}-x{scale}": f"light-sr-x{scale}"
+    for name in ("mambairv2-light", "mair-tiny", "mair-small", "tpmambasr-light")
+    for scale in SCALES
+}
+PUBLISHED |= {f"mair-sr-x{scale}": f"sr-x{scale}" for scale in SCALES}
+PUBLISHED |= {
+    "mambairv2-denoise": "denoise-15", "mambairv2-jpeg": "jpeg-10 jpeg-30 jpeg-40", "mair-denoise": "denoise-15 denoise-25 denoise-50",
+    "mair-realdn": "real-denoise", "mair-deblur": "motion-deblur", "mair-dehaze": "dehaze-indoor dehaze-outdoor",
+    "eamamba-denoise": "denoise-15 denoise-25 denoise-50", "eamamba-realdn": "real-denoise", "eamamba-deblur": "motion-deblur",
+    "eamamba-dehaze": "dehaze-indoor dehaze-outdoor", "eamamba-defocus": "defocus-deblur", "eamamba-realsr": "real-sr-same-size",
+    "evssm-deblur": "motion-deblur",
 }  # fmt: skip
 
 

@@ -23,6 +23,8 @@ def test_every_grid_makes_valid_cells_at_every_budget(grid, budget):
     specs = make(grid, budget=budget, seeds=2)
     assert len(specs) == 2 * len(GRIDS[grid].pairings)
     assert len({spec.fingerprint for spec in specs}) == len(specs)
+    begun = {spec.start for spec in specs}
+    assert begun - {""} <= {spec.fingerprint for spec in specs}
     for spec in specs:
         assert spec.patch % TASKS[spec.task].scale == 0
         assert list(spec.milestones) == sorted(m for m in spec.milestones if 0 < m < spec.iterations)
@@ -43,6 +45,26 @@ def test_the_ablation_grid_is_the_three_tables():
         "mambair-sr-x2.one-direction",
         "mambair-sr-x2.two-direction",
     ]
+
+
+def test_each_later_design_has_its_own_table_beside_the_ablation_grid():
+    later = {"mambairv2-ablations", "mair-ablations", "eamamba-ablations", "evssm-ablations", "tpmambasr-ablations"}
+    assert set(GRIDS) == {"ablations", "vmambair-table-4", "mambair-tables-1-2", "scan-paths", "tasks"} | later
+    assert [spec.model for spec in make("evssm-ablations")] == ["evssm-deblur", "evssm-deblur.no-turns", "evssm-deblur.no-spectrum"]
+    assert not {p.model for p in GRIDS["ablations"].pairings} & {p.model for name in later for p in GRIDS[name].pairings}
+
+
+def test_a_run_begins_with_the_same_network_at_x2():
+    def starts(*only):
+        specs = make("tasks", only=only)
+        models = {spec.fingerprint: spec.model for spec in specs}
+        return {spec.model: models.get(spec.start, "") for spec in specs}
+
+    assert starts("mambairv2-small-x3@sr-x3") == {"mambairv2-small-x2": "", "mambairv2-small-x3": "mambairv2-small-x2"}
+    assert starts("mair-tiny-x4") == {"mair-tiny-x2": "", "mair-tiny-x4": "mair-tiny-x2"}
+    assert starts("mair-tiny-x3") == {"mair-small-x2": "", "mair-tiny-x3": "mair-small-x2"}  # as its options say
+    assert starts("mambairv2-light-x4") == {"mambairv2-light-x4": ""}
+    assert starts("tpmambasr-light-x4") == {"tpmambasr-light-x2": "", "tpmambasr-light-x4": "tpmambasr-light-x2"}
 
 
 def test_the_paper_budget_is_the_recipe():
@@ -83,8 +105,12 @@ def test_both_designs_run_what_their_papers_do_not_print():
     assert is_published("vmambair-sisr-x4", "gan-sr-x4")
     assert is_published("mambair-sr-x2.mlp", "sr-x2")
     by_task = {task: {p.model.partition("-")[0] for p in PAIRINGS if p.task == task} for task in TASKS}
-    both = {task for task, designs in by_task.items() if designs == {"mambair", "vmambair"}}
-    assert both == {name for name, task in TASKS.items() if task.scale in (1, 4) and not name.startswith("light")}
+    both = {task for task, designs in by_task.items() if designs >= {"mambair", "vmambair"}}
+    later = {"motion-deblur", "defocus-deblur", "dehaze-indoor", "dehaze-outdoor", "real-sr-same-size"}
+    assert both == {name for name, task in TASKS.items() if task.scale in (1, 4) and not name.startswith("light")} - later
+    assert by_task["motion-deblur"] == {"mair", "eamamba", "evssm"}
+    assert by_task["dehaze-indoor"] == by_task["dehaze-outdoor"] == {"mair", "eamamba"}
+    assert by_task["defocus-deblur"] == by_task["real-sr-same-size"] == {"eamamba"}
 
 
 def test_the_task_grid_is_selected_by_model_or_by_task():

@@ -22,6 +22,9 @@ NAMES = {
     "sidd-uint8",
     "jpeg-grey",
     "jpeg-matlab",
+    "deblur-rgb",
+    "float-rgb",
+    "float-y",
     "ntire-rgb",
 }
 
@@ -45,7 +48,9 @@ def test_every_row_says_what_it_does(row):
     assert row.statement.endswith(".")
     assert "\n" not in row.statement
     assert ("rounded to 8 bit;" in row.statement.replace(",", ";")) == (row.quantise == "uint8")
-    assert ("as the scale" in row.statement) == (row.crop == "scale")
+    assert ("not rounded" in row.statement) == (row.quantise == "none")
+    assert ("cut off to 8 bit" in row.statement) == (row.quantise == "uint8-up")
+    assert ("as the scale left out" in row.statement) == (row.crop == "scale")
     assert ("volume" in row.statement) == (row.ssim == "volume-11")
     assert f"at most {PSNR_CAP:g} dB" in row.statement
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -14,7 +14,7 @@ RENDERINGS = {
     "vmambair": ("000_1cf97df656f6e599.txt", "001_7061e9d18234860f.txt"),
     "mambair": ("002_6edc5704c76b4b1e.txt", "003_a91e9b1d846e6594.txt"),
 }
-TABLES = [(paper.key, table.id) for paper in published.load_all() for table in paper.tables]
+TABLES = [(paper.key, table.id) for paper in published.load_all() for table in paper.tables if paper.key in RENDERINGS]
 
 
 def blocks(text):
@@ -98,9 +98,16 @@ def test_the_versions_of_mambairs_light_table_disagree_where_the_networks_are_ot
     ]
 
 
-def test_all_ten_tables_are_there():
-    numbers = {paper.key: sorted({table.number for table in paper.tables}) for paper in published.load_all()}
-    assert numbers == {"vmambair": [1, 2, 3, 4], "mambair": [1, 2, 3, 4, 5, 6]}
+def test_all_tables_are_there():
+    places = {paper.key: list(dict.fromkeys(table.number or table.source for table in paper.tables)) for paper in published.load_all()}
+    assert places == {
+        "vmambair": [1, 2, 3, 4],
+        "mambair": [1, 2, 3, 4, 5, 6],
+        "mambairv2": [3, 4, 6, 7],
+        "mair": ["Table 2 of LaST-SR, which quotes it"],
+        "eamamba": ["the authors' README", "the README of Omni-Freq-Deblur, which quotes it"],
+        "evssm": ["issue 15 of its repository"],
+    }
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import torch
 from small_pictures import write_splits
 from torch import nn
 
+from models import MODELS
 from models.base import count_parameters
 from models.parts.discriminator import Discriminator
 from models.parts.layers import depth_draws
@@ -59,7 +60,7 @@ def test_gan_recipes_begin_where_the_first_stage_ends():
 
 
 def test_where_paper_and_release_differ_both_stand():
-    assert list_accounts("sr-x4") == ("released", "paper")
+    assert list_accounts("sr-x4") == ("released", "paper", "mambairv2", "mair")
     assert (recipe("sr-x4/released").patch, recipe("sr-x4/paper").patch) == (192, 256)
     assert (recipe("sr-x3/released").batch, recipe("sr-x3/paper").batch) == (64, 32)
     assert recipe("sr-x2/paper").betas == (0.9, 0.999)
@@ -75,6 +76,7 @@ def test_every_row_is_sound():
         scale = TASKS[row.task].scale
         assert all(patch % scale == 0 for patch in (row.patch, *(stage.patch for stage in row.stages)))
         assert row.source
+        assert row.start is None or not row.start.model or row.start.model.partition("-")[0] in {name.partition("-")[0] for name in MODELS}
     assert {row.task for row in RECIPES.values()} == set(TASKS)
 
 
@@ -104,6 +106,46 @@ def test_the_schedules_are_the_papers():
         steps.step()
 
 
+def test_the_cosine_of_evssm_is_torch_s():
+    (evssm,) = cells(only=["evssm-deblur"])
+    assert (evssm.periods, evssm.floors, evssm.loss, evssm.betas) == ((300_000,), (1e-7,), "l1+fft", (0.9, 0.9))
+    assert learning_rate(evssm, 0) == pytest.approx(1e-3)
+    assert learning_rate(evssm, 150_000) == pytest.approx((1e-3 + 1e-7) / 2)
+    adam = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=1e-3)
+    steps = torch.optim.lr_scheduler.CosineAnnealingLR(adam, 20, eta_min=1e-7)
+    small = evssm.model_copy(update={"periods": (20,), "iterations": 20})
+    for at in range(20):
+        assert learning_rate(small, at) == pytest.approx(adam.param_groups[0]["lr"], rel=1e-9)
+        adam.step()
+        steps.step()
+
+
+def test_restarts_and_constants_of_the_later_recipes():
+    mair, eamamba = (cells(only=[f"{name}-deblur"])[0] for name in ("mair", "eamamba"))
+    assert [learning_rate(eamamba, at) for at in (0, 137_999)] == pytest.approx([3e-4, 3e-4])
+    assert learning_rate(eamamba, 138_000 + 156_000) == pytest.approx((3e-4 + 1e-6) / 2)
+    assert learning_rate(eamamba, 449_999) == pytest.approx(1e-6, rel=1e-3)
+    assert [stage_at(eamamba, at) for at in (0, 138_000, 449_999)] == [(128, 64), (160, 40), (384, 8)]
+    assert learning_rate(mair, 718_249) > 1.2e-6  # its cosine is longer than its training
+    assert stage_at(mair, 718_249) == (256, 8)
+    (real,) = cells(only=["eamamba-realsr"])
+    assert {learning_rate(real, at) for at in (0, 15_000, 29_999)} == {3e-4}
+
+
+def test_the_first_step_of_evssm_by_hand(folders):
+    """AdamW: the weight decays by lr * wd, then goes lr against the sign of the gradient; the gradient is cut to a norm of 0.01 before."""
+    of = spec(folders, optimiser="adamw", lr=1e-3, weight_decay=1e-3, betas=(0.9, 0.9), clip_norm=0.01)
+    weight = nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimiser = loop._optimiser(of, [weight], of.lr)
+    weight.grad = torch.tensor([3.0, -4.0])
+    assert torch.nn.utils.clip_grad_norm_([weight], of.clip_norm).item() == pytest.approx(5)
+    assert weight.grad.tolist() == pytest.approx([0.006, -0.008], rel=1e-4)
+    optimiser.step()
+    decayed = [1 - 1e-6, -2 + 2e-6]
+    assert weight.tolist() == pytest.approx([decayed[0] - 1e-3, decayed[1] + 1e-3], abs=1e-7)
+    assert optimiser.state[weight]["exp_avg_sq"].tolist() == pytest.approx([0.1 * 0.006**2, 0.1 * 0.008**2], rel=1e-4)
+
+
 def test_cells_that_others_begin_with_come_first():
     specs = cells(only=["mambair-sr-x4@sr-x4"], budget="quick")
     assert [spec.label for spec in specs] == ["mambair-sr-x2 · seed 0", "mambair-sr-x4 · seed 0"]
@@ -122,6 +164,11 @@ def test_losses_by_hand():
     assert losses.pixel_loss("l1", a, b).item() == pytest.approx(0.15)
     expected = (2 * 1e-3 + 2 * (0.09 + 1e-6) ** 0.5) / 4
     assert losses.pixel_loss("charbonnier", a, b).item() == pytest.approx(expected)
+    # Sum and differences of 0.3 and -0.3 in a row and a column: 0, 0.6, -0.6, 0 times -1, without an imaginary part.
+    transforms = np.array([[0.0, -0.6], [0.6, 0.0]])
+    assert np.abs(np.fft.fft2(b[0, 0].numpy()) - transforms).max() == pytest.approx(0, abs=1e-6)
+    assert losses.pixel_loss("l1+fft", a, b).item() == pytest.approx(0.15 + 0.1 * 1.2 / 8)  # 4 real parts and 4 imaginary ones
+    assert losses.pixel_loss("l1+fft", b, a).item() == pytest.approx(losses.pixel_loss("l1+fft", a, b).item())
     assert losses.adversarial_loss(torch.zeros(1, 1, 4, 4), real=True).item() == pytest.approx(np.log(2))
     assert losses.adversarial_loss(torch.full((1, 1, 4, 4), 20.0), real=False).item() == pytest.approx(20.0, rel=1e-6)
 

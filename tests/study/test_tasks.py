@@ -8,6 +8,7 @@ from suite.data import cards
 from suite.data.degrade.degradations import DEGRADATIONS
 from suite.study.grids import PAIRINGS
 from suite.study.protocols import PROTOCOLS
+from suite.study.recipes import RECIPES, recipe_of
 from suite.study.tasks import TASKS, TEST_IMAGES, task
 
 # From the releases' options: iterations, global batch, patch, learning rate, thousands of iterations at which it is halved.
@@ -44,6 +45,8 @@ def test_progressive_and_unreleased_recipes():
     for name in ("derain", "real-denoise"):
         recipe = task(name).recipe
         assert (recipe.iterations, recipe.batch, recipe.patch, recipe.lr, recipe.betas) == (300_000, 64, 128, 3e-4, (0.9, 0.999))
+    assert task("motion-deblur").recipe.source.startswith("EVSSM, GoPro.yml")
+    assert all(task(name).recipe.source.startswith("EAMamba") for name in ("dehaze-indoor", "defocus-deblur", "real-sr-same-size"))
     assert "no options for quality 20" in task("jpeg-20").recipe.source
     assert all(task(name).recipe.loss == "charbonnier" for name in ("denoise-15", "jpeg-10"))
 
@@ -60,6 +63,40 @@ def test_rows_refer_to_rows_that_exist(name):
     assert row.train_sets
     assert row.test_sets
     assert (row.level is None) == (row.kind not in ("denoise", "jpeg"))
+
+
+@pytest.mark.parametrize(
+    ("model", "task_name", "account", "expected"),
+    [
+        ("mambair-sr-x2", "sr-x2", "released", "sr-x2/released"),
+        ("mambairv2-large-x2", "sr-x2", "released", "sr-x2/mambairv2"),
+        ("mambairv2-large-x2", "sr-x2", "paper", "sr-x2/mambairv2-paper"),
+        ("mambairv2-light-x2.no-prompt", "light-sr-x2", "released", "light-sr-x2/mambairv2"),
+        ("mambair-sr-x2", "sr-x2", "mambairv2", "sr-x2/mambairv2"),  # another's, where it is asked for
+        ("mair-tiny-x3", "light-sr-x3", "released", "light-sr-x3/mair-tiny"),
+        ("mair-tiny-x4", "light-sr-x4", "released", "light-sr-x4/mair"),
+        ("mair-deblur", "motion-deblur", "released", "motion-deblur/mair"),
+        ("evssm-deblur", "motion-deblur", "released", "motion-deblur/released"),
+        ("evssm-deblur", "motion-deblur", "released-realblur", "motion-deblur/released-realblur"),
+        ("eamamba-dehaze", "dehaze-outdoor", "released", "dehaze-outdoor/released"),
+        ("tpmambasr-light-x4-tiny", "light-sr-x4", "released", "light-sr-x4/tpmambasr"),
+    ],
+)
+def test_a_network_is_trained_as_its_own_authors_do(model, task_name, account, expected):
+    assert recipe_of(model, task_name, account).name == expected
+
+
+def test_an_account_that_nobody_gives_is_none():
+    assert recipe_of("mair-deblur", "motion-deblur", "papper") is None
+
+
+def test_every_recipe_of_a_design_is_taken_by_a_network_of_it():
+    taken = {recipe_of(pairing.model, pairing.task).name for pairing in PAIRINGS}
+    later = {name for name in RECIPES if not name.partition("/")[2].startswith(("released", "paper")) and not name.endswith("-paper")}
+    # Options that are released for tasks which no table prints of these networks.
+    assert later - taken == {"denoise-25/mambairv2", "denoise-50/mambairv2", "derain/eamamba"}
+    rows = {row["name"]: row["recipe"] for row in listing.models()}
+    assert rows["mair-small-x2.sum"] == "light-sr-x2/mair"
 
 
 def test_every_card_of_the_catalogue_names_a_task():

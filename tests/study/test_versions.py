@@ -19,7 +19,7 @@ HELD = {
             *(path for room in ("", "designs", "networks", "parts") for path in (MODELS / room).glob("*.py")),
             *(SUITE / f"{name}.py" for name in ("measure/costs/count", "measure/costs/conventions", "study/baselines")),
         ],
-        "fe53eb97e76acdc5",
+        "94164f2adc1f2fb6",
     ),
     "LATENCIES": (1, [SUITE / "measure" / f"{name}.py" for name in ("timing", "costs/latency")], "6ca60647e8576f8f"),
     "SCANS": (1, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "053e3cb784db3584"),

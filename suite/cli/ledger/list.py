@@ -77,24 +77,29 @@ def _uncollected() -> Iterator[None]:
 def models() -> list[Row]:
     """Return the catalogue, tiny siblings left out."""
     import models as catalogue
+    from suite.study.recipes import recipe_of
 
     rows: list[Row] = []
     for name in catalogue.names():
         card = catalogue.card(name)
         params = None if card.params is None else f"{card.params:,}"
-        rows.append({"name": name, "task": card.task, "params": params, "paper": card.paper, "tests": card.hypothesis})
+        recipe = recipe_of(name, card.task)
+        row = {"name": name, "task": card.task, "recipe": recipe and recipe.name, "params": params, "paper": card.paper}
+        rows.append({**row, "tests": card.hypothesis})
     return rows
 
 
 def grids() -> list[Row]:
-    """Return the named selections of models and tasks, and the one of scan backends."""
+    """Return the named selections of models and tasks, the grid of scan backends, and that of routing."""
+    from suite.cli.measure import routing
     from suite.measure.scans import grid
-    from suite.study.grids import GRIDS
+    from suite.study.grids import GRIDS, ROUTING_GRID
 
     rows: list[Row] = [
         {"name": row.name, "models": len(row.models), "cells": len(row.pairings), "what": row.summary} for row in GRIDS.values()
     ]
-    return [*rows, {"name": grid.GRID_NAME, "models": None, "cells": None, "what": grid.GRID_SUMMARY}]
+    special = {grid.GRID_NAME: grid.GRID_SUMMARY, ROUTING_GRID: routing.SUMMARY}
+    return [*rows, *({"name": name, "models": None, "cells": None, "what": what} for name, what in special.items())]
 
 
 def tasks() -> list[Row]:

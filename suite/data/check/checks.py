@@ -142,7 +142,7 @@ def _report(group: Sequence[Located], known: Remembered, quick: bool) -> Report:
         except SuiteError as error:
             report.wrong.append(str(error))
             continue
-        counts[one.files] = len(pairs) if one.hq is None or one.files.is_file() else len(targets_of(one))
+        counts[one.files] = len(pairs) if one.hq is None or one.layout.many or one.files.is_file() else len(targets_of(one))
         if not one.files.is_file():
             _look(report, one, pairs, known, quick)
     report.images = next(iter(counts.values()), 0)

@@ -16,7 +16,7 @@ import numpy as np
 
 from models.lookup import suggest
 from suite.core.errors import SuiteError
-from suite.data.degrade import blind, jpeg, noise, rain
+from suite.data.degrade import blind, blur, enlarged, haze, jpeg, noise, rain
 from suite.data.images import Pixels
 from suite.data.resize import imresize
 
@@ -114,6 +114,12 @@ DEGRADATIONS: Mapping[str, Degradation] = MappingProxyType(
             *map(_jpeg_row, (10, 20, 30, 40)),
             Degradation("rain", 1, random=True, version=1, apply=rain.add_rain, takes_grey=True),
             Degradation("camera-noise", 1, random=True, version=1, apply=noise.camera),
+            # Half of a patch more, so that few patches see the mirrored border.
+            Degradation("motion-blur", 1, random=True, version=1, apply=blur.move, context=1.5),
+            Degradation("defocus", 1, random=True, version=1, apply=blur.defocus, context=1.5),
+            Degradation("haze-indoor", 1, random=True, version=1, apply=partial(haze.add_haze, place=haze.INDOORS)),
+            Degradation("haze-outdoor", 1, random=True, version=1, apply=partial(haze.add_haze, place=haze.OUTDOORS)),
+            Degradation("enlarged", 1, random=True, version=1, apply=enlarged.enlarge),
         )
     }
 )

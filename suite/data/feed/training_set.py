@@ -10,6 +10,7 @@ import numpy as np
 
 from suite.core.errors import SuiteError
 from suite.data import digest
+from suite.data.cards import PAIRED
 from suite.data.feed import cache
 from suite.data.feed.mapped import decoded_bytes, map_pairs, map_targets
 from suite.data.images import three_channels
@@ -31,7 +32,7 @@ def training_sources(set_or_folder: str, task: Task) -> list[PairSource]:
     """Return the images that `task` trains on, found but not yet read; without their low-quality files where those are not used."""
     rule = replace(protocol(task.protocol), grey="repeat")  # a network is trained on its task's channels, whatever a grey file is in tests
     sources = pair_sources(set_or_folder, "train", task, rule)
-    return sources if task.kind in ("derain", "real-denoise") else without_low(sources)
+    return sources if task.kind in PAIRED else without_low(sources)
 
 
 def without_low(sources: Sequence[PairSource]) -> list[PairSource]:

@@ -204,7 +204,7 @@ def _losses() -> Iterator[Number]:
     """Compute each term of a loss on fixed tensors, and the discriminator that a GAN recipe trains against."""
     draw = torch.Generator().manual_seed(0)
     output, target = (torch.rand(1, 3, 32, 32, generator=draw) for _ in range(2))
-    for name in ("l1", "charbonnier"):
+    for name in ("l1", "charbonnier", "l1+fft"):
         yield Number(f"cells/losses/{name}", "output", float(losses.pixel_loss(name, output, target)))
         near = target + 1e-3 * (output - target)
         yield Number(f"cells/losses/{name} of nearly equal pictures", "output", float(losses.pixel_loss(name, near, target)))

@@ -48,7 +48,7 @@ SCAN_COUNT = "selective_scan"  # what both count as
 SMALLEST_SIDE = 4  # of a traced image, in pixels: a dilated convolution's padding fits
 
 # fvcore's names. An einsum that sums over one value only is an outer product: element-wise, and no multiply-add.
-PRODUCTS = ("conv", "linear", "einsum", "matmul", "bmm", "baddbmm", "addmm")
+PRODUCTS = ("conv", "linear", "einsum", "matmul", "mm", "bmm", "baddbmm", "addmm")
 ARITHMETIC = ("outer_product", "layer_norm", "group_norm", "batch_norm", "adaptive_avg_pool2d", "upsample_nearest2d", "upsample_bilinear2d")
 
 
@@ -59,6 +59,7 @@ class Subject:
     network: nn.Module
     channels: int
     multiple: int
+    smallest_side: int = 0  # of an image, in pixels
 
     @property
     def params(self) -> int:
@@ -132,7 +133,7 @@ def count_full_size(model: str) -> Cost:
 
 def describe_subject(network: RestorationNet) -> Subject:
     """Describe a network of models/ as a subject."""
-    return Subject(network, network.channels, network.size_multiple)
+    return Subject(network, network.channels, network.size_multiple, network.config.smallest_side)
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class Counted:
 
 def count_subject(subject: Subject) -> Counted:
     """Count the subject's parameters, and its operators at two small sizes, the second twice as wide as the first."""
-    side = -(-SMALLEST_SIDE // subject.multiple) * subject.multiple
+    side = -(-max(SMALLEST_SIDE, subject.smallest_side) // subject.multiple) * subject.multiple
     small = tuple((size, trace(subject, size)) for size in ((side, side), (side, 2 * side)))
     return Counted(subject.params, subject.parts, subject.layer_params, subject.multiple, subject.channels, small)
 
@@ -277,6 +278,13 @@ def _einsum_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[st
     return Counter({"einsum" if summed > 1 else "outer_product": math.prod(sizes.values())})
 
 
+def _matmul_handle(inputs: Sequence[Any], outputs: Sequence[Any]) -> Counter[str]:
+    """Count the multiply-adds of a matrix product; one whose second matrix all share apart, since PyTorch runs it as one large product."""
+    from fvcore.nn.jit_handles import get_shape, matmul_flop_jit
+
+    return Counter({"mm" if len(get_shape(inputs[1])) == 2 else "matmul": matmul_flop_jit(inputs, outputs)})
+
+
 def _layer_norm_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]:
     """Count 5 per element with weights, 4 without: fvcore's own formula, which it refuses for more than five dimensions."""
     from fvcore.nn.jit_handles import get_shape
@@ -289,5 +297,6 @@ HANDLES = {
     SCAN_OPERATOR: _scan_handle,
     IMAGE_SCAN_OPERATOR: _image_scan_handle,
     "aten::einsum": _einsum_handle,
+    "aten::matmul": _matmul_handle,
     "aten::layer_norm": _layer_norm_handle,
 }

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 
@@ -63,8 +64,9 @@ def _keeping(network: nn.Module, names: Sequence[str], example: Tensor) -> set[s
             found.add(name)
 
     hooks = [network.get_submodule(name).register_forward_hook(lambda _, given, made, name=name: seen(name, given, made)) for name in names]
+    shapes = {name: value.to("meta") for name, value in (*network.named_parameters(), *network.named_buffers())}
     try:
-        network(example)
+        torch.func.functional_call(network, shapes, (example.to("meta"),))  # nothing is computed
     finally:
         for hook in hooks:
             hook.remove()

@@ -21,7 +21,7 @@ from suite.measure.costs.count import SCAN_COUNT, Counts, Subject, image_scan_co
 SAME: Mapping[tuple[str, ...], tuple[str, ...]] = MappingProxyType(
     {
         ("conv",): ("aten.convolution",),
-        ("linear", "addmm"): ("aten.addmm", "aten.mm"),
+        ("linear", "addmm", "mm"): ("aten.addmm", "aten.mm"),
         ("einsum", "matmul", "bmm", "baddbmm"): ("aten.bmm", "aten.baddbmm"),
         (SCAN_COUNT,): ("ssm.selective_scan", "ssm.scan_image"),
     }

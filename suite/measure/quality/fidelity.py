@@ -117,6 +117,8 @@ def as_compared(protocol: Protocol, image: np.ndarray) -> np.ndarray:
     """Return `image` as `protocol` compares it, before a channel is taken: uint8, or clamped to 0..1 in float64 where it is not rounded."""
     if protocol.quantise == "uint8" or image.dtype == np.uint8:
         return quantise(image)
+    if protocol.quantise == "uint8-up":
+        return ((clamp(image) + 0.5 / PEAK) * PEAK).astype(np.uint8)  # in the output's own precision, as torch does it
     return clamp(image).astype(np.float64)
 
 
@@ -139,7 +141,8 @@ def _values(protocol: Protocol, image: np.ndarray) -> np.ndarray:
     if protocol.channel == "Y":
         if image.shape[2] == 1 and (protocol.grey == "plane" or protocol.lowres == "float-y"):
             return image[..., 0]
-        plane = luma(three_channels(image))
+        colour = three_channels(image)
+        plane = luma(colour if colour.dtype == np.uint8 else colour * PEAK)
         return np.floor(plane + 0.5) if protocol.y_rounding == "uint8" else plane
     image = three_channels(image)
     return image if image.dtype == np.uint8 else image * PEAK

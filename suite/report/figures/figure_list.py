@@ -43,11 +43,11 @@ TRADEOFFS = (
 def draw_ablations(table: Table) -> Figure | None:
     """Draw quality differences from the baseline row, published beside measured; None where the table has no baseline."""
     rows = [row for row in table.rows if not row.baseline]
-    qualities = [index for index, column in enumerate(table.columns) if column.kind == "quality" and column.printed]
+    qualities = [index for index, column in enumerate(table.columns) if column.kind in ("quality", "retrained")]
     if len(rows) == len(table.rows) or not qualities:
         return None
     metric, unit = table.columns[qualities[0]].metric, table.columns[qualities[0]].unit
-    shown = [index for index in qualities if table.columns[index].metric == metric]
+    shown = [index for index in qualities if table.columns[index].metric == metric and table.columns[index].printed]
     taken = [index for index in _measured_columns(table) if table.columns[index].metric == metric]
     series = [
         Series(f"published, {table.columns[index].detail}", shape, _published_changes(rows, index), 1)

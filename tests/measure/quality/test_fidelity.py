@@ -249,6 +249,28 @@ def test_blocks_of_sidd_are_clamped_but_not_rounded():
     assert as_compared(protocol("sidd-blocks"), target) is target
 
 
+def test_floating_point_protocols_neither_round_nor_leave_a_border_out():
+    target = random_image(24, 26, 3)
+    output = (target / 255 + 0.3 / 255).clip(0, 1)
+    error = np.square(output * 255 - target)
+    found = score(protocol("float-rgb"), output.astype(np.float32), target, 1)
+    assert found["PSNR-RGB"] == pytest.approx(20 * math.log10(255) - 10 * math.log10(error.mean()), abs=1e-4)
+    assert score(protocol("sidd-uint8"), output, target, 1)["PSNR-RGB"] == PSNR_CAP  # rounded, nothing is left of it
+    weights = np.array([65.481, 128.553, 24.966]) / 255
+    plane = np.square((output * 255 - target) @ weights).mean()
+    found = score(protocol("float-y"), output, target, 1)["PSNR-Y"]
+    assert found == pytest.approx(20 * math.log10(255) - 10 * math.log10(plane), abs=1e-9)
+
+
+def test_half_a_level_is_added_and_the_fraction_cut_off():
+    rule = protocol("deblur-rgb")
+    levels = np.array([-3, -0.4, 0.49, 0.5, 1.5, 2.49, 2.51, 254.5, 255, 300]).reshape(1, -1, 1).repeat(3, axis=2)
+    assert as_compared(rule, levels / 255)[0, :, 0].tolist() == [0, 0, 0, 1, 2, 2, 3, 255, 255, 255]
+    assert as_compared(protocol("sidd-uint8"), levels / 255)[0, :, 0].tolist() == [0, 0, 0, 0, 2, 2, 3, 254, 255, 255]  # halves to even
+    image = random_image(24, 24, 3)
+    np.testing.assert_array_equal(as_compared(rule, (image / 255).astype(np.float32)), image)
+
+
 def test_values_of_0_to_255_in_floating_point_are_refused():
     target = random_image(24, 24, 3)
     with pytest.raises(ValueError, match="divide by 255"):

@@ -17,6 +17,11 @@ def test_a_path_visits_every_pixel_once(path):
         assert np.array_equal(np.sort(path.raster(height, width)), np.arange(height * width)), (height, width)
 
 
+def test_every_path_has_a_name_of_its_own():
+    assert len({path.name for path in WALKS}) == len(WALKS)
+    assert Path("stripes", 8, 4, transposed=True, reverse=True).name == "stripes 8 shifted 4, transposed, reversed"
+
+
 @pytest.mark.parametrize("name", PATHS)
 def test_what_is_gathered_is_put_back(name):
     draw = torch.Generator().manual_seed(0)
