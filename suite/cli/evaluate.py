@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SUMMARY = "measure a model with given weights, or a baseline, on test sets"
 EXAMPLE = "evaluate bicubic --task sr-x2"
 TILES = ("whole", "authors", "feathered")  # of suite.measure.inference.tiling, which is not loaded for the help
+ROUTINGS = ("released", "deterministic")
 SYMMETRIES = 8
 
 
@@ -58,6 +59,12 @@ def add_inference(how: argparse._ActionsContainer) -> None:
     )
     how.add_argument(
         "--self-ensemble", type=int, choices=(SYMMETRIES,), help="average over the 8 symmetries of the image; the result is marked +"
+    )
+    how.add_argument(
+        "--routing",
+        choices=ROUTINGS,
+        default=ROUTINGS[0],
+        help="of a network that sorts pixels by tokens: drawn at random, as released, or the most likely ones (default: %(default)s)",
     )
     common.add_shared(how, "--backend", "--device")
 
@@ -102,7 +109,9 @@ def choose_inference(options: argparse.Namespace) -> tuple[object, str]:
         backend, reason = resolve_backend(options.backend, device)
     if options.tile_size is not None and options.tile == "whole":
         raise SuiteError(f"--tile-size {options.tile_size} is for --tile authors or --tile feathered.")
-    return evaluate.Inference(options.tile, options.tile_size, options.self_ensemble is not None, backend, device), reason
+    return evaluate.Inference(
+        options.tile, options.tile_size, options.self_ensemble is not None, backend, device, routing=options.routing
+    ), reason
 
 
 def _job(options: argparse.Namespace) -> tuple[EvaluationJob, str]:
@@ -175,6 +184,7 @@ def _document(
 ) -> dict[str, object]:
     from suite.data.degrade import jpeg
     from suite.measure.quality import available as metrics
+    from suite.measure.quality import evaluate
     from suite.study.grids import is_published
 
     def cost(value: float | None) -> dict[str, object]:
@@ -198,6 +208,7 @@ def _document(
         "backend": inference.backend,
         "backend_reason": reason,
         "device": inference.device,
+        "routing": evaluate.name_routing(job),
         "jpeg_encoder": jpeg.encoder() if job.task.kind == "jpeg" else None,
         "sets": [
             {"data": data, "images": [image(one) for one in found], "mean": _means(found), "notes": list(said[data])} | cost(_cost(found))

@@ -1,4 +1,6 @@
-"""Training in miniature, by each recipe: losses of the first steps and the quality after them, of the designs that are watched whole on every task, of each other one on one.
+"""Training in miniature, by each recipe: losses of the first steps and the quality after them.
+
+The designs that are watched whole are trained on every task, of each other one a network on one task.
 
 The learning rate of the budget `smoke` is a hundredth of what a quick training has. Adam's first steps are the signs of the gradient: where
 an entry of it is nothing but rounding, another processor steps the other way. With the rate of a quick training VmambaIR's losses moved by

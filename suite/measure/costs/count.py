@@ -5,7 +5,8 @@
 `macs` is the mix that fvcore counts on the authors' code and that the MambaIR family prints: convolutions, linear layers, einsums and
 matrix products 1 per multiply-add; a selective scan 9*B*L*D*N + B*L*D; a layer norm 5 per element where the published code calls
 `nn.LayerNorm` (MambaIR), nothing where it writes the norm out as arithmetic (VmambaIR: `ChannelNorm` here); adaptive pooling 1 per element
-of its input, resizing 1 (nearest) or 4 (bilinear) per element of its output; all other element-wise operators nothing. It adds the scan's and the norms' operations to multiply-adds; it is for comparison.
+of its input, resizing 1 (nearest) or 4 (bilinear) per element of its output; all other element-wise operators nothing. It adds the scan's
+and the norms' operations to multiply-adds; it is for comparison.
 
 `flops` is 2 per multiply-add of the products (PRODUCTS), plus a scan's 9*B*L*D*N + B*L*D operations as they are; norms, pooling,
 resizing, activations and other element-wise arithmetic nothing. PyTorch's own counter gives the same (suite.measure.costs.second_count).
@@ -312,7 +313,7 @@ def _matmul_handle(inputs: Sequence[Any], outputs: Sequence[Any]) -> Counter[str
     """Count the multiply-adds of a matrix product; one whose second matrix all share apart, since PyTorch runs it as one large product."""
     from fvcore.nn.jit_handles import get_shape, matmul_flop_jit
 
-    return Counter({"mm" if len(get_shape(inputs[1])) == 2 else "matmul": matmul_flop_jit(inputs, outputs)})  # noqa: PLR2004 - a matrix
+    return Counter({"mm" if len(get_shape(inputs[1])) == 2 else "matmul": matmul_flop_jit(inputs, outputs)})
 
 
 def _layer_norm_handle(inputs: Sequence[Any], _outputs: Sequence[Any]) -> Counter[str]:

@@ -1,8 +1,8 @@
 """Equal blocks of a row: a trace passes through the first alone, and counts it as often as there are such blocks.
 
 fvcore's trace takes time that grows faster than the blocks (it inlines scope after scope), and networks of this family are one block over
-and over, or two by turns. Blocks are equal where their modules, their parameters' shapes and their settings are, and where they stand in one
-`nn.Sequential`, take one shape and give it. Chances, such as stochastic depth's, may differ: they cost nothing.
+and over, or two by turns. Blocks are equal where their modules, their parameters' shapes and their settings are, and where they stand in
+one `nn.Sequential`, take one shape and give it. Chances, such as stochastic depth's, may differ: they cost nothing.
 """
 
 from __future__ import annotations

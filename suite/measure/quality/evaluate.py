@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -77,6 +77,7 @@ class Inference:
     ensemble: bool = False
     backend: str = "reference"
     device: str = "cpu"
+    routing: Literal["released", "deterministic"] = "released"  # of a network that sorts pixels by tokens: drawn, or the most likely
 
     def label(self, model: str) -> str:
         """Return the model's name in results: with a + where it is the mean over the symmetries."""
@@ -117,6 +118,8 @@ class Model:
             check_fits(job.model, job.task)
             network, self.used = load_network(job.model, job.weights, job.inference.backend, job.inference.device)
             tell(self.used.sentence(job.weights))
+            if job.inference.routing == "deterministic":
+                models.set_routing(network, "argmax")
             restore = restorer_of(network)
         self._memory = Memory(restore, job.inference.tile, job.inference.tile_size, tell)
         self._whole = Memory(restore, "whole", None, tell)
@@ -203,6 +206,12 @@ def check_fits(model: str, task: Task) -> None:
         raise SuiteError(f"{model} enlarges {config.scale} times, the task {task.scale} times.")
     if config.channels < task.channels:
         raise SuiteError(f"{model} restores grey images, and {task.name} is a task on colour images.")
+
+
+def name_routing(job: EvaluationJob) -> str | None:
+    """Return how the job's network finds the tokens of its pixels; None where it has none."""
+    config = models.card(job.model).config if job.model in models.MODELS else None
+    return job.inference.routing if hasattr(config, "routing") else None
 
 
 def load_network(model: str, path: Path | None, backend: str, device: str = "cpu") -> tuple[RestorationNet, Used]:
