@@ -94,6 +94,20 @@ ABLATIONS = (
         matched=(("paths", 4),),
     ),
     DENOISE.ablation(
+        "raster-2",
+        ("paths", 2),
+        f"{PAPER}, number of scans",
+        "Two paths see less around a pixel than four; each has twice the channels.",
+        matched=(("order", "raster"),),
+    ),
+    DENOISE.ablation(
+        "zigzag",
+        ("order", "zigzag"),
+        f"{PAPER}, scan types",
+        "A path that turns at the border keeps the end of a row by the beginning of the next.",
+        matched=(("paths", 4),),
+    ),
+    DENOISE.ablation(
         "diagonal",
         ("order", "diagonal"),
         f"{PAPER}, scan types",

@@ -12,6 +12,7 @@ from models.designs.names import S6
 from models.keywords import Keywords
 
 PAPER = "arXiv 2405.14343"
+TILES = (384, 192, 96)  # sides of the testing form's tiles on the three levels, in pixels of the level
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class EVSSMConfig:
     def smallest_side(self) -> int:
         """What reflection can pad, here and on the coarsest level."""
         return 32 if self.form == "training" else 20
+
+    @property
+    def tile(self) -> int:
+        """Side of the tiles at full resolution, in which larger inputs are scanned; 0 where they are scanned whole."""
+        return TILES[0] if self.form == "testing" else 0
 
     @property
     def work(self) -> float:

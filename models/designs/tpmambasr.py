@@ -37,6 +37,11 @@ class TPMambaSRConfig(WindowedGroups):
         return next(side for side in range(-(-self.window // 2), largest + 1) if 2 * (side + -side % self.window) >= largest)
 
     @property
+    def scanned_multiple(self) -> int:
+        """Whole windows of the scan, to which its input alone is mirrored."""
+        return SCAN_WINDOWS[-1] if self.scan == "windows" else self.window
+
+    @property
     def work(self) -> float:
         """Two layers a block, each an attention and a scan, and the global layer."""
         return 2 * self.dim * sum(2 * depth + 1 for depth in self.depths)

@@ -25,11 +25,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import Block, RestorationNet
-from models.designs.evssm import EVSSMConfig
+from models.designs.evssm import TILES, EVSSMConfig
 from models.parts.feedforward import GatedFeedForward, SpectralFeedForward
 from models.parts.s6 import DirectionalS6
 
-TILES = (384, 192, 96)  # sides, per level
 CONV_LENGTH = 7  # of the 1D convolution along the sequence
 
 
@@ -95,7 +94,7 @@ class EVSSMBlock(Block):
 
     def __init__(self, dim: int, number: int, side: int | None, config: EVSSMConfig) -> None:
         super().__init__()
-        self.number, self.side, self.turns = number, side, config.turns == "alternating"
+        self.side, self.turn = side, ("transposed", "rotated")[number % 2] if config.turns == "alternating" else "none"
         self.norm1, self.norm2 = RootMeanSquareNorm(dim), RootMeanSquareNorm(dim)
         self.scan = EfficientScan(dim, config)
         if config.spectrum:
@@ -105,8 +104,8 @@ class EVSSMBlock(Block):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (B, C, H, W) to the same shape, or transposed."""
-        if self.turns:
-            x = x.flip((2, 3)) if self.number % 2 else x.transpose(2, 3)
+        if self.turn != "none":
+            x = x.flip((2, 3)) if self.turn == "rotated" else x.transpose(2, 3)
         x = x + (self._scan(x) if self.side is None else in_tiles(self._scan, x, self.side))
         return x + self.ffn(self.norm2(x))
 

@@ -122,13 +122,13 @@ def _changed(spec: RunSpec, recipe: Recipe, choice: Choice) -> RunSpec:
 def derive_schedule(spec: RunSpec, recipe: Recipe) -> dict[str, object]:
     """Return the fields that shorten the recipe's schedule with the run, and make its stages smaller with batch and patch.
 
-    Milestones that fall on the end of a short run are left out, and every stage is at least one iteration long.
+    Milestones that fall on the beginning or the end of a short run are left out, and every stage is at least one iteration long.
     """
     task, iterations = task_row(spec.task), spec.iterations
     batches, patches = spec.batch / recipe.batch, spec.patch / recipe.patch
     sizes = [(_patch(round(stage.patch * patches), task), max(1, round(stage.batch * batches))) for stage in recipe.stages]
     return {
-        "milestones": tuple(at for at in _lengths(recipe.milestones, iterations) if at < iterations),
+        "milestones": tuple(at for at in _lengths(recipe.milestones, iterations) if 0 < at < iterations),
         "periods": _lengths(recipe.periods, iterations),
         "floors": tuple(floor * spec.lr / recipe.lr for floor in recipe.floors),
         "stages": tuple((max(1, round(stage.part * iterations)), *size) for stage, size in zip(recipe.stages, sizes, strict=True)),

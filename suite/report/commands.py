@@ -13,7 +13,7 @@ from suite.records.spec import RunSpec, write_value
 from suite.study.budgets import BUDGETS
 from suite.study.grids import GRIDS, ModelOnTask
 from suite.study.published import PublishedTable
-from suite.study.recipes import DEFAULT, RECIPES, list_accounts
+from suite.study.recipes import DEFAULT, RECIPES, list_accounts, recipe_of
 from suite.study.tasks import task
 
 RUN_COMMAND = "python -m suite run"
@@ -51,6 +51,8 @@ def repeat_command(grid: str, records: Sequence[Record]) -> str:
     pairing = ModelOnTask(spec.model, spec.task, published=True)
     grid = next((name for name in (grid, *GRIDS) if name in GRIDS and _has(name, pairing)), grid)
     account = spec.recipe.partition("/")[2] if spec.recipe in RECIPES and spec.recipe.startswith(f"{spec.task}/") else DEFAULT
+    usual = recipe_of(spec.model, spec.task) if spec.recipe in RECIPES else None
+    account = DEFAULT if usual is not None and usual.name == spec.recipe else account
     budget = spec.budget if spec.budget in BUDGETS else "paper"
     try:
         changes = find_changes(spec, pairing, Choice(budget, spec.backend, spec.device, account, {}))

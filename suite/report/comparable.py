@@ -18,7 +18,7 @@ from suite.report.settings import dataset_name
 from suite.study.budgets import BUDGETS
 from suite.study.grids import ModelOnTask
 from suite.study.published import PublishedColumn, PublishedTable
-from suite.study.recipes import DEFAULT, RECIPES, Recipe, list_accounts
+from suite.study.recipes import DEFAULT, RECIPES, Recipe, list_own_recipes
 from suite.study.tasks import TASKS, TEST_IMAGES, Task
 
 NOT_VERIFIED = "data not verified"
@@ -82,11 +82,10 @@ def _training_differences(record: Record, table: PublishedTable) -> list[Differe
         return [Difference("task", spec.task, "one that a recipe trains for", "there is no")]
     found = []
     recipe = RECIPES.get(spec.recipe or f"{task.name}/{DEFAULT}")
-    if recipe is None or recipe.task != task.name:
-        found.append(
-            Difference("recipe", spec.recipe, " or ".join(f"{task.name}/{one}" for one in list_accounts(task.name)), "the task has")
-        )
-        recipe = task.recipe
+    own = list_own_recipes(spec.model, task.name)
+    if recipe is None or recipe.name not in own:
+        found.append(Difference("recipe", spec.recipe, " or ".join(own), "the task has"))
+        recipe = RECIPES[own[0]]
     if table.unlike and "gan" not in spec.loss:
         found.append(Difference("loss", spec.loss, "", table.unlike))
     whole = derive_training(recipe, BUDGETS["paper"], task) | {"dtype": "float32"}

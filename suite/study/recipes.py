@@ -237,3 +237,11 @@ def recipe_of(model: str, task: str, account: str = DEFAULT) -> Recipe | None:
     beginnings = ["-".join(parts[:count]) for count in range(len(parts), 0, -1)]
     own = beginnings if account == DEFAULT else [f"{beginning}-{account}" for beginning in beginnings]
     return next((RECIPES[name] for one in (*own, account) if (name := f"{task}/{one}") in RECIPES), None)
+
+
+def list_own_recipes(model: str, task: str) -> tuple[str, ...]:
+    """Return the names of the rows by which `model`'s own authors train on `task`; the rows of no design's name where they have none."""
+    shared = [one for one in list_accounts(task) if one.startswith((DEFAULT, "paper"))]
+    found = [row.name for account in (DEFAULT, "paper") if (row := recipe_of(model, task, account)) is not None]
+    own = tuple(name for name in found if name.partition("/")[2] not in shared)
+    return own or tuple(f"{task}/{one}" for one in shared)

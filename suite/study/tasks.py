@@ -218,6 +218,14 @@ TEST_IMAGES: Mapping[str, int] = MappingProxyType(
         "Test100": 98,
         "Test1200": 1200,
         "Test2800": 2800,
+        "GoPro": 1111,
+        "HIDE": 2025,
+        **dict.fromkeys(("RealBlur-R", "RealBlur-J"), 980),
+        "DPDD": 76,
+        "DPDD-indoor": 37,
+        "DPDD-outdoor": 39,
+        **dict.fromkeys(("SOTS-indoor", "SOTS-outdoor"), 500),
+        **dict.fromkeys(("RealSR-x2", "RealSR-x3", "RealSR-x4"), 0),  # not known: three versions are about
     }
 )
 

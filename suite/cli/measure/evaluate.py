@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from suite.cli import common
 from suite.cli.measure.evaluate_runner import Result, Runner, record_results, save_folder
+from suite.cli.measure.inference import SYMMETRIES, add_inference, choose_inference
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "measure a model with given weights, or a baseline, on test sets"
 EXAMPLE = "evaluate bicubic --task sr-x2"
-TILES = ("whole", "authors", "feathered")  # of suite.measure.inference.tiling, which is not loaded for the help
-SYMMETRIES = 8
 GRID = "published"
 LAUNCHERS = ("ray", "inline")
 
@@ -67,24 +66,6 @@ def _add_grid(grid: argparse._ActionsContainer) -> None:
     grid.add_argument("--only", **common.REPEATED, metavar="PATTERN", help="part of a model's or a set's name, or a shell pattern")
     grid.add_argument("--launcher", choices=LAUNCHERS, default=LAUNCHERS[0], help="ray: side by side; inline: one after another")
     grid.add_argument("--dry-run", action="store_true", help="print what would be measured, what is done, and what is missing")
-
-
-def add_inference(how: argparse._ActionsContainer) -> None:
-    """Add how a model is run on an image: tiles, self-ensemble, backend, device."""
-    how.add_argument(
-        "--tile",
-        choices=TILES,
-        default="whole",
-        help="whole image at once; like MambaIR's authors, in equal parts with 10 %% overlap, cut off; or blended (default: %(default)s)",
-    )
-    how.add_argument(
-        "--tile-size", type=int, metavar="N", help="tile in pixels of the low-quality image (default: 200 for authors, 256 for feathered)"
-    )
-    how.add_argument(
-        "--self-ensemble", type=int, choices=(SYMMETRIES,), help="average over the 8 symmetries of the image; the result is marked +"
-    )
-    how.add_argument("--seed", type=int, default=0, metavar="N", help="of networks that draw at random where they restore (default: 0)")
-    common.add_shared(how, "--backend", "--device")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
@@ -180,24 +161,6 @@ def _warn(data: str, sources: Sequence[PairSource], job: EvaluationJob, options:
     for text in texts:
         note(f"{data}: {text}. `python -m suite data check` examines the whole set.")
     return texts
-
-
-def choose_inference(options: argparse.Namespace) -> tuple[object, str]:
-    """Return the Inference that the options of `add_inference` describe, and why it has its scan backend."""
-    from models.scan.backends import resolve_backend
-    from suite.core import machine
-    from suite.measure.quality import evaluate
-
-    if options.model in evaluate.SIMPLE_RESTORERS:  # no network, no scan
-        device, backend, reason = "cpu", "none", f"{options.model} scans nothing"
-    else:
-        device = common.resolve_device(options)
-        if device == "cuda" and not machine.list_gpus():
-            raise SuiteError("--device cuda: this machine has no GPU that torch can use. Choose --device cpu.", exit=Exit.NOT_READY)
-        backend, reason = resolve_backend(options.backend, device)
-    if options.tile_size is not None and options.tile == "whole":
-        raise SuiteError(f"--tile-size {options.tile_size} is for --tile authors or --tile feathered.")
-    return evaluate.Inference(options.tile, options.tile_size, options.self_ensemble is not None, backend, device, options.seed), reason
 
 
 def _job(options: argparse.Namespace) -> tuple[EvaluationJob, str]:

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _plan(options: argparse.Namespace) -> tuple[PublishedPlan, str]:
-    from suite.cli.measure.evaluate import choose_inference
+    from suite.cli.measure.inference import choose_inference
     from suite.measure.inference.weights_files import weights_folder
     from suite.runner.published import plan_published
     from suite.study import weights_register

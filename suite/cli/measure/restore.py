@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.cli import common
-from suite.cli.measure.evaluate import add_inference, choose_inference
+from suite.cli.measure.inference import add_inference, choose_inference
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 

@@ -18,13 +18,15 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Probe("networks", "parameters, layers, official names and multiply-adds of every network", networks.parts),
-            Probe("outputs", "what every tiny network makes of fixed inputs", networks.output_parts),
+            Probe(
+                "networks", "parameters, layers and official names of every network, multiply-adds of the watched tiny ones", networks.parts
+            ),
+            Probe("outputs", "what the watched tiny networks make of fixed inputs", networks.output_parts),
             Probe("scans", "each scan backend against float64", scans.parts),
             Probe("data", "bytes of test images and training batches of every task", pictures.data_parts),
             Probe("protocols", "every protocol's numbers of made-up pairs, and the baselines' of photographs", pictures.protocol_parts),
             Probe("inference", "tiles, self-ensemble, networks on odd sizes", pictures.inference_parts),
-            Probe("training", "losses and quality of both designs on every task after a few steps", training.parts),
+            Probe("training", "losses and quality after a few steps: two designs on every task, each other one on one", training.parts),
             Probe("cells", "whole cells: uneven passes, interrupted, by two workers", cells.parts),
             Probe(
                 "definitions",

@@ -10,6 +10,7 @@ import torch
 
 import models
 from models.base import RestorationNet, count_parameters
+from models.catalog import design_of
 from models.official import official_names
 from models.parts.layers import depth_draws
 from suite.health.probes.nudge import nudge
@@ -18,11 +19,24 @@ from suite.measure.costs.conventions import conventions_for
 from suite.measure.costs.count import count_subject, describe_subject, make_subject, trace
 
 COUNTED_SIDE = 16  # pixels of the input whose multiply-adds are watched
+WATCHED_WHOLE = ("VmambaIR", "MambaIR")  # designs of which every network is watched
 INPUT_HEIGHT, INPUT_WIDTH = 13, 18  # of the inputs whose outputs are watched: multiples of nothing, so that padding shows
 FAINT = 1 / 64  # contrast of the second input: there an epsilon under a root weighs
 # What weights are multiplied by as they were drawn. Twice the weights show the bends of activations; as drawn, MambaIR's scan
 # makes up a thousandth of the output, and a wrong one would pass for rounding.
 DRAWN, PROJECTION_IN, PROJECTION_OUT = 2.0, 3.0, 4.0
+
+
+def gate_networks() -> list[str]:
+    """Return the small networks whose costs and outputs the gate watches: all of `WATCHED_WHOLE`, and of every later design the first.
+
+    A later design's other networks are held to its authors' code by the goldens, and watched by parameters, layers and names.
+    """
+    chosen: dict[str, str] = {}
+    for name in models.names(tiny=True):
+        design = design_of(models.card(name).config).name
+        chosen.setdefault(name if design in WATCHED_WHOLE else design, name)
+    return list(chosen.values())
 
 
 def parts() -> tuple[ProbePart, ...]:
@@ -42,17 +56,18 @@ def _parameters() -> Iterator[Number]:
 
 def _costs() -> Iterator[Number]:
     """Count multiply-adds of the small siblings by operator, and at another size."""
-    for name in models.names(tiny=True):
+    for name in gate_networks():
         torch.manual_seed(0)
         subject = describe_subject(models.create(name))
-        for operator, macs in sorted(trace(subject, (COUNTED_SIDE, COUNTED_SIDE)).by_operator.items()):
+        side = COUNTED_SIDE if subject.smallest_side <= COUNTED_SIDE else subject.smallest_side
+        for operator, macs in sorted(trace(subject, (side, side)).by_operator.items()):
             yield Number(f"networks/{name}/macs/{operator}", "count", float(macs))
         yield Number(f"networks/{name}/macs at 64x64", "count", count_subject(subject).at((64, 64)).macs)
 
 
 def _conventions() -> Iterator[Number]:
-    """Count each design's first network, as published, by every convention."""
-    for name in dict.fromkeys(next(n for n in models.names() if n.startswith(design)) for design in ("vmambair", "mambair")):
+    """Count the first network, as published, of the designs that have conventions of their own, by every convention."""
+    for name in dict.fromkeys(next(n for n in models.names() if n.startswith(design)) for design in ("vmambair", "mambair-")):
         counts = count_subject(make_subject(name)).at((64, 64))  # not of the cache: faults are injected
         yield Number(f"networks/{name}/flops at 64x64", "count", counts.flops)
         for convention in conventions_for(name):
@@ -61,7 +76,7 @@ def _conventions() -> Iterator[Number]:
 
 def output_parts() -> tuple[ProbePart, ...]:
     """Return a part for each small network."""
-    each = tuple(ProbePart(name, partial(_outputs, name), 1) for name in models.names(tiny=True))
+    each = tuple(ProbePart(name, partial(_outputs, name), 1) for name in gate_networks())
     return (*each, ProbePart("stochastic depth", _dropped, 1))
 
 
@@ -70,7 +85,8 @@ def _outputs(name: str) -> Iterator[Number]:
     network = draw_network(name)
     weights = sum(float(p.detach().double().abs().sum()) for p in network.parameters())
     yield Number(f"outputs/{name}/initial weights", "output", weights)
-    grain = np.random.default_rng(0).random((1, network.channels, INPUT_HEIGHT, INPUT_WIDTH))
+    more = 8 if network.config.smallest_side > INPUT_HEIGHT else 0
+    grain = np.random.default_rng(0).random((1, network.channels, INPUT_HEIGHT + more, INPUT_WIDTH + more))
     for backend, dtype, kind in ((TRAINED_ON, torch.float32, "output"), ("reference", torch.float64, "double")):
         models.set_scan_backend(network.to(dtype), backend)
         for contrast, label in ((1.0, "plain"), (FAINT, "faint")):
@@ -88,9 +104,11 @@ def _dropped() -> Iterator[Number]:
 
 
 def draw_network(name: str, depths: tuple[int, ...] | None = None) -> RestorationNet:
-    """Return the network, of other `depths` if given, in evaluation mode with weights enlarged."""
+    """Return the network, of other `depths` if given, in evaluation mode with weights enlarged, and without random routes."""
     torch.manual_seed(0)
-    return enlarge_weights(models.create(name, **({"depths": depths} if depths else {})).eval())
+    network = enlarge_weights(models.create(name, **({"depths": depths} if depths else {})).eval())
+    models.set_routing(network, "argmax")
+    return network
 
 
 def enlarge_weights(network: RestorationNet) -> RestorationNet:

@@ -1,4 +1,6 @@
-"""Training in miniature, by each recipe: losses of the first steps and the quality after them, of both designs on every task.
+"""Training in miniature, by each recipe: losses of the first steps and the quality after them.
+
+The designs that are watched whole are trained on every task, of each other one a network on one task.
 
 The learning rate of the budget `smoke` is a hundredth of what a quick training has. Adam's first steps are the signs of the gradient: where
 an entry of it is nothing but rounding, another processor steps the other way. With the rate of a quick training VmambaIR's losses moved by
@@ -12,9 +14,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import models
+from models.catalog import design_of
 from suite.data.degrade.degradations import degradation
 from suite.data.feed.training_set import load_training
 from suite.data.sets import load_pairs
+from suite.health.probes.networks import WATCHED_WHOLE, gate_networks
 from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, ProbePart, digest
 from suite.measure.inference.restorer import restorer_of
 from suite.measure.quality import evaluate
@@ -47,10 +52,18 @@ def parts() -> tuple[ProbePart, ...]:
 
 
 def plan_smoke_cells() -> list[RunSpec]:
-    """Plan a cell of each design for each task, as far as it has a network for it, behind the cells that it begins with."""
+    """Plan a cell of each design for each task, as far as it has a network for it, behind the cells that it begins with.
+
+    Of the designs that are not watched whole, plan one cell: of the network of `gate_networks`, on the first of its tasks.
+    """
     chosen: dict[tuple[str, str], str] = {}
+    small = set(gate_networks())
     for pairing in grids.PAIRINGS:
-        chosen.setdefault((pairing.task, pairing.model.partition("-")[0]), f"{pairing.model}@{pairing.task}")
+        design = design_of(models.card(pairing.model).config).name
+        if design in WATCHED_WHOLE:
+            chosen.setdefault((pairing.task, design), f"{pairing.model}@{pairing.task}")
+        elif f"{pairing.model}-tiny" in small:
+            chosen.setdefault(("", design), f"{pairing.model}@{pairing.task}")
     sets = dict.fromkeys(("train_set", "validation_set", "test_set"), DATA)
     return plan.plan_cells("tasks", budget=BUDGET, seeds=1, only=list(chosen.values()), changes=sets, backend=TRAINED_ON, device="cpu")
 

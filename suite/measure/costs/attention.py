@@ -31,7 +31,7 @@ def count_full_attention(model: str, size: tuple[int, int]) -> Counts:
     blocks = sum(config.depths)
     rest = {name: value - found.state_space.get(name, 0.0) for name, value in found.by_operator.items()}
     rest["matmul"] = rest.get("matmul", 0.0) + blocks * attention_macs(config.dim, size[0] * size[1])
-    return Counts({name: value for name, value in rest.items() if value}, found.unsupported, {}, 0.0)
+    return Counts({name: value for name, value in rest.items() if value}, found.unsupported, {}, 0.0, {})
 
 
 def has_counterpart(model: str) -> bool:

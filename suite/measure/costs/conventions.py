@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from suite.measure.costs.count import Counts
 
+POOLING = ("adaptive_avg_pool2d", "upsample_nearest2d", "upsample_bilinear2d")
 TOLERANCE = 3e-3  # how closely published counts of this family are met, relative
 
 
@@ -48,7 +49,7 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
                 _thop,
                 "Layers alone, 4 per element of a norm: it leaves out the selective scan, every product with a bare parameter (the scan's "
                 "projections) and attention's products. What MambaIR's table 4 printed of the first two generations of its light network.",
-                designs=("mambair", "swinir"),
+                designs=("mambair-", "swinir"),
             ),
             Convention(
                 "vmambair-script",
@@ -56,6 +57,13 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
                 "fvcore's count without the scans of the plane: the authors' script names another operator than the one that these run as. "
                 "The scans of the channels are in.",
                 designs=("vmambair",),
+            ),
+            Convention(
+                "without-pooling",
+                lambda counts: counts.macs - sum(counts.by_operator.get(name, 0.0) for name in POOLING),
+                "fvcore's count without adaptive pooling and resizing: of MambaIR, which pools in its channel attention alone, what is "
+                "counted where its pooling is left out.",
+                designs=("mambair-", "mair-", "evssm-", "tpmambasr-"),
             ),
         )
     }

@@ -4,14 +4,16 @@
 
 `macs` is the mix that fvcore counts on the authors' code and that the MambaIR family prints: convolutions, linear layers, einsums and
 matrix products 1 per multiply-add; a selective scan 9*B*L*D*N + B*L*D; a layer norm 5 per element where the published code calls
-`nn.LayerNorm` (MambaIR), nothing where it writes the norm out as arithmetic (VmambaIR: `ChannelNorm` here); pooling and resizing 1 per
-element; all other element-wise operators nothing. It adds the scan's and the norms' operations to multiply-adds; it is for comparison.
+`nn.LayerNorm` (MambaIR), nothing where it writes the norm out as arithmetic (VmambaIR: `ChannelNorm` here); adaptive pooling 1 per element
+of its input, resizing 1 (nearest) or 4 (bilinear) per element of its output; all other element-wise operators nothing. It adds the scan's
+and the norms' operations to multiply-adds; it is for comparison.
 
 `flops` is 2 per multiply-add of the products (PRODUCTS), plus a scan's 9*B*L*D*N + B*L*D operations as they are; norms, pooling,
 resizing, activations and other element-wise arithmetic nothing. PyTorch's own counter gives the same (suite.measure.costs.second_count).
 
 Every operator of the networks costs a + b * (number of pixels), so two traces of small images give the cost at any size exactly, and
-no time is spent on large ones (test_count.py compares with a direct trace). Window attention pads to its windows; that is counted.
+no time is spent on large ones (test_count.py compares with a direct trace). Window attention pads to its windows; that is counted. Where
+scans pad to a larger multiple than the rest, a third trace tells the two shares apart.
 
 Traces run on the backend `reference`, whatever times the network: the same operators are counted then, and nothing is built.
 """
@@ -23,7 +25,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -32,6 +34,7 @@ from torch import nn
 
 import models
 from models.base import RestorationNet, count_parameters
+from models.networks.evssm import EfficientScan
 from models.parts.layers import ChannelNorm
 from models.parts.s6 import DirectionalS6, PlanarS6
 from models.parts.unet import UNetBody
@@ -60,6 +63,8 @@ class Subject:
     channels: int
     multiple: int
     smallest_side: int = 0  # of an image, in pixels
+    scanned_multiple: int = 0  # to which scans pad, where that is a larger one
+    tile: int = 0  # the side from which on scans run in overlapping tiles, in pixels; 0: they do not
 
     @property
     def params(self) -> int:
@@ -90,12 +95,13 @@ class Subject:
 
 @dataclass(frozen=True)
 class Counts:
-    """Costs by operator in fvcore's units; `unsupported` in occurrences. The last two are shares of the first."""
+    """Costs by operator in fvcore's units; `unsupported` in occurrences. The last three are shares of the first."""
 
     by_operator: Mapping[str, float]
     unsupported: Mapping[str, int]
     state_space: Mapping[str, float]  # MambaIR's scan modules with their projections
     plane_scan: float  # selective scans of the image plane alone
+    tiled: Mapping[str, float]  # of what runs in overlapping tiles on large images
 
     @property
     def macs(self) -> float:
@@ -133,7 +139,9 @@ def count_full_size(model: str) -> Cost:
 
 def describe_subject(network: RestorationNet) -> Subject:
     """Describe a network of models/ as a subject."""
-    return Subject(network, network.channels, network.size_multiple, network.config.smallest_side)
+    config = network.config
+    scanned, tile = (getattr(config, name, 0) for name in ("scanned_multiple", "tile"))
+    return Subject(network, network.channels, network.size_multiple, config.smallest_side, scanned, tile)
 
 
 @dataclass(frozen=True)
@@ -146,37 +154,58 @@ class Counted:
     multiple: int
     channels: int
     small: tuple[tuple[tuple[int, int], Counts], tuple[tuple[int, int], Counts]]  # (height, width), counts
+    scanned_multiple: int
+    tile: int = 0
+    uneven: tuple[tuple[int, int], Counts] | None = None  # of an image that scans alone pad to the first of `small`
 
     def at(self, size: tuple[int, int]) -> Counts:
-        """Return the counts at `size` (height, width), padded, on the straight line through those of the two small images.
+        """Return the counts at `size` (height, width), padded, on the straight line through those of the small images.
 
         SuiteError where the network takes no image so small.
         """
         if min(size) < self.multiple:
             raise SuiteError(f"the cost at {size[0]}x{size[1]} is not defined: the network takes at least {self.multiple} pixels a side.")
-        height, width = (-(-side // self.multiple) * self.multiple for side in size)
-        ((first_size, first), (second_size, second)) = self.small
-        pixels, more_pixels = math.prod(first_size), math.prod(second_size)
+        ((first_size, first), (second_size, second)), (third_size, third) = self.small, self.uneven or self.small[0]
+        pixels, more_pixels, fewer_pixels = map(math.prod, (first_size, second_size, third_size))
+        taken, scanned = (
+            math.prod(-(-side // multiple) * multiple for side in size) for multiple in (self.multiple, self.scanned_multiple)
+        )
 
-        def line(one: float, other: float) -> float:
-            return one + (other - one) / (more_pixels - pixels) * (height * width - pixels)
+        def line(one: float, other: float, uneven: float) -> float:
+            value = one + (other - one) / (more_pixels - pixels) * (scanned - pixels)
+            return value + (one - uneven) / (pixels - fewer_pixels) * (taken - scanned) if taken != scanned else value
 
-        def lines(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
-            return {name: line(one.get(name, 0.0), other.get(name, 0.0)) for name in sorted({*one, *other})}
+        def lines(one: Mapping[str, float], other: Mapping[str, float], uneven: Mapping[str, float]) -> dict[str, float]:
+            return {name: line(one.get(name, 0.0), other.get(name, 0.0), uneven.get(name, 0.0)) for name in sorted({*one, *other})}
 
+        found = lines(first.by_operator, second.by_operator, third.by_operator)
+        tiled = lines(first.tiled, second.tiled, third.tiled)
+        more = _overlap(size, self.multiple, self.tile) - 1 if self.tile else 0.0
         return Counts(
-            lines(first.by_operator, second.by_operator),
+            {name: value + more * tiled.get(name, 0.0) for name, value in found.items()},
             first.unsupported,
-            lines(first.state_space, second.state_space),
-            line(first.plane_scan, second.plane_scan),
+            lines(first.state_space, second.state_space, third.state_space),
+            line(first.plane_scan, second.plane_scan, third.plane_scan),
+            {name: (1 + more) * value for name, value in tiled.items()},
         )
 
 
+def _overlap(size: tuple[int, int], multiple: int, tile: int) -> float:
+    """Return the pixels of all tiles by those of the image, padded: tiles are as large as they may be and as few as cover it."""
+    sides = [-(-side // multiple) * multiple for side in size]
+    return math.prod(-(-side // tile) * min(side, tile) for side in sides) / math.prod(sides)
+
+
 def count_subject(subject: Subject) -> Counted:
-    """Count the subject's parameters, and its operators at two small sizes, the second twice as wide as the first."""
-    side = -(-max(SMALLEST_SIDE, subject.smallest_side) // subject.multiple) * subject.multiple
-    small = tuple((size, trace(subject, size)) for size in ((side, side), (side, 2 * side)))
-    return Counted(subject.params, subject.parts, subject.layer_params, subject.multiple, subject.channels, small)
+    """Count the subject's parameters, and its operators at small sizes: squares, since a network may turn its maps."""
+    scanned = subject.scanned_multiple or subject.multiple
+    side = -(-max(SMALLEST_SIDE, subject.smallest_side) // scanned) * scanned
+    small = tuple((size, trace(subject, size)) for size in ((side, side), (2 * side, 2 * side)))
+    uneven = (
+        ((scanned - subject.multiple, side), trace(subject, (scanned - subject.multiple, side))) if scanned > subject.multiple else None
+    )
+    found = Counted(subject.params, subject.parts, subject.layer_params, subject.multiple, subject.channels, small, scanned)
+    return replace(found, tile=subject.tile, uneven=uneven)
 
 
 def make_subject(model: str) -> Subject:
@@ -210,7 +239,7 @@ def trace(subject: Subject, size: tuple[int, int]) -> Counts:
         by_module = analysis.by_module_and_operator()
         counted = repeats.total(by_module)
         uncounted = repeats.total({name: analysis.unsupported_ops(name) for name in ("", *repeats.times)})
-        state_space: Counter[str] = Counter()
+        state_space, tiled = Counter[str](), Counter[str]()
         plane_scan = 0.0
         for name, module in network.named_modules():
             times = repeats.weight(name)
@@ -218,11 +247,13 @@ def trace(subject: Subject, size: tuple[int, int]) -> Counts:
                 counted.subtract({operator: times * value for operator, value in by_module[name].items()})
             elif isinstance(module, VisionStateSpace):
                 state_space.update({operator: times * value for operator, value in by_module[name].items()})
+            elif isinstance(module, EfficientScan) and subject.tile:
+                tiled.update({operator: times * value for operator, value in by_module[name].items()})
             elif isinstance(module, PlanarS6):
                 plane_scan += times * by_module[name][SCAN_COUNT]
     network.train(was_training)
     by_operator = {name: float(value) for name, value in counted.items() if value}
-    return Counts(by_operator, dict(sorted(uncounted.items())), dict(state_space), plane_scan)
+    return Counts(by_operator, dict(sorted(uncounted.items())), dict(state_space), plane_scan, dict(tiled))
 
 
 @contextlib.contextmanager

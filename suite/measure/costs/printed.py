@@ -52,7 +52,6 @@ DISAGREEMENTS: Mapping[tuple[str, str, str], str] = MappingProxyType(
         ("vmambair-realsr-x4.no-channel-scan", "vmambair-4", "macs"): _VMAMBAIR,
         ("vmambair-realsr-x4.no-effn", "vmambair-4", "macs"): _VMAMBAIR + "; the paper gives no block counts for this row",
         ("vmambair-realsr-x4.linear-projection", "vmambair-4", "macs"): _VMAMBAIR,
-        ("mambair-light-x3", "mambairv2-3", "macs"): "0.4 % less than counted; MambaIR's table 4 prints half of the count, 74.5 G",
         ("swinir-light-x3", "mambairv2-3", "macs"): "0.4 % more than counted; ESC's table 2 prints the counted 110.8 G",
         ("mambair-sr-x3", "mambairv2-4", "params"): "printed alike for all scales: the x2 network's",
         ("mambair-sr-x4", "mambairv2-4", "params"): "printed alike for all scales: the x2 network's",

@@ -1,15 +1,15 @@
-"""Equal blocks in a row: a trace passes through the first alone, and counts it as often as there are blocks.
+"""Equal blocks of a row: a trace passes through the first alone, and counts it as often as there are such blocks.
 
 fvcore's trace takes time that grows faster than the blocks (it inlines scope after scope), and networks of this family are one block over
-and over. Blocks are equal where their modules, their parameters' shapes and their settings are; they stand in an `nn.Sequential` and the
-first gives the shape that it takes, so each of them gets the same. Chances, such as stochastic depth's, may differ: they cost nothing.
+and over, or two by turns. Blocks are equal where their modules, their parameters' shapes and their settings are, and where they stand in
+one `nn.Sequential`, take one shape and give it. Chances, such as stochastic depth's, may differ: they cost nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Repeats:
-    """How often each block that is passed through stands in a row, by its module's name; blocks may hold others."""
+    """How often each block that is passed through stands in its row, by its module's name; blocks may hold others."""
 
     times: Mapping[str, int]
 
@@ -41,50 +41,59 @@ class Repeats:
 
 @contextlib.contextmanager
 def once_each(network: nn.Module, example: Tensor) -> Iterator[Repeats]:
-    """Have `network` pass through the first of each row of equal blocks alone, within the block; `example` is an input."""
-    times: dict[str, int] = {}
-    rows = list(_found(network, "", times))
-    keeping = _keeping(network, list(times), example)
-    left_out = [(row, key, block) for first, row, key, block in rows if first in keeping]
-    for row, key, _ in left_out:
-        setattr(row, key, nn.Identity())
+    """Have `network` pass through the first of equal blocks of a row alone, within the block; `example` is an input."""
+    found = list(_found(network, ""))
+    shapes = _find_shapes(network, {path for one in found for path in (one.first, one.path)}, example)
+    left_out = [one for one in found if shapes.get(one.path) == (shapes.get(one.first, ((), ()))[0],) * 2]
+    for one in left_out:
+        setattr(one.row, one.key, nn.Identity())
     try:
-        yield Repeats({first: count for first, count in times.items() if first in keeping})
+        yield Repeats({name: 1 + count for name, count in Counter(one.first for one in left_out).items()})
     finally:
-        for row, key, block in left_out:
-            setattr(row, key, block)
+        for one in left_out:
+            setattr(one.row, one.key, one.block)
 
 
-def _keeping(network: nn.Module, names: Sequence[str], example: Tensor) -> set[str]:
-    """Find which of these modules give the shape that they take."""
-    found: set[str] = set()
+@dataclass(frozen=True)
+class _Repeat:
+    """A block that equals an earlier one of its row: it may be left out, if both take one shape and this one gives it."""
+
+    first: str
+    path: str
+    row: nn.Sequential
+    key: str
+    block: nn.Module
+
+
+def _find_shapes(network: nn.Module, names: Iterable[str], example: Tensor) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Return the shapes that these modules take and give, of those that take one tensor; shapes alone are computed."""
+    found: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
     def seen(name: str, given: tuple[Tensor, ...], made: Tensor) -> None:
-        if len(given) == 1 and given[0].shape == made.shape:
-            found.add(name)
+        if len(given) == 1:
+            found[name] = (tuple(given[0].shape), tuple(made.shape))
 
     hooks = [network.get_submodule(name).register_forward_hook(lambda _, given, made, name=name: seen(name, given, made)) for name in names]
-    shapes = {name: value.to("meta") for name, value in (*network.named_parameters(), *network.named_buffers())}
+    values = {name: value.to("meta") for name, value in (*network.named_parameters(), *network.named_buffers())}
     try:
-        torch.func.functional_call(network, shapes, (example.to("meta"),))  # nothing is computed
+        torch.func.functional_call(network, values, (example.to("meta"),))
     finally:
         for hook in hooks:
             hook.remove()
     return found
 
 
-def _found(module: nn.Module, name: str, times: dict[str, int]) -> Iterator[tuple[str, nn.Sequential, str, nn.Module]]:
-    """Yield what may be left out, as (first of the row, row, key, block), not looking into it; fill `times` by the name of the first."""
-    first, kind = "", None
+def _found(module: nn.Module, name: str) -> Iterator[_Repeat]:
+    """Yield what may be left out, not looking into it."""
+    firsts: dict[tuple[object, ...], str] = {}
     for key, child in module.named_children():
         path = f"{name}.{key}".lstrip(".")
-        found = _kind(child) if isinstance(module, nn.Sequential) else None
-        if found is not None and found == kind:
-            times[first] = times.get(first, 1) + 1
-            yield first, module, key, child
+        kind = _kind(child) if isinstance(module, nn.Sequential) else None
+        if kind in firsts:
+            yield _Repeat(firsts[kind], path, module, key, child)
         else:
-            first, kind = path, found
-            yield from _found(child, path, times)
+            firsts |= {kind: path} if kind else {}
+            yield from _found(child, path)
 
 
 def _kind(block: nn.Module) -> tuple[object, ...]:

@@ -48,7 +48,7 @@ def restorer_of(network: RestorationNet) -> Restorer:
     import torch  # late: slow to load
 
     device = next(network.parameters()).device
-    least = network.size_multiple
+    least = network.config.smallest_side
 
     def restore(picture: np.ndarray) -> np.ndarray:
         """Restore `(h, w, C)` to `(H, W, C)`."""

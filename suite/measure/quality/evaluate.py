@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -78,6 +78,7 @@ class Inference:
     backend: str = "reference"
     device: str = "cpu"
     seed: int = 0  # of networks that draw at random where they restore
+    routing: Literal["released", "deterministic"] = "released"  # of a network that sorts pixels by tokens: drawn, or the most likely
 
     def label(self, model: str) -> str:
         """Return the model's name in results: with a + where it is the mean over the symmetries."""
@@ -112,11 +113,14 @@ class Model:
         check_weights(job.model, job.weights)
         self.used: Used | None = None  # of the weights
         self.is_baseline = restore is not None
-        self._seed = job.inference.seed if find_routing(job.model) else None
+        routing = find_routing(job.model, job.inference)
+        self._seed = job.inference.seed if routing else None
         if restore is None:
             check_fits(job.model, job.task)
             network, self.used = load_network(job.model, job.weights, job.inference.backend, job.inference.device)
             tell(self.used.sentence(job.weights))
+            if routing:
+                models.set_routing(network, routing)
             restore = restorer_of(network)
         self._memory = Memory(restore, job.inference.tile, job.inference.tile_size, tell)
         self._whole = Memory(restore, "whole", None, tell)
@@ -220,9 +224,10 @@ def check_weights(model: str, path: Path | None) -> None:
         weights.check_file(path)
 
 
-def find_routing(model: str) -> str:
-    """Return how a network's attentive scans choose their tokens, which may be at random; "" where it has none."""
-    return "" if model in SIMPLE_RESTORERS else getattr(models.card(model).config, "routing", "")
+def find_routing(model: str, inference: Inference) -> str:
+    """Return how a network's attentive scans choose their tokens, a name of models.networks.mambairv2.ROUTINGS; "" where it has none."""
+    own = "" if model in SIMPLE_RESTORERS else getattr(models.card(model).config, "routing", "")
+    return "argmax" if own and inference.routing == "deterministic" else own
 
 
 def load_network(model: str, path: Path | None, backend: str, device: str = "cpu") -> tuple[RestorationNet, Used]:

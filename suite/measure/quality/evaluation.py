@@ -60,7 +60,8 @@ def digest_pairs(sources: Sequence[PairSource]) -> str:
 def make_spec(job: EvaluationJob, images: TestImages) -> EvaluationSpec:
     """Return the cell that `job` is on these images; SuiteError where weights are missing, or given to a baseline."""
     check_weights(job.model, job.weights)
-    inference, routing = job.inference, find_routing(job.model)
+    inference = job.inference
+    routing = find_routing(job.model, inference)
     return EvaluationSpec(
         model=job.model,
         task=job.task.name,

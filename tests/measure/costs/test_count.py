@@ -47,6 +47,25 @@ KNOWN = {
     ("mambair-denoise", (256, 256)): {"fvcore": 1290.0},
     ("mambair-jpeg", (126, 126)): {"fvcore": 312.3},
     ("mambair-realdn", (256, 256)): {"fvcore": 229.7},
+    ("mambairv2-light-x2", (360, 640)): {"fvcore": 286.298},
+    ("mambairv2-light-x3", (240, 426)): {"fvcore": 126.706},
+    ("mambairv2-light-x4", (180, 320)): {"fvcore": 75.642},
+    ("mambairv2-small-x2", (360, 640)): {"fvcore": 2773.322},
+    ("mambairv2-base-x2", (360, 640)): {"fvcore": 6409.593},
+    ("mambairv2-large-x2", (360, 640)): {"fvcore": 9551.564},
+    ("mambairv2-denoise", (128, 128)): {"fvcore": 441.795},
+    ("mair-tiny-x2", (360, 640)): {"fvcore": 207.805, "without-pooling": 206.345},
+    ("mair-small-x3", (240, 426)): {"fvcore": 241.357, "without-pooling": 240.533},
+    ("mair-sr-x4", (180, 320)): {"fvcore": 1524.372, "without-pooling": 1521.386},
+    ("mair-denoise", (128, 128)): {"fvcore": 299.116, "without-pooling": 298.564},
+    ("mair-deblur", (256, 256)): {"fvcore": 197.14, "without-pooling": 196.385},
+    ("mair-dehaze", (256, 256)): {"fvcore": 24.033, "without-pooling": 23.929},
+    ("eamamba-deblur", (256, 256)): {"fvcore": 137.268},
+    ("eamamba-light-x4", (180, 320)): {"fvcore": 81.731},
+    ("evssm-deblur", (256, 256)): {"fvcore": 137.319, "without-pooling": 137.277},
+    ("tpmambasr-light-x2", (360, 640)): {"fvcore": 255.165, "without-pooling": 254.758},
+    ("tpmambasr-light-x3", (240, 426)): {"fvcore": 113.474, "without-pooling": 113.295},
+    ("tpmambasr-light-x4", (180, 320)): {"fvcore": 67.325, "without-pooling": 67.219},
 }
 BARE = {"mambair-light-x2.generation-1": 530, "mambair-light-x2.generation-2": 859}  # K, as printed: without bare parameters
 
@@ -61,7 +80,8 @@ def test_a_full_size_network_costs_what_is_known_and_both_counters_agree(model):
     assert BARE.get(model) in (None, round(found.layer_params / 1e3))
     for (name, size), values in KNOWN.items():
         for convention, value in values.items() if name == model else ():
-            assert CONVENTIONS[convention].macs(found.at(size)) / 1e9 == pytest.approx(value, rel=3e-3), (size, convention)
+            closely = 3e-3 if model.startswith(("vmambair", "mambair-")) else 1e-5  # the others: three decimals of the authors' code
+            assert CONVENTIONS[convention].macs(found.at(size)) / 1e9 == pytest.approx(value, rel=closely), (size, convention)
     for one in compare_printed(model, found):
         assert bool(one.met_by) != ((model, one.table, one.metric) in DISAGREEMENTS), one
     lines = compare_counters(make_subject(model), *found.small[0])
@@ -129,6 +149,33 @@ def test_v3_keeps_the_papers_cost_ratio_within_three_percent():
 def test_two_small_traces_give_the_cost_at_any_size(name):
     subject = describe_subject(models.create(name))
     assert count_subject(subject).at((40, 56)).macs == pytest.approx(trace(subject, (40, 56)).macs, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["mambairv2-light-x2-tiny", "mair-dehaze-tiny", "eamamba-light-x2-tiny", "evssm-deblur-tiny"])
+def test_two_small_traces_give_the_cost_of_later_designs(name):
+    subject = describe_subject(models.create(name))
+    assert count_subject(subject).at((48, 64)).macs == pytest.approx(trace(subject, (48, 64)).macs, rel=1e-9)
+
+
+def test_scans_that_pad_further_than_the_rest_are_counted_so():
+    subject = describe_subject(models.create("tpmambasr-light-x2-tiny"))
+    assert count_subject(subject).at((40, 80)).macs == pytest.approx(trace(subject, (48, 80)).macs, rel=1e-9)
+
+
+def test_tiles_that_overlap_are_counted_as_often_as_they_scan():
+    network = models.create("evssm-deblur-tiny")
+    subject = describe_subject(network)
+    whole = count_subject(subject)
+    network.set_tiles((32, 16, 8))
+    found = dataclasses.replace(whole, tile=32).at((48, 40))
+    assert found.macs == pytest.approx(trace(subject, (48, 40)).macs, rel=1e-9)
+    assert found.macs > whole.at((48, 40)).macs
+
+
+def test_blocks_by_turns_are_traced_once_each():
+    network = models.create("mambairv2-light-x2-tiny", depths=(5,), heads=(2,))
+    with once_each(network.eval(), torch.zeros(1, 3, 16, 16)) as repeats:
+        assert dict(repeats.times) == {"groups.0.blocks.0": 3, "groups.0.blocks.1": 2}
 
 
 def test_padding_is_part_of_the_cost():

@@ -321,7 +321,7 @@ class Drawing(torch.nn.Module):
 def test_a_network_that_draws_at_random_gives_the_numbers_of_its_seed_whatever_was_measured_before(folder, tmp_path, monkeypatch):
     used = Used("bare", "suite", 1, ("float32",), (), "")
     monkeypatch.setattr(evaluate, "load_network", lambda *_: (Drawing(), used))
-    monkeypatch.setattr(evaluate, "find_routing", lambda _: "sampled")
+    monkeypatch.setattr(evaluate, "find_routing", lambda *_: "sampled")
     (tmp_path / "w.pth").write_bytes(b"")
     other = Image.fromarray(np.full((32, 40, 3), 90, np.uint8))
     first = images_of(measure("mambair-sr-x2-tiny", folder, tmp_path / "w.pth", "sr-x2", "--no-record"))
