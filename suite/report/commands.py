@@ -33,9 +33,8 @@ def run_command(
 
 
 def train_command(table: PublishedTable, model: str, task_name: str, *, seeds: int = 1, test_set: str = "") -> str:
-    """Return the command that trains a network as its paper does; FOLDER is what has to be put together."""
-    row = task(task_name)
-    changes = {"train_set": row.train_sets[0] if len(row.train_sets) == 1 else "FOLDER"} | ({"test_set": test_set} if test_set else {})
+    """Return the command that trains a network as its paper does: on its training set, by the recipe that its table needs."""
+    changes = {"train_set": "+".join(task(task_name).train_sets)} | ({"test_set": test_set} if test_set else {})
     accounts = list_accounts(task_name)
     fitting = [one for one in accounts if "gan" in RECIPES[f"{task_name}/{one}"].loss] if table.unlike else []
     return run_command(table.grid, model, task_name, budget="paper", account=(*fitting, DEFAULT)[0], seeds=seeds, changes=changes)
