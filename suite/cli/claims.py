@@ -37,7 +37,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     plan.add_argument(
         "--gpu-kind",
         metavar="NAME",
-        help="their kind, e.g. A100 or 'RTX 4090', or one that the ledger has trainings of (default: this machine's)",
+        help="their kind, e.g. A100 or 'RTX 4090', or one that the ledger has trainings on (default: this machine's)",
     )
     plan.add_argument("--markdown", type=Path, metavar="FILE", help="with --plan: write the plan of an empty ledger, for the documentation")
     common.add_shared(verb, "--ledger", "--json")
@@ -85,8 +85,8 @@ def _plan(found: Sequence[Judgement], records: Sequence[Attempt], options: argpa
         out.document({"gpu": kind, "gpus": options.gpus} | summarise_plan(plan, options.gpus))
         return Exit.DONE
     for line, is_command in write_lines(plan, options.gpus, kind):
-        indent = " " * (len(line) - len(line.lstrip()))
-        out.write((line if is_command else textwrap.fill(line, width, subsequent_indent=indent or "   ")) + "\n")
+        folded = textwrap.fill(line, width, subsequent_indent="   ", break_on_hyphens=False, break_long_words=False)
+        out.write((line if is_command else folded) + "\n")
     return Exit.DONE
 
 

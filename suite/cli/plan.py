@@ -86,8 +86,8 @@ def merge_commands(commands: Sequence[str]) -> list[str]:
         merged.setdefault(rest, {}).update(dict.fromkeys(names))
     joined = []
     for (verb, *rest), names in merged.items():
-        chosen = [word for name in names for word in (("--only", name) if verb == "run" else (name,))]
-        joined.append(shlex.join([*PROGRAM, verb, *chosen, *rest]))
+        more = [word for name in names for word in ("--only", name)] if verb == "run" else list(names)
+        joined.append(shlex.join([*PROGRAM, verb, *rest, *more] if verb == "run" else [*PROGRAM, verb, *more, *rest]))
     return joined
 
 
@@ -117,7 +117,10 @@ def _ask(workshop: Workshop, one: Judgement, command: str, sets: dict[tuple[str,
 def _weights(one: Judgement, task: str) -> list[str]:
     """Return the register's files that belong to the claim's row."""
     row = one.claim.row.replace(".", "/", 1)
-    return [file.name for file in load().files if row in file.rows and file.task in ("", task)]
+    return [file.name for file in _register().files if row in file.rows and file.task in ("", task)]
+
+
+_register = cache(load)
 
 
 def summarise_plan(plan: DecisionPlan, gpus: int) -> dict[str, object]:

@@ -9,9 +9,9 @@ from suite.data.cards import card
 from suite.data.locate import locate
 from suite.report.claims.judge import judge_claims
 from suite.report.commands import train_command
-from suite.runner.cell_time import GpuClock
+from suite.runner.cell_time import NOT_MEASURED, GpuClock
 from suite.runner.decide import DecisionPlan, Step, Workshop, simulate_days
-from suite.study.accelerators import ACCELERATORS, DEFAULT_KIND
+from suite.study.accelerators import ACCELERATORS, DEFAULT_KIND, LEAST_USE, MOST_USE
 from suite.study.claims import load_claims
 from suite.study.published import load_all
 
@@ -19,89 +19,105 @@ NAMED = 3  # claims and sets that a line names
 DOC_GPUS = (1, 8, 64)
 ONE_GPU = "Each cell is taken as one GPU's; where its batch does not fit there, `--micro-batch` computes it in parts."
 LEFT_OUT = (
-    "Not counted: validation, what processes that make batches take where they are slower than the GPU (`python -m suite data speed`), and "
-    "what is lost when a run is stopped. Convolutions in TensorFloat-32 may be faster than the peak in float32 says."
+    "Not counted: validation, what a run loses when it is stopped, and waiting for batches that processes make more slowly than the GPU",
+    "takes them (`python -m suite data speed`). Convolutions in TensorFloat-32 may be faster than the peak in float32 says.",
 )
+WRITTEN = (
+    "Written by `python -m suite claims --plan --markdown docs/plan.md`; a test holds it to the code. It is the plan of an empty ledger:",
+    "without `--markdown` the command leaves out what is done, and takes times from what was measured.",
+)
+USE = f"{LEAST_USE * 100:g} to {MOST_USE * 100:g} %"
 Span = tuple[float, float]
 
 
-def format_hours(span: Span) -> str:
-    """Write hours, least to most, in the unit that fits the larger one; one figure where both are equal."""
-    factor, unit = next((one for one in ((3600, "s"), (60, "min"), (1, "h")) if span[1] * one[0] < 90), (1, "h"))
-    return f"{_span(tuple(end * factor for end in span))} {unit}"
-
-
-def write_lines(plan: DecisionPlan, gpus: int, kind: str, *, here: bool = True) -> Iterator[tuple[str, bool]]:
+def write_lines(plan: DecisionPlan, gpus: int, kind: str) -> Iterator[tuple[str, bool]]:
     """Yield the plan's lines, and whether each is a command, which is never folded."""
-    on = "one GPU" if gpus == 1 else f"{gpus} GPUs"
+    total, on = plan.total(), "one GPU" if gpus == 1 else f"{gpus} GPUs"
+    yield from ((f"GPU times are {basis}.", False) for basis in total.bases)
     for number, step in enumerate(plan.steps, 1):
         names = [one.claim.id for one in step.claims]
+        yield "", False
         yield f"{number}. decides {len(names)}: {_some(names)}", False
-        if step.bases:
-            yield f"   {format_hours(step.hours)} of one {kind}, on {on} {format_hours(_hours(step.days(gpus)))}; {step.bases[0]}", False
-        else:
-            yield "   no GPU: minutes on a processor", False
+        yield f"   {_cost(step, gpus, kind, on)}", False
         if step.data:
-            yield f"   data: {'; '.join(_describe_set(name, here=here) for name in step.data)}", False
+            yield f"   data: {_describe_sets(step.data)}", False
         if step.weights:
-            yield f"   weights: {', '.join(f'`python -m suite weights get {name}`' for name in step.weights)}", False
-        if step.parameters:
-            yield f"   disk: {step.disk_gib(gpus):.1f} GiB beside the images", False
+            yield f"   weights: {', '.join(step.weights)} (`python -m suite weights get NAME`)", False
         yield from ((f"   $ {command}", True) for command in merge_commands(step.commands))
-    total = plan.total()
-    days = total_days(plan, gpus)
     yield "", False
-    yield (
-        f"In all {len(total.claims)} claims: {format_hours(total.hours)} of one {kind}, on {on} {_span(days)} days; "
-        f"{total.disk_gib(gpus):.1f} GiB on disk beside the images. {ONE_GPU} {LEFT_OUT}",
-        False,
-    )
-    if total.commands:
+    if plan.steps:
+        cost = f"{format_hours(total.hours)} of one {kind}, {_on(on, total_days(plan, gpus))}" if total.bases else "no GPU"
+        yield f"In all {len(total.claims)} claims: {cost}; {total.disk_gib(gpus):.2f} GiB on disk beside the images.", False
+        yield " ".join((ONE_GPU, *LEFT_OUT)), False
         yield "The same in the fewest commands:", False
         yield from ((f"   $ {command}", True) for command in merge_commands(total.commands))
     yield from ((line, False) for line in _left_out(plan))
 
 
+def _cost(step: Step, gpus: int, kind: str, on: str) -> str:
+    if not step.bases:
+        return "no GPU: minutes on a processor"
+    marked = f" ({NOT_MEASURED})" if any(basis.startswith(NOT_MEASURED) for basis in step.bases) else ""
+    cost = f"{format_hours(step.hours)} of one {kind}{marked}, {_on(on, step.days(gpus))}"
+    return cost + (f"; disk {step.disk_gib(gpus):.2f} GiB beside the images" if step.parameters else "")
+
+
+def _on(on: str, days: Span) -> str:
+    return f"on {on} {f'{_span(days)} days' if days[1] >= 2 else format_hours((days[0] * 24, days[1] * 24))}"
+
+
+def format_hours(span: Span) -> str:
+    """Write hours, least to most, in the unit that fits the larger one; one figure where both are equal."""
+    factor, unit = next((one for one in ((3600, "s"), (60, "min")) if span[1] * one[0] < 90), (1, "h"))
+    return f"{_span((span[0] * factor, span[1] * factor))} {unit}"
+
+
 def write_markdown() -> str:
     """Return docs/plan.md: what the claims and the tables of both papers take, where nothing is measured yet."""
-    plan = make_plan(judge_claims(load_claims(), []), [], DEFAULT_KIND)
+    rates = (
+        (one.name, f"{one.fp32:g}", f"{one.bf16:g}" if one.bf16 else "none", one.memory_gb, one.source) for one in ACCELERATORS.values()
+    )
     lines = [
         "# What it would take to know",
         "",
-        "Written by `python -m suite claims --plan --markdown docs/plan.md`; a test holds it to the code. It is the plan of an empty ledger; "
-        "without `--markdown` the command leaves out what is done, and takes times from what was measured.",
+        *WRITTEN,
         "",
-        f"No training was measured on these GPUs: hours are ranges, from counted operations and 5 to 40 % of the peak rate in float32. {ONE_GPU} "
-        f"{LEFT_OUT}",
+        f"No training was measured on these GPUs: hours are ranges, from counted operations and {USE} of the peak rate in float32.",
+        ONE_GPU,
+        *LEFT_OUT,
         "",
-        "## The claims",
-        "",
-        f"In order, the work that decides the most claims an hour of an {DEFAULT_KIND}. Ablations and the receptive field are trained with three "
-        "seeds, and a training counts once; other comparisons are decided by the authors' weights.",
-        "",
-        *_table(("decides", f"{DEFAULT_KIND} hours", "disk, GiB", "data", "does"), map(_row, plan.steps)),
-        "",
-        "All of it, in the order of the commands below:",
-        "",
-        *_table(("GPU", *(f"{gpus} GPU{'s' if gpus > 1 else ''}, days" for gpus in DOC_GPUS)), _by_kind()),
-        "",
-        *_fenced(merge_commands(plan.total().commands)),
-        "",
-        *_left_out(plan),
+        *_claims(),
         "",
         *_anew(),
         "",
         "## Peak rates",
         "",
-        *_table(
-            ("GPU", "float32, TFLOP/s", "bfloat16", "memory, GB", "source"),
-            (
-                (row.name, f"{row.fp32:g}", f"{row.bf16:g}" if row.bf16 else "none", row.memory_gb, row.source)
-                for row in ACCELERATORS.values()
-            ),
-        ),
+        *_table(("GPU", "float32, TFLOP/s", "bfloat16", "memory, GB", "source"), rates),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _claims() -> Iterator[str]:
+    """Yield what it takes to decide the claims."""
+    found = judge_claims(load_claims(), [])
+    plans = {kind: make_plan(found, [], kind) for kind in ACCELERATORS}
+    plan = plans[DEFAULT_KIND]
+    yield "## The claims"
+    yield ""
+    yield f"In order, the work that decides the most claims an hour of an {DEFAULT_KIND}. Ablations and the receptive field are trained"
+    yield "with three seeds, and a training counts once; other comparisons are decided by the authors' weights."
+    yield ""
+    yield from _table(("decides", f"time of one {DEFAULT_KIND}", "disk, GiB", "data", "by"), map(_row, plan.steps))
+    yield ""
+    yield "All of it in days, by a simulated schedule of the commands below, one after another:"
+    yield ""
+    titles = (f"{gpus} GPU{'s' if gpus > 1 else ''}" for gpus in DOC_GPUS)
+    days = ((kind, *(_span(total_days(one, gpus)) for gpus in DOC_GPUS)) for kind, one in plans.items())
+    yield from _table(("kind", *titles), days)
+    yield ""
+    yield from (f"    {command}" for command in merge_commands(plan.total().commands))
+    yield ""
+    yield from _left_out(plan)
 
 
 def _anew() -> Iterator[str]:
@@ -132,17 +148,11 @@ def _anew() -> Iterator[str]:
     yield f"In all {_span(total)} {DEFAULT_KIND} hours for one seed; {days}. Three seeds take three times the hours."
 
 
-def _by_kind() -> Iterator[tuple[str, ...]]:
-    for kind in ACCELERATORS:
-        plan = make_plan(judge_claims(load_claims(), []), [], kind)
-        yield kind, *(_span(total_days(plan, gpus)) for gpus in DOC_GPUS)
-
-
 def _row(step: Step) -> tuple[object, ...]:
-    hours = _span(step.hours) if step.bases else "no GPU"
+    hours = format_hours(step.hours) if step.bases else "none"
     does = ", ".join(dict.fromkeys(command.split()[3] for command in step.commands))
     models = dict.fromkeys(name for command in step.commands for name in command.split() if name.startswith(("vmambair", "mambair")))
-    return len(step.claims), hours, f"{step.disk_gib(1):.1f}", ", ".join(step.data), f"`{does}` {_some(list(models))}"
+    return len(step.claims), hours, f"{step.disk_gib(1):.2f}", ", ".join(step.data), f"`{does}` {_some(list(models))}"
 
 
 def _left_out(plan: DecisionPlan) -> Iterator[str]:
@@ -155,11 +165,14 @@ def _left_out(plan: DecisionPlan) -> Iterator[str]:
         yield f"No command of the suite decides {len(plan.undecidable)}, whose networks or weights it does not have: {names}."
 
 
-def _describe_set(name: str, *, here: bool) -> str:
-    chosen = card(name)
-    images = sum(chosen.splits.values())
-    found = (", here" if locate(chosen) else ", missing here") if here else ""
-    return f"{chosen.name} ({f'{images:,} images' if images else 'images not counted'}{found})"
+def _describe_sets(names: Sequence[str]) -> str:
+    """Return the sets with their numbers of images, those that are missing here apart."""
+    told: dict[str, list[str]] = {}
+    for chosen in map(card, names):
+        images = sum(chosen.splits.values())
+        where = "here" if chosen.package or locate(chosen) else "missing here"
+        told.setdefault(where, []).append(f"{chosen.name} ({f'{images:,} images' if images else 'images not counted'})")
+    return "; ".join(f"{where}: {', '.join(sets)}" for where, sets in told.items())
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
@@ -168,17 +181,9 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[
     yield from (f"| {' | '.join(map(str, row))} |" for row in rows)
 
 
-def _fenced(commands: Sequence[str]) -> Iterator[str]:
-    yield from (f"    {command}" for command in commands)
-
-
 def _some(names: Sequence[str]) -> str:
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _hours(days: Span) -> Span:
-    return days[0] * 24, days[1] * 24
 
 
 def _add(spans: Iterable[Span]) -> Span:
@@ -187,5 +192,5 @@ def _add(spans: Iterable[Span]) -> Span:
 
 
 def _span(span: Span) -> str:
-    low, high = (f"{end:,.0f}" if span[1] >= 20 else f"{end:.1f}" if span[1] >= 1 else f"{end:.2g}" for end in span)
+    low, high = (f"{end:,.0f}" if end >= 20 else f"{end:.1f}" if end >= 1 else f"{end:.2g}" for end in span)
     return low if low == high else f"{low} to {high}"

@@ -61,7 +61,7 @@ class GpuClock:
         peak = self.row.peak(dtype)
         if peak is None:
             raise SuiteError(f"{self.kind} does not compute in {dtype}.")
-        basis = f"{NOT_MEASURED}: {LEAST_USE:.0%} to {MOST_USE:.0%} of {peak / 1e12:g} TFLOP/s in {dtype} ({self.row.source})"
+        basis = f"{NOT_MEASURED}: {LEAST_USE * 100:g} to {MOST_USE * 100:g} % of {peak / 1e12:g} TFLOP/s in {dtype} ({self.row.source})"
         return TimeRange(operations / (MOST_USE * peak), most / (LEAST_USE * peak), basis)
 
 

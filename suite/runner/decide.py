@@ -159,28 +159,45 @@ def find_trained(records: Iterable[Attempt]) -> set[str]:
 
 def plan_decisions(found: Sequence[Judgement], asked: Mapping[str, Sequence[Asked]], done: set[str]) -> DecisionPlan:
     """Order the work for the claims that are not decided; `asked` has what each claim's commands make, by its name."""
-    left, close, lost, decided = [], [], [], 0
+    pieces = {piece.key: piece for work in asked.values() for one in work for piece in one.pieces}
+    needs = {name: {piece.key for one in work for piece in one.pieces} for name, work in asked.items()}
+    left: dict[str, Judgement] = {}
+    close, lost, decided = [], [], 0
     for one in found:
+        name = one.claim.id
         if one.word in ("holds", "does not hold"):
             decided += 1
-        elif not asked[one.claim.id]:
+        elif not needs[name]:
             lost.append(one)
-        elif one.word == "too close to tell" and not any(piece.trains for piece in _lacking(asked[one.claim.id], done)):
+        elif one.word == "too close to tell" and not any(pieces[key].trains for key in needs[name] - done):
             close.append(one)
         else:
-            left.append(one)
+            left[name] = one
     steps, planned = [], set(done)
+    new = {key for name in left for key in needs[name] - planned if pieces[key].seconds is None}  # what needs no GPU is one step, the first
     while left:
-        chosen = max(left, key=lambda one: _worth(one, left, asked, planned))
-        pieces = _lacking(asked[chosen.claim.id], planned)
-        planned |= {piece.key for piece in pieces}
-        claims = [one for one in left if not _lacking(asked[one.claim.id], planned)]
-        left = [one for one in left if one not in claims]
-        work = [made for one in claims for made in asked[one.claim.id]]
-        commands = tuple(dict.fromkeys(made.command for made in work))
-        data, weights = (tuple(dict.fromkeys(name for made in work for name in names(made))) for names in (_DATA, _WEIGHTS))
-        steps.append(Step(tuple(claims), pieces, commands, data, weights))
+        if not new:
+            new = max((needs[name] - planned for name in left), key=lambda work: _worth(work, planned, left, needs, pieces))
+        planned |= new
+        claims = [name for name in left if needs[name] <= planned]
+        work = [made for name in claims for made in asked[name]]
+        commands, data, weights = (
+            tuple(dict.fromkeys(text for made in work for text in texts(made))) for texts in (lambda made: (made.command,), _DATA, _WEIGHTS)
+        )
+        held = tuple(piece for key, piece in pieces.items() if key in new)
+        steps.append(Step(tuple(left.pop(name) for name in claims), held, commands, data, weights))
+        new = set()
     return DecisionPlan(tuple(steps), decided, tuple(close), tuple(lost))
+
+
+def _worth(
+    work: set[str], planned: set[str], left: Iterable[str], needs: Mapping[str, set[str]], pieces: Mapping[str, Piece]
+) -> tuple[float, int]:
+    """Return how many claims a GPU-hour the work decides, and how many."""
+    gain = sum(needs[name] <= planned | work for name in left)
+    seconds = [pieces[key].seconds for key in work]
+    cost = sum((one.low + one.high) / 2 for one in seconds if one)
+    return (gain / cost if cost else float("inf")), gain
 
 
 def simulate_days(pieces: Sequence[Piece], gpus: int) -> tuple[float, float]:
@@ -191,20 +208,6 @@ def simulate_days(pieces: Sequence[Piece], gpus: int) -> tuple[float, float]:
         jobs = [Job(piece.key, getattr(piece.seconds, end), piece.after) for piece in held]
         ends.append(measure_makespan(simulate_schedule(jobs, gpus)) / DAY)
     return ends[0], ends[1]
-
-
-def _lacking(work: Sequence[Asked], planned: set[str]) -> tuple[Piece, ...]:
-    found = {piece.key: piece for one in work for piece in one.pieces if piece.key not in planned}
-    return tuple(found.values())
-
-
-def _worth(one: Judgement, left: Sequence[Judgement], asked: Mapping[str, Sequence[Asked]], planned: set[str]) -> tuple[float, int]:
-    """Return how many claims a GPU-hour the work of a claim decides, and how many."""
-    pieces = _lacking(asked[one.claim.id], planned)
-    then = planned | {piece.key for piece in pieces}
-    gain = sum(not _lacking(asked[other.claim.id], then) for other in left)
-    cost = sum((piece.seconds.low + piece.seconds.high) / 2 for piece in pieces if piece.seconds)
-    return (gain / cost if cost else float("inf")), gain
 
 
 def _restoring(model: str, name: str) -> tuple[float, float]:
