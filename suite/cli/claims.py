@@ -74,12 +74,15 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 def _plan(found: Sequence[Judgement], records: Sequence[Attempt], options: argparse.Namespace, out: Output, width: int) -> Exit:
     """Print the plan for the claims that are chosen."""
-    from suite.cli.plan import choose_kind, make_plan, summarise_plan
+    from suite.cli.plan import make_plan, summarise_plan
     from suite.cli.plan_text import write_lines
+    from suite.runner.cell_time import choose_kind
 
     if options.gpus < 1:
         raise SuiteError(f"--gpus {options.gpus} runs nothing; it must be at least 1.", exit=Exit.NOTHING)
-    kind = choose_kind(options.gpu_kind)
+    kind, why = choose_kind(options.gpu_kind)
+    if why:
+        note(f"{why}; choose another with --gpu-kind.")
     plan = make_plan(found, records, kind)
     if options.json:
         out.document({"gpu": kind, "gpus": options.gpus} | summarise_plan(plan, options.gpus))

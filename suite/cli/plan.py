@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING
 
 from suite.cli import common, evaluate, profile
 from suite.cli import run as run_verb
-from suite.core import machine
-from suite.core.output import note
 from suite.runner.cell_time import GpuClock
 from suite.runner.decide import Asked, DecisionPlan, Step, Workshop, find_trained, plan_decisions, simulate_days, training_key
 from suite.runner.plan import plan_cells
-from suite.study.accelerators import ACCELERATORS, DEFAULT_KIND, is_kind
 from suite.study.weights_register import load
 
 if TYPE_CHECKING:
@@ -35,16 +32,6 @@ def make_plan(found: Sequence[Judgement], records: Sequence[Attempt], kind: str)
     sets = _sets_together(found)
     asked = {one.claim.id: tuple(_ask(workshop, one, command, sets) for command in one.commands) for one in found}
     return plan_decisions(found, asked, find_trained(records))
-
-
-def choose_kind(asked: str | None) -> str:
-    """Return the kind of GPU that is asked for, else that of this machine, else the usual one, which is said."""
-    if asked:
-        return next((name for name in ACCELERATORS if name.casefold() == asked.casefold()), asked)
-    here = [kind for kind in ACCELERATORS for gpu in machine.list_gpus() if is_kind(gpu, kind)]
-    if not here:
-        note(f"no GPU of a kind that is known is here: the plan is for {DEFAULT_KIND}; choose another with --gpu-kind.")
-    return (*here, DEFAULT_KIND)[0]
 
 
 @cache

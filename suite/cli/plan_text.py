@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from suite.cli.plan import make_plan, merge_commands, replay_run, total_days
-from suite.data.cards import card
-from suite.data.locate import locate
 from suite.report.claims.judge import judge_claims
 from suite.report.commands import train_command
 from suite.runner.cell_time import NOT_MEASURED, GpuClock
 from suite.runner.decide import DecisionPlan, Step, Workshop, simulate_days
+from suite.runner.needs import describe_set, is_here
 from suite.study.accelerators import ACCELERATORS, DEFAULT_KIND, LEAST_USE, MOST_USE
 from suite.study.claims import load_claims
 from suite.study.published import load_all
@@ -47,8 +46,10 @@ def write_lines(plan: DecisionPlan, gpus: int, kind: str) -> Iterator[tuple[str,
     yield "", False
     if plan.steps:
         cost = f"{format_hours(total.hours)} of one {kind}, {_on(on, total_days(plan, gpus))}" if total.bases else "no GPU"
-        yield f"In all {len(total.claims)} claims: {cost}; {total.disk_gib(gpus):.2f} GiB on disk beside the images.", False
+        claims = "1 claim" if len(total.claims) == 1 else f"{len(total.claims)} claims"
+        yield f"In all {claims}: {cost}; {total.disk_gib(gpus):.2f} GiB on disk beside the images.", False
         yield " ".join((ONE_GPU, *LEFT_OUT)), False
+    if len(plan.steps) > 1:
         yield "The same in the fewest commands:", False
         yield from ((f"   $ {command}", True) for command in merge_commands(total.commands))
     yield from ((line, False) for line in _left_out(plan))
@@ -168,10 +169,8 @@ def _left_out(plan: DecisionPlan) -> Iterator[str]:
 def _describe_sets(names: Sequence[str]) -> str:
     """Return the sets with their numbers of images, those that are missing here apart."""
     told: dict[str, list[str]] = {}
-    for chosen in map(card, names):
-        images = sum(chosen.splits.values())
-        where = "here" if chosen.package or locate(chosen) else "missing here"
-        told.setdefault(where, []).append(f"{chosen.name} ({f'{images:,} images' if images else 'images not counted'})")
+    for name in names:
+        told.setdefault("here" if is_here(name) else "missing here", []).append(describe_set(name))
     return "; ".join(f"{where}: {', '.join(sets)}" for where, sets in told.items())
 
 

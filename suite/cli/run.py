@@ -108,7 +108,7 @@ def read_change(text: str) -> tuple[str, str]:
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Run what is not done, write the report, and print the outcome; the grid of scan backends is left to the verb `scan`."""
     from suite.records.ledger import Ledger
-    from suite.runner import estimate
+    from suite.runner import estimate, needs
     from suite.runner.execute import execute, unique_specs
     from suite.study.grids import SCAN_GRID
 
@@ -121,6 +121,9 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     how = _how(options, specs, reason, expected)
     if options.dry_run:
         on_device = _note_devices(options, specs)
+        left = [spec for spec in specs if not ledger.done(spec.fingerprint)]
+        for line in needs.describe_needs(left, ledger.records(lambda _: None)):
+            note(line)
         common.print_plan(options, out, specs, PLAN_FIELDS + on_device, ledger, expected, _slots(how, specs))
         return Exit.DONE
     _note_start(how, specs, [spec for spec in specs if not ledger.done(spec.fingerprint)], expected)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from suite.core import machine
 from suite.core.errors import SuiteError
 from suite.records.record import Attempt
 from suite.records.spec import RunSpec
 from suite.runner.estimate import SAME_SIZE, Seen, collect_seen
 from suite.runner.operations import training_operations
-from suite.study.accelerators import LEAST_USE, MOST_USE, accelerator, is_kind
+from suite.study.accelerators import ACCELERATORS, DEFAULT_KIND, LEAST_USE, MOST_USE, accelerator, is_kind
 
 NOT_MEASURED = "not measured"
 
@@ -31,6 +32,14 @@ class TimeRange:
     def measured(self) -> bool:
         """Whether trainings on this kind of GPU are behind it."""
         return not self.basis.startswith(NOT_MEASURED)
+
+
+def choose_kind(asked: str | None = None) -> tuple[str, str]:
+    """Return the kind of GPU that is asked for, else this machine's, else a usual one, and then why."""
+    if asked:
+        return next((name for name in ACCELERATORS if name.casefold() == asked.casefold()), asked), ""
+    here = [kind for kind in ACCELERATORS for gpu in machine.list_gpus() if is_kind(gpu, kind)]
+    return (here[0], "") if here else (DEFAULT_KIND, f"this machine has no GPU of a known kind, so times are of one {DEFAULT_KIND}")
 
 
 class GpuClock:
