@@ -102,7 +102,7 @@ def _start_differences(record: Record, recipe: Recipe) -> list[Difference]:
 
 
 def _training_set_differences(spec: RunSpec, task: Task) -> list[Difference]:
-    """Compare the training set by its name. One folder is no union of several sets, unless a card of the union exists."""
+    """Compare the training set by its name. One folder is no union of several sets: those have a card of their own, e.g. DF2K+OST."""
     whole = "+".join(task.train_sets)
     if _plain(spec.train_set) == _plain(whole):
         return []

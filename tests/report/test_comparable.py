@@ -252,8 +252,8 @@ def test_what_would_fill_in_a_cell_makes_one_that_is_comparable():
     for table in (table for paper in load_all() for table in paper.tables):
         for row, column in ((row, column) for row in table.rows if row.model for column in table.columns if column.kind == "quality"):
             name = row.task or column.task or table.task
-            if len(TASKS[name].train_sets) > 1 or not column.test_sets:
-                continue  # no card of the union exists
+            if not column.test_sets:
+                continue
             spec = replay(train_command(table, row.model, name, test_set=column.test_sets[0]))[-1]
             count = TEST_IMAGES[column.test_sets[0]]
             record = record_of(spec, count, test_data=TestData(card=column.test_sets[0], expected=count, measured=count, state="verified"))
