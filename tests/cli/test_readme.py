@@ -49,12 +49,18 @@ def write_images(folder, *names, side=48):
         Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)).save(folder / name)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One for all commands: the scan is compiled into it."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path, cache, monkeypatch):
     """A folder with all that the README's commands name, and nothing of the project's to be written to."""
     monkeypatch.chdir(tmp_path)
-    for name in ("DATA", "WEIGHTS", "CACHE"):
-        monkeypatch.setenv(f"SUITE_{name}", str(tmp_path / name.lower()))
+    for name, folder in (("DATA", tmp_path / "data"), ("WEIGHTS", tmp_path / "weights"), ("CACHE", cache)):
+        monkeypatch.setenv(f"SUITE_{name}", str(folder))
     for name in ("Set5", "Urban100"):
         write_images(tmp_path / "data" / name, "a.png", "b.png")
     write_images(tmp_path / "results" / "mine", "a.png")

@@ -19,7 +19,7 @@ from suite.runner.plan import plan_cells
 from suite.study.grids import PAIRINGS, ModelOnTask
 from suite.study.protocols import protocol
 from suite.study.published import load_all
-from suite.study.tasks import TASKS, TEST_IMAGES
+from suite.study.tasks import TEST_IMAGES
 
 TABLE = next(table for paper in load_all() for table in paper.tables if table.id == "mambair-4")
 COLUMN = next(column for column in TABLE.columns if column.test_sets == ("Set5",))
