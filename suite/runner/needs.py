@@ -34,7 +34,8 @@ def describe_needs(specs: Sequence[RunSpec], records: Iterable[Attempt]) -> Iter
         low, high = (format_clock(sum(getattr(one, end) for one in times)) for end in ("low", "high"))
         span = low if low == high else f"{low} to {high}"
         bases = "; ".join(dict.fromkeys(one.basis for one in times))
-        yield f"{len(trained)} cells take {span} of one {kind} ({bases}){why and f': {why}'}."
+        cells = "1 cell takes" if len(trained) == 1 else f"{len(trained)} cells take"
+        yield f"{cells} {span} of one {kind} ({bases}){why and f': {why}'}."
 
 
 def is_here(name: str) -> bool:
