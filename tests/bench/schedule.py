@@ -6,6 +6,7 @@ Cells go in the order in which they were started. SLOTS is how many ran at a tim
 """
 
 import sys
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ sys.path[:0] = [str(ROOT)]
 
 from suite.core import machine  # noqa: E402 - the path comes first
 from suite.records.ledger import Ledger  # noqa: E402
-from suite.runner import estimate  # noqa: E402
+from suite.runner.estimate import estimate_runs  # noqa: E402
 from suite.runner.schedule import Job, measure_makespan, simulate_schedule  # noqa: E402
 
 
@@ -26,6 +27,15 @@ def say(text):
     sys.stdout.write(text + "\n")
 
 
+def estimated(record, past):
+    """Seconds of a record's cell as `run` estimates them from a ledger of the records `past`."""
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "runs")
+        for one in past:
+            ledger.add(one)
+        return estimate_runs([record.spec], ledger).seconds
+
+
 def main():
     records = [one for one in Ledger(Path(sys.argv[1])).records() if one.kind == "run" and one.status == "done"]
     records.sort(key=lambda one: moments(one)[0])
@@ -33,13 +43,11 @@ def main():
     slots = int(sys.argv[2]) if len(sys.argv) > 2 else max(1, int(first.machine["cores"]) // first.threads)
     walls = {one.fingerprint: (moments(one)[1] - moments(one)[0]).total_seconds() for one in records}
     measured = (max(moments(one)[1] for one in records) - min(moments(one)[0] for one in records)).total_seconds()
-    seen = {one.fingerprint: past for one in records for past in estimate.collect_seen([one], lambda _: True)}
-    others = {
-        one.fingerprint: estimate._seconds(one.spec, [past for key, past in seen.items() if key != one.fingerprint])[0] for one in records
-    }
-    rough = {one.fingerprint: estimate._rough_seconds(one.spec) for one in records}
+    machine.describe_machine = lambda: first.machine  # the estimates are that machine's
+    bare = [one.model_copy(update={"crops": (), "receptive_field": None}) for one in records]
+    others = {one.fingerprint: estimated(one, [past for past in bare if past is not one]) for one in bare}
+    rough = {one.fingerprint: estimated(one, []) for one in bare}
     say(f"{len(records)} cells, {slots} at a time, on {first.machine['cpu']}; measured {measured:.0f} s")
-    say(f"this machine: {machine.describe_machine()['cpu']}, {machine.count_cores()} cores")
     for name, seconds in (("each cell's own time", walls), ("what the other cells tell", others), ("the rough rule", rough)):
         if any(value is None for value in seconds.values()):
             say(f"by {name}: not known of every cell")

@@ -1,13 +1,13 @@
 """The simulated schedule: known answers by hand, what every schedule keeps, and that it is the one of `run`."""
 
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
-from fake_cells import spec
+from fake_cells import record, spec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suite.records.ledger import Ledger
 from suite.runner import execute
 from suite.runner.schedule import Job, measure_makespan, simulate_schedule, split_waves
 
@@ -80,14 +80,18 @@ def test_what_every_schedule_keeps(jobs, slots):
         assert all(before.end <= after.start + slack for before, after in pairwise(ours))
 
 
-def test_the_waves_are_those_that_a_run_launches(monkeypatch):
+def test_the_waves_are_those_that_a_run_launches(monkeypatch, tmp_path):
     parent, single = spec("mambair-sr-x2"), spec("mambair-sr-x2.mlp")
-    children = [spec("mambair-sr-x3", start=parent.fingerprint), spec("mambair-sr-x4", start=parent.fingerprint)]
+    children = [spec("mambair-sr-x3", task="sr-x3", patch=18, start=parent.fingerprint, seed=seed) for seed in range(2)]
     cells = [children[0], parent, single, children[1]]
     launched = []
-    monkeypatch.setattr(execute.launch, "run", lambda jobs, *_, **__: launched.append([job.spec.fingerprint for job in jobs]) or [])
-    monkeypatch.setattr(execute, "_context", lambda *_: None)
-    list(execute._events(cells, None, SimpleNamespace(launcher="ray", address=None, dashboard=False), SimpleNamespace(requested=False)))
+
+    def launch(jobs, *_, **__):
+        launched.append([job.spec.fingerprint for job in jobs])
+        yield from (record(job.spec) for job in jobs)
+
+    monkeypatch.setattr(execute.launch, "run", launch)
+    execute.execute(cells, Ledger(tmp_path / "runs"), execute.How("inline", 1, ""))
     jobs = [Job(cell.fingerprint, 1.0, (cell.start,) if cell.start else ()) for cell in cells]
     assert [[job.name for job in wave] for wave in split_waves(jobs)] == launched
     assert len(launched) == 2
