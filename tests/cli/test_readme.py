@@ -18,7 +18,6 @@ README = (ROOT / "README.md").read_text()
 MADE_BY_RUNS = ("results/work/CELL/stop", "results/runs", "results/runs/pictures", "results/mine")
 PATHS = sorted(set(re.findall(r"(?<![\w/.-])((?:suite|tests|models|results|reports|datasets|docs)/[\w./*-]*)", README)))
 COMMANDS = re.findall(r"^ +(?:srun )?python -m suite ((?:.*\\\n)*.*)$", README, re.MULTILINE)
-RECORDED = ("report", "compare", "claims", "profile", "run")  # verbs that take --ledger
 # Commands that take minutes, and the tests that run what they run.
 ELSEWHERE = {"check": "tests/health/test_gate.py", "doctor": "tests/health/test_doctor.py", "profile --claim": "tests/cli/test_profile.py"}
 
@@ -40,7 +39,16 @@ def shorten(words):
         rest = [tiny.get(word, word) for word in rest]
     if verb == "profile":
         rest += ["--seconds", "0.01", "--longest", "0.01"]
-    return [verb, *rest, *(["--ledger", "runs"] if verb in RECORDED else [])]
+    return in_ledger([verb, *rest])
+
+
+def in_ledger(words):
+    """The command with a ledger of its own, where its verb has one: nothing is written to the project's."""
+    try:
+        main.parser().parse_args([*words, "--ledger", "runs"])
+    except SystemExit:
+        return words
+    return [*words, "--ledger", "runs"]
 
 
 def write_images(folder, *names, side=48):
