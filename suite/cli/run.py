@@ -113,7 +113,7 @@ def read_change(text: str) -> tuple[str, str]:
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Run what is not done, write the report, and print the outcome; two grids are run elsewhere: of scan backends, and of routing."""
     from suite.records.ledger import Ledger
-    from suite.runner import estimate
+    from suite.runner import estimate, needs
     from suite.runner.execute import execute, unique_specs
     from suite.runner.standing import look_up
     from suite.study.grids import ROUTING_GRID, SCAN_GRID
@@ -137,6 +137,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     standing.note_changes(specs, options.again)
     if options.dry_run:
         on_device = _note_devices(options, specs)
+        for line in needs.describe_needs([spec for spec in specs if spec.fingerprint not in done], ledger.records(lambda _: None)):
+            note(line)
         common.print_plan(options, out, specs, PLAN_FIELDS + on_device, standing.states, expected, _slots(how, specs))
         return Exit.DONE
     _note_start(how, specs, [spec for spec in specs if spec.fingerprint not in done], expected)

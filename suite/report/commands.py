@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +11,7 @@ from suite.records.evaluation import Evaluation
 from suite.records.planned import SCHEDULE, Choice, plan_family
 from suite.records.record import Record
 from suite.records.spec import RunSpec, write_value
+from suite.report.settings import Setting
 from suite.study.budgets import BUDGETS
 from suite.study.grids import GRIDS, ModelOnTask
 from suite.study.published import PublishedTable
@@ -17,6 +19,7 @@ from suite.study.recipes import DEFAULT, RECIPES, list_accounts, recipe_of
 from suite.study.tasks import task
 
 RUN_COMMAND = "python -m suite run"
+CELL = r"[0-9a-f]{16}"  # a fingerprint
 
 
 def run_command(
@@ -34,20 +37,26 @@ def run_command(
 
 
 def train_command(table: PublishedTable, model: str, task_name: str, *, seeds: int = 1, test_set: str = "") -> str:
-    """Return the command that trains a network as its paper does; FOLDER is what has to be put together."""
-    row = task(task_name)
-    changes = {"train_set": row.train_sets[0] if len(row.train_sets) == 1 else "FOLDER"} | ({"test_set": test_set} if test_set else {})
+    """Return the command that trains a network as its paper does: on its training set, by the recipe that its table needs."""
+    changes = {"train_set": "+".join(task(task_name).train_sets)} | ({"test_set": test_set} if test_set else {})
     accounts = list_accounts(task_name)
     fitting = [one for one in accounts if "gan" in RECIPES[f"{task_name}/{one}"].loss] if table.unlike else []
     return run_command(table.grid, model, task_name, budget="paper", account=(*fitting, DEFAULT)[0], seeds=seeds, changes=changes)
 
 
 def repeat_command(grid: str, records: Sequence[Record]) -> str:
-    """Return the command line that repeats these runs, one model, one setting, one or more seeds: it makes the very same specs.
+    """Return the command line that repeats these runs, one model, one setting, one or more seeds: it makes the very same specs."""
+    return _command_of(grid, records[0].spec, seeds=max(r.spec.seed for r in records) + 1)
 
-    What the grid, the budget and the recipe do not make of themselves stands behind `--set`.
-    """
-    spec = records[0].spec
+
+def alike_command(grid: str, model: str, setting: Setting) -> str:
+    """Return the command line that measures a network under a setting of others; what it begins with is its own recipe's, if a cell."""
+    begun = "" if setting.fields["start"] and re.fullmatch(CELL, str(setting.fields["start"])) else setting.fields["start"]
+    return _command_of(grid, RunSpec(**setting.fields | {"model": model, "start": begun}), begins=bool(begun))
+
+
+def _command_of(grid: str, spec: RunSpec, *, seeds: int = 1, begins: bool = True) -> str:
+    """Return the command line that makes a spec. What grid, budget and recipe do not make of themselves stands behind `--set`."""
     pairing = ModelOnTask(spec.model, spec.task, published=True)
     grid = next((name for name in (grid, *GRIDS) if name in GRIDS and _has(name, pairing)), grid)
     account = spec.recipe.partition("/")[2] if spec.recipe in RECIPES and spec.recipe.startswith(f"{spec.task}/") else DEFAULT
@@ -58,9 +67,9 @@ def repeat_command(grid: str, records: Sequence[Record]) -> str:
         changes = find_changes(spec, pairing, Choice(budget, spec.backend, spec.device, account, {}))
     except SuiteError:  # a task or a model of another version of the suite
         changes = {}
-    words = run_command(
-        grid, spec.model, spec.task, budget=spec.budget, account=account, seeds=max(r.spec.seed for r in records) + 1, changes=changes
-    )
+    if not begins:
+        changes.pop("start", None)
+    words = run_command(grid, spec.model, spec.task, budget=spec.budget, account=account, seeds=seeds, changes=changes)
     return f"{words} --backend {shlex.quote(spec.backend)} --device {spec.device}"
 
 

@@ -116,7 +116,7 @@ def _start_differences(record: Record, recipe: Recipe) -> list[Difference]:
 def _training_set_differences(record: Record, task: Task) -> list[Difference]:
     """Compare the training set by its name, and by its card's checksums where the record says what its images were held to.
 
-    One folder is no union of several sets, unless a card of the union exists.
+    One folder is no union of several sets: those have a card of their own, e.g. DF2K+OST.
     """
     name, held = record.spec.train_set, record.train_data
     if _plain(name) != _plain("+".join(task.train_sets)):

@@ -20,7 +20,7 @@ from suite.records.evaluation import Evaluation
 from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
 from suite.records.record import Measured, Record
-from suite.report.commands import run_command, train_command
+from suite.report.commands import alike_command, run_command, train_command
 from suite.report.comparable import Difference, find_differences, list_unverified, shorten_differences
 from suite.report.given import TRIVIAL, fill_given, is_authors, with_trivial
 from suite.report.measured import (
@@ -239,7 +239,7 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, t
     tried = list(fitting.values()) or list(runs.values())
     if tried:
         return make_unavailable_cell(tried[0], column.metric, grid)
-    return TableCell(status=Status.PUBLISHED, reason="not run", command=run_command(grid, row.model or "", task))
+    return TableCell(status=Status.PUBLISHED, reason="not run", command=wanted)
 
 
 def _find_unlike(records: Sequence[Record], column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
@@ -308,8 +308,11 @@ def _retrained_cell(line: _Line, metric: str, settings: Mapping[str, Setting]) -
     if setting is None:
         if line.row.model is None or line.row.model in TRIVIAL:
             return TableCell(reason="not run by this suite")
+        task = line.row.task or line.home.task
+        if task in settings:
+            return TableCell(reason="not run", command=alike_command(grid, line.row.model, settings[task]))
         budget = next(iter(settings.values())).budget
-        return TableCell(reason="not run", command=run_command(grid, line.row.model, line.row.task or line.home.task, budget=budget))
+        return TableCell(reason="not run", command=run_command(grid, line.row.model, task, budget=budget))
     measured = average_seeds(line.runs[setting], metric, setting, grid)
     if measured is None:
         return make_unavailable_cell(line.runs[setting], metric, grid)

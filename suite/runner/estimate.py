@@ -7,7 +7,7 @@ rule, measured on narrow networks on one processor, which does not exist for GPU
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import mean, median
@@ -77,8 +77,8 @@ class RunEstimate:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """The times of an earlier cell on this machine."""
+class Seen:
+    """The times of an earlier cell."""
 
     spec: RunSpec
     iteration: float  # median seconds of a training step
@@ -95,7 +95,8 @@ def estimate_runs(
     """
     skipped = ledger.find_done([spec.fingerprint for spec in cells]) if done is None else done
     left = [spec for spec in cells if spec.fingerprint not in skipped]
-    seen = list(_seen(ledger.records(lambda _error: None)))  # unreadable records are reported by run and report
+    here = machine.describe_machine()
+    seen = list(collect_seen(ledger.records(lambda _error: None), lambda one: one == here))  # run and report name unreadable records
     guesses = [_seconds(spec, seen) for spec in left]
     counts = Counter(basis for _, basis in guesses)
     basis = "; ".join(f"{basis} ({count} of {len(left)} cells)" if len(counts) > 1 else basis for basis, count in counts.items())
@@ -106,7 +107,7 @@ def estimate_runs(
     return RunEstimate(seconds, checkpoint * here + RECORD_MIB * len(left), basis, checkpoint * stored)
 
 
-def _seconds(spec: RunSpec, seen: Sequence[_Seen]) -> tuple[float | None, str]:
+def _seconds(spec: RunSpec, seen: Sequence[Seen]) -> tuple[float | None, str]:
     """Return the seconds of one cell, and by what."""
     alike = [past for past in seen if all(getattr(past.spec, name) == getattr(spec, name) for name in SAME_SIZE)]
     same = [past for past in alike if past.spec.model == spec.model]
@@ -118,17 +119,17 @@ def _seconds(spec: RunSpec, seen: Sequence[_Seen]) -> tuple[float | None, str]:
     return (None, UNKNOWN) if rough is None else (rough, ROUGH)
 
 
-def _seen(records: Iterable[Attempt]) -> Iterable[_Seen]:
-    here = machine.describe_machine()
+def collect_seen(records: Iterable[Attempt], is_there: Callable[[Mapping[str, object]], bool]) -> Iterator[Seen]:
+    """Yield the times of the trainings that were done on the machines of which `is_there` is true."""
     for record in records:
         made = record.provenance
         if not isinstance(record, Record):
             continue
-        if record.status != "done" or made is None or made.machine != here or not record.iteration_seconds:
+        if record.status != "done" or made is None or not is_there(made.machine) or not record.iteration_seconds:
             continue
         wall = (datetime.fromisoformat(made.finished) - datetime.fromisoformat(made.started)).total_seconds()
         outside = wall - sum(record.iteration_seconds)  # negative where an earlier attempt did part of the training
-        yield _Seen(record.spec, median(record.iteration_seconds), max(outside, record.evaluate_seconds or 0.0), record.trained_params)
+        yield Seen(record.spec, median(record.iteration_seconds), max(outside, record.evaluate_seconds or 0.0), record.trained_params)
 
 
 def _rough_seconds(spec: RunSpec) -> float | None:
@@ -141,13 +142,13 @@ def _rough_seconds(spec: RunSpec) -> float | None:
     return REST_SECONDS + spec.iterations * RULE_SECONDS * pixels * config.work
 
 
-def _checkpoint_mib(left: Sequence[RunSpec], seen: Sequence[_Seen], workers: int) -> float:
+def _checkpoint_mib(left: Sequence[RunSpec], seen: Sequence[Seen], workers: int) -> float:
     """Return the MiB of a checkpoint of each of the largest cells, of as many as can be under way at once."""
     checkpoints = sorted((_params(spec, seen) * BYTES_PER_PARAMETER / 2**20 for spec in left), reverse=True)
     return sum(checkpoints[: max(1, machine.count_cores() // workers)])
 
 
-def _params(spec: RunSpec, seen: Sequence[_Seen]) -> int:
+def _params(spec: RunSpec, seen: Sequence[Seen]) -> int:
     """Return the parameters of the trained network: as seen, else as published, with the square of the width."""
     for past in seen:
         if past.params and (past.spec.model, past.spec.width, past.spec.depth_divisor) == (spec.model, spec.width, spec.depth_divisor):

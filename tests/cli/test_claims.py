@@ -116,7 +116,7 @@ def test_every_printed_command_is_one_of_the_suite_and_selects_the_claims_networ
         elif options.verb == "run":
             held = GRIDS[options.grid].models
             assert {name for name in held for pattern in options.only if selects(pattern, name, held)} == set(options.only)
-            assert dict(options.set)["train_set"] in ("DF2K", "FOLDER")
+            assert dict(options.set)["train_set"] in ("DF2K", "DF2K+OST")
             assert (options.budget, options.seeds) == ("paper", 3)
         else:
             assert options.verb == "evaluate"

@@ -42,6 +42,15 @@ TREES = {
         ("DF2K", "train", "sr", 2, None),
         [("DIV2K/0001", "DIV2K/DIV2K_train_HR/0001.png", None), ("Flickr2K/000001", "Flickr2K/Flickr2K_HR/000001.png", None)],
     ),
+    "OST and DF2K from their parts": (
+        ("DIV2K/DIV2K_train_HR/0001.png", "Flickr2K/Flickr2K_HR/000001.png", "OutdoorSceneTrain_v2/sky/sky_1.png"),
+        ("DF2K+OST", "train", "real-sr", 4, None),
+        [
+            ("DIV2K/0001", "DIV2K/DIV2K_train_HR/0001.png", None),
+            ("Flickr2K/000001", "Flickr2K/Flickr2K_HR/000001.png", None),
+            ("OST/sky/sky_1", "OutdoorSceneTrain_v2/sky/sky_1.png", None),
+        ],
+    ),
     "DF2K, MambaIR": (
         ("DF2K/HR/0001.png", "DF2K/LR_bicubic/X3/0001x3.png"),
         ("DF2K", "train", "sr", 3, None),

@@ -1,6 +1,7 @@
 """What may be held against a printed number, and the commands that repeat a record: nothing that differs from the recipe is compared."""
 
 import argparse
+import re
 import shlex
 
 import pytest
@@ -11,15 +12,16 @@ from suite.cli import run as run_verb
 from suite.records.planned import Choice, plan_family
 from suite.records.record import ImageScore, ProtocolUsed, Record, StartedFrom, TestData
 from suite.records.spec import write_value
-from suite.report.commands import repeat_command, train_command
+from suite.report.commands import alike_command, repeat_command, train_command
 from suite.report.comparable import find_differences, list_unverified
 from suite.report.measured import Status
+from suite.report.settings import setting_of
 from suite.report.tables import build_tables
 from suite.runner.plan import plan_cells
-from suite.study.grids import PAIRINGS, ModelOnTask
+from suite.study.grids import GRIDS, PAIRINGS, ModelOnTask
 from suite.study.protocols import protocol
 from suite.study.published import load_all
-from suite.study.tasks import TASKS, TEST_IMAGES
+from suite.study.tasks import TEST_IMAGES
 
 TABLE = next(table for paper in load_all() for table in paper.tables if table.id == "mambair-4")
 COLUMN = next(column for column in TABLE.columns if column.test_sets == ("Set5",))
@@ -261,13 +263,35 @@ def test_again_names_what_the_command_would_not_make():
     assert {"model", "budget"} & {word.partition("=")[0] for word in shlex.split(again)} == set()
 
 
+@settings(deadline=None, max_examples=30)
+@given(
+    st.permutations([one for one in GRIDS["ablations"].pairings if one.task == "sr-x2"]),
+    st.fixed_dictionaries({}, optional={name: REPEATED[name] for name in ("iterations", "train_set", "test_set")}),
+    st.sampled_from(["quick", "standard", "paper"]),
+)
+def test_what_would_fill_in_a_retrained_column_has_its_setting(pairings, changes, budget):
+    changes = {name: write_value(value) for name, value in changes.items()}
+    known = plan_family(pairings[0], 0, Choice(budget, "numba", "cpu", "released", changes))[-1]
+    (made,) = replay(alike_command("ablations", pairings[1].model, setting_of(known)))
+    assert made.model == pairings[1].model
+    assert setting_of(made) == setting_of(known)
+
+
+def test_what_begins_with_other_weights_does_so_for_another_network_too():
+    known = plan_family(ModelOnTask("mambair-sr-x3", "sr-x3", published=True), 0, Choice("quick", "numba", "cpu", "released", {}))[-1]
+    assert re.fullmatch("[0-9a-f]{16}", known.start)
+    assert "start" not in alike_command("tasks", "mambair-sr-x3", setting_of(known))
+    given = known.model_copy(update={"start": "mine.pth"})
+    assert "--set start=mine.pth" in alike_command("tasks", "mambair-sr-x3", setting_of(given))
+
+
 def test_what_would_fill_in_a_cell_makes_one_that_is_comparable():
     seen = 0
     for table in (table for paper in load_all() for table in paper.tables):
         for row, column in ((row, column) for row in table.rows if row.model for column in table.columns if column.kind == "quality"):
             name = row.task or column.task or table.task
-            if len(TASKS[name].train_sets) > 1 or not column.test_sets:
-                continue  # no card of the union exists
+            if not column.test_sets:
+                continue
             spec = replay(train_command(table, row.model, name, test_set=column.test_sets[0]))[-1]
             count = TEST_IMAGES[column.test_sets[0]]
             record = record_of(spec, count, test_data=TestData(card=column.test_sets[0], expected=count, measured=count, state="verified"))

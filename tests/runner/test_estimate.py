@@ -1,11 +1,10 @@
 """Estimates: from what ran here before, and never without saying from what."""
 
 import pytest
-from fake_cells import record, spec
+from fake_cells import ran, spec
 
 from suite.core import machine
 from suite.records.ledger import Ledger
-from suite.records.record import Provenance
 from suite.runner import estimate as estimate_module
 from suite.runner.estimate import EARLIER, ROUGH, SIMILAR, UNKNOWN, estimate_runs
 
@@ -15,24 +14,6 @@ MODEL, OTHER = "mambair-sr-x2", "mambair-sr-x2.mlp"
 @pytest.fixture
 def ledger(tmp_path):
     return Ledger(tmp_path)
-
-
-def ran(of, *, here=True, seconds=2.0, rest=30):
-    """A done record of `of`: `seconds` an iteration and `rest` seconds beside."""
-    whole = int(seconds * of.iterations + rest)
-    made = Provenance(
-        started="2026-01-01T00:00:00+00:00",
-        finished=f"2026-01-01T00:{whole // 60:02d}:{whole % 60:02d}+00:00",
-        commit="unknown",
-        dirty=None,
-        packages={},
-        machine=machine.describe_machine() if here else {"cpu": "another"},
-        threads=1,
-        launcher="inline",
-        backend_reason="",
-    )
-    times = (seconds,) * of.iterations
-    return record(of, provenance=made).model_copy(update={"iteration_seconds": times, "evaluate_seconds": 1.0, "trained_params": 1_000_000})
 
 
 def test_the_same_network_here_comes_first(ledger):

@@ -39,6 +39,24 @@ def record(of, *, status="done", attempt=1, score=30.0, error=None, provenance=N
     return Record(**fields, scores=scores, provenance=provenance)
 
 
+def ran(of, *, here=True, seconds=2.0, rest=30):
+    """A done record of `of`: `seconds` an iteration and `rest` seconds beside."""
+    whole = int(seconds * of.iterations + rest)
+    made = Provenance(
+        started="2026-01-01T00:00:00+00:00",
+        finished=f"2026-01-01T00:{whole // 60:02d}:{whole % 60:02d}+00:00",
+        commit="unknown",
+        dirty=None,
+        packages={},
+        machine=machine.describe_machine() if here else {"cpu": "another"},
+        threads=1,
+        launcher="inline",
+        backend_reason="",
+    )
+    times = (seconds,) * of.iterations
+    return record(of, provenance=made).model_copy(update={"iteration_seconds": times, "evaluate_seconds": 1.0, "trained_params": 1_000_000})
+
+
 def run_cell(of, context):
     """What SUITE_TEST_CELLS says of the model."""
     behaviour = json.loads(os.environ.get(VARIABLE, "{}")).get(of.model, "good")

@@ -6,13 +6,15 @@ import argparse
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.cli import common
-from suite.core.errors import Exit
+from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
+    from suite.records.record import Attempt
     from suite.report.claims.verdict import Judgement
 
 SUMMARY = "say which claims of the papers hold, by the ledger's records, and which command would decide the others"
@@ -26,6 +28,17 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "claim", nargs="*", metavar="CLAIM", help="a claim's name, a part of it, a shell pattern, or a verdict in quotes (default: all)"
     )
+    plan = verb.add_argument_group("what it would take to decide the others")
+    plan.add_argument(
+        "--plan", action="store_true", help="print the runs that decide the most at the least cost, in order, with what they take"
+    )
+    plan.add_argument("--gpus", type=int, default=1, metavar="N", help="GPUs that the plan is simulated on (default: %(default)s)")
+    plan.add_argument(
+        "--gpu-kind",
+        metavar="NAME",
+        help="their kind, e.g. A100 or 'RTX 4090', or one that the ledger has trainings on (default: this machine's)",
+    )
+    plan.add_argument("--markdown", type=Path, metavar="FILE", help="with --plan: write the plan of an empty ledger, for the documentation")
     common.add_shared(verb, "--ledger", "--evidence", "--json")
 
 
@@ -36,22 +49,59 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.report.claims.judge import count_hints, count_words, judge_claims, summarise
     from suite.study.claims import load_claims
 
+    if options.markdown:
+        return _document(options)
     ledger = Ledger(options.ledger)
     records = read_records(ledger, options.evidence, common.warn_left_out)
     if not records:
         note(f"the ledger {ledger.folder} holds no record: nothing is tested yet.")
     found = _choose(judge_claims(load_claims(), records), options.claim)
+    width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size().columns))
+    if options.plan:
+        return _plan(found, records, options, out, width)
     if options.json:
         summary = {"sentences": summarise(found), "verdicts": count_words(found), "ablations at another budget": count_hints(found)}
         out.document({"summary": summary, "claims": [_as_dict(one) for one in found]})
         return Exit.DONE
-    width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size().columns))
     for one in found:
         for line in _lines(one, width):
             out.write(line + "\n")  # commands are never folded
         out.line()
     for sentence in summarise(found):
         out.write(textwrap.fill(sentence, width) + "\n")
+    return Exit.DONE
+
+
+def _plan(found: Sequence[Judgement], records: Sequence[Attempt], options: argparse.Namespace, out: Output, width: int) -> Exit:
+    """Print the plan for the claims that are chosen."""
+    from suite.cli.ledger.plan import make_plan, summarise_plan
+    from suite.cli.ledger.plan_text import write_lines
+    from suite.runner.cell_time import choose_kind
+
+    if options.gpus < 1:
+        raise SuiteError(f"--gpus {options.gpus} runs nothing; it must be at least 1.", exit=Exit.NOTHING)
+    kind, why = choose_kind(options.gpu_kind)
+    if why:
+        note(f"{why}; choose another with --gpu-kind.")
+    plan = make_plan(found, records, kind)
+    if options.json:
+        out.document({"gpu": kind, "gpus": options.gpus} | summarise_plan(plan, options.gpus))
+        return Exit.DONE
+    for line, is_command in write_lines(plan, options.gpus, kind):
+        folded = textwrap.fill(line, width, subsequent_indent="   ", break_on_hyphens=False, break_long_words=False)
+        out.write((line if is_command else folded) + "\n")
+    return Exit.DONE
+
+
+def _document(options: argparse.Namespace) -> Exit:
+    """Write the documentation's plan, which depends on no ledger and no machine."""
+    from suite.cli.ledger.plan_text import write_markdown
+    from suite.core.files import replacing
+
+    if not options.plan:
+        raise SuiteError("--markdown is for --plan.")
+    with replacing(options.markdown) as file:
+        file.write(write_markdown().encode())
     return Exit.DONE
 
 
