@@ -138,6 +138,7 @@ def print_plan(
     states: dict[str, str] = {}
     for entry in ledger.entries():
         states[entry.fingerprint] = "done" if "done" in (entry.status, states.get(entry.fingerprint)) else entry.status
+    states |= expected.evaluated_only
     rows = [
         {field: getattr(spec, field) for field in fields} | {"state": states.get(spec.fingerprint, "new"), "cell": spec.fingerprint}
         for spec in specs

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from suite.cli import common, scan
@@ -45,6 +46,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="FIELD=VALUE",
         help="change a field of all cells, e.g. lr=1e-4; may be repeated",
     )
+    measured = "train once and measure it "
+    what.add_argument("--test-sets", nargs="+", default=[], metavar="NAME", help=f"{measured}on each of these data sets or folders")
+    what.add_argument("--protocols", nargs="+", default=[], metavar="NAME", help=f"{measured}by each of these names of `list protocols`")
     common.add_shared(what, "--backend", "--device")
     _add_how(verb.add_argument_group("how to run it"))
     several = verb.add_argument_group("several workers for each cell, by Ray Train")
@@ -168,17 +172,31 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
         raise SuiteError("the device is not changed by --set; choose it with --device.")
     device = common.resolve_device(options)
     backend, reason = resolve_backend(options.backend, device)
-    specs = plan.plan_cells(
-        options.grid,
-        budget=options.budget or budgets.default_budget(device),
-        seeds=options.seeds,
-        only=options.only,
-        changes=changes,
-        backend=backend,
-        device=device,
-        account=options.recipe,
-    )
+    specs = [
+        spec
+        for evaluation in _evaluations(options, changes)
+        for spec in plan.plan_cells(
+            options.grid,
+            budget=options.budget or budgets.default_budget(device),
+            seeds=options.seeds,
+            only=options.only,
+            changes=changes | evaluation,
+            backend=backend,
+            device=device,
+            account=options.recipe,
+        )
+    ]
     return specs, reason
+
+
+def _evaluations(options: argparse.Namespace, changes: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the fields of each evaluation that a training is asked for; one without fields where none is named."""
+    named = {"test_set": ("--test-sets", options.test_sets), "protocol": ("--protocols", options.protocols)}
+    for field, (option, values) in named.items():
+        if values and field in changes:
+            raise SuiteError(f"{field} is given by {option} and by --set. Name all of them with {option}.")
+    pairs = ([(field, value) for value in values] for field, (_, values) in named.items() if values)
+    return [dict(chosen) for chosen in itertools.product(*pairs)]
 
 
 def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: RunEstimate) -> How:
@@ -263,7 +281,8 @@ def _note_start(how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], e
     from suite.training.share import describe_share
 
     backends = ", ".join(dict.fromkeys(spec.backend for spec in specs))
-    note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {backends} ({how.backend_reason}).")
+    only = f", evaluated only: {len(expected.evaluated_only)}" if expected.evaluated_only else ""
+    note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}{only}; scan backend {backends} ({how.backend_reason}).")
     if on_device := degraded_on_device(specs):
         note(on_device)
     if not left:

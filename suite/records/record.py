@@ -146,6 +146,8 @@ class Record(Attempt):
     history: tuple[HistoryPoint, ...] = ()
     cost: Cost | None = None
     test_data: TestData | None = Field(None, description="None in records of before schema 4")
+    training: str = Field("", description="identity of the training (suite.records.trainings); empty in records of before it was kept")
+    trained_by: str = Field("", description="fingerprint of the cell that trained the weights, where another did: this one measured them")
     started_from: StartedFrom | None = None
     trained_params: int | None = Field(None, description="parameters of the network that was trained (narrowed or not)")
     train_seconds: float | None = None

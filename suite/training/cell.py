@@ -25,14 +25,13 @@ from suite.measure.inference.restorer import restorer_of
 from suite.measure.quality import available, evaluate
 from suite.measure.quality.receptive_field import receptive_field
 from suite.records.cell import CellContext, Progress, now, provenance
-from suite.records.ledger import weights_file
 from suite.records.record import HistoryPoint, ProtocolUsed, Record
 from suite.records.spec import RunSpec
 from suite.study.protocols import protocol
 from suite.study.tasks import task as task_row
 from suite.training import workers
 from suite.training.identity import identify_test_data
-from suite.training.loop import Training, save_weights, train
+from suite.training.loop import Training, reopen_training, save_weights, train
 from suite.training.prepare import CellData, latest_loss_and_psnr, load_data, prepare_training, report_progress, typical_seconds
 from suite.training.rates import learning_rate
 from suite.training.share import Share
@@ -46,16 +45,22 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     data = load_data(spec, task, rule) if context.workers == 1 else None  # several workers load where they are
     measured = identify_test_data(spec.test_set, pair_sources(spec.test_set, "test", task, rule))
     yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
-    full_cost = count.count_full_size(spec.model)
+    full_cost = (context.trained.cost if context.trained else None) or count.count_full_size(spec.model)
 
-    if data is None:
+    key = context.key_of(spec)
+    if context.trained is not None:
+        data = data or load_data(spec, task, rule)
+        run, test = reopen_training(spec, key, context.trained, context.weights_folder), data.test
+        checksums = data.checksums | _training_checksums(context.trained)
+    elif data is None:
         run, checksums = yield from workers.train_together(spec, context)
         test = load_pairs(spec.test_set, "test", task, rule)
     else:
         run, checksums, test = (yield from _train_alone(spec, context, data)), data.checksums, data.test
     loss, psnr = latest_loss_and_psnr(run, rule)
 
-    save_weights(weights_file(context.weights_folder, spec.fingerprint), run)
+    if context.trained is None:
+        save_weights(key.weights_file(context.weights_folder), run)
     yield Progress(spec.fingerprint, "evaluating", spec.iterations, spec.iterations, loss, psnr)
     clock = time.perf_counter()
     scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), test, rule, task.scale, available.measure_quality)
@@ -70,6 +75,8 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         history=tuple(run.history),
         cost=full_cost,
         test_data=measured,
+        training=key.fingerprint,
+        trained_by=context.trained.fingerprint if context.trained else "",
         started_from=run.started_from,
         trained_params=count_parameters(run.network),
         train_seconds=sum(run.seconds),
@@ -79,6 +86,12 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         receptive_field=receptive_field(run.evaluated, test),
         provenance=provenance(context, started, checksums),
     )
+
+
+def _training_checksums(trained: Record) -> dict[str, str]:
+    """Return those of the images that were trained with and validated by, whatever is in those folders now."""
+    held = trained.provenance.data_checksums if trained.provenance else {}
+    return {split: digest for split, digest in held.items() if not split.startswith("test ")}
 
 
 def _train_alone(spec: RunSpec, context: CellContext, data: CellData) -> Generator[Progress, None, Training]:

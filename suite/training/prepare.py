@@ -37,7 +37,8 @@ class CellData:
 def prepare_training(spec: RunSpec, context: CellContext, share: Share, images: TrainingSet) -> tuple[Training, PatchSampler]:
     """Return the training at its start, rehearsed where that is due, and what draws its patches from `images`."""
     sampler = make_sampler(spec, task_row(spec.task), images)
-    run = loop.begin(spec, share, read_starting_weights(spec, context.weights_folder), recompute=context.recompute)
+    start = read_starting_weights(spec, context.weights_folder, context.begins_with)
+    run = loop.begin(spec, share, start, recompute=context.recompute, key=context.key_of(spec))
     if context.rehearse or spec.device == "cuda":
         rehearse(run, recompute=context.recompute)
     return run, sampler
