@@ -26,7 +26,7 @@ HELD = {
     "INDEX": (
         1,
         [SUITE / "records" / f"{name}.py" for name in ("record", "scan", "profile", "spec", "summary", "index")],
-        "b698d7170a4dbd4c",
+        "e928a82fc8951edb",
     ),
 }
 

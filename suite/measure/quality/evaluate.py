@@ -213,7 +213,7 @@ def load_network(model: str, path: Path | None, backend: str, device: str = "cpu
     if path is None:
         raise SuiteError(f"{model} needs --weights FILE: an untrained network measures nothing.")
     found = weights.read_weights(path)
-    network = models.create(model)
+    network = weights.build_network(model, found)
     models.set_scan_backend(network, backend)
     used = weights.give_weights(network, found, model)
     return network.to(device), used
