@@ -202,6 +202,7 @@ def _evaluations(options: argparse.Namespace, changes: Mapping[str, str]) -> lis
 def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: RunEstimate) -> How:
     """Return launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
     from suite.core import machine
+    from suite.records.trainings import Trainings
     from suite.runner.crew import Crew
     from suite.runner.execute import How
     from suite.training import tracking
@@ -214,7 +215,9 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, ex
     cores = machine.count_cores()
     threads = options.cpus_per_cell
     if threads is None:
-        at_once = len(specs) if specs[0].device == "cpu" else min(len(specs), len(machine.list_gpus()) or 1)
+        trainings = Trainings(specs)
+        at_once = len({trainings.identify(spec) for spec in specs})  # evaluations of one training follow each other
+        at_once = at_once if specs[0].device == "cpu" else min(at_once, len(machine.list_gpus()) or 1)
         threads = 1 if address else max(1, cores // (at_once * crew.workers))
     if threads < 1 or (threads > cores and not address):
         raise SuiteError(f"--cpus-per-cell {threads}: this machine has {cores} cores, so it must be 1 to {cores}.")

@@ -42,11 +42,15 @@ class TrainingKey:
 
 
 class Trainings:
-    """The trainings of the cells that are known: `specs` of a selection, and `records` of a ledger, which are not kept."""
+    """The trainings of the cells that are known: `specs` of a selection, and `records` of a ledger, which are not kept.
 
-    def __init__(self, specs: Iterable[CellSpec] = (), records: Iterable[Attempt] = ()) -> None:
+    The trainings of the cells `again` count as not done, until a record of one is added.
+    """
+
+    def __init__(self, specs: Iterable[CellSpec] = (), records: Iterable[Attempt] = (), again: Iterable[str] = ()) -> None:
         self._specs = {spec.fingerprint: spec for spec in specs if isinstance(spec, RunSpec)}
         self._identities: dict[str, str] = {}  # of the training, by cell
+        self._again: set[str] = set()  # trainings
         self._done: dict[str, tuple[bool, bool]] = {}  # by cell: whether it measured another's weights; whether its record is an older one
         for record in records:
             if isinstance(record, Record):
@@ -55,6 +59,7 @@ class Trainings:
         self._cells: dict[str, list[str]] = {}  # by training
         for fingerprint, spec in self._specs.items():
             self._cells.setdefault(self.identify(spec), []).append(fingerprint)
+        self._again = {self._identities[cell] for cell in again if cell in self._identities}
 
     def add(self, record: Attempt) -> None:
         """Take the record of a cell that has ended."""
@@ -63,6 +68,7 @@ class Trainings:
                 self._identities[record.fingerprint] = record.training
             if record.status == "done":
                 self._done[record.fingerprint] = bool(record.trained_by), not record.training
+                self._again.discard(record.training)
 
     def identify(self, spec: RunSpec) -> str:
         """Return the identity of the spec's training; what it begins with is named by a training, too, where that is known."""
@@ -92,7 +98,8 @@ class Trainings:
         if not isinstance(spec, RunSpec):
             return None
         key = self.key(spec)
-        for cell in sorted(self._done.keys() & set(key.cells), key=lambda cell: (*self._done[cell], cell)):
+        done = set() if key.fingerprint in self._again else self._done.keys() & set(key.cells)
+        for cell in sorted(done, key=lambda cell: (*self._done[cell], cell)):
             own = replace(key, cells=(cell,))
             if own.find_weights(weights) is not None:
                 return cell, own

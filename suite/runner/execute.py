@@ -97,7 +97,8 @@ def execute(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool 
     with ledger.locked(), stop.armed():
         done = set() if again else {entry.fingerprint for entry in ledger.entries() if entry.status == "done"}
         left = any(isinstance(spec, RunSpec) and spec.fingerprint not in done for spec in specs)
-        trainings = Trainings(specs, ledger.records(lambda _error: None) if left else ())  # unreadable ones are reported by the report
+        held = ledger.records(lambda _error: None) if left else ()  # unreadable ones are reported by the report
+        trainings = Trainings(specs, held, [spec.fingerprint for spec in specs if again])
         wanted = _lost_starts(specs, done, trainings, ledger)
         todo = [spec for spec in unique_specs(specs) if spec.fingerprint not in done or spec.fingerprint in wanted]
         skipped = len(unique_specs(specs)) - len(todo)

@@ -139,3 +139,19 @@ def test_the_records_of_an_old_ledger_keep_their_fingerprints_and_share_no_train
     assert (first.training, first.trained_by) == ("", "")
     known = Trainings((), records)
     assert known.start_key(second.spec) == known.key(first.spec)
+
+
+def test_a_field_is_given_by_one_option(tmp_path, capsys):
+    words = ("--set", "protocol=sr-y", "--protocols", "sr-y", "sr-y-rounded", "--ledger", str(tmp_path), "--dry-run")
+    assert main(["run", *ASKED, *words]) == Exit.USAGE
+    assert "protocol is given by --protocols and by --set. Name all of them with --protocols." in capsys.readouterr().err
+
+
+def test_the_evaluations_of_one_training_take_no_threads_from_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("suite.core.machine.count_cores", lambda: 8)
+    slots = []
+    for words in ((), ("--test-sets", "photos", "photo-crops"), ("--seeds", "2")):
+        common = ("--grid", "ablations", "--only", "mambair-sr-x2.mlp", "--device", "cpu", "--ledger", str(tmp_path), "--dry-run", "--json")
+        assert main(["run", *common, "--backend", "numba", "--budget", "quick", *words]) == Exit.DONE
+        slots.append(json.loads(capsys.readouterr().out)["estimate"]["cells_at_a_time"])
+    assert slots == [1, 1, 2]

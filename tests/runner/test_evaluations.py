@@ -194,6 +194,15 @@ def test_weights_that_are_lost_are_trained_again_and_the_evaluation_that_is_done
     assert records_of(ledger)[second.fingerprint].trained_by == ""
 
 
+def test_what_is_run_again_is_trained_again_and_then_measured(sets, ledger, trained):
+    asked = [spec(sets), spec(sets, "sr-y-rounded@2")]
+    execute(asked, ledger, HOW)
+    assert execute(asked, ledger, HOW, again=True).done == 2
+    assert trained == [0, 0]
+    assert [entry.attempt for entry in ledger.entries()] == [1, 2, 1, 2]
+    assert {record.trained_by for record in ledger.records()} == {"", asked[0].fingerprint}
+
+
 def test_weights_of_another_cell_under_the_name_are_refused(sets, ledger):
     first, second = spec(sets), spec(sets, "sr-y-rounded@2")
     execute([first], ledger, HOW)
