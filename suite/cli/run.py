@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from suite.cli import common
@@ -46,6 +47,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="FIELD=VALUE",
         help="change a field of all cells, e.g. lr=1e-4; may be repeated",
     )
+    measured = "train once and measure it "
+    what.add_argument("--test-sets", nargs="+", default=[], metavar="NAME", help=f"{measured}on each of these data sets or folders")
+    what.add_argument("--protocols", nargs="+", default=[], metavar="NAME", help=f"{measured}by each of these names of `list protocols`")
     common.add_shared(what, "--backend", "--device")
     given = verb.add_argument_group("with --grid routing")
     common.add_shared(given, "--weights")
@@ -132,7 +136,10 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     ledger = Ledger(options.ledger)
     standing = look_up(specs, ledger)
     done = standing.done if options.again else standing.done | standing.changed.keys()
-    expected = estimate.estimate_runs(specs, ledger, max(1, options.workers_per_trial), options.storage or "", done=done)
+    retrained = standing.retrained if options.again else frozenset()
+    expected = estimate.estimate_runs(
+        specs, ledger, max(1, options.workers_per_trial), options.storage or "", done=done, retrained=retrained
+    )
     how = _how(options, specs, reason, expected)
     standing.note_changes(specs, options.again)
     if options.dry_run:
@@ -142,7 +149,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         common.print_plan(options, out, specs, PLAN_FIELDS + on_device, standing.states, expected, _slots(how, specs))
         return Exit.DONE
     _note_start(how, specs, [spec for spec in specs if spec.fingerprint not in done], expected)
-    outcome = execute(specs, ledger, how, changed=standing.changed.keys(), renew=options.again)
+    outcome = execute(specs, ledger, how, changed=standing.changed.keys(), retrained=retrained, renew=options.again)
     page = common.render(ledger, options.report)
     if options.json:
         chosen = {spec.fingerprint for spec in specs}
@@ -192,22 +199,37 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
         raise SuiteError("the device is not changed by --set; choose it with --device.")
     device = common.resolve_device(options)
     backend, reason = resolve_backend(options.backend, device)
-    specs = plan.plan_cells(
-        options.grid,
-        budget=options.budget or budgets.default_budget(device),
-        seeds=options.seeds,
-        only=options.only,
-        changes=changes,
-        backend=backend,
-        device=device,
-        account=options.recipe,
-    )
+    specs = [
+        spec
+        for evaluation in _evaluations(options, changes)
+        for spec in plan.plan_cells(
+            options.grid,
+            budget=options.budget or budgets.default_budget(device),
+            seeds=options.seeds,
+            only=options.only,
+            changes=changes | evaluation,
+            backend=backend,
+            device=device,
+            account=options.recipe,
+        )
+    ]
     return specs, reason
+
+
+def _evaluations(options: argparse.Namespace, changes: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the fields of each evaluation that a training is asked for; one without fields where none is named."""
+    named = {"test_set": ("--test-sets", options.test_sets), "protocol": ("--protocols", options.protocols)}
+    for field, (option, values) in named.items():
+        if values and field in changes:
+            raise SuiteError(f"{field} is given by {option} and by --set. Name all of them with {option}.")
+    pairs = ([(field, value) for value in values] for field, (_, values) in named.items() if values)
+    return [dict(chosen) for chosen in itertools.product(*pairs)]
 
 
 def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, expected: RunEstimate) -> How:
     """Return launcher and threads. The threads depend on what is selected, not on what is left, so that continuing changes no number."""
     from suite.core import machine
+    from suite.records.trainings import Trainings
     from suite.runner.crew import Crew
     from suite.runner.execute import How
     from suite.training import tracking
@@ -220,7 +242,9 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, ex
     cores = machine.count_cores()
     threads = options.cpus_per_cell
     if threads is None:
-        at_once = len(specs) if specs[0].device == "cpu" else min(len(specs), len(machine.list_gpus()) or 1)
+        trainings = Trainings(specs)
+        at_once = len({trainings.identify(spec) for spec in specs})  # evaluations of one training follow each other
+        at_once = at_once if specs[0].device == "cpu" else min(at_once, len(machine.list_gpus()) or 1)
         threads = 1 if address else max(1, cores // (at_once * crew.workers))
     if threads < 1 or (threads > cores and not address):
         raise SuiteError(f"--cpus-per-cell {threads}: this machine has {cores} cores, so it must be 1 to {cores}.")
@@ -291,7 +315,8 @@ def _note_start(how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], e
     commit = machine.find_commit()
     if commit.reason:
         note(f"the records will not name the suite's commit: {commit.reason}.")
-    note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}; scan backend {backends} ({how.backend_reason}).")
+    only = f", evaluated only: {len(expected.evaluated_only)}" if expected.evaluated_only else ""
+    note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}{only}; scan backend {backends} ({how.backend_reason}).")
     if on_device := degraded_on_device(specs):
         note(on_device)
     if not left:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from suite.core import machine
-from suite.records.record import Provenance
+from suite.records.record import Provenance, Record
+from suite.records.spec import RunSpec
+from suite.records.trainings import TrainingKey, Trainings
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,12 @@ class CellContext:
     workers: int = 1  # that train it together, by Ray Train where there is more than one
     gpus: int = 0  # of each worker
     storage: str = ""  # path or URI under which several workers keep checkpoints; empty: `work`
+    stored_as: str = ""  # the folder there; empty: the name of `work`
     rehearse: bool = False  # the largest pass before training; on a GPU always
     logs: Path | None = None  # absolute folder for what is told while cells train; None: beside `work`
+    training: TrainingKey | None = None  # None: as the spec alone tells it
+    begins_with: TrainingKey | None = None  # the training of the spec's `start`, where that is known
+    trained: Record | None = None  # of the cell that trained already what this one measures
     track: tuple[str, ...] = ()  # kinds of suite.training.tracking.TRACKERS that are told, beside lines of JSON
     given: Path | None = None  # the file of weights that an evaluation measures
 
@@ -49,6 +55,10 @@ class CellContext:
     def weights_folder(self) -> Path:
         """Where the weights of finished cells lie."""
         return self.weights or self.work.parent / "weights"
+
+    def key_of(self, spec: RunSpec) -> TrainingKey:
+        """Return the names of the training's files."""
+        return self.training or Trainings([spec]).key(spec)
 
 
 def provenance(context: CellContext, started: str, checksums: dict[str, str]) -> Provenance:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -130,6 +130,11 @@ class Ledger:
     def work_folder(self, fingerprint: str) -> Path:
         """Return where the cell keeps its checkpoint; the folder is not made."""
         return self.work / _checked(fingerprint)
+
+    def find_work(self, names: Sequence[str]) -> Path:
+        """Return the first work folder of these names that is there, or else that of the first name; the folder is not made."""
+        folders = [self.work_folder(name) for name in names]
+        return next((folder for folder in folders if folder.is_dir()), folders[0])
 
     def clear_work(self, fingerprint: str) -> None:
         """Remove the cell's work folder, if there is one."""
@@ -259,8 +264,8 @@ def _unwritable(folder: Path, error: OSError) -> SuiteError:
     )
 
 
-def weights_file(folder: Path, fingerprint: str) -> Path:
-    """Return the file in which the weights of a cell lie."""
+def older_weights_file(folder: Path, fingerprint: str) -> Path:
+    """Return the file in which the weights of a cell lie that was trained before files had readable names (suite.records.trainings)."""
     return folder / f"{fingerprint}.pt"
 
 

@@ -171,6 +171,8 @@ class Record(Measured):
     cost: Cost | None = None
     train_data: TestData | None = Field(None, description="the images that it was trained on; None in records of before schema 5")
     data_files: tuple[DataFiles, ...] = Field((), description="of each split; none in records of before schema 5")
+    training: str = Field("", description="identity of the training (suite.records.trainings); empty in records of before it was kept")
+    trained_by: str = Field("", description="fingerprint of the cell that trained the weights, where another did: this one measured them")
     started_from: StartedFrom | None = None
     trained_params: int | None = Field(None, description="parameters of the network that was trained (narrowed or not)")
     train_seconds: float | None = None

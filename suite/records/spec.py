@@ -21,6 +21,8 @@ from suite.core.errors import SuiteError
 LATER = frozenset(
     ("recipe", "loss", "optimiser", "weight_decay", "periods", "floors", "stages", "mixup", "discriminator_lr", "start", "degrade_on")
 )
+EVALUATION = frozenset(("test_set", "protocol"))  # decide how a finished training is measured, and nothing of the training
+TRAINING_VERSION = 1  # of what identifies a training
 
 
 class CellSpec(BaseModel):
@@ -34,9 +36,10 @@ class CellSpec(BaseModel):
     @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits over every field: the cell's key in the ledger."""
-        fields = {name: value for name, value in self.model_dump(mode="json").items() if not self._is_later_default(name)}
-        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _digest(self._deciding_fields())
+
+    def _deciding_fields(self) -> dict[str, object]:
+        return {name: value for name, value in self.model_dump(mode="json").items() if not self._is_later_default(name)}
 
     def _is_later_default(self, name: str) -> bool:
         """Return True if a field came after the first records and holds what they were made with: then it is no part of the fingerprint."""
@@ -116,6 +119,14 @@ class RunSpec(CellSpec):
             raise ValueError("discriminator_lr belongs to the loss l1+perceptual+gan, and that loss needs one")
         return self
 
+    def identify_training(self, start: str) -> str:
+        """Return 16 hexadecimal digits over every field but test set and protocol: the same for all evaluations of one training.
+
+        `start` stands for the field of that name: the identity of the training whose weights it begins with, or a file of weights.
+        """
+        fields = {name: value for name, value in self._deciding_fields().items() if name not in EVALUATION}
+        return _digest(fields | {"start": start, "training": TRAINING_VERSION})
+
     def replaced(self, changes: dict[str, str]) -> RunSpec:
         """Return the spec with `--set field=value` changes, parsed and checked; SuiteError names what is wrong."""
         for field in changes:
@@ -155,6 +166,11 @@ class ScanSpec(CellSpec):
     def steps(self) -> int:
         """Timed cases."""
         return len(self.cases)
+
+
+def _digest(fields: dict[str, object]) -> str:
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_value(value: object) -> str:

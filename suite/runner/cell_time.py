@@ -47,7 +47,7 @@ class GpuClock:
 
     def __init__(self, kind: str, records: Iterable[Attempt]) -> None:
         self.kind = kind
-        self.seen = list(collect_seen(records, lambda one: is_kind(str(one.get("gpu", "")), kind)))
+        self.seen = collect_seen(records, lambda one: is_kind(str(one.get("gpu", "")), kind))
         whole = [past for past in self.seen if not past.spec.width and past.spec.depth_divisor == 1 and past.spec.device == "cuda"]
         self.rates = sorted(training_operations(past.spec) / (past.spec.iterations * past.iteration) for past in whole)
         if not self.rates:

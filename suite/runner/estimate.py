@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import mean, median
 
@@ -21,6 +21,7 @@ from suite.records.ledger import Ledger
 from suite.records.record import Attempt, Record
 from suite.records.scan import ScanRecord
 from suite.records.spec import RunSpec, ScanSpec
+from suite.records.trainings import Trainings, choose_trainers
 
 BYTES_PER_PARAMETER = 16.25  # of one checkpoint: float32 weights, moments and average
 COPIES = 4  # where one worker trains: the last two checkpoints, the best and a new one
@@ -38,6 +39,7 @@ SAME_SIZE = ("width", "depth_divisor", "batch", "patch", "backend", "dtype", "de
 EARLIER = "earlier runs of the same network on this machine"
 SIMILAR = "earlier runs of other networks at the same size on this machine"
 ROUGH = "a rough rule"
+TRAINED, BESIDE = "trained already, evaluate only", "evaluate only"  # states of cells, the second behind the one that trains
 UNKNOWN = "no such network has run on this machine, and there is no rule for its device or backend"
 
 
@@ -49,6 +51,7 @@ class RunEstimate:
     disk_mib: float  # below the ledger
     basis: str
     storage_mib: float = 0.0  # in another storage of several workers
+    evaluated_only: Mapping[str, str] = field(default_factory=dict)  # cells that are not done and train nothing: their state, in words
 
     def sentence(self, slots: int | None) -> str:
         """Return the estimate in words; `slots` cells run at a time (None: it is not known how many)."""
@@ -87,59 +90,86 @@ class Seen:
 
 
 def estimate_runs(
-    cells: Sequence[RunSpec], ledger: Ledger, workers: int = 1, storage: str = "", *, done: Set[str] | None = None
+    cells: Sequence[RunSpec],
+    ledger: Ledger,
+    workers: int = 1,
+    storage: str = "",
+    *,
+    done: Set[str] | None = None,
+    retrained: Set[str] = frozenset(),
 ) -> RunEstimate:
     """Estimate what is left of `cells`, from the ledger's records where they tell; `done` are left out (default: those with a record).
+
+    The trainings of cells of `retrained` are made anew, though they are done.
 
     Where several `workers` train a cell, their checkpoints are in `storage`; empty: below the ledger, too.
     """
     skipped = ledger.find_done([spec.fingerprint for spec in cells]) if done is None else done
     left = [spec for spec in cells if spec.fingerprint not in skipped]
     here = machine.describe_machine()
-    seen = list(collect_seen(ledger.records(lambda _error: None), lambda one: one == here))  # run and report name unreadable records
-    guesses = [_seconds(spec, seen) for spec in left]
+    seen: list[Seen] = []
+    held = watch_times(ledger.records(lambda _error: None), seen, lambda one: one == here)  # run and report name unreadable records
+    trainings = Trainings(cells, held, retrained)
+    trainers = choose_trainers(left, trainings, ledger.weights)
+    guesses = [_seconds(spec, seen, trains=spec.fingerprint in trainers) for spec in left]
     counts = Counter(basis for _, basis in guesses)
     basis = "; ".join(f"{basis} ({count} of {len(left)} cells)" if len(counts) > 1 else basis for basis, count in counts.items())
     known = [seconds for seconds, _ in guesses if seconds is not None]
-    checkpoint = _checkpoint_mib(left, seen, workers)
-    here, stored = (COPIES, 0) if workers == 1 else (MADE_COPIES, STORED_COPIES) if storage else (MADE_COPIES + STORED_COPIES, 0)
+    checkpoint = _checkpoint_mib([spec for spec in left if spec.fingerprint in trainers], seen, workers)
+    copies, stored = (COPIES, 0) if workers == 1 else (MADE_COPIES, STORED_COPIES) if storage else (MADE_COPIES + STORED_COPIES, 0)
     seconds = sum(known) if len(known) == len(guesses) else None
-    return RunEstimate(seconds, checkpoint * here + RECORD_MIB * len(left), basis, checkpoint * stored)
+    only = {
+        spec.fingerprint: TRAINED if trainings.find_trained(spec, ledger.weights) else BESIDE
+        for spec in left
+        if spec.fingerprint not in trainers
+    }
+    return RunEstimate(seconds, checkpoint * copies + RECORD_MIB * len(left), basis, checkpoint * stored, only)
 
 
-def _seconds(spec: RunSpec, seen: Sequence[Seen]) -> tuple[float | None, str]:
-    """Return the seconds of one cell, and by what."""
+def _seconds(spec: RunSpec, seen: Sequence[Seen], *, trains: bool) -> tuple[float | None, str]:
+    """Return the seconds of one cell, which `trains` or measures what another trained, and by what."""
+    iterations = spec.iterations if trains else 0
     alike = [past for past in seen if all(getattr(past.spec, name) == getattr(spec, name) for name in SAME_SIZE)]
     same = [past for past in alike if past.spec.model == spec.model]
     task = [past for past in alike if past.spec.task == spec.task]
     for known, basis in ((same, EARLIER), (task or alike, SIMILAR)):
         if known:
-            return mean(past.iteration * spec.iterations + past.rest for past in known), basis
-    rough = _rough_seconds(spec)
+            return mean(past.iteration * iterations + past.rest for past in known), basis
+    rough = _rough_seconds(spec, iterations)
     return (None, UNKNOWN) if rough is None else (rough, ROUGH)
 
 
-def collect_seen(records: Iterable[Attempt], is_there: Callable[[Mapping[str, object]], bool]) -> Iterator[Seen]:
-    """Yield the times of the trainings that were done on the machines of which `is_there` is true."""
+def collect_seen(records: Iterable[Attempt], is_there: Callable[[Mapping[str, object]], bool]) -> list[Seen]:
+    """Return the times of the trainings that were done on the machines of which `is_there` is true."""
+    seen: list[Seen] = []
+    for _ in watch_times(records, seen, is_there):
+        pass
+    return seen
+
+
+def watch_times(records: Iterable[Attempt], seen: list[Seen], is_there: Callable[[Mapping[str, object]], bool]) -> Iterator[Attempt]:
+    """Pass the records on, and add the times of trainings that were done on the machines of which `is_there` is true to `seen`."""
     for record in records:
+        yield record
         made = record.provenance
         if not isinstance(record, Record):
             continue
-        if record.status != "done" or made is None or not is_there(made.machine) or not record.iteration_seconds:
+        if record.status != "done" or made is None or not is_there(made.machine) or not record.iteration_seconds or record.trained_by:
             continue
         wall = (datetime.fromisoformat(made.finished) - datetime.fromisoformat(made.started)).total_seconds()
         outside = wall - sum(record.iteration_seconds)  # negative where an earlier attempt did part of the training
-        yield Seen(record.spec, median(record.iteration_seconds), max(outside, record.evaluate_seconds or 0.0), record.trained_params)
+        rest = max(outside, record.evaluate_seconds or 0.0)
+        seen.append(Seen(record.spec, median(record.iteration_seconds), rest, record.trained_params))
 
 
-def _rough_seconds(spec: RunSpec) -> float | None:
+def _rough_seconds(spec: RunSpec, iterations: int) -> float | None:
     """Apply the rule: training time goes with low-quality pixels, width and number of blocks, as the scans do."""
     if (spec.device, spec.backend) not in RULE_FOR:
         return None
     card = models.card(spec.model)
     config = card.config.narrowed(spec.width, spec.depth_divisor) if spec.width else card.config
     pixels = spec.batch * (spec.patch // card.scale) ** 2
-    return REST_SECONDS + spec.iterations * RULE_SECONDS * pixels * config.work
+    return REST_SECONDS + iterations * RULE_SECONDS * pixels * config.work
 
 
 def _checkpoint_mib(left: Sequence[RunSpec], seen: Sequence[Seen], workers: int) -> float:

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
@@ -14,9 +14,10 @@ from suite.core.output import note
 from suite.core.stop import EXITS, GRACE_SECONDS, Stop
 from suite.records.cell import CellContext, Progress
 from suite.records.evaluation import EvaluationSpec
-from suite.records.ledger import Ledger, weights_file
-from suite.records.record import Attempt
+from suite.records.ledger import Ledger
+from suite.records.record import Attempt, Record
 from suite.records.spec import CellSpec, RunSpec
+from suite.records.trainings import Trainings, choose_trainers
 from suite.runner import launch, progress
 from suite.runner.cluster import Job
 from suite.training import storage
@@ -90,12 +91,19 @@ def unique_specs(specs: Sequence[CellSpec]) -> list[CellSpec]:
 
 
 def execute(
-    specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool = False, changed: Set[str] = frozenset(), renew: bool = False
+    specs: Sequence[CellSpec],
+    ledger: Ledger,
+    how: How,
+    *,
+    again: bool = False,
+    changed: Set[str] = frozenset(),
+    retrained: Set[str] = frozenset(),
+    renew: bool = False,
 ) -> Outcome:
     """Run the cells of `specs` that are not done, with a view on standard error; must be called in the main thread.
 
     With `again`, those that are done, too: each adds another attempt to the ledger. `changed` are the done cells whose data have changed:
-    they are left alone and counted apart, or with `renew` run.
+    they are left alone and counted apart, or with `renew` run, those of `retrained` with their training.
 
     Raises `SuiteError` where the ledger is held by another run or cannot be written, or the launcher does not start.
     """
@@ -103,24 +111,28 @@ def execute(
     records: list[Attempt] = []
     with ledger.locked(), stop.armed():
         done = set() if again else ledger.find_done([spec.fingerprint for spec in specs]).keys() - (changed if renew else set())
-        wanted = _lost_starts(specs, done, ledger)
+        left = any(isinstance(spec, RunSpec) and spec.fingerprint not in done for spec in specs)
+        held = ledger.records(lambda _error: None) if left else ()  # unreadable ones are reported by the report
+        trainings = Trainings(specs, held, [spec.fingerprint for spec in specs if again or (renew and spec.fingerprint in retrained)])
+        wanted = _lost_starts(specs, done, trainings, ledger)
         todo = [spec for spec in unique_specs(specs) if spec.fingerprint not in done or spec.fingerprint in wanted]
         stale = len(changed & done - wanted)
         skipped = len(unique_specs(specs)) - len(todo) - stale
-        _clear({spec.fingerprint for spec in specs} - {spec.fingerprint for spec in todo}, ledger, how)
+        _clear(_names_of_done(specs, todo, trainings, ledger), ledger, how)
         if todo:
             prove_writable(ledger.work, round(how.disk_mib * 2**20))
             if how.storage and "://" not in how.storage:
                 prove_writable(Path(how.storage), round(how.storage_mib * 2**20), "another folder with --storage PATH")
         board = progress.Board.of(todo, skipped)
-        events = _events(todo, ledger, how, stop)
+        events = _events(todo, trainings, ledger, how, stop)
         with contextlib.closing(events), progress.make_view(board, sys.stderr) as view:
             for event in events:
                 if isinstance(event, Attempt):
                     ledger.add(event)
                     records.append(event)
+                    trainings.add(event)
                     if event.status == "done":
-                        _clear({event.fingerprint}, ledger, how)
+                        _clear(_names(event.spec, trainings), ledger, how)
                 view.show(event)
     done_now = sum(record.status == "done" for record in records)
     return Outcome(skipped, done_now, len(records) - done_now, len(todo) - len(records), stop.signum, stop.time_up, tuple(records), stale)
@@ -143,25 +155,70 @@ def _clear(done: Set[str], ledger: Ledger, how: How) -> None:
             note(str(error))
 
 
-def _lost_starts(specs: Sequence[CellSpec], done: Set[str], ledger: Ledger) -> set[str]:
+def _names(spec: CellSpec, trainings: Trainings) -> set[str]:
+    """Return the names by which a cell's checkpoints may lie."""
+    return {spec.fingerprint, *(trainings.key(spec).names if isinstance(spec, RunSpec) else ())}
+
+
+def _names_of_done(specs: Sequence[CellSpec], todo: Sequence[CellSpec], trainings: Trainings, ledger: Ledger) -> set[str]:
+    """Return the names of what a killed run may have left of cells that are done.
+
+    A training goes by its own name, too, which is left out where its weights are gone: another cell may have begun it anew.
+    """
+    done = {spec.fingerprint: spec for spec in specs}
+    for spec in todo:
+        del done[spec.fingerprint]
+    keys = [trainings.key(spec) for spec in done.values() if isinstance(spec, RunSpec)]
+    return {*done, *(key.fingerprint for key in keys if key.find_weights(ledger.weights) is not None)}
+
+
+def _lost_starts(specs: Sequence[CellSpec], done: Set[str], trainings: Trainings, ledger: Ledger) -> set[str]:
     """Return the cells that are done, whose weights others are to begin with and are gone: they are run once more."""
-    needed = {spec.start for spec in specs if isinstance(spec, RunSpec) and spec.start and spec.fingerprint not in done}
-    return {fingerprint for fingerprint in needed & set(done) if not weights_file(ledger.weights, fingerprint).is_file()}
+    runs = [spec for spec in specs if isinstance(spec, RunSpec)]
+    trainers = choose_trainers([spec for spec in runs if spec.fingerprint not in done], trainings, ledger.weights)
+    needed = {spec.start for spec in runs if spec.fingerprint in trainers} & set(done)
+    trained = {trainings.identify(spec) for spec in runs if spec.fingerprint in trainers}
+    begun = [spec for spec in runs if spec.fingerprint in needed and trainings.identify(spec) not in trained]
+    return choose_trainers(begun, trainings, ledger.weights)
 
 
-def _events(todo: Sequence[CellSpec], ledger: Ledger, how: How, stop: Stop) -> Iterator[Progress | Attempt]:
-    """Yield what happens to the cells; one that begins with another's weights is launched when that one has ended."""
-    waiting = {spec.fingerprint: spec for spec in todo}
+def _events(todo: Sequence[CellSpec], trainings: Trainings, ledger: Ledger, how: How, stop: Stop) -> Iterator[Progress | Attempt]:
+    """Yield what happens to the cells.
+
+    One that measures what another trains, or begins with another's weights, is launched when that one has ended.
+    """
+    waiting = list(todo)
     while waiting and not stop.requested:
-        ready = [spec for spec in waiting.values() if not isinstance(spec, RunSpec) or spec.start not in waiting]
-        jobs = [Job(spec, _context(spec, ledger, how)) for spec in ready]
+        ready = _choose_ready(waiting, trainings, ledger)
+        jobs = [Job(spec, _context(spec, trainings, ledger, how)) for spec in ready]
         yield from launch.run(jobs, how.launcher, stop, address=how.address, dashboard=how.dashboard)
-        for spec in ready:
-            del waiting[spec.fingerprint]
+        launched = {spec.fingerprint for spec in ready}
+        waiting = [spec for spec in waiting if spec.fingerprint not in launched]
 
 
-def _context(spec: CellSpec, ledger: Ledger, how: How) -> CellContext:
-    return CellContext(
+def _choose_ready(waiting: Sequence[CellSpec], trainings: Trainings, ledger: Ledger) -> list[CellSpec]:
+    trainers = choose_trainers(waiting, trainings, ledger.weights)
+    under_way = {trainings.identify(spec) for spec in waiting if spec.fingerprint in trainers and isinstance(spec, RunSpec)}
+    ready = []
+    for spec in waiting:
+        if isinstance(spec, RunSpec) and trainings.identify(spec) in under_way:
+            begun = trainings.start_key(spec)
+            if spec.fingerprint not in trainers or (begun is not None and begun.fingerprint in under_way):
+                continue
+        ready.append(spec)
+    return ready
+
+
+def _read_trained(cell: str, ledger: Ledger) -> Record:
+    """Return what the record of `cell` says of its training; the rest of it stays in the ledger."""
+    record = ledger.latest(cell)
+    if not isinstance(record, Record):
+        raise SuiteError(f"the record of the cell {cell} is gone from {ledger.folder}. The same command trains it again.")
+    return record.model_copy(update={"scores": (), "crops": (), "receptive_field": None})
+
+
+def _context(spec: CellSpec, trainings: Trainings, ledger: Ledger, how: How) -> CellContext:
+    context = CellContext(
         work=ledger.work_folder(spec.fingerprint),
         threads=how.threads,
         launcher=how.launcher,
@@ -178,3 +235,11 @@ def _context(spec: CellSpec, ledger: Ledger, how: How) -> CellContext:
         track=how.track,
         given=how.given.get(spec.weights) if isinstance(spec, EvaluationSpec) else None,
     )
+    if not isinstance(spec, RunSpec):
+        return context
+    found = trainings.find_trained(spec, ledger.weights)
+    if found is not None:
+        cell, key = found
+        return replace(context, training=key, trained=_read_trained(cell, ledger), workers=1, gpus=0)
+    key = trainings.key(spec)
+    return replace(context, work=ledger.find_work(key.names), training=key, begins_with=trainings.start_key(spec))

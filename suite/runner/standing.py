@@ -31,6 +31,7 @@ class Standing:
 
     states: Mapping[str, str]  # done, failed, new or CHANGED
     changed: Mapping[str, str]  # in words, of those whose data have changed
+    retrained: frozenset[str] = frozenset()  # of these, those that were trained or validated with what has changed
 
     @property
     def done(self) -> frozenset[str]:
@@ -41,7 +42,8 @@ class Standing:
         """Note which done cells have other data now, and what to do."""
         for spec in specs:
             if spec.fingerprint in self.changed:
-                what = "it is measured again" if again else "--again trains and measures it with the new data; or put the old data back"
+                verb = "trains and measures" if spec.fingerprint in self.retrained else "measures"
+                what = "it is run again" if again else f"--again {verb} it with the new data; or put the old data back"
                 note(f"{spec.label} ({spec.fingerprint}) was done before, but {self.changed[spec.fingerprint]}: {what}.")
 
 
@@ -51,15 +53,19 @@ def look_up(specs: Sequence[CellSpec], ledger: Ledger) -> Standing:
     recorded = ledger.find_done([spec.fingerprint for spec in specs], lambda error: note(f"{error} It does not count as done."))
     data = _Data()
     changed: dict[str, str] = {}
+    retrained = set()
     for record in recorded.values():
-        if isinstance(record, Record) and (said := data.find_change(record)):
+        said, splits = data.find_change(record) if isinstance(record, Record) else ("", set())
+        if splits:
             changed[record.fingerprint] = said
+        if splits - {"test"}:
+            retrained.add(record.fingerprint)
     data.note_unknown()
     states = {}
     for spec in specs:
         one = spec.fingerprint
         states[one] = CHANGED if one in changed else "done" if one in recorded else "failed" if one in failed else "new"
-    return Standing(states, changed)
+    return Standing(states, changed, frozenset(retrained))
 
 
 @dataclass
@@ -69,8 +75,9 @@ class _Data:
     manifests: dict[tuple[str, ...], Manifest | SuiteError] = field(default_factory=dict)
     unknown: dict[str, set[str]] = field(default_factory=dict)  # cells that could not be compared, by why
 
-    def find_change(self, record: Record) -> str:
-        """Return in words what has changed of the record's data; empty where nothing has, or that cannot be told."""
+    def find_change(self, record: Record) -> tuple[str, set[Split]]:
+        """Return in words what has changed of the record's data, and of which splits; none where nothing has, or that cannot be told."""
+        splits: set[Split] = set()
         held = {one.split: one.sha256 for one in record.data_files}
         pixels = record.provenance.data_checksums if record.provenance else {}
         changes: list[str] = []
@@ -88,9 +95,9 @@ class _Data:
                 found, said = [], f"the {split} set {name!r} is not whole ({error})"
             changes += found
             vague += [said] if said else []
-        if changes:
-            return f"its data changed: {'; '.join([count_changes(changes), *vague])}"
-        return f"its data changed: {'; '.join(vague)}" if vague else ""
+            if found or said:
+                splits.add(split)
+        return "its data changed: " + "; ".join([*([count_changes(changes)] if changes else []), *vague]), splits
 
     def _compare(self, spec: RunSpec, split: Split, name: str, before: str, pixels: str) -> tuple[list[str], str]:
         """Return the files that differ, and in words what differs where those are not known."""

@@ -29,13 +29,12 @@ from suite.measure.quality import available, evaluate
 from suite.measure.quality.identity import identify_test_data
 from suite.measure.quality.receptive_field import receptive_field
 from suite.records.cell import CellContext, Progress, now, provenance
-from suite.records.ledger import weights_file
 from suite.records.record import HistoryPoint, ProtocolUsed, Record
 from suite.records.spec import RunSpec
 from suite.study.protocols import protocol
 from suite.study.tasks import task as task_row
 from suite.training import workers
-from suite.training.loop import Training, save_weights, train
+from suite.training.loop import Training, reopen_training, save_weights, train
 from suite.training.prepare import (
     CellData,
     describe_files,
@@ -56,20 +55,32 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     task, rule = task_row(spec.task), protocol(spec.protocol)
     data = load_data(spec, task, rule) if context.workers == 1 else None  # several workers load where they are
     measured = identify_test_data(spec.test_set, pair_sources(spec.test_set, "test", task, rule))
-    trained = identify_test_data(spec.train_set, training_sources(spec.train_set, task), "train")
+    if context.trained is None:
+        trained = identify_test_data(spec.train_set, training_sources(spec.train_set, task), "train")
+    else:
+        trained = context.trained.train_data
     yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
-    full_cost = count.count_full_size(spec.model)
+    full_cost = (context.trained.cost if context.trained else None) or count.count_full_size(spec.model)
 
-    if data is None:
+    key = context.key_of(spec)
+    if context.trained is not None:
+        data = data or load_data(spec, task, rule)
+        run, test = reopen_training(spec, key, context.trained, context.weights_folder), data.test
+        run.files, checksums = {"test": data.files["test"]}, data.checksums | _training_checksums(context.trained)
+    elif data is None:
         run, checksums = yield from workers.train_together(spec, context)
-        files = {"test": make_manifest(spec.test_set, "test", task, rule).files}
-        check_same_files(run.files, files, spec.label, f"remove the folder {context.storage or context.work.parent}/{context.work.name}")
+        held = {"test": make_manifest(spec.test_set, "test", task, rule).files}
+        check_same_files(run.files, held, spec.label, f"remove the folder {context.storage or context.work.parent}/{context.work.name}")
         test = load_pairs(spec.test_set, "test", task, rule)
     else:
         run, checksums, test = (yield from _train_alone(spec, context, data)), data.checksums, data.test
+    files = describe_files(spec, run.files)
+    if context.trained is not None:  # of the images that it was trained with, whatever is in those folders now
+        files = (*(one for one in context.trained.data_files if one.split != "test"), *files)
     loss, psnr = latest_loss_and_psnr(run, rule)
 
-    save_weights(weights_file(context.weights_folder, spec.fingerprint), run)
+    if context.trained is None:
+        save_weights(key.weights_file(context.weights_folder), run)
     yield Progress(spec.fingerprint, "evaluating", spec.iterations, spec.iterations, loss, psnr)
     clock = time.perf_counter()
     scores, outputs = evaluate.evaluate(restorer_of(run.evaluated), test, rule, task.scale, available.measure_quality)
@@ -85,7 +96,9 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         cost=full_cost,
         test_data=measured,
         train_data=trained,
-        data_files=describe_files(spec, run.files),
+        data_files=files,
+        training=key.fingerprint,
+        trained_by=context.trained.fingerprint if context.trained else "",
         started_from=run.started_from,
         trained_params=count_parameters(run.network),
         train_seconds=sum(run.seconds),
@@ -96,6 +109,12 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         walks=models.describe_walks(run.evaluated),
         provenance=provenance(context, started, checksums),
     )
+
+
+def _training_checksums(trained: Record) -> dict[str, str]:
+    """Return those of the images that were trained with and validated by, whatever is in those folders now."""
+    held = trained.provenance.data_checksums if trained.provenance else {}
+    return {split: digest for split, digest in held.items() if not split.startswith("test ")}
 
 
 def _train_alone(spec: RunSpec, context: CellContext, data: CellData) -> Generator[Progress, None, Training]:

@@ -11,7 +11,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class Checkpoints:
     folder: Path
     fingerprint: str
     keep: int = 2
+    aliases: tuple[str, ...] = ()  # names that its own checkpoints may hold beside the fingerprint: suite.records.trainings
 
     def save(self, iteration: int, state: Mapping[str, Any], score: float | None = None) -> Path:
         """Add the checkpoint of `iteration`, and only then remove what is not kept; a score that is not a number counts as none.
@@ -109,7 +110,7 @@ class Checkpoints:
             raise _Damaged(f"it cannot be read: {error.strerror or error}") from error
         except SuiteError as error:
             raise _Damaged(f"{error}") from error
-        return _own(state, saved.path, self.fingerprint)
+        return _own(state, saved.path, self.fingerprint, self.aliases)
 
     def _put_aside(self, bad: Saved, why: str, instead: str) -> str:
         aside = bad.path.with_name(bad.path.name + ASIDE)
@@ -157,16 +158,15 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     write(folder / SINGLE_FILE, state)
 
 
-def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+def load(folder: Path, fingerprint: str, aliases: Sequence[str] = ()) -> dict[str, Any] | None:
     """Read the one checkpoint of `folder`, or None where there is none; SuiteError for one that is damaged or of another cell."""
     path = folder / SINGLE_FILE
-    return _own(read(path), path, fingerprint) if path.is_file() else None
+    return _own(read(path), path, fingerprint, aliases) if path.is_file() else None
 
 
-def _own(state: dict[str, Any], path: Path, fingerprint: str) -> dict[str, Any]:
-    found = state.get("fingerprint")
-    if found != fingerprint:
-        what = f"{path} belongs to the cell {found}, not to {fingerprint}"
+def _own(state: dict[str, Any], path: Path, fingerprint: str, aliases: Sequence[str]) -> dict[str, Any]:
+    if not any(state.get(name) in (fingerprint, *aliases) for name in ("fingerprint", "training")):
+        what = f"{path} belongs to the cell {state.get('fingerprint')}, not to {fingerprint}"
         raise SuiteError(f"{what}. Remove it to train from the start.", exit=Exit.NOT_READY)
     return state
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.base import RestorationNet
+from models.official import unwrap
 from models.parts.discriminator import Discriminator
 from models.parts.layers import depth_draws
 from models.parts.recompute import recompute_blocks
@@ -32,8 +33,9 @@ from suite.data.feed.sampler import PatchSampler
 from suite.data.pairs import Pair
 from suite.measure.inference.restorer import forward, network_of, restorer_of
 from suite.measure.quality.evaluate import evaluate
-from suite.records.record import HistoryPoint, StartedFrom
+from suite.records.record import HistoryPoint, Record, StartedFrom
 from suite.records.spec import RunSpec
+from suite.records.trainings import TrainingKey, Trainings
 from suite.study.protocols import protocol
 from suite.training import losses
 from suite.training.batches import make_batches
@@ -65,8 +67,9 @@ class Training:
     spec: RunSpec
     network: RestorationNet
     module: nn.Module  # the network, or what shares it among workers
-    optimiser: torch.optim.Optimizer
+    optimiser: torch.optim.Optimizer | None  # None where the training was done before
     average: AveragedModel | None
+    key: TrainingKey
     adversary: Adversary | None = None
     share: Share = field(default_factory=Share)
     started_from: StartedFrom | None = None
@@ -85,6 +88,7 @@ class Training:
         """Return everything as tensors and plain values."""
         return {
             "fingerprint": self.spec.fingerprint,
+            "training": self.key.fingerprint,
             "iteration": self.iteration,
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -115,12 +119,20 @@ class Training:
             torch.cuda.set_rng_state_all(state["rng_cuda"][: torch.cuda.device_count()])  # a worker saw more GPUs, perhaps
         self.history = [HistoryPoint.model_validate(point) for point in state["history"]]
         self.losses, self.seconds = list(state["losses"]), list(state["seconds"])
-        self.files = state.get("files", {}) | self.files  # a checkpoint of before schema 5 has none
+        self.files = own_files(state, self.spec) | self.files
 
 
-def begin(spec: RunSpec, share: Share | None = None, start: StartingWeights | None = None, *, recompute: bool = False) -> Training:
+def begin(
+    spec: RunSpec,
+    share: Share | None = None,
+    start: StartingWeights | None = None,
+    *,
+    recompute: bool = False,
+    key: TrainingKey | None = None,
+) -> Training:
     """Return a run at iteration 0, seeded by the spec, with the weights of `start` where there are any.
 
+    `key` names the training where the spec alone does not.
     `recompute` keeps no activations of blocks and computes them again for the gradient: less memory, the same numbers.
     """
     share = share or Share()
@@ -133,7 +145,8 @@ def begin(spec: RunSpec, share: Share | None = None, start: StartingWeights | No
         recompute_blocks(network)
     optimiser = _optimiser(spec, network.parameters(), spec.lr)
     adversary = _adversary(spec, share) if spec.discriminator_lr else None
-    return Training(spec, network, _shared(network, share), optimiser, average, adversary, share, origin)
+    key = key or Trainings([spec]).key(spec)
+    return Training(spec, network, _shared(network, share), optimiser, average, key, adversary, share, origin)
 
 
 def _optimiser(spec: RunSpec, parameters: Iterator[nn.Parameter], lr: float) -> torch.optim.Optimizer:
@@ -175,10 +188,10 @@ def train(
     ahead; `tell` hears of damaged checkpoints. Raises SuiteError at a loss that is not finite, and keeps the batch.
     """
     spec, first = run.spec, run.share.rank == 0
-    kept = Checkpoints(work, spec.fingerprint)
+    kept = Checkpoints(work, spec.fingerprint, aliases=run.key.names)
     saved = kept.latest(tell)
     if saved is not None:
-        check_same_files(saved.get("files", {}), run.files, spec.label, f"remove the folder {work}")
+        check_same_files(own_files(saved, run.spec), run.files, spec.label, f"remove the folder {work}")
         run.restore(saved)
     begun()
     every, validate_every = (max(1, spec.iterations // count) for count in (HISTORY_POINTS, VALIDATIONS))
@@ -344,5 +357,40 @@ def _validate(run: Training, pairs: Sequence[Pair]) -> Parts:
 
 def save_weights(path: Path, run: Training) -> None:
     """Save what `run` trained: the moving average as `params_ema` where the recipe has one, else the network as `params`."""
-    metadata = {"model": run.spec.model, "fingerprint": run.spec.fingerprint, "iteration": run.iteration, "recipe": run.spec.recipe}
-    tensors.save_weights(path, run.evaluated.state_dict(), metadata, averaged=run.average is not None)
+    about = run.spec.model_dump(include={"model", "task", "budget", "seed", "width", "depth_divisor", "recipe"})
+    about |= {"fingerprint": run.spec.fingerprint, "training": run.key.fingerprint, "iteration": run.iteration}
+    tensors.save_weights(path, run.evaluated.state_dict(), about, averaged=run.average is not None)
+
+
+def own_files(state: Mapping[str, object], spec: RunSpec) -> dict[str, Files]:
+    """Return the files that a checkpoint was made with, those of test images only where the same cell made it; none before schema 5."""
+    held = state.get("files", {})
+    return {split: files for split, files in held.items() if split != "test" or state["fingerprint"] == spec.fingerprint}
+
+
+def reopen_training(spec: RunSpec, key: TrainingKey, trained: Record, folder: Path) -> Training:
+    """Return the finished training that `trained` is the record of, its weights read from `folder`.
+
+    SuiteError where they are gone, or are another training's.
+    """
+    path = key.find_weights(folder)
+    if path is None:
+        raise SuiteError(
+            f"{spec.label} was trained by the cell {trained.fingerprint}, and {key.weights_file(folder)} is not on this machine. Put it "
+            "there; where the weights are lost, the same command trains again.",
+            exit=Exit.NOT_READY,
+        )
+    held = tensors.read(path)
+    about = held.get("metadata") or {}
+    if about.get("training") != key.fingerprint and about.get("fingerprint") not in key.cells:
+        raise SuiteError(
+            f"{path} holds the weights of the cell {about.get('fingerprint')}, not of {trained.fingerprint}. Take it away, and the same "
+            "command trains again.",
+            exit=Exit.NOT_READY,
+        )
+    torch.manual_seed(spec.seed)  # for networks that draw where they restore
+    network = network_of(spec)
+    network.load_state_dict(unwrap(held)[0], strict=True)
+    run = Training(spec, network, network, None, None, key, started_from=trained.started_from, iteration=spec.iterations)
+    run.history, run.seconds = list(trained.history), list(trained.iteration_seconds)
+    return run

@@ -44,7 +44,8 @@ def prepare_training(
     `files` are those of each split that this worker loads: checkpoints hold them.
     """
     sampler = make_sampler(spec, task_row(spec.task), images)
-    run = loop.begin(spec, share, read_starting_weights(spec, context.weights_folder), recompute=context.recompute)
+    start = read_starting_weights(spec, context.weights_folder, context.begins_with)
+    run = loop.begin(spec, share, start, recompute=context.recompute, key=context.key_of(spec))
     run.files = dict(files or {})
     if context.rehearse or spec.device == "cuda":
         rehearse(run, recompute=context.recompute)

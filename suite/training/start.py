@@ -14,9 +14,10 @@ from models.official import official_names, unwrap
 from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
-from suite.records.ledger import weights_file
+from suite.records.ledger import older_weights_file
 from suite.records.record import StartedFrom
 from suite.records.spec import RunSpec
+from suite.records.trainings import TrainingKey
 from suite.study.recipes import RECIPES
 
 CELL_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
@@ -49,12 +50,17 @@ class StartingWeights:
         return taken, StartedFrom(source=self.source, sha256=self.sha256, tensors=len(taken), left=left)
 
 
-def read_starting_weights(spec: RunSpec, folder: Path) -> StartingWeights | None:
-    """Read what `spec` begins with; None where it begins from scratch. `folder` holds the weights of the ledger's cells."""
+def read_starting_weights(spec: RunSpec, folder: Path, key: TrainingKey | None = None) -> StartingWeights | None:
+    """Read what `spec` begins with; None where it begins from scratch.
+
+    `folder` holds the weights of the ledger's trainings; `key` names the one that `spec` begins with, where it is known.
+    """
     if not spec.start:
         return None
     ours = CELL_FINGERPRINT.fullmatch(spec.start) is not None
-    path = weights_file(folder, spec.start) if ours else Path(spec.start)
+    path = older_weights_file(folder, spec.start) if ours else Path(spec.start)
+    if key is not None:
+        path = key.find_weights(folder) or key.weights_file(folder)
     if not path.is_file():
         what = f"cell {spec.start}, and {path} is not there" if ours else f"{path}, which is not there"
         again = "Run that cell first (`list records` names those that are done)" if ours else "Give a file of weights"

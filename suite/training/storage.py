@@ -12,8 +12,9 @@ themselves.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,17 @@ def prepare(place: str, name: str) -> None:
         raise SuiteError(f"--storage {place} cannot be used: {error}. {STORAGE_ADVICE}", exit=Exit.NOT_READY) from error
 
 
-def mend_folder(place: str, name: str, fingerprint: str) -> tuple[str, list[str]]:
+def find_cell(place: str, names: Sequence[str]) -> str:
+    """Return the first of `names` whose folder holds checkpoints; the first of all where none does, or the storage cannot be read yet."""
+    for name in dict.fromkeys(names):
+        with contextlib.suppress(OSError, ValueError):  # `prepare` says why
+            system, folder = _open(place, name)
+            if _folders(system, folder):
+                return name
+    return names[0]
+
+
+def mend_folder(place: str, name: str, fingerprint: str, aliases: Sequence[str] = ()) -> tuple[str, list[str]]:
     """Clean the folder of the cell `name`; return the checkpoint that it goes on from where Ray cannot tell (or ""), and what was done.
 
     A snapshot that is torn, or names what is not there, is removed. Checkpoints that no snapshot names are those of runs that were killed:
@@ -60,7 +71,7 @@ def mend_folder(place: str, name: str, fingerprint: str) -> tuple[str, list[str]
         if text is not None:
             system.delete_file(f"{folder}/{SNAPSHOT}")
             said = ["Ray's list of checkpoints was torn, or named some that are gone, and is removed;"]
-        best = _newest(system, folder, folders, fingerprint)
+        best = _newest(system, folder, folders, (fingerprint, *aliases))
         for other in folders - {best}:
             system.delete_dir(f"{folder}/{other}")
         if not said and not best:
@@ -130,7 +141,7 @@ def _snapshot(system: FileSystem, folder: str) -> bytes | None:
         return stream.read()
 
 
-def _newest(system: FileSystem, folder: str, names: Set[str], fingerprint: str) -> str:
+def _newest(system: FileSystem, folder: str, names: Set[str], owners: Sequence[str]) -> str:
     """Return the whole checkpoint with the highest iteration, whatever the clock said when it was made; empty where none is whole."""
     from pyarrow.fs import LocalFileSystem, copy_files
 
@@ -139,7 +150,7 @@ def _newest(system: FileSystem, folder: str, names: Set[str], fingerprint: str) 
         with tempfile.TemporaryDirectory() as here:
             try:
                 copy_files(f"{folder}/{name}", here, source_filesystem=system, destination_filesystem=LocalFileSystem())
-                state = checkpoints.load(Path(here), fingerprint)
+                state = checkpoints.load(Path(here), owners[0], owners)
             except (OSError, SuiteError):
                 continue  # cut short by the kill
             if state is not None:

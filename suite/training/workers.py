@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,10 +114,11 @@ def train_together(spec: RunSpec, context: CellContext) -> Generator[Progress, N
 
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
-    flag = StopFlag.of(context.work)
+    flag, names = StopFlag.of(context.work), context.key_of(spec).names
+    context = replace(context, stored_as=storage.find_cell(_place(context)[0], (context.work.name, *names)))
     for life in range(CONTROLLER_LIVES):
         storage.prepare(*_place(context))
-        begin, said = storage.mend_folder(*_place(context), spec.fingerprint)
+        begin, said = storage.mend_folder(*_place(context), spec.fingerprint, names)
         fit = _Fit(_trainer(Work(spec, context, mailbox, begin)))
         again = ["Ray's controller was lost, and all begin again;"] if life else []
         yield Progress(spec.fingerprint, "starting", 0, spec.iterations, note=" ".join([*again, f"{context.workers} workers", *said]))
@@ -215,7 +216,7 @@ def _trainer(work: Work) -> TorchTrainer:
 
 def _place(context: CellContext) -> tuple[str, str]:
     """Return the storage, and the name of the cell's folder there."""
-    return context.storage or str(context.work.parent), context.work.name
+    return context.storage or str(context.work.parent), context.stored_as or context.work.name
 
 
 def run_worker(config: dict[str, Work]) -> None:
@@ -268,9 +269,9 @@ def _train(work: Work, rank: int) -> None:
     begun = ray.train.get_checkpoint() or storage.open_checkpoint(*_place(context), work.begin)
     if begun is not None:
         with begun.as_directory() as kept:
-            state = _state(Path(kept), spec)
+            state = _state(Path(kept), run)
         place = "/".join(_place(context))
-        check_same_files(state.get("files", {}), files, spec.label, f"remove the folder {place}")
+        check_same_files(train.own_files(state, spec), files, spec.label, f"remove the folder {place}")
         run.restore(state)
     told_at = 0.0
     stop = _Asked(work.mailbox) if rank == 0 else lambda: False
@@ -318,19 +319,20 @@ def _check_seen(context: CellContext) -> None:
         raise SuiteError(f"a worker's machine does not see the checkpoints' folder {place}. {storage.STORAGE_ADVICE}", exit=Exit.NOT_READY)
 
 
-def _state(folder: Path, spec: RunSpec) -> dict[str, Any]:
-    state = checkpoints.load(folder, spec.fingerprint)
+def _state(folder: Path, run: train.Training) -> dict[str, Any]:
+    state = checkpoints.load(folder, run.spec.fingerprint, run.key.names)
     if state is None:
-        raise SuiteError(f"the checkpoint of {spec.label} is gone from the storage. Remove its folder there to train from the start.")
+        raise SuiteError(f"the checkpoint of {run.spec.label} is gone from the storage. Remove its folder there to train from the start.")
     return state
 
 
 def _result(spec: RunSpec, context: CellContext, result: Result, begin: str) -> train.Training:
     """Return the training in this process, as the last checkpoint has it; the one of its beginning where all was done before."""
-    run = train.begin(spec, start=read_starting_weights(spec, context.weights_folder))
+    start = read_starting_weights(spec, context.weights_folder, context.begins_with)
+    run = train.begin(spec, start=start, key=context.key_of(spec))
     last = result.checkpoint or storage.open_checkpoint(*_place(context), begin)
     if last is None:
         raise RuntimeError("the workers ended without a checkpoint")
     with last.as_directory() as kept:
-        run.restore(_state(Path(kept), spec))
+        run.restore(_state(Path(kept), run))
     return run

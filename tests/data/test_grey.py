@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kept_weights import find_kept
 from PIL import Image
 
 from suite.cli import main
@@ -24,7 +25,6 @@ from suite.measure.inference.restorer import restorer_of
 from suite.measure.quality.evaluate import load_network
 from suite.measure.quality.fidelity import psnr, score
 from suite.records.cell import CellContext
-from suite.records.ledger import weights_file
 from suite.records.record import Record
 from suite.records.spec import RunSpec
 from suite.study.protocols import PROTOCOLS, protocol
@@ -216,7 +216,7 @@ def test_a_cell_is_measured_on_grey_and_colour_files_as_its_protocol_says(tmp_pa
     *_, record = run_cell(spec, context)
     assert isinstance(record, Record)
     assert (record.protocol.version, record.protocol.statement) == (2, rule.statement)
-    network, _ = load_network(spec.model, weights_file(context.weights_folder, spec.fingerprint), "numba")
+    network, _ = load_network(spec.model, find_kept(context.weights_folder, spec), "numba")
     restore = restorer_of(network)
     grey_pair, colour_pair = load_pairs(spec.test_set, "test", task("derain"), rule)
     assert (grey_pair.hq.shape, colour_pair.hq.shape) == ((40, 40, 1), (40, 40, 3))

@@ -23,6 +23,7 @@ from suite.core.stop import Stop
 from suite.records.cell import CellContext, Progress
 from suite.records.ledger import Ledger
 from suite.records.record import Record
+from suite.records.trainings import Trainings
 from suite.runner import attempt as attempt_module
 from suite.runner import cluster, launch
 from suite.runner.attempt import CELL_VARIABLE, attempt
@@ -302,7 +303,7 @@ def test_a_run_records_failures_goes_on_and_tries_again(tmp_path, monkeypatch):
     assert (outcome.skipped, outcome.done, outcome.failed, outcome.unfinished) == (0, 2, 1, 0)
     assert outcome.exit is Exit.INCOMPLETE
     assert outcome.sentence == "2 of 3 cells done, 1 failed, the same command tries the rest again"
-    assert [path.name for path in ledger.work.iterdir()] == [specs[1].fingerprint]
+    assert [path.name for path in ledger.work.iterdir()] == [Trainings(specs).identify(specs[1])]
     behave(monkeypatch)
     outcome = execute(specs, ledger, how)
     assert (outcome.skipped, outcome.done, outcome.failed) == (2, 1, 0)
@@ -349,7 +350,7 @@ def test_a_record_that_cannot_be_written_stops_the_run_and_keeps_the_checkpoint(
     monkeypatch.setattr(Ledger, "add", full)
     with pytest.raises(SuiteError, match="the disk is full"):
         execute([spec("first"), spec("second")], ledger, How("inline", 1, "a test"))
-    assert [folder.name for folder in ledger.work.iterdir()] == [spec("first").fingerprint]
+    assert [folder.name for folder in ledger.work.iterdir()] == [Trainings().identify(spec("first"))]
     with ledger.locked():  # given back
         pass
 

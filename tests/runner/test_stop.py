@@ -15,6 +15,7 @@ from suite.core.stop import EXITS, Stop, StopFlag
 from suite.records.cell import CellContext, Progress
 from suite.records.ledger import Ledger
 from suite.records.record import Record
+from suite.records.trainings import Trainings
 from suite.runner import launch
 from suite.runner.attempt import CELL_VARIABLE, attempt
 from suite.runner.cluster import Job
@@ -190,7 +191,7 @@ def test_a_run_that_is_out_of_time_is_incomplete_and_continues(tmp_path, behave)
     outcome = execute(specs, ledger, how(seconds=0.5))
     assert (outcome.done, outcome.failed, outcome.unfinished, outcome.exit) == (1, 0, 2, Exit.INCOMPLETE)
     assert outcome.sentence == "1 of 3 cells done, stopped: the time limit is reached; the same command continues"
-    assert (ledger.work_folder(specs[1].fingerprint) / "saved").exists()
+    assert (ledger.work_folder(Trainings().identify(specs[1])) / "saved").exists()
     behave()
     outcome = execute(specs, ledger, how(seconds=60.0))
     assert (outcome.skipped, outcome.done, outcome.exit) == (1, 2, Exit.DONE)

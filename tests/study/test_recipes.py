@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from kept_weights import find_kept
 from small_pictures import write_splits
 from torch import nn
 
@@ -19,6 +20,7 @@ from suite.measure.inference.restorer import network_of
 from suite.records.cell import CellContext
 from suite.records.record import Record
 from suite.records.spec import RunSpec
+from suite.records.trainings import Trainings
 from suite.runner import plan
 from suite.study.recipes import RECIPES, list_accounts, recipe
 from suite.study.tasks import TASKS
@@ -243,7 +245,7 @@ def test_a_progressive_recipe_goes_through_all_its_stages(folders, tmp_path):
     of = spec(folders, stages=stages, optimiser="adamw", weight_decay=1e-4, periods=(2, 4), floors=(1e-3, 1e-6), mixup=1.2)
     record = finish(of, context(tmp_path))
     assert [point.iteration for point in record.history] == [1, 2, 3, 4, 5, 6]
-    kept = torch.load(tmp_path / "weights" / f"{of.fingerprint}.pt", weights_only=True)
+    kept = torch.load(find_kept(tmp_path / "weights", of), weights_only=True)
     digest = tensors.tensors_sha256(kept["params"])
     assert kept["metadata"] == {"model": of.model, "fingerprint": of.fingerprint, "iteration": 6, "recipe": "", "tensors_sha256": digest}
 
@@ -318,12 +320,13 @@ def test_a_run_begins_with_another_s_weights_and_says_so(folders, tmp_path):
         folders, model="mambair-light-x4-tiny", task="sr-x4", protocol="sr-y@1", iterations=1, patch=32, recipe="light-sr-x4/released",
         start=first.fingerprint,
     )  # fmt: skip
-    record = finish(second, context(tmp_path, "second"))
+    begun = Trainings([first]).key(first)
+    record = finish(second, context(tmp_path, "second", begins_with=begun))
     assert record.started_from.source == f"cell {first.fingerprint} (params)"
     assert record.started_from.left == ("tail.last.bias", "tail.last.weight")
     strict = second.model_copy(update={"recipe": ""})
     with pytest.raises(SuiteError, match=r"2 of .* tensors are missing or of another shape"):
-        finish(strict, context(tmp_path, "strict"))
+        finish(strict, context(tmp_path, "strict", begins_with=begun))
     lost = second.model_copy(update={"start": "0" * 16})
     with pytest.raises(SuiteError, match=r"begins with the weights of cell 0000000000000000, .* is not there.*--set start="):
         finish(lost, context(tmp_path, "lost"))

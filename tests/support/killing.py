@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import observed
 import torch
+from kept_weights import find_kept
 from places import ROOT, SUPPORT
 from processes import PATIENCE, alive, command_line, descendants, parent_of
 from small_pictures import write_splits
@@ -209,7 +210,7 @@ def assert_as_undisturbed(folder, reference, toll):
         assert ours.crops == theirs.crops
         assert [(point.loss, point.validation) for point in ours.history] == [(point.loss, point.validation) for point in theirs.history]
         assert len(ours.iteration_seconds) == len(theirs.iteration_seconds)
-        states = [torch.load(each.weights / f"{fingerprint}.pt", weights_only=True)["params"] for each in (ledger, whole)]
+        states = [torch.load(find_kept(each.weights, ours.spec), weights_only=True)["params"] for each in (ledger, whole)]
         assert states[0].keys() == states[1].keys()
         assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
         if ours.provenance.launcher == "inline" or (whole.logs / f"{fingerprint}.jsonl").is_file():

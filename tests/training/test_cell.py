@@ -16,6 +16,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from kept_weights import find_kept
 from places import ROOT, SUPPORT
 from small_pictures import write_splits
 
@@ -176,7 +177,7 @@ def test_a_record_holds_what_the_averaged_weights_make_of_the_test_images(where,
     others = [quality(of, seen.weights[-1], test), quality(of, average, pictures_of(of, "validation"))]
     assert all(abs(other[0] - expected[0]) > 0.02 for other in others)  # would be seen
 
-    kept = torch.load(tmp_path / "weights" / f"{of.fingerprint}.pt", weights_only=True)["params_ema"]
+    kept = torch.load(find_kept(tmp_path / "weights", of), weights_only=True)["params_ema"]
     for name, value in average.items():
         torch.testing.assert_close(kept[name], value, rtol=1e-5, atol=1e-7)
     fields = []
@@ -264,7 +265,7 @@ def test_a_cell_that_was_stopped_and_goes_on_is_the_same_bits(sets, tmp_path, mo
     assert second.record.scores == straight.record.scores
     assert second.record.history == straight.record.history
     assert len(second.record.iteration_seconds) == 5
-    files = [tmp_path / name / "weights" / f"{of.fingerprint}.pt" for name in ("straight", "halted")]
+    files = [find_kept(tmp_path / name / "weights", of) for name in ("straight", "halted")]
     kept = [torch.load(path, weights_only=True)["params_ema"] for path in files]
     assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
 

@@ -11,6 +11,7 @@ import tempfile
 import fake_cells
 import pytest
 import torch
+from kept_weights import find_kept
 from places import ROOT, SUPPORT
 from processes import PATIENCE, descendants, listening_elsewhere, parent_of
 from small_pictures import write_splits
@@ -102,7 +103,7 @@ def assert_undisturbed(record, folder, of, state):
     """The cell ended as two workers leave it whom nothing befalls, bit for bit."""
     assert record.status == "done", record.error
     assert [point.loss for point in record.history] == [point["loss"] for point in state["history"]]
-    kept = torch.load(folder / "work" / "weights" / f"{of.fingerprint}.pt", weights_only=True)["params"]
+    kept = torch.load(find_kept(folder / "work" / "weights", of), weights_only=True)["params"]
     assert all(torch.equal(value, state["network"][name]) for name, value in kept.items())
     assert len(record.iteration_seconds) == of.iterations
 

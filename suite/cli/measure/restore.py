@@ -27,7 +27,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("source", type=Path, metavar="IN", help="an image, a folder (all images in it and in its folders), or DND as shipped")
     verb.add_argument("target", type=Path, metavar="OUT", help="a PNG file, or a folder, which is created; images keep their places in it")
     what = verb.add_argument_group("what to restore with")
-    what.add_argument("--model", required=True, metavar="NAME", help="a name of `list models`, or bicubic")
+    what.add_argument("--model", metavar="NAME", help="a name of `list models`, or bicubic (default: what the file of --weights says)")
     common.add_shared(what, "--weights")
     what.add_argument(
         "--task", metavar="NAME", help="a name of `list tasks` (default: the task of the model; bicubic needs one for its scale)"
@@ -42,9 +42,11 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Restore the images, and say which could not be; exit code 4 where some could not."""
     from suite.measure.inference import dnd
     from suite.measure.inference import restore as restoring
+    from suite.measure.inference.weights import read_model
     from suite.measure.quality import evaluate
     from suite.study.protocols import protocol
 
+    options.model = options.model or read_model(options.weights)
     task = restoring.task_of(options.model, options.task)
     if options.model not in evaluate.SIMPLE_RESTORERS:
         evaluate.check_fits(options.model, task)

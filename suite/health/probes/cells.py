@@ -32,9 +32,9 @@ from suite.health.probes.nudge import nudged
 from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, ProbePart
 from suite.measure.inference.restorer import network_of
 from suite.records.cell import CellContext, Progress
-from suite.records.ledger import weights_file
 from suite.records.record import Record
 from suite.records.spec import RunSpec
+from suite.records.trainings import Trainings
 from suite.runner import plan
 from suite.study.tasks import task
 from suite.training import loop, losses
@@ -128,7 +128,7 @@ def _told(key: str, record: Record | None, folder: Path) -> Iterator[Number]:
     for saved in kept.files():
         yield Number(f"{key}/score of checkpoint {saved.iteration}", "quality", saved.score, rests_on)
     state = kept.latest(lambda _text: None)
-    measured = tensors.read(weights_file(folder / "weights", spec.fingerprint))
+    measured = tensors.read(Trainings([spec]).key(spec).weights_file(folder / "weights"))
     yield Number(f"{key}/weights moved", "loss", _moved(spec, state["network"]))
     yield Number(f"{key}/measured weights moved", "loss", _moved(spec, measured.get("params_ema") or measured["params"]))
     yield Number(f"{key}/measured weights", "digest", ", ".join(sorted(measured)))

@@ -23,7 +23,7 @@ from suite.health.probes.networks import WATCHED_WHOLE, gate_networks
 from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, ProbePart, digest
 from suite.measure.inference.restorer import restorer_of
 from suite.measure.quality import evaluate
-from suite.records.ledger import weights_file
+from suite.records.ledger import older_weights_file
 from suite.records.spec import RunSpec
 from suite.runner import plan
 from suite.study import grids, tasks
@@ -87,7 +87,7 @@ def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
         yield Number(f"{key}/mixed batches", "digest", digest(*mixtures), rests_on)
     for _ in loop.train(run, sampler, [], folder / spec.fingerprint):
         pass
-    loop.save_weights(weights_file(folder, spec.fingerprint), run)
+    loop.save_weights(older_weights_file(folder, spec.fingerprint), run)
     for point in run.history:
         yield Number(f"{key}/loss {point.iteration}", "loss", point.loss, rests_on)
     scores, _ = evaluate.evaluate(restorer_of(run.evaluated), load_pairs(spec.test_set, "test", task, rule)[:2], rule, task.scale)

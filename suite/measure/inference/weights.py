@@ -34,6 +34,7 @@ class Weights:
     which: str  # of the file's: params_ema, params, state_dict, network, average, or bare
     others: tuple[str, ...]  # what else could have been taken
     said: str  # the model that the file says it is of; empty where it does not
+    narrowing: tuple[int, int] = (0, 1)  # width and divisor of the block counts that it says that model was narrowed to; width 0: not
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,10 @@ def read_weights(path: Path) -> Weights:
     check_file(path)
     held = tensor_file.read(path)
     about = held.pop("metadata", None)
-    said = str(about.get("model", "")) if isinstance(about, Mapping) else ""
+    about = about if isinstance(about, Mapping) else {}
+    narrowing = about.get("width"), about.get("depth_divisor")
+    if not all(isinstance(value, int) for value in narrowing):
+        narrowing = 0, 1
     if "network" in held and "fingerprint" in held:  # of a cell that is being trained
         average = held.get("average") or {}
         taken, which = (average, "average") if average else (held["network"], "network")
@@ -85,7 +89,26 @@ def read_weights(path: Path) -> Weights:
         state, which = unwrap(held)
         others = tuple(key for key in WRAPPINGS if key in held and key != which)
     _check_tensors(path, state, which)
-    return Weights(path, state, which, others, said)
+    return Weights(path, state, which, others, str(about.get("model", "")), narrowing)
+
+
+def read_model(path: Path | None) -> str:
+    """Return the model that the file `path` says it is of; SuiteError where it does not, or there is none."""
+    if path is None:
+        raise SuiteError("--model is not given: name one of `list models`, or give --weights FILE that this suite trained.")
+    said = read_weights(path).said
+    if said not in models.MODELS:
+        what = f"says that it is of {said!r}, which is not in the catalogue" if said else "does not say which network it is of"
+        raise SuiteError(f"{path} {what}. Name the network with --model; `weights check FILE` tries them all.")
+    return said
+
+
+def build_network(model: str, found: Weights) -> RestorationNet:
+    """Return the catalogue's `model`, narrowed where the file says so of it."""
+    width, depth_divisor = found.narrowing
+    config = models.card(model).config
+    narrowed = found.said == model and 0 < width <= config.dim and depth_divisor > 0  # the file may be anyone's
+    return models.build(config.narrowed(width, depth_divisor) if narrowed else config)
 
 
 def _check_tensors(path: Path, state: Mapping[str, object], which: str) -> None:

@@ -237,7 +237,7 @@ def load_network(model: str, path: Path | None, backend: str, device: str = "cpu
     """
     check_weights(model, path)
     found = weights.read_weights(path)
-    network = models.create(model)
+    network = weights.build_network(model, found)
     models.set_scan_backend(network, backend)
     used = weights.give_weights(network, found, model)
     return network.to(device), used

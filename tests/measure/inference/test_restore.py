@@ -12,10 +12,15 @@ from PIL import Image
 
 import models
 from suite.cli.measure import restore as verb_restore
+from suite.core import tensors
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
+from suite.data.colour import quantise
 from suite.data.resize import imresize
 from suite.measure.inference import restore as restoring
+from suite.measure.inference.restorer import restorer_of
+from suite.records.spec import RunSpec
+from suite.training import loop
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -56,6 +61,36 @@ def weights(tmp_path):
     torch.manual_seed(0)
     torch.save(models.create("vmambair-derain-tiny").state_dict(), tmp_path / "weights.pt")
     return ("--model", "vmambair-derain-tiny", "--weights", tmp_path / "weights.pt", "--backend", "reference", "--device", "cpu")
+
+
+# What the file says it is
+
+
+def test_a_file_that_this_suite_trained_says_which_network_it_is_of_and_how_it_was_narrowed(tmp_path):
+    narrow = {"width": 16, "depth_divisor": 3, "iterations": 1, "batch": 1, "patch": 16, "lr": 1e-3, "backend": "reference"}
+    of = RunSpec(model="mambair-light-x2", task="light-sr-x2", budget="quick", protocol="sr-y@1", **narrow)
+    run = loop.begin(of)
+    path = run.key.weights_file(tmp_path)
+    loop.save_weights(path, run)
+    source = write(tmp_path / "in.png")
+    words = ("--weights", path, "--backend", "reference", "--device", "cpu")
+    code, out = restore(source, tmp_path / "out.png", *words)
+    assert (code, out) == (Exit.DONE, f"1 of 1 images restored by mambair-light-x2: {tmp_path / 'out.png'}\n")
+    expected = quantise(restorer_of(run.network)(np.array(opened(source))))
+    np.testing.assert_array_equal(np.array(opened(tmp_path / "out.png")), expected)
+    assert restore(source, tmp_path / "named.png", "--model", of.model, *words)[0] is Exit.DONE
+    assert (tmp_path / "named.png").read_bytes() == (tmp_path / "out.png").read_bytes()
+
+
+def test_without_a_model_the_file_has_to_say_one(tmp_path, weights):
+    source = write(tmp_path / "in.png")
+    with pytest.raises(SuiteError, match=r"--model is not given: name one of `list models`, or give --weights FILE"):
+        restore(source, tmp_path / "out.png")
+    with pytest.raises(SuiteError, match=r"weights.pt does not say which network it is of\. Name the network with --model"):
+        restore(source, tmp_path / "out.png", *weights[2:])
+    tensors.save_weights(tmp_path / "x.pt", {"a": torch.zeros(1)}, {"model": "mine", "width": "wide"})
+    with pytest.raises(SuiteError, match="says that it is of 'mine', which is not in the catalogue"):
+        restore(source, tmp_path / "out.png", "--weights", tmp_path / "x.pt")
 
 
 # Modes
