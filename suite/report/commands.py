@@ -36,6 +36,8 @@ def train_command(table: PublishedTable, model: str, task_name: str, *, seeds: i
     """Return the command that trains a network as its paper does; FOLDER is what has to be put together."""
     row = task(task_name)
     changes = {"train_set": row.train_sets[0] if len(row.train_sets) == 1 else "FOLDER"} | ({"test_set": test_set} if test_set else {})
+    if table.protocols and row.protocol.partition("@")[0] not in table.protocols:
+        changes["protocol"] = table.protocols[0]
     accounts = list_accounts(task_name)
     fitting = [one for one in accounts if "gan" in RECIPES[f"{task_name}/{one}"].loss] if table.unlike else []
     return run_command(table.grid, model, task_name, budget="paper", account=(*fitting, DEFAULT)[0], seeds=seeds, changes=changes)
