@@ -38,7 +38,10 @@ def run_command(
 
 def train_command(table: PublishedTable, model: str, task_name: str, *, seeds: int = 1, test_set: str = "") -> str:
     """Return the command that trains a network as its paper does: on its training set, by the recipe that its table needs."""
-    changes = {"train_set": "+".join(task(task_name).train_sets)} | ({"test_set": test_set} if test_set else {})
+    row = task(task_name)
+    changes = {"train_set": "+".join(row.train_sets)} | ({"test_set": test_set} if test_set else {})
+    if table.protocols and row.protocol.partition("@")[0] not in table.protocols:
+        changes["protocol"] = table.protocols[0]
     accounts = list_accounts(task_name)
     fitting = [one for one in accounts if "gan" in RECIPES[f"{task_name}/{one}"].loss] if table.unlike else []
     return run_command(table.grid, model, task_name, budget="paper", account=(*fitting, DEFAULT)[0], seeds=seeds, changes=changes)

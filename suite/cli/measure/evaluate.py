@@ -239,6 +239,7 @@ def _document(runner: Runner, options: argparse.Namespace, results: Sequence[Res
         "backend": inference.backend,
         "backend_reason": runner.reason,
         "device": inference.device,
+        "routing": inference.routing if evaluate.find_routing(job.model, inference) else None,
         "jpeg_encoder": jpeg.encoder() if job.task.kind == "jpeg" else None,
         "sets": [
             {"data": one.data, "images": [image(each) for each in one.found], "mean": _means(one.found), "notes": list(one.notes)}

@@ -120,6 +120,23 @@ def test_a_network_is_measured_on_every_task(name, tmp_path, monkeypatch):
     assert found["published"] is False  # of a tiny sibling
 
 
+def test_tokens_are_drawn_as_released_or_the_most_likely_ones(folder, tmp_path):
+    torch.manual_seed(0)
+    network = models.create("mambairv2-light-x2-tiny")
+    with torch.no_grad():
+        network.groups[0].blocks[0].scan.dictionary.mul_(1e3)  # so that an 8-bit output shows the tokens
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+
+    def found(routing, seed):
+        torch.manual_seed(seed)
+        return measure("mambairv2-light-x2-tiny", folder, tmp_path / "weights.pt", "light-sr-x2", "--routing", routing)
+
+    one, other = found("deterministic", 1), found("deterministic", 2)
+    assert images_of(one) == images_of(other)
+    assert (one["routing"], found("released", 1)["routing"]) == ("deterministic", "released")
+    assert measure("bicubic", folder)["routing"] is None
+
+
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (8, 9), (17, 30)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_network_restores_any_size_and_grey(size, channels):
