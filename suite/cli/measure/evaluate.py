@@ -216,6 +216,7 @@ def _cost(found: Sequence[ImageResult]) -> float | None:
 def _document(runner: Runner, options: argparse.Namespace, results: Sequence[Result]) -> dict[str, object]:
     from suite.data.degrade import jpeg
     from suite.measure.quality import available as metrics
+    from suite.measure.quality import evaluate
     from suite.study.grids import is_published
 
     def cost(value: float | None) -> dict[str, object]:
