@@ -26,13 +26,13 @@ from models.cache import cache_folder
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing, sha256_of
 from suite.core.parallel import map_ordered, show_progress
+from suite.data.cards import Split
 from suite.data.digest import add_image
 from suite.data.feed.training_set import checksum, pair_images, training_sources, without_low
 from suite.data.images import read_image
 from suite.data.pairs import PairSource, read_for
 from suite.data.photos import list_photo_files
 from suite.data.sets import embedded_name, pair_sources
-from suite.data.splits import Split
 
 if TYPE_CHECKING:
     from suite.study.protocols import Protocol

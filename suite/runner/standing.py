@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 
 from suite.core.errors import SuiteError
 from suite.core.output import note
-from suite.data.cards import card
+from suite.data.cards import Split, card
 from suite.data.digests import Manifest, count_changes, digest_pixels, list_changes, make_manifest, recall_files
 from suite.data.locate import locate
 from suite.data.sets import card_name, embedded_name, resolve_folder
-from suite.data.splits import Split
 from suite.records.ledger import Ledger
 from suite.records.record import Record
 from suite.records.spec import CellSpec, RunSpec

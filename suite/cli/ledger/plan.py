@@ -9,8 +9,9 @@ from functools import cache
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING
 
-from suite.cli import common, evaluate, profile
+from suite.cli import common
 from suite.cli import run as run_verb
+from suite.cli.measure import evaluate, profile
 from suite.runner.cell_time import GpuClock
 from suite.runner.decide import Asked, DecisionPlan, Step, Workshop, find_trained, plan_decisions, simulate_days, training_key
 from suite.runner.plan import plan_cells

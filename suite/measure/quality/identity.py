@@ -6,13 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from suite.data.cards import Card, card
+from suite.data.cards import Card, Split, card
 from suite.data.check.traps import warn_of_faulty_copy
 from suite.data.images import describe, read_image
 from suite.data.mat_files import read_block
 from suite.data.pairs import PairSource
 from suite.data.sets import card_name
-from suite.data.splits import Split
 from suite.records.record import DataState, TestData
 
 
