@@ -156,6 +156,6 @@ OF_NETWORKS = (
         "networks",
         "costs",
         "",
-        edit("suite.measure.costs.count:Counted.at", "-(-side // self.multiple)", "(side // self.multiple - 1)"),
+        edit("suite.measure.costs.count:Counted.at", "-(-side // multiple) * multiple", "(side // multiple - 1) * multiple"),
     ),
 )
