@@ -152,6 +152,8 @@ def _data_differences(record: Measured, column: PublishedColumn) -> list[Differe
     images = {_plain(one): count for one, count in TEST_IMAGES.items()}
     wanted = next((images[_plain(one)] for one in column.test_sets if _plain(one) in images), 0)
     count = len({score.image for score in record.scores})
+    if not wanted:
+        return [Difference("test set", f"{name} of {count} images", "not known", "how many the published one has is")]
     if not count or count != wanted or len(record.scores) != count or (held is not None and held.measured != count):
         return [Difference("test set", f"{name} of {count} images", str(wanted), "the published one has")]
     if held is not None and (_plain(held.card) not in set(map(_plain, column.test_sets)) or held.state == "other"):

@@ -39,7 +39,7 @@ def choose_kind(asked: str | None = None) -> tuple[str, str]:
     if asked:
         return next((name for name in ACCELERATORS if name.casefold() == asked.casefold()), asked), ""
     here = [kind for kind in ACCELERATORS for gpu in machine.list_gpus() if is_kind(gpu, kind)]
-    return (here[0], "") if here else (DEFAULT_KIND, f"this machine has no GPU of a known kind, so times are of one {DEFAULT_KIND}")
+    return (here[0], "") if here else (DEFAULT_KIND, f"of this machine no kind of GPU is known, so times are of one {DEFAULT_KIND}")
 
 
 class GpuClock:

@@ -99,10 +99,14 @@ def test_what_would_fill_in_the_rest_is_comparable(table, row, column, on, repla
     """From an empty ledger: the command beside the row selects a cell on the paper's training set by the recipe that the table needs."""
     names, set_ = {row.model, f"{row.model}@{on}"}, f"test_set={column.test_sets[0]}"
     wanted = [words for words in map(shlex.split, empty_page()) if {"run", table.grid, set_} <= set(words) and names & set(words)]
-    (command,) = [shlex.join(words) for words in wanted if planned(shlex.join(words))[-1].task == on]
-    specs = planned(command)
-    assert [spec.fingerprint for spec in specs] == replay(command)
+    commands = [shlex.join(words) for words in wanted if planned(shlex.join(words))[-1].task == on]  # of the table, and of claims
+    assert commands
+    for command in commands:
+        specs = planned(command)
+        assert [spec.fingerprint for spec in specs] == replay(command)
     count = TEST_IMAGES[column.test_sets[0]]
+    if not count:
+        return  # of a set whose size no source says: nothing is comparable
     score = made.done("mambair-sr-x2").scores[0]
     scores = tuple(score.model_copy(update={"image": str(number)}) for number in range(count))
     held = TestData(card=column.test_sets[0], expected=count, measured=count, state="verified")

@@ -294,6 +294,8 @@ def test_what_would_fill_in_a_cell_makes_one_that_is_comparable():
                 continue
             spec = replay(train_command(table, row.model, name, test_set=column.test_sets[0]))[-1]
             count = TEST_IMAGES[column.test_sets[0]]
+            if not count:  # of a set whose size no source says: nothing is comparable
+                continue
             record = record_of(spec, count, test_data=TestData(card=column.test_sets[0], expected=count, measured=count, state="verified"))
             found = [str(one) for one in find_differences(record, column, table)]
             assert not found, (table.id, row.key, column.key, found)

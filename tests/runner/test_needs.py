@@ -52,7 +52,7 @@ def test_the_time_of_a_gpu_is_a_range_for_published_networks_alone():
     (said,) = describe_needs([whole, narrow], [])
     assert said.startswith("1 cell takes ")
     assert "of one A100 (not measured: 5 to 40 % of 19.5 TFLOP/s in float32" in said
-    assert said.endswith("this machine has no GPU of a known kind, so times are of one A100.")
+    assert said.endswith("of this machine no kind of GPU is known, so times are of one A100.")
 
 
 @pytest.mark.usefixtures("data")

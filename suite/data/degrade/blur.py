@@ -103,4 +103,4 @@ def convolve(hq: Pixels, kernel: Kernel) -> npt.NDArray[np.float32]:
 
 def rounded(values: npt.NDArray[np.float32]) -> Pixels:
     """Return `values` of 0..255 as uint8."""
-    return np.rint(values.clip(0, 255)).astype(np.uint8)
+    return np.rint(values.clip(0, 255)).astype(np.uint8, order="C")

@@ -8,11 +8,11 @@ one `nn.Sequential`, take one shape and give it. Chances, such as stochastic dep
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 
@@ -73,13 +73,10 @@ def _find_shapes(network: nn.Module, names: Iterable[str], example: Tensor) -> d
         if len(given) == 1:
             found[name] = (tuple(given[0].shape), tuple(made.shape))
 
-    hooks = [network.get_submodule(name).register_forward_hook(lambda _, given, made, name=name: seen(name, given, made)) for name in names]
-    values = {name: value.to("meta") for name, value in (*network.named_parameters(), *network.named_buffers())}
-    try:
-        torch.func.functional_call(network, values, (example.to("meta"),))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    twin = copy.deepcopy(network).to("meta")  # a network may keep what it computes: SwinIR its mean colour, on the device of the input
+    for name in names:
+        twin.get_submodule(name).register_forward_hook(lambda _, given, made, name=name: seen(name, given, made))
+    twin(example.to("meta"))
     return found
 
 

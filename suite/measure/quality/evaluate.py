@@ -119,7 +119,7 @@ class Model:
             check_fits(job.model, job.task)
             network, self.used = load_network(job.model, job.weights, job.inference.backend, job.inference.device)
             tell(self.used.sentence(job.weights))
-            if routing:
+            if job.inference.routing == "deterministic" and routing:
                 models.set_routing(network, routing)
             restore = restorer_of(network)
         self._memory = Memory(restore, job.inference.tile, job.inference.tile_size, tell)

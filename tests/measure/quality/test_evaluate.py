@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -326,6 +327,7 @@ class Drawing(torch.nn.Module):
     """A network that draws at random where it restores."""
 
     size_multiple, scale, channels = 1, 2, 3
+    config = SimpleNamespace(smallest_side=1)
 
     def __init__(self):
         super().__init__()
