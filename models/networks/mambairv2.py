@@ -96,12 +96,12 @@ class AttentiveScan(nn.Module):
         choose, sort = ROUTINGS[self.routing]
         choice = choose(self.route(x.flatten(1, 2)).log_softmax(-1))  # (B, L, T): one-hot
         order = sort(choice)
-        prompt = (choice @ (self.dictionary @ self.basis)).transpose(1, 2)[:, None]  # (B, 1, N, L)
         states = self.s6.d_state
 
         def add_prompt(projected: Tensor) -> Tensor:
             if self.place == "none":
                 return projected
+            prompt = (choice @ (self.dictionary @ self.basis)).transpose(1, 2)[:, None]  # (B, 1, N, L)
             low_rank, B, C = projected.split([projected.shape[2] - 2 * states, states, states], dim=2)
             return torch.cat([low_rank, B + prompt, C] if self.place == "B" else [low_rank, B, C + prompt], dim=2)
 
