@@ -62,7 +62,8 @@ def test_names_patterns_and_baselines_select():
     assert grid.select_models(["all"]) == models.names()
     assert grid.select_models([TINY, "esrgan", TINY]) == [TINY, "esrgan"]
     assert grid.select_models(["mambair-sr-x2"]) == ["mambair-sr-x2"]
-    assert grid.select_models(["*light-x3"]) == ["mambair-light-x3", "swinir-light-x3"]
+    light = ["mambair-light-x3", "mambairv2-light-x3", "eamamba-light-x3", "tpmambasr-light-x3", "swinir-light-x3"]
+    assert grid.select_models(["*light-x3"]) == light
     with pytest.raises(UnknownName, match="swinir-light-x2"):
         grid.select_models(["swinirlight"])
 
