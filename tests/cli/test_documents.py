@@ -55,6 +55,10 @@ def test_the_reference_is_current():
     assert PAGES["docs/reference.md"] == reference.write(), "python tests/support/reference.py writes it anew"
 
 
+def test_the_readme_s_claims_are_those_of_the_evidence():
+    assert PAGES["README.md"] == reference.fill_readme(PAGES["README.md"]), "python tests/support/reference.py writes them anew"
+
+
 def test_the_example_of_a_design_runs(monkeypatch, tmp_path):
     declared, network = re.findall(r"```python\n(.*?)```", PAGES["docs/add-a-design.md"], re.DOTALL)
     for name, text in (("models.designs.plain", declared), ("models.networks.plain", network)):

@@ -1,4 +1,4 @@
-"""`python tests/support/reference.py` writes docs/reference.md: the tables of the suite, and what its verbs take."""
+"""`python tests/support/reference.py` writes docs/reference.md and the README's table of claims, from the code and the evidence."""
 
 import argparse
 import sys
@@ -9,7 +9,10 @@ sys.path[:0] = [str(ROOT)]
 
 from suite.cli import main  # noqa: E402
 from suite.cli.ledger import list as listing  # noqa: E402
+from suite.records.ledger import Ledger  # noqa: E402
+from suite.report.claims.judge import judge_claims, summarise  # noqa: E402
 from suite.report.export_text import escape_markdown  # noqa: E402
+from suite.study.claims import load_claims  # noqa: E402
 
 TABLES = ("grids", "tasks", "budgets", "recipes", "protocols", "baselines")  # the others depend on the machine, or have pages of their own
 HEAD = "# Reference\n\nMade from the code by `python tests/support/reference.py`; a test holds it current.\n"
@@ -24,6 +27,40 @@ def as_table(rows):
 def escape(row):
     """Return a row whose values are plain text in Markdown; code in backticks stays."""
     return {key: "" if value is None else escape_markdown(str(value)).replace("\\`", "`").replace("\\_", "_") for key, value in row.items()}
+
+
+SHOWN = {  # claims of the README: what is measured is committed in results/evidence
+    "vmambair-2-vmambair-params": "{:.2f} M",
+    "vmambair-4-full-macs": "{:.2f} G",
+    "vmambair-4-v1-saves": "{:.3f} of it",
+    "vmambair-2-26-percent": "{:.3f} of it",
+    "mambair-4-ours-x2-params": "{:.0f} K",
+    "mambair-4-ours-x2-macs": "{:.1f} G",
+    "mambair-4-eccv-swinir-light-x2-macs": "{:.1f} G",
+    "mambair-4-similar-operations": "{:.2f} of it",
+}
+BEGIN, END = "<!-- claims -->\n", "<!-- end of claims -->"
+
+
+def tell_claims():
+    """Return the README's lines on claims: how all stand, and a row for each of SHOWN."""
+    found = judge_claims(load_claims(), Ledger(ROOT / "results" / "evidence").records())
+    rows = []
+    for name, form in SHOWN.items():
+        (one,) = (judged for judged in found if judged.claim.id == name)
+        (part,) = one.parts
+        why = part.reason.partition(": ")[0].partition("; ")
+        verdict = f"{one.word}: {why[0]}{'; ' + why[2] if why[2].startswith('in full') else ''}"
+        rows.append(
+            {"claim": one.claim.sentence, "printed": form.format(part.printed), "measured": form.format(part.measured), "verdict": verdict}
+        )
+    return f"{summarise(found)[0]}\n\n{as_table(rows)}\n"
+
+
+def fill_readme(text):
+    """Return the README with its lines on claims as they are now."""
+    before, _, rest = text.partition(BEGIN)
+    return before + BEGIN + tell_claims() + END + rest.partition(END)[2]
 
 
 def describe_options(parser, name):
@@ -58,3 +95,5 @@ def write():
 
 if __name__ == "__main__":
     (ROOT / "docs" / "reference.md").write_text(write(), encoding="utf-8")
+    readme = ROOT / "README.md"
+    readme.write_text(fill_readme(readme.read_text(encoding="utf-8")), encoding="utf-8")
