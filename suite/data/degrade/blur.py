@@ -80,9 +80,9 @@ def defocus(hq: Pixels, rng: np.random.Generator) -> Pixels:
 def out_of_focus(hq: Pixels, depth: Depth, focus: float, strength: float) -> Pixels:
     """Return `hq`, uint8 `(H, W, C)`, blurred by discs of `strength` times |`depth` - `focus`| pixels; depth `(H, W)` and focus in 0..1."""
     radii = strength * np.abs(depth - focus)
-    total = np.zeros(hq.shape, np.float32)
+    total = np.zeros(hq.shape)
     for radius in range(math.ceil(radii.max()) + 1):
-        weight = np.clip(1 - np.abs(radii - radius), 0, 1).astype(np.float32)[..., None]
+        weight = np.clip(1 - np.abs(radii - radius), 0, 1)[..., None]
         if weight.any():
             total += weight * convolve(hq, disc_kernel(radius))
     return rounded(total)
@@ -96,11 +96,14 @@ def disc_kernel(radius: float) -> Kernel:
     return kernel / kernel.sum()
 
 
-def convolve(hq: Pixels, kernel: Kernel) -> npt.NDArray[np.float32]:
-    """Return `hq`, uint8 `(H, W, C)`, filtered with `kernel`, the border mirrored: float32 of the same shape, around 0..255."""
-    return blind.blur(hq.transpose(2, 0, 1).astype(np.float32), kernel).transpose(1, 2, 0)
+def convolve(hq: Pixels, kernel: Kernel) -> npt.NDArray[np.float64]:
+    """Return `hq`, uint8 `(H, W, C)`, filtered with `kernel`, the border mirrored: float64 of the same shape, around 0..255.
+
+    Float32 would round to other levels on other processors.
+    """
+    return blind.blur(hq.transpose(2, 0, 1).astype(np.float64), kernel).transpose(1, 2, 0)
 
 
-def rounded(values: npt.NDArray[np.float32]) -> Pixels:
+def rounded(values: npt.NDArray[np.float64]) -> Pixels:
     """Return `values` of 0..255 as uint8."""
     return np.rint(values.clip(0, 255)).astype(np.uint8, order="C")
