@@ -67,11 +67,7 @@ class Runner:
         """Return the done record of the cell; None where there is none that can be read."""
         from suite.records.evaluation import Evaluation
 
-        try:
-            held = self._ledger.latest(fingerprint) if self._ledger and self._ledger.done(fingerprint) else None
-        except SuiteError as error:
-            common.warn_left_out(error)
-            return None
+        held = self._ledger.find_done([fingerprint], common.warn_left_out).get(fingerprint) if self._ledger else None
         return held if isinstance(held, Evaluation) else None
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from suite.core.torch_state import exact_arithmetic
 from suite.data.degrade.blind import Plan
 from suite.data.degrade.degradations import on_device
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Deferred:
         N is the number of crops, or half of it where they are mixed. The patch is cut out of the degraded crop, as suite.data.feed.sampler
         does.
         """
+        import torch  # late: slow to load
+
         crops, side = torch.as_tensor(self.crops).to(device, non_blocking=True), self.patch // self.scale
         with torch.no_grad(), exact_arithmetic():
             sizes, seeds = [(job.height, job.width) for job in self.jobs], [job.seed for job in self.jobs]
