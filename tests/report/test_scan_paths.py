@@ -65,7 +65,7 @@ def test_rows_stand_in_the_order_of_the_catalogue_with_costs_and_walks():
     assert first["retrained-0-PSNR-Y"] == ["30.000"]
     assert second["retrained-0-PSNR-Y"][0].startswith("30.200 from the baseline: +0.200")
     assert second["params"][0].startswith("905.0")
-    section = root.one("section", id="scan-paths").text
+    section = root.one("details", id="scan-paths").text
     assert "read by the fused scan of images" in section
     assert "read through gathered sequences" in section
     assert "The paper states" not in section
