@@ -6,12 +6,16 @@ from functools import cache
 import pytest
 from mutations import MUTATIONS
 
+import models
+from models.catalog import design_of
+from models.designs import DESIGNS
 from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.health import gate, gate_measure, gate_report, probes
 from suite.health.gate import GateBaseline, LogEntry, Verdict, Watched, choose_exit, compare, settle
 from suite.health.probes import PROBES, Number, ProbePart
 from suite.health.probes.nudge import nudged
+from suite.health.probes.training import plan_smoke_cells
 from suite.measure.costs import count
 from suite.records.record import Cost
 from suite.study import grids
@@ -266,4 +270,7 @@ def test_the_committed_baseline_is_whole():
     assert all(isinstance(watched, Watched) and watched.value is not None for watched in committed.numbers.values())
     from suite.study.tasks import TASKS
 
-    assert {key.split("/")[1] for key in committed.numbers if key.startswith("training/")} == set(TASKS)
+    assert {key.split("/")[1] for key in committed.numbers if key.startswith("data/")} >= set(TASKS)  # batches
+    trained = {(key.split("/")[1], key.split("/")[2]) for key in committed.numbers if key.startswith("training/")}
+    assert {(spec.task, spec.model) for spec in plan_smoke_cells()} <= trained
+    assert {design_of(models.card(model).config) for _, model in trained} == set(DESIGNS)

@@ -148,7 +148,7 @@ def test_names_lists_what_the_papers_ablate():
         "mambair-sr-x2.mlp",
         "mambair-sr-x2.one-direction",
         "mambair-sr-x2.two-direction",
-        *(f"mambairv2-light-x2.{change}" for change in ("prompt-b", "no-prompt", "no-routing", "argmax")),
+        *(f"mambairv2-light-x2.{change}" for change in ("prompt-b", "no-prompt", "no-routing")),
         *(f"mair-small-x2.{change}" for change in ("stripe-8", "no-shift", "sum")),
         *(f"eamamba-denoise.{scan}" for scan in ("raster-sum", "raster", "raster-2", "zigzag", "diagonal", "hilbert", "morton")),
         *(f"evssm-deblur.{change}" for change in ("no-turns", "no-spectrum")),
