@@ -107,6 +107,7 @@ def read_change(text: str) -> tuple[str, str]:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Run what is not done, write the report, and print the outcome; the grid of scan backends is left to the verb `scan`."""
+    from suite.core.torch_state import let_threads_sleep
     from suite.records.ledger import Ledger
     from suite.runner import estimate
     from suite.runner.execute import execute, unique_specs
@@ -114,6 +115,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
     if options.grid == SCAN_GRID:
         return scan.run(_scan_options(options), out)
+    let_threads_sleep()  # before torch is loaded here, for --launcher inline
     specs, reason = _cells(options)
     specs = unique_specs(specs)
     ledger = Ledger(options.ledger)
