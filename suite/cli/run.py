@@ -36,7 +36,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="which published recipe: its name in `list recipes` after the / (default: %(default)s)",
     )
-    what.add_argument("--seeds", type=int, default=1, metavar="N", help="run each model with seeds 0 to N-1 (default: %(default)s)")
+    what.add_argument("--seeds", type=int, metavar="N", help="run each model with seeds 0 to N-1 (default: the budget's in `list budgets`)")
     what.add_argument("--only", **common.REPEATED, metavar="PATTERN", help="part of a model's name, or a shell pattern; may be repeated")
     what.add_argument(
         "--set",
@@ -170,10 +170,11 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
         raise SuiteError("the device is not changed by --set; choose it with --device.")
     device = common.resolve_device(options)
     backend, reason = resolve_backend(options.backend, device)
+    budget = options.budget or budgets.default_budget(device)
     specs = plan.plan_cells(
         options.grid,
-        budget=options.budget or budgets.default_budget(device),
-        seeds=options.seeds,
+        budget=budget,
+        seeds=budgets.budget(budget).seeds if options.seeds is None else options.seeds,
         only=options.only,
         changes=changes,
         backend=backend,

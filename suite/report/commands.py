@@ -19,14 +19,14 @@ RUN_COMMAND = "python -m suite run"
 
 
 def run_command(
-    grid: str, model: str, task: str, *, budget: str = "", account: str = DEFAULT, seeds: int = 1, changes: Mapping[str, str] | None = None
+    grid: str, model: str, task: str, *, budget: str = "", account: str = DEFAULT, seeds: int | None = None, changes: Mapping[str, str] | None = None
 ) -> str:
     """Return the command line that measures `model` on `task`; it names the task where `grid` has several for the model."""
     several = grid in GRIDS and sum(pairing.model == model for pairing in GRIDS[grid].pairings) > 1
     words = [RUN_COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(f"{model}@{task}" if several else model)]
     words += ["--budget", shlex.quote(budget)] if budget else []
     words += ["--recipe", shlex.quote(account)] if account != DEFAULT else []
-    words += ["--seeds", str(seeds)] if seeds > 1 else []
+    words += ["--seeds", str(seeds)] if seeds not in (None, BUDGETS[budget].seeds if budget in BUDGETS else 1) else []
     for field, value in (changes or {}).items():
         words += ["--set", shlex.quote(f"{field}={value}")]
     return " ".join(words)

@@ -29,6 +29,7 @@ class Budget:
     clip_norm: float = 0.0
     width: int = 0
     depth_divisor: int = 1
+    seeds: int = 1  # of a run that names no number
     degrade_on_gpu: bool = False  # of a run on a GPU: crops whose degradation has a version for it are degraded there
 
 
@@ -69,6 +70,19 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType(
                 **_SHORT,
                 width=16,
                 depth_divisor=6,
+            ),
+            Budget(
+                "evening",
+                "networks twice as wide with two groups of two blocks, three seeds: hours on two CPU cores; "
+                "provisional, nothing has been measured at it yet",
+                iterations=1500,
+                batch=8,
+                patch=48,
+                low_patch=24,
+                **_SHORT,
+                width=32,
+                depth_divisor=3,
+                seeds=3,
             ),
             Budget(
                 "standard",
