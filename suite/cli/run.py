@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from suite.cli import common, scan
@@ -12,15 +13,17 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
+    from suite.records.ledger import Ledger
     from suite.records.spec import CellSpec
+    from suite.report.results import Results
     from suite.runner.estimate import RunEstimate
-    from suite.runner.execute import How
+    from suite.runner.execute import How, Outcome
 
 SUMMARY = "train and measure the cells of a grid that are not done yet, then write the report"
 EXAMPLE = "run --grid ablations --dry-run"
 LAUNCHERS = ("ray", "inline")
 TRACKERS = ("tensorboard", "mlflow")
-PICTURES = {"crops": True, "receptive_field": {"map_png"}}  # of a record, which --json leaves out
+PICTURES = {"crops": True, "receptive_field": {"map_png"}, "trivial": {"pictures"}}  # of a record, which --json leaves out
 OF_SCANS = ("only", "device", "launcher", "max_hours", "dashboard", "dry_run", "ledger", "report", "json", "wide")  # go with scan's grid
 PLAN_FIELDS = ("model", "seed", "task", "budget", "iterations")  # that --dry-run shows
 
@@ -109,6 +112,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Run what is not done, write the report, and print the outcome; the grid of scan backends is left to the verb `scan`."""
     from suite.core.torch_state import let_threads_sleep
     from suite.records.ledger import Ledger
+    from suite.records.record import Record
+    from suite.report.results import summarise_run
     from suite.runner import estimate
     from suite.runner.execute import execute, unique_specs
     from suite.study.grids import SCAN_GRID
@@ -127,15 +132,45 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         return Exit.DONE
     _note_start(how, specs, [spec for spec in specs if not ledger.done(spec.fingerprint)], expected)
     outcome = execute(specs, ledger, how)
+    counted = _count_costs(ledger) if not options.only and outcome.exit is Exit.DONE else None
+    code = outcome.exit if counted is None else counted.exit
     page = common.render(ledger, options.report)
+    held = {record.fingerprint: record for record in ledger.records(common.warn_left_out)}
+    found = [held[spec.fingerprint] for spec in specs if spec.fingerprint in held]
+    results = summarise_run([record for record in found if isinstance(record, Record)])
     if options.json:
-        chosen = {spec.fingerprint for spec in specs}
-        found = (record for record in ledger.records(common.warn_left_out) if record.fingerprint in chosen)
         records = [record.model_dump(mode="json", exclude=PICTURES) for record in found]
-        out.document({"outcome": outcome.sentence, "exit": int(outcome.exit), "report": page and str(page), "records": records})
-    else:
-        out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else "no report: the ledger is empty"))
-    return outcome.exit
+        told = {"outcome": outcome.sentence, "exit": int(code), "report": page and str(page), "verdict": results.verdict}
+        out.document(told | {"records": records})
+        return code
+    out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else "no report: the ledger is empty"))
+    if results.rows:
+        out.line()
+        _print_results(out, results)
+    if page:
+        out.write(f"{page.resolve().as_uri()}\n")  # never folded: terminals make a link of it
+    return code
+
+
+def _print_results(out: Output, results: Results) -> None:
+    """Print a table for each task, whose metrics differ, and the sentence below."""
+    for _, rows in groupby(results.rows, key=lambda row: tuple(row)):
+        out.table(list(rows))
+        out.line()
+    out.line(results.verdict)
+
+
+def _count_costs(ledger: Ledger) -> Outcome:
+    """Count what every published network costs, where that is not known yet: a whole grid is reported with the papers' costs judged."""
+    import models
+    from suite.measure.costs import grid
+    from suite.runner.execute import How
+
+    specs = [grid.make_spec(name, grid.resolve_size(name, grid.HD), None) for name in models.names()]
+    left = sum(not ledger.done(spec.fingerprint) for spec in specs)
+    if left:
+        note(f"counting the costs of {left} published networks; this takes about a minute, once")
+    return common.execute_cells(specs, ledger, How("inline", 1, "no scan is run: costs are counted"), again=False)
 
 
 def _scan_options(options: argparse.Namespace) -> argparse.Namespace:

@@ -9,6 +9,7 @@ from suite.core.errors import SuiteError
 from suite.records.planned import SCHEDULE, Choice, plan_family
 from suite.records.record import Record
 from suite.records.spec import RunSpec, write_value
+from suite.report.trivial import TRIVIAL
 from suite.study.budgets import BUDGETS
 from suite.study.grids import GRIDS, ModelOnTask
 from suite.study.published import PublishedTable
@@ -19,7 +20,14 @@ RUN_COMMAND = "python -m suite run"
 
 
 def run_command(
-    grid: str, model: str, task: str, *, budget: str = "", account: str = DEFAULT, seeds: int | None = None, changes: Mapping[str, str] | None = None
+    grid: str,
+    model: str,
+    task: str,
+    *,
+    budget: str = "",
+    account: str = DEFAULT,
+    seeds: int | None = None,
+    changes: Mapping[str, str] | None = None,
 ) -> str:
     """Return the command line that measures `model` on `task`; it names the task where `grid` has several for the model."""
     several = grid in GRIDS and sum(pairing.model == model for pairing in GRIDS[grid].pairings) > 1
@@ -47,6 +55,8 @@ def repeat_command(grid: str, records: Sequence[Record]) -> str:
     What the grid, the budget and the recipe do not make of themselves stands behind `--set`.
     """
     spec = records[0].spec
+    if spec.model in TRIVIAL:
+        return f"python -m suite evaluate {spec.model} --task {spec.task} --data {shlex.quote(spec.test_set)}"
     pairing = ModelOnTask(spec.model, spec.task, published=True)
     grid = next((name for name in (grid, *GRIDS) if name in GRIDS and _has(name, pairing)), grid)
     account = spec.recipe.partition("/")[2] if spec.recipe in RECIPES and spec.recipe.startswith(f"{spec.task}/") else DEFAULT

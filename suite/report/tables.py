@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from suite.core import stats
-from suite.core.ranking import rank_values
 from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
 from suite.records.record import Record
@@ -31,7 +30,9 @@ from suite.report.measured import (
     make_unavailable_cell,
     subtract_baseline,
 )
+from suite.report.ranks import rank_cells, warn_below
 from suite.report.settings import Outline, Setting, describe, group_by_setting
+from suite.report.trivial import TRIVIAL, add_trivial
 from suite.study.baselines import BASELINES
 from suite.study.published import UNIT_SCALES, Paper, PublishedColumn, PublishedFinding, PublishedRow, PublishedTable, cost_input
 
@@ -98,7 +99,7 @@ class _Line:
 
 def build_tables(papers: Sequence[Paper], records: Iterable[Record], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
     """Return every table of `papers`, in order, filled with what `records` measured and `profiles` counted; none is needed."""
-    current, counted = pick_standing(records), pick_standing(profiles)
+    current, counted = add_trivial(pick_standing(records)), pick_standing(profiles)
     return tuple(_table(paper, published, current, counted) for paper in papers for published in paper.tables)
 
 
@@ -113,12 +114,13 @@ def _table(paper: Paper, published: PublishedTable, records: Sequence[Record], p
         cells.append(filled)
     for column, setting in _retrained_columns(published, lines):
         filled = [_retrained_cell(line, column.metric, setting) for line in lines]
-        columns.append(replace(column, warning=_data_warning(filled), seeds=_seeds(filled)))
+        warning = " ".join(filter(None, (_data_warning(filled), warn_below([line.row for line in lines], filled, column))))
+        columns.append(replace(column, warning=warning, seeds=_seeds(filled)))
         cells.append(filled)
     start = next((index for index, line in enumerate(lines) if line.baseline), None)
     if start is not None:
         cells = [[_with_delta(cell, filled[start], column) for cell in filled] for column, filled in zip(columns, cells, strict=True)]
-    cells = [_ranked(filled, column, lines) for column, filled in zip(columns, cells, strict=True)]
+    cells = [rank_cells(filled, column, [line.row for line in lines]) for column, filled in zip(columns, cells, strict=True)]
     rows = tuple(_row(published, line, columns, [filled[index] for filled in cells], marks) for index, line in enumerate(lines))
     findings = tuple(note for finding in published.findings for note in _finding(finding, rows, columns))
     return Table(paper, published, tuple(columns), rows, footnotes, findings)
@@ -141,7 +143,23 @@ def _lines(paper: Paper, published: PublishedTable, records: Sequence[Record], p
         name = row.model or next((found.name for found in BASELINES.values() if (home.id, row.key) in found.rows), None)
         counted = tuple(profile for profile in profiles if profile.spec.model == name and profile.cost)
         lines.append(_Line(row, home, is_baseline, runs, counted))
-    return lines
+    return _add_trivial_lines(lines, by_model)
+
+
+def _add_trivial_lines(lines: Sequence[_Line], by_model: Mapping[str, Sequence[Record]]) -> list[_Line]:
+    """Put a line for what needs no training at the end of each group of rows, where networks of it were measured under its setting."""
+    found = list(lines)
+    for model in TRIVIAL:
+        runs = group_by_setting(by_model.get(model, ()))
+        measured = dict.fromkeys((line.row.group, setting.task) for line in found for setting in line.runs if setting in runs)
+        for group, task in measured:
+            place = max(place for place, line in enumerate(found) if line.row.group == group)
+            home = found[place].home
+            settings = {setting for line in lines for setting in line.runs if line.row.group == group and setting.task == task}
+            row = PublishedRow(key=f"{model}-{task}", label=model, what="needs no training", group=group, model=model, task=task, cells={})
+            own = {setting: records for setting, records in runs.items() if setting in settings}
+            found.insert(place + 1, _Line(row, home, False, own, ()))
+    return found
 
 
 def _footnotes(published: PublishedTable) -> tuple[dict[str, tuple[str, ...]], tuple[tuple[str, str, str], ...]]:
@@ -322,20 +340,6 @@ def _with_delta(cell: TableCell, base: TableCell, column: TableColumn) -> TableC
     if isinstance(cell.published, float) and isinstance(base.published, float):
         published = cell.published - base.published
     return replace(cell, delta_published=published, delta_measured=subtract_baseline(cell.measured, base.measured, column.metric))
-
-
-def _ranked(cells: Sequence[TableCell], column: TableColumn, lines: Sequence[_Line]) -> list[TableCell]:
-    """Rank the cells of a column among the rows of their group: printed among printed, measured among measured."""
-    if column.kind not in ("quality", "retrained"):
-        return list(cells)
-    ranked = list(cells)
-    for group in dict.fromkeys(line.row.group for line in lines):
-        places = [index for index, line in enumerate(lines) if line.row.group == group]
-        printed = rank_values([cells[i].published for i in places], column.direction)
-        means = [found.estimate.mean if (found := cells[i].measured) else None for i in places]
-        for i, place, own in zip(places, printed, rank_values(means, column.direction), strict=True):
-            ranked[i] = replace(cells[i], published_rank=place, measured_rank=own if sum(m is not None for m in means) > 1 else None)
-    return ranked
 
 
 def _row(

@@ -26,7 +26,7 @@ HELD = {
     "INDEX": (
         2,
         [SUITE / "records" / f"{name}.py" for name in ("record", "scan", "profile", "spec", "summary", "index")],
-        "00a52216faaa3bfd",
+        "df3b2ffb424e8693",
     ),
 }
 
