@@ -205,11 +205,10 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
         raise SuiteError("the device is not changed by --set; choose it with --device.")
     device = common.resolve_device(options)
     backend, reason = resolve_backend(options.backend, device)
-    budget = options.budget or budgets.default_budget(device)
     specs = plan.plan_cells(
         options.grid,
-        budget=budget,
-        seeds=budgets.budget(budget).seeds if options.seeds is None else options.seeds,
+        budget=options.budget or budgets.default_budget(device),
+        seeds=options.seeds,
         only=options.only,
         changes=changes,
         backend=backend,

@@ -2,12 +2,15 @@
 
 Short trainings spend most of their steps on learning to pass an image on, and end below bicubic interpolation. Here the first features
 carry the colours and their negatives (a LeakyReLU bends one as it does not bend the other, and their difference is linear), what the blocks
-add to them begins at zero, each pixel shuffle enlarges by the parabola through three pixels along each axis, and the last convolution
-puts the colours together. All other weights of these convolutions begin at a tenth of their usual size. At scale 1 the last convolution
-begins at zero, since its output is added to the input. Which layers those are a network says itself (`colour_path`).
+add to them begins at zero, each pixel shuffle enlarges along each axis by the parabola through three pixels, or by straight lines where the
+inputs are noisy, and the last convolution puts the colours together. All other weights of these convolutions begin at a tenth of their
+usual size. At scale 1 the last convolution begins at zero, since its output is added to the input. Which layers those are a network says
+itself (`colour_path`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +24,13 @@ SIGNS = (1.0, -1.0)
 
 
 @torch.no_grad()
-def begin_as_interpolation(network: RestorationNet) -> None:
-    """Set the weights of `network`, which are drawn, so that it interpolates; SuiteError where its features are too few."""
+def begin_as_interpolation(network: RestorationNet, *, noisy: bool = False) -> None:
+    """Set the weights of `network`, which are drawn, so that it interpolates; SuiteError where its features are too few.
+
+    With `noisy` inputs by straight lines, which average noise where a parabola through three pixels sharpens it.
+    """
     path, colours = network.colour_path(), network.channels
+    through = _line if noisy else _parabola
     if path.first is None:
         _set_zero(path.last)
         return
@@ -46,14 +53,14 @@ def begin_as_interpolation(network: RestorationNet) -> None:
         for row in range(carried):
             copied = path.adds == "nearest" and row >= colours  # the negatives take away what is added to the output
             for phase in range(factor**2):
-                _set_row(conv, row * factor**2 + phase, {place + row: _taps(1) if copied else _taps(factor, phase)})
+                _set_row(conv, row * factor**2 + phase, {place + row: _taps(1) if copied else _taps(factor, phase, through)})
         place = 0
     share = 1.0 if path.adds == "nearest" else 1 / (1 + path.slope)
     second = share if path.adds == "nearest" else -share
     path.last.weight[:, place : place + carried] = 0.0
     for row in range(path.last.out_channels):
         colour, phase = divmod(row, path.last_factor**2)
-        taps = _taps(path.last_factor, phase)
+        taps = _taps(path.last_factor, phase, through)
         _set_row(path.last, row, {place + colour: share * taps, place + colours + colour: second * taps}, alone=False)
 
 
@@ -84,11 +91,16 @@ def _set_row(conv: nn.Conv2d, row: int, taps: dict[int, Tensor], *, alone: bool 
         conv.bias[row] = 0.0
 
 
-def _taps(factor: int, phase: int = 0) -> Tensor:
-    """Return the 3 x 3 kernel of one of the `factor`^2 pixels that a pixel becomes, by rows: of factor 1 the pixel itself."""
-    return torch.outer(*(_parabola((at + 0.5) / factor - 0.5) for at in divmod(phase, factor)))
-
-
 def _parabola(t: float) -> Tensor:
     """Return the weights of the pixels at -1, 0 and 1 in the parabola through them, at `t` (-0.5 to 0.5)."""
     return torch.tensor([t * (t - 1) / 2, 1 - t * t, t * (t + 1) / 2])
+
+
+def _line(t: float) -> Tensor:
+    """Return the weights of the pixels at -1, 0 and 1 on the line through the two that are nearest, at `t` (-0.5 to 0.5)."""
+    return torch.tensor([max(-t, 0.0), 1 - abs(t), max(t, 0.0)])
+
+
+def _taps(factor: int, phase: int = 0, through: Callable[[float], Tensor] = _parabola) -> Tensor:
+    """Return the 3 x 3 kernel of one of the `factor`^2 pixels that a pixel becomes, by rows: of factor 1 the pixel itself."""
+    return torch.outer(*(through((at + 0.5) / factor - 0.5) for at in divmod(phase, factor)))

@@ -34,6 +34,7 @@ from suite.measure.quality.evaluate import evaluate
 from suite.records.record import HistoryPoint, StartedFrom
 from suite.records.spec import RunSpec
 from suite.study.protocols import protocol
+from suite.study.tasks import task
 from suite.training import losses
 from suite.training.batches import make_batches
 from suite.training.checkpoints import Checkpoints
@@ -124,7 +125,7 @@ def begin(spec: RunSpec, share: Share | None = None, start: StartingWeights | No
     torch.manual_seed(spec.seed)
     network = network_of(spec).train()
     if spec.first_weights == "interpolation":
-        begin_as_interpolation(network)
+        begin_as_interpolation(network, noisy=task(spec.task).kind == "real-sr")
     taken, origin = start.fitted(network) if start is not None else ({}, None)
     network.load_state_dict(network.state_dict() | taken, strict=True)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(spec.ema_decay)) if spec.ema_decay else None

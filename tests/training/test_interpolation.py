@@ -25,13 +25,13 @@ PICTURE = dict(load_crops("test"))["chelsea"]
 CARDS = {card.name: card for design in (*DESIGNS, *FURTHER) for card in (*design.networks, *design.ablations)}
 
 
-def begun(name, width=16):
+def begun(name, width=16, *, noisy=False):
     """The network, narrowed as the quick budget does, and begun as an interpolation."""
     config = CARDS[name].config.narrowed(width, 6)
     torch.manual_seed(0)
     network = models.build(config)
     models.set_scan_backend(network, "numba")
-    begin_as_interpolation(network)
+    begin_as_interpolation(network, noisy=noisy)
     return network
 
 
@@ -72,6 +72,16 @@ def test_every_network_of_the_catalogue_begins_as_an_interpolation_or_as_the_ide
     assert psnr(output, expected, 2 * scale) > 55
     bicubic = imresize(low, scale, between="float")
     assert psnr(output, target, scale) > psnr(bicubic, target, scale) - 0.15
+
+
+@pytest.mark.parametrize("name", ["vmambair-realsr-x4", "mambair-sr-x4", "mambair-light-x3"])
+def test_noisy_inputs_are_enlarged_by_straight_lines(name):
+    network = begun(name, noisy=True)
+    _, low = degraded(network)
+    image = torch.from_numpy(low).permute(2, 0, 1)[None]
+    for factor in (3,) if network.scale == 3 else (2, 2):
+        image = torch.nn.functional.interpolate(image, scale_factor=factor, mode="bilinear", align_corners=False)
+    assert psnr(restorer_of(network)(low), image[0].permute(1, 2, 0).numpy(), 2 * network.scale) > 55
 
 
 def test_the_start_is_the_seed_s_and_leaves_the_blocks_as_drawn():
@@ -117,6 +127,9 @@ def test_a_run_begins_so_where_its_spec_says_so_and_is_another_cell():
     begun_by_hand = begun("mambair-sr-x2").state_dict()
     assert all(torch.equal(value, begun_by_hand[name]) for name, value in weights["interpolation"].items())
     assert weights["drawn"]["deep.weight"].abs().max() > 0
+    blind = RunSpec(**SPEC | {"model": "vmambair-realsr-x4", "task": "real-sr-x4"}, first_weights="interpolation")
+    by_lines = begun("vmambair-realsr-x4", noisy=True).state_dict()
+    assert all(torch.equal(value, by_lines[name]) for name, value in loop.begin(blind).network.state_dict().items())
     said = [setting_heading(setting_of(spec)) for spec in (drawn, ours)]
     assert ["begins as an interpolation" in text for text in said] == [False, True]
 
