@@ -21,10 +21,10 @@ from suite.records.routing import RoutingRecord
 from suite.records.scan import ScanRecord
 from suite.report import html as pages
 from suite.report import pictures, scan_view
+from suite.report.grids.routing import tabulate_routing
+from suite.report.grids.scan_paths import build_scan_paths
 from suite.report.measured import Status
 from suite.report.page import card_id, gather_page
-from suite.report.routing import tabulate_routing
-from suite.report.scan_paths import build_scan_paths
 from suite.report.settings import dataset_name
 from suite.report.tables import build_tables
 from suite.study import published

@@ -10,7 +10,7 @@ from suite.records.evidence import find_private
 from suite.records.ledger import Ledger
 from suite.records.record import ImageScore, dump
 from suite.records.routing import Router, RoutingRecord, RoutingRun, RoutingSpec
-from suite.report.routing import tabulate_routing
+from suite.report.grids.routing import tabulate_routing
 from suite.study.routing import WAYS
 
 SHA, EVEN = "ab" * 32, math.log(64)

@@ -6,7 +6,7 @@ from page_reader import read, row_of
 import models
 from suite.records.record import ImageScore, Record
 from suite.records.spec import RunSpec
-from suite.report.scan_paths import BODY, BY_SUM, MERGES, build_scan_paths
+from suite.report.grids.scan_paths import BODY, BY_SUM, MERGES, build_scan_paths
 from suite.study.grids import GRIDS
 
 ROWS = GRIDS["scan-paths"].models

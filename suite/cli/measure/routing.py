@@ -22,7 +22,7 @@ OPTIONS = ("only", "seeds", "weights", "data", "backend", "device", "cpus_per_ce
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Measure the weights in every way unless that is done, add the record to the ledger, and print its table."""
     from suite.records.ledger import Ledger
-    from suite.report.routing import tabulate_routing
+    from suite.report.grids.routing import tabulate_routing
 
     if options.weights is None:
         raise SuiteError(f"--grid {options.grid} needs --weights FILE: weights of a network of MambaIRv2.")

@@ -1,0 +1,1 @@
+"""Tables of the grids that compare what no paper does."""
