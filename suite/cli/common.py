@@ -54,6 +54,13 @@ def add_shared(group: argparse._ActionsContainer, *names: str) -> None:
         group.add_argument(name, **OPTIONS[name])
 
 
+def add_actions(verb: argparse.ArgumentParser, what: Mapping[str, str]) -> dict[str, argparse.ArgumentParser]:
+    """Add a verb's actions, by name with their help, one of which must be given; return their parsers."""
+    actions = verb.add_subparsers(dest="action", required=True, metavar="ACTION")
+    describe = {name: text[0].upper() + text[1:] + "." for name, text in what.items()}
+    return {name: actions.add_parser(name, help=what[name], description=describe[name], allow_abbrev=False) for name in what}
+
+
 def read_hours(text: str) -> float:
     """Read a number of hours above 0."""
     try:

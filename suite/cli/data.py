@@ -25,23 +25,22 @@ EXAMPLE = "data check Set5"
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """Add the four parts of the verb and their options."""
-    parts = verb.add_subparsers(dest="part", required=True, metavar="PART")
-    for name, what in (
-        ("list", "print every known set, and where it is"),
-        ("show", "print the card of a set: origin, licence, layouts, traps"),
-        ("check", "check counts, pairs, sizes, low-quality images, odd files, and images that two sets share"),
-    ):
-        part = parts.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False)
-        if name == "show":
-            part.add_argument("names", nargs=1, metavar="NAME", help="a set's name or alias")
-        if name == "check":
-            part.add_argument("names", nargs="*", metavar="NAME", help="sets, or folders of your own (default: all sets that are found)")
-            part.add_argument("--quick", action="store_true", help="count and pair all files, but decode only the first few of each set")
-        part.add_argument("--root", type=Path, metavar="DIR", help="folder of the data sets (default: $SUITE_DATA)")
-        common.add_shared(part, "--json", "--wide")
-    what = "measure the samples per second for training, at the patch of each recipe"
-    _add_speed(parts.add_parser("speed", help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False))
+    """Add what can be done, and its options."""
+    what = {
+        "list": "print every known set, and where it is",
+        "show": "print the card of a set: origin, licence, layouts, traps",
+        "check": "check counts, pairs, sizes, low-quality images, odd files, and images that two sets share",
+        "speed": "measure the samples per second for training, at the patch of each recipe",
+    }
+    each = common.add_actions(verb, what)
+    each["show"].add_argument("names", nargs=1, metavar="NAME", help="a set's name or alias")
+    each["check"].add_argument("names", nargs="*", metavar="NAME", help="sets, or folders of your own (default: all sets that are found)")
+    each["check"].add_argument("--quick", action="store_true", help="count and pair all files, but decode only the first few of each set")
+    for name in ("list", "show", "check"):
+        each[name].add_argument("--root", type=Path, metavar="DIR", help="folder of the data sets (default: $SUITE_DATA)")
+    _add_speed(each["speed"])
+    for action in each.values():
+        common.add_shared(action, "--json", "--wide")
 
 
 def _add_speed(part: argparse.ArgumentParser) -> None:
@@ -58,14 +57,13 @@ def _add_speed(part: argparse.ArgumentParser) -> None:
         "--device", choices=("cpu", "cuda"), help="also measure with the degradation left to this device, where a task allows it"
     )
     part.set_defaults(root=None)
-    common.add_shared(part, "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Run the chosen part."""
+    """Do the action."""
     if options.root is not None and not options.root.is_dir():
         raise SuiteError(f"--root {options.root} is not a folder.", exit=Exit.NOT_READY)
-    return {"list": _list, "show": _show, "check": _check, "speed": _speed}[options.part](options, out)
+    return {"list": _list, "show": _show, "check": _check, "speed": _speed}[options.action](options, out)
 
 
 def _list(options: argparse.Namespace, out: Output) -> Exit:

@@ -15,6 +15,7 @@ from suite.core.errors import SuiteError
 from suite.core.paths import ROOT
 
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|KEY|CREDENTIAL|AUTH|COOKIE", re.IGNORECASE)  # of a variable of the environment
+SETTING_NAME = re.compile(r"_(MODE|METHOD|TYPE|PROVIDER)$", re.IGNORECASE)  # RAY_AUTH_MODE=token: a choice among words, no secret
 SHORTEST = 4  # characters of a secret: 1, true and the like are none
 USER_NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER")
 HOST_NAMES = ("HOSTNAME", "HOST", "COMPUTERNAME")
@@ -29,8 +30,7 @@ PATTERNS = (
 
 def redact(text: str) -> str:
     """Return `text` without what tells who or where its writer is. Secrets go first: they may hold a name."""
-    secrets = {value for name, value in os.environ.items() if SECRET_NAME.search(name) and len(value) >= SHORTEST}
-    for value in sorted(secrets, key=len, reverse=True):
+    for value in sorted(_secrets(), key=len, reverse=True):
         text = text.replace(value, "<secret>")
     for folder in sorted(_homes(), key=len, reverse=True):
         text = re.sub(rf"{re.escape(folder)}(?![\w\-])", "~", text)
@@ -40,6 +40,11 @@ def redact(text: str) -> str:
         for name in sorted(names, key=len, reverse=True):
             text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", stands, text, flags=re.IGNORECASE)
     return text
+
+
+def _secrets() -> set[str]:
+    named = {value for name, value in os.environ.items() if SECRET_NAME.search(name) and not SETTING_NAME.search(name)}
+    return {value for value in named if len(value) >= SHORTEST}
 
 
 def _homes() -> set[str]:

@@ -61,7 +61,7 @@ def alike_command(grid: str, model: str, setting: Setting) -> str:
 def _command_of(grid: str, spec: RunSpec, *, seeds: int = 1, begins: bool = True) -> str:
     """Return the command line that makes a spec. What grid, budget and recipe do not make of themselves stands behind `--set`."""
     pairing = ModelOnTask(spec.model, spec.task, published=True)
-    grid = next((name for name in (grid, *GRIDS) if name in GRIDS and _has(name, pairing)), grid)
+    grid = next((name for name in (grid, *GRIDS) if has_pairing(name, spec.model, spec.task)), grid)
     account = spec.recipe.partition("/")[2] if spec.recipe in RECIPES and spec.recipe.startswith(f"{spec.task}/") else DEFAULT
     usual = recipe_of(spec.model, spec.task) if spec.recipe in RECIPES else None
     account = DEFAULT if usual is not None and usual.name == spec.recipe else account
@@ -104,5 +104,6 @@ def _plan(pairing: ModelOnTask, seed: int, choice: Choice, changes: Mapping[str,
     return plan_family(pairing, seed, Choice(choice.budget, choice.backend, choice.device, choice.account, changes))[-1]
 
 
-def _has(grid: str, pairing: ModelOnTask) -> bool:
-    return any((one.model, one.task) == (pairing.model, pairing.task) for one in GRIDS[grid].pairings)
+def has_pairing(grid: str, model: str, task: str) -> bool:
+    """Tell whether a grid trains this model on this task."""
+    return grid in GRIDS and any((one.model, one.task) == (model, task) for one in GRIDS[grid].pairings)

@@ -20,7 +20,8 @@ from suite.records.ledger import pick_standing
 from suite.records.record import Attempt, Measured
 from suite.report.export_text import render_latex, render_markdown
 from suite.report.measured import Measurement, TableCell
-from suite.report.tables import Table, TableColumn, TableRow, build_tables
+from suite.report.table_model import Table, TableColumn, TableRow
+from suite.report.tables import build_tables
 from suite.study import published
 
 EXPORT_SCHEMA = 1  # of the JSON document; raised when a field changes its meaning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,10 @@ from suite.records.record import Attempt, Record
 from suite.report.claims.judge import count_words, judge_claims, summarise
 from suite.report.claims.text import hint_text, list_evidence
 from suite.report.claims.verdict import WORDS, Judgement
-from suite.report.commands import RUN_COMMAND
+from suite.report.commands import RUN_COMMAND, has_pairing
 from suite.report.figures.charts import Figure
 from suite.report.figures.forest import draw_forest
-from suite.report.tables import Table
+from suite.report.table_model import Table
 from suite.study.claims import load_claims
 
 SEEDS = 3  # of trainings from which the spread between them can be told
@@ -67,16 +68,27 @@ def _line(one: Judgement) -> ClaimLine:
 
 def _steps(attempts: Sequence[Attempt], grid: str) -> tuple[NextStep, ...]:
     """Return what to do next: costs are counted first, then seeds are added."""
-    runs = [one for one in attempts if isinstance(one, Record) and one.status == "done"]
     steps = []
     if not any(isinstance(one, ProfileRecord) for one in attempts):
-        steps.append(NextStep("Costs are exact, and decide the most claims", "python -m suite profile all --size 720p", "a minute"))
-    seeds = {run.spec.seed for run in runs}
-    if not runs:
+        steps.append(NextStep("Costs are exact, and decide the most claims", "python -m suite profile all --size 720p"))
+    done = (one for one in attempts if isinstance(one, Record) and one.status == "done")
+    trained = [one for one in done if has_pairing(grid, one.spec.model, one.spec.task)]
+    if trained:
+        steps += _more_seeds(trained, grid)
+    else:
         steps.append(NextStep("Train the ablations at the quick budget", f"{RUN_COMMAND} --grid {grid}"))
-    elif len(seeds) < SEEDS:
-        seconds = sum((run.train_seconds or 0) + (run.evaluate_seconds or 0) for run in runs) * (SEEDS - len(seeds)) / len(seeds)
-        why = "One seed cannot tell designs apart" if len(seeds) == 1 else "Another seed narrows the intervals"
-        steps.append(NextStep(why, f"{RUN_COMMAND} --grid {grid} --seeds {SEEDS}", f"about {format_duration(seconds)} of one process"))
     steps.append(NextStep("What would decide the others", "python -m suite claims 'not tested'"))
     return tuple(steps)
+
+
+def _more_seeds(trained: Sequence[Record], grid: str) -> list[NextStep]:
+    """Return the step to more seeds at the budget that most runs of the grid have; none where there are enough."""
+    budget = Counter(run.spec.budget for run in trained).most_common(1)[0][0]
+    runs = [run for run in trained if run.spec.budget == budget]
+    seeds = len({run.spec.seed for run in runs})
+    if seeds >= SEEDS:
+        return []
+    seconds = sum((run.train_seconds or 0) + (run.evaluate_seconds or 0) for run in runs) * (SEEDS - seeds) / seeds
+    why = "One seed cannot tell designs apart" if seeds == 1 else "Another seed narrows the intervals"
+    command = f"{RUN_COMMAND} --grid {grid} --budget {budget} --seeds {SEEDS}"
+    return [NextStep(why, command, f"about {format_duration(seconds)} of one process")]

@@ -32,7 +32,7 @@ from suite.report.layout import TableLayout, lay_out
 from suite.report.measured import Measurement, Origin, Status, has_metric
 from suite.report.overview import gather_overview
 from suite.report.settings import group_by_setting, setting_heading
-from suite.report.tables import Table, TableRow
+from suite.report.table_model import Table, TableRow
 from suite.study.protocols import METRICS
 from suite.study.published import PublishedTable
 

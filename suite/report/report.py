@@ -1,4 +1,4 @@
-"""The report: records in, self-contained HTML files out, without torch or Ray: of models, and of scan backends (suite.report.scan_view).
+"""The report: records in, self-contained HTML files out, without torch or Ray: of models, and of scan backends (grids.scan_view).
 
 The page is made from the table model (suite/report/tables.py), what stands around it (suite/report/page.py) and the templates in
 reports/templates, with autoescape on everywhere; style sheet and script are inlined, and the page's own content security
@@ -20,7 +20,8 @@ from suite.records.record import Attempt, Measured
 from suite.records.routing import RoutingRecord
 from suite.records.scan import ScanRecord
 from suite.report import html as pages
-from suite.report import pictures, scan_view
+from suite.report import pictures
+from suite.report.grids import scan_view
 from suite.report.grids.routing import tabulate_routing
 from suite.report.grids.scan_paths import build_scan_paths
 from suite.report.measured import Status

@@ -1,6 +1,6 @@
 """The papers' tables with our numbers in them: published tables and records in, one typed table model out.
 
-Nothing here knows HTML: `build` gives what any rendering needs. A published column keeps its place; a record's number
+Nothing here knows HTML: `build_tables` gives what any rendering needs. A published column keeps its place; a record's number
 goes into it only where it may be compared (suite.report.comparable: the recipe, the whole published test set, a protocol that
 measures alike). Every other measurement stands in a column of its own, one for each setting, and is compared with nothing but its
 own baseline row. A setting is what the header tells of the conditions: rows of different tasks (x2, x3, x4) share it.
@@ -12,7 +12,6 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from suite.core import stats
 from suite.core.ranking import rank_values
@@ -34,63 +33,9 @@ from suite.report.measured import (
     subtract_baseline,
 )
 from suite.report.settings import Outline, Setting, describe, group_by_setting
+from suite.report.table_model import Table, TableColumn, TableRow
 from suite.study.baselines import BASELINES
 from suite.study.published import UNIT_SCALES, Paper, PublishedColumn, PublishedFinding, PublishedRow, PublishedTable, cost_input
-
-
-@dataclass(frozen=True)
-class TableColumn:
-    """A column; a "retrained" one holds measurements that no published number may be compared with."""
-
-    key: str
-    group: str
-    label: str
-    kind: Literal["quality", "cost", "mark", "retrained"]
-    metric: str = ""
-    unit: str = ""
-    direction: str = ""
-    digits: int = 0
-    detail: str = ""  # conditions, convention or data set, for the header
-    printed: bool = True
-    marks: tuple[str, ...] = ()
-    warning: str = ""
-    seeds: int | None = None  # of every measured cell, where all have as many
-    outline: Outline | None = None  # of a "retrained" column's settings
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """A row; `borrowed` names the table that a baseline was taken from."""
-
-    key: str
-    label: str
-    what: str
-    group: str
-    model: str | None
-    baseline: bool
-    borrowed: str
-    cells: tuple[TableCell, ...]
-    statuses: tuple[tuple[Status, int], ...]  # of its published qualities: how many cells have which
-    reason: str = ""  # why a quality has no number
-    marks: tuple[str, ...] = ()
-
-    @property
-    def all_statuses(self) -> tuple[Status, ...]:
-        """Every status that one of its cells has, costs among them: what a filter looks for."""
-        found = {cell.status for cell in self.cells}
-        return () if self.borrowed else tuple(status for status in Status if status in found)
-
-
-@dataclass(frozen=True)
-class Table:
-    """A published table with our numbers."""
-
-    paper: Paper
-    published: PublishedTable
-    columns: tuple[TableColumn, ...]
-    rows: tuple[TableRow, ...]
-    footnotes: tuple[tuple[str, str, str], ...]  # mark, text, source
-    findings: tuple[tuple[str, str], ...]  # title, paragraph
 
 
 @dataclass(frozen=True)

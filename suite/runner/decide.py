@@ -28,7 +28,7 @@ HOUR, DAY = 3600.0, 86400.0
 WEIGHTS_BYTES = 4  # of a parameter that is kept, float32
 # Pixels of a test image whose card states no width and height: from BSD100's images to DIV2K's.
 LEAST_PIXELS, MOST_PIXELS = 481 * 321, 2040 * 2040
-PLACELESS = {"backend": "none", "device": "cpu", "degrade_on": "worker", "test_set": "", "protocol": ""}  # fields that are no training's
+PLACELESS = {"backend": "none", "device": "cpu", "degrade_on": "worker"}  # where a training runs
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Workshop:
 
 def training_key(spec: RunSpec) -> str:
     """Return what is equal of two cells that train alike, wherever they run and whatever they are tested on."""
-    return f"train {spec.model_copy(update=PLACELESS).fingerprint}"
+    return f"train {spec.model_copy(update=PLACELESS).identify_training(spec.start)}"
 
 
 def find_trained(records: Iterable[Attempt]) -> set[str]:

@@ -12,13 +12,18 @@ import models
 from suite.cli import main
 from suite.core.errors import Exit
 from suite.core.files import sha256_of
+from suite.data.sets import pair_sources
 from suite.measure.quality import evaluate, evaluation
+from suite.records.cell import CellContext
 from suite.records.ledger import Ledger
 from suite.runner import published
 from suite.study import weights_register
+from suite.study.protocols import protocol
+from suite.study.tasks import task
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = "mambair-sr-x2-tiny"
+ROUTED = "mambairv2-light-x2-tiny"
 BICUBIC = ("evaluate", "bicubic", "--task", "sr-x2")
 
 
@@ -279,3 +284,18 @@ def test_nothing_at_hand_lists_what_is_missing(run, at_hand, monkeypatch, tmp_pa
     assert code == Exit.NOTHING
     assert "images of Set5" in out
     assert "see what is missing" in err
+
+
+@pytest.mark.parametrize("routing", ["released", "deterministic"])
+def test_a_cell_is_measured_by_the_routing_that_it_was_planned_with(folder, tmp_path, routing):
+    """As a process of Ray does it: from the cell alone."""
+    torch.manual_seed(0)
+    torch.save({"params": models.create(ROUTED).state_dict()}, tmp_path / "routed.pth")
+    row, rule = task("sr-x2"), protocol("sr-y")
+    inference = evaluate.Inference(backend="reference", device="cpu", seed=3, routing=routing)
+    job = evaluate.EvaluationJob(ROUTED, row, rule, tmp_path / "routed.pth", inference)
+    spec = evaluation.make_spec(job, evaluation.examine_images(str(folder), pair_sources(str(folder), "test", row, rule)))
+    context = CellContext(tmp_path / "work", 1, "inline", "a test", given=tmp_path / "routed.pth")
+    *_, record = evaluation.run_evaluation(spec, context)
+    assert record.spec == spec
+    assert (spec.routing, spec.seed) == (("argmax", 3) if routing == "deterministic" else ("sampled", 3))

@@ -127,12 +127,14 @@ def test_neither_output_tells_who_where_or_what_is_secret(tmp_path, monkeypatch,
         "SUITE_DATA": str(home / "data"),
         "SUITE_CACHE": str(home / "cache"),
     }
+    planted["RAY_AUTH_MODE"] = "token"  # a choice, no secret: the suite itself sets it when it starts Ray
     tell = {
         "TELL_PATH": str(home / "data" / "alicesmith-sets"),
         "TELL_OTHER_HOME": "/home/bob/x and /Users/carol/y",
         "TELL_HOST": "quietbox.lab.example and quietbox",
         "TELL_ADDRESS": "10.1.2.3:6379, http://dave:pw@host/x, 192.168.0.7",
         "TELL_ENVIRONMENT": "correct horse battery, wJalrXUtnFEMI, hf_abcdefghijklmnopqrstuv",
+        "TELL_WORDS": "512 tokens",
     }
     (home / "data").mkdir(parents=True)
     for name, value in (planted | tell).items():
@@ -146,6 +148,7 @@ def test_neither_output_tells_who_where_or_what_is_secret(tmp_path, monkeypatch,
         main.main(["doctor", *words])
         out, err = capsys.readouterr()
         assert "~/data" in out
+        assert "512 tokens" in out
         assert [word for word in secret if word.lower() in (out + err).lower()] == []
 
 

@@ -14,6 +14,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.health import gate, gate_measure, gate_report, probes
 from suite.health.gate import GateBaseline, LogEntry, Verdict, Watched, choose_exit, compare, settle
 from suite.health.probes import PROBES, Number, ProbePart
+from suite.health.probes.networks import WATCHED_WHOLE
 from suite.health.probes.nudge import nudged
 from suite.health.probes.training import plan_smoke_cells
 from suite.measure.costs import count
@@ -274,3 +275,5 @@ def test_the_committed_baseline_is_whole():
     trained = {(key.split("/")[1], key.split("/")[2]) for key in committed.numbers if key.startswith("training/")}
     assert {(spec.task, spec.model) for spec in plan_smoke_cells()} <= trained
     assert {design_of(models.card(model).config).name for _, model in trained} == {design.name for design in DESIGNS}
+    whole = {name for design in DESIGNS if design.name in WATCHED_WHOLE for run in design.runs for name in (*run.printed, *run.others)}
+    assert whole <= {name for name, _ in trained}

@@ -10,7 +10,8 @@ from page_reader import Reader
 from places import SUPPORT
 
 from suite.core.paths import ROOT
-from suite.report import report, scan_view
+from suite.report import report
+from suite.report.grids import scan_view
 
 
 def test_the_reference_is_the_baseline_and_an_estimate_is_marked():

@@ -20,13 +20,12 @@ NAME = "a model's name, a part of it or a shell pattern, or a cell's fingerprint
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add what can be done, and its options."""
-    actions = verb.add_subparsers(dest="action", required=True, metavar="ACTION")
     what = {
         "list": "list the evidence, and what was withdrawn here and there",
         "keep": "copy records of the ledger to the evidence, without pictures that may not be passed on",
         "retract": "withdraw records: they stay, marked with the reason, and nothing uses them",
     }
-    each = {name: actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".") for name, text in what.items()}
+    each = common.add_actions(verb, what)
     for name in ("keep", "retract"):
         each[name].add_argument("name", metavar="NAME", help=NAME)
     each["retract"].add_argument("--reason", required=True, metavar="TEXT", help="why they are wrong, in a sentence")

@@ -12,6 +12,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
+    from suite.data.pairs import Pair
     from suite.records.ledger import Ledger
     from suite.records.routing import RoutingRecord, RoutingSpec
 
@@ -26,9 +27,9 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
     if options.weights is None:
         raise SuiteError(f"--grid {options.grid} needs --weights FILE: weights of a network of MambaIRv2.")
-    spec = _spec(options)
+    spec, pairs = _examine(options)
     ledger = Ledger(options.ledger)
-    held = ledger.latest(spec.fingerprint) if ledger.done(spec.fingerprint) else None
+    held = ledger.find_done([spec.fingerprint], common.warn_left_out).get(spec.fingerprint)
     if options.dry_run:
         rows = [{"model": spec.model, "weights": spec.weights[:12], "data": spec.test_set, "seeds": spec.seeds}]
         rows[0] |= {"state": "done" if held else "new", "cell": spec.fingerprint}
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
             out.table(rows)
         return Exit.DONE
     with ledger.locked():
-        record = held or _measure(spec, options, ledger)
+        record = held or _measure(spec, pairs, options, ledger)
     page = common.render(ledger, options.report)
     table = tabulate_routing(record)
     if options.json:
@@ -50,8 +51,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     return Exit.DONE
 
 
-def _spec(options: argparse.Namespace) -> RoutingSpec:
-    """Return the cell: which model the file is of, on which images, on which backend."""
+def _examine(options: argparse.Namespace) -> tuple[RoutingSpec, list[Pair]]:
+    """Return the cell (which model the file is of, on which images, on which backend) and the images."""
     import models
     from models.scan.backends import resolve_backend
     from suite.core.files import sha256_of
@@ -74,7 +75,7 @@ def _spec(options: argparse.Namespace) -> RoutingSpec:
     pairs = load_pairs(data, "test", row, rule)
     if not pairs:
         raise SuiteError(f"{data} has no test image.", exit=Exit.NOTHING)
-    return RoutingSpec(
+    spec = RoutingSpec(
         model=model,
         task=row.name,
         protocol=rule.key,
@@ -85,15 +86,16 @@ def _spec(options: argparse.Namespace) -> RoutingSpec:
         backend=resolve_backend(options.backend, device)[0],
         device=device,
     )
+    return spec, pairs
 
 
-def _measure(spec: RoutingSpec, options: argparse.Namespace, ledger: Ledger) -> RoutingRecord:
+def _measure(spec: RoutingSpec, pairs: list[Pair], options: argparse.Namespace, ledger: Ledger) -> RoutingRecord:
     """Measure, and add the record to the ledger, which is locked."""
     from models.base import count_parameters
     from models.scan.backends import resolve_backend
     from suite.core import machine
     from suite.core.torch_state import limit_threads
-    from suite.data.sets import load_pairs, pair_sources
+    from suite.data.sets import pair_sources
     from suite.measure.quality.evaluate import load_network
     from suite.measure.quality.identity import identify_test_data
     from suite.measure.quality.routing import measure_routings
@@ -109,7 +111,7 @@ def _measure(spec: RoutingSpec, options: argparse.Namespace, ledger: Ledger) -> 
     network, used = load_network(spec.model, options.weights, spec.backend, spec.device)
     note(used.sentence(options.weights))
     clock, runs, router = time.perf_counter(), [], None
-    for found in measure_routings(network, load_pairs(data, "test", row, rule), rule, spec.seeds):
+    for found in measure_routings(network, pairs, rule, spec.seeds):
         if isinstance(found, RoutingRun):
             runs.append(found)
             metric = rule.fidelity[0]

@@ -104,7 +104,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 def _print(records: Sequence[Attempt], out: Output) -> None:
     """Print the tables of what was timed, and what failed."""
     from suite.records.record import error_line
-    from suite.report import scan_view
+    from suite.report.grids import scan_view
 
     for bench in scan_view.gather_benches(records):
         out.line(bench.title)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
@@ -21,13 +22,12 @@ SHOWN = 5  # names in a line
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add what can be done, and its options."""
-    actions = verb.add_subparsers(dest="action", required=True, metavar="ACTION")
     what = {
         "list": "list what is published, what is here, and which network and which row of a paper it is of",
         "get": "download one of them, checked; a file that is there is never replaced",
         "check": "say what a file is: which network, whether it loads strictly, finite, sha256 known or not",
     }
-    each = {name: actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".") for name, text in what.items()}
+    each = common.add_actions(verb, what)
     each["get"].add_argument("name", metavar="NAME", help="a name of `weights list`")
     each["get"].add_argument("--to", type=Path, metavar="DIR", help="folder of the file (default: $SUITE_WEIGHTS, or the cache)")
     each["check"].add_argument("file", type=Path, metavar="FILE", help="checkpoint: anyone's, or safetensors")
@@ -35,7 +35,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         "--in", dest="folders", type=Path, action="append", default=[], metavar="DIR", help="look here for files, too; may be repeated"
     )
     for action in each.values():
-        action.add_argument("--json", action="store_true", help="print one JSON document on standard output, and nothing else there")
+        common.add_shared(action, "--json")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 CROP_SIDE = 96  # pixels of the target shown in the report
 
+DETERMINISTIC = "argmax"  # the routing, of models.networks.mambairv2.ROUTINGS, in which nothing is drawn
 SIMPLE_RESTORERS: Mapping[str, str] = MappingProxyType(
     {
         "bicubic": "MATLAB-compatible bicubic enlargement: makes the protocols checkable",
@@ -227,7 +228,7 @@ def check_weights(model: str, path: Path | None) -> None:
 def find_routing(model: str, inference: Inference) -> str:
     """Return how a network's attentive scans choose their tokens, a name of models.networks.mambairv2.ROUTINGS; "" where it has none."""
     own = "" if model in SIMPLE_RESTORERS else getattr(models.card(model).config, "routing", "")
-    return "argmax" if own and inference.routing == "deterministic" else own
+    return DETERMINISTIC if own and inference.routing == "deterministic" else own
 
 
 def load_network(model: str, path: Path | None, backend: str, device: str = "cpu") -> tuple[RestorationNet, Used]:

@@ -18,7 +18,16 @@ from suite.data.pairs import PairSource
 from suite.data.sets import canonical_name, pair_sources
 from suite.measure.inference.weights import Used
 from suite.measure.inference.weights_files import find_entries
-from suite.measure.quality.evaluate import EvaluationJob, ImageResult, Inference, Model, check_weights, find_routing, measure_set
+from suite.measure.quality.evaluate import (
+    DETERMINISTIC,
+    EvaluationJob,
+    ImageResult,
+    Inference,
+    Model,
+    check_weights,
+    find_routing,
+    measure_set,
+)
 from suite.measure.quality.identity import identify_test_data
 from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.evaluation import Evaluation, EvaluationSpec, GivenWeights
@@ -128,7 +137,8 @@ def run_evaluation(spec: EvaluationSpec, context: CellContext) -> Iterator[Progr
     """Measure `spec` and yield its record, last; SuiteError where weights or images are no longer those of the spec."""
     started, clock = now(), time.perf_counter()
     task, rule = task_row(spec.task), protocol(spec.protocol)
-    inference = Inference(spec.tile, spec.tile_size or None, spec.ensemble, spec.backend, spec.device, spec.seed)
+    routing = "deterministic" if spec.routing == DETERMINISTIC else "released"
+    inference = Inference(spec.tile, spec.tile_size or None, spec.ensemble, spec.backend, spec.device, spec.seed, routing)
     job = EvaluationJob(spec.model, task, rule, context.given, inference)
     images = examine_images(spec.test_set, pair_sources(spec.test_set, "test", task, rule))
     if make_spec(job, images) != spec:

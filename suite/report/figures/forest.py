@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 from suite.report.figures.charts import Axis, Figure, Point, Series, draw_dots
 from suite.report.figures.figure_list import describe_change
-from suite.report.tables import Table, TableRow
+from suite.report.table_model import Table, TableRow
+
+PRINTED, COMPARABLE, RETRAINED = (
+    "printed, mean over the table's test sets",
+    "measured under the paper's conditions",
+    "re-trained small here",
+)
 
 
 def draw_forest(tables: Sequence[Table]) -> Figure | None:
-    """Draw one row for each ablation: the mean printed difference in PSNR, and the measured one with its interval; None without any."""
-    rows = [(table, row) for table in tables if _has_baseline(table) for row in table.rows if not row.baseline and not row.borrowed]
-    printed = [Point(value, at) for at, (table, row) in enumerate(rows) if (value := _printed(table, row)) is not None]
-    measured = [point for at, (table, row) in enumerate(rows) if (point := _measured(table, row, at))]
-    if not printed:
+    """Draw one row for each ablation: the mean printed difference in PSNR, and the measured ones with their intervals; None without any."""
+    rows = [(table, row) for table in tables if table.published.baseline for row in table.rows if not row.baseline and not row.borrowed]
+    series = [
+        Series(PRINTED, "diamond", _points(rows, _find_printed), 1),
+        Series(COMPARABLE, "block", _points(rows, partial(_find_measured, kind="quality")), 2),
+        Series(RETRAINED, "disc", _points(rows, partial(_find_measured, kind="retrained")), 0),
+    ]
+    if not series[0].points:
         return None
-    series = [Series("printed, mean over the table's test sets", "diamond", tuple(printed), 1)]
-    series += [Series("measured here", "disc", tuple(measured), 0)] if measured else []
+    series = [one for one in series if one.points]
     labels = [row.label if row.label.startswith(table.paper.name) else f"{table.paper.name}, {row.label}" for table, row in rows]
     return Figure(
         key="forest",
         title="What each change costs.",
-        caption="PSNR of each ablation less that of the full model, in dB; left of the line the change costs quality. Lines are 95 % "
-        "intervals. Measured numbers are of small networks on other images: their signs may be held against the printed ones, "
-        "their sizes may not.",
+        caption="PSNR of each ablation less that of the full model, in dB; left of the line the change costs quality. Lines are "
+        "95 % intervals; a measured point without one has too few seeds or images to say anything. Sizes of re-trained differences "
+        "cannot be held against printed ones: the networks are small and the images others.",
         series=series,
         head=("Change", *(one.name for one in series)),
         rows=tuple((label, *(describe_change(one, at) for one in series)) for at, label in enumerate(labels)),
@@ -33,22 +43,23 @@ def draw_forest(tables: Sequence[Table]) -> Figure | None:
     )
 
 
-def _has_baseline(table: Table) -> bool:
-    return table.published.baseline is not None
+def _points(rows: Sequence[tuple[Table, TableRow]], find: Callable[[Table, TableRow], Point | None]) -> tuple[Point, ...]:
+    """Return the points of the rows that have one, each at its row's number."""
+    return tuple(replace(point, y=at) for at, (table, row) in enumerate(rows) if (point := find(table, row)))
 
 
-def _psnr(table: Table, row: TableRow, *kinds: str) -> list[int]:
-    """Return the indices of the columns of PSNR of these kinds."""
-    return [at for at, column in enumerate(table.columns) if column.kind in kinds and column.metric.startswith("PSNR") and row.cells[at]]
+def _list_psnr(table: Table, kind: str) -> list[int]:
+    """Return the indices of the columns of PSNR of this kind."""
+    return [at for at, column in enumerate(table.columns) if column.kind == kind and column.metric.startswith("PSNR")]
 
 
-def _printed(table: Table, row: TableRow) -> float | None:
-    found = [delta for at in _psnr(table, row, "quality") if (delta := row.cells[at].delta_published) is not None]
-    return sum(found) / len(found) if found else None
+def _find_printed(table: Table, row: TableRow) -> Point | None:
+    found = [delta for at in _list_psnr(table, "quality") if (delta := row.cells[at].delta_published) is not None]
+    return Point(sum(found) / len(found), 0) if found else None
 
 
-def _measured(table: Table, row: TableRow, at: int) -> Point | None:
-    """Return the first measured difference: under the paper's conditions before re-trained ones."""
-    found = (row.cells[index].delta_measured for index in _psnr(table, row, "quality", "retrained"))
+def _find_measured(table: Table, row: TableRow, *, kind: str) -> Point | None:
+    """Return the first measured difference in the columns of this kind."""
+    found = (row.cells[at].delta_measured for at in _list_psnr(table, kind))
     one = next((delta for delta in found if delta and math.isfinite(delta.value)), None)
-    return None if one is None else Point(one.value, at, "", *(one.interval or ()))
+    return None if one is None else Point(one.value, 0, "", *(one.interval or ()))

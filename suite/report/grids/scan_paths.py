@@ -14,7 +14,8 @@ from suite.core.text import format_fixed
 from suite.records.profile import ProfileRecord
 from suite.records.record import Measured, Record
 from suite.report.measured import Delta
-from suite.report.tables import Table, TableColumn, build_tables
+from suite.report.table_model import Table, TableColumn
+from suite.report.tables import build_tables
 from suite.study.grids import GRIDS
 from suite.study.published import BaselineRow, Paper, PublishedColumn, PublishedRow, PublishedTable
 
