@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.colours import ColourPath
 from models.design import Config
 
 
@@ -44,6 +45,10 @@ class RestorationNet(nn.Module):
     def restore(self, x: Tensor) -> Tensor:
         """Run the network proper on an input whose sides are multiples of `size_multiple`."""
         raise NotImplementedError(f"{type(self).__name__} defines no restore()")
+
+    def colour_path(self) -> ColourPath:
+        """Return the layers that the input's colours pass."""
+        raise NotImplementedError(f"{type(self).__name__} defines no colour_path()")
 
     def pad(self, x: Tensor) -> Tensor:
         """Pad `x` to multiples of `size_multiple`; at the bottom and the right, where the output is cropped."""

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import Block, RestorationNet
+from models.colours import ColourPath
 from models.designs.eamamba import EAMambaConfig, EAMambaSRConfig
 from models.parts.feedforward import ConvChannelAttention, GatedFeedForward, PlainFeedForward, SimpleGate
 from models.parts.layers import ChannelNorm, PixelShuffleStages
@@ -23,6 +24,7 @@ from models.parts.unet import UNetBody
 from models.parts.vss import VisionStateSpace
 from models.scan.paths import RASTER, Path, views
 
+SLOPE = 0.01  # of the LeakyReLU before the shuffle stages
 FEED_FORWARDS = {"simple": SimpleGate, "gated": GatedFeedForward, "plain": PlainFeedForward, "attention": ConvChannelAttention}
 
 
@@ -74,6 +76,10 @@ class EAMamba(RestorationNet):
         self.body = UNetBody(config.channels, config.dim, config.blocks, config.refinement, lambda width: EAMambaBlock(width, config))
         self.last = nn.Conv2d(2 * config.dim, config.channels, 3, padding=1, bias=False)
 
+    def colour_path(self) -> ColourPath:
+        """Return the layers that the input's colours pass: none, for the output has the input added."""
+        return ColourPath(self.last, adds="input")
+
     def restore(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         return self.last(self.body(x)) + x
@@ -106,8 +112,13 @@ class EAMambaSR(RestorationNet):
         self.upsample = PixelShuffleStages(dim, config.scale)
         self.last = nn.Conv2d(dim, config.channels, 3, padding=1, bias=False)
 
+    def colour_path(self) -> ColourPath:
+        """Return the layers that the input's colours pass: past the groups, by the skip connection around them."""
+        first, stages = self.shallow, self.upsample.stages
+        return ColourPath(self.last, first=first, silenced=(self.deep,), before=self.before, slope=SLOPE, enlarging=stages)
+
     def restore(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, scale*H, scale*W)."""
         shallow = self.shallow(x)
         features = self.deep(self.last_norm(self.groups(shallow))) + shallow
-        return self.last(self.upsample(F.leaky_relu(self.before(features), 0.01)))
+        return self.last(self.upsample(F.leaky_relu(self.before(features), SLOPE)))

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import Block, RestorationNet
+from models.colours import ColourPath
 from models.designs.evssm import TILES, EVSSMConfig
 from models.parts.feedforward import GatedFeedForward, SpectralFeedForward
 from models.parts.s6 import DirectionalS6
@@ -136,6 +137,10 @@ class EVSSM(RestorationNet):
         for level, side in enumerate(sides):
             for block in (*self.encoder[level], *self.decoder[2 - level]):
                 block.side = side
+
+    def colour_path(self) -> ColourPath:
+        """Return the layers that the input's colours pass: none, for the output has the input added."""
+        return ColourPath(self.last, adds="input")
 
     def restore(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""

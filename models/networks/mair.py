@@ -14,6 +14,7 @@ from itertools import islice
 from torch import Tensor, nn
 
 from models.base import RestorationNet
+from models.colours import ColourPath
 from models.designs.mair import MaIRConfig, MaIRUNetConfig
 from models.parts.feedforward import Mlp
 from models.parts.layers import ChannelFirst, rising_rates
@@ -62,6 +63,10 @@ class MaIRUNet(RestorationNet):
 
         self.body = UNetBody(config.channels, config.dim, config.blocks, config.refinement, block)
         self.last = nn.Conv2d(2 * config.dim, config.channels, 3, padding=1, bias=False)
+
+    def colour_path(self) -> ColourPath:
+        """Return the layers that the input's colours pass: none, for the output has the input added."""
+        return ColourPath(self.last, adds="input")
 
     def restore(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""

@@ -13,6 +13,7 @@ from itertools import islice
 from torch import Tensor, nn
 
 from models.base import RestorationNet
+from models.colours import ColourPath
 from models.designs.mambair import MambaIRConfig, MambaIRUNetConfig
 from models.parts.layers import ChannelFirst, rising_rates
 from models.parts.residual import ResidualNet
@@ -40,6 +41,10 @@ class MambaIRUNet(RestorationNet):
 
         self.body = UNetBody(config.channels, config.dim, config.blocks, config.refinement, block)
         self.last = nn.Conv2d(2 * config.dim, config.channels, 3, padding=1, bias=False)
+
+    def colour_path(self) -> ColourPath:
+        """Return the layers that the input's colours pass: none, for the output has the input added."""
+        return ColourPath(self.last, adds="input")
 
     def restore(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""

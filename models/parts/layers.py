@@ -94,8 +94,13 @@ class PixelShuffleStages(nn.Module):
         self.factors = factors
         self.convs = nn.ModuleList(nn.Conv2d(dim, dim * factor**2, 3, padding=1) for factor in factors)
 
+    @property
+    def stages(self) -> tuple[tuple[nn.Conv2d, int], ...]:
+        """Each convolution with the factor of its shuffle."""
+        return tuple(zip(self.convs, self.factors, strict=True))
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, scale*H, scale*W)."""
-        for conv, factor in zip(self.convs, self.factors, strict=True):
+        for conv, factor in self.stages:
             x = F.pixel_shuffle(conv(x), factor)
         return x

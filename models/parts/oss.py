@@ -101,6 +101,11 @@ class OSSBlock(Block):
         self.ffn_norm = ChannelNorm(dim) if config.ffn == "effn" else None
         self.ffn = GatedFeedForward(dim, config.ffn_expansion) if config.ffn == "effn" else None
 
+    @property
+    def ends(self) -> tuple[nn.Module, ...]:
+        """The layers whose outputs are added to what the block is given."""
+        return (self.oss.out_proj,) if self.ffn is None else (self.oss.out_proj, self.ffn.project_out)
+
     def forward(self, x: Tensor) -> Tensor:
         """`x` (B, C, H, W) to the same shape."""
         x = x + self.oss(self.oss_norm(x))

@@ -18,11 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import RestorationNet, trunc_normal_linears
+from models.colours import ColourPath
 from models.design import Config
 from models.parts.layers import PixelShuffleStages
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 TAIL_WIDTH = 64
+SLOPE = 0.01  # of the tail's LeakyReLU
 Upsampler = Literal["pixelshuffle", "pixelshuffledirect", "residual"]
 
 
@@ -63,7 +65,7 @@ class Tail(nn.Module):
     def forward(self, features: Tensor, image: Tensor) -> Tensor:
         """`features` (B, dim, H, W) and the mean-free input `image` (B, C, H, W) to the output."""
         if self.kind == "pixelshuffle":
-            return self.last(self.upsample(F.leaky_relu(self.before(features), 0.01)))
+            return self.last(self.upsample(F.leaky_relu(self.before(features), SLOPE)))
         if self.kind == "pixelshuffledirect":
             return F.pixel_shuffle(self.last(features), self.scale)
         return image + self.last(features)
@@ -85,6 +87,17 @@ class ResidualNet(RestorationNet):
         self.deep = nn.Conv2d(config.dim, config.dim, 3, padding=1)
         self.tail = Tail(config)
         trunc_normal_linears(self)
+
+    def colour_path(self) -> ColourPath:
+        """Return the layers that the input's colours pass: past the groups, by the skip connection around them."""
+        tail = self.tail
+        if tail.kind == "residual":
+            return ColourPath(tail.last, adds="input")
+        if tail.kind == "pixelshuffledirect":
+            return ColourPath(tail.last, tail.scale, first=self.shallow, silenced=(self.deep,))
+        return ColourPath(
+            tail.last, first=self.shallow, silenced=(self.deep,), before=tail.before, slope=SLOPE, enlarging=tail.upsample.stages
+        )
 
     def restore(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, scale*H, scale*W)."""

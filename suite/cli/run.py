@@ -15,6 +15,7 @@ from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.records.spec import CellSpec
+    from suite.report.results import Results
     from suite.runner.estimate import RunEstimate
     from suite.runner.execute import How
 
@@ -22,7 +23,7 @@ SUMMARY = "train and measure the cells of a grid that are not done yet, then wri
 EXAMPLE = "run --grid ablations --dry-run"
 LAUNCHERS = ("ray", "inline")
 TRACKERS = ("tensorboard", "mlflow")
-PICTURES = {"crops": True, "receptive_field": {"map_png"}}  # of a record, which --json leaves out
+PICTURES = {"crops": True, "receptive_field": {"map_png"}, "trivial": {"pictures"}}  # of a record, which --json leaves out
 OF_SCANS = ("only", "device", "launcher", "max_hours", "dashboard", "dry_run", "ledger", "report", "json", "wide")  # go with scan's grid
 PLAN_FIELDS = ("model", "seed", "task", "budget", "iterations")  # that --dry-run shows
 
@@ -38,7 +39,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="which published recipe: its name in `list recipes` after the / (default: %(default)s)",
     )
-    what.add_argument("--seeds", type=int, default=1, metavar="N", help="run each model with seeds 0 to N-1 (default: %(default)s)")
+    what.add_argument("--seeds", type=int, metavar="N", help="run each model with seeds 0 to N-1 (default: the budget's in `list budgets`)")
     what.add_argument("--only", **common.REPEATED, metavar="PATTERN", help="part of a model's name, or a shell pattern; may be repeated")
     what.add_argument(
         "--set",
@@ -116,7 +117,10 @@ def read_change(text: str) -> tuple[str, str]:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Run what is not done, write the report, and print the outcome; two grids are run elsewhere: of scan backends, and of routing."""
+    from suite.core.torch_state import let_threads_sleep
     from suite.records.ledger import Ledger
+    from suite.records.record import Record
+    from suite.report.results import summarise_run
     from suite.runner import estimate, needs
     from suite.runner.execute import execute, unique_specs
     from suite.runner.standing import look_up
@@ -131,6 +135,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         raise SuiteError(
             "--weights and --data go with --grid routing; to measure a model with weights there is `python -m suite evaluate`."
         )
+    let_threads_sleep()  # before torch is loaded here, for --launcher inline
     specs, reason = _cells(options)
     specs = unique_specs(specs)
     ledger = Ledger(options.ledger)
@@ -151,14 +156,29 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     _note_start(how, specs, [spec for spec in specs if spec.fingerprint not in done], expected)
     outcome = execute(specs, ledger, how, changed=standing.changed.keys(), retrained=retrained, renew=options.again)
     page = common.render(ledger, options.report)
+    held = {record.fingerprint: record for record in ledger.records(common.warn_left_out)}
+    found = [held[spec.fingerprint] for spec in specs if spec.fingerprint in held]
+    results = summarise_run([record for record in found if isinstance(record, Record)])
     if options.json:
-        chosen = {spec.fingerprint for spec in specs}
-        found = (record for record in ledger.records(common.warn_left_out) if record.fingerprint in chosen)
         records = [record.model_dump(mode="json", exclude=PICTURES) for record in found]
-        out.document({"outcome": outcome.sentence, "exit": int(outcome.exit), "report": page and str(page), "records": records})
-    else:
-        out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else "no report: the ledger is empty"))
+        told = {"outcome": outcome.sentence, "exit": int(outcome.exit), "report": page and str(page), "verdict": results.verdict}
+        out.document(told | {"records": records})
+        return outcome.exit
+    out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else "no report: the ledger is empty"))
+    if results.rows:
+        out.line()
+        _print_results(out, results)
+    if page:
+        out.write(f"{page.resolve().as_uri()}\n")  # never folded: terminals make a link of it
     return outcome.exit
+
+
+def _print_results(out: Output, results: Results) -> None:
+    """Print a table for each task, whose metrics differ, and the sentence below."""
+    for _, rows in itertools.groupby(results.rows, key=lambda row: tuple(row)):
+        out.table(list(rows))
+        out.line()
+    out.line(results.verdict)
 
 
 def _scan_options(options: argparse.Namespace) -> argparse.Namespace:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from types import MappingProxyType
 
 # What allocators, cuDNN and cuBLAS say, in lower case; not all have a type of their own.
 MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "cublas_status_alloc_failed")
@@ -15,6 +16,16 @@ def thread_environment(threads: int) -> dict[str, str]:
     """Return the variables by which OpenMP, MKL, OpenBLAS and numba are told, before they load, how many threads to use."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     return dict.fromkeys(names, str(threads))
+
+
+# Threads that sleep while they wait for each other. Those that spin take the processor from whom they wait for where others use it, too.
+SLEEPING = MappingProxyType({"OMP_WAIT_POLICY": "passive"})
+
+
+def let_threads_sleep() -> None:
+    """Have OpenMP's threads sleep while they wait, unless the user chose otherwise; counts in this process if torch is not loaded yet."""
+    for name, value in SLEEPING.items():
+        os.environ.setdefault(name, value)
 
 
 def limit_threads(threads: int) -> None:

@@ -95,43 +95,50 @@ def derive_training(recipe: Recipe, row: Budget, task: Task) -> dict[str, object
         "depth_divisor": row.depth_divisor,
         "iterations": row.iterations or recipe.iterations,
         "batch": row.batch or recipe.batch,
-        "patch": _patch(row.patch or recipe.patch, task),
+        "patch": _patch(max(row.patch or recipe.patch, row.low_patch * task.scale), task),
         "lr": lr,
         "betas": recipe.betas,
-        "ema_decay": (row.ema_decay or recipe.ema_decay) if recipe.ema_decay else 0.0,
+        "ema_decay": (row.ema_decay or recipe.ema_decay) if recipe.ema_decay or row.averages else 0.0,
         "clip_norm": recipe.clip_norm or row.clip_norm,
         "loss": recipe.loss,
         "optimiser": recipe.optimiser,
         "weight_decay": recipe.weight_decay,
         "mixup": recipe.mixup,
         "discriminator_lr": recipe.discriminator_lr * lr / recipe.lr,
+        "first_weights": row.first_weights,
+        "warm_up": row.warm_up,
     }
 
 
 def _changed(spec: RunSpec, recipe: Recipe, choice: Choice) -> RunSpec:
     """Apply the changes of `--set`; resolve names so that they mean the same in any process and folder."""
-    changed = spec.model_copy(update=derive_schedule(spec, recipe)).replaced(dict(choice.changes))
+    row = budget_row(choice.budget)
+    changed = spec.model_copy(update=derive_schedule(spec, recipe, row)).replaced(dict(choice.changes))
     task = task_row(changed.task)
-    fixed = {name: values for name, values in derive_schedule(changed, recipe).items() if name not in choice.changes}
+    fixed = {name: values for name, values in derive_schedule(changed, recipe, row).items() if name not in choice.changes}
     fixed |= {field: choice.canonical(getattr(changed, field)) for field in SETS}
     if changed.patch % task.scale:
         raise SuiteError(f"patch = {changed.patch} is not a multiple of the scale {task.scale} of {changed.task}.")
     return changed.model_copy(update={**fixed, "protocol": protocol(changed.protocol).key})
 
 
-def derive_schedule(spec: RunSpec, recipe: Recipe) -> dict[str, object]:
+def derive_schedule(spec: RunSpec, recipe: Recipe, row: Budget) -> dict[str, object]:
     """Return the fields that shorten the recipe's schedule with the run, and make its stages smaller with batch and patch.
 
-    Milestones that fall on the beginning or the end of a short run are left out, and every stage is at least one iteration long.
+    Milestones that fall on the beginning or the end of a short run are left out, and every stage is at least one iteration long. A budget
+    with a schedule of its own keeps the recipe's stages alone.
     """
     task, iterations = task_row(spec.task), spec.iterations
     batches, patches = spec.batch / recipe.batch, spec.patch / recipe.patch
     sizes = [(_patch(round(stage.patch * patches), task), max(1, round(stage.batch * batches))) for stage in recipe.stages]
+    stages = tuple((max(1, round(stage.part * iterations)), *size) for stage, size in zip(recipe.stages, sizes, strict=True))
+    if row.schedule == "cosine" and not spec.milestones:  # those of --set
+        return {"milestones": (), "periods": (max(1, iterations),), "floors": (0.0,), "stages": stages}
     return {
         "milestones": tuple(at for at in _lengths(recipe.milestones, iterations) if 0 < at < iterations),
         "periods": _lengths(recipe.periods, iterations),
         "floors": tuple(floor * spec.lr / recipe.lr for floor in recipe.floors),
-        "stages": tuple((max(1, round(stage.part * iterations)), *size) for stage, size in zip(recipe.stages, sizes, strict=True)),
+        "stages": stages,
     }
 
 

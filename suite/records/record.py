@@ -96,6 +96,14 @@ class Crop(Frozen):
     target_png: PictureField
 
 
+class Trivial(Frozen):
+    """What bicubic enlargement, or the low-quality image itself, is worth on the images of the record."""
+
+    name: Literal["bicubic", "identity"]
+    scores: tuple[ImageScore, ...]
+    pictures: dict[str, PictureField] = Field(default_factory=dict, description="image: the detail that `crops` shows of it")
+
+
 class StartedFrom(Frozen):
     """The weights that a run began with."""
 
@@ -178,6 +186,7 @@ class Record(Measured):
     train_seconds: float | None = None
     iteration_seconds: tuple[float, ...] = Field((), description="wall time of every training step, data loading included")
     crops: tuple[Crop, ...] = ()
+    trivial: Trivial | None = Field(None, description="None in records that were made before it was measured")
     receptive_field: ReceptiveField | None = Field(None, description="of the trained network; None where it was not or cannot be told")
     walks: dict[str, Walk] = Field(
         default_factory=dict, description="by scan path over the image: read by the fused scan of images, or through gathered sequences"
@@ -187,7 +196,8 @@ class Record(Measured):
     def pictures(self) -> tuple[Png, ...]:
         """Every picture that the record names."""
         maps = (self.receptive_field.map_png,) if self.receptive_field else ()
-        return (*(png for crop in self.crops for png in (crop.input_png, crop.output_png, crop.target_png)), *maps)
+        trivial = self.trivial.pictures.values() if self.trivial else ()
+        return (*(png for crop in self.crops for png in (crop.input_png, crop.output_png, crop.target_png)), *trivial, *maps)
 
 
 def dump(record: Attempt) -> str:

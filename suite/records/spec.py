@@ -19,7 +19,10 @@ from models.lookup import suggest
 from suite.core.errors import SuiteError
 
 LATER = frozenset(
-    ("recipe", "loss", "optimiser", "weight_decay", "periods", "floors", "stages", "mixup", "discriminator_lr", "start", "degrade_on")
+    (
+        *("recipe", "loss", "optimiser", "weight_decay", "periods", "floors", "stages", "mixup", "discriminator_lr", "start"),
+        *("degrade_on", "first_weights", "warm_up"),
+    )
 )
 EVALUATION = frozenset(("test_set", "protocol"))  # decide how a finished training is measured, and nothing of the training
 TRAINING_VERSION = 1  # of what identifies a training
@@ -83,6 +86,10 @@ class RunSpec(CellSpec):
     stages: tuple[tuple[int, int, int], ...] = Field((), description="iterations, patch and batch of each stage; () = one stage")
     mixup: float = Field(0.0, ge=0, description="parameter of the Beta distribution of the share by which two images are mixed; 0 = off")
     discriminator_lr: float = Field(0.0, ge=0)
+    first_weights: Literal["drawn", "interpolation"] = Field(
+        "drawn", description="drawn as the design says; interpolation: then set so that it interpolates (suite.training.interpolation)"
+    )
+    warm_up: int = Field(0, ge=0, description="iterations in which the learning rate rises in equal steps to what the schedule says")
     start: str = Field("", description="fingerprint of the cell whose weights it begins with, or a file of weights; '' = from scratch")
     degrade_on: Literal["worker", "device"] = Field(
         "worker", description="where training crops are degraded at random: by the processes that make batches, or where the network trains"

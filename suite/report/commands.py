@@ -12,6 +12,7 @@ from suite.records.planned import SCHEDULE, Choice, plan_family
 from suite.records.record import Record
 from suite.records.spec import RunSpec, write_value
 from suite.report.settings import Setting
+from suite.report.trivial import TRIVIAL
 from suite.study.budgets import BUDGETS
 from suite.study.grids import GRIDS, ModelOnTask
 from suite.study.published import PublishedTable
@@ -23,14 +24,21 @@ CELL = r"[0-9a-f]{16}"  # a fingerprint
 
 
 def run_command(
-    grid: str, model: str, task: str, *, budget: str = "", account: str = DEFAULT, seeds: int = 1, changes: Mapping[str, str] | None = None
+    grid: str,
+    model: str,
+    task: str,
+    *,
+    budget: str = "",
+    account: str = DEFAULT,
+    seeds: int | None = None,
+    changes: Mapping[str, str] | None = None,
 ) -> str:
     """Return the command line that measures `model` on `task`; it names the task where `grid` has several for the model."""
     several = grid in GRIDS and sum(pairing.model == model for pairing in GRIDS[grid].pairings) > 1
     words = [RUN_COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(f"{model}@{task}" if several else model)]
     words += ["--budget", shlex.quote(budget)] if budget else []
     words += ["--recipe", shlex.quote(account)] if account != DEFAULT else []
-    words += ["--seeds", str(seeds)] if seeds > 1 else []
+    words += ["--seeds", str(seeds)] if seeds not in (None, BUDGETS[budget].seeds if budget in BUDGETS else 1) else []
     for field, value in (changes or {}).items():
         words += ["--set", shlex.quote(f"{field}={value}")]
     return " ".join(words)
@@ -60,6 +68,9 @@ def alike_command(grid: str, model: str, setting: Setting) -> str:
 
 def _command_of(grid: str, spec: RunSpec, *, seeds: int = 1, begins: bool = True) -> str:
     """Return the command line that makes a spec. What grid, budget and recipe do not make of themselves stands behind `--set`."""
+    if spec.model in TRIVIAL:
+        words = ["python -m suite evaluate", spec.model, "--task", shlex.quote(spec.task), "--data", shlex.quote(spec.test_set)]
+        return " ".join([*words, "--protocol", shlex.quote(spec.protocol)])
     pairing = ModelOnTask(spec.model, spec.task, published=True)
     grid = next((name for name in (grid, *GRIDS) if has_pairing(name, spec.model, spec.task)), grid)
     account = spec.recipe.partition("/")[2] if spec.recipe in RECIPES and spec.recipe.startswith(f"{spec.task}/") else DEFAULT

@@ -88,8 +88,9 @@ def _training_differences(record: Record, table: PublishedTable) -> list[Differe
         recipe = RECIPES[own[0]]
     if table.unlike and "gan" not in spec.loss:
         found.append(Difference("loss", spec.loss, "", table.unlike))
-    whole = derive_training(recipe, BUDGETS["paper"], task) | {"dtype": "float32"}
-    whole |= derive_schedule(spec.model_copy(update=whole), recipe)
+    paper = BUDGETS["paper"]
+    whole = derive_training(recipe, paper, task) | {"dtype": "float32"}
+    whole |= derive_schedule(spec.model_copy(update=whole), recipe, paper)
     network = ("width", "depth_divisor")  # those are of the measuring, too
     found += [
         Difference(field, _say(getattr(spec, field)), _say(value))

@@ -17,8 +17,6 @@ from suite.study import weights_register
 from suite.study.published import PublishedColumn, PublishedRow, PublishedTable
 from suite.study.weights_register import Register, WeightsFile
 
-TRIVIAL = ("bicubic", "identity")  # models without weights, that a training has to be better than
-
 
 @cache
 def load_register() -> Register:
@@ -64,27 +62,9 @@ def choose_given(records: Sequence[Evaluation], table: PublishedTable, row: Publ
     return max(records, key=lambda one: (is_authors(one, table, row), one.provenance.finished if one.provenance else ""))
 
 
-def with_trivial(
-    places: Sequence[tuple[PublishedRow, PublishedTable]], given: Sequence[Evaluation]
-) -> list[tuple[PublishedRow, PublishedTable]]:
-    """Put a row for each trivial baseline that was measured as a table asks before the first row of its task; no paper prints it."""
-    found: list[tuple[PublishedRow, PublishedTable]] = []
-    told = set()
-    for row, home in places:
-        task = row.task or home.task
-        fits = {
-            record.spec.model
-            for record in given
-            if not record.spec.weights
-            and record.spec.task == task
-            and any(column.kind == "quality" and not find_differences(record, column, home) for column in home.columns)
-        }
-        for model in sorted(fits - {name for name, of in told if of == (task, row.group)}):
-            told.add((model, (task, row.group)))
-            label = {"key": f"{model}-{task}", "label": model, "what": "measured here; the paper does not print it"}
-            found.append((PublishedRow(**label, group=row.group, model=model, task=task, cells={}), home))
-        found.append((row, home))
-    return found
+def fits_table(record: Evaluation, table: PublishedTable) -> bool:
+    """Tell whether an evaluation was made as one of a table's columns asks."""
+    return any(column.kind == "quality" and not find_differences(record, column, table) for column in table.columns)
 
 
 def fill_given(

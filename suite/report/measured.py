@@ -98,6 +98,7 @@ class TableCell:
     marks: tuple[str, ...] = ()  # of footnotes
     published_rank: int | None = None  # among the printed values of its column and group of rows, 1 = best
     measured_rank: int | None = None  # among the measured ones
+    shown_rank: int | None = None  # the same, where seeds tell it from the next one and it is better than what needs no training
 
 
 def make_unavailable_cell(records: Sequence[Record], metric: str, grid: str) -> TableCell:

@@ -33,6 +33,7 @@ from suite.report.measured import Measurement, Origin, Status, has_metric
 from suite.report.overview import gather_overview
 from suite.report.settings import group_by_setting, setting_heading
 from suite.report.table_model import Table, TableRow
+from suite.report.trivial import add_trivial
 from suite.study.protocols import METRICS
 from suite.study.published import PublishedTable
 
@@ -204,7 +205,7 @@ def _uncounted(records: Sequence[Record | ProfileRecord]) -> tuple[tuple[str, st
 
 def _image_tables(records: Sequence[Record]) -> tuple[ImageTable, ...]:
     """Return a table for each setting and each metric that its records hold."""
-    found, groups = [], group_by_setting(records)
+    found, groups = [], group_by_setting(add_trivial(records))
     for setting, alike in groups.items():
         by_model: dict[str, list[Record]] = {}
         for record in alike:

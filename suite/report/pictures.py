@@ -20,6 +20,7 @@ from suite.records.pictures import Png, UnreadablePicture
 from suite.records.record import Crop, Record
 from suite.report.settings import Setting, describe, group_by_setting
 from suite.report.table_model import Table
+from suite.report.trivial import TRIVIAL, add_trivial
 from suite.study.protocols import METRICS, Metric
 
 MIB = 2**20
@@ -121,7 +122,7 @@ def compare_pictures(records: Iterable[Record], tables: Iterable[Table], *, limi
         for row in table.rows:
             if row.model:
                 labels.setdefault(row.model, row.label)
-    groups = group_by_setting(record for record in records if record.status == "done" and record.scores)
+    groups = group_by_setting(record for record in add_trivial(records) if record.status == "done" and record.scores)
     ordered = sorted(groups, key=lambda setting: (setting.task, setting.iterations, setting.text))
     sets = [_set(setting, groups[setting], labels, ordered) for setting in ordered]
     sets = [found for found in sets if any(image.pictured for image in found.images)]
@@ -137,8 +138,9 @@ def _set(setting: Setting, records: Sequence[Record], labels: Mapping[str, str],
     chosen: dict[str, Record] = {}
     for record in sorted(records, key=lambda record: record.spec.seed):
         chosen.setdefault(record.spec.model, record)
-    known = [model for model in labels if model in chosen]
-    models = known + sorted(set(chosen) - set(known))
+    trivial = [model for model in TRIVIAL if model in chosen]
+    known = [model for model in labels if model in chosen and model not in trivial]
+    models = trivial + known + sorted(set(chosen) - {*known, *trivial})
     names = [name for model in models for score in chosen[model].scores for name in score.metrics]
     metrics = tuple(METRICS.get(name, Metric(name, "higher", "", 4)) for name in dict.fromkeys(names))
     methods = (
@@ -153,6 +155,8 @@ def _set(setting: Setting, records: Sequence[Record], labels: Mapping[str, str],
 
 def _method(model: str, seed: int, models: Sequence[str], labels: Mapping[str, str]) -> Method:
     """Name the network as the paper does, where no other of the set has the same name."""
+    if model in TRIVIAL:
+        return Method(model, model, "needs no training")
     label = labels.get(model, model)
     alone = sum(labels.get(other, other) == label for other in models) == 1
     name = label if alone else model

@@ -25,6 +25,7 @@ class Outline:
     depth_divisor: int
     iterations: int
     degraded_on: str  # the device, where that is not left to the processes that make batches
+    first_weights: str  # where they are not as drawn
     differing: tuple[tuple[str, object], ...] = ()  # fields that tell it from settings with the same outline, and their values
 
 
@@ -41,6 +42,7 @@ class Setting:
     iterations: int
     device: str
     degrade_on: str
+    first_weights: str
     others: tuple[tuple[str, object], ...]  # every other field of the run, by name
 
     @property
@@ -57,8 +59,9 @@ class Setting:
     def outline(self, among: Iterable[Setting] = ()) -> Outline:
         """Return what a header says of the setting; fields are added that tell it from settings `among` which would have the same."""
         degraded_on = self.device if self.degrade_on == "device" else ""
-        test_set = dataset_name(self.test_set)
-        bare = Outline(self.task, self.budget, test_set, self.width, self.depth_divisor, self.iterations, degraded_on)
+        weights = "" if self.first_weights == "drawn" else self.first_weights
+        network = self.width, self.depth_divisor, self.iterations
+        bare = Outline(self.task, self.budget, dataset_name(self.test_set), *network, degraded_on, weights)
         alike = [other.fields for other in among if other.outline() == bare]
         differing = ((name, value) for name, value in self.fields.items() if any(fields[name] != value for fields in alike))
         return replace(bare, differing=tuple(differing))
@@ -77,6 +80,7 @@ def describe(outline: Outline) -> tuple[str, str]:
     network = "full network" if full else f"width {outline.width or 'full'}, depth ÷{outline.depth_divisor}"
     conditions = [f"test set {outline.test_set}", network, f"{outline.iterations:,} iterations"]
     conditions += [f"crops degraded on the {outline.degraded_on} device"] if outline.degraded_on else []
+    conditions += [f"begins as an {outline.first_weights}, which no paper does"] if outline.first_weights else []
     conditions += [f"{name} {value}" for name, value in outline.differing]
     return f"{outline.task}, {outline.budget} budget", "; ".join(conditions)
 

@@ -14,14 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suite.core import stats
-from suite.core.ranking import rank_values
 from suite.records.evaluation import Evaluation
 from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
 from suite.records.record import Measured, Record
 from suite.report.commands import alike_command, run_command, train_command
 from suite.report.comparable import Difference, find_differences, list_unverified, shorten_differences
-from suite.report.given import TRIVIAL, fill_given, is_authors, with_trivial
+from suite.report.given import fill_given, fits_table, is_authors
 from suite.report.measured import (
     Count,
     Measurement,
@@ -32,8 +31,10 @@ from suite.report.measured import (
     make_unavailable_cell,
     subtract_baseline,
 )
+from suite.report.ranks import rank_cells, warn_below
 from suite.report.settings import Outline, Setting, describe, group_by_setting
 from suite.report.table_model import Table, TableColumn, TableRow
+from suite.report.trivial import TRIVIAL, add_trivial
 from suite.study.baselines import BASELINES
 from suite.study.published import UNIT_SCALES, Paper, PublishedColumn, PublishedFinding, PublishedRow, PublishedTable, cost_input
 
@@ -52,7 +53,7 @@ class _Line:
 
 def build_tables(papers: Sequence[Paper], records: Iterable[Measured], profiles: Iterable[ProfileRecord] = ()) -> tuple[Table, ...]:
     """Return every table of `papers`, in order, filled with what `records` measured and `profiles` counted; none is needed."""
-    current, counted = pick_standing(records), pick_standing(profiles)
+    current, counted = add_trivial(pick_standing(records)), pick_standing(profiles)
     return tuple(_table(paper, published, current, counted) for paper in papers for published in paper.tables)
 
 
@@ -67,12 +68,13 @@ def _table(paper: Paper, published: PublishedTable, records: Sequence[Measured],
         cells.append(filled)
     for column, setting in _retrained_columns(published, lines):
         filled = [_retrained_cell(line, column.metric, setting) for line in lines]
-        columns.append(replace(column, warning=_data_warning(filled), seeds=_seeds(filled)))
+        warning = " ".join(filter(None, (_data_warning(filled), warn_below([line.row for line in lines], filled, column))))
+        columns.append(replace(column, warning=warning, seeds=_seeds(filled)))
         cells.append(filled)
     start = next((index for index, line in enumerate(lines) if line.baseline), None)
     if start is not None:
         cells = [[_with_delta(cell, filled[start], column) for cell in filled] for column, filled in zip(columns, cells, strict=True)]
-    cells = [_ranked(filled, column, lines) for column, filled in zip(columns, cells, strict=True)]
+    cells = [rank_cells(filled, column, [line.row for line in lines]) for column, filled in zip(columns, cells, strict=True)]
     rows = tuple(_row(published, line, columns, [filled[index] for filled in cells], marks) for index, line in enumerate(lines))
     findings = tuple(note for finding in published.findings for note in _finding(finding, rows, columns))
     return Table(paper, published, tuple(columns), rows, footnotes, findings)
@@ -89,7 +91,7 @@ def _lines(paper: Paper, published: PublishedTable, records: Sequence[Measured],
     by_model: dict[str, list[Record]] = {}
     for record in sorted((one for one in records if isinstance(one, Record)), key=lambda record: record.spec.seed):
         by_model.setdefault(record.spec.model, []).append(record)
-    for row, home in places if baseline else with_trivial(places, given):
+    for row, home in places:
         tasks = {row.task} if row.task else {column.task or home.task for column in home.columns}
         runs = group_by_setting(record for record in by_model.get(row.model or "", ()) if record.spec.task in tasks)
         is_baseline = baseline is not None and row.key == baseline.row and home.id == (baseline.table or published.id)
@@ -97,7 +99,25 @@ def _lines(paper: Paper, published: PublishedTable, records: Sequence[Measured],
         counted = tuple(profile for profile in profiles if profile.spec.model == name and profile.cost)
         own = tuple(record for record in given if record.spec.model == row.model and record.spec.task in tasks)
         lines.append(_Line(row, home, is_baseline, runs, own, counted))
-    return lines
+    return _with_trivial(lines, by_model, given)
+
+
+def _with_trivial(lines: Sequence[_Line], by_model: Mapping[str, Sequence[Record]], given: Sequence[Evaluation]) -> list[_Line]:
+    """Put a line for each trivial baseline that was measured as a table asks, or beside its networks, before the first row of its task."""
+    found: list[_Line] = []
+    for place, line in enumerate(lines):
+        task, group = line.row.task or line.home.task, line.row.group
+        if all((one.row.task or one.home.task, one.row.group) != (task, group) for one in lines[:place]):
+            beside = {setting for one in lines if one.row.group == group for setting in one.runs if setting.task == task}
+            for model in TRIVIAL:
+                runs = {setting: held for setting, held in group_by_setting(by_model.get(model, ())).items() if setting in beside}
+                own = tuple(one for one in given if (one.spec.model, one.spec.task) == (model, task) and fits_table(one, line.home))
+                if runs or own:
+                    what = "measured here; the paper does not print it"
+                    row = PublishedRow(key=f"{model}-{task}", label=model, what=what, group=group, model=model, task=task, cells={})
+                    found.append(_Line(row, line.home, False, runs, own, ()))
+        found.append(line)
+    return found
 
 
 def _footnotes(published: PublishedTable) -> tuple[dict[str, tuple[str, ...]], tuple[tuple[str, str, str], ...]]:
@@ -288,22 +308,6 @@ def _with_delta(cell: TableCell, base: TableCell, column: TableColumn) -> TableC
     if isinstance(cell.published, float) and isinstance(base.published, float):
         published = cell.published - base.published
     return replace(cell, delta_published=published, delta_measured=subtract_baseline(cell.measured, base.measured, column.metric))
-
-
-def _ranked(cells: Sequence[TableCell], column: TableColumn, lines: Sequence[_Line]) -> list[TableCell]:
-    """Rank the cells of a column among the rows of their group: printed among printed, measured among measured."""
-    if column.kind not in ("quality", "retrained"):
-        return list(cells)
-    ranked = list(cells)
-    for group in dict.fromkeys(line.row.group for line in lines):
-        places = [index for index, line in enumerate(lines) if line.row.group == group]
-        values = [cells[i].published for i in places]
-        printed = rank_values(values if sum(value is not None for value in values) > 1 else [None] * len(values), column.direction)
-        own = [None if lines[i].row.model in TRIVIAL else cells[i].measured for i in places]
-        means = [found.estimate.mean if found else None for found in own]
-        for i, place, rank in zip(places, printed, rank_values(means, column.direction), strict=True):
-            ranked[i] = replace(cells[i], published_rank=place, measured_rank=rank if sum(m is not None for m in means) > 1 else None)
-    return ranked
 
 
 def _row(

@@ -22,7 +22,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.files import LOCK, wait_for_lock
 from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
-from suite.core.torch_state import limit_threads
+from suite.core.torch_state import let_threads_sleep, limit_threads
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress, provenance
 from suite.records.evaluation import Evaluation, EvaluationSpec
 from suite.records.profile import ProfileRecord, ProfileSpec, name_network
@@ -53,6 +53,8 @@ def attempt(spec: CellSpec, context: CellContext) -> Iterator[Progress | Attempt
         context.work.mkdir(parents=True, exist_ok=True)
         with (context.work / LOCK).open("a+", encoding="ascii") as handle:
             yield from _alone(spec, handle)
+            if isinstance(spec, RunSpec):  # times of scans and networks are taken with OpenMP as it is
+                let_threads_sleep()
             limit_threads(context.threads)
             shown, shown_at = "starting", 0.0
             for event in _function_of(spec)(spec, context):

@@ -11,6 +11,7 @@ from suite.data.degrade.degradations import on_device
 from suite.data.sets import canonical_name
 from suite.records.planned import Choice, plan_family
 from suite.records.spec import CellSpec, RunSpec
+from suite.study.budgets import budget as budget_row
 from suite.study.grids import GRIDS, ROUTING_GRID, SCAN_GRID, Grid, ModelOnTask, selects
 from suite.study.recipes import DEFAULT
 from suite.study.tasks import task
@@ -24,14 +25,14 @@ def plan_cells(
     grid: str,
     *,
     budget: str,
-    seeds: int,
+    seeds: int | None,
     only: Sequence[str],
     changes: Mapping[str, str],
     backend: str,
     device: str,
     account: str = DEFAULT,
 ) -> list[RunSpec]:
-    """Return the cells of `grid`: every pairing that `only` selects (all, if empty) times seeds 0 ... `seeds` - 1.
+    """Return the cells of `grid`: every pairing that `only` selects (all, if empty) times seeds 0 ... `seeds` - 1 (None: the budget's).
 
     Before a cell stand those whose weights its recipe begins with, selected or not. `account` says whose recipe: released, paper, ...
 
@@ -50,6 +51,7 @@ def plan_cells(
             f"nor of its tasks: {', '.join(tasks)}.",
             exit=Exit.NOTHING,
         )
+    seeds = budget_row(budget).seeds if seeds is None else seeds
     if seeds < 1:
         raise SuiteError(f"--seeds {seeds} runs nothing; it must be at least 1.", exit=Exit.NOTHING)
     for field in changes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from models.lookup import lookup
 
@@ -18,13 +19,30 @@ class Budget:
     iterations: int | None = None
     batch: int | None = None
     patch: int | None = None
+    low_patch: int = 0  # pixels of the low-quality crop, at least: so that a U-Net at x4 sees more than its halvings leave of it
     lr: float | None = None
-    ema_decay: float | None = None  # where the recipe has a moving average
+    ema_decay: float | None = None  # of the moving average
+    averages: bool = False  # measures the moving average where the recipe has none, too
+    schedule: Literal["recipe", "cosine"] = "recipe"  # cosine: the learning rate falls to 0 by half a cosine
+    warm_up: int = 0  # iterations in which the learning rate rises
+    first_weights: Literal["drawn", "interpolation"] = "drawn"  # interpolation: a start that no paper has
     clip_norm: float = 0.0
     width: int = 0
     depth_divisor: int = 1
+    seeds: int = 1  # of a run that names no number
     degrade_on_gpu: bool = False  # of a run on a GPU: crops whose degradation has a version for it are degraded there
 
+
+# What trains a small network in a thousand iterations: measured, and in no paper.
+_SHORT = {
+    "lr": 1e-3,
+    "ema_decay": 0.99,
+    "averages": True,
+    "schedule": "cosine",
+    "warm_up": 20,
+    "clip_norm": 1.0,
+    "first_weights": "interpolation",
+}
 
 BUDGETS: Mapping[str, Budget] = MappingProxyType(
     {
@@ -44,15 +62,27 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType(
             ),
             Budget(
                 "quick",
-                "narrow networks, a few hundred iterations: minutes on two CPU cores",
-                iterations=400,
-                batch=4,
-                patch=64,
-                lr=1e-3,
-                ema_decay=0.98,
-                clip_norm=1.0,
+                "narrow networks that begin as an interpolation, 1,200 iterations: minutes on two CPU cores",
+                iterations=1200,
+                batch=8,
+                patch=32,
+                low_patch=16,
+                **_SHORT,
                 width=16,
                 depth_divisor=6,
+            ),
+            Budget(
+                "evening",
+                "networks twice as wide with two groups of two blocks, three seeds: hours on two CPU cores; "
+                "provisional, nothing has been measured at it yet",
+                iterations=1500,
+                batch=8,
+                patch=48,
+                low_patch=24,
+                **_SHORT,
+                width=32,
+                depth_divisor=3,
+                seeds=3,
             ),
             Budget(
                 "standard",

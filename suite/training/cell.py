@@ -8,7 +8,7 @@ cell, suite.training.workers does that part with them.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -29,9 +29,10 @@ from suite.measure.quality import available, evaluate
 from suite.measure.quality.identity import identify_test_data
 from suite.measure.quality.receptive_field import receptive_field
 from suite.records.cell import CellContext, Progress, now, provenance
-from suite.records.record import HistoryPoint, ProtocolUsed, Record
+from suite.records.record import HistoryPoint, ProtocolUsed, Record, Trivial
 from suite.records.spec import RunSpec
-from suite.study.protocols import protocol
+from suite.study.protocols import Protocol, protocol
+from suite.study.tasks import Task
 from suite.study.tasks import task as task_row
 from suite.training import workers
 from suite.training.loop import Training, reopen_training, save_weights, train
@@ -105,6 +106,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         iteration_seconds=tuple(run.seconds),
         evaluate_seconds=evaluate_seconds,
         crops=tuple(evaluate.crops(test, outputs, task.scale)),
+        trivial=_measure_trivial(test, rule, task),
         receptive_field=receptive_field(run.evaluated, test),
         walks=models.describe_walks(run.evaluated),
         provenance=provenance(context, started, checksums),
@@ -115,6 +117,14 @@ def _training_checksums(trained: Record) -> dict[str, str]:
     """Return those of the images that were trained with and validated by, whatever is in those folders now."""
     held = trained.provenance.data_checksums if trained.provenance else {}
     return {split: digest for split, digest in held.items() if not split.startswith("test ")}
+
+
+def _measure_trivial(test: Sequence[Pair], rule: Protocol, task: Task) -> Trivial:
+    """Measure what needs no training on the same images, by the same protocol: nothing can be said of a network that is not better."""
+    name = "bicubic" if task.scale > 1 else "identity"
+    scores, outputs = evaluate.evaluate(evaluate.make_baseline(name, task.scale), test, rule, task.scale, available.measure_quality)
+    pictures = {crop.image: crop.output_png for crop in evaluate.crops(test, outputs, task.scale)}
+    return Trivial(name=name, scores=tuple(scores), pictures=pictures)
 
 
 def _train_alone(spec: RunSpec, context: CellContext, data: CellData) -> Generator[Progress, None, Training]:

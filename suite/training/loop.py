@@ -37,9 +37,11 @@ from suite.records.record import HistoryPoint, Record, StartedFrom
 from suite.records.spec import RunSpec
 from suite.records.trainings import TrainingKey, Trainings
 from suite.study.protocols import protocol
+from suite.study.tasks import task
 from suite.training import losses
 from suite.training.batches import make_batches
 from suite.training.checkpoints import Checkpoints
+from suite.training.interpolation import begin_as_interpolation
 from suite.training.rates import discriminator_learning_rate, learning_rate, stage_at
 from suite.training.share import Share
 from suite.training.start import StartingWeights
@@ -138,6 +140,8 @@ def begin(
     share = share or Share()
     torch.manual_seed(spec.seed)
     network = network_of(spec).train()
+    if spec.first_weights == "interpolation":
+        begin_as_interpolation(network, noisy=task(spec.task).kind == "real-sr")
     taken, origin = start.fitted(network) if start is not None else ({}, None)
     network.load_state_dict(network.state_dict() | taken, strict=True)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(spec.ema_decay)) if spec.ema_decay else None

@@ -10,9 +10,10 @@ from suite.records.spec import RunSpec
 
 def learning_rate(spec: RunSpec, iteration: int) -> float:
     """Return the generator's learning rate at `iteration`, counted from 0."""
+    rise = min(1.0, (iteration + 1) / spec.warm_up) if spec.warm_up else 1.0
     if spec.periods:
-        return spec.lr * _cosine(spec, iteration)
-    return spec.lr * _halved(spec.milestones, iteration)
+        return rise * spec.lr * _cosine(spec, iteration)
+    return rise * spec.lr * _halved(spec.milestones, iteration)
 
 
 def discriminator_learning_rate(spec: RunSpec, iteration: int) -> float:

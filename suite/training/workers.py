@@ -28,7 +28,7 @@ import torch
 from suite.core.errors import Exit, SuiteError
 from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
-from suite.core.torch_state import limit_threads, thread_environment
+from suite.core.torch_state import SLEEPING, limit_threads, thread_environment
 from suite.data.digests import check_same_files
 from suite.data.feed.training_set import load_training
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
@@ -204,7 +204,7 @@ def _trainer(work: Work) -> TorchTrainer:
         storage_path=place,
         failure_config=FailureConfig(max_failures=LOSSES),
         checkpoint_config=CheckpointConfig(num_to_keep=KEPT),
-        worker_runtime_env={"env_vars": thread_environment(context.threads)},
+        worker_runtime_env={"env_vars": thread_environment(context.threads) | SLEEPING},
     )
     scaling = ScalingConfig(
         num_workers=context.workers,

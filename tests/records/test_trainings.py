@@ -17,7 +17,8 @@ OTHER = {  # a value of each field of a training that BASE does not have
     "dtype": "bfloat16", "width": 16, "depth_divisor": 2, "iterations": 9, "batch": 2, "patch": 32, "lr": 2e-3, "milestones": (2,),
     "betas": (0.9, 0.999), "ema_decay": 0.9, "clip_norm": 0.5, "recipe": "sr-x2/paper", "loss": "charbonnier", "optimiser": "adamw",
     "weight_decay": 0.1, "periods": (4,), "floors": (1e-6,), "stages": ((4, 16, 1),), "mixup": 1.2, "discriminator_lr": 1e-4,
-    "start": "file.pt", "degrade_on": "device", "train_set": "DF2K", "validation_set": "DIV2K",
+    "start": "file.pt", "degrade_on": "device", "first_weights": "interpolation", "warm_up": 2,
+    "train_set": "DF2K", "validation_set": "DIV2K",
 }  # fmt: skip
 WITH = {"periods": {"floors": (1e-6,)}, "floors": {"periods": (4,)}, "discriminator_lr": {"loss": "l1+perceptual+gan"}}
 
@@ -120,16 +121,16 @@ def plan(ledger, capsys, *words):
 
 
 def test_an_old_ledger_trains_nothing(old_ledger, capsys):
-    assert plan(old_ledger, capsys, *SETS) == ["done", "done"]
+    assert plan(old_ledger, capsys, *SETS) == ["data changed"] * 2  # by the photographs that were added since; no other cell, so not "new"
 
 
 def test_an_old_ledger_s_trainings_are_measured_on_other_sets_without_training(old_ledger, capsys):
     words = ("--set", "validation_set=photo-crops", "--test-sets", "photo-crops", "photos")
-    assert plan(old_ledger, capsys, *words) == ["done", "done", "new", "new"]  # their weights are gone
+    assert plan(old_ledger, capsys, *words) == ["data changed", "data changed", "new", "new"]  # their weights are gone
     old_ledger.weights.mkdir()
     for entry in old_ledger.entries():
         older_weights_file(old_ledger.weights, entry.fingerprint).touch()
-    assert plan(old_ledger, capsys, *words) == ["done", "done", *["trained already, evaluate only"] * 2]
+    assert plan(old_ledger, capsys, *words) == [*["data changed"] * 2, *["trained already, evaluate only"] * 2]
 
 
 def test_the_records_of_an_old_ledger_keep_their_fingerprints_and_share_no_training(old_ledger):

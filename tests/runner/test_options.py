@@ -165,9 +165,12 @@ def test_a_recipe_has_the_options_of_its_source_and_no_others(name):
 
 def test_budgets():
     small = {"batch": 2, "patch": 32, "lr": 1e-3, "ema_decay": 0.9, "clip_norm": 1.0, "width": 16, "depth_divisor": 6}
+    short = {"batch": 8, "lr": 1e-3, "ema_decay": 0.99, "averages": True, "schedule": "cosine", "warm_up": 20, "clip_norm": 1.0}
+    short |= {"first_weights": "interpolation"}
     expected = {
         "smoke": small | {"iterations": 4, "lr": 1e-5},
-        "quick": small | {"iterations": 400, "batch": 4, "patch": 64, "ema_decay": 0.98},
+        "quick": short | {"iterations": 1200, "patch": 32, "low_patch": 16, "width": 16, "depth_divisor": 6},
+        "evening": short | {"iterations": 1500, "patch": 48, "low_patch": 24, "width": 32, "depth_divisor": 3, "seeds": 3},
         "standard": {"iterations": 40_000, "batch": 8, "clip_norm": 1.0, "degrade_on_gpu": True},
         "paper": {"degrade_on_gpu": True},
     }
@@ -241,18 +244,26 @@ def make(budget, only, **changed):
 
 def test_what_a_budget_makes_of_recipes():
     derain = make("quick", ["vmambair-derain@derain"])
-    assert (derain.iterations, derain.batch, derain.patch, derain.lr) == (400, 4, 64, 1e-3)
-    assert (derain.ema_decay, derain.clip_norm, derain.weight_decay, derain.optimiser) == (0.0, 0.01, 1e-4, "adamw")
-    assert derain.stages == ((123, 64, 4), (85, 80, 2), (64, 96, 2), (48, 128, 1), (48, 160, 1), (32, 192, 1))
-    assert derain.periods == (123, 277)
-    assert derain.floors == pytest.approx((1e-3, 1e-6 / 0.3))  # as deep as the recipe's, from another height
+    assert (derain.iterations, derain.batch, derain.patch, derain.lr) == (1200, 8, 32, 1e-3)
+    assert (derain.ema_decay, derain.clip_norm, derain.weight_decay, derain.optimiser) == (0.99, 0.01, 1e-4, "adamw")
+    assert derain.stages == ((368, 32, 8), (256, 40, 5), (192, 48, 3), (144, 64, 2), (144, 80, 1), (96, 96, 1))
+    assert (derain.periods, derain.floors, derain.warm_up) == ((1200,), (0.0,), 20)
+    whole = make("standard", ["vmambair-derain@derain"])
+    assert whole.periods == (12_267, 27_733)
+    assert whole.floors == pytest.approx((3e-4, 1e-6))
+    assert whole.warm_up == 0
     real = make("quick", ["vmambair-realsr-x4@real-sr-x4"])
-    assert (real.ema_decay, real.clip_norm, real.milestones, real.width, real.depth_divisor) == (0.98, 1.0, (200, 280), 16, 6)
+    assert (real.ema_decay, real.clip_norm, real.milestones, real.width, real.depth_divisor) == (0.99, 1.0, (), 16, 6)
+    assert real.patch == 64  # 16 pixels of low quality
+    smoke = make("smoke", ["vmambair-derain@derain"])
+    assert smoke.floors == pytest.approx((1e-5, 1e-6 / 30))  # as deep as the recipe's, from another height
+    assert (smoke.ema_decay, smoke.patch) == (0.0, 32)
     plain = make("standard", ["mambair-sr-x2@sr-x2"])
     assert (plain.iterations, plain.batch, plain.patch, plain.lr, plain.ema_decay, plain.clip_norm) == (40_000, 8, 128, 2e-4, 0.0, 1.0)
     assert plain.milestones == (20_000, 32_000, 36_000, 38_000)
     third = make("quick", ["mambair-sr-x3@sr-x3"])
-    assert (third.patch, third.lr) == (63, 1e-3)  # a multiple of the scale
+    assert (third.patch, third.lr) == (48, 1e-3)  # a multiple of the scale
+    assert make("smoke", ["mambair-sr-x3@sr-x3"]).patch == 30
     gan = make("standard", ["vmambair-realsr-x4@real-sr-x4"], account="released-gan", changes={})
     assert (gan.lr, gan.ema_decay, gan.milestones) == (1e-4, 0.999, (30_000,))
     assert gan.discriminator_lr == pytest.approx(1e-4)

@@ -133,8 +133,11 @@ def test_only_takes_patterns_and_parts_of_names():
 def test_changes_are_parsed_checked_and_followed_through():
     spec = make(only=["vmambair-realsr-x4"], changes={"iterations": "40", "lr": "0.01", "protocol": "sr-y-rounded"})[0]
     assert (spec.iterations, spec.lr, spec.protocol) == (40, 0.01, "sr-y-rounded@2")
-    assert spec.milestones == (20, 28)
-    assert make(changes={"milestones": "[5, 6]"})[0].milestones == (5, 6)
+    assert (spec.milestones, spec.periods, spec.floors) == ((), (40,), (0.0,))
+    halved = make(changes={"milestones": "[5, 6]"})[0]
+    assert (halved.milestones, halved.periods, halved.floors) == ((5, 6), (), ())
+    longer = make(only=["vmambair-realsr-x4"], budget="standard", changes={"iterations": "40"})[0]
+    assert longer.milestones == (20, 28)
 
 
 @pytest.mark.parametrize(

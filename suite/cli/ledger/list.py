@@ -124,7 +124,7 @@ def budgets() -> list[Row]:
     """Return how much of a recipe is run."""
     from suite.study.budgets import BUDGETS
 
-    return [{"name": row.name, "what": row.summary} for row in BUDGETS.values()]
+    return [{"name": row.name, "seeds": row.seeds, "first weights": row.first_weights, "what": row.summary} for row in BUDGETS.values()]
 
 
 def recipes() -> list[Row]:

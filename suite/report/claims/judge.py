@@ -10,6 +10,7 @@ from suite.records.record import Attempt, Measured
 from suite.report.claims import costs, quality
 from suite.report.claims.verdict import HINTED, WORDS, Judgement
 from suite.report.commands import train_command
+from suite.report.trivial import add_trivial
 from suite.study.claims import (
     Claim,
     ClaimSet,
@@ -31,7 +32,7 @@ NO_DIFFERENCE = "the paper's own table prints no difference"
 
 def judge_claims(sets: Sequence[ClaimSet], records: Iterable[Attempt]) -> tuple[Judgement, ...]:
     """Return the verdict on every claim, in the order of the files; records of any kind, one a cell (`Ledger.records`)."""
-    done = [record for record in records if record.status == "done"]
+    done = add_trivial(record for record in records if record.status == "done")
     judge = _Judge(done)
     return tuple(judge.judge(one, claim) for one in sets for claim in one.claims)
 

@@ -1,0 +1,119 @@
+"""What needs no training stands beside the networks, below it nothing is marked, and a run ends with what it found."""
+
+import re
+
+import pytest
+import synthetic_records as made
+
+from suite.records.record import ImageScore, Trivial
+from suite.report.claims.judge import judge_claims
+from suite.report.pictures import compare_pictures
+from suite.report.report import page_text
+from suite.report.results import summarise_run
+from suite.report.tables import build_tables
+from suite.study.published import load_all
+
+FULL, ONE_WAY, *_ = made.VMAMBAIR
+COLUMN = "PSNR-Y"
+
+
+def with_trivial(record, mean):
+    """The record, of whose images bicubic makes `mean`, with a picture for each detail."""
+    offsets = [score.metrics[COLUMN] - record.mean(COLUMN) for score in record.scores]
+    scores = [
+        ImageScore(image=score.image, metrics={COLUMN: mean + offset, "SSIM-Y": 0.7})
+        for score, offset in zip(record.scores, offsets, strict=True)
+    ]
+    pictures = {crop.image: made.png(shift=200) for crop in record.crops}
+    return record.model_copy(update={"trivial": Trivial(name="bicubic", scores=tuple(scores), pictures=pictures)})
+
+
+def grid(bicubic, seeds=1, gap=0.5):
+    """The full network and an ablation `gap` dB below it, which differs by 0.01 dB among seeds."""
+    means = {FULL: 26.0, ONE_WAY: 26.0 - gap}
+    return [
+        with_trivial(made.done(model, mean + 0.01 * (seed + (model == FULL) * seed), seed=seed), bicubic)
+        for model, mean in means.items()
+        for seed in range(seeds)
+    ]
+
+
+def column_of(records):
+    table = next(table for table in build_tables(load_all(), records) if table.published.id == "vmambair-4")
+    index = next(i for i, column in enumerate(table.columns) if column.kind == "retrained" and column.metric == COLUMN)
+    return table.columns[index], {row.model: row.cells[index] for row in table.rows}
+
+
+def test_bicubic_is_a_row_with_its_difference_from_the_full_network():
+    column, cells = column_of(grid(25.0))
+    assert next(iter(cells)) == "bicubic"
+    assert cells["bicubic"].measured.estimate.mean == pytest.approx(25.0)
+    assert cells["bicubic"].measured.seeds == (0,)  # of both networks
+    assert cells["bicubic"].delta_measured.value == pytest.approx(-1.0)
+    assert cells["bicubic"].command == "python -m suite evaluate bicubic --task real-sr-x4 --data photos --protocol sr-y@1"
+    assert column.warning == ""
+
+
+@pytest.mark.parametrize(
+    ("bicubic", "seeds", "gap", "shown"),
+    [
+        (25.0, 3, 0.5, 1),
+        (25.0, 1, 0.5, None),  # one seed
+        (25.0, 3, 0.001, None),  # an interval that holds 0
+        (27.0, 3, 0.5, None),  # below bicubic
+    ],
+)
+def test_the_best_is_marked_only_where_seeds_tell_it_from_the_next_and_it_is_above_bicubic(bicubic, seeds, gap, shown):
+    _, cells = column_of(grid(bicubic, seeds, gap))
+    assert cells[FULL].shown_rank == shown
+    assert cells["bicubic"].shown_rank is None
+
+
+def test_the_page_says_that_nothing_can_be_concluded_below_bicubic():
+    column, _ = column_of(grid(25.7))
+    assert column.warning == "1 of 2 networks are not better than bicubic (25.70 dB): nothing can be concluded from this column."
+    text = page_text(grid(25.7))
+    assert "nothing can be concluded" in text
+    assert 'class="number best"' not in re.sub(r'<div class="printed">.*?</div>', "", text, flags=re.DOTALL)
+
+
+def test_bicubic_is_among_the_pictures_first_behind_the_input_with_its_values():
+    records = grid(25.0)
+    (found,) = compare_pictures(records, build_tables(load_all(), records)).sets
+    assert [method.label for method in found.methods][:2] == ["input", "bicubic"]
+    tile = found.images[0].tiles[1]
+    assert tile.picture is not None
+    assert tile.values[0] == pytest.approx(records[0].trivial.scores[0].metrics[COLUMN])
+
+
+def test_old_records_have_no_such_row():
+    _, cells = column_of([made.done(FULL), made.done(ONE_WAY)])
+    assert "bicubic" not in cells
+
+
+def test_a_claim_is_told_where_a_network_is_below_bicubic():
+    from suite.study.claims import load_claims
+
+    reasons = {part.reason for one in judge_claims(load_claims(), grid(27.0, 3)) if one.hint for part in [one.hint]}
+    assert any("is not better than bicubic here" in reason for reason in reasons)
+
+
+def test_a_run_ends_with_a_line_a_network_and_a_sentence():
+    results = summarise_run(grid(25.0, 3))
+    assert [row["network"] for row in results.rows] == [FULL, ONE_WAY, "bicubic"]
+    full, one_way, bicubic = results.rows
+    assert re.fullmatch(r"26\.\d\d ± 0\.\d\d", full[COLUMN])
+    assert full["from the full model"] == bicubic["from the full model"] == bicubic["training"] == ""
+    assert re.fullmatch(r"−0\.5\d \(−0\.\d\d to −0\.\d\d, over 3 seeds\)", one_way["from the full model"])
+    assert (full["GMACs"], full["training"]) == ("19.4" if full["GMACs"] == "19.4" else "19.5", "31.5 s")
+    assert results.verdict == (
+        "All 2 networks are better than bicubic. 1 of 1 differences from the full model have an interval over 3 seeds that leaves out 0 "
+        "(95%, each by itself)."
+    )
+
+
+def test_the_sentence_says_what_cannot_be_concluded():
+    assert summarise_run(grid(25.7)).verdict == "1 of 2 networks are not better than bicubic: nothing can be concluded on quality."
+    assert "One seed cannot tell differences" in summarise_run(grid(25.0)).verdict
+    assert summarise_run([made.done(FULL)]).verdict == "No baseline was measured with these networks."
+    assert summarise_run([made.failed(FULL, "broken", seed=0)]).verdict == "No network was measured: nothing can be concluded."
