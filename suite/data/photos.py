@@ -1,4 +1,4 @@
-"""The embedded data set `photos`: the colour photographs inside scikit-image's wheel, read from its package folder.
+"""The embedded data set `photos`: photographs inside scikit-image's wheel, read from its package folder.
 
 Nothing is downloaded and no photograph lies in this repository: `datasets/photos.toml` lists the files, whose they are, and what their
 pixels must be. No photo is in two splits, and the two views of the motorcycle, which show one scene, are in the same split. scikit-image

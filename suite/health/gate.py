@@ -81,6 +81,7 @@ class Watched(_Finite):
     error: str = ""
     spread: float = 0.0
     spread_from: str = ""
+    draws: int = Field(0, description="of rounding, numbered from 1, under which it was seen")
 
 
 class LogEntry(_Finite):
@@ -130,6 +131,11 @@ def allowed_move(watched: Watched) -> float | None:
     if row.exact or not isinstance(watched.value, float):
         return None
     return max(SPREADS * watched.spread, row.absolute, row.relative * abs(watched.value))
+
+
+def count_draws(baseline: GateBaseline, numbers: Sequence[Number]) -> int:
+    """Return under how many draws of rounding the baseline saw all of these numbers."""
+    return min((baseline.numbers[number.key].draws for number in numbers), default=0)
 
 
 def is_known(baseline: GateBaseline, numbers: Sequence[Number]) -> bool:
@@ -231,10 +237,13 @@ def load_baseline(path: Path) -> GateBaseline:
         raise SuiteError(f"the baseline {path} is damaged: {error}. Restore it from version control.", exit=Exit.NOT_READY) from None
 
 
-def learn_spreads(runs: Mapping[str, Sequence[Number]], before: Mapping[str, Watched] | None = None) -> dict[str, Watched]:
+def learn_spreads(
+    runs: Mapping[str, Sequence[Number]], before: Mapping[str, Watched] | None = None, draws: Mapping[str, int] | None = None
+) -> dict[str, Watched]:
     """Give each number of the first run the largest difference that any other shows from it; `runs` are by the setting that made them.
 
-    What `before`, an earlier baseline, saw of a number that has not drifted since is kept: it may be of another processor.
+    What `before`, an earlier baseline, saw of a number that has not drifted since is kept: it may be of another processor. `draws` says
+    under how many draws of rounding a number was seen.
     SuiteError where a count or a digest differs, or a number moves so far that it cannot be watched.
     """
     (_, numbers), *others = runs.items()
@@ -252,7 +261,13 @@ def learn_spreads(runs: Mapping[str, Sequence[Number]], before: Mapping[str, Wat
     for number in numbers:
         spread, setting = seen.get(number.key, (0.0, ""))
         found[number.key] = Watched(
-            kind=number.kind, value=number.value, rests_on=number.rests_on, error=number.error, spread=spread, spread_from=setting
+            kind=number.kind,
+            value=number.value,
+            rests_on=number.rests_on,
+            error=number.error,
+            spread=spread,
+            spread_from=setting,
+            draws=(draws or {}).get(number.key, 0),
         )
     restless = [key for key, one in found.items() if isinstance(one.value, float) and one.spread > max(NUDGED_MOST * abs(one.value), 1e-9)]
     if restless:
@@ -268,7 +283,7 @@ def _with_history(new: Watched, old: Watched | None) -> Watched:
     """Keep the spread that an earlier baseline knew, where the number is still the same: it moved by no more than is allowed."""
     if old is None or (old.kind, old.rests_on) != (new.kind, new.rests_on):
         return new
-    limit = allowed_move(new)
+    limit = allowed_move(old)
     if limit is None or not (isinstance(new.value, float) and isinstance(old.value, float)) or abs(new.value - old.value) > limit:
         return new
     moved = (abs(new.value - old.value), "the baseline before")

@@ -65,9 +65,9 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 
-def make_nudges(count: int = NUDGES) -> tuple[Setting, ...]:
-    """Return a setting for each draw."""
-    return tuple(Setting(f"start and inputs nudged by {SIZE:g}, draw {number}", NUDGED, nudge=number) for number in range(1, count + 1))
+def make_nudge(number: int) -> Setting:
+    """Return the setting of a draw, numbered from 1."""
+    return Setting(f"start and inputs nudged by {SIZE:g}, draw {number}", NUDGED, nudge=number)
 
 
 def list_parts(names: Sequence[str]) -> list[tuple[str, ProbePart]]:

@@ -61,7 +61,7 @@ def test_the_embedded_photographs_have_a_card_like_any_set(capsys, tmp_path, mon
     assert main.main(["data", "check", "photos", "--json"]) == Exit.DONE
     found = json.loads(capsys.readouterr().out)
     assert [(row["split"], row["images"], row["expected"]) for row in found["sets"]] == [
-        ("train", 3, 3),
+        ("train", 8, 8),
         ("validation", 1, 1),
         ("test", 5, 5),
     ]

@@ -156,7 +156,9 @@ def test_a_new_baseline_keeps_what_the_old_one_saw():
     now = {"as it is": [number(1 + 2e-5)], "two threads": [number(1 + 3e-5)]}
     kept = gate.learn_spreads(now, old)["protocols/x"]
     assert (kept.spread, kept.spread_from) == (pytest.approx(2e-5), "the baseline before")
-    other = gate.learn_spreads({"as it is": [number(1 + 2e-5)]}, old)["protocols/x"]  # it moved further than what is seen now allows
+    same = gate.learn_spreads({"as it is": [number(1 + 2e-5)]}, old)["protocols/x"]  # nothing was measured but the number
+    assert same.spread == pytest.approx(2e-5)
+    other = gate.learn_spreads({"as it is": [number(1 + 5e-5)]}, old)["protocols/x"]  # it moved further than what was seen allows
     assert other.spread == 0
 
 
@@ -197,7 +199,8 @@ def quick(monkeypatch, tmp_path):
     for module in (probes, gate):
         monkeypatch.setattr(module, "PROBES", {"protocols": probe})
     monkeypatch.setattr(gate_measure, "SETTINGS", ())
-    monkeypatch.setattr(gate_measure, "make_nudges", lambda _count: ())
+    monkeypatch.setattr(gate_measure, "NUDGES", 2)
+    monkeypatch.setattr(gate_measure, "NUDGED", ())
     path = tmp_path / "baseline.json"
     return values, path
 
@@ -234,7 +237,7 @@ def test_an_update_learns_spreads_where_something_moved_and_keeps_the_others(qui
 
     def measure(parts, setting=gate_measure.PLAIN):
         measured.append((setting.name, [part.name for _, part in parts]))
-        by = 1e-6 if setting.nudge else 0.0
+        by = 1e-6 * (setting.nudge or 0)
         return {(probe, part.name): [Number(n.key, n.kind, n.value + by) for n in part.numbers()] for probe, part in parts}
 
     two = tuple(
@@ -242,20 +245,24 @@ def test_an_update_learns_spreads_where_something_moved_and_keeps_the_others(qui
     )
     for module in (probes, gate):
         monkeypatch.setattr(module, "PROBES", {"protocols": probes.Probe("protocols", "two parts", lambda: two)})
-    nudge = gate_measure.Setting("nudged", ("protocols",), nudge=1)
-    monkeypatch.setattr(gate_measure, "make_nudges", lambda _count: (nudge,))
+    monkeypatch.setattr(gate_measure, "NUDGED", ("protocols",))
+    monkeypatch.setattr(gate_measure, "make_nudge", lambda number: gate_measure.Setting(f"draw {number}", ("protocols",), nudge=number))
     monkeypatch.setattr(gate_measure, "measure_parts", measure)
     update = ["check", "--baseline", str(path), "--update", "--reason", "tried"]
     assert main.main(update) == Exit.DONE
     values["protocols/b"] = 3.0
     assert main.main(update) == Exit.DONE
-    plain = ("as it is", ["a", "b"])
-    assert measured == [plain, ("nudged", ["a", "b"]), plain, ("nudged", ["b"])]
+    plain, both = ("as it is", ["a", "b"]), [(f"draw {number}", ["a", "b"]) for number in (1, 2)]
+    assert measured == [plain, *both, plain, ("draw 1", ["b"]), ("draw 2", ["b"])]
     kept = gate.load_baseline(path).numbers
     assert {key: one.value for key, one in kept.items()} == {"protocols/a": 1.0, "protocols/b": 3.0}
-    assert [one.spread for one in kept.values()] == pytest.approx([1e-6, 1e-6])
-    assert main.main([*update, "--repeats", "1"]) == Exit.DONE
-    assert measured[-1] == ("nudged", ["a", "b"])
+    assert [one.spread for one in kept.values()] == pytest.approx([2e-6, 2e-6])
+    assert [one.draws for one in kept.values()] == [2, 2]
+    measured.clear()
+    assert main.main([*update, "--repeats", "3"]) == Exit.DONE
+    assert measured == [plain, ("draw 3", ["a", "b"])], "the draws that are known are not repeated"
+    kept = gate.load_baseline(path).numbers.values()
+    assert [(one.draws, one.spread) for one in kept] == [(3, pytest.approx(3e-6))] * 2
 
 
 def test_markup_in_a_note_stays_text():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -35,7 +35,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         "--repeats",
         type=int,
         metavar="N",
-        help="learn all spreads anew, from N random roundings beside other settings (default: those of changed numbers, 20)",
+        help="see every number under N random roundings, those that it lacks (default: those of changed numbers, 20)",
     )
     verb.add_argument(
         "--time",
@@ -150,12 +150,12 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
         raise SuiteError("--update keeps no times: --time runs the old code again every time. Leave out --time, --gate-time and --against.")
     if options.only:
         raise SuiteError("--update measures everything, so that no old number stays; leave out --only.")
-    draws = gate_measure.NUDGES if options.repeats is None else options.repeats
-    if draws < 1:
-        raise SuiteError(f"--repeats {draws}: a spread needs at least 1 draw.")
+    wanted = gate_measure.NUDGES if options.repeats is None else options.repeats
+    if wanted < 1:
+        raise SuiteError(f"--repeats {wanted}: a spread needs at least 1 draw.")
     before = gate.load_baseline(path) if path.is_file() else None
-    known = None if options.repeats else before  # whose spreads stay
-    numbers = gate.learn_spreads(dict(_runs(draws, known)), before.numbers if before else None)
+    runs, draws = _measure_settings(wanted, before, complete=options.repeats is not None)
+    numbers = gate.learn_spreads(runs, before.numbers if before else None, draws)
     old = before.numbers if before else {}
     changed = sum(old.get(key) is None or old[key].value != new.value for key, new in numbers.items()) + len(set(old) - set(numbers))
     commit = machine.find_commit().name
@@ -163,9 +163,8 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
     packages = machine.installed_packages()
     settings = "; ".join(setting.name for setting in gate_measure.SETTINGS)
     processor = machine.describe_machine().get("cpu", "a processor")
-    repeats = f"{draws} draws of rounding (start and inputs nudged by 1e-7), and: {settings}; on {processor}, torch {packages.get('torch')}"
-    if known and repeats != known.repeats:
-        repeats = f"{known.repeats.partition('; what changed since: ')[0]}; what changed since: {repeats}"
+    repeats = f"draws of rounding (start and inputs nudged by 1e-7), as many as stand with a number, and: {settings}; "
+    repeats += f"the last of them on {processor}, torch {packages.get('torch')}"
     baseline = gate.GateBaseline(
         data=digest_data(),
         packages=packages,
@@ -180,23 +179,30 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
     return Exit.DONE
 
 
-def _runs(draws: int, before: GateBaseline | None) -> Iterator[tuple[str, list[Number]]]:
-    """Measure the numbers as they are, then under each setting from which spreads are learnt; yield them with the setting's name.
+def _measure_settings(wanted: int, before: GateBaseline | None, *, complete: bool) -> tuple[dict[str, list[Number]], dict[str, int]]:
+    """Measure the numbers as they are, and under the settings from which spreads are learnt; return both, and each number's draws.
 
-    Where `before` is given, they are measured only of parts with a number that is new or moved: the others keep their spreads.
+    Of a number that `before` knows, and that has not moved, the settings are known, and the draws that it was seen under; `complete` adds
+    those that it lacks to the `wanted` ones.
     """
     from suite.health import gate, gate_measure
     from suite.health.probes import PROBES
 
     plain = gate_measure.measure_parts(gate_measure.list_parts(list(PROBES)))
-    yield gate_measure.PLAIN.name, list(chain(*plain.values()))
-    moved = {place for place, numbers in plain.items() if before is None or not gate.is_known(before, numbers)}
-    settings = (*gate_measure.SETTINGS, *gate_measure.make_nudges(draws))
-    for number, setting in enumerate(settings, start=1):
-        parts = [(probe, part) for probe, part in gate_measure.list_parts(setting.probes) if (probe, part.name) in moved]
+    known = {place: gate.count_draws(before, found) for place, found in plain.items() if before and gate.is_known(before, found)}
+    runs = {gate_measure.PLAIN.name: list(chain(*plain.values()))}
+    drawn = {place: max(known.get(place, wanted), wanted if complete else 0) for place in plain}
+    settings = [(setting, set(plain) - set(known)) for setting in gate_measure.SETTINGS]
+    for number in range(1, wanted + 1):
+        lacking = {place for place in plain if known.get(place, 0) < number <= drawn[place]}
+        settings.append((gate_measure.make_nudge(number), lacking))
+    for number, (setting, places) in enumerate(settings, start=1):
+        parts = [(probe, part) for probe, part in gate_measure.list_parts(setting.probes) if (probe, part.name) in places]
         if parts:
             note(f"setting {number} of {len(settings)}: {setting.name}, {len(parts)} parts")
-            yield setting.name, list(chain(*gate_measure.measure_parts(parts, setting).values()))
+            runs[setting.name] = list(chain(*gate_measure.measure_parts(parts, setting).values()))
+    nudged = {place: count if place[0] in gate_measure.NUDGED else 0 for place, count in drawn.items()}
+    return runs, {number.key: nudged[place] for place, found in plain.items() for number in found}
 
 
 def _write(path: Path, text: str, *, append: bool = False) -> None:
