@@ -52,7 +52,7 @@ class Case:
         return self.batch * self.channels * self.states * self.length
 
     def shortened(self, length: int) -> Case:
-        """The same scan of at most `length` steps."""
+        """Return the same scan of at most `length` steps."""
         return replace(self, length=min(self.length, length), side=min(self.side, int(length**0.5)))
 
 

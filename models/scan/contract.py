@@ -129,7 +129,7 @@ def canonical_image(args: ImageArguments, native: Collection[torch.dtype] = (tor
 
 
 def sum_in_order(parts: Tensor) -> Tensor:
-    """The sum over the first axis, one part after the other: the same bits for any number of threads. Of a single part, a view."""
+    """Return the sum over the first axis, one part after the other: the same bits for any number of threads. Of a single part, a view."""
     if len(parts) == 1:
         return parts[0]
     total = parts[0] + parts[1]

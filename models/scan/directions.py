@@ -18,7 +18,7 @@ DIRECTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
 
 
 def unfold(image: Tensor, count: int) -> Tensor:
-    """The sequences (B, K, C, H*W) of `image` (B, C, H, W) along the K = `count` directions of `DIRECTIONS`."""
+    """Return the sequences (B, K, C, H*W) of `image` (B, C, H, W) along the K = `count` directions of `DIRECTIONS`."""
     rows = image.flatten(2)
     if count == 1:
         return rows[:, None]
@@ -30,7 +30,7 @@ def unfold(image: Tensor, count: int) -> Tensor:
 
 
 def merge(sequences: Tensor, *, height: int, width: int) -> Tensor:
-    """The sum (B, C, H, W) of `sequences` (B, K, C, H*W), each brought back to image order."""
+    """Return the sum (B, C, H, W) of `sequences` (B, K, C, H*W), each brought back to image order."""
     batch, count, channels, _ = sequences.shape
     if count == 1:
         return sequences[:, 0].reshape(batch, channels, height, width)

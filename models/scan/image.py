@@ -33,7 +33,7 @@ def scan_image(
     directions: int,
     backend: str = "auto",
 ) -> Tensor:
-    """The sum over `directions` (1, 2 or 4, see `models.scan.directions`) of the selective scans of an image.
+    """Return the sum over `directions` (1, 2 or 4, see `models.scan.directions`) of the selective scans of an image.
 
     x (B, C, H, W) in either memory format; x_proj (K, R + 2N, C); dt_proj (K, C, R); delta_bias (K, C); A (K*C, N), negative for a decaying
     state; D (K*C,). Returns (B, C, H, W) in x's dtype; in channels-last memory where the backend scans images itself. A backend that does

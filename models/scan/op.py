@@ -42,12 +42,12 @@ def selective_scan(
 
 
 def resolved(backend: str, device: str) -> str:
-    """The name of the backend that `backend` is on a device."""
+    """Return the name of the backend that `backend` is on a device."""
     return resolve_backend(backend, device)[0]
 
 
 def native_dtypes(backend: str) -> tuple[torch.dtype, ...]:
-    """What the backend reads without conversion."""
+    """Return what the backend reads without conversion."""
     return tuple(getattr(torch, name) for name in BACKENDS[backend].dtypes)
 
 
@@ -64,7 +64,7 @@ def check_dtype(backend: str, dtype: torch.dtype) -> None:
 
 
 def wants_gradient(tensors: Sequence[Tensor | None]) -> bool:
-    """Whether a backward pass may follow."""
+    """Tell whether a backward pass may follow."""
     return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
@@ -119,7 +119,7 @@ def _scan_backward_fake(_grad_y: Tensor, _kept: Tensor, *args: object) -> list[T
 def image_op(
     x: Tensor, proj: Tensor, dt_proj: Tensor, A: Tensor, D: Tensor, delta_bias: Tensor, backend: str, keep: bool
 ) -> tuple[Tensor, Tensor]:
-    """The y (B, H, W, C) of an image's scans, and what is kept; canonical arguments (see `models.scan.image.scan_image`)."""
+    """Return the y (B, H, W, C) of an image's scans, and what is kept; canonical arguments (see `models.scan.image.scan_image`)."""
     return module_of(backend).image_forward(ImageArguments(x, proj, dt_proj, A, D, delta_bias), keep)
 
 

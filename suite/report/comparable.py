@@ -41,7 +41,7 @@ class Difference:
 def find_differences(record: Measured, column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
     """Return what keeps a record from being compared with the printed numbers of `column`; nothing where it may be.
 
-    How given weights were trained is not asked: whose they are, suite.report.given says.
+    How given weights were trained is not asked: whose they are, suite.report.tables.given says.
     """
     trained = _training_differences(record, table) if isinstance(record, Record) else ()
     return (*trained, *find_measuring_differences(record, column, table))

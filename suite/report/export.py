@@ -1,4 +1,4 @@
-"""The report's tables for other programs: LaTeX, Markdown, CSV and JSON, from the same table model as the page (suite/report/tables.py).
+"""The report's tables for other programs: LaTeX, Markdown, CSV and JSON, from the table model of the page (suite/report/tables/model.py).
 
 Everything is computed once, in the model: these are renderings. LaTeX and Markdown show what a reader sees, rounded as the paper prints;
 CSV (one line a cell) and JSON hold every number unrounded, with where it comes from. The same records give the same bytes. Neither torch
@@ -20,8 +20,8 @@ from suite.records.ledger import pick_standing
 from suite.records.record import Attempt, Measured
 from suite.report.export_text import render_latex, render_markdown
 from suite.report.measured import Measurement, TableCell
-from suite.report.table_model import Table, TableColumn, TableRow
-from suite.report.tables import build_tables
+from suite.report.tables.build import build_tables
+from suite.report.tables.model import Table, TableColumn, TableRow
 from suite.study import published
 
 EXPORT_SCHEMA = 1  # of the JSON document; raised when a field changes its meaning

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from suite.core.text import format_fixed
-from suite.report.layout import lay_out
 from suite.report.measured import Status, TableCell
-from suite.report.table_model import Table, TableColumn, TableRow
+from suite.report.tables.layout import lay_out
+from suite.report.tables.model import Table, TableColumn, TableRow
 
 NOTHING = "–"
 ARROWS: Mapping[str, str] = MappingProxyType({"higher": "↑", "lower": "↓", "": ""})

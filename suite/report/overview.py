@@ -15,7 +15,7 @@ from suite.report.claims.verdict import WORDS, Judgement
 from suite.report.commands import RUN_COMMAND, has_pairing
 from suite.report.figures.charts import Figure
 from suite.report.figures.forest import draw_forest
-from suite.report.table_model import Table
+from suite.report.tables.model import Table
 from suite.study.claims import load_claims
 
 SEEDS = 3  # of trainings from which the spread between them can be told

@@ -1,6 +1,6 @@
 """What the report of trained models shows, as data: tables with what stands below them, curves, images, cells, provenance.
 
-Tables are built from the papers' (suite/report/tables.py), everything that a record has but once (curves, image by image, costs) from
+Tables are built from the papers' (suite/report/tables/build.py), everything that a record has but once (curves, image by image, costs) from
 the records themselves, by setting: a record may stand in several tables.
 """
 
@@ -27,12 +27,12 @@ from suite.report.figures.figure_list import (
     draw_scan_times,
     draw_tradeoffs,
 )
-from suite.report.given import tell_origin
-from suite.report.layout import TableLayout, lay_out
 from suite.report.measured import Measurement, Origin, Status, has_metric
 from suite.report.overview import gather_overview
 from suite.report.settings import group_by_setting, setting_heading
-from suite.report.table_model import Table, TableRow
+from suite.report.tables.given import tell_origin
+from suite.report.tables.layout import TableLayout, lay_out
+from suite.report.tables.model import Table, TableRow
 from suite.report.trivial import add_trivial
 from suite.study.protocols import METRICS
 from suite.study.published import PublishedTable

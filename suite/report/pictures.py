@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from suite.records.pictures import Png, UnreadablePicture
 from suite.records.record import Crop, Record
 from suite.report.settings import Setting, describe, group_by_setting
-from suite.report.table_model import Table
+from suite.report.tables.model import Table
 from suite.report.trivial import TRIVIAL, add_trivial
 from suite.study.protocols import METRICS, Metric
 

@@ -1,6 +1,6 @@
 """The report: records in, self-contained HTML files out, without torch or Ray: of models, and of scan backends (grids.scan_view).
 
-The page is made from the table model (suite/report/tables.py), what stands around it (suite/report/page.py) and the templates in
+The page is made from the table model (suite/report/tables/build.py), what stands around it (suite/report/page.py) and the templates in
 reports/templates, with autoescape on everywhere; style sheet and script are inlined, and the page's own content security
 policy forbids every request and every script but that one. The same records give the same bytes: the page carries the
 times of its records, not of its making.
@@ -27,7 +27,7 @@ from suite.report.grids.scan_paths import build_scan_paths
 from suite.report.measured import Status
 from suite.report.page import card_id, gather_page
 from suite.report.settings import dataset_name
-from suite.report.tables import build_tables
+from suite.report.tables.build import build_tables
 from suite.study import published
 
 INDEX_FILE = "index.html"

@@ -29,7 +29,7 @@ from suite.measure.quality import available, evaluate
 from suite.measure.quality.identity import identify_test_data
 from suite.measure.quality.receptive_field import receptive_field
 from suite.records.cell import CellContext, Progress, now, provenance
-from suite.records.record import HistoryPoint, ProtocolUsed, Record, Trivial
+from suite.records.record import HistoryPoint, ProtocolUsed, Record, TestData, Trivial
 from suite.records.spec import RunSpec
 from suite.study.protocols import Protocol, protocol
 from suite.study.tasks import Task
@@ -56,10 +56,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
     task, rule = task_row(spec.task), protocol(spec.protocol)
     data = load_data(spec, task, rule) if context.workers == 1 else None  # several workers load where they are
     measured = identify_test_data(spec.test_set, pair_sources(spec.test_set, "test", task, rule))
-    if context.trained is None:
-        trained = identify_test_data(spec.train_set, training_sources(spec.train_set, task), "train")
-    else:
-        trained = context.trained.train_data
+    trained = context.trained.train_data if context.trained else _identify_training_data(spec, task)
     yield Progress(spec.fingerprint, "profiling", 0, spec.iterations)
     full_cost = (context.trained.cost if context.trained else None) or count.count_full_size(spec.model)
 
@@ -111,6 +108,10 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         walks=models.describe_walks(run.evaluated),
         provenance=provenance(context, started, checksums),
     )
+
+
+def _identify_training_data(spec: RunSpec, task: Task) -> TestData:
+    return identify_test_data(spec.train_set, training_sources(spec.train_set, task), "train")
 
 
 def _training_checksums(trained: Record) -> dict[str, str]:

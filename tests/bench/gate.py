@@ -65,7 +65,7 @@ def settings(draws: int) -> None:
     for setting in gate_measure.SETTINGS:
         for threads in (1, 2):
             measure(replace(setting, threads=threads), [name for name in PROBES if name in setting.probes])
-    for setting in gate_measure.make_nudges(draws):
+    for setting in map(gate_measure.make_nudge, range(1, draws + 1)):
         measure(setting, list(setting.probes))
 
 

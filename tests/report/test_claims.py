@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from suite.records.profile import Latency
 from suite.records.record import ImageScore, ProtocolUsed, ReceptiveField, StartedFrom
 from suite.report import comparable
-from suite.report import given as given_files
 from suite.report.claims.judge import count_hints, count_words, judge_claims, summarise
+from suite.report.tables import given as given_files
 from suite.study.claims import load_claims, tables_by_id
 
 SETS = load_claims()

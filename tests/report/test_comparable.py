@@ -16,7 +16,7 @@ from suite.report.commands import alike_command, repeat_command, train_command
 from suite.report.comparable import find_differences, list_unverified
 from suite.report.measured import Status
 from suite.report.settings import setting_of
-from suite.report.tables import build_tables
+from suite.report.tables.build import build_tables
 from suite.runner.plan import plan_cells
 from suite.study.grids import GRIDS, PAIRINGS, ModelOnTask
 from suite.study.protocols import protocol

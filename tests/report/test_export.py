@@ -19,7 +19,7 @@ from suite.cli.ledger import report as verb_report
 from suite.core.errors import Exit
 from suite.records.ledger import Ledger
 from suite.report import export, export_text
-from suite.report.tables import build_tables
+from suite.report.tables.build import build_tables
 from suite.study import published
 
 ODD = r"_ % & # $ { } ~ ^ \ | < > * [x] `y` --z"

@@ -4,11 +4,12 @@ import pytest
 from evaluations import SHA, evaluation
 
 from suite.records.ledger import Ledger
-from suite.report import given, report, versus
+from suite.report import report, versus
 from suite.report.claims import quality
 from suite.report.claims.judge import judge_claims
 from suite.report.measured import Status
-from suite.report.tables import build_tables
+from suite.report.tables import given
+from suite.report.tables.build import build_tables
 from suite.study import published
 from suite.study.claims import load_claims, tables_by_id
 

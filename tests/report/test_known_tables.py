@@ -11,7 +11,7 @@ from page_reader import read, row_of
 
 from suite.records.record import ImageScore
 from suite.report.measured import Status
-from suite.report.tables import build_tables
+from suite.report.tables.build import build_tables
 from suite.report.versus import Side, compare_sides
 from suite.study import published
 

@@ -15,7 +15,7 @@ from suite.records.pictures import Png
 from suite.records.record import Crop, ImageScore
 from suite.report import pictures, report
 from suite.report.settings import setting_of
-from suite.report.tables import build_tables as tables_of
+from suite.report.tables.build import build_tables as tables_of
 from suite.study import published
 
 FULL, V1 = made.VMAMBAIR[:2]

@@ -10,7 +10,7 @@ from browser_scenes import V1, V2
 from worst_images import worst
 
 from suite.report import pictures
-from suite.report.tables import build_tables
+from suite.report.tables.build import build_tables
 from suite.study import published
 
 

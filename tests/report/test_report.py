@@ -15,7 +15,7 @@ from suite.core.text import format_duration, format_moment, format_signed
 from suite.records.pictures import Png
 from suite.records.record import ImageScore
 from suite.report import report
-from suite.report.tables import build_tables
+from suite.report.tables.build import build_tables
 from suite.study import published
 
 SCENES = {

@@ -5,9 +5,10 @@ import itertools
 import pytest
 import synthetic_records as made
 
-from suite.report import pictures, tables
-from suite.report.layout import lay_out
+from suite.report import pictures
 from suite.report.settings import describe, group_by_setting, setting_heading, setting_of
+from suite.report.tables import build
+from suite.report.tables.layout import lay_out
 from suite.study import published
 
 FULL, V1 = made.VMAMBAIR[:2]
@@ -15,7 +16,7 @@ TWO = [made.done(FULL), made.done(V1), made.done(FULL, backend="cpp"), made.done
 
 
 def retrained(records, key="vmambair-4"):
-    table = next(table for table in tables.build_tables(published.load_all(), records) if table.published.id == key)
+    table = next(table for table in build.build_tables(published.load_all(), records) if table.published.id == key)
     heads = [head for head in lay_out(table).groups if head.kind == "retrained"]
     return [column for column in table.columns if column.kind == "retrained"], heads
 
@@ -37,17 +38,17 @@ def test_a_setting_is_all_of_a_run_but_its_model_and_its_seed(changes):
 
 
 def test_settings_of_the_same_words_stay_apart(monkeypatch):
-    for module in (tables, pictures):
+    for module in (build, pictures):
         monkeypatch.setattr(module, "describe", lambda _: ("the same", "the same"))
     columns, heads = retrained(TWO)
     assert len({column.outline for column in columns}) == len(heads) == 2
     assert {column.detail.rpartition("; ")[2] for column in columns} == {"the same"}
-    assert len(pictures.compare_pictures(TWO, tables.build_tables(published.load_all(), TWO)).sets) == 2
+    assert len(pictures.compare_pictures(TWO, build.build_tables(published.load_all(), TWO)).sets) == 2
 
 
 def test_one_setting_stays_one_column_whatever_its_words_are(monkeypatch):
     count = itertools.count()
-    monkeypatch.setattr(tables, "describe", lambda _: ("title", f"words {next(count)}"))
+    monkeypatch.setattr(build, "describe", lambda _: ("title", f"words {next(count)}"))
     columns, heads = retrained(TWO[:2], "vmambair-2")
     assert len({column.detail for column in columns}) == len(columns) == heads[0].colspan > 1
     assert (len({column.outline for column in columns}), len(heads)) == (1, 1)

@@ -6,7 +6,7 @@ import synthetic_records as made
 from suite.records.planned import Choice, plan_family
 from suite.report.comparable import find_differences
 from suite.report.measured import Status
-from suite.report.tables import build_tables
+from suite.report.tables.build import build_tables
 from suite.study import published
 from suite.study.grids import ModelOnTask
 

@@ -10,7 +10,7 @@ from suite.report.claims.judge import judge_claims
 from suite.report.pictures import compare_pictures
 from suite.report.report import page_text
 from suite.report.results import summarise_run
-from suite.report.tables import build_tables
+from suite.report.tables.build import build_tables
 from suite.study.published import load_all
 
 FULL, ONE_WAY, *_ = made.VMAMBAIR

@@ -169,7 +169,7 @@ def test_budgets():
     short |= {"first_weights": "interpolation"}
     expected = {
         "smoke": small | {"iterations": 4, "lr": 1e-5},
-        "quick": short | {"iterations": 1200, "patch": 32, "low_patch": 16, "width": 16, "depth_divisor": 6},
+        "quick": short | {"iterations": 400, "patch": 32, "low_patch": 16, "width": 16, "depth_divisor": 6},
         "evening": short | {"iterations": 1500, "patch": 48, "low_patch": 24, "width": 32, "depth_divisor": 3, "seeds": 3},
         "standard": {"iterations": 40_000, "batch": 8, "clip_norm": 1.0, "degrade_on_gpu": True},
         "paper": {"degrade_on_gpu": True},
@@ -244,10 +244,10 @@ def make(budget, only, **changed):
 
 def test_what_a_budget_makes_of_recipes():
     derain = make("quick", ["vmambair-derain@derain"])
-    assert (derain.iterations, derain.batch, derain.patch, derain.lr) == (1200, 8, 32, 1e-3)
+    assert (derain.iterations, derain.batch, derain.patch, derain.lr) == (400, 8, 32, 1e-3)
     assert (derain.ema_decay, derain.clip_norm, derain.weight_decay, derain.optimiser) == (0.99, 0.01, 1e-4, "adamw")
-    assert derain.stages == ((368, 32, 8), (256, 40, 5), (192, 48, 3), (144, 64, 2), (144, 80, 1), (96, 96, 1))
-    assert (derain.periods, derain.floors, derain.warm_up) == ((1200,), (0.0,), 20)
+    assert derain.stages == ((123, 32, 8), (85, 40, 5), (64, 48, 3), (48, 64, 2), (48, 80, 1), (32, 96, 1))
+    assert (derain.periods, derain.floors, derain.warm_up) == ((400,), (0.0,), 20)
     whole = make("standard", ["vmambair-derain@derain"])
     assert whole.periods == (12_267, 27_733)
     assert whole.floors == pytest.approx((3e-4, 1e-6))

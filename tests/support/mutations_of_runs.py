@@ -236,7 +236,7 @@ OF_TABLES = (
         "tables",
         "report/",
         edit(
-            "suite.report.tables:_published_cell",
+            "suite.report.tables.build:_published_cell",
             "cell.measured.estimate.mean - float(published)",
             "float(published) - cell.measured.estimate.mean",
         ),

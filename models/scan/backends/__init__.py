@@ -107,7 +107,7 @@ AUTO_ORDER: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @cache
 def module_of(name: str) -> ModuleType:
-    """The backend's module; raises `UnknownName`, or `BackendUnavailable` where this machine cannot run it."""
+    """Return the backend's module; raises `UnknownName`, or `BackendUnavailable` where this machine cannot run it."""
     row = lookup("scan backend", name, BACKENDS)
     module = importlib.import_module(row.module)
     problem = module.unavailable()
@@ -118,7 +118,7 @@ def module_of(name: str) -> ModuleType:
 
 @cache
 def resolve_backend(name: str, device: str) -> tuple[str, str]:
-    """A concrete backend for `device` ("cpu", "cuda", or "meta", where shapes are all there is), and the sentence why.
+    """Return a concrete backend for `device` ("cpu", "cuda", or "meta", where shapes are all there is), and the sentence why.
 
     A name is itself or `BackendUnavailable`; "auto" takes the first of `AUTO_ORDER` that runs here, and says which
     faster ones do not.

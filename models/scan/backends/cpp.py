@@ -105,7 +105,7 @@ def _described(args: ScanArguments, delta_softplus: bool) -> _Scan:
 
 
 def forward(args: ScanArguments, delta_softplus: bool, keep: bool) -> tuple[Tensor, Tensor]:
-    """The y (B, D, L) of the scan, and h before every tile."""
+    """Return the y (B, D, L) of the scan, and h before every tile."""
     y, kept = torch.empty_like(args.u), args.u.new_empty(kept_shape(args) if keep else (0,))
     _compiled().scan_forward(ctypes.byref(_described(args, delta_softplus)), _Pointer(_to(y)), _Pointer(_to(kept) if keep else None))
     return y, kept
@@ -139,7 +139,7 @@ def _described_image(args: ImageArguments) -> _Image:
 
 
 def image_forward(args: ImageArguments, keep: bool) -> tuple[Tensor, Tensor]:
-    """The y (B, H, W, C) of the image's scans, and h before every tile."""
+    """Return the y (B, H, W, C) of the image's scans, and h before every tile."""
     y, columns, kept = torch.empty_like(args.x), _columns(args), args.x.new_empty(image_kept_shape(args) if keep else (0,))
     _compiled().image_forward(ctypes.byref(_described_image(args)), *map(_Pointer, (_to(y), _to(columns), _to(kept) if keep else None)))
     return y, kept

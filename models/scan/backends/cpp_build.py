@@ -36,7 +36,7 @@ class CannotCompile(Exception):
 
 
 def library() -> Path:
-    """The compiled library for this machine, from the cache or made now (some seconds); raises `CannotCompile`."""
+    """Return the compiled library for this machine, from the cache or made now (some seconds); raises `CannotCompile`."""
     if sys.platform != "linux":
         raise CannotCompile(f"it is built on Linux, and this is {sys.platform}.", "use the backend 'numba'.")
     compiler = _compiler()
@@ -82,7 +82,7 @@ def _digest(compiler: str, options: tuple[str, ...], runtime: str | None) -> str
 
 
 def _processor() -> str:
-    """What -march=native looks at: the processor's name and what it can do."""
+    """Return what -march=native looks at: the processor's name and what it can do."""
     wanted = ("model name", "flags", "Features", "CPU part")
     facts = {}
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():

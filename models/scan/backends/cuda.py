@@ -51,7 +51,7 @@ def kept_shape(args: ScanArguments) -> tuple[int, ...]:
 
 
 def forward(args: ScanArguments, delta_softplus: bool, keep: bool) -> tuple[Tensor, Tensor]:
-    """The y (B, D, L) of the scan, and what the extension keeps."""
+    """Return the y (B, D, L) of the scan, and what the extension keeps."""
     u, delta, A, B, C, D, delta_bias = args
     if A.shape[1] > MOST_STATES:
         raise ScanInputError(f"{EXTENSION} takes at most {MOST_STATES} states, not {A.shape[1]}; use the backend 'triton'.")

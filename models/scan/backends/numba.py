@@ -53,13 +53,13 @@ def unavailable() -> tuple[str, str] | None:
 
 
 def kept_shape(args: ScanArguments) -> tuple[int, ...]:
-    """The states (batch * channels, tiles, N) at the starts of tiles."""
+    """Return the states (batch * channels, tiles, N) at the starts of tiles."""
     (batch, channels, L), N = args.u.shape, args.A.shape[1]
     return batch * channels, -(-L // _kernels().TILE), N
 
 
 def forward(args: ScanArguments, delta_softplus: bool, keep: bool) -> tuple[Tensor, Tensor]:
-    """The y (batch, channels, L) of the scan, and h at the starts of tiles if it is to be kept; operands as the contract says."""
+    """Return the y (batch, channels, L) of the scan, and h at the starts of tiles if it is to be kept; operands as the contract says."""
     y, kept = torch.empty_like(args.u), args.u.new_empty(kept_shape(args) if keep else (0,))
     _launch("forward", _operands(args, delta_softplus), _rows(y), _states(kept), _parts(args))
     return y, kept
@@ -82,7 +82,7 @@ def backward(grad_y: Tensor, kept: Tensor, args: ScanArguments, delta_softplus: 
 
 
 def _parts(args: ScanArguments) -> int:
-    """How many tasks share a sequence's blocks."""
+    """Return how many tasks share a sequence's blocks."""
     (batch, channels, _), groups = args.u.shape, args.B.shape[1]
     blocks = -(-(channels // groups) // _kernels().LANES)
     return min(blocks, -(-TASKS // (batch * groups)))

@@ -104,7 +104,7 @@ def sigmoid(x: Lanes) -> Lanes:
 
 @inlined
 def larger(x: Lanes, y: Lanes) -> Lanes:
-    """The larger of x >= 0 and |y|; may miss a NaN."""
+    """Return the larger of x >= 0 and |y|; may miss a NaN."""
     return clamp(x, clamp(y, 0.0 - y, np.inf), np.inf)
 
 
@@ -200,7 +200,7 @@ def gather(tile: np.ndarray, matrix: np.ndarray, row: int, count: int, column: i
 
 @device
 def scatter(matrix: np.ndarray, row: int, count: int, column: int, tile: np.ndarray, steps: int) -> None:
-    """The inverse of `gather`."""
+    """Return the inverse of `gather`."""
     done = 0
     if count == LANES:
         done = steps // LANES * LANES
@@ -246,7 +246,7 @@ def load_inputs(tiles: np.ndarray, scan: Operands, constants: np.ndarray, rows: 
 
 @device
 def open_task(scan: Operands, task: int, parts: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """The sequence of a task, and of its blocks the (first row, rows), and the constants (blocks, N + 2, LANES): A, D and delta_bias."""
+    """Return the sequence of a task, its blocks' (first row, rows), and the constants (blocks, N + 2, LANES): A, D and delta_bias."""
     channels, N = scan.constants.shape[0], scan.constants.shape[1] - 2
     sequence, part, size = task // parts, task % parts, scan.u.shape[0] // (scan.B.shape[0] // N)
     blocks = (size + LANES - 1) // LANES
@@ -265,7 +265,7 @@ def open_task(scan: Operands, task: int, parts: int) -> tuple[int, np.ndarray, n
 
 @inlined
 def following(rows: np.ndarray, i: int, start: int, step: int) -> tuple[int, int, int]:
-    """The first row, rows and start of the block and tile that come after block i of the tile at `start`."""
+    """Return the first row, rows and start of the block and tile that come after block i of the tile at `start`."""
     after = (i + 1) % rows.shape[0]
     return rows[after, 0], rows[after, 1], start if after else start + step
 
@@ -335,7 +335,7 @@ def close_tile(tiles: np.ndarray, D: Lanes, delta_softplus: bool, steps: int) ->
 
 @device
 def pairwise_sum(tile: np.ndarray, steps: int) -> Lanes:
-    """The sum of the first rows of a tile, which it destroys; rounding errors grow with the logarithm of `steps`."""
+    """Return the sum of the first rows of a tile, which it destroys; rounding errors grow with the logarithm of `steps`."""
     gap = 1
     while gap < steps:
         for t in range(0, steps - gap, 2 * gap):
@@ -424,7 +424,7 @@ def backward_task(scan: Operands, dy: np.ndarray, kept: np.ndarray, grad: Gradie
 
 
 def entry_points(simd: int) -> tuple[Callable, Callable]:
-    """The kernels `forward` and `backward`, compiled for the numba_simd.py of this checksum; a kernel's cache key has what it encloses."""
+    """Return the kernels `forward` and `backward`, compiled for the numba_simd.py of this checksum: a kernel's cache key has that."""
 
     @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
     def forward(scan: Operands, y: np.ndarray, kept: np.ndarray, parts: int) -> None:

@@ -61,7 +61,7 @@ def emits(result: types.Type, *names: str) -> Callable[[Emit], Callable]:
 
 
 def widen(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> list[ir.Value]:
-    """The arguments as vectors: Lanes as they are, a number in every lane."""
+    """Return the arguments as vectors: Lanes as they are, a number in every lane."""
 
     def vector(of: types.Type, value: ir.Value) -> ir.Value:
         if isinstance(of, Lanes):
@@ -104,7 +104,7 @@ define_operator(operator.truediv, "fdiv")
 
 @emits(lanes, "x", "y", "z")
 def fma(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> ir.Value:
-    """The sum x y + z, rounded once where the processor can; tells which of a recurrence's products is fused."""
+    """Return the sum x y + z, rounded once where the processor can; tells which of a recurrence's products is fused."""
     of = ir.FunctionType(FLOATS, [FLOATS] * 3)
     function = cgutils.get_or_insert_function(builder.module, of, f"llvm.fmuladd.v{LANES}f32")
     return builder.call(function, widen(context, builder, sig, args))
@@ -112,7 +112,7 @@ def fma(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: 
 
 @emits(lanes, "x", "low", "high")
 def clamp(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> ir.Value:
-    """The larger of low and the smaller of x and high; NaN stays NaN."""
+    """Return the larger of low and the smaller of x and high; NaN stays NaN."""
     x, low, high = widen(context, builder, sig, args)
     x = builder.select(builder.fcmp_ordered(">", x, high), high, x)
     return builder.select(builder.fcmp_ordered("<", x, low), low, x)
@@ -127,14 +127,14 @@ def where_negative(context: base.BaseContext, builder: ir.IRBuilder, sig: Signat
 
 @emits(types.boolean, "x", "limit")
 def within(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> ir.Value:
-    """Whether x <= limit in every lane; False where one is NaN."""
+    """Tell whether x <= limit in every lane; False where one is NaN."""
     inside = builder.bitcast(builder.fcmp_ordered("<=", *widen(context, builder, sig, args)), ir.IntType(LANES))
     return builder.icmp_unsigned("==", inside, ir.Constant(inside.type, 2**LANES - 1))
 
 
 @emits(lanes, "x", "k")
 def add_to_exponent(_context: base.BaseContext, builder: ir.IRBuilder, _sig: Signature, args: list[ir.Value]) -> ir.Value:
-    """The product x 2^k, for an integer k held in the low bits of a float."""
+    """Return the product x 2^k, for an integer k held in the low bits of a float."""
     x, k = (builder.bitcast(value, INTEGERS) for value in args)
     return builder.bitcast(builder.add(x, builder.shl(k, ir.Constant(INTEGERS, [23] * LANES))), FLOATS)
 
@@ -181,7 +181,7 @@ def put(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: 
 
 @emits(lanes, "matrix", "row", "column")
 def spread(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> ir.Value:
-    """The element in every lane."""
+    """Return the element in every lane."""
     number = builder.load(element(context, builder, sig.args[0], args))
     return widen(context, builder, signature(lanes, types.float32), [number])[0]
 
@@ -197,7 +197,7 @@ def prefetch(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, a
 
 
 def transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
-    """The columns of these LANES vectors: their off-diagonal halves change places, then the quarters of each half, and so on."""
+    """Return the columns of these LANES vectors: their off-diagonal halves change places, then the quarters of each half, and so on."""
     d = LANES // 2
     while d:
         for i in (i for i in range(LANES) if not i & d):
@@ -225,14 +225,14 @@ def transpose_in(context: base.BaseContext, builder: ir.IRBuilder, sig: Signatur
 
 @emits(types.none, "matrix", "row", "column", "tile", "t")
 def transpose_out(context: base.BaseContext, builder: ir.IRBuilder, sig: Signature, args: list[ir.Value]) -> ir.Value:
-    """The inverse of `transpose_in`."""
+    """Return the inverse of `transpose_in`."""
     matrix, tile = rows_of_matrix(context, builder, sig.args[0], args[:3]), rows_of_tile(context, builder, sig.args[3], args[3:])
     move(builder, tile, matrix)
     return context.get_dummy_value()
 
 
 def lane_sums(builder: ir.IRBuilder, rows: list[ir.Value]) -> ir.Value:
-    """A vector of the sums over lanes of LANES vectors, in their order.
+    """Return a vector of the sums over lanes of LANES vectors, in their order.
 
     A step halves the vectors: in x it adds to lanes those d further on, likewise in y, and puts the sums of both into one vector. It stays
     within 128 bits first, where one shuffle serves every four lanes; then whole fours move.

@@ -39,7 +39,7 @@ LOG2E = 1.4426950408889634
 
 
 def interpreted() -> bool:
-    """Whether Triton interprets the kernels: TRITON_INTERPRET was set when they were defined."""
+    """Tell whether Triton interprets the kernels: TRITON_INTERPRET was set when they were defined."""
     return triton is not None and not isinstance(chunk_ends, triton.JITFunction)
 
 
@@ -116,7 +116,7 @@ class Division:
         return self.height * -(-self.width // STEPS), self.width * -(-self.height // STEPS)
 
     def kept(self) -> tuple[int, ...]:
-        """The shape of the states before every piece: (B, pieces of all walks, blocks, rows of tiles, lanes)."""
+        """Return the shape of the states before every piece: (B, pieces of all walks, blocks, rows of tiles, lanes)."""
         rows, columns = self.pieces()
         pieces = 2 * (rows + columns) if self.image and self.directions == 4 else self.directions * rows
         return self.batch, pieces, self.blocks, self.rows, self.lanes
@@ -131,7 +131,7 @@ class Division:
 
 
 def division_of(args: ScanArguments | ImageArguments) -> Division:
-    """How the scans of these arguments are divided."""
+    """Return how the scans of these arguments are divided."""
     if isinstance(args, ImageArguments):
         (batch, height, width, channels), (directions, _, rank) = args.x.shape, args.dt_proj.shape
         return Division(True, batch, directions, height, width, channels, args.A.shape[1], rank)
@@ -153,7 +153,7 @@ class Operands:
     softplus: bool
 
     def tensors(self) -> dict[str, Tensor]:
-        """What all kernels are called with."""
+        """Return what all kernels are called with."""
         return {"delta": self.delta, "proj": self.proj, "dt_proj": self.dt_proj, "A": self.A, "bias": self.bias}
 
 
@@ -180,14 +180,14 @@ def _image_operands(args: ImageArguments, by: Division) -> Operands:
 
 
 def constants_of(by: Division, softplus: bool) -> dict[str, int | bool]:
-    """What the kernels of walks are compiled for."""
+    """Return what the kernels of walks are compiled for."""
     n1, n2 = tile_sizes(by.states)
     sizes = {"RANK": by.rank, "STATES": by.states, "N1": n1, "N2": n2, "LANES": by.lanes, "STEPS": STEPS}
     return {"DIRECTIONS": by.directions, "IMAGE": by.image, **sizes, "SOFTPLUS": softplus}
 
 
 def carry_constants_of(by: Division) -> dict[str, int | bool]:
-    """What `chunk_carry` is compiled for."""
+    """Return what `chunk_carry` is compiled for."""
     tiles = {"ROWS": by.rows, "WIDTH": by.lanes, "LANES": LANES, "STEPS": STEPS, "AHEAD": AHEAD}
     return {"DIRECTIONS": by.directions, "IMAGE": by.image, **tiles}
 
@@ -202,7 +202,7 @@ def _on(device: torch.device) -> contextlib.AbstractContextManager[object]:
 
 
 def _starts(x: Tensor, given: Operands, by: Division, *, adjoint: bool) -> Tensor:
-    """The state, or the gradient of it, that each chunk of each walk starts from: (B, K, chunks, blocks, rows, lanes)."""
+    """Return the state, or the gradient of it, that each chunk of each walk starts from: (B, K, chunks, blocks, rows, lanes)."""
     sizes, walks = _sizes(by), by.batch * by.directions
     ends = given.A.new_empty(by.batch, by.directions, sizes["slots"], by.blocks, by.rows, by.lanes)
     if sizes["slots"] == 1:
@@ -232,12 +232,12 @@ def _forward(given: Operands, by: Division, keep: bool) -> tuple[Tensor, Tensor]
 
 
 def _total(parts: Tensor) -> Tensor:
-    """The sum over the first axis, in one order."""
+    """Return the sum over the first axis, in one order."""
     return parts[0] if len(parts) == 1 else parts[0] + parts[1] if len(parts) == 2 else parts.sum(0)
 
 
 def _owned(part: Tensor) -> Tensor:
-    """A contiguous copy: what an operator returns may not share memory."""
+    """Return a contiguous copy: what an operator returns may not share memory."""
     return part.clone(memory_format=torch.contiguous_format)
 
 
@@ -279,12 +279,12 @@ def _backward(dy: Tensor, kept: Tensor, given: Operands, by: Division) -> Gradie
 
 
 def kept_shape(args: ScanArguments) -> tuple[int, ...]:
-    """The shape of the states before every piece of STEPS steps: (B, pieces, blocks, rows, lanes)."""
+    """Return the shape of the states before every piece of STEPS steps: (B, pieces, blocks, rows, lanes)."""
     return division_of(args).kept()
 
 
 def forward(args: ScanArguments, delta_softplus: bool, keep: bool) -> tuple[Tensor, Tensor]:
-    """The y (B, D, L) of the scan, and h before every piece."""
+    """Return the y (B, D, L) of the scan, and h before every piece."""
     by = division_of(args)
     y, kept = _forward(_operands(args, delta_softplus, by), by, keep)
     return _last(y), kept
@@ -301,12 +301,12 @@ def backward(grad_y: Tensor, kept: Tensor, args: ScanArguments, delta_softplus: 
 
 
 def image_kept_shape(args: ImageArguments) -> tuple[int, ...]:
-    """The shape of the states before every piece of a line of at most STEPS pixels: (B, pieces of all walks, blocks, rows, lanes)."""
+    """Return the shape of the states before every piece of a line, at most STEPS pixels: (B, pieces of all walks, blocks, rows, lanes)."""
     return division_of(args).kept()
 
 
 def image_forward(args: ImageArguments, keep: bool) -> tuple[Tensor, Tensor]:
-    """The y (B, H, W, C), the sum over directions, and h before every piece."""
+    """Return the y (B, H, W, C), the sum over directions, and h before every piece."""
     by = division_of(args)
     return _forward(_image_operands(args, by), by, keep)
 

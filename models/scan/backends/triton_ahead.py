@@ -75,7 +75,7 @@ class Variant:
 
 
 def variants() -> Iterator[Variant]:
-    """What real layers need."""
+    """Return what real layers need."""
     for name in ("light", "base", "vmambair-48"):
         case = CASES[name]
         for dtype in ("fp32", "bf16"):
@@ -89,7 +89,7 @@ def variants() -> Iterator[Variant]:
 
 
 def compile_all(targets: Sequence[int] = TARGETS, only: Sequence[str] = ()) -> list[Compiled]:
-    """A row for every variant of every kernel and target, or of the variants that are named; minutes, unless Triton's cache has them."""
+    """Return a row for each variant of each kernel and target, or of the variants that are named; minutes, unless they are cached."""
     if backend.interpreted():
         raise CannotCompileAhead("Triton interprets the kernels in this process; unset TRITON_INTERPRET and start another.")
     chosen = [variant for variant in variants() if not only or variant.name in only]
@@ -98,7 +98,7 @@ def compile_all(targets: Sequence[int] = TARGETS, only: Sequence[str] = ()) -> l
 
 
 def problems(rows: Sequence[Compiled]) -> list[str]:
-    """What is wrong, in words: spills, and more registers than leave room for enough programs."""
+    """Return what is wrong, in words: spills, and more registers than leave room for enough programs."""
     found = []
     for row in rows:
         which = f"{row.kernel} of {row.variant} for {row.target}"
@@ -134,7 +134,7 @@ def _compiled(kernel: triton.JITFunction, variant: Variant, target: int, adjoint
 
 
 def _dump(cubin: bytes) -> tuple[Mapping[str, int], str]:
-    """What a compiled kernel uses, and its instructions, as the tool that comes with Triton tells."""
+    """Return what a compiled kernel uses, and its instructions, as the tool that comes with Triton tells."""
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "kernel.cubin"

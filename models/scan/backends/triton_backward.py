@@ -37,7 +37,7 @@ LN2 = tl.constexpr(0.6931471805599453)
 
 @triton.jit
 def softplus_slope(delta):
-    """The derivative of softplus where its value is delta: 1 - exp(-delta), by its series where that would cancel."""
+    """Return the derivative of softplus where its value is delta: 1 - exp(-delta), by its series where that would cancel."""
     p = delta * -2.4801587e-5 + 1.98412698e-4
     p = 1.38888889e-3 - delta * p
     p = 8.33333333e-3 - delta * p

@@ -53,7 +53,7 @@ def piece_at(q, pieces, height, width, columns, backwards, STEPS: tl.constexpr):
 
 @triton.jit
 def load_tiles(at, LANES: tl.constexpr, N1: tl.constexpr, N2: tl.constexpr):
-    """The tiles [N1, LANES] and [N2, LANES] that lie at `at`: rows one after another, so that a thread's addresses differ by constants."""
+    """Return the tiles [N1, LANES] and [N2, LANES] at `at`: rows one after another, so that a thread's addresses differ by constants."""
     lanes = tl.arange(0, LANES)[None, :]
     tiles = (tl.load(at + tl.arange(0, N1)[:, None] * LANES + lanes),)
     if N2 > 0:
@@ -63,7 +63,7 @@ def load_tiles(at, LANES: tl.constexpr, N1: tl.constexpr, N2: tl.constexpr):
 
 @triton.jit
 def store_tiles(at, tiles, LANES: tl.constexpr, N1: tl.constexpr, N2: tl.constexpr):
-    """The counterpart of `load_tiles`."""
+    """Return the counterpart of `load_tiles`."""
     lanes = tl.arange(0, LANES)[None, :]
     tl.store(at + tl.arange(0, N1)[:, None] * LANES + lanes, tiles[0])
     if N2 > 0:
@@ -72,7 +72,7 @@ def store_tiles(at, tiles, LANES: tl.constexpr, N1: tl.constexpr, N2: tl.constex
 
 @triton.jit
 def zero_tiles(LANES: tl.constexpr, N1: tl.constexpr, N2: tl.constexpr):
-    """A state of 0, and what else is laid out like one."""
+    """Return a state of 0, and what else is laid out like one."""
     tiles = (tl.zeros((N1, LANES), tl.float32),)
     if N2 > 0:
         tiles = tiles + (tl.zeros((N2, LANES), tl.float32),)  # noqa: RUF005
@@ -94,7 +94,7 @@ def load_vectors(at, STATES: tl.constexpr, N1: tl.constexpr, N2: tl.constexpr):
 
 @triton.jit
 def load_low_rank(at, row, lanes, inside, RANK: tl.constexpr):
-    """The rows [LANES] of one direction's dt_proj (RANK, row); none where delta is given."""
+    """Return the rows [LANES] of one direction's dt_proj (RANK, row); none where delta is given."""
     rows = ()
     for r in tl.static_range(RANK):
         rows = rows + (tl.load(at + r * row + lanes, mask=inside, other=0.0),)  # noqa: RUF005
@@ -103,7 +103,7 @@ def load_low_rank(at, row, lanes, inside, RANK: tl.constexpr):
 
 @triton.jit
 def step_size(entry, delta, weights, bias, inside, RANK: tl.constexpr, SOFTPLUS: tl.constexpr):
-    """The step size [LANES] of one step: from the low-rank factor at `entry`, or as given at `delta`."""
+    """Return the step size [LANES] of one step: from the low-rank factor at `entry`, or as given at `delta`."""
     if RANK > 0:
         x = bias
         for r in tl.static_range(RANK):
@@ -115,7 +115,7 @@ def step_size(entry, delta, weights, bias, inside, RANK: tl.constexpr, SOFTPLUS:
 
 @triton.jit
 def advance(h, A, delta, du, B, N2: tl.constexpr):
-    """The tiles of exp(delta A) h + delta B u; A is log2(e) times the scan's."""
+    """Return the tiles of exp(delta A) h + delta B u; A is log2(e) times the scan's."""
     after = (tl.exp2(delta[None, :] * A[0]) * h[0] + du[None, :] * B[0][:, None],)
     if N2 > 0:
         after = after + (tl.exp2(delta[None, :] * A[1]) * h[1] + du[None, :] * B[1][:, None],)  # noqa: RUF005
@@ -124,7 +124,7 @@ def advance(h, A, delta, du, B, N2: tl.constexpr):
 
 @triton.jit
 def withdraw(g, A, delta, dy, C, N2: tl.constexpr):
-    """The tiles of exp(delta A) (g + C dy): from what a step is given of its state's gradient, what it hands to the step before."""
+    """Return the tiles of exp(delta A) (g + C dy): from what a step is given of its state's gradient, what it hands to the step before."""
     before = (tl.exp2(delta[None, :] * A[0]) * (g[0] + dy[None, :] * C[0][:, None]),)
     if N2 > 0:
         before = before + (tl.exp2(delta[None, :] * A[1]) * (g[1] + dy[None, :] * C[1][:, None]),)  # noqa: RUF005
@@ -158,7 +158,7 @@ def walk_of(k, height, width, DIRECTIONS: tl.constexpr, IMAGE: tl.constexpr, STE
 
 @triton.jit
 def pieces_before(height, width, images, DIRECTIONS: tl.constexpr, IMAGE: tl.constexpr, STEPS: tl.constexpr):
-    """The pieces of all walks of so many images."""
+    """Return the pieces of all walks of so many images."""
     rows = height * tl.cdiv(width, STEPS)
     both = rows + width * tl.cdiv(height, STEPS)
     return images * (2 * both if IMAGE and DIRECTIONS == 4 else DIRECTIONS * rows)
@@ -166,7 +166,7 @@ def pieces_before(height, width, images, DIRECTIONS: tl.constexpr, IMAGE: tl.con
 
 @triton.jit
 def chunk_at(place, span, pieces, backwards):
-    """The first piece of the chunk at a place, and how many it has (none beyond the last). A way back has its chunks at the same places."""
+    """Return the first piece of the chunk at a place, and how many it has (none beyond the last); of a way back, too."""
     first = place * span
     count = tl.maximum(tl.minimum(span, pieces - first), 0)
     return tl.where(backwards, pieces - first - count, first), count

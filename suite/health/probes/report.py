@@ -10,7 +10,8 @@ from suite.health.probes.number import TRAINED_ON, Number, ProbePart, digest_of
 from suite.records.load import load
 from suite.records.record import Cost, HistoryPoint, ImageScore, ProtocolUsed, Record, dump
 from suite.records.spec import RunSpec
-from suite.report import export, export_text, measured, tables, versus
+from suite.report import export, export_text, measured, versus
+from suite.report.tables import build
 from suite.runner import plan
 from suite.study.protocols import protocol
 from suite.study.published import load_all
@@ -64,7 +65,7 @@ def _tables() -> Iterator[Number]:
         *make_up_records("tasks", "paper", 1),
     ]
     papers = load_all()
-    built = tables.build_tables(papers, records)
+    built = build.build_tables(papers, records)
     for table in built:
         for row in table.rows:
             for column, cell in zip(table.columns, row.cells, strict=True):

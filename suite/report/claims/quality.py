@@ -14,8 +14,8 @@ from suite.report import measured, versus
 from suite.report.claims.verdict import ClaimPart, Hint, Hinted, Word
 from suite.report.commands import train_command
 from suite.report.comparable import find_differences, find_measuring_differences
-from suite.report.given import is_authors, tell_origin
 from suite.report.settings import group_by_setting, setting_heading, setting_of
+from suite.report.tables.given import is_authors, tell_origin
 from suite.report.trivial import TRIVIAL
 from suite.study.claims import FieldClaim, Matter, QualityClaim, find_column, find_row
 from suite.study.protocols import METRICS

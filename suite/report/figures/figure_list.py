@@ -14,7 +14,7 @@ from suite.records.record import ReceptiveField, Record
 from suite.records.scan import ScanRecord, ScanTiming
 from suite.report.figures.charts import Axis, Figure, Point, Series, Thumbnail, draw_dots, draw_plane, number_series
 from suite.report.settings import Setting, group_by_setting, setting_heading
-from suite.report.table_model import Table, TableColumn, TableRow
+from suite.report.tables.model import Table, TableColumn, TableRow
 
 MOST_LINES = 6  # of a figure: more cannot be told apart
 WORK = "forward"  # of the scans in the figure of their times

@@ -9,7 +9,7 @@ from functools import partial
 
 from suite.report.figures.charts import Axis, Figure, Point, Series, draw_dots
 from suite.report.figures.figure_list import describe_change
-from suite.report.table_model import Table, TableRow
+from suite.report.tables.model import Table, TableRow
 
 PRINTED, COMPARABLE, RETRAINED = (
     "printed, mean over the table's test sets",

@@ -1,6 +1,7 @@
 """The grid `scan-paths` as a table of the page: scan paths in one body at equal cost, then merges of paths; and what its seeds tell.
 
-The table is made as the papers' are (suite.report.tables). It has no printed number, so it stands on the page only where the grid has run.
+The table is made as those of the papers (suite.report.tables.build). It has no printed number, so it stands on the page only where the grid
+has run.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from suite.core.text import format_fixed
 from suite.records.profile import ProfileRecord
 from suite.records.record import Measured, Record
 from suite.report.measured import Delta
-from suite.report.table_model import Table, TableColumn
-from suite.report.tables import build_tables
+from suite.report.tables.build import build_tables
+from suite.report.tables.model import Table, TableColumn
 from suite.study.grids import GRIDS
 from suite.study.published import BaselineRow, Paper, PublishedColumn, PublishedRow, PublishedTable
 

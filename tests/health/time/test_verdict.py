@@ -153,7 +153,7 @@ def made_up(monkeypatch, tmp_path):
     part = ProbePart("one", lambda: iter([Number("protocols/a", "known", 1.0)]))
     monkeypatch.setattr(probes, "PROBES", {"protocols": Probe("protocols", "", lambda: (part,))})
     monkeypatch.setattr(gate_measure, "SETTINGS", ())
-    monkeypatch.setattr(gate_measure, "make_nudges", lambda _count: ())
+    monkeypatch.setattr(gate_measure, "NUDGED", ())
     monkeypatch.setattr(check, "digest_data", lambda: "d" * 16)
     monkeypatch.setattr(gate_time, "hold_machine", old_code.contextlib.nullcontext)
     baseline = tmp_path / "baseline.json"

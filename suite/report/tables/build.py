@@ -20,7 +20,6 @@ from suite.records.profile import ProfileRecord
 from suite.records.record import Measured, Record
 from suite.report.commands import alike_command, run_command, train_command
 from suite.report.comparable import Difference, find_differences, list_unverified, shorten_differences
-from suite.report.given import fill_given, fits_table, is_authors
 from suite.report.measured import (
     Count,
     Measurement,
@@ -31,9 +30,10 @@ from suite.report.measured import (
     make_unavailable_cell,
     subtract_baseline,
 )
-from suite.report.ranks import rank_cells, warn_below
 from suite.report.settings import Outline, Setting, describe, group_by_setting
-from suite.report.table_model import Table, TableColumn, TableRow
+from suite.report.tables.given import fill_given, fits_table, is_authors
+from suite.report.tables.model import Table, TableColumn, TableRow
+from suite.report.tables.ranks import rank_cells, warn_below
 from suite.report.trivial import TRIVIAL, add_trivial
 from suite.study.baselines import BASELINES
 from suite.study.published import UNIT_SCALES, Paper, PublishedColumn, PublishedFinding, PublishedRow, PublishedTable, cost_input

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from suite.report.table_model import Table, TableColumn, TableRow
+from suite.report.tables.model import Table, TableColumn, TableRow
 
 
 @dataclass(frozen=True)

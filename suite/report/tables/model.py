@@ -1,4 +1,4 @@
-"""A published table with our numbers in it: what `suite.report.tables` builds, and every rendering reads."""
+"""A published table with our numbers in it: what `suite.report.tables.build` builds, and every rendering reads."""
 
 from __future__ import annotations
 
