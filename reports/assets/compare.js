@@ -36,7 +36,7 @@
   function fresh(of) {
     const keys = models(of).map((method) => method.key);
     const shown = ["input", ...keys.slice(0, 6), "target"];
-    const image = of.images.find((one) => one.embedded).name;
+    const image = of.start;
     const view = { region: null, zoom: 1, x: 0, y: 0 };
     const ranking = { count: data.worst, metric: of.metrics.length ? of.metrics[0].name : "", by: keys[0], against: "" };
     return { image, mode: "side", shown, left: "input", right: keys[0], split: 50, scale: 5, ...view, ...ranking };

@@ -165,7 +165,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         out.document(told | {"records": records})
         return outcome.exit
     out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else "no report: the ledger is empty"))
-    if results.rows:
+    if results.tables:
         out.line()
         _print_results(out, results)
     if page:
@@ -174,9 +174,11 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _print_results(out: Output, results: Results) -> None:
-    """Print a table for each task, whose metrics differ, and the sentence below."""
-    for _, rows in itertools.groupby(results.rows, key=lambda row: tuple(row)):
-        out.table(list(rows))
+    """Print a table for each setting, and the sentence below."""
+    for table in results.tables:
+        if len(results.tables) > 1:
+            out.line(f"{table.title}, {table.conditions}")
+        out.table(list(table.rows))
         out.line()
     out.line(results.verdict)
 

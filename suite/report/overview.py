@@ -15,7 +15,9 @@ from suite.report.claims.verdict import WORDS, Judgement
 from suite.report.commands import RUN_COMMAND, has_pairing
 from suite.report.figures.charts import Figure
 from suite.report.figures.forest import draw_forest
+from suite.report.results import Results, summarise_run
 from suite.report.tables.model import Table
+from suite.report.trivial import TRIVIAL
 from suite.study.claims import load_claims
 
 SEEDS = 3  # of trainings from which the spread between them can be told
@@ -49,6 +51,8 @@ class Overview:
     counts: tuple[tuple[str, str, int], ...]  # word, glyph, number of claims
     claims: tuple[tuple[str, tuple[ClaimLine, ...]], ...]  # by word
     forest: Figure | None
+    results: Results  # of the trainings
+    names: Mapping[str, str]  # what the papers' ablation tables call the networks, by their models
     steps: tuple[NextStep, ...]
 
 
@@ -59,7 +63,10 @@ def gather_overview(attempts: Sequence[Attempt], tables: Sequence[Table], grid: 
     words = count_words(found)
     claims = tuple((word, tuple(_line(one) for one in found if one.word == word)) for word in WORDS if words[word])
     counts = tuple((word, GLYPHS[word], words[word]) for word in WORDS)
-    return Overview(verdict, hint, counts, claims, draw_forest(tables), _steps(attempts, grid))
+    results = summarise_run([one for one in attempts if isinstance(one, Record)])
+    ablations = [table for table in tables if table.published.baseline]
+    names = {row.model: row.label for table in reversed(ablations) for row in table.rows if row.model not in (None, *TRIVIAL)}
+    return Overview(verdict, hint, counts, claims, draw_forest(tables), results, names, _steps(attempts, grid))
 
 
 def _line(one: Judgement) -> ClaimLine:

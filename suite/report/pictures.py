@@ -245,6 +245,16 @@ def _placed(sets: Iterable[ImageSet]) -> Iterator[ImageSet]:
         yield replace(found, images=tuple(images))
 
 
+def _find_telling(found: ImageSet) -> str:
+    """Return the image on the page over which the methods are furthest apart by the set's first metric: the one to begin with."""
+
+    def spread(image: Image) -> float:
+        values = [tile.values[0] for tile in image.tiles if tile.values and tile.values[0] is not None]
+        return max(values) - min(values) if values else 0.0
+
+    return max((image for image in found.images if image.embedded), key=spread).name if any(one.embedded for one in found.images) else ""
+
+
 def _set_data(found: ImageSet) -> dict[str, object]:
     return {
         "key": found.key,
@@ -252,6 +262,7 @@ def _set_data(found: ImageSet) -> dict[str, object]:
         "detail": found.detail,
         "metrics": [{"name": one.name, "unit": one.unit, "digits": one.digits, "higher": one.better == "higher"} for one in found.metrics],
         "methods": [{"key": one.key, "label": one.label, "what": one.what} for one in found.methods],
+        "start": _find_telling(found),
         "images": [
             {
                 "name": image.name,

@@ -10,7 +10,7 @@ from suite.core import stats
 from suite.core.text import format_duration, format_fixed, format_signed
 from suite.records.record import Record
 from suite.report.measured import Delta, Measurement, average_seeds, subtract_baseline
-from suite.report.settings import group_by_setting
+from suite.report.settings import describe, group_by_setting
 from suite.report.trivial import TRIVIAL, add_trivial, find_floor, is_above
 from suite.study.protocols import METRICS
 
@@ -18,10 +18,19 @@ Row = dict[str, object]
 
 
 @dataclass(frozen=True)
-class Results:
-    """Rows of a table with equal keys, and the sentence below it."""
+class ResultTable:
+    """What was trained and measured alike: rows with equal keys."""
 
+    title: str
+    conditions: str
     rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """A table for each setting, and the sentence below them."""
+
+    tables: tuple[ResultTable, ...]
     verdict: str
 
 
@@ -40,8 +49,9 @@ class _Counts:
 def summarise_run(records: Sequence[Record]) -> Results:
     """Return the results of `records`, one a cell, networks in their order."""
     done = [record for record in records if record.status == "done" and record.scores]
-    rows, counts = [], _Counts()
-    for setting, members in group_by_setting(add_trivial(done)).items():
+    parts, counts = [], _Counts()
+    settings = group_by_setting(add_trivial(done))
+    for setting, members in settings.items():
         metric = next(iter(members[0].scores[0].metrics))
         named = dict.fromkeys(record.spec.model for record in members)
         means = {
@@ -49,9 +59,10 @@ def summarise_run(records: Sequence[Record]) -> Results:
             for model in sorted(named, key=lambda model: model in TRIVIAL)
             if (found := average_seeds([r for r in members if r.spec.model == model], metric, setting, "ablations"))
         }
-        rows += [_row(model, means, metric, counts) for model in means]
+        title, conditions = describe(setting.outline(list(settings)))
+        parts.append(ResultTable(title, conditions, tuple(_row(model, means, metric, counts) for model in means)))
         _count(means, metric, counts)
-    return Results(tuple(rows), _say(counts))
+    return Results(tuple(parts), _say(counts))
 
 
 def _row(model: str, means: Mapping[str, Measurement], metric: str, counts: _Counts) -> Row:
@@ -68,7 +79,7 @@ def _row(model: str, means: Mapping[str, Measurement], metric: str, counts: _Cou
         "task": record.spec.task,
         metric: format_fixed(found.estimate.mean, digits) + (f" ± {format_fixed(half, digits)}" if half is not None else ""),
         "from the full model": _say_difference(delta, digits),
-        "GMACs": f"{record.cost.macs / 1e9:.1f}" if record.cost else "",
+        "GMACs, full size": f"{record.cost.macs / 1e9:.1f}" if record.cost else "",
         "training": "" if model in TRIVIAL else format_duration(seconds),
     }
 

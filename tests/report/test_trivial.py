@@ -4,9 +4,11 @@ import re
 
 import pytest
 import synthetic_records as made
+from page_reader import read
 
 from suite.records.record import ImageScore, Trivial
 from suite.report.claims.judge import judge_claims
+from suite.report.figures.forest import draw_forest
 from suite.report.pictures import compare_pictures
 from suite.report.report import page_text
 from suite.report.results import summarise_run
@@ -100,16 +102,29 @@ def test_a_claim_is_told_where_a_network_is_below_bicubic():
 
 def test_a_run_ends_with_a_line_a_network_and_a_sentence():
     results = summarise_run(grid(25.0, 3))
-    assert [row["network"] for row in results.rows] == [FULL, ONE_WAY, "bicubic"]
-    full, one_way, bicubic = results.rows
+    (table,) = results.tables
+    assert table.title == "real-sr-x4, quick budget"
+    assert [row["network"] for row in table.rows] == [FULL, ONE_WAY, "bicubic"]
+    full, one_way, bicubic = table.rows
     assert re.fullmatch(r"26\.\d\d ± 0\.\d\d", full[COLUMN])
     assert full["from the full model"] == bicubic["from the full model"] == bicubic["training"] == ""
     assert re.fullmatch(r"−0\.5\d \(−0\.\d\d to −0\.\d\d, over 3 seeds\)", one_way["from the full model"])
-    assert (full["GMACs"], full["training"]) == ("19.4" if full["GMACs"] == "19.4" else "19.5", "31.5 s")
+    assert (full["GMACs, full size"], full["training"]) == ("19.4", "31.5 s")
     assert results.verdict == (
         "All 2 networks are better than bicubic. 1 of 1 differences from the full model have an interval over 3 seeds that leaves out 0 "
         "(95%, each by itself)."
     )
+
+
+def test_the_page_shows_the_run_in_one_table_with_both_names_and_no_baseline_among_the_ablations():
+    records = grid(25.0, 3)
+    root = read(records)
+    table = next(root.one("section", id="cells").all("table"))
+    assert [cell.text for cell in table.all("th", scope="row")] == [f"VmambaIR (Ours) {FULL}", f"VmambaIR-V1 {ONE_WAY}", "bicubic"]
+    assert "All 2 networks are better than bicubic." in root.one("section", id="cells").text
+    forest = draw_forest(build_tables(load_all(), records))
+    assert len(forest.rows) == 9
+    assert not any("bicubic" in label for label, *_ in forest.rows)
 
 
 def test_the_sentence_says_what_cannot_be_concluded():

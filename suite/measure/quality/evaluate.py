@@ -36,7 +36,7 @@ from suite.study.tasks import Task
 if TYPE_CHECKING:
     from models.base import RestorationNet
 
-CROP_SIDE = 96  # pixels of the target shown in the report
+CROP_SIDE = 192  # pixels of the target shown in the report
 
 DETERMINISTIC = "argmax"  # the routing, of models.networks.mambairv2.ROUTINGS, in which nothing is drawn
 SIMPLE_RESTORERS: Mapping[str, str] = MappingProxyType(

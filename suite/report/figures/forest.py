@@ -10,6 +10,7 @@ from functools import partial
 from suite.report.figures.charts import Axis, Figure, Point, Series, draw_dots
 from suite.report.figures.figure_list import describe_change
 from suite.report.tables.model import Table, TableRow
+from suite.report.trivial import TRIVIAL
 
 PRINTED, COMPARABLE, RETRAINED = (
     "printed, mean over the table's test sets",
@@ -20,7 +21,8 @@ PRINTED, COMPARABLE, RETRAINED = (
 
 def draw_forest(tables: Sequence[Table]) -> Figure | None:
     """Draw one row for each ablation: the mean printed difference in PSNR, and the measured ones with their intervals; None without any."""
-    rows = [(table, row) for table in tables if table.published.baseline for row in table.rows if not row.baseline and not row.borrowed]
+    ablations = [(table, row) for table in tables if table.published.baseline for row in table.rows]
+    rows = [(table, row) for table, row in ablations if not row.baseline and not row.borrowed and row.model not in TRIVIAL]
     series = [
         Series(PRINTED, "diamond", _points(rows, _find_printed), 1),
         Series(COMPARABLE, "block", _points(rows, partial(_find_measured, kind="quality")), 2),
