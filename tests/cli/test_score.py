@@ -358,3 +358,28 @@ def test_the_verb_imports_nothing_heavy():
     probe = f"import sys, {loaded}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+# A printed number
+
+
+def test_a_printed_number_is_traced_to_the_protocols_whose_means_round_to_it(write, call):
+    folders = ("--pred", write("pred", 1, a=(40, 30), b=(32, 36)), "--gt", write("gt", 0, a=(40, 30), b=(32, 36)), "--no-perceptual")
+    means = {row["protocol"] + f"@{row['version']}": row["mean"] for row in json.loads(call(*folders, "--json")[1])["protocols"]}
+    psnr = {key: mean[protocol(key).fidelity[0]] for key, mean in means.items()}
+    for digits in (1, 4):
+        text = f"{psnr['derain-y@1']:.{digits}f}"
+        code, out, _ = call(*folders, "--printed", text, "--json")
+        (found,) = json.loads(out)["printed"]
+        assert code == Exit.DONE
+        assert {one["protocol"] for one in found["given_by"]} == {key for key, mean in psnr.items() if f"{mean:.{digits}f}" == text}
+        assert found["nearest"]["protocol"] in {one["protocol"] for one in found["given_by"]}
+    out = call(*folders, "--printed", "99.99", "--printed", f"{means['derain-y@1']['SSIM-Y']:.4f}")[1]
+    assert "No protocol gives 99.99; the nearest is " in out
+    assert "derain-y@1 (SSIM-Y " in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("text", ["38,27", "-1", "nan", ""])
+def test_what_is_no_printed_number_is_refused(write, call, text):
+    with pytest.raises(SuiteError, match=r"--printed .* e\.g\. 38\.27"):
+        call("--pred", write("pred", 1, a=(40, 30)), "--gt", write("gt", 0, a=(40, 30)), "--no-perceptual", f"--printed={text}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--scale", type=int, metavar="N", help="scale of super-resolution; for protocols that leave out N border pixels")
     verb.add_argument("--against", metavar="NAME", help="with all: compare the other protocols with this one (default: float Y)")
+    verb.add_argument(
+        "--printed", **common.REPEATED, metavar="NUMBER", help="say which protocol gives this printed number, e.g. 38.27; may be repeated"
+    )
     verb.add_argument("--also", **common.REPEATED, metavar="METRIC", help="also measure this, e.g. DISTS or LPIPS-vgg; may be repeated")
     verb.add_argument(
         "--no-perceptual", action="store_true", help="leave out the LPIPS of the protocols, which takes a second per image or more"
@@ -44,6 +48,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Score and print; Exit.INCOMPLETE where a metric that was asked for is unavailable."""
+    from suite.measure.quality.printed import find_printed
     from suite.measure.quality.scoring import ALL_PROTOCOLS, Request, score_folders
 
     request = Request(
@@ -58,16 +63,20 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         options.limit,
     )
     scores = score_folders(request)
+    printed = [find_printed(scores, text) for text in options.printed]
     for text in scores.notes:
         note(text)
     if options.json:
-        out.document(make_document(scores, options.pred, options.gt))
+        out.document(make_document(scores, options.pred, options.gt) | {"printed": [asdict(one) for one in printed]})
     elif options.csv:
         out.csv(csv_of(CSV_COLUMNS, _csv_rows(scores)), options.csv, "scores")
     elif scores.against:
         _print_all(scores, out)
     else:
         _print_one(scores, out)
+    if not options.json:
+        for one in printed:
+            note(one.sentence) if options.csv else out.line(one.sentence)
     asked = scores.besides.unavailable or (
         options.protocol != ALL_PROTOCOLS and request.perceptual and any(sheet.unavailable for sheet in scores.sheets.values())
     )
