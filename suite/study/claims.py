@@ -22,7 +22,7 @@ from suite.study.toml_data import Strict, load_toml
 
 Evidence = Literal["cost", "time", "weights", "training", "other budget"]  # the last is a hint, and never a verdict
 Bounds = tuple[float, float]
-CLAIMED = ("vmambair", "mambair")  # papers whose sentences are data: results/claims/<key>.toml
+CLAIMED = ("vmambair", "mambair", "mambairv2")  # papers whose sentences are data: results/claims/<key>.toml
 
 
 class _Sentence(Strict):
@@ -44,6 +44,14 @@ class QualityClaim(_Sentence):
     differences: dict[str, float] = Field(min_length=1, description="column: row less against, as printed")
     direction: Literal["better", "equal"] = "better"
     part_of: Literal["ablation", "comparison"] = "comparison"
+
+
+class ValueClaim(_Sentence):
+    """A network restores as well as its row prints, in each column of `values`."""
+
+    kind: Literal["value"] = "value"
+    row: str = Field(description="TABLE.ROW")
+    values: dict[str, float] = Field(min_length=1, description="column: as printed")
 
 
 class CostClaim(_Sentence):
@@ -98,7 +106,7 @@ class FieldClaim(_Sentence):
     reason: str = Field(description="of `least`")
 
 
-Claim = QualityClaim | CostClaim | RatioClaim | SpeedClaim | GrowthClaim | FieldClaim
+Claim = QualityClaim | ValueClaim | CostClaim | RatioClaim | SpeedClaim | GrowthClaim | FieldClaim
 
 
 class Matter(Strict):
@@ -113,7 +121,7 @@ class ClaimSet(Strict):
     """The claims of one paper."""
 
     schema_version: Literal[1] = Field(alias="schema")
-    paper: Literal["vmambair", "mambair"]
+    paper: Literal["vmambair", "mambair", "mambairv2"]
     matters: tuple[Matter, ...]
     claims: tuple[Annotated[Claim, Field(discriminator="kind")], ...] = Field(min_length=1)
 
@@ -179,12 +187,20 @@ def _metrics(claim: Claim, tables: Mapping[str, PublishedTable]) -> Iterable[str
         return
     for reference in (claim.row, getattr(claim, "against", claim.row)):
         table, row = find_row(reference, tables)
-        for key in claim.differences if isinstance(claim, QualityClaim) else [claim.column] if not isinstance(claim, FieldClaim) else ():
+        for key in _columns(claim):
             column = find_column(table, key)
-            if key not in row.cells or (column.kind == "cost") == isinstance(claim, QualityClaim):
+            if key not in row.cells or (column.kind == "cost") == isinstance(claim, (QualityClaim, ValueClaim)):
                 raise ValueError(f"claim {claim.id!r}: {reference}.{key} is no printed {claim.kind} of this kind of claim")
             if isinstance(claim, QualityClaim):
                 yield column.metric
+
+
+def _columns(claim: Claim) -> Iterable[str]:
+    if isinstance(claim, QualityClaim):
+        return claim.differences
+    if isinstance(claim, ValueClaim):
+        return claim.values
+    return [claim.column] if isinstance(claim, (CostClaim, RatioClaim)) else ()
 
 
 def _allowed(kind: str, where: tuple[int | str, ...]) -> str:

@@ -40,8 +40,8 @@ def test_an_empty_ledger_tests_nothing_and_exits_with_0(claims):
     code, out, err = claims()
     assert code == Exit.DONE
     assert "holds no record" in err
-    assert "of 169 claims 0 hold, 0 do not, 169 are not\ntested." in out
-    assert out.count("[not tested]") == 169
+    assert "of 185 claims 0 hold, 0 do not, 185 are not\ntested." in out
+    assert out.count("[not tested]") == 185
 
 
 def test_a_verdict_stands_with_its_evidence_and_the_exit_code_is_0_where_one_does_not_hold(claims):
@@ -86,7 +86,7 @@ def test_json_is_one_document_with_every_number_unrounded(claims):
     code, out, _ = claims("--json", records=[profiled(), *(made.done(m, seed=s) for m in (FULL, ONE_WAY) for s in range(2))])
     document = json.loads(out)
     assert code == Exit.DONE
-    assert len(document["claims"]) == 169 == sum(document["summary"]["verdicts"].values())
+    assert len(document["claims"]) == 185 == sum(document["summary"]["verdicts"].values())
     by_id = {one["id"]: one for one in document["claims"]}
     assert by_id["vmambair-2-vmambair-params"]["values"][0]["measured"] == 10.497813
     ablation = by_id["vmambair-4-v1"]

@@ -20,6 +20,7 @@ from suite.study.claims import (
     QualityClaim,
     RatioClaim,
     SpeedClaim,
+    ValueClaim,
     find_column,
     find_row,
     tables_by_id,
@@ -84,6 +85,9 @@ class _Judge:
             hinted = "other budget" in claim.evidence
             hint = quality.hint_quality(claim, self.tables, self.runs, held.matter(metric)) if hinted else None
             return Judgement(claim, held.paper, parts, quality.decide_commands(claim, self.tables), hint, (*notes, *self._contrary(claim)))
+        if isinstance(claim, ValueClaim):
+            parts = quality.judge_values(claim, self.tables, self.runs)
+            return Judgement(claim, held.paper, parts, quality.decide_commands(claim, self.tables), None, notes)
         if isinstance(claim, CostClaim):
             part = costs.judge_cost(claim, self.tables, self.counts)
             return Judgement(claim, held.paper, (part,), () if claim.guess else self._count(claim.column, claim.row), None, notes)

@@ -17,7 +17,7 @@ from suite.report.comparable import find_differences, find_measuring_differences
 from suite.report.settings import group_by_setting, setting_heading, setting_of
 from suite.report.tables.given import is_authors, tell_origin
 from suite.report.trivial import TRIVIAL
-from suite.study.claims import FieldClaim, Matter, QualityClaim, find_column, find_row
+from suite.study.claims import FieldClaim, Matter, QualityClaim, ValueClaim, find_column, find_row
 from suite.study.protocols import METRICS
 from suite.study.published import PublishedColumn, PublishedRow, PublishedTable
 
@@ -68,6 +68,43 @@ def judge_quality(
         else:
             parts.append(_judge_printed(claim, mine, float(other.cells[key]), about, runs))
     return tuple(parts)
+
+
+def judge_values(claim: ValueClaim, tables: Mapping[str, PublishedTable], runs: Sequence[Measured]) -> tuple[ClaimPart, ...]:
+    """Judge each printed value of a row: from trainings, or from the authors' weights, by what the table's columns call reproduced."""
+    table, row = find_row(claim.row, tables)
+    parts = []
+    for key, printed in claim.values.items():
+        place = Place(table, row, find_column(table, key))
+        column, metric = place.column, place.column.metric
+        about = ClaimPart(key, "not tested", "", printed, unit=column.unit, digits=column.digits + 1)
+        own = [record for record in runs if _is_of(record, place) and measured.has_metric(record, metric)]
+        trained = [record for record in own if not given_weights(record) and not unlike_training(record, place)]
+        given = [record for record in own if given_weights(record) and not unlike_evaluation(record, place)]
+        found = trained or [max(side, key=_finished) for side in [_authors(given, place)] if side]
+        if found:
+            mean = sum(record.mean(metric) for record in found) / len(found)
+            cells = tuple(record.fingerprint for record in found)
+            about = replace(about, measured=mean, records=cells, evidence="training" if trained else "weights")
+            parts.append(_judge_value(about, place))
+        elif given:
+            latest = max(given, key=_finished)
+            told = {"measured": latest.mean(metric), "evidence": "weights", "records": (latest.fingerprint,)}
+            parts.append(replace(about, reason=_no_verdict(latest), **told))
+        else:
+            parts.append(replace(about, reason=_none_measured(place)))
+    return tuple(parts)
+
+
+def _judge_value(about: ClaimPart, place: Place) -> ClaimPart:
+    tolerance = place.column.tolerance
+    within = (tolerance.absolute if tolerance else None) or 0.5 * 10**-place.column.digits
+    reproduced = abs((about.measured or 0.0) - (about.printed or 0.0)) <= within
+    return replace(about, word="holds" if reproduced else "does not hold", reason=f"within {within:g} counts as reproduced")
+
+
+def _none_measured(place: Place) -> str:
+    return f"no weights of {place.row.model} were measured, and none were trained under the paper's conditions"
 
 
 def judge_field(claim: FieldClaim, tables: Mapping[str, PublishedTable], runs: Sequence[Measured]) -> tuple[ClaimPart, Hint]:
@@ -126,18 +163,19 @@ def hint_quality(claim: QualityClaim, tables: Mapping[str, PublishedTable], runs
     return replace(about, word={"holds": "agrees", "does not hold": "contradicts"}.get(word, "cannot tell"), reason="")
 
 
-def decide_commands(claim: QualityClaim, tables: Mapping[str, PublishedTable]) -> tuple[str, ...]:
+def decide_commands(claim: QualityClaim | ValueClaim, tables: Mapping[str, PublishedTable]) -> tuple[str, ...]:
     """Return the commands that would decide a claim, the cheapest evidence first; none where the suite has no such network."""
-    (table, row), (_, other) = find_row(claim.row, tables), find_row(claim.against, tables)
+    table, row = find_row(claim.row, tables)
     if row.model is None:
         return ()
-    places = [Place(table, row, find_column(table, key)) for key in claim.differences]
+    places = [Place(table, row, find_column(table, key)) for key in (claim.values if isinstance(claim, ValueClaim) else claim.differences)]
     found = []
     if "weights" in claim.evidence:
         for task in dict.fromkeys(place.task for place in places):
             sets = dict.fromkeys(place.column.test_sets[0] for place in places if place.task == task)
             found.append(f"python -m suite evaluate {row.model} --task {task} --weights FILE --data {' '.join(sets)}")
-    else:
+    elif isinstance(claim, QualityClaim):
+        _, other = find_row(claim.against, tables)
         for name, place in {place.column.test_sets[0]: place for place in places}.items():
             command = train_command(table, row.model, place.task, seeds=3, test_set=name)
             found.append(f"{command} --only {other.model}" if other.model else command)
@@ -190,7 +228,7 @@ def _judge_printed(claim: QualityClaim, mine: Place, printed: float, about: Clai
         told = {"measured": latest.mean(metric) - printed, "evidence": "weights", "records": (latest.fingerprint,)}
         return replace(about, reason=_no_verdict(latest), **told)
     if not trained and not given:
-        return replace(about, reason=f"no weights of {mine.row.model} were measured, and none were trained under the paper's conditions")
+        return replace(about, reason=_none_measured(mine))
     groups = sorted(group_by_setting(trained).values(), key=len, reverse=True)
     trained = list(groups[0]) if groups else []
     records = trained if len(trained) > 1 or not given else [max(given, key=_finished)]
