@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models import MODELS
 from suite.records.evaluation import WHOLE, Evaluation
 from suite.records.planned import SETS, Choice, derive_schedule, derive_training, plan_family
 from suite.records.record import Measured, Record
@@ -135,12 +136,15 @@ def _network_differences(spec: CellSpec) -> list[Difference]:
 
 
 def _inference_differences(record: Measured) -> list[Difference]:
-    """Compare how given weights were run: whole images, once each."""
+    """Compare how given weights were run: whole images, once each, and tokens chosen as the network does."""
     if not isinstance(record, Evaluation):
         return []
+    card = MODELS.get(record.spec.model)
+    own = getattr(card.config, "routing", "") if card else ""
+    drawn = [Difference("routing", record.spec.routing, own, "the released one is")] if record.spec.routing != own else []
     tiled = next((how for how in record.inference if how != WHOLE), "")
     found = [Difference("images", f"restored in tiles ({tiled})", "whole ones", "the paper's are")] if tiled else []
-    return found + ([Difference("self-ensemble", "of 8 symmetries", "none", "the row has")] if record.spec.ensemble else [])
+    return found + drawn + ([Difference("self-ensemble", "of 8 symmetries", "none", "the row has")] if record.spec.ensemble else [])
 
 
 def _data_differences(record: Measured, column: PublishedColumn) -> list[Difference]:

@@ -54,7 +54,7 @@ def test_another_s_weights_of_the_network_are_named_and_no_verdict():
 
 @pytest.mark.usefixtures("authors")
 def test_what_was_measured_otherwise_is_no_evidence():
-    for other in ({"protocol": "derain-matlab@2"}, {"test_set": "Set14"}):
+    for other in ({"protocol": "derain-matlab@2"}, {"test_set": "Set14"}, {"routing": "argmax"}):
         part = judged(weighed(32.51, **other)).parts[0]
         assert (part.word, part.measured) == ("not tested", None)
 
