@@ -20,7 +20,7 @@ from models.designs.eamamba import EAMambaConfig, EAMambaSRConfig
 from models.parts.feedforward import ConvChannelAttention, GatedFeedForward, PlainFeedForward, SimpleGate
 from models.parts.layers import ChannelNorm, PixelShuffleStages
 from models.parts.s6 import PathS6
-from models.parts.unet import UNetBody
+from models.parts.unet import ResidualUNet
 from models.parts.vss import VisionStateSpace
 from models.scan.paths import RASTER, Path, views
 
@@ -68,21 +68,11 @@ class EAMambaBlock(Block):
         return x + self.ffn(self.norm2(x))
 
 
-class EAMamba(RestorationNet):
+class EAMamba(ResidualUNet):
     """The U-Net; the output is added to the input."""
 
     def __init__(self, config: EAMambaConfig) -> None:
-        super().__init__(config)
-        self.body = UNetBody(config.channels, config.dim, config.blocks, config.refinement, lambda width: EAMambaBlock(width, config))
-        self.last = nn.Conv2d(2 * config.dim, config.channels, 3, padding=1, bias=False)
-
-    def colour_path(self) -> ColourPath:
-        """Return the layers that the input's colours pass: none, for the output has the input added."""
-        return ColourPath(self.last, adds="input")
-
-    def restore(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        return self.last(self.body(x)) + x
+        super().__init__(config, lambda width: EAMambaBlock(width, config))
 
 
 class Group(nn.Module):

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 from itertools import islice
 
-from torch import Tensor, nn
+from torch import nn
 
-from models.base import RestorationNet
-from models.colours import ColourPath
 from models.designs.mair import MaIRConfig, MaIRUNetConfig
 from models.parts.feedforward import Mlp
 from models.parts.layers import ChannelFirst, rising_rates
 from models.parts.residual import ResidualNet
 from models.parts.s6 import PathS6
-from models.parts.unet import UNetBody
+from models.parts.unet import ResidualUNet
 from models.parts.vss import ResidualStateSpaceBlock, VisionStateSpace
 from models.scan.paths import nested_stripes
 
@@ -50,24 +48,13 @@ class MaIR(ResidualNet):
         super().__init__(config, (nn.Sequential(*(block(*numbered) for numbered in enumerate(group))) for group in groups))
 
 
-class MaIRUNet(RestorationNet):
+class MaIRUNet(ResidualUNet):
     """Real denoising, motion deblurring and dehazing; the output is added to the input."""
 
     def __init__(self, config: MaIRUNetConfig) -> None:
-        super().__init__(config)
-
         def block(width: int) -> ChannelFirst:
             ratio = config.first_ratio if width == config.dim else config.mlp_ratio
             states = config.d_state * width // config.dim
             return ChannelFirst(_block(width, config, d_state=states, ratio=ratio, shifted=config.shift, drop_path=0.0))
 
-        self.body = UNetBody(config.channels, config.dim, config.blocks, config.refinement, block)
-        self.last = nn.Conv2d(2 * config.dim, config.channels, 3, padding=1, bias=False)
-
-    def colour_path(self) -> ColourPath:
-        """Return the layers that the input's colours pass: none, for the output has the input added."""
-        return ColourPath(self.last, adds="input")
-
-    def restore(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        return self.last(self.body(x)) + x
+        super().__init__(config, block)

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from itertools import islice
 
-from torch import Tensor, nn
+from torch import nn
 
-from models.base import RestorationNet
-from models.colours import ColourPath
 from models.designs.mambair import MambaIRConfig, MambaIRUNetConfig
 from models.parts.layers import ChannelFirst, rising_rates
 from models.parts.residual import ResidualNet
-from models.parts.unet import UNetBody
+from models.parts.unet import ResidualUNet
 from models.parts.vss import mambair_block
 
 
@@ -30,22 +28,11 @@ class MambaIR(ResidualNet):
         super().__init__(config, (nn.Sequential(*(mambair_block(config.dim, config, rate) for rate in group)) for group in groups))
 
 
-class MambaIRUNet(RestorationNet):
+class MambaIRUNet(ResidualUNet):
     """The real-denoising network; the output is added to the input."""
 
     def __init__(self, config: MambaIRUNetConfig) -> None:
-        super().__init__(config)
-
         def block(width: int) -> nn.Module:
             return ChannelFirst(mambair_block(width, config, config.drop_path))
 
-        self.body = UNetBody(config.channels, config.dim, config.blocks, config.refinement, block)
-        self.last = nn.Conv2d(2 * config.dim, config.channels, 3, padding=1, bias=False)
-
-    def colour_path(self) -> ColourPath:
-        """Return the layers that the input's colours pass: none, for the output has the input added."""
-        return ColourPath(self.last, adds="input")
-
-    def restore(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        return self.last(self.body(x)) + x
+        super().__init__(config, block)

@@ -13,6 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.base import RestorationNet
+from models.colours import ColourPath
+from models.design import Config
+
 BlockFactory = Callable[[int], nn.Module]  # from a width to a block on (B, width, H, W)
 
 
@@ -78,3 +82,20 @@ class UNetBody(nn.Module):
                 x = self.reduce[level](x)
             x = stage(x)
         return self.refinement(x)
+
+
+class ResidualUNet(RestorationNet):
+    """A U-Net whose output is added to its input, for targets of the input's size."""
+
+    def __init__(self, config: Config, block: BlockFactory) -> None:
+        super().__init__(config)
+        self.body = UNetBody(config.channels, config.dim, config.blocks, config.refinement, block)
+        self.last = nn.Conv2d(2 * config.dim, config.channels, 3, padding=1, bias=False)
+
+    def colour_path(self) -> ColourPath:
+        """Return the layers that the input's colours pass: none, for the output has the input added."""
+        return ColourPath(self.last, adds="input")
+
+    def restore(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return self.last(self.body(x)) + x

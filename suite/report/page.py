@@ -112,11 +112,12 @@ def gather_page(
     grids = {key: table.published.grid for table in ablations_last for row in table.rows for key in _places(table, row)}
     default = next((table.published.grid for table in tables if table.published.baseline), "tasks")
     cells = tuple(_cell_line(r, environments, grids.get((r.spec.model, r.spec.task), "tasks")) for r in records)
-    moments = sorted(moment for r in measured if r.provenance for moment in (r.provenance.started, r.provenance.finished))
+    moments = sorted(moment for r in records or measured if r.provenance for moment in (r.provenance.started, r.provenance.finished))
     judged = [cell.status for table in tables for row in table.rows if not row.borrowed for cell in row.cells if cell.status]
     done = [record for record in records if record.status == "done"]
     return {
-        "summary": _summary(records, given),
+        "summary": _summary(records),
+        "evaluated": f"{len(given)} {'evaluation' if len(given) == 1 else 'evaluations'}" if given else "",
         "span": format_span(moments[0], moments[-1]) if moments else "",
         "command": f"{RUN_COMMAND} --grid {default}",
         "overview": gather_overview([*measured, *scans, *profiles], tables, default),
@@ -236,16 +237,10 @@ def _image_means(records: Sequence[Record], metric: str) -> dict[str, float]:
     return {image: sum(held) / len(held) for image, held in values.items()}
 
 
-def _summary(records: Sequence[Record], given: Sequence[Evaluation]) -> str:
-    """Say in one sentence how many runs there are, at which budget, with how many seeds, and in another how many evaluations."""
-    count = "1 evaluation" if len(given) == 1 else f"{len(given)} evaluations"
-    evaluated = f"{count} of given weights or of baselines." if given else ""
+def _summary(records: Sequence[Record]) -> str:
+    """Say in one sentence how many runs there are, at which budget, with how many seeds."""
     if not records:
-        return (
-            f"No network has been trained here. {evaluated}"
-            if given
-            else "Nothing has been run yet: the tables hold what the papers print."
-        )
+        return "No network has been trained here: the tables hold what the papers print."
     done = sum(record.status == "done" for record in records)
     budgets = sorted({record.spec.budget for record in records})
     seeds = len({record.spec.seed for record in records})
@@ -253,7 +248,7 @@ def _summary(records: Sequence[Record], given: Sequence[Evaluation]) -> str:
     parts += [f"{len(records) - done} failed"] if done < len(records) else []
     parts.append(f"{' and '.join(budgets)} budget")
     parts.append("1 seed" if seeds == 1 else f"{seeds} seeds")
-    return " ".join([", ".join(parts)[0].upper() + ", ".join(parts)[1:] + ".", *([evaluated] if evaluated else [])])
+    return ", ".join(parts)[0].upper() + ", ".join(parts)[1:] + "."
 
 
 def _environments(records: Sequence[Measured]) -> dict[tuple, Environment]:

@@ -163,5 +163,7 @@ def test_evidence_of_the_checkout_loads_tells_of_no_machine_and_tracks_no_pictur
         name for name in tracked if name.lower().endswith((".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".mat"))
     }
     allowed = {f"results/evidence/pictures/{one.sha256}.png" for record in Ledger(folder).records() for one in record.pictures}
-    history = {name for name in pictures if name.startswith("tests/history/pictures/")}  # made up
-    assert pictures - history <= allowed
+    made = {name for name in pictures if name.startswith("tests/history/pictures/")}  # up, of no photograph
+    shown = {"docs/page-light.png", "docs/page-dark.png"}  # the first screen of a report: words and a chart
+    assert pictures - made <= allowed | shown
+    assert all((ROOT / name).stat().st_size < 300_000 for name in shown)
