@@ -19,7 +19,7 @@ HELD = {
             *(path for room in ("", "designs", "networks", "parts") for path in (MODELS / room).glob("*.py")),
             *(SUITE / f"{name}.py" for name in ("measure/costs/count", "measure/costs/conventions", "study/baselines")),
         ],
-        "c57cce84c22c7d95",
+        "cc0edc7ecd8bda7e",
     ),
     "LATENCIES": (1, [SUITE / "measure" / f"{name}.py" for name in ("timing", "costs/latency")], "6ca60647e8576f8f"),
     "SCANS": (1, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "9b905645fe5c1b55"),
