@@ -299,16 +299,19 @@ def test_a_dry_run_shows_cells_states_and_an_estimate_and_does_nothing(run, tmp_
     assert set(document["estimate"]) == {"cell_seconds", "wall_seconds", "cells_at_a_time", "disk_mib", "storage_mib", "basis"}
 
 
-def test_a_run_ends_in_a_report_and_one_line_that_says_so(run, tmp_path, fake):
+def test_a_run_ends_in_a_report_its_results_and_a_link_to_it(run, tmp_path, fake):
     fake()
     words = grid("--only", "*.mlp", "--launcher", "inline", *where(tmp_path))
     page = tmp_path / "page" / "index.html"
     code, out, err = run(*words)
-    assert (code, out) == (Exit.DONE, f"1 of 1 cells done; report: {page}\n")
+    assert (code, out.splitlines()[0]) == (Exit.DONE, f"1 of 1 cells done; report: {page}")
+    assert out.splitlines()[2].startswith("NETWORK ")
+    assert out.splitlines()[3].startswith("mambair-sr-x2.mlp ")
+    assert out.splitlines()[-1] == page.resolve().as_uri()
     assert err.startswith("cells: 1, done before: 0; scan backend reference (asked for by name).\n")
     assert page.is_file()
     code, out, _ = run(*words)
-    assert (code, out) == (Exit.DONE, f"1 of 1 cells done (1 before); report: {page}\n")
+    assert (code, out.splitlines()[0]) == (Exit.DONE, f"1 of 1 cells done (1 before); report: {page}")
     page.unlink()
     code, out, _ = run("report", "--ledger", tmp_path / "runs", "--out", tmp_path / "page")
     assert (code, out) == (Exit.DONE, f"report: {page}\n")
