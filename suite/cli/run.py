@@ -176,8 +176,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 def _print_results(out: Output, results: Results) -> None:
     """Print a table for each setting, and the sentence below."""
     for table in results.tables:
-        if len(results.tables) > 1:
-            out.line(f"{table.title}, {table.conditions}")
+        out.line(f"{table.title}, {table.conditions}")
         out.table(list(table.rows))
         out.line()
     out.line(results.verdict)

@@ -111,7 +111,7 @@ def _measured(column: TableColumn, cell: TableCell, side: _Side) -> Text:
     estimate = cell.measured.estimate
     spread = "" if estimate.half_width is None else f" ± {format_fixed(estimate.half_width, column.digits)}"
     verdict = VERDICTS.get(cell.status, "") if cell.difference is not None and cell.status else ""
-    return Text(format_fixed(estimate.mean, column.digits) + spread, cell.measured_rank, cell.marks if side.alone else (), verdict)
+    return Text(format_fixed(estimate.mean, column.digits) + spread, cell.shown_rank, cell.marks if side.alone else (), verdict)
 
 
 LATEX: Mapping[str, str] = MappingProxyType(

@@ -252,7 +252,7 @@ def _find_telling(found: ImageSet) -> str:
         values = [tile.values[0] for tile in image.tiles if tile.values and tile.values[0] is not None]
         return max(values) - min(values) if values else 0.0
 
-    return max((image for image in found.images if image.embedded), key=spread).name if any(one.embedded for one in found.images) else ""
+    return max((image for image in found.images if image.embedded), key=spread, default=Image("", ())).name
 
 
 def _set_data(found: ImageSet) -> dict[str, object]:

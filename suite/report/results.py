@@ -76,9 +76,8 @@ def _row(model: str, means: Mapping[str, Measurement], metric: str, counts: _Cou
     half = found.estimate.half_width
     return {
         "network": model,
-        "task": record.spec.task,
         metric: format_fixed(found.estimate.mean, digits) + (f" ± {format_fixed(half, digits)}" if half is not None else ""),
-        "from the full model": _say_difference(delta, digits),
+        "from full model": _say_difference(delta, digits),
         "GMACs, full size": f"{record.cost.macs / 1e9:.1f}" if record.cost else "",
         "training": "" if model in TRIVIAL else format_duration(seconds),
     }

@@ -305,8 +305,9 @@ def test_a_run_ends_in_a_report_its_results_and_a_link_to_it(run, tmp_path, fake
     page = tmp_path / "page" / "index.html"
     code, out, err = run(*words)
     assert (code, out.splitlines()[0]) == (Exit.DONE, f"1 of 1 cells done; report: {page}")
-    assert out.splitlines()[2].startswith("NETWORK ")
-    assert out.splitlines()[3].startswith("mambair-sr-x2.mlp ")
+    assert out.splitlines()[2].startswith("sr-x2, quick budget, test set ")
+    assert out.splitlines()[3].startswith("NETWORK ")
+    assert out.splitlines()[4].startswith("mambair-sr-x2.mlp ")
     assert out.splitlines()[-1] == page.resolve().as_uri()
     assert err.startswith("cells: 1, done before: 0; scan backend reference (asked for by name).\n")
     assert page.is_file()

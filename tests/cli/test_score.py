@@ -375,11 +375,11 @@ def test_a_printed_number_is_traced_to_the_protocols_whose_means_round_to_it(wri
         assert {one["protocol"] for one in found["given_by"]} == {key for key, mean in psnr.items() if f"{mean:.{digits}f}" == text}
         assert found["nearest"]["protocol"] in {one["protocol"] for one in found["given_by"]}
     out = call(*folders, "--printed", "99.99", "--printed", f"{means['derain-y@1']['SSIM-Y']:.4f}")[1]
-    assert "No protocol gives 99.99; the nearest is " in out
+    assert "No protocol scored here gives 99.99; the nearest is " in out
     assert "derain-y@1 (SSIM-Y " in out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("text", ["38,27", "-1", "nan", ""])
+@pytest.mark.parametrize("text", ["38,27", "-1", "nan", "", "1e400", "inf", ".5"])
 def test_what_is_no_printed_number_is_refused(write, call, text):
     with pytest.raises(SuiteError, match=r"--printed .* e\.g\. 38\.27"):
         call("--pred", write("pred", 1, a=(40, 30)), "--gt", write("gt", 0, a=(40, 30)), "--no-perceptual", f"--printed={text}")

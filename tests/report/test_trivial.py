@@ -8,6 +8,7 @@ from page_reader import read
 
 from suite.records.record import ImageScore, Trivial
 from suite.report.claims.judge import judge_claims
+from suite.report.export_text import render_markdown
 from suite.report.figures.forest import draw_forest
 from suite.report.pictures import compare_pictures
 from suite.report.report import page_text
@@ -15,7 +16,7 @@ from suite.report.results import summarise_run
 from suite.report.tables.build import build_tables
 from suite.study.published import load_all
 
-FULL, ONE_WAY, *_ = made.VMAMBAIR
+FULL, ONE_WAY, NO_CHANNEL, *_ = made.VMAMBAIR
 COLUMN = "PSNR-Y"
 
 
@@ -71,6 +72,22 @@ def test_the_best_is_marked_only_where_seeds_tell_it_from_the_next_and_it_is_abo
     assert cells["bicubic"].shown_rank is None
 
 
+def test_what_seeds_do_not_tell_from_the_first_is_no_second():
+    best = [made.done(NO_CHANNEL, 26.0005 + 0.01 * (seed + seed % 2), seed=seed) for seed in range(3)]
+    _, cells = column_of([*grid(25.0, 3), *(with_trivial(record, 25.0) for record in best)])
+    assert cells[NO_CHANNEL].measured_rank + cells[FULL].measured_rank == 3  # first and second, which seeds do not tell apart
+    assert [cells[model].shown_rank for model in (NO_CHANNEL, FULL, ONE_WAY)] == [None] * 3
+
+
+@pytest.mark.parametrize(("seeds", "bold"), [(1, 0), (3, 1)])
+def test_the_exported_table_has_in_bold_what_the_page_has(seeds, bold):
+    table = next(table for table in build_tables(load_all(), grid(25.0, seeds)) if table.published.id == "vmambair-4")
+    lines = render_markdown([table]).splitlines()
+    measured = [line for line in lines if line.startswith("|") and "26.0" in line]
+    assert len(measured) == 1
+    assert len(re.findall(r"\*\*26\.0\d", measured[0])) == bold
+
+
 def test_the_page_says_that_nothing_can_be_concluded_below_bicubic():
     column, _ = column_of(grid(25.7))
     assert column.warning == "1 of 2 networks are not better than bicubic (25.70 dB): nothing can be concluded from this column."
@@ -107,8 +124,8 @@ def test_a_run_ends_with_a_line_a_network_and_a_sentence():
     assert [row["network"] for row in table.rows] == [FULL, ONE_WAY, "bicubic"]
     full, one_way, bicubic = table.rows
     assert re.fullmatch(r"26\.\d\d ± 0\.\d\d", full[COLUMN])
-    assert full["from the full model"] == bicubic["from the full model"] == bicubic["training"] == ""
-    assert re.fullmatch(r"−0\.5\d \(−0\.\d\d to −0\.\d\d, over 3 seeds\)", one_way["from the full model"])
+    assert full["from full model"] == bicubic["from full model"] == bicubic["training"] == ""
+    assert re.fullmatch(r"−0\.5\d \(−0\.\d\d to −0\.\d\d, over 3 seeds\)", one_way["from full model"])
     assert (full["GMACs, full size"], full["training"]) == ("19.4", "31.5 s")
     assert results.verdict == (
         "All 2 networks are better than bicubic. 1 of 1 differences from the full model have an interval over 3 seeds that leaves out 0 "

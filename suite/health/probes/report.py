@@ -89,7 +89,7 @@ def _in_words(cell: measured.TableCell) -> str:
     if found is None:
         return ""
     ends = "" if found.estimate.half_width is None else f" ±{found.estimate.half_width:.6g}"
-    said = [f"{found.estimate.mean:.9g}{ends} of {found.estimate.count}, rank {cell.measured_rank}, {cell.status}"]
+    said = [f"{found.estimate.mean:.9g}{ends} of {found.estimate.count}, rank {cell.measured_rank}, shown {cell.shown_rank}, {cell.status}"]
     said += [f"from printed {cell.difference:+.6g}"] if cell.difference is not None else []
     if delta is not None:
         interval = "" if delta.interval is None else f" ({delta.interval[0]:+.6g} to {delta.interval[1]:+.6g})"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 
 from suite.core.errors import SuiteError
 from suite.measure.quality.scoring import Scores
@@ -34,9 +34,10 @@ class PrintedNumber:
         """Say which protocols give it."""
         if not self.given_by:
             one = self.nearest
-            return f"No protocol gives {self.text}; the nearest is {one.protocol}: {one.metric} {one.value:.5g} ({one.difference:+.2g})."
+            nearest = f"{one.protocol} ({one.metric} {one.value:.6g}, {one.difference:+.2g})"
+            return f"No protocol scored here gives {self.text}; the nearest is {nearest}."
         found = ", ".join(f"{one.protocol} ({one.metric} {one.value:.6g})" for one in self.given_by)
-        return f"{self.text} is what {'this gives' if len(self.given_by) == 1 else 'these give'}: {found}."
+        return f"{self.text} is given by {found}."
 
 
 def find_printed(scores: Scores, text: str) -> PrintedNumber:
@@ -44,15 +45,12 @@ def find_printed(scores: Scores, text: str) -> PrintedNumber:
 
     SuiteError where `text` is no number.
     """
-    try:
-        printed = Decimal(text)
-    except InvalidOperation:
-        raise SuiteError(f"--printed {text!r} is not a number as papers print them, e.g. 38.27 or 0.9614.") from None
-    if not printed.is_finite() or printed < 0:
-        raise SuiteError(f"--printed {text!r} is not a quality: a number from 0 on, e.g. 38.27 or 0.9614.")
-    unit = 10.0 ** int(printed.as_tuple().exponent)
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        raise SuiteError(f"--printed {text!r} is not a number as papers print them, e.g. 38.27 or 0.9614.")
+    printed = float(text)
+    unit = 10.0 ** -len(text.partition(".")[2])
     means = [(key, metric, value) for key, sheet in scores.sheets.items() for metric, value in sheet.mean.items()]
     kind = [(key, metric, value) for key, metric, value in means if metric.startswith("PSNR") == (printed > BOUNDED)]
-    found = sorted((Given(key, metric, value, value - float(printed)) for key, metric, value in kind), key=lambda one: abs(one.difference))
+    found = sorted((Given(key, metric, value, value - printed) for key, metric, value in kind), key=lambda one: abs(one.difference))
     within = unit / 2 * (1 + 1e-9)
     return PrintedNumber(text, tuple(one for one in found if abs(one.difference) <= within), found[0])

@@ -81,11 +81,17 @@ def judge_values(claim: ValueClaim, tables: Mapping[str, PublishedTable], runs: 
         own = [record for record in runs if _is_of(record, place) and measured.has_metric(record, metric)]
         trained = [record for record in own if not given_weights(record) and not unlike_training(record, place)]
         given = [record for record in own if given_weights(record) and not unlike_evaluation(record, place)]
-        found = trained or [max(side, key=_finished) for side in [_authors(given, place)] if side]
-        if found:
-            mean = sum(record.mean(metric) for record in found) / len(found)
-            cells = tuple(record.fingerprint for record in found)
-            about = replace(about, measured=mean, records=cells, evidence="training" if trained else "weights")
+        authors = _authors(given, place)
+        runs_alike = max(group_by_setting(trained).values(), key=len, default=())
+        if len(runs_alike) > 1 or (runs_alike and not authors):
+            mean = sum(record.mean(metric) for record in runs_alike) / len(runs_alike)
+            cells = tuple(record.fingerprint for record in runs_alike)
+            about = replace(about, measured=mean, records=cells, evidence="training")
+            one = replace(about, word="too close to tell", reason=ONE_SEED)
+            parts.append(_judge_value(about, place) if len(runs_alike) > 1 else one)
+        elif authors:
+            latest = max(authors, key=_finished)
+            about = replace(about, measured=latest.mean(metric), records=(latest.fingerprint,), evidence="weights")
             parts.append(_judge_value(about, place))
         elif given:
             latest = max(given, key=_finished)

@@ -5,39 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Protocol
 
 from suite.core.ranking import rank_values
 from suite.report.measured import TableCell, subtract_baseline
+from suite.report.tables.model import TableColumn
 from suite.report.trivial import TRIVIAL, find_floor, is_above
 from suite.study.published import PublishedRow
 
 
-class Column(Protocol):
-    """What a column says of its values."""
-
-    @property
-    def kind(self) -> str:
-        """Whether they are qualities."""
-
-    @property
-    def metric(self) -> str:
-        """A name of suite.study.protocols.METRICS."""
-
-    @property
-    def direction(self) -> str:
-        """Which are better: higher, lower."""
-
-    @property
-    def digits(self) -> int:
-        """Decimals that are shown."""
-
-    @property
-    def unit(self) -> str:
-        """Of the values."""
-
-
-def rank_cells(cells: Sequence[TableCell], column: Column, rows: Sequence[PublishedRow]) -> list[TableCell]:
+def rank_cells(cells: Sequence[TableCell], column: TableColumn, rows: Sequence[PublishedRow]) -> list[TableCell]:
     """Rank the cells of a column among the rows of their group: printed among printed, measured among measured."""
     if column.kind not in ("quality", "retrained"):
         return list(cells)
@@ -55,7 +31,10 @@ def rank_cells(cells: Sequence[TableCell], column: Column, rows: Sequence[Publis
 
 
 def _show_ranks(cells: list[TableCell], places: Sequence[int], floor: tuple[str, float] | None, metric: str) -> None:
-    """Show the place of a measured value, in `cells`, only where seeds tell it from the next one, and training was worth something."""
+    """Show the places of measured values, in `cells`, from the first on, as far as seeds tell each from the next one.
+
+    Nothing is shown of what is not better than a trivial baseline.
+    """
     order = sorted(places, key=lambda i: cells[i].measured_rank or 0)
     for this, following in pairwise(order):
         mine, other = cells[this].measured, cells[following].measured
@@ -63,11 +42,11 @@ def _show_ranks(cells: list[TableCell], places: Sequence[int], floor: tuple[str,
             return
         delta = subtract_baseline(mine, other, metric)
         if delta is None or delta.over != "seeds" or delta.interval is None or delta.interval[0] <= 0 <= delta.interval[1]:
-            continue
+            return  # the next one may be the first as well
         cells[this] = replace(cells[this], shown_rank=cells[this].measured_rank)
 
 
-def warn_below(rows: Sequence[PublishedRow], cells: Sequence[TableCell], column: Column) -> str:
+def warn_below(rows: Sequence[PublishedRow], cells: Sequence[TableCell], column: TableColumn) -> str:
     """Say that networks are not better than what needs no training, of the same group of rows; "" where all are."""
     below, count, named = 0, 0, {}
     for group in dict.fromkeys(row.group for row in rows):

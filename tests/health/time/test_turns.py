@@ -65,9 +65,10 @@ def sleeper(milliseconds):
 
 
 def test_each_process_calls_its_own_code(trees):
-    found = turns.take_turns(trees(old=sleeper(2), new=sleeper(4)), [("time", "one"), ("memory", "one")], 0.0)
+    found = turns.take_turns(trees(old=sleeper(20), new=sleeper(40)), [("time", "one"), ("memory", "one")], 0.0)
     assert len(found.taken["time", "one"]) == len(found.taken["memory", "one"]) == FEWEST_TURNS
-    assert all(min(turn.old) >= 1.5e-3 and min(turn.new) >= 3.5e-3 for turn in found.taken["time", "one"])
+    # Time in line is taken off a call, and the system may tell of it late, by 4 ms.
+    assert all(min(turn.old) >= 15e-3 and min(turn.new) >= 35e-3 for turn in found.taken["time", "one"])
     assert found.failed == {}
 
 
