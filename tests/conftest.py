@@ -9,9 +9,14 @@ import pytest
 from hypothesis import settings
 from places import OUTSIDE
 
+from suite.runner.cluster import settle_environment
+
 # Where there is no GPU, Triton's kernels run in its interpreter; Triton decides at its first import.
 if shutil.which("nvidia-smi") is None:
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+# Ray reads its environment at its first import, and each process of the tests imports all their files before it runs one.
+settle_environment(local=True)
 
 # No deadline: a shared machine is slow at times. No database: a run does not depend on earlier ones.
 settings.register_profile("suite", deadline=None, database=None)

@@ -54,8 +54,8 @@ class Job:
     context: CellContext
 
 
-def import_ray(*, local: bool) -> ModuleType:
-    """Import Ray, told by its environment, which must come before the import, to be quiet and to stay on this machine."""
+def settle_environment(*, local: bool) -> None:
+    """Tell Ray by its environment to be quiet and to stay on this machine; it reads that once in a process, when it is first imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # leaves CUDA_VISIBLE_DEVICES to the user
     os.environ.setdefault("RAY_worker_niceness", "0")  # as fast as the inline launcher, on a busy machine, too
@@ -63,6 +63,17 @@ def import_ray(*, local: bool) -> ModuleType:
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":  # keeps other users out; without it Ray writes one into ~/.ray
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def import_ray(*, local: bool) -> ModuleType:
+    """Import Ray with its environment settled; SuiteError where there is none, or where a local one can no longer be closed to others."""
+    if local and "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        raise SuiteError(
+            "Ray was imported in this process before its settings for this machine alone, so it would not be closed to other users. "
+            f"Import it later, or set RAY_AUTH_MODE=token before. {INLINE_ADVICE}",
+            exit=Exit.NOT_READY,
+        )
+    settle_environment(local=local)
     try:
         import ray
     except ImportError as error:

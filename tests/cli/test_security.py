@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pickle
+import sys
 import types
 from pathlib import Path
 
@@ -321,10 +322,18 @@ def test_a_ray_of_one_s_own_listens_on_the_loopback_interface_alone(monkeypatch)
         monkeypatch.setenv(name, "")  # given back after the test
         monkeypatch.delenv(name)
     monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")
-    cluster.import_ray(local=True)
+    cluster.settle_environment(local=True)
     with cluster.start_ray(ray, 1, False):
         pass
     assert (asked["address"], asked["_node_ip_address"], asked["include_dashboard"]) == ("local", "127.0.0.1", False)
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_a_ray_that_was_imported_before_it_was_told_to_close_itself_is_not_started(monkeypatch):
+    """It reads at its import whether it asks for a token; one started afterwards answers nobody, its own driver among them."""
+    monkeypatch.setitem(sys.modules, "ray", types.ModuleType("ray"))
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with pytest.raises(SuiteError, match=r"imported in this process before.*launcher inline"):
+        cluster.import_ray(local=True)

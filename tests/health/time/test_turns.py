@@ -2,6 +2,7 @@
 
 import os
 import signal
+import statistics
 import time
 from pathlib import Path
 
@@ -65,10 +66,12 @@ def sleeper(milliseconds):
 
 
 def test_each_process_calls_its_own_code(trees):
-    found = turns.take_turns(trees(old=sleeper(20), new=sleeper(40)), [("time", "one"), ("memory", "one")], 0.0)
+    found = turns.take_turns(trees(old=sleeper(20), new=sleeper(80)), [("time", "one"), ("memory", "one")], 0.0)
     assert len(found.taken["time", "one"]) == len(found.taken["memory", "one"]) == FEWEST_TURNS
-    # Time in line is taken off a call, and the system may tell of it late, by 4 ms.
-    assert all(min(turn.old) >= 15e-3 and min(turn.new) >= 35e-3 for turn in found.taken["time", "one"])
+    # The median, for on a busy machine single calls are far off: a sleeper wakes late, and time in line is taken off when the system tells it.
+    taken = found.taken["time", "one"]
+    old, new = (statistics.median(seconds for turn in taken for seconds in getattr(turn, side)) for side in ("old", "new"))
+    assert new > 2 * old
     assert found.failed == {}
 
 
