@@ -68,7 +68,7 @@ def sleeper(milliseconds):
 def test_each_process_calls_its_own_code(trees):
     found = turns.take_turns(trees(old=sleeper(20), new=sleeper(80)), [("time", "one"), ("memory", "one")], 0.0)
     assert len(found.taken["time", "one"]) == len(found.taken["memory", "one"]) == FEWEST_TURNS
-    # The median, for on a busy machine single calls are far off: a sleeper wakes late, and time in line is taken off when the system tells it.
+    # The median, for single calls are far off on a busy machine: a sleeper wakes late, and time in line is taken off when it is told.
     taken = found.taken["time", "one"]
     old, new = (statistics.median(seconds for turn in taken for seconds in getattr(turn, side)) for side in ("old", "new"))
     assert new > 2 * old
