@@ -11,7 +11,7 @@ from suite.core.files import remove_left, replacing
 from suite.core.paths import project_folder
 
 STYLE_SHEETS = ("report.css", "overview.css", "compare.css")  # of reports/assets, in the order in which they are joined
-SCRIPTS = ("tools.js", "report.js", "pictures.js", "gestures.js", "ranking.js", "compare.js")
+SCRIPTS = ("tools.js", "report.js", "budget.js", "pictures.js", "gestures.js", "ranking.js", "compare.js")
 
 
 def fill_template(template: str, filters: Mapping[str, Callable[..., str]], values: Mapping[str, object]) -> str:

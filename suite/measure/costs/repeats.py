@@ -8,9 +8,8 @@ one `nn.Sequential`, take one shape and give it. Chances, such as stochastic dep
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -43,14 +42,14 @@ class Repeats:
 def once_each(network: nn.Module, example: Tensor) -> Iterator[Repeats]:
     """Have `network` pass through the first of equal blocks of a row alone, within the block; `example` is an input."""
     found = list(_found(network, ""))
-    shapes = _find_shapes(network, {path for one in found for path in (one.first, one.path)}, example)
-    left_out = [one for one in found if shapes.get(one.path) == (shapes.get(one.first, ((), ()))[0],) * 2]
-    for one in left_out:
-        setattr(one.row, one.key, nn.Identity())
+    left_out: list[_Repeat] = []
     try:
+        for one in found:
+            setattr(one.row, one.key, nn.Identity())
+        left_out = _decide(network, found, example)
         yield Repeats({name: 1 + count for name, count in Counter(one.first for one in left_out).items()})
     finally:
-        for one in left_out:
+        for one in found:
             setattr(one.row, one.key, one.block)
 
 
@@ -65,19 +64,38 @@ class _Repeat:
     block: nn.Module
 
 
-def _find_shapes(network: nn.Module, names: Iterable[str], example: Tensor) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Return the shapes that these modules take and give, of those that take one tensor; shapes alone are computed."""
-    found: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+def _decide(network: nn.Module, found: Sequence[_Repeat], example: Tensor) -> list[_Repeat]:
+    """Return which repeats are left out, seen in one pass that leaves them out already; the others are put back in their places.
 
-    def seen(name: str, given: tuple[Tensor, ...], made: Tensor) -> None:
-        if len(given) == 1:
-            found[name] = (tuple(given[0].shape), tuple(made.shape))
+    A block gives the shape that it takes where its first does: so a repeat is passed over where what reaches it has that shape.
+    """
+    kept: dict[str, tuple[int, ...]] = {}  # shapes that first blocks take and give, by name
+    left_out = {one.path: one for one in found}
 
-    twin = copy.deepcopy(network).to("meta")  # a network may keep what it computes: SwinIR its mean colour, on the device of the input
-    for name in names:
-        twin.get_submodule(name).register_forward_hook(lambda _, given, made, name=name: seen(name, given, made))
-    twin(example.to("meta"))
-    return found
+    def see_first(name: str, given: tuple[Tensor, ...], made: Tensor) -> None:
+        if len(given) == 1 and given[0].shape == made.shape:
+            kept[name] = tuple(made.shape)
+
+    def see_repeat(one: _Repeat, given: tuple[Tensor, ...]) -> Tensor | None:
+        if len(given) == 1 and kept.get(one.first) == tuple(given[0].shape):
+            return None
+        left_out.pop(one.path, None)
+        return one.block(*given)
+
+    firsts = {one.first for one in found}
+    hooks = [
+        network.get_submodule(name).register_forward_hook(lambda _, given, made, name=name: see_first(name, given, made)) for name in firsts
+    ]
+    hooks += [network.get_submodule(one.path).register_forward_hook(lambda _, given, __, one=one: see_repeat(one, given)) for one in found]
+    try:
+        network(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for one in found:
+        if one.path not in left_out:
+            setattr(one.row, one.key, one.block)
+    return list(left_out.values())
 
 
 def _found(module: nn.Module, name: str) -> Iterator[_Repeat]:

@@ -111,6 +111,7 @@ class Mark:
     number: int
     title: str
     whisker: tuple[float, float, float, float] | None = None
+    point: Point | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,16 @@ class Thumbnail:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What the slider of a figure of quality against cost says: a budget leaves the labelled points that cost no more."""
+
+    unit: str  # of the cost
+    quality: str  # what it is called
+    digits: int  # of the quality
+    higher: bool  # is better
+
+
+@dataclass(frozen=True)
 class Figure:
     """A chart or a row of pictures with its words and its numbers."""
 
@@ -170,6 +181,16 @@ class Figure:
     series: Sequence[Series] = ()  # of the legend: those that have a name
     plot: Plot | None = None
     pictures: tuple[Thumbnail, ...] = ()
+    budget: Budget | None = None
+
+
+def find_frontier(points: Sequence[Point], higher: bool) -> tuple[Point, ...]:
+    """Return the points that no other beats, the cheapest first: none costs less (x) and is as good (y), or costs as much and is better."""
+    found: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.x, -point.y if higher else point.y)):
+        if not found or (point.y > found[-1].y if higher else point.y < found[-1].y):
+            found.append(point)
+    return tuple(found)
 
 
 def number_series(points: Mapping[str, Sequence[Point]], *, joined: bool = False) -> list[Series]:
@@ -213,7 +234,7 @@ def _mark(one: Series, point: Point, across: Scale, up: Scale, rows: Sequence[st
     if point.low is not None and point.high is not None:
         whisker = (across.at(point.low), y, across.at(point.high), y) if rows else (x, up.at(point.low), x, up.at(point.high))
     title = f"{rows[int(point.y)]}, {one.name}: {point.x:g}" if rows else f"{point.label or one.name}: {point.x:g}, {point.y:g}"
-    return Mark(x, y, one.shape, one.number, title, whisker)
+    return Mark(x, y, one.shape, one.number, title, whisker, point)
 
 
 def _labels(places: Sequence[tuple[float, float, str]], marks: Sequence[tuple[float, float]], frame: Frame) -> tuple[Label, ...]:

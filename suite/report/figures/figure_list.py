@@ -12,7 +12,7 @@ from suite.records.pictures import UnreadablePicture
 from suite.records.profile import ProfileRecord
 from suite.records.record import ReceptiveField, Record
 from suite.records.scan import ScanRecord, ScanTiming
-from suite.report.figures.charts import Axis, Figure, Point, Series, Thumbnail, draw_dots, draw_plane, number_series
+from suite.report.figures.charts import Axis, Budget, Figure, Point, Series, Thumbnail, draw_dots, draw_plane, find_frontier, number_series
 from suite.report.settings import Setting, group_by_setting, setting_heading
 from suite.report.tables.model import Table, TableColumn, TableRow
 
@@ -129,27 +129,35 @@ def _tradeoff(table: Table, wanted: Tradeoff) -> Figure | None:
     counted = [row for row in rows if row.cells[x].measured]
     found = tuple(_found(row, x, y) for row in counted)
     series = [
-        Series("printed", "ring", tuple(_printed(row, x, y) for row in rows if row.model is None), 1),
-        Series("printed, the paper’s own design", "gem", tuple(_printed(row, x, y) for row in rows if row.model is not None), 0),
+        Series("printed", "ring", tuple(_named(table, row, x, y) for row in rows if row.model is None), 1),
+        Series("printed, the paper’s own design", "gem", tuple(_named(table, row, x, y) for row in rows if row.model is not None), 0),
     ]
     if found:
         series.append(Series("cost counted here; quality measured here where comparable, otherwise as printed", "diamond", found, 0))
-    ties = [Series("", "", (replace(_printed(row, x, y), label=""), _found(row, x, y)), 0, joined=True) for row in counted]
-    spent, better = cost.label.partition(" (")[0], "lower" if quality.direction == "lower" else "higher"
+    ties = [Series("", "", (_printed(row, x, y), _found(row, x, y)), 0, joined=True) for row in counted]
+    spent, higher = cost.label.partition(" (")[0], quality.direction != "lower"
+    better = "higher" if higher else "lower"
+    frontier = Series("", "", find_frontier([_printed(row, x, y) for row in rows], higher), 1, joined=True)
     return Figure(
         key=f"figure-{wanted.table}-{wanted.quality}" + (f"-x{wanted.group[1:]}" if wanted.group else ""),
         title=f"{quality.group} {quality.label} against cost{f', {wanted.group}' if wanted.group else ''}.",
         caption=f"{table.paper.name}, Table {table.published.number}: {spent} in {cost.unit} as the paper counts them, on a logarithmic "
-        f"scale; {quality.metric}, {better} is better.",
+        f"scale; {quality.metric}, {better} is better. The line joins what no network of the table beats in both, as printed.",
         series=series,
         head=("Network", f"{spent}, {cost.unit}, printed", "counted here", f"{quality.label}, printed", "measured here"),
         rows=tuple(_tradeoff_row(row, x, y, cost, quality) for row in rows),
-        plot=draw_plane([*ties, *series], Axis(f"{spent}, {cost.unit}", log=True), Axis(f"{quality.metric}, {better} is better")),
+        plot=draw_plane([frontier, *ties, *series], Axis(f"{spent}, {cost.unit}", log=True), Axis(f"{quality.metric}, {better} is better")),
+        budget=Budget(f"{cost.unit} {spent}", f"{quality.unit} {quality.metric}".strip(), quality.digits, higher),
     )
 
 
+def _named(table: Table, row: TableRow, x: int, y: int) -> Point:
+    """Return the printed point with what its network is called away from the table."""
+    return replace(_printed(row, x, y), label=table.paper.name if row.label == "Ours" else row.label)
+
+
 def _printed(row: TableRow, x: int, y: int) -> Point:
-    return Point(float(row.cells[x].published or 0), float(row.cells[y].published or 0), row.label)
+    return Point(float(row.cells[x].published or 0), float(row.cells[y].published or 0))
 
 
 def _found(row: TableRow, x: int, y: int) -> Point:
