@@ -44,6 +44,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--gate-time", action="store_true", help="as --time, but slower code or more memory fails the check: exit code 3")
     verb.add_argument("--against", metavar="REV", help="commit to time against (default: the last that changed results/baseline.json)")
+    verb.add_argument(
+        "--history", type=Path, metavar="FILE", help="instead: write a page with each watched number over the baseline's commits"
+    )
     verb.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
     verb.add_argument("--markdown", type=Path, metavar="FILE", help="also write a Markdown summary (default: $GITHUB_STEP_SUMMARY, if set)")
     common.add_shared(verb, "--json", "--wide")
@@ -62,6 +65,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         return _update(options, out, path)
     if options.reason:
         raise SuiteError("--reason belongs to --update.")
+    if options.history:
+        return _history(options.history, out, path)
     against = _against(options)
     baseline = gate.load_baseline(path)
     chosen = tuple(name for name in PROBES if not options.only or name in options.only)
@@ -84,6 +89,16 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
         timing = verdict.time_against(against, binding=options.gate_time)
     return _print(options, out, findings, seconds, timing, f"{path.name} of {baseline.log[-1].date}")
+
+
+def _history(destination: Path, out: Output, path: Path) -> Exit:
+    """Write the page of the baseline's history; nothing is measured."""
+    from suite.health import history
+
+    versions = history.read_versions(path)
+    _write(destination, history.history_text(versions))
+    out.line(f"{destination}: {len(versions[-1].baseline.numbers):,} numbers over {len(versions)} commits of {path.name}")
+    return Exit.DONE
 
 
 def _against(options: argparse.Namespace) -> str | None:

@@ -39,8 +39,8 @@ class OldCode:
 
 def find_commit(revision: str, root: Path = ROOT) -> str:
     """Return the commit that `revision` names; SuiteError (a usage error) where git knows none of that name."""
-    _in_repository(root)
-    found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    require_repository(root)
+    found = run_git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if found.returncode:
         fetched = " This clone is shallow: `git fetch --unshallow` brings the rest." if _shallow(root) else ""
         raise SuiteError(f"--against {revision}: git knows no such commit. Name a commit, a branch or a tag.{fetched}")
@@ -49,8 +49,8 @@ def find_commit(revision: str, root: Path = ROOT) -> str:
 
 def find_last_commit(file: Path, root: Path = ROOT) -> str:
     """Return the last commit that changed `file`; SuiteError where there is no git, no such commit, or its history was not fetched."""
-    _in_repository(root)
-    found = _git(root, "log", "-1", "--format=%H", "--", str(file))
+    require_repository(root)
+    found = run_git(root, "log", "-1", "--format=%H", "--", str(file))
     commit = found.stdout.decode().strip()
     if found.returncode or not commit:
         raise SuiteError(
@@ -69,7 +69,7 @@ def find_last_commit(file: Path, root: Path = ROOT) -> str:
 
 def is_changed(file: Path, root: Path = ROOT) -> bool:
     """Say whether `file` differs from what is committed."""
-    return bool(_git(root, "status", "--porcelain", "--", str(file)).stdout.strip())
+    return bool(run_git(root, "status", "--porcelain", "--", str(file)).stdout.strip())
 
 
 @contextlib.contextmanager
@@ -77,7 +77,7 @@ def lay_out(commit: str, root: Path = ROOT) -> Iterator[OldCode]:
     """Lay out the code of `commit` in a temporary folder, removed whatever happens, short of SIGKILL; SuiteError where it has none."""
     with _ended_by_exception(), tempfile.TemporaryDirectory(prefix=CODE_PREFIX, ignore_cleanup_errors=True) as name:
         tree, cache = Path(name) / "code", Path(name) / "cache"
-        found = _git(root, "archive", "--format=tar", commit, FOLDER)
+        found = run_git(root, "archive", "--format=tar", commit, FOLDER)
         if found.returncode:
             raise SuiteError(
                 f"the commit {commit[:10]} has no code to time ({_words(found)}). Name another by --against REV.", exit=Exit.NOT_READY
@@ -130,29 +130,31 @@ def _ended_by_exception() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _in_repository(root: Path) -> None:
+def require_repository(root: Path) -> None:
+    """Raise SuiteError where there is no git, or `root` is in no repository."""
     if shutil.which("git") is None:
-        raise SuiteError("git is not installed, and it has the older code that is timed. Install git.", exit=Exit.NOT_READY)
-    found = _git(root, "rev-parse", "--is-inside-work-tree")
+        raise SuiteError("git is not installed, and it has the older commits. Install git.", exit=Exit.NOT_READY)
+    found = run_git(root, "rev-parse", "--is-inside-work-tree")
     if found.returncode:
         raise SuiteError(
-            f"the suite's code is in no git repository ({_words(found)}), so there is no older code to time. Run it from a clone.",
+            f"the suite's code is in no git repository ({_words(found)}), so there are no older commits. Run it from a clone.",
             exit=Exit.NOT_READY,
         )
 
 
 def _shallow(root: Path) -> str:
     """Return where a shallow clone's history ends: the commits that have no parents here; empty in a whole clone."""
-    name = _git(root, "rev-parse", "--git-path", "shallow").stdout.decode().strip()
+    name = run_git(root, "rev-parse", "--git-path", "shallow").stdout.decode().strip()
     path = root / name
     return path.read_text(encoding="ascii") if name and path.is_file() else ""
 
 
-def _git(root: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
+def run_git(root: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
+    """Run git in `root`, whatever it ends with; SuiteError where it cannot be run or does not answer."""
     try:
         return subprocess.run(["git", "-C", str(root), *words], capture_output=True, timeout=GIT_SECONDS, check=False)  # noqa: S603, S607
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SuiteError(f"git does not answer ({error}). Repair it, or leave out the timing.", exit=Exit.NOT_READY) from error
+        raise SuiteError(f"git does not answer ({error}). Repair it, or do without the older commits.", exit=Exit.NOT_READY) from error
 
 
 def _words(done: subprocess.CompletedProcess[bytes]) -> str:
