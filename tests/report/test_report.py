@@ -241,6 +241,16 @@ def test_a_record_without_the_metric_is_unavailable_not_zero():
 ATTACK = "</title></script><script>alert(1)</script><img src=x onerror=alert(1)>\"'`{{7*7}}"
 
 
+def test_a_cell_that_measured_another_s_weights_says_whose(tmp_path):
+    trained, elsewhere = made.done("mambair-sr-x2"), "0123456789abcdef"
+    measured = made.done("mambair-sr-x2", test_set="Set5").model_copy(update={"trained_by": trained.fingerprint})
+    stranger = made.done("mambair-sr-x2", test_set="Set14").model_copy(update={"trained_by": elsewhere})
+    text = report.write_report([trained, measured, stranger], tmp_path).read_text()
+    assert text.count("weights of cell") == 2
+    assert f'<a href="#cell-{trained.fingerprint}">' in text
+    assert f'href="#cell-{elsewhere}"' not in text  # it is not on this page
+
+
 def test_markup_in_records_stays_text():
     base = made.done(made.VMAMBAIR[0], test_set=ATTACK)
     attacked = base.model_copy(
