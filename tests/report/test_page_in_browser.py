@@ -86,3 +86,11 @@ def test_markup_in_names_stays_text(use):
     assert ATTACK in page.inner_text("#compare-methods")
     assert page.evaluate("document.scripts.length") == 1
     assert page.locator("#compare-tool img").count() == 0
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("empty", "dark"), ("quick", "light")])
+def test_axe_finds_nothing(use, name, scheme):
+    """axe-core's rules for the Web Content Accessibility Guidelines, and its best practices."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
+    found = axe.run(use(name, scheme=scheme)).response["violations"]
+    assert [(one["impact"], one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []

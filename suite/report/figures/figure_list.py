@@ -65,7 +65,7 @@ def draw_ablations(table: Table) -> Figure | None:
     approximate = "; approximate: the table says what it covers" if few else ""
     return Figure(
         key=f"differences-{table.published.id}",
-        title="Effect of each change.",
+        title=f"Effect of each change in {table.paper.name}’s Table {table.published.number}.",
         caption=f"Differences from the baseline row in {unit}; right of the line is better. Hollow: published. Filled: measured here, "
         f"with the 95 % interval where there is one (over seeds; with one seed, over images only{approximate}). Sizes measured at another "
         "budget cannot be compared with the published ones; the order of the rows may still be comparable.",
