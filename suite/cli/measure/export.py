@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from suite.cli import common
-from suite.core.errors import Exit, SuiteError
+from suite.core.errors import Exit
 from suite.core.files import sha256_of
 from suite.core.output import Output, note
 
@@ -39,10 +39,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
     models.card(options.model)
     target = options.target
-    if target.is_dir():
-        raise SuiteError(f"{target} is a folder; name the file to write.")
-    if target.exists() and not options.overwrite:
-        raise SuiteError(f"{target} exists and is not overwritten. Choose another file, or give --overwrite.")
+    common.check_target(options)
     found = weights.read_weights(options.weights)
     network = models.create(options.model)
     used = weights.give_weights(network, found, options.model)
