@@ -39,24 +39,44 @@ class Checked:
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
     verb.add_argument("bundle", type=Path, metavar="BUNDLE", help="an archive that `bundle` wrote")
+    sample = verb.add_argument_group("measuring again, where data and weights are here")
+    sample.add_argument("--sample", type=int, metavar="N", help="draw N images of its records and measure them again")
+    sample.add_argument("--draw", type=int, metavar="SEED", help="of the draw, to draw the same again (default: another each time)")
+    sample.add_argument("--data", type=Path, metavar="DIR", help="folder of the data sets (default: $SUITE_DATA), or of the one set")
+    sample.add_argument(
+        "--weights",
+        type=Path,
+        **common.REPEATED,
+        metavar="FILE_OR_DIR",
+        help="look here for weights, too, by their sha256; may be repeated",
+    )
+    common.add_shared(sample, "--ledger")
     common.add_shared(verb, "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
-    """Check and print; exit code 3 where something does not agree, 4 where something could not be checked."""
+    """Check and print; exit code 3 where something does not agree, 4 where something could not be checked, or nothing of the sample."""
+    from suite.cli.ledger.verify_sample import Sample, check_options, measure_sample
     from suite.records.bundle import read_bundle
 
+    check_options(options)
     held = read_bundle(options.bundle)
     _check_schema(held)
     checks = [Checked("files", f"{held.files} files by their sha256", "agree"), _check_cells(held), *_check_results(held)]
     verdict, code = _conclude(checks)
+    if not options.json:
+        out.table([{"check": one.what, "of": one.checked, "result": "not checked" if one.left_out else one.result} for one in checks])
+        _print_problems(checks, out)
+    sample: Sample | None = None
+    if options.sample and code == Exit.DONE:  # what is refused by its own numbers need not be measured
+        sample = measure_sample(held.records, options, out)
+        verdict, code = ("refused", Exit.DRIFT) if sample.differ else (verdict, code if sample.measured else Exit.INCOMPLETE)
     if options.json:
         lines = [vars(one) | {"problems": list(one.problems)} for one in checks]
-        out.document({"bundle": str(options.bundle), "verdict": verdict, "exit": int(code), "made_with": _made_with(held), "checks": lines})
+        about = {"bundle": str(options.bundle), "verdict": verdict, "exit": int(code), "made_with": _made_with(held), "checks": lines}
+        out.document(about | {"sample": sample and sample.document()})
         return code
-    out.table([{"check": one.what, "of": one.checked, "result": "not checked" if one.left_out else one.result} for one in checks])
-    _print_problems(checks, out)
-    out.line(f"{options.bundle}: {verdict}. {_conclusion(verdict, held)}")
+    out.line(f"{options.bundle}: {verdict}. {sample.sentence() if sample else _conclusion(verdict, held)}")
     return code
 
 
