@@ -53,7 +53,7 @@ EPILOG = """\
 examples:
 {examples}
 
-exit codes: 0 done; 1 unexpected; 2 usage; 3 drift; 4 some cells failed or are missing;
+exit codes: 0 done; 1 unexpected; 2 usage; 3 drift, or a bundle is refused; 4 some cells failed or are missing;
             5 nothing selected; 6 data, a package or the machine is not ready;
             130, 138, 143 stopped by SIGINT, SIGUSR1, SIGTERM (the same command continues)
 """

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from suite.cli import common
-from suite.cli.ledger.choose import add_choice, choose_records, read_held
+from suite.cli.choose import add_choice, choose_records, read_held
 from suite.core.errors import Exit
 from suite.core.files import sha256_of
 from suite.core.output import Output, note

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from suite.cli import common
-from suite.cli.ledger.choose import NAME, model_of
+from suite.cli.choose import NAME, model_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from suite.cli import common
-from suite.cli.ledger.choose import read_held
+from suite.cli.choose import read_held
 from suite.core.errors import Exit
 from suite.core.output import Output
 
