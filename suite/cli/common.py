@@ -79,6 +79,15 @@ def default_options(add_arguments: Callable[[argparse.ArgumentParser], None]) ->
     return vars(parser.parse_args([]))
 
 
+def check_target(options: argparse.Namespace) -> None:
+    """Refuse the file OUT of a verb, its `target`, where it is a folder, or is there and not to be overwritten."""
+    target = options.target
+    if target.is_dir():
+        raise SuiteError(f"{target} is a folder; name the file to write.")
+    if target.exists() and not options.overwrite:
+        raise SuiteError(f"{target} exists and is not overwritten. Choose another file, or give --overwrite.")
+
+
 def resolve_device(options: argparse.Namespace) -> str:
     """Return the device of `--device`, with `auto` resolved."""
     from suite.core import machine

@@ -17,7 +17,7 @@ from types import MappingProxyType, ModuleType
 from suite.cli import data, run
 from suite.cli.common import Parser
 from suite.cli.health import check, doctor
-from suite.cli.ledger import claims, compare, records, report
+from suite.cli.ledger import bundle, claims, compare, records, report, verify
 from suite.cli.ledger import list as verb_list
 from suite.cli.measure import evaluate, export, profile, restore, scan, score, weights
 from suite.core.errors import Exit, SuiteError
@@ -44,6 +44,8 @@ VERBS: Mapping[str, ModuleType] = MappingProxyType(
             doctor,
             weights,
             records,
+            bundle,
+            verify,
         )
     }
 )
@@ -51,7 +53,7 @@ EPILOG = """\
 examples:
 {examples}
 
-exit codes: 0 done; 1 unexpected; 2 usage; 3 drift; 4 some cells failed or are missing;
+exit codes: 0 done; 1 unexpected; 2 usage; 3 drift, or a bundle is refused; 4 some cells failed or are missing;
             5 nothing selected; 6 data, a package or the machine is not ready;
             130, 138, 143 stopped by SIGINT, SIGUSR1, SIGTERM (the same command continues)
 """

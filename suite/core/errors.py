@@ -14,7 +14,7 @@ class Exit(IntEnum):
     DONE = 0
     UNEXPECTED = 1
     USAGE = 2  # an option, a name or a field is wrong
-    DRIFT = 3  # a metric moved outside its tolerance
+    DRIFT = 3  # a metric moved outside its tolerance, or a bundle is not what it says
     INCOMPLETE = 4  # some cells failed or are missing
     NOTHING = 5  # nothing was selected or measured
     NOT_READY = 6  # data, a package or the machine is not ready

@@ -32,6 +32,7 @@ PACKAGES = (
     "pyiqa",
     "triton",
     "mamba-ssm",
+    "kernels",
 )
 PROJECT = "ssm-restoration-suite"  # as pyproject.toml names it
 TOOL_SECONDS = 20  # nvidia-smi can hang on a broken driver; git on a dead network folder

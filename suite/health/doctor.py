@@ -24,7 +24,7 @@ from suite.core import machine
 from suite.core.errors import SuiteError
 from suite.core.paths import ROOT, data_folder
 
-OPTIONAL = ("triton", "pyiqa", "mamba-ssm", "spandrel", "tensorboard", "h5py")
+OPTIONAL = ("triton", "pyiqa", "mamba-ssm", "kernels", "spandrel", "tensorboard", "h5py")
 IMPORTED = ("numpy", "torch", "torchvision", "numba", "scipy", "pandas", "PIL", "skimage", "lpips", "fvcore", "jinja2", "rich")
 BACKENDS = ("reference", "numba", "cpp", "triton", "cuda")  # those of models.scan.backends, whose package loads torch; a test compares
 SELF_CHECK = "length-65"  # the case of models.scan.cases that is checked: a step beyond a tile, in a moment
@@ -164,7 +164,7 @@ def check_gpu(_: Question) -> list[Diagnosis]:
 
 def check_backend(question: Question) -> list[Diagnosis]:
     """Compare one scan backend with the reference in float64, forward and all gradients, on a short scan."""
-    from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
+    from models.scan.backends import BACKENDS, BackendUnavailable, explain_backend, resolve_backend
     from suite.measure.scans.check import CASES, measure_errors, tolerance
 
     name = question.subject
@@ -179,7 +179,8 @@ def check_backend(question: Question) -> list[Diagnosis]:
     if not shares[worst] <= 1:
         found = f"wrong on {device}: the error of {worst} is {shares[worst]:.1f} times what it may be"
         return [Diagnosis("", "problem", found, f"--backend another one, and report what `python -m suite scan --backend {name}` prints")]
-    return [Diagnosis("", "ok", f"agrees with the reference on {device}, y and all gradients")]
+    whose = explain_backend(name)
+    return [Diagnosis("", "ok", f"agrees with the reference on {device}, y and all gradients{f'; {whose}' if whose else ''}")]
 
 
 def check_auto(_: Question) -> list[Diagnosis]:

@@ -61,8 +61,10 @@ class CellContext:
         return self.training or Trainings([spec]).key(spec)
 
 
-def provenance(context: CellContext, started: str, checksums: dict[str, str]) -> Provenance:
-    """Return where, when and with what the record that is being made is made; `started` is ISO 8601."""
+def provenance(context: CellContext, started: str, checksums: dict[str, str], backend: str) -> Provenance:
+    """Return where, when and with what the record that is being made is made; `started` is ISO 8601, `backend` that of the cell."""
+    from models.scan.backends import explain_backend  # loads torch: not for what only reads records
+
     commit = machine.find_commit()
     return Provenance(
         started=started,
@@ -75,7 +77,7 @@ def provenance(context: CellContext, started: str, checksums: dict[str, str]) ->
         machine=machine.describe_machine(),
         threads=context.threads,
         launcher=context.launcher,
-        backend_reason=context.backend_reason,
+        backend_reason="; ".join(filter(None, (context.backend_reason, explain_backend(backend)))),
         data_checksums=checksums,
     )
 

@@ -101,12 +101,13 @@ def _column(column: TableColumn) -> dict[str, object]:
 
 
 def _row(table: Table, row: TableRow) -> dict[str, object]:
-    cells = {column.key: _cell(cell) for column, cell in zip(table.columns, row.cells, strict=True)}
+    cells = {column.key: describe_cell(cell) for column, cell in zip(table.columns, row.cells, strict=True)}
     about = {"key": row.key, "label": row.label, "what": row.what, "group": row.group, "model": row.model, "baseline": row.baseline}
     return {**about, "borrowed": row.borrowed, "marks": row.marks, "cells": cells}
 
 
-def _cell(cell: TableCell) -> dict[str, object]:
+def describe_cell(cell: TableCell) -> dict[str, object]:
+    """Return all that a cell holds, unrounded."""
     return {
         "published": cell.published,
         "published_rank": cell.published_rank,

@@ -11,27 +11,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from models import MODELS
 from suite.core import intervals
 from suite.core.text import format_duration, format_fixed, format_moment, format_signed
 from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
-from suite.records.record import Attempt, Measured
+from suite.records.record import Attempt
 from suite.records.routing import RoutingRecord
 from suite.records.scan import ScanRecord
 from suite.report import html as pages
 from suite.report import pictures
+from suite.report.gather import gather_tables, place_measured
 from suite.report.grids import scan_view
 from suite.report.grids.routing import tabulate_routing
-from suite.report.grids.scan_paths import build_scan_paths
 from suite.report.measured import Status
 from suite.report.page import card_id, gather_page
 from suite.report.settings import dataset_name
-from suite.report.tables.build import build_tables
-from suite.study import published
 
 INDEX_FILE = "index.html"
-PLACES = {name: at for at, name in enumerate(MODELS)}
 GLYPHS: Mapping[Status, str] = {
     Status.REPRODUCED: "=",
     Status.DEVIATES: "≠",
@@ -56,11 +52,11 @@ def write_report(records: Iterable[Attempt], destination: Path, pictures_mib: fl
 def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB) -> str:
     """Return the page of trained models as text, with at most `pictures_mib` MiB of pictures."""
     held = list(records)
-    current = sorted(pick_standing(record for record in held if isinstance(record, Measured)), key=_place)
+    current = place_measured(held)
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     profiles = pick_standing(record for record in held if isinstance(record, ProfileRecord))
     routings = pick_standing(record for record in held if isinstance(record, RoutingRecord) and record.status == "done")
-    tables = (*build_tables(published.load_all(), current, profiles), *build_scan_paths(current, profiles))
+    tables = gather_tables(current, profiles)
     return pages.fill_template(
         "index.html.j2",
         {
@@ -79,8 +75,3 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
             "routings": tuple(map(tabulate_routing, routings)),
         },
     )
-
-
-def _place(record: Measured) -> tuple[int, int]:
-    """Return a record's place on the page: by the catalogue, then by seed; of equals the order of the ledger stays."""
-    return PLACES.get(record.spec.model, len(PLACES)), record.spec.seed

@@ -301,3 +301,43 @@ def _why_not(paired: stats.Paired, p_holm: float, comparisons: int, *, apart: bo
     if paired.p is not None and paired.p < ALPHA:
         return f"the interval is of one comparison: as one of {comparisons}, Holm's p is too large"
     return "Wilcoxon's test of ranks finds no difference, though the interval does not hold 0"
+
+
+def describe_comparison(one: Comparison) -> dict[str, object]:
+    """Return a comparison unrounded, for programs."""
+    paired, spec = one.found, one.variant.records[0].spec
+    low, high = (paired.interval if paired else None) or (None, None)
+    over = None if low is None else "images" if paired.seeds == 1 else "seeds and images"
+
+    def found(name: str) -> object:
+        return getattr(paired, name) if paired else None
+
+    return {
+        "variant": one.variant.model,
+        "baseline": one.baseline.model if one.baseline else None,
+        "task": spec.task,
+        "budget": getattr(spec, "budget", None),
+        "metric": one.metric,
+        "images": found("images"),
+        "seeds": found("seeds"),
+        "difference": found("mean"),
+        "interval_low": low,
+        "interval_high": high,
+        "interval_over": over,
+        "interval_covers": found("covers"),
+        "test": found("test"),
+        "p": found("p"),
+        "p_holm": one.p_holm,
+        "p_wilcoxon_images": found("wilcoxon"),
+        "detectable": found("detectable"),
+        "of": one.of,
+        "verdict": one.verdict,
+        "reason": one.reason,
+        "notes": "; ".join(one.notes),
+        "variant_cells": _cells(one.variant),
+        "baseline_cells": _cells(one.baseline),
+    }
+
+
+def _cells(side: Side | None) -> str:
+    return " ".join(record.fingerprint for record in side.records) if side else ""

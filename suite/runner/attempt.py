@@ -106,7 +106,7 @@ def _alone(spec: CellSpec, handle: IO[str]) -> Iterator[Progress]:
 
 def failed_record(spec: CellSpec, context: CellContext, started: datetime, error: str) -> Attempt:
     """Return the record of an attempt that failed, with the machine it failed on."""
-    made = provenance(context, started.isoformat(timespec="seconds"), {})
+    made = provenance(context, started.isoformat(timespec="seconds"), {}, spec.backend)
     fields = {"fingerprint": spec.fingerprint, "spec": spec, "status": "failed", "attempt": context.attempt, "error": error}
     if isinstance(spec, ProfileSpec):
         label, source = name_network(spec.model)

@@ -16,10 +16,11 @@ COSTS = 2  # how parameters and operations are counted (count and conventions of
 LATENCIES = 1  # how a network is timed (suite.measure.timing, suite.measure.costs.latency)
 SCANS = 1  # the scan backends, and how they are verified and timed
 INDEX = 2  # what a row of the ledger's index says
+LATER = frozenset({"kernels"})  # packages that came after the first records: where they are absent, no digest changes
 
 
-def software(versions: Iterable[int], packages: Iterable[str]) -> str:
+def software(versions: Iterable[int | str], packages: Iterable[str]) -> str:
     """Return 16 hexadecimal digits over versions of this table and of installed packages: what a cost or a time was made with."""
     held = machine.installed_packages()
-    made_with = [*versions], {name: held.get(name) for name in packages}
+    made_with = [*versions], {name: held.get(name) for name in packages if name in held or name not in LATER}
     return hashlib.sha256(json.dumps(made_with).encode()).hexdigest()[:16]

@@ -106,7 +106,7 @@ def run_cell(spec: RunSpec, context: CellContext) -> Iterator[Progress | Record]
         trivial=_measure_trivial(test, rule, task),
         receptive_field=receptive_field(run.evaluated, test),
         walks=models.describe_walks(run.evaluated),
-        provenance=provenance(context, started, checksums),
+        provenance=provenance(context, started, checksums, spec.backend),
     )
 
 

@@ -11,6 +11,8 @@ and, where its row says `image`, the same for `ImageArguments`:
 
     image_kept_shape(args), image_forward(args, keep), image_backward(grad_y, kept, args) -> (dx, dproj, ddt_proj, dA, dD, ddelta_bias)
 
+and, where several packages may compute it, explain() -> whose kernel was chosen, and why none before it.
+
 `kept` is what forward leaves for backward, such as the states at the starts of chunks: float32, of the shape (0,) where `keep` is False.
 y is of u's dtype, a gradient of its tensor's; a gradient of None is None. A backend holds no input checks.
 """
@@ -49,6 +51,7 @@ class Backend:
 
 
 HALVES = ("float32", "bfloat16", "float16")
+REVISION = "SUITE_KERNELS_REVISION"  # of the environment: of the kernel that the package kernels fetches, in place of a version's newest
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # by which Triton itself decides, once, at import
 
 BACKENDS: Mapping[str, Backend] = MappingProxyType(
@@ -94,7 +97,7 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
                 HALVES,
                 image=False,
                 deterministic=False,
-                summary="the compiled extension of mamba-ssm",
+                summary="the compiled kernel of mamba-ssm, built here or fetched by the package kernels",
             ),
         )
     }
@@ -114,6 +117,14 @@ def module_of(name: str) -> ModuleType:
     if problem is not None:
         raise BackendUnavailable(name, *problem)
     return module
+
+
+def explain_backend(name: str) -> str:
+    """Return whose kernel the backend has, where several packages may compute it; "" for all others, and where it is not available."""
+    try:
+        return getattr(module_of(name), "explain", str)() if name in BACKENDS else ""
+    except BackendUnavailable:
+        return ""
 
 
 @cache

@@ -47,6 +47,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.records.evidence import read_records
     from suite.records.ledger import Ledger
     from suite.report.claims.judge import count_hints, count_words, judge_claims, summarise
+    from suite.report.claims.verdict import describe_judgement
     from suite.study.claims import load_claims
 
     if options.markdown:
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         return _plan(found, records, options, out, width)
     if options.json:
         summary = {"sentences": summarise(found), "verdicts": count_words(found), "ablations at another budget": count_hints(found)}
-        out.document({"summary": summary, "claims": [_as_dict(one) for one in found]})
+        out.document({"summary": summary, "claims": [describe_judgement(one) for one in found]})
         return Exit.DONE
     for one in found:
         for line in _lines(one, width):
@@ -140,17 +141,3 @@ def _lines(one: Judgement, width: int) -> Iterator[str]:
 def _wrap(text: str, width: int, mark: str = "") -> list[str]:
     options = {"initial_indent": f"  {mark}", "subsequent_indent": "  " + " " * len(mark)}
     return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False, **options)
-
-
-def _as_dict(one: Judgement) -> dict[str, object]:
-    """Return a claim, its verdict and its evidence, unrounded."""
-    from dataclasses import asdict
-
-    return one.claim.model_dump(mode="json") | {
-        "paper": one.paper,
-        "verdict": one.word,
-        "values": [asdict(part) for part in one.parts],
-        "at another budget": None if one.hint is None else asdict(one.hint),
-        "commands": list(one.commands),
-        "notes": list(one.notes),
-    }

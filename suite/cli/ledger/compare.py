@@ -12,7 +12,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, csv_of
 
 if TYPE_CHECKING:
-    from suite.report.versus import Comparison, Side
+    from suite.report.versus import Comparison
 
 SUMMARY = "say whether A is better than B: models of one ledger, or two ledgers"
 EXAMPLE = "compare 'mambair-sr-x2.*' mambair-sr-x2"
@@ -49,8 +49,10 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Compare and print; exit code 5 where nothing is comparable."""
     if options.json and options.csv is not None:
         raise SuiteError("--json and --csv are two documents: ask for one.")
+    from suite.report.versus import describe_comparison
+
     found = _compare(options, [common.resolve_metric(name) for name in options.metric])
-    lines = [_line(one) for one in found]
+    lines = [describe_comparison(one) for one in found]
     if options.json:
         out.document({"a": options.a, "b": options.b, "comparisons": lines})
     elif options.csv is not None:
@@ -99,48 +101,8 @@ def _compare(options: argparse.Namespace, metrics: list[str]) -> tuple[Compariso
     return found
 
 
-def _line(one: Comparison) -> dict[str, object]:
-    """Return a comparison unrounded, for programs."""
-    paired, spec = one.found, one.variant.records[0].spec
-    low, high = (paired.interval if paired else None) or (None, None)
-    over = None if low is None else "images" if paired.seeds == 1 else "seeds and images"
-
-    def found(name: str) -> object:
-        return getattr(paired, name) if paired else None
-
-    return {
-        "variant": one.variant.model,
-        "baseline": one.baseline.model if one.baseline else None,
-        "task": spec.task,
-        "budget": getattr(spec, "budget", None),
-        "metric": one.metric,
-        "images": found("images"),
-        "seeds": found("seeds"),
-        "difference": found("mean"),
-        "interval_low": low,
-        "interval_high": high,
-        "interval_over": over,
-        "interval_covers": found("covers"),
-        "test": found("test"),
-        "p": found("p"),
-        "p_holm": one.p_holm,
-        "p_wilcoxon_images": found("wilcoxon"),
-        "detectable": found("detectable"),
-        "of": one.of,
-        "verdict": one.verdict,
-        "reason": one.reason,
-        "notes": "; ".join(one.notes),
-        "variant_cells": _cells(one.variant),
-        "baseline_cells": _cells(one.baseline),
-    }
-
-
-def _cells(side: Side | None) -> str:
-    return " ".join(record.fingerprint for record in side.records) if side else ""
-
-
 def _row(line: Mapping[str, object]) -> dict[str, object]:
-    """Return a line of `_line` for a person; what only some lines have stands in the last column."""
+    """Return a line of `describe_comparison` for a person; what only some lines have stands in the last column."""
     from suite.study.protocols import METRICS
 
     digits = METRICS[line["metric"]].digits + 1 if line["metric"] in METRICS else 4

@@ -149,13 +149,14 @@ def recipes() -> list[Row]:
 
 def backends() -> list[Row]:
     """Return the scan backends, and whether this machine runs them."""
-    from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
+    from models.scan.backends import BACKENDS, BackendUnavailable, explain_backend, resolve_backend
 
     rows: list[Row] = []
     for row in BACKENDS.values():
         try:
             resolve_backend(row.name, row.devices[0])
-            here = "yes"
+            whose = explain_backend(row.name)
+            here = f"yes; {whose}" if whose else "yes"
         except BackendUnavailable as error:
             here = f"no: {error.reason} {error.remedy}"
         rows.append({"name": row.name, "devices": ", ".join(row.devices), "what": row.summary, "runs here": here})

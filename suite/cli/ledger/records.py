@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from suite.cli import common
+from suite.cli.choose import NAME, model_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "keep records as evidence with the code, or withdraw records that are wrong"
 EXAMPLE = "records keep bicubic"
-NAME = "a model's name, a part of it or a shell pattern, or a cell's fingerprint"
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -108,8 +108,8 @@ def _select(name: str, ledger: Ledger, *, done: bool) -> list[tuple[LedgerEntry,
     if chosen := [entry for entry in entries if entry.fingerprint == name]:
         return [(entry, ledger.read(entry.path.name)) for entry in chosen]
     held = [(entry, record) for entry in entries if (record := _read(ledger, entry))]
-    models = sorted({_model(record) for _, record in held})
-    found = [(entry, record) for entry, record in held if selects(name, _model(record), models)]
+    models = sorted({model_of(record) for _, record in held})
+    found = [(entry, record) for entry, record in held if selects(name, model_of(record), models)]
     if not found:
         from models.lookup import suggest
 
@@ -127,11 +127,6 @@ def _read(ledger: Ledger, entry: LedgerEntry) -> Attempt | None:
     except SuiteError as error:
         common.warn_left_out(error)
         return None
-
-
-def _model(record: Attempt) -> str:
-    """Return the model's name, or that of a scan backend."""
-    return getattr(record.spec, "model", record.spec.backend)
 
 
 def _row(record: Attempt, state: str) -> dict[str, object]:

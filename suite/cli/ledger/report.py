@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from suite.cli import common
-from suite.core.errors import Exit, SuiteError
+from suite.cli.choose import read_held
+from suite.core.errors import Exit
 from suite.core.output import Output
 
 SUMMARY = "write the report of a ledger: HTML, or its tables for other programs"
@@ -45,16 +46,9 @@ def read_mebibytes(text: str) -> float:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Write the report in the chosen formats, and print where it is."""
-    from suite.records.evidence import read_records
-    from suite.records.ledger import Ledger
     from suite.report import export
 
-    ledger = Ledger(options.ledger)
-    records = read_records(ledger, options.evidence, common.warn_left_out)
-    if not records:
-        raise SuiteError(
-            f"the ledger {ledger.folder} holds no record. `python -m suite run --grid ablations` makes some.", exit=Exit.NOTHING
-        )
+    records = read_held(options)
     folder = common.report_folder(options.out)
     chosen = REPORT_FORMATS if "all" in options.format else tuple(dict.fromkeys(options.format)) or REPORT_FORMATS[:1]
     if "html" in chosen:

@@ -132,7 +132,7 @@ def _measure(spec: RoutingSpec, pairs: list[Pair], options: argparse.Namespace, 
         router=router,
         runs=tuple(runs),
         seconds=time.perf_counter() - clock,
-        provenance=provenance(context, started, {f"{spec.test_set}/test": spec.data}),
+        provenance=provenance(context, started, {f"{spec.test_set}/test": spec.data}, spec.backend),
     )
     ledger.add(record)
     return record

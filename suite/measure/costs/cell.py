@@ -42,7 +42,7 @@ def make_record(
         cost=cost,
         latency=latency,
         latency_reason=reason,
-        provenance=provenance(dataclasses.replace(context, threads=spec.threads), started, {}),
+        provenance=provenance(dataclasses.replace(context, threads=spec.threads), started, {}, spec.backend),
     )
 
 

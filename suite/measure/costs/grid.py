@@ -17,7 +17,7 @@ from suite.study.grids import selects
 
 ALL_MODELS, HD = "all", "720p"
 COUNTED_BY = ("fvcore", "spandrel")  # packages that decide a cost
-TIMED_WITH = ("torch", "numba", "triton", "mamba-ssm", *COUNTED_BY)
+TIMED_WITH = ("torch", "numba", "triton", "mamba-ssm", "kernels", *COUNTED_BY)
 
 SWEEP = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)  # sides in pixels, the area about doubled each time
 MEMORY_SHARE = 0.9  # of the free memory, which a call may take

@@ -110,7 +110,7 @@ def make_record(
         test_data=images.data,
         weights=describe_weights(job.weights, spec, used) if job.weights and used else None,
         evaluate_seconds=seconds,
-        provenance=provenance(context, started, {f"test ({images.name})": images.digest}),
+        provenance=provenance(context, started, {f"test ({images.name})": images.digest}, spec.backend),
     )
 
 

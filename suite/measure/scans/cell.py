@@ -42,7 +42,7 @@ def run_scan(spec: ScanSpec, context: CellContext) -> Iterator[Progress | ScanRe
         status="failed" if wrong else "done",
         attempt=context.attempt,
         findings=findings.model_copy(update={"absent": tuple(list_available(spec.device)[1])}),
-        provenance=provenance(dataclasses.replace(context, threads=spec.threads), started, {}),
+        provenance=provenance(dataclasses.replace(context, threads=spec.threads), started, {}, spec.backend),
         error=_accusation(wrong) if wrong else None,
     )
 

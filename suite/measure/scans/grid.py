@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.lookup import suggest
-from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
+from models.scan.backends import BACKENDS, REVISION, BackendUnavailable, resolve_backend
 from models.scan.cases import CASES, LAYERS
 from suite.core.errors import Exit, SuiteError
 from suite.core.machine import check_device, choose_threads, machine_digest
@@ -23,7 +23,7 @@ GRID_NAME = SCAN_GRID
 GRID_SUMMARY = "every scan backend that runs on this machine, verified and timed; one cell per backend, each with the machine to itself"
 REASON = "every backend that runs here is timed"
 KEPT = ("device", "dtype", "backward", "images", "build", "seconds")  # of a selection, by the specs
-SOFTWARE = ("torch", "numba", "triton", "mamba-ssm")
+SOFTWARE = ("torch", "numba", "triton", "mamba-ssm", "kernels")
 
 
 @dataclass(frozen=True)
@@ -91,4 +91,5 @@ def _cases(patterns: Sequence[str]) -> tuple[str, ...]:
 
 def software_digest() -> str:
     """Return 16 hexadecimal digits over the version of the scans and of the packages that they are built with."""
-    return versions.software((versions.SCANS,), SOFTWARE)
+    revision = os.environ.get(REVISION)
+    return versions.software((versions.SCANS, *([f"{REVISION}={revision}"] if revision else [])), SOFTWARE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from suite.study.claims import Claim
@@ -70,3 +70,15 @@ class Judgement:
         words = [part.word for part in self.parts]
         order: tuple[Word, ...] = ("does not hold", "not tested", "too close to tell", "holds")
         return next(word for word in order if word in words)
+
+
+def describe_judgement(one: Judgement) -> dict[str, object]:
+    """Return a claim, its verdict and its evidence, unrounded, for programs."""
+    return one.claim.model_dump(mode="json") | {
+        "paper": one.paper,
+        "verdict": one.word,
+        "values": [asdict(part) for part in one.parts],
+        "at another budget": None if one.hint is None else asdict(one.hint),
+        "commands": list(one.commands),
+        "notes": list(one.notes),
+    }

@@ -16,7 +16,7 @@ from models.scan import (
     scan_image,
     selective_scan,
 )
-from models.scan.backends import cpp, cpp_build, cuda, reference
+from models.scan.backends import cpp, cpp_build, reference
 from models.scan.cases import Case, arguments
 from models.scan.directions import DIRECTIONS, merge, unfold
 from models.scan.image import composed
@@ -198,41 +198,6 @@ def test_the_library_is_compiled_once_and_found_again(monkeypatch, tmp_path):
     assert cpp_build.library() == first
     assert first.stat().st_mtime_ns == made
     assert [path.name for path in (tmp_path / "scan").iterdir()] == [first.name]
-
-
-def test_an_extension_for_another_torch_is_told_from_an_absent_one(monkeypatch, tmp_path):
-    assert "is not there" in cuda.unavailable()[0]
-    (tmp_path / f"{cuda.EXTENSION}.py").write_text("raise ImportError('undefined symbol: _ZN3c10')")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    reason, remedy = cuda.unavailable()
-    assert "was built for another torch, Python or CUDA than these (undefined symbol: _ZN3c10)" in reason
-    assert "pip cache remove" in remedy
-
-
-def test_the_extension_of_mamba_ssm_is_called_by_its_own_interface(monkeypatch):
-    """A stand-in with the extension's signatures, computing by the reference: shows that the adapter's calls and order are theirs."""
-
-    class Extension:
-        @staticmethod
-        def fwd(u, delta, A, B, C, D, z, delta_bias, delta_softplus):
-            assert z is None
-            y, _ = reference.forward((u, delta, A, B, C, D, delta_bias), delta_softplus)
-            return [y, u.new_zeros(*u.shape[:2], -(-u.shape[2] // 2048), 2 * A.shape[1])]
-
-        @staticmethod
-        def bwd(u, delta, A, B, C, D, z, delta_bias, dout, x, out, dz, delta_softplus, recompute_out_z):
-            assert (z, out, dz, recompute_out_z) == (None, None, None, False)
-            assert x.shape == (*u.shape[:2], -(-u.shape[2] // 2048), 2 * A.shape[1])
-            return list(reference.backward(dout, None, (u, delta, A, B, C, D, delta_bias), delta_softplus))
-
-    monkeypatch.setattr(cuda, "_extension", lambda: Extension)
-    args = arguments(SMALL)
-    y, kept = cuda.forward(args, True, True)
-    assert tuple(kept.shape) == cuda.kept_shape(args)
-    assert torch.equal(y, reference.forward(args, True)[0])
-    grad = torch.ones_like(y)
-    for found, expected in zip(cuda.backward(grad, kept, args, True), reference.backward(grad, None, args, True), strict=True):
-        assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("count", DIRECTIONS)
