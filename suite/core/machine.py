@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tomllib
@@ -131,6 +132,7 @@ class Commit(NamedTuple):
     name: str  # "unknown" where there is none
     dirty: bool | None  # whether tracked or new files differ from it; None where that is unknown
     reason: str = ""  # why there is none; it holds no path
+    mend: str = ""  # what helps, where that is a command; it may hold one
 
 
 def find_commit(folder: Path = ROOT) -> Commit:
@@ -145,7 +147,7 @@ def find_commit(folder: Path = ROOT) -> Commit:
     if head is None:
         return Commit("unknown", None, f"git does not answer within {TOOL_SECONDS} s")
     if head.returncode:
-        return Commit("unknown", None, _explain_refusal(head.stderr))
+        return Commit("unknown", None, *_explain_refusal(head.stderr))
     changes = _git(folder, "status", "--porcelain")
     return Commit(head.stdout.strip(), bool(changes.stdout.strip()) if changes is not None and changes.returncode == 0 else None)
 
@@ -167,17 +169,21 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | No
         return None
 
 
-def _explain_refusal(error: str) -> str:
-    """Return in words why git names no commit of the suite's code, by what it says."""
+def _explain_refusal(error: str) -> tuple[str, str]:
+    """Return why git names no commit of the suite's code, by what it says, and what helps if that is a command; the first holds no path."""
     for words, reason in (
         ("not a git repository", "the suite's code lies in no git checkout"),
         ("did not match any file", "the suite's code is no part of the git repository around it"),
-        ("dubious ownership", "git refuses the checkout, which belongs to another user (git config --global --add safe.directory FOLDER)"),
         ("ambiguous argument 'HEAD'", "the checkout has no commit yet"),
     ):
         if words in error:
-            return reason
-    return "git cannot read the checkout"
+            return reason, ""
+    first = next(filter(None, map(str.strip, error.splitlines())), "without a word")
+    said = re.sub(r"'/[^']*'|(?<!\S)/\S+", "FOLDER", first)
+    if "dubious ownership" not in error:
+        return f"git cannot read the checkout: {said}", ""
+    mend = re.search(r"git config --global --add safe\.directory .+", error)
+    return f"git refuses the checkout, which belongs to another user: {said}", mend[0] if mend else ""
 
 
 def _output(program: str, *arguments: str) -> str | None:
