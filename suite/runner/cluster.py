@@ -45,7 +45,7 @@ OBJECT_STORE_BYTES = 256 * 2**20
 JOIN_SECONDS = 40.0  # an address that does not answer would hold ray.init for many minutes
 FOLDER_PREFIX = "ssm-"
 KNOCK_SECONDS = 5.0  # for a connection; one that is refused takes none
-FORGET_ADDRESS = "env -u RAY_ADDRESS python -m suite run ... (runs on this machine alone)"
+FORGET_ADDRESS = "env -u RAY_ADDRESS python -m suite run ..."
 INLINE_ADVICE = "`--launcher inline` runs the same cells without Ray, one after another."
 
 
@@ -144,7 +144,7 @@ def join_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
         raise SuiteError(f"{given}: Ray's client cannot stream results. Give the cluster's own address, such as host:6379 or auto.")
     problem = explain_silence(address) or _try_to_join(address)
     if problem:
-        alone = f"Run on this machine alone: `{FORGET_ADDRESS}`" if from_variable else "Leave out --address to run on this machine alone"
+        alone = f"`{FORGET_ADDRESS}` runs on this machine alone" if from_variable else "Leave out --address to run on this machine alone"
         raise SuiteError(f"{given}: the Ray cluster there cannot be joined: {problem}. {alone}, or: {INLINE_ADVICE}", exit=Exit.NOT_READY)
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     try:
