@@ -110,8 +110,7 @@ def note_lost_commit() -> None:
 
     commit = machine.find_commit()
     if commit.reason:
-        mend = f" `{commit.mend}` mends it." if commit.mend else ""
-        note(f"the records will not name the suite's commit: {commit.reason}.{mend}")
+        note(f"the records will not name the suite's commit: {commit.reason}.")
 
 
 def resolve_metric(name: str) -> str:

@@ -35,6 +35,7 @@ PACKAGES = (
     "mamba-ssm",
 )
 PROJECT = "ssm-restoration-suite"  # as pyproject.toml names it
+TRUST = "git config --global --add safe.directory"
 TOOL_SECONDS = 20  # nvidia-smi can hang on a broken driver; git on a dead network folder
 
 
@@ -132,7 +133,6 @@ class Commit(NamedTuple):
     name: str  # "unknown" where there is none
     dirty: bool | None  # whether tracked or new files differ from it; None where that is unknown
     reason: str = ""  # why there is none; it holds no path
-    mend: str = ""  # what helps, where that is a command; it may hold one
 
 
 def find_commit(folder: Path = ROOT) -> Commit:
@@ -147,7 +147,7 @@ def find_commit(folder: Path = ROOT) -> Commit:
     if head is None:
         return Commit("unknown", None, f"git does not answer within {TOOL_SECONDS} s")
     if head.returncode:
-        return Commit("unknown", None, *_explain_refusal(head.stderr))
+        return Commit("unknown", None, _explain_refusal(head.stderr))
     changes = _git(folder, "status", "--porcelain")
     return Commit(head.stdout.strip(), bool(changes.stdout.strip()) if changes is not None and changes.returncode == 0 else None)
 
@@ -169,21 +169,20 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | No
         return None
 
 
-def _explain_refusal(error: str) -> tuple[str, str]:
-    """Return why git names no commit of the suite's code, by what it says, and what helps if that is a command; the first holds no path."""
+def _explain_refusal(error: str) -> str:
+    """Return why git names no commit of the suite's code: in our words where they are known, else in git's, without paths."""
     for words, reason in (
         ("not a git repository", "the suite's code lies in no git checkout"),
         ("did not match any file", "the suite's code is no part of the git repository around it"),
         ("ambiguous argument 'HEAD'", "the checkout has no commit yet"),
     ):
         if words in error:
-            return reason, ""
+            return reason
     first = next(filter(None, map(str.strip, error.splitlines())), "without a word")
     said = re.sub(r"'/[^']*'|(?<!\S)/\S+", "FOLDER", first)
-    if "dubious ownership" not in error:
-        return f"git cannot read the checkout: {said}", ""
-    mend = re.search(r"git config --global --add safe\.directory .+", error)
-    return f"git refuses the checkout, which belongs to another user: {said}", mend[0] if mend else ""
+    if "dubious ownership" in error:
+        return f"git refuses the checkout, which belongs to another user: {said} (`{TRUST} FOLDER` allows it)"
+    return f"git cannot read the checkout: {said}"
 
 
 def _output(program: str, *arguments: str) -> str | None:

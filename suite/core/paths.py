@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from models.cache import folder_named_by
 from suite.core.errors import Exit, SuiteError
 
 ROOT = Path(__file__).resolve().parents[2]  # the checkout, or where packages are installed
+WORKING_FOLDER = "SUITE_WORKING_FOLDER"  # the variable that tells processes that begin elsewhere where the user stands
 SHIPPED = ROOT / "suite" / "shipped"  # of an installed wheel alone: copies of the checkout's folders (setup.py)
 
 
@@ -41,6 +43,14 @@ def python_path() -> str:
     """
     first = [] if is_installed() else [str(ROOT)]
     return os.pathsep.join([*first, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def go_to_working_folder() -> None:
+    """Make the folder in which the user stands the working folder of this process, if it was begun elsewhere: relative names are of there."""
+    folder = os.environ.get(WORKING_FOLDER)
+    if folder:
+        with contextlib.suppress(OSError):  # it is gone
+            os.chdir(folder)
 
 
 def data_folder() -> Path | None:

@@ -333,7 +333,8 @@ def check_commit(_: Question) -> list[Diagnosis]:
     commit, version = machine.find_commit(), machine.find_version() or "of unknown version"
     if commit.reason:
         found = f"suite {version}; records cannot name its commit: {commit.reason}"
-        return [Diagnosis("", "warning", found, commit.mend or "clone the repository and `pip install -e .` there")]
+        trust = f"{machine.TRUST} {ROOT}" if machine.TRUST in commit.reason else ""
+        return [Diagnosis("", "warning", found, trust or "clone the repository and `pip install -e .` there")]
     return [Diagnosis("", "ok", f"suite {version}, commit {commit.name[:12]}{', with uncommitted changes' if commit.dirty else ''}")]
 
 

@@ -31,7 +31,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.files import take_lock
 from suite.core.machine import count_cores
 from suite.core.output import note
-from suite.core.paths import python_path
+from suite.core.paths import WORKING_FOLDER, python_path
 from suite.core.process import Child, changed_environment
 from suite.core.torch_state import thread_environment
 from suite.records.cell import CellContext
@@ -93,7 +93,8 @@ def start_ray(ray: ModuleType, threads: int, dashboard: bool) -> Iterator[Path |
         _check_dashboard()
     with _temporary_folder() as folder:
         try:
-            with changed_environment(_worker_environment(threads)), _block({signal.SIGUSR1}):
+            # Ray puts the working folder before all else where its workers look for code: there must be none in it.
+            with changed_environment(_worker_environment(threads)), _block({signal.SIGUSR1}), contextlib.chdir(folder):
                 started = ray.init(
                     address="local",  # also where RAY_ADDRESS is set
                     num_cpus=count_cores(),
@@ -146,7 +147,8 @@ def join_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
     if problem:
         alone = f"`{FORGET_ADDRESS}` runs on this machine alone" if from_variable else "Leave out --address to run on this machine alone"
         raise SuiteError(f"{given}: the Ray cluster there cannot be joined: {problem}. {alone}, or: {INLINE_ADVICE}", exit=Exit.NOT_READY)
-    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as empty, contextlib.chdir(empty):  # as in start_ray
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     try:
         yield None
     finally:
@@ -207,7 +209,8 @@ def _worker_environment(threads: int) -> dict[str, str]:
     """Return what Ray's workers inherit: their threads, and where `suite` and `models` are found whatever their working directory."""
     loopback = "lo" if sys.platform.startswith("linux") else "lo0"
     nccl = os.environ.get("NCCL_SOCKET_IFNAME", loopback)  # GPUs of one machine talk past it; it is for their meeting alone
-    return thread_environment(threads) | {"PYTHONPATH": python_path(), "GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": nccl}
+    own = {"PYTHONPATH": python_path(), "GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": nccl}
+    return thread_environment(threads) | {WORKING_FOLDER: str(Path.cwd())} | own
 
 
 def own_resources(job: Job) -> tuple[int, int]:
