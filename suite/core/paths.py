@@ -46,7 +46,7 @@ def python_path() -> str:
 
 
 def go_to_working_folder() -> None:
-    """Make the folder in which the user stands the working folder of this process, if it was begun elsewhere: relative names are of there."""
+    """Go to the folder in which the user stands, if this process began elsewhere: relative names are of there."""
     folder = os.environ.get(WORKING_FOLDER)
     if folder:
         with contextlib.suppress(OSError):  # it is gone

@@ -57,9 +57,8 @@ def _list(options: argparse.Namespace, out: Output) -> Exit:
         out.document({"folder": str(folders[0]) if folders else None, "files": rows})
         return Exit.DONE
     out.table([_columns(row) for row in rows])
-    out.line(
-        f"{len(rows)} entries, {len(here)} here ({', '.join(map(str, folders)) or 'there is no cache folder, and no --in names another'})."
-    )
+    where = ", ".join(map(str, folders)) or "there is no cache folder, and no --in names another"
+    out.line(f"{len(rows)} entries, {len(here)} here ({where}).")
     out.line(
         "verified: the sha256 is the register's. seen first here: the register knows none, and the file is as it was first downloaded."
     )
