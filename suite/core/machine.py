@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.paths import ROOT
+from suite.core.paths import ROOT, SHIPPED, is_installed
 
 # What computes or decodes; the rest (rich, jinja2, ...) cannot move a number.
 PACKAGES = (
@@ -140,6 +140,8 @@ def find_commit(folder: Path = ROOT) -> Commit:
 
     A repository that merely lies around the folder (an environment in a project of somebody's) has another history: it does not count.
     """
+    if folder == ROOT and is_installed():
+        return _find_built_commit()
     if shutil.which("git") is None:
         return Commit("unknown", None, "git is not installed, or not on PATH")
     code = _git(folder, "ls-files", "--error-unmatch", *(name for name in ("suite", "models") if (folder / name).is_dir()))
@@ -150,6 +152,15 @@ def find_commit(folder: Path = ROOT) -> Commit:
         return Commit("unknown", None, _explain_refusal(head.stderr))
     changes = _git(folder, "status", "--porcelain")
     return Commit(head.stdout.strip(), bool(changes.stdout.strip()) if changes is not None and changes.returncode == 0 else None)
+
+
+def _find_built_commit() -> Commit:
+    """Return the commit that the installed wheel was built of, as setup.py noted it."""
+    try:
+        held = json.loads((SHIPPED / "commit.json").read_text(encoding="utf-8"))
+        return Commit(str(held["name"]), held["dirty"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return Commit("unknown", None, "the installed suite was not built in a git checkout")
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:

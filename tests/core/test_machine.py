@@ -126,5 +126,15 @@ def test_what_git_says_otherwise_is_quoted_without_paths():
     assert machine._explain_refusal("") == "git cannot read the checkout: without a word"
 
 
+def test_an_installed_suite_knows_the_commit_that_it_was_built_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "is_installed", lambda: True)
+    monkeypatch.setattr(machine, "SHIPPED", tmp_path)
+    assert machine.find_commit() == ("unknown", None, "the installed suite was not built in a git checkout")
+    (tmp_path / "commit.json").write_text('{"name": "0123", "dirty": true}')
+    assert machine.find_commit() == ("0123", True, "")
+    (tmp_path / "commit.json").write_text("[]")
+    assert machine.find_commit().reason
+
+
 def test_the_version_is_that_of_the_project():
     assert f'version = "{machine.find_version()}"' in (machine.ROOT / "pyproject.toml").read_text(encoding="utf-8")
