@@ -7,6 +7,7 @@ import logging
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -89,32 +90,33 @@ def private_folder() -> Path:
 
     Code that is loaded lies in it, so it must be nobody else's: a folder of this name that others can write is refused.
     """
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()).absolute() / f"{NAME}-{user}"
+    folder = _private_place()
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     state = folder.lstat()
-    if os.name == "posix" and (not stat.S_ISDIR(state.st_mode) or state.st_uid != user or state.st_mode & 0o022):
+    if os.name == "posix" and (not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o022):
         raise FolderUnavailable(f"{folder} is no folder of this user's alone. Remove it, or name another in TMPDIR.")
     return folder
 
 
-def folders_for_kernels(name: str) -> list[Path]:
-    """Return the folders in which kernels may be kept, best first: `name` in the cache, then among temporary files. They need not exist."""
-    found = []
+def _private_place() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    return Path(tempfile.gettempdir()).absolute() / f"{NAME}-{user}"
+
+
+def folders_for_kernels(name: str) -> Iterator[Path]:
+    """Yield the folders in which kernels may be kept, best first: `name` in the cache, then among temporary files. They need not exist."""
     for find in (find_cache, private_folder):
         with contextlib.suppress(OSError):
-            found.append(find() / name)
-    return found
+            yield find() / name
 
 
 @cache
 def say_temporary(folder: Path) -> None:
     """Say once, in the log, that kernels are kept where a restart may remove them, if `folder` is such a place."""
-    with contextlib.suppress(OSError):
-        if folder.parent == private_folder():
-            logging.getLogger(__name__).warning(
-                "no cache folder can be written, so compiled kernels are kept in %s until temporary files are removed. "
-                "To keep them: export SUITE_CACHE=<a folder you may write to>",
-                folder,
-            )
+    if folder.parent == _private_place():
+        logging.getLogger(__name__).warning(
+            "no cache folder can be written, so compiled kernels are kept in %s until temporary files are removed. "
+            "To keep them: export SUITE_CACHE=<a folder you may write to>",
+            folder,
+        )

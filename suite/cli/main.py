@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _code_of(error)
         if code is None:
             raise
-        return _refuse(str(error), code)
+        return _refuse(_describe(error), code)
 
 
 def parser() -> Parser:
@@ -112,6 +112,13 @@ def _code_of(error: Exception) -> Exit | None:
         return Exit.NOT_READY
     base = sys.modules.get("models.base")  # loads torch: if it is not loaded, nothing of it was raised
     return Exit.NOT_READY if base is not None and isinstance(error, base.ModelInputError) else None
+
+
+def _describe(error: Exception) -> str:
+    """Return an error's message, in words where it is the system's."""
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{error.filename} cannot be read or written: {error.strerror}. Give permission, or name another place."
+    return str(error)
 
 
 def _refuse(message: str, code: Exit) -> Exit:

@@ -85,3 +85,19 @@ def test_a_commit_that_is_lost_is_said(monkeypatch, capsys):
     monkeypatch.setattr(machine, "find_commit", lambda: machine.Commit("0" * 40, False))
     common.note_lost_commit()
     assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_may_not_be_read_is_no_traceback(monkeypatch, capsys):
+    from suite.cli import data
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "/srv/sets/a.png")
+
+    monkeypatch.setattr(data, "run", refuse)
+    assert main.main(["data", "list"]) == Exit.NOT_READY
+    assert "/srv/sets/a.png cannot be read or written: Permission denied" in capsys.readouterr().err
+
+
+def test_a_folder_of_a_user_whom_nobody_knows_is_not_found(homeless, capsys):
+    assert main.main(["evaluate", "bicubic", "--task", "sr-x2", "--no-record", "--data", "~/sets"]) == Exit.NOT_READY
+    assert f"no data set and no folder is called '~/sets'; looked for a folder at {homeless}/~/sets" in capsys.readouterr().err

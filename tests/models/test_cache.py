@@ -93,7 +93,7 @@ def test_the_private_folder_is_nobody_else_s(homeless):
     folder.symlink_to(homeless / "elsewhere")
     with pytest.raises(cache.FolderUnavailable):
         cache.private_folder()
-    assert cache.folders_for_kernels("scan") == []
+    assert list(cache.folders_for_kernels("scan")) == []
 
 
 def test_without_a_cache_the_library_is_compiled_among_temporary_files_and_that_is_said_once(homeless, monkeypatch, caplog):
@@ -129,6 +129,7 @@ def test_what_another_user_compiled_is_used_though_nothing_can_be_added(homeless
     assert held.parent == homeless / "shared" / "scan"
     monkeypatch.setattr(cpp_build, "_compile", None)
     assert cpp_build.library() == held
+    assert [path.name for path in homeless.iterdir()] == ["shared"]  # nothing among temporary files where it is not needed
 
 
 def test_numba_keeps_kernels_where_it_can_and_nowhere_else(homeless, monkeypatch, caplog):
