@@ -81,6 +81,22 @@ def use(chromium, pages):
             seen.clean()
 
 
+@pytest.fixture
+def homeless(monkeypatch, tmp_path):
+    """A user whose number has no name and no home, with no folder of the suite's named: as a container of any user has it."""
+    import pwd
+
+    def unknown(number):
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "XDG_CACHE_HOME", "SUITE_CACHE", "SUITE_WEIGHTS", "SUITE_DATA", "NUMBA_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(autouse=True)
 def _own_results(tmp_path_factory, monkeypatch):
     """No test writes to the checkout's ledger, or reads what is kept there: each has a folder of results of its own."""

@@ -95,6 +95,33 @@ def resolve_device(options: argparse.Namespace) -> str:
     return machine.default_device() if options.device == "auto" else options.device
 
 
+def choose_backend(asked: str, device: str) -> tuple[str, str]:
+    """Return the scan backend of `--backend` on `device`, and why; a slower one than `auto` would like is said on standard error."""
+    from models.scan.backends import resolve_backend
+
+    name, reason = resolve_backend(asked, device)
+    if asked == "auto":
+        note_slower(name, reason, device)
+    return name, reason
+
+
+def note_slower(backend: str, reason: str, device: str) -> None:
+    """Say where a backend that `auto` took on `device` is not its first choice."""
+    from models.scan.backends import AUTO_ORDER
+
+    if backend != AUTO_ORDER[device][0]:
+        note(f"scan backend {backend} ({reason}). `python -m suite doctor` says how to get the faster ones.")
+
+
+def note_lost_commit() -> None:
+    """Say on standard error where records will not name the suite's commit, and why."""
+    from suite.core import machine
+
+    commit = machine.find_commit()
+    if commit.reason:
+        note(f"the records will not name the suite's commit: {commit.reason}.")
+
+
 def resolve_metric(name: str) -> str:
     """Return the name of a metric of `suite.study.protocols`, given in any case; raise UnknownName with suggestions."""
     from models.lookup import lookup
@@ -129,15 +156,16 @@ def write_page(records: Sequence[Attempt], folder: Path, pictures_mib: float | N
 
 def report_folder(destination: Path | None) -> Path:
     """Return the folder of the report."""
-    from suite.core.paths import project_folder
+    from suite.core.paths import own_folder
 
-    return destination or project_folder("reports") / "html"
+    return destination or own_folder("reports") / "html"
 
 
 def execute_cells(specs: Sequence[CellSpec], ledger: Ledger, how: How, *, again: bool) -> Outcome:
     """Run the cells, those that are done only with `again`; what was recorded of them before is among the outcome's records."""
     from suite.runner.execute import execute
 
+    note_lost_commit()
     before = {} if again else ledger.find_done([spec.fingerprint for spec in specs], warn_left_out)
     outcome = execute(specs, ledger, how, again=again)
     return replace(outcome, records=(*outcome.records, *before.values()))

@@ -77,11 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, OSError, RuntimeError, ValueError) as error:
         code = _code_of(error)
         if code is None:
             raise
-        return _refuse(str(error), code)
+        return _refuse(_describe(error), code)
 
 
 def parser() -> Parser:
@@ -103,16 +103,24 @@ def parser() -> Parser:
 
 
 def _code_of(error: Exception) -> Exit | None:
-    """Return the exit code of an error of `models/` (which knows none) that a user can fix; None for a defect."""
+    """Return the exit code of an error that a user can fix and that has none of its own, as those of `models/`; None for a defect."""
+    from models.cache import FolderUnavailable
     from models.lookup import UnknownName
     from models.scan.backends import BackendUnavailable
 
     if isinstance(error, UnknownName):
         return Exit.USAGE
-    if isinstance(error, BackendUnavailable):
+    if isinstance(error, BackendUnavailable | FolderUnavailable | PermissionError):
         return Exit.NOT_READY
     base = sys.modules.get("models.base")  # loads torch: if it is not loaded, nothing of it was raised
     return Exit.NOT_READY if base is not None and isinstance(error, base.ModelInputError) else None
+
+
+def _describe(error: Exception) -> str:
+    """Return an error's message, in words where it is the system's."""
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{error.filename} cannot be read or written: {error.strerror}. Give permission, or name another place."
+    return str(error)
 
 
 def _refuse(message: str, code: Exit) -> Exit:

@@ -148,6 +148,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     how = _how(options, specs, reason, expected)
     standing.note_changes(specs, options.again)
     if options.dry_run:
+        if options.backend == "auto":
+            common.note_slower(specs[0].backend, reason, specs[0].device)
         on_device = _note_devices(options, specs)
         for line in needs.describe_needs([spec for spec in specs if spec.fingerprint not in done], ledger.records(lambda _: None)):
             note(line)
@@ -291,7 +293,9 @@ def _how(options: argparse.Namespace, specs: Sequence[CellSpec], reason: str, ex
 
 
 def _address(options: argparse.Namespace) -> str | None:
-    return options.address or os.environ.get("RAY_ADDRESS") or None
+    """Return the address of the cluster to be joined; None where Ray is started here, which Ray's own name for it says, too."""
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    return None if address in (None, "", "local") else address
 
 
 def _check_dashboard(options: argparse.Namespace) -> None:
@@ -328,14 +332,11 @@ def _note_devices(options: argparse.Namespace, specs: Sequence[CellSpec]) -> tup
 
 def _note_start(how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], expected: RunEstimate) -> None:
     """Note what is run, of which `left` is not done, where, and how long it takes."""
-    from suite.core import machine
     from suite.runner.plan import degraded_on_device
     from suite.training.share import describe_share
 
     backends = ", ".join(dict.fromkeys(spec.backend for spec in specs))
-    commit = machine.find_commit()
-    if commit.reason:
-        note(f"the records will not name the suite's commit: {commit.reason}.")
+    common.note_lost_commit()
     only = f", evaluated only: {len(expected.evaluated_only)}" if expected.evaluated_only else ""
     note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}{only}; scan backend {backends} ({how.backend_reason}).")
     if on_device := degraded_on_device(specs):

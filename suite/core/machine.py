@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tomllib
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.paths import ROOT
+from suite.core.paths import ROOT, SHIPPED, is_installed
 
 # What computes or decodes; the rest (rich, jinja2, ...) cannot move a number.
 PACKAGES = (
@@ -35,6 +36,7 @@ PACKAGES = (
     "kernels",
 )
 PROJECT = "ssm-restoration-suite"  # as pyproject.toml names it
+TRUST = "git config --global --add safe.directory"
 TOOL_SECONDS = 20  # nvidia-smi can hang on a broken driver; git on a dead network folder
 
 
@@ -139,6 +141,8 @@ def find_commit(folder: Path = ROOT) -> Commit:
 
     A repository that merely lies around the folder (an environment in a project of somebody's) has another history: it does not count.
     """
+    if folder == ROOT and is_installed():
+        return _find_built_commit()
     if shutil.which("git") is None:
         return Commit("unknown", None, "git is not installed, or not on PATH")
     code = _git(folder, "ls-files", "--error-unmatch", *(name for name in ("suite", "models") if (folder / name).is_dir()))
@@ -149,6 +153,15 @@ def find_commit(folder: Path = ROOT) -> Commit:
         return Commit("unknown", None, _explain_refusal(head.stderr))
     changes = _git(folder, "status", "--porcelain")
     return Commit(head.stdout.strip(), bool(changes.stdout.strip()) if changes is not None and changes.returncode == 0 else None)
+
+
+def _find_built_commit() -> Commit:
+    """Return the commit that the installed wheel was built of, as setup.py noted it."""
+    try:
+        held = json.loads((SHIPPED / "commit.json").read_text(encoding="utf-8"))
+        return Commit(str(held["name"]), held["dirty"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return Commit("unknown", None, "the installed suite was not built in a git checkout")
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
@@ -169,16 +182,19 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | No
 
 
 def _explain_refusal(error: str) -> str:
-    """Return in words why git names no commit of the suite's code, by what it says."""
+    """Return why git names no commit of the suite's code: in our words where they are known, else in git's, without paths."""
     for words, reason in (
         ("not a git repository", "the suite's code lies in no git checkout"),
         ("did not match any file", "the suite's code is no part of the git repository around it"),
-        ("dubious ownership", "git refuses the checkout, which belongs to another user (git config --global --add safe.directory FOLDER)"),
         ("ambiguous argument 'HEAD'", "the checkout has no commit yet"),
     ):
         if words in error:
             return reason
-    return "git cannot read the checkout"
+    first = next(filter(None, map(str.strip, error.splitlines())), "without a word")
+    said = re.sub(r"'/[^']*'|(?<!\S)/\S+", "FOLDER", first)
+    if "dubious ownership" in error:
+        return f"git refuses the checkout, which belongs to another user: {said} (`{TRUST} FOLDER` allows it)"
+    return f"git cannot read the checkout: {said}"
 
 
 def _output(program: str, *arguments: str) -> str | None:

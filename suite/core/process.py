@@ -42,7 +42,7 @@ class Child:
     def __init__(self, *words: str, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by `end`
         self.process = subprocess.Popen(  # noqa: S603 - our own code
-            [sys.executable, *words],
+            [sys.executable, "-P", *words],  # the working folder holds others' code
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -91,6 +91,21 @@ class Child:
 def environment_for(threads: int) -> dict[str, str]:
     """Return the environment of this process with `threads` for every library, in which `suite` is found."""
     return os.environ | thread_environment(threads) | {"PYTHONPATH": python_path()}
+
+
+@contextlib.contextmanager
+def changed_environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Change variables of this process's environment for the length of the block: for processes that libraries start."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def ask(function: str, asked: object, environment: Mapping[str, str], what: str) -> Iterator[tuple[str, Any]]:

@@ -77,4 +77,7 @@ def error_text(error: BaseException) -> str:
     if isinstance(error, SuiteError):
         return f"SuiteError: {error}"
     text = "".join(traceback.format_exception(error)).strip()
-    return text.replace(f"{ROOT}{os.sep}", "").replace(str(Path.home()), "~")
+    text = text.replace(f"{ROOT}{os.sep}", "")
+    for folder in sorted(_homes(), key=len, reverse=True):
+        text = text.replace(folder, "~")
+    return text

@@ -18,7 +18,7 @@ from pydantic import Field, RootModel, field_validator, model_validator
 
 from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
-from suite.core.paths import project_folder
+from suite.core.paths import shipped_folder
 from suite.study.tasks import Kind
 from suite.study.toml_data import Strict, load_toml
 
@@ -182,7 +182,7 @@ def _known_placeholders(text: str) -> None:
 @cache
 def shared_layouts() -> Mapping[str, Layout]:
     """Return the layouts of datasets/layouts.toml by their names; SuiteError names file and field."""
-    held = load_toml(project_folder("datasets") / LAYOUTS_FILE, RootModel[dict[str, Layout]], "the shared layouts", exit=Exit.NOT_READY)
+    held = load_toml(shipped_folder("datasets") / LAYOUTS_FILE, RootModel[dict[str, Layout]], "the shared layouts", exit=Exit.NOT_READY)
     return MappingProxyType(held.root)
 
 
@@ -194,7 +194,7 @@ def load_card(path: Path) -> Card:
 @cache
 def cards() -> Mapping[str, Card]:
     """Return every card of datasets/ by its name: packages' first, then by the alphabet; SuiteError where two share a name or alias."""
-    found = [load_card(path) for path in sorted(project_folder("datasets").glob("*.toml")) if path.name != LAYOUTS_FILE]
+    found = [load_card(path) for path in sorted(shipped_folder("datasets").glob("*.toml")) if path.name != LAYOUTS_FILE]
     by_name: dict[str, str] = {}
     for one in found:
         for name in one.names:

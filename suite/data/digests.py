@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.cache import cache_folder
+from models.cache import find_in_cache
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing, sha256_of
 from suite.core.parallel import map_ordered, show_progress
@@ -66,15 +66,15 @@ def make_manifest(set_or_folder: str, split: Split, task: Task, rule: Protocol) 
         named = _name_files(_sources(set_or_folder, split, task, rule))
     digests = _hash_files([*dict.fromkeys(named.values())], pixels=embedded)
     manifest = Manifest({name: digests[path] for name, path in named.items()})
-    place = _root() / "sets" / f"{manifest.sha256}.json"
-    if not place.is_file():
+    place = _place("sets", manifest.sha256)
+    if _read(place) is None:
         _write(place, dict(manifest.files))
     return manifest
 
 
 def recall_files(sha256: str) -> Files | None:
     """Return the files of an earlier manifest; None where the cache has it no more."""
-    held = _read(_root() / "sets" / f"{sha256}.json")
+    held = _read(_place("sets", sha256))
     return held if held is not None and Manifest(held).sha256 == sha256 else None
 
 
@@ -111,7 +111,7 @@ def digest_pixels(set_or_folder: str, split: Split, task: Task, rule: Protocol, 
     Raises SuiteError where an image cannot be read.
     """
     key = hashlib.sha256("\0".join((manifest.sha256, split, task.name, rule.key)).encode()).hexdigest()
-    place = _root() / "pixels" / f"{key}.json"
+    place = _place("pixels", key)
     held = _read(place)
     if held is not None and "pixels" in held:
         return held["pixels"]
@@ -168,7 +168,7 @@ def _hash_files(paths: Sequence[Path], *, pixels: bool) -> dict[Path, str]:
     found: dict[Path, str] = {}
     for folder, inside in folders.items():
         key = hashlib.sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:32]  # noqa: PTH100
-        place = _root() / ("pixels of files" if pixels else "files") / f"{key}.json"
+        place = _place("pixels of files" if pixels else "files", key)
         held = _read(place) or {}
         stamps = {name: _stamp(path) for name, path in inside}
         missing = [(name, path) for name, path in inside if not held.get(name, "").startswith(stamps[name])]
@@ -203,12 +203,15 @@ def _hash_pixels(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _root() -> Path:
-    return cache_folder() / DIGESTS
+def _place(kind: str, key: str) -> Path | None:
+    """Return the cache's file of a kind; None where there is no cache."""
+    return find_in_cache(DIGESTS, kind, f"{key}.json")
 
 
-def _read(place: Path) -> dict[str, str] | None:
+def _read(place: Path | None) -> dict[str, str] | None:
     """Return what a file of the cache holds; None where it is not there or damaged."""
+    if place is None:
+        return None
     try:
         held = json.loads(place.read_bytes())
     except (OSError, ValueError):
@@ -217,6 +220,8 @@ def _read(place: Path) -> dict[str, str] | None:
     return held if sound else None
 
 
-def _write(place: Path, held: Mapping[str, str]) -> None:
+def _write(place: Path | None, held: Mapping[str, str]) -> None:
+    if place is None:
+        return
     with contextlib.suppress(OSError), replacing(place) as file:  # it is a copy, and saves time alone
         file.write(json.dumps(held, separators=(",", ":")).encode())

@@ -8,6 +8,7 @@ degradation. Files are paired by name, never by position.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -120,7 +121,9 @@ def _card_sources(name: str, split: Split, task: Task, rule: Protocol, seed: int
 
 def resolve_folder(name: str) -> Path:
     """Return the absolute path of the folder `name`: relative names are looked up in the working folder, then in `$SUITE_DATA`."""
-    path = Path(name).expanduser()
+    path = Path(name)
+    with contextlib.suppress(RuntimeError):  # nobody knows what its ~ stands for
+        path = path.expanduser()
     base = data_folder()
     places = [path] if path.is_absolute() else [Path.cwd() / path, *([base / path] if base else [])]
     for place in places:

@@ -20,9 +20,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from models.cache import FolderUnavailable, find_cache, find_in_cache, is_file
 from suite.core import machine
 from suite.core.errors import SuiteError
-from suite.core.paths import ROOT, data_folder
+from suite.core.paths import ROOT, data_folder, is_installed
 
 OPTIONAL = ("triton", "pyiqa", "mamba-ssm", "kernels", "spandrel", "tensorboard", "h5py")
 IMPORTED = ("numpy", "torch", "torchvision", "numba", "scipy", "pandas", "PIL", "skimage", "lpips", "fvcore", "jinja2", "rich")
@@ -30,7 +31,8 @@ BACKENDS = ("reference", "numba", "cpp", "triton", "cuda")  # those of models.sc
 SELF_CHECK = "length-65"  # the case of models.scan.cases that is checked: a step beyond a tile, in a moment
 LITTLE_GIB, NOTHING_GIB = 5.0, 0.2  # of disk: a run of the paper's budget, a record
 BACKEND_SECONDS = 15.0
-COMPILES = "not verified in time: its first use compiles, which may take minutes"
+COMPILES = "its first use compiles, which may take minutes"
+COMPILED = ("numba", "cpp", "triton")  # those of BACKENDS that are compiled at first use
 COMPILE = "python -m suite scan --seconds 0.1 --no-build --backend"
 ABI = re.compile(r"_ARRAY_API|numpy\.dtype size changed|compiled using NumPy 1|numpy\.core\.multiarray|binary incompatib", re.IGNORECASE)
 NAME_DATA = "export SUITE_DATA=<the folder of your data sets>"
@@ -66,14 +68,13 @@ class Check:
     subject: str = ""
     deep: bool = False  # only where it is asked for
     seconds: float = 60.0  # it may take: a driver or a file system may hang; most take a tenth of it
-    late: str = ""  # what it means that it takes longer, where that is no problem
+    late: str = ""  # why it may take longer
     mend: str = ""  # what helps then
 
 
 def check_python(_: Question) -> list[Diagnosis]:
     """Report Python's version, the system, and whether packages go into an environment of their own."""
-    project = _project()
-    lowest = str(project["requires-python"]).removeprefix(">=")
+    lowest = _lowest_python()
     about = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     if _numbers(platform.python_version()) < _numbers(lowest):
         return [Diagnosis("", "problem", f"{about}; {lowest} is the oldest that is supported", f"python{lowest} -m venv .venv")]
@@ -82,7 +83,7 @@ def check_python(_: Question) -> list[Diagnosis]:
 
 
 def check_packages(_: Question) -> list[Diagnosis]:
-    """Compare the versions of what pyproject.toml names with its lower bounds."""
+    """Compare the versions of what the suite requires with its lower bounds."""
     held, wrong = [], []
     for name, lowest in _required():
         version = _version(name)
@@ -213,8 +214,16 @@ def check_ray(_: Question) -> list[Diagnosis]:
     except Exception as error:  # as above
         mend = "pip install --upgrade --force-reinstall ray (or run with --launcher inline)"
         return [Diagnosis("", "problem", f"it cannot be imported ({_said(error)})", mend)]
-    address = "; $RAY_ADDRESS names a cluster, which `run` joins" if os.environ.get("RAY_ADDRESS") else ""
-    return [Diagnosis("", "ok", f"ray {module.__version__} is imported{address}")]
+    found = Diagnosis("", "ok", f"ray {module.__version__} is imported")
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
+        return [found]
+    from suite.runner.cluster import FORGET_ADDRESS, explain_silence
+
+    silence = explain_silence(address)
+    if silence:
+        return [found, Diagnosis("ray: cluster", "warning", f"`run` would join $RAY_ADDRESS, {address}, and {silence}", FORGET_ADDRESS)]
+    return [found, Diagnosis("ray: cluster", "ok", "$RAY_ADDRESS names a cluster, which `run` joins")]
 
 
 def check_ray_start(_: Question) -> list[Diagnosis]:
@@ -230,19 +239,29 @@ def check_ray_start(_: Question) -> list[Diagnosis]:
 
 def check_disk(question: Question) -> list[Diagnosis]:
     """Check the room for, and the access to, what a run writes."""
-    from models.cache import cache_folder
     from suite.records.ledger import Ledger
 
     ledger = Ledger(Path(question.ledger) if question.ledger else None)
-    folders = {"ledger": ledger.folder, "work": ledger.work, "cache": cache_folder()}
-    return [_room(name, folder) for name, folder in folders.items()]
+    findings = [_room(name, folder) for name, folder in (("ledger", ledger.folder), ("work", ledger.work))]
+    try:
+        return [*findings, _room("cache", find_cache())]
+    except FolderUnavailable as error:
+        return [*findings, _without_cache("disk: cache", str(error))]
+
+
+def _without_cache(check: str, reason: str) -> Diagnosis:
+    """Say what it means that there is no cache, which is no fault: measuring and restoring do without."""
+    what = "compiled kernels go to a temporary folder, checksums are found anew each time, and large training sets cannot be decoded"
+    return Diagnosis(check, "warning", f"{reason.partition('. ')[0]}: {what}", "export SUITE_CACHE=<a folder you may write to>")
 
 
 def _room(name: str, folder: Path) -> Diagnosis:
-    there = next(place for place in (folder, *folder.parents) if place.exists())
+    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))  # noqa: PTH110 - which raises where a folder may not be looked into
     free = shutil.disk_usage(there).free / 2**30
     option = "export SUITE_CACHE=DIR" if name == "cache" else "--ledger DIR, a folder elsewhere"
     if not os.access(there, os.W_OK | os.X_OK):
+        if name == "cache":
+            return _without_cache("disk: cache", f"{folder} cannot be written")
         return Diagnosis(f"disk: {name}", "problem", f"{folder} cannot be written", f"chmod u+w {there}, or {option}")
     state: State = "ok" if free >= LITTLE_GIB else "warning" if free >= NOTHING_GIB else "problem"
     return Diagnosis(f"disk: {name}", state, f"{free:.1f} GiB free in {folder}", "" if state == "ok" else f"free some space, or {option}")
@@ -252,18 +271,18 @@ def check_caches(_: Question) -> list[Diagnosis]:
     """Report where weights and compiled kernels are kept, and which weights are there."""
     import torch
 
-    from models.cache import cache_folder
     from suite.measure.quality import available, perceptual
     from suite.training.losses import vgg19_file
 
     asked = "" if os.environ.get("SUITE_CACHE") else " ($SUITE_CACHE is not set)"
-    findings = [Diagnosis("caches", "ok", f"{cache_folder()}{asked}; torch's: {torch.hub.get_dir()}")]
+    cache = find_in_cache() or "no cache folder"
+    findings = [Diagnosis("caches", "ok", f"{cache}{asked}; torch's: {torch.hub.get_dir()}")]
     for metric in perceptual.BACKBONES:
         reason = available.explain_absence(metric)
         findings.append(_weights(metric, reason, f"{metric} is measured"))
     command = "python -c \"from torchvision.models import vgg19; vgg19(weights='IMAGENET1K_V1')\""
     lacking = f"{vgg19_file()} is not there, and recipes with a perceptual loss do not start. `{command}`"
-    missing = None if vgg19_file().is_file() else lacking
+    missing = None if is_file(vgg19_file()) else lacking
     return [*findings, _weights("VGG19", missing, "the perceptual loss has its weights")]
 
 
@@ -301,6 +320,8 @@ def check_data(_: Question) -> list[Diagnosis]:
 
 def check_package_names(_: Question) -> list[Diagnosis]:
     """Check that the folder datasets/ does not hide the package of that name, which pyiqa imports."""
+    if is_installed():
+        return [Diagnosis("", "ok", "the suite's data lie in its own package, and hide no other")]
     blockers = [path for path in (ROOT / "datasets" / "__init__.py", ROOT / "datasets.py") if path.exists()]
     if blockers:
         found = f"{blockers[0].relative_to(ROOT)} hides the Python package `datasets`, which pyiqa imports"
@@ -313,7 +334,8 @@ def check_commit(_: Question) -> list[Diagnosis]:
     commit, version = machine.find_commit(), machine.find_version() or "of unknown version"
     if commit.reason:
         found = f"suite {version}; records cannot name its commit: {commit.reason}"
-        return [Diagnosis("", "warning", found, "clone the repository and `pip install -e .` there")]
+        trust = f"{machine.TRUST} {ROOT}" if machine.TRUST in commit.reason else ""
+        return [Diagnosis("", "warning", found, trust or "clone the repository and `pip install -e .` there")]
     return [Diagnosis("", "ok", f"suite {version}, commit {commit.name[:12]}{', with uncommitted changes' if commit.dirty else ''}")]
 
 
@@ -324,7 +346,12 @@ CHECKS: tuple[Check, ...] = (
     Check("optional packages", check_optional),
     Check("imports", check_imports),
     Check("gpu", check_gpu),
-    *(Check(f"scan: {name}", check_backend, name, seconds=BACKEND_SECONDS, late=COMPILES, mend=f"{COMPILE} {name}") for name in BACKENDS),
+    *(
+        Check(f"scan: {name}", check_backend, name, seconds=BACKEND_SECONDS)
+        if name not in COMPILED
+        else Check(f"scan: {name}", check_backend, name, seconds=BACKEND_SECONDS, late=COMPILES, mend=f"{COMPILE} {name}")
+        for name in BACKENDS
+    ),
     Check("scan: auto", check_auto),
     Check("compiler", check_compiler),
     Check("ray", check_ray),
@@ -337,14 +364,22 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _project() -> dict[str, object]:
+    """Return what pyproject.toml says in a checkout."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
+def _lowest_python() -> str:
+    asked = metadata.metadata(machine.PROJECT)["Requires-Python"] if is_installed() else _project()["requires-python"]
+    return str(asked).removeprefix(">=")
+
+
 def _required() -> Iterator[tuple[str, str]]:
-    """Yield name and lower bound of each package that pyproject.toml requires; upper ones are left out."""
-    for line in _project()["dependencies"]:
-        name, _, lowest = line.partition(">=")
-        yield name.partition("[")[0].strip(), lowest.partition(",")[0].strip()
+    """Yield name and lower bound of each package that the suite requires; upper ones are left out, as are optional packages."""
+    lines = metadata.requires(machine.PROJECT) or [] if is_installed() else _project()["dependencies"]
+    for line in lines:
+        needed, _, condition = line.partition(";")
+        if (match := re.search(r">=\s*([\w.]+)", needed)) and "extra" not in condition:
+            yield re.match(r"[\w.-]+", needed)[0], match[1]
 
 
 def _version(name: str) -> str | None:

@@ -21,12 +21,14 @@ from pathlib import Path
 from suite.core.errors import Exit, SuiteError
 from suite.core.machine import count_cores
 from suite.core.paths import python_path
+from suite.core.process import changed_environment
 from suite.core.redaction import redact
 from suite.health import doctor
 from suite.health.doctor import Check, Diagnosis, Question
 
 STATES = ("ok", "warning", "problem")
 REPORT = "report this line, with what `python -m suite doctor --json` prints"
+AGAIN = "python -m suite doctor (again, when less else runs here; if it stays so: " + REPORT + ")"
 
 Running = tuple[BaseProcess, connection.Connection, float]  # where its findings come from, and when it is late
 
@@ -64,7 +66,10 @@ def _start_method() -> str:
     """Start the process that checks are forked from, and return "forkserver"; "spawn" where loading PyTorch ended it."""
     multiprocessing.set_forkserver_preload(["suite.health.preloaded"])
     try:
-        multiprocessing.get_context("forkserver").Process(target=int).start()
+        with changed_environment(
+            {"PYTHONPATH": python_path(), "PYTHONSAFEPATH": "1"}
+        ):  # it finds the suite, and nothing of the working folder
+            multiprocessing.get_context("forkserver").Process(target=int).start()
     except (OSError, EOFError):
         return "spawn"
     return "forkserver"
@@ -96,15 +101,21 @@ def _end(check: Check, process: BaseProcess, findings: connection.Connection, ou
     process.kill()
     process.join()
     with findings, contextlib.suppress(EOFError):  # it ended with 0 and said nothing
-        if late and check.late:
-            return [Diagnosis(check.name, "warning", f"{check.late} ({check.seconds:g} s)", check.mend)]
         if late:
-            return [Diagnosis(check.name, "problem", f"the check did not end within {check.seconds:g} s", REPORT)]
+            return [Diagnosis(check.name, "warning", _describe_late(check), check.mend or AGAIN)]
         if process.exitcode == 0:
             return [replace(one, check=one.check or check.name) for one in findings.recv()]
     lines = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.is_file() else []
     last = next((f": {line.strip()}" for line in reversed(lines) if line.strip()), "")
     return [Diagnosis(check.name, "problem", f"the check {_describe_end(process.exitcode)}{last}", REPORT)]
+
+
+def _describe_late(check: Check) -> str:
+    """Say that a check was not waited for, and why it may have taken so long: that tells nothing of what it checks."""
+    load, cores = os.getloadavg()[0], count_cores()
+    busy = [f"this machine is busy (a load of {load:.0f} on {cores} {'core' if cores == 1 else 'cores'})"] if load > cores else []
+    why = "; ".join([*([check.late] if check.late else []), *busy])
+    return f"not known: no answer within {check.seconds:g} s" + (f" ({why})" if why else "")
 
 
 def _describe_end(code: int) -> str:

@@ -19,7 +19,7 @@ import pydantic
 from pydantic import ConfigDict, Field
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.paths import project_folder
+from suite.core.paths import shipped_folder
 from suite.health.probes import PROBES, Kind, Number
 from suite.study.toml_data import Strict
 
@@ -213,7 +213,7 @@ def choose_exit(findings: Sequence[Finding]) -> Exit:
 
 def baseline_path() -> Path:
     """Return the path of the committed file."""
-    return project_folder("results") / BASELINE_FILE
+    return shipped_folder("results") / BASELINE_FILE
 
 
 def load_baseline(path: Path) -> GateBaseline:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import LOCK, remove_left, replacing, take_lock, temporary_file
-from suite.core.paths import project_folder
+from suite.core.paths import is_installed, own_folder, shipped_folder
 
 if TYPE_CHECKING:
     from suite.records.record import Attempt
@@ -49,7 +49,7 @@ Attempted = TypeVar("Attempted", bound="LedgerEntry | Attempt")
 
 
 class Ledger:
-    """Records in `folder` (default results/runs of the checkout), checkpoints in `work`, the weights of finished cells in `weights`."""
+    """Records in `folder` (default results/runs, of the checkout or the working folder), checkpoints in `work`, weights in `weights`."""
 
     def __init__(self, folder: Path | None = None, *, work: Path | None = None) -> None:
         results = results_folder() if folder is None else None
@@ -182,13 +182,13 @@ class Ledger:
 
 
 def results_folder() -> Path:
-    """Return the checkout's folder of results: the user's own ledger is in it, and the evidence that is kept with the code."""
-    return project_folder("results")
+    """Return the folder of the user's own ledger; in a checkout, the evidence that is kept with the code is in it, too."""
+    return own_folder("results")
 
 
 def evidence_folder() -> Path:
-    """Return the folder of the evidence in the checkout; it need not exist."""
-    return results_folder() / "evidence"
+    """Return the folder of the evidence that comes with the code; it need not exist."""
+    return (shipped_folder("results") if is_installed() else results_folder()) / "evidence"
 
 
 def entry_of(path: Path) -> LedgerEntry | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from suite.core.files import remove_left, replacing
-from suite.core.paths import project_folder
+from suite.core.paths import shipped_folder
 
 STYLE_SHEETS = ("report.css", "overview.css", "compare.css")  # of reports/assets, in the order in which they are joined
 SCRIPTS = ("tools.js", "report.js", "budget.js", "pictures.js", "gestures.js", "ranking.js", "compare.js")
@@ -19,7 +19,7 @@ def fill_template(template: str, filters: Mapping[str, Callable[..., str]], valu
     import jinja2
     from markupsafe import Markup
 
-    folder = project_folder("reports")
+    folder = shipped_folder("reports")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder / "templates"),
         autoescape=True,

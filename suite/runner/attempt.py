@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import LOCK, wait_for_lock
+from suite.core.paths import go_to_working_folder
 from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import let_threads_sleep, limit_threads
@@ -46,6 +47,7 @@ def attempt(spec: CellSpec, context: CellContext) -> Iterator[Progress | Attempt
     There is no record where the cell was asked to stop before it began, or raises `Stopped`.
     """
     started = datetime.now(UTC)
+    go_to_working_folder()
     if StopFlag.of(context.work).requested():
         return
     yield Progress(spec.fingerprint, "starting", 0, spec.steps)

@@ -18,6 +18,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -30,8 +31,8 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.files import take_lock
 from suite.core.machine import count_cores
 from suite.core.output import note
-from suite.core.paths import python_path
-from suite.core.process import Child
+from suite.core.paths import WORKING_FOLDER, python_path
+from suite.core.process import Child, changed_environment
 from suite.core.torch_state import thread_environment
 from suite.records.cell import CellContext
 from suite.records.spec import CellSpec
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 OBJECT_STORE_BYTES = 256 * 2**20
 JOIN_SECONDS = 40.0  # an address that does not answer would hold ray.init for many minutes
 FOLDER_PREFIX = "ssm-"
+KNOCK_SECONDS = 5.0  # for a connection; one that is refused takes none
+FORGET_ADDRESS = "env -u RAY_ADDRESS python -m suite run ..."
 INLINE_ADVICE = "`--launcher inline` runs the same cells without Ray, one after another."
 
 
@@ -90,7 +93,8 @@ def start_ray(ray: ModuleType, threads: int, dashboard: bool) -> Iterator[Path |
         _check_dashboard()
     with _temporary_folder() as folder:
         try:
-            with _environment(_worker_environment(threads)), _block({signal.SIGUSR1}):
+            # Ray puts the working folder before all else where its workers look for code: there must be none in it.
+            with changed_environment(_worker_environment(threads)), _block({signal.SIGUSR1}), contextlib.chdir(folder):
                 started = ray.init(
                     address="local",  # also where RAY_ADDRESS is set
                     num_cpus=count_cores(),
@@ -120,30 +124,45 @@ def try_ray() -> float:
         return float(ray.cluster_resources().get("CPU", 0))
 
 
+def explain_silence(address: str) -> str:
+    """Say why nothing can be there at `address`, host:port, as its port answers; "" where something is, or that is not known."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        return ""
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        return f"nothing answers there ({getattr(error, 'strerror', None) or error})"
+    return ""
+
+
 @contextlib.contextmanager
 def join_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
     """Join the cluster at `address` for the length of the block; its logs are out of reach."""
+    from_variable = address == os.environ.get("RAY_ADDRESS")
+    given = f"$RAY_ADDRESS is {address}" if from_variable else f"--address {address}"
     if address.startswith("ray://"):
-        raise SuiteError(
-            f"--address {address}: Ray's client cannot stream results. Give the cluster's own address, such as host:6379 or auto."
-        )
-    probe = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
-    try:
-        with Child("-c", probe, address) as child:
-            problem = _cause(child.last_words()) if child.process.wait(JOIN_SECONDS) else ""
-    except subprocess.TimeoutExpired:
-        problem = f"nothing there answered as a Ray cluster within {JOIN_SECONDS:.0f} s"
+        raise SuiteError(f"{given}: Ray's client cannot stream results. Give the cluster's own address, such as host:6379 or auto.")
+    problem = explain_silence(address) or _try_to_join(address)
     if problem:
-        raise SuiteError(
-            f"the Ray cluster at {address} cannot be joined: {problem}. "
-            f"Leave out --address to run on this machine alone, or: {INLINE_ADVICE}",
-            exit=Exit.NOT_READY,
-        )
-    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        alone = f"`{FORGET_ADDRESS}` runs on this machine alone" if from_variable else "Leave out --address to run on this machine alone"
+        raise SuiteError(f"{given}: the Ray cluster there cannot be joined: {problem}. {alone}, or: {INLINE_ADVICE}", exit=Exit.NOT_READY)
+    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as empty, contextlib.chdir(empty):  # as in start_ray
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     try:
         yield None
     finally:
         ray.shutdown()
+
+
+def _try_to_join(address: str) -> str:
+    """Join the cluster in a process of its own; return why it cannot be joined, "" where it can."""
+    probe = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
+    try:
+        with Child("-c", probe, address) as child:
+            return _cause(child.last_words()) if child.process.wait(JOIN_SECONDS) else ""
+    except subprocess.TimeoutExpired:
+        return f"nothing there answered as a Ray cluster within {JOIN_SECONDS:.0f} s"
 
 
 @contextlib.contextmanager
@@ -190,21 +209,8 @@ def _worker_environment(threads: int) -> dict[str, str]:
     """Return what Ray's workers inherit: their threads, and where `suite` and `models` are found whatever their working directory."""
     loopback = "lo" if sys.platform.startswith("linux") else "lo0"
     nccl = os.environ.get("NCCL_SOCKET_IFNAME", loopback)  # GPUs of one machine talk past it; it is for their meeting alone
-    return thread_environment(threads) | {"PYTHONPATH": python_path(), "GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": nccl}
-
-
-@contextlib.contextmanager
-def _environment(changes: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    own = {"PYTHONPATH": python_path(), "GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": nccl}
+    return thread_environment(threads) | {WORKING_FOLDER: str(Path.cwd())} | own
 
 
 def own_resources(job: Job) -> tuple[int, int]:

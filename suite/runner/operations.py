@@ -15,7 +15,7 @@ from functools import cache
 
 import models
 from suite.core.files import replacing
-from suite.core.paths import project_folder
+from suite.core.paths import own_folder, shipped_folder
 from suite.records.spec import RunSpec
 
 FILE = "operations.json"  # in results/
@@ -69,7 +69,7 @@ def count_network(name: str) -> NetworkCount:
 
 @cache
 def _kept() -> Mapping[str, NetworkCount]:
-    path = project_folder("results") / FILE
+    path = shipped_folder("results") / FILE
     if not path.is_file():
         return {}
     held = json.loads(path.read_text(encoding="utf-8"))
@@ -103,7 +103,7 @@ def write_counts() -> None:
 
     names = dict.fromkeys(pairing.model for grid in GRIDS.values() for pairing in grid.pairings)
     found = {name: asdict(count_network(name)) for name in (*names, DISCRIMINATOR, FEATURES)}
-    with replacing(project_folder("results") / FILE) as file:
+    with replacing(own_folder("results") / FILE) as file:
         file.write((json.dumps(found, indent=1) + "\n").encode())
 
 

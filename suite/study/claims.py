@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from models import MODELS
 from models.lookup import suggest
-from suite.core.paths import project_folder
+from suite.core.paths import shipped_folder
 from suite.study.published import PublishedColumn, PublishedRow, PublishedTable, load_all
 from suite.study.toml_data import Strict, load_toml
 
@@ -169,7 +169,7 @@ def find_column(table: PublishedTable, key: str) -> PublishedColumn:
 
 def load_claims() -> tuple[ClaimSet, ...]:
     """Return the claims of every paper, in the order of the report."""
-    folder = project_folder("results") / "claims"
+    folder = shipped_folder("results/claims")
     return tuple(load_file(folder / f"{key}.toml") for key in CLAIMED)
 
 

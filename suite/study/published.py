@@ -17,7 +17,7 @@ from pydantic import Field, StrictBool, StrictFloat, model_validator
 
 from models.lookup import suggest
 from suite.core.errors import SuiteError
-from suite.core.paths import project_folder
+from suite.core.paths import shipped_folder
 from suite.study.tasks import task
 from suite.study.toml_data import Strict, load_toml
 
@@ -253,12 +253,12 @@ def load(path: Path) -> Paper:
 
 def load_quoted_costs() -> QuotedCosts:
     """Return the latency and memory that ESC's table prints of MambaIR's and MambaIRv2's light networks."""
-    return load_toml(project_folder("results") / "published" / "esc.toml", QuotedCosts, "quoted costs")
+    return load_toml(shipped_folder("results/published") / "esc.toml", QuotedCosts, "quoted costs")
 
 
 def load_all() -> tuple[Paper, ...]:
     """Read every paper of PAPERS, in that order."""
-    folder = project_folder("results") / "published"
+    folder = shipped_folder("results/published")
     return tuple(load(folder / f"{key}.toml") for key in PAPERS)
 
 

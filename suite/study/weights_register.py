@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from models.lookup import lookup
-from suite.core.paths import project_folder
+from suite.core.paths import shipped_folder
 from suite.study.toml_data import Strict, load_toml
 
 NO_DESIGN = "this suite has no such design yet"
@@ -127,7 +127,7 @@ class Register(Strict):
 
 def load(path: Path | None = None) -> Register:
     """Read the register; SuiteError says which field is wrong and where."""
-    return load_toml(path or project_folder("results") / "published" / "weights.toml", Register, "the register of weights")
+    return load_toml(path or shipped_folder("results/published") / "weights.toml", Register, "the register of weights")
 
 
 def layout_of(shapes: Mapping[str, Sequence[int]]) -> str:

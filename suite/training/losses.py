@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.cache import is_file
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
 
@@ -83,7 +84,7 @@ def load_perceptual_loss() -> Perceptual:
     path = vgg19_file()
     code = "from torchvision.models import vgg19; vgg19(weights='IMAGENET1K_V1')"
     fix = f'With a network connection, `python -c "{code}"` fetches them.'
-    if not path.is_file():
+    if not is_file(path):
         raise SuiteError(f"the perceptual loss needs VGG19's weights, and {path} is not there. {fix}", exit=Exit.NOT_READY)
     digest = sha256_of(path)
     expected = path.stem.rpartition("-")[2]

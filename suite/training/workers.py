@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from suite.core.errors import Exit, SuiteError
+from suite.core.paths import go_to_working_folder
 from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import SLEEPING, limit_threads, thread_environment
@@ -225,6 +226,7 @@ def run_worker(config: dict[str, Work]) -> None:
 
     from suite.training.rendezvous import process_group
 
+    go_to_working_folder()
     work = config["work"]
     if ray.get(work.mailbox.outcome.remote())[1] is not None:
         return  # begun anew after an error that would come again

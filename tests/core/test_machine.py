@@ -115,7 +115,25 @@ def test_a_repository_around_the_code_that_does_not_hold_it_names_no_commit(chec
 def test_a_checkout_of_another_user_is_told(checkout, monkeypatch):
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch for this
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(checkout / "none"))
-    assert machine.find_commit(checkout).reason.startswith("git refuses the checkout, which belongs to another user")
+    reason = machine.find_commit(checkout).reason
+    assert reason.startswith("git refuses the checkout, which belongs to another user: fatal: detected dubious ownership in repository at ")
+    assert str(checkout) not in reason  # records hold it
+
+
+def test_what_git_says_otherwise_is_quoted_without_paths():
+    said = machine._explain_refusal("\nfatal: cannot open /srv/data/x/.git/HEAD or '/srv/my data/y': Input/output error\nmore\n")
+    assert said == "git cannot read the checkout: fatal: cannot open FOLDER or FOLDER: Input/output error"
+    assert machine._explain_refusal("") == "git cannot read the checkout: without a word"
+
+
+def test_an_installed_suite_knows_the_commit_that_it_was_built_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "is_installed", lambda: True)
+    monkeypatch.setattr(machine, "SHIPPED", tmp_path)
+    assert machine.find_commit() == ("unknown", None, "the installed suite was not built in a git checkout")
+    (tmp_path / "commit.json").write_text('{"name": "0123", "dirty": true}')
+    assert machine.find_commit() == ("0123", True, "")
+    (tmp_path / "commit.json").write_text("[]")
+    assert machine.find_commit().reason
 
 
 def test_the_version_is_that_of_the_project():

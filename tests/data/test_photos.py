@@ -16,7 +16,7 @@ from PIL import Image
 from suite.cli import main
 from suite.cli.health.check import digest_data
 from suite.core.errors import Exit, SuiteError
-from suite.core.paths import project_folder
+from suite.core.paths import shipped_folder
 from suite.data.cards import SPLITS, card
 from suite.data.images import encode_png, list_images, read_image
 from suite.data.photos import load_crops, load_photos, photos_folder
@@ -102,7 +102,7 @@ def test_importing_the_data_modules_brings_nothing_heavy():
         "import sys, suite.data.sets, suite.data.feed.sampler, suite.measure.quality.fidelity, suite.study.protocols;"
         "print(sorted({'torch', 'scipy', 'skimage', 'PIL', 'pandas', 'ray'} & set(sys.modules)))"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=project_folder("datasets").parent)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=shipped_folder("datasets").parent)
     assert out.stdout.strip() == "[]"
 
 

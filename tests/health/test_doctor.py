@@ -3,8 +3,11 @@
 import importlib
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
+import tomllib
 import types
 from importlib import metadata
 from unittest import mock
@@ -44,22 +47,25 @@ def test_a_check_that_crashes_is_a_line_and_the_rest_goes_on(monkeypatch):
         Check("dies", fake_checks.dies),
         Check("leaves", fake_checks.leaves),
         Check("hangs", fake_checks.hangs, seconds=0.5),
-        Check("compiles", fake_checks.hangs, seconds=0.5, late="not verified in time", mend="wait"),
+        Check("compiles", fake_checks.hangs, seconds=0.5, late="its first use compiles", mend="wait"),
         Check("silent", fake_checks.leaves_in_peace),
         Check("deep", fake_checks.dies, deep=True),
         Check("last", fake_checks.missing),
     )
+    monkeypatch.setattr(os, "getloadavg", lambda: (9.0, 1.0, 1.0))
+    monkeypatch.setattr(doctor_run, "count_cores", lambda: 2)
     found = doctor_run.diagnose()
     assert found[0] == Diagnosis("one", "ok", "subject x, ledger")
-    assert [(one.check, one.state) for one in found[1:5]] == [(name, "problem") for name in ("raises", "dies", "leaves", "hangs")]
+    assert [(one.check, one.state) for one in found[1:4]] == [(name, "problem") for name in ("raises", "dies", "leaves")]
     assert found[1].found == "the check failed: ValueError: this check is broken"
     assert "SIGABRT" in found[2].found
     assert "exit code 7" in found[3].found
-    assert "within 0.5 s" in found[4].found
+    late = "not known: no answer within 0.5 s (this machine is busy (a load of 9 on 2 cores))"
+    assert found[4] == Diagnosis("hangs", "warning", late, doctor_run.AGAIN)  # a limit of the doctor's is no fault of the installation
+    assert found[5] == Diagnosis("compiles", "warning", late.replace("(this", "(its first use compiles; this"), "wait")
     assert all(one.mend for one in found[1:])
-    late = Diagnosis("compiles", "warning", "not verified in time (0.5 s)", "wait")
     silent = Diagnosis("silent", "problem", "the check ended with exit code 0", doctor_run.REPORT)
-    assert found[5:] == [late, silent, Diagnosis("weights", "warning", "not there", "fetch them")]
+    assert found[6:] == [silent, Diagnosis("weights", "warning", "not there", "fetch them")]
 
 
 @pytest.mark.parametrize(("loading", "seconds", "part"), [("os.abort()", 60, "SIGABRT"), (HANGS, 3, "within 3 s")])
@@ -74,7 +80,7 @@ def test_where_loading_pytorch_is_the_end_each_check_begins_by_itself(tmp_path, 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=120)
     one, imports = done.stdout.splitlines()
     assert one == "one|ok|subject , ledger"
-    assert imports.startswith("imports|problem|")
+    assert imports.startswith("imports|problem|" if "SIG" in part else "imports|warning|not known")
     assert part in imports
 
 
@@ -104,6 +110,7 @@ def test_the_exit_code_is_6_where_something_needed_is_broken(function, code, mon
     [
         (machine.Commit("0123456789abcdef", True), "ok", "commit 0123456789ab, with uncommitted changes"),
         (machine.Commit("unknown", None, "git is not installed, or not on PATH"), "warning", "git is not installed, or not on PATH"),
+        (machine.Commit("unknown", None, f"refused (`{machine.TRUST} FOLDER`)"), "warning", f"refused (`{machine.TRUST} FOLDER`)"),
     ],
 )
 def test_the_commit_that_records_name_or_why_they_name_none(monkeypatch, commit, state, found):
@@ -111,6 +118,8 @@ def test_the_commit_that_records_name_or_why_they_name_none(monkeypatch, commit,
     (one,) = doctor.check_commit(doctor.Question())
     assert (one.state, one.found.endswith(found)) == (state, True)
     assert machine.find_version() in one.found
+    if machine.TRUST in commit.reason:
+        assert one.mend == f"{machine.TRUST} {ROOT}"
 
 
 def test_neither_output_tells_who_where_or_what_is_secret(tmp_path, monkeypatch, capsys):
@@ -275,8 +284,44 @@ def test_weights_that_are_missing_come_with_one_command(tmp_path, monkeypatch):
     assert all(one.mend.startswith('python -c "from torchvision.models import ') and one.mend.endswith('"') for one in found[1:])
 
 
-def test_every_backend_is_checked():
+def test_every_backend_is_checked_and_only_those_that_compile_are_said_to():
     assert tuple(BACKENDS) == doctor.BACKENDS
+    assert {check.subject for check in doctor.CHECKS if check.late == doctor.COMPILES} == {"numba", "cpp", "triton"}
+
+
+@pytest.mark.usefixtures("homeless")
+def test_a_user_without_a_home_and_a_cache_that_cannot_be_made_are_warnings(tmp_path, monkeypatch):
+    (cache,) = [one for one in doctor.check_disk(Question(ledger=str(tmp_path))) if one.check == "disk: cache"]
+    assert (cache.state, cache.mend) == ("warning", "export SUITE_CACHE=<a folder you may write to>")
+    assert cache.found.startswith("this user has no home folder, so there is no cache folder: compiled kernels go to a temporary folder")
+    assert doctor.check_caches(NOTHING)[0].found.startswith("no cache folder")
+    monkeypatch.setenv("SUITE_CACHE", str(tmp_path / "file" / "cache"))
+    (tmp_path / "file").touch()
+    assert doctor.check_disk(Question(ledger=str(tmp_path)))[2].state == "warning"
+
+
+def test_a_dead_cluster_in_the_variable_is_told_before_a_run_waits_for_it(monkeypatch):
+    with socket.socket() as free:  # bound, and not listening
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free.getsockname()[1]}")
+        ray, found = doctor.check_ray(NOTHING)
+    assert (ray.state, found.check, found.state) == ("ok", "ray: cluster", "warning")
+    assert "nothing answers there (Connection refused)" in found.found
+    assert found.mend.startswith("env -u RAY_ADDRESS ")
+
+
+def test_what_is_required_is_read_from_the_package_where_there_is_no_checkout(monkeypatch):
+    monkeypatch.setattr(doctor, "is_installed", lambda: True)
+    monkeypatch.setattr(metadata, "requires", lambda _: ["torch>=2.6", "ray[train]<2.61,>=2.51", "pyiqa>=0.1; extra == 'iqa'"])
+    monkeypatch.setattr(metadata, "metadata", lambda _: {"Requires-Python": ">=3.11"})
+    assert list(doctor._required()) == [("torch", "2.6"), ("ray", "2.51")]
+    assert doctor.check_python(NOTHING)[0].state == "ok"
+    assert doctor.check_package_names(NOTHING)[0].state == "ok"
+
+
+def test_in_a_checkout_every_lower_bound_is_found():
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    assert [name for name, _ in doctor._required()] == [re.match(r"[\w-]+", line)[0] for line in needed]
 
 
 def test_ray_is_tried_as_a_run_starts_it(monkeypatch):

@@ -122,7 +122,7 @@ def test_differences_are_taken_within_one_condition_only():
 
 
 def test_a_table_may_say_what_keeps_every_run_from_being_compared():
-    table = published.load(published.project_folder("results") / "published" / "vmambair.toml").table("vmambair-2")
+    table = published.load(published.shipped_folder("results") / "published" / "vmambair.toml").table("vmambair-2")
     (column,) = [column for column in table.columns if column.key == "ntire2020-psnr"]
     whole = made.done(made.VMAMBAIR[0], 27.06, budget="paper", test_set="NTIRE2020-T1")
     record = whole.model_copy(update={"spec": whole.spec.model_copy(update={"protocol": "real-sr@1"}), "protocol": None})

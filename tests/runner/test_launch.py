@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -223,8 +224,10 @@ def test_ray_that_does_not_start_is_an_error_with_the_reason(tmp_path, monkeypat
 @pytest.mark.slow
 def test_an_address_where_no_ray_answers_is_an_error_in_time(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "JOIN_SECONDS", 3.0)
-    with pytest.raises(SuiteError, match="nothing there answered"):
-        list(launch.run(jobs(tmp_path, "ray", [spec("m")]), "ray", Stop(), address="127.0.0.1:9"))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(SuiteError, match="nothing there answered as a Ray cluster"):
+            list(launch.run(jobs(tmp_path, "ray", [spec("m")]), "ray", Stop(), address=address))
     with pytest.raises(SuiteError, match="cannot stream"):
         list(launch.run(jobs(tmp_path, "ray", [spec("m")]), "ray", Stop(), address="ray://127.0.0.1:9"))
 

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from suite.core.paths import project_folder
+from suite.core.paths import shipped_folder
 from suite.records.planned import Choice, plan_family
 from suite.runner import operations
 from suite.runner.operations import DISCRIMINATOR, FEATURES, NetworkCount, count_network, get_count, training_operations
 from suite.study.grids import GRIDS, ModelOnTask
 
-KEPT = json.loads((project_folder("results") / operations.FILE).read_text())
+KEPT = json.loads((shipped_folder("results") / operations.FILE).read_text())
 
 
 def spec(model, task, account="released"):

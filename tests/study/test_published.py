@@ -74,7 +74,7 @@ def test_every_cell_is_what_the_paper_prints(paper, table, rendering):
     source = PAPERS / RENDERINGS[paper][rendering]
     if not source.is_file():
         pytest.skip(f"needs the paper's text in {PAPERS}")
-    ours = published.load(published.project_folder("results") / "published" / f"{paper}.toml").table(table)
+    ours = published.load(published.shipped_folder("results") / "published" / f"{paper}.toml").table(table)
     columns = [column for column in ours.columns if column.printed]
     expected = [[row.cells.get(column.key) for column in columns] for row in ours.rows]
     printed = [[[number(cell) for cell in values] for _, _, values in rows] for rows in rows_of(source.read_text(encoding="utf-8"), ours)]
@@ -87,7 +87,7 @@ def test_every_cell_is_what_the_paper_prints(paper, table, rendering):
 
 
 def test_the_versions_of_mambairs_light_table_disagree_where_the_networks_are_others():
-    paper = published.load(published.project_folder("results") / "published" / "mambair.toml")
+    paper = published.load(published.shipped_folder("results") / "published" / "mambair.toml")
     later, earlier = paper.table("mambair-4"), paper.table("mambair-4-eccv")
     changed = [row.key for row in later.rows if row.cells != earlier.row(row.key).cells]
     assert changed == [
@@ -128,13 +128,13 @@ def test_what_the_notes_say_the_paper_says_is_in_it(paper, sentence):
 
 
 def test_the_baseline_of_mambairs_first_table_is_in_its_second():
-    paper = published.load(published.project_folder("results") / "published" / "mambair.toml")
+    paper = published.load(published.shipped_folder("results") / "published" / "mambair.toml")
     baseline = paper.table("mambair-1").baseline
     assert paper.table(baseline.table).row(baseline.row).cells == {"set5": 38.57, "set14": 34.67, "urban100": 34.15}
 
 
 def test_footnoted_misprints_are_kept_as_printed():
-    paper = published.load(published.project_folder("results") / "published" / "mambair.toml")
+    paper = published.load(published.shipped_folder("results") / "published" / "mambair.toml")
     mlp = paper.table("mambair-1").row("mlp").cells["urban100"]
     assert mlp == 34.22
     assert mlp > paper.table("mambair-2").row("four").cells["urban100"]

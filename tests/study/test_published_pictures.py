@@ -219,7 +219,7 @@ def test_the_readme_s_scores_of_mambair_are_as_the_footnote_says():
 
 
 def test_a_finding_on_printed_numbers_names_no_cell(tmp_path):
-    text = Path(published.project_folder("results") / "published" / "mambairv2.toml").read_text(encoding="utf-8")
+    text = Path(published.shipped_folder("results") / "published" / "mambairv2.toml").read_text(encoding="utf-8")
     path = tmp_path / "paper.toml"
     for old, new, said in (
         ("[[tables.findings]]\n", '[[tables.findings]]\nrow = "carn-x2"\n', "not all or none"),

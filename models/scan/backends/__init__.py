@@ -152,6 +152,8 @@ def resolve_backend(name: str, device: str) -> tuple[str, str]:
             passed_over.append(f"{candidate} is not available ({error.reason})")
             continue
         why = f"auto: the fastest that runs on this machine's {device}"
+        if candidate == "reference":
+            why = f"auto: no compiled backend runs on this machine's {device}, and the plain definition is more than 100 times slower"
         copies = [] if BACKENDS[candidate].image else ["it scans copies of an image, one a direction"]
         return candidate, "; ".join([why, *copies, *passed_over])
     raise BackendUnavailable(

@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from models.cache import cache_folder
+from models.cache import folders_for_kernels, is_file, say_temporary
 
 SOURCE = Path(__file__).with_name("scan.cpp")
 COMPILERS = ("c++", "g++", "clang++")
@@ -43,15 +43,19 @@ def library() -> Path:
     flag = "-mcpu" if platform.machine() in ("aarch64", "arm64") else "-march"
     options = (*OPTIONS, f"{flag}={os.environ.get('SUITE_MARCH') or 'native'}")
     runtime = _openmp_runtime()
-    try:
-        folder = cache_folder() / "scan"
-        folder.mkdir(exist_ok=True)
-        path = folder / f"scan-{_digest(compiler, options, runtime)}.so"
-        if not path.is_file():
-            _compile(compiler, options, runtime, path)
-    except OSError as error:
-        raise CannotCompile(f"the cache cannot be written ({error}).", "export SUITE_CACHE=<a folder you may write to>") from error
-    return path
+    name = f"scan-{_digest(compiler, options, runtime)}.so"
+    problem: OSError | str = "there is none"
+    for folder in folders_for_kernels("scan"):
+        try:
+            if not is_file(folder / name):
+                folder.mkdir(parents=True, exist_ok=True)
+                _compile(compiler, options, runtime, folder / name)
+        except OSError as error:
+            problem = error
+            continue
+        say_temporary(folder)
+        return folder / name
+    raise CannotCompile(f"the cache cannot be written ({problem}).", "export SUITE_CACHE=<a folder you may write to>")
 
 
 def _compiler() -> str:

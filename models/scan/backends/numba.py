@@ -47,8 +47,6 @@ def unavailable() -> tuple[str, str] | None:
         _kernels()
     except ImportError as error:  # absent, or at odds with the NumPy installed
         return f"numba cannot be imported ({error}).", "pip install --upgrade numba"
-    except RuntimeError as error:  # neither the package's folder nor the user's cache can be written
-        return f"numba cannot keep compiled kernels ({error}).", "export NUMBA_CACHE_DIR=<a folder you may write to>"
     return None
 
 

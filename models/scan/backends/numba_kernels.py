@@ -28,6 +28,7 @@ import numpy as np
 from numba import njit, prange
 
 from models.scan.backends import numba_simd
+from models.scan.backends.numba_cache import keeping
 from models.scan.backends.numba_simd import (
     LANES,
     Lanes,
@@ -423,17 +424,20 @@ def backward_task(scan: Operands, dy: np.ndarray, kept: np.ndarray, grad: Gradie
     close_task(grad, rows, totals)
 
 
-def entry_points(simd: int) -> tuple[Callable, Callable]:
-    """Return the kernels `forward` and `backward`, compiled for the numba_simd.py of this checksum: a kernel's cache key has that."""
+def entry_points(simd: int, keeps: bool) -> tuple[Callable, Callable]:
+    """Return the kernels `forward` and `backward`, compiled for the numba_simd.py of this checksum: a kernel's cache key has that.
 
-    @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+    They are kept from one process to the next where `keeps` says that there is a folder for them.
+    """
+
+    @njit(parallel=True, nogil=True, cache=keeps, error_model="numpy")
     def forward(scan: Operands, y: np.ndarray, kept: np.ndarray, parts: int) -> None:
         """Fill y (R, L), and kept (R, tiles * N) unless it is empty; a task is one of the parts of a sequence's blocks."""
         simd  # noqa: B018 - enclosed by being named
         for task in prange(scan.B.shape[0] // (scan.constants.shape[1] - 2) * parts):
             forward_task(scan, y, kept, task, parts)
 
-    @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+    @njit(parallel=True, nogil=True, cache=keeps, error_model="numpy")
     def backward(scan: Operands, dy: np.ndarray, kept: np.ndarray, grad: Gradients, parts: int) -> None:
         """Fill `grad` from dy (R, L) and kept (R, tiles * N); a task is one of the parts of a sequence's blocks."""
         simd  # noqa: B018
@@ -443,4 +447,5 @@ def entry_points(simd: int) -> tuple[Callable, Callable]:
     return forward, backward
 
 
-forward, backward = entry_points(zlib.crc32(Path(numba_simd.__file__).read_bytes()))
+with keeping() as _keeps:
+    forward, backward = entry_points(zlib.crc32(Path(numba_simd.__file__).read_bytes()), _keeps)

@@ -157,6 +157,7 @@ def digest_data() -> str:
 
 def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
     from suite.core import machine
+    from suite.core.paths import is_installed
     from suite.health import gate, gate_measure
 
     if not options.reason or not options.reason.strip():
@@ -165,6 +166,8 @@ def _update(options: argparse.Namespace, out: Output, path: Path) -> Exit:
         raise SuiteError("--update keeps no times: --time runs the old code again every time. Leave out --time, --gate-time and --against.")
     if options.only:
         raise SuiteError("--update measures everything, so that no old number stays; leave out --only.")
+    if options.baseline is None and is_installed():
+        raise SuiteError("the baseline came with the installed suite, and is not changed there. Name a file of yours: --baseline FILE.")
     wanted = gate_measure.NUDGES if options.repeats is None else options.repeats
     if wanted < 1:
         raise SuiteError(f"--repeats {wanted}: a spread needs at least 1 draw.")

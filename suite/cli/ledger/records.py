@@ -35,8 +35,11 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Do the action, and print a row for each record."""
+    from suite.core.paths import is_installed
     from suite.records.ledger import Ledger, evidence_folder
 
+    if options.action != "list" and options.evidence is None and is_installed():
+        raise SuiteError("the evidence came with the installed suite, and is not changed there. Name a folder of yours: --evidence DIR.")
     places = {"ledger": Ledger(options.ledger), "evidence": Ledger(options.evidence or evidence_folder())}
     rows = {"list": _list, "keep": _keep, "retract": _retract}[options.action](options, places)
     if options.json:

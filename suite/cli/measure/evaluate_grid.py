@@ -56,7 +56,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 def _plan(options: argparse.Namespace) -> tuple[PublishedPlan, str]:
     from suite.cli.measure.inference import choose_inference
-    from suite.measure.inference.weights_files import weights_folder
+    from suite.measure.inference.weights_files import folders_to_search
     from suite.runner.published import plan_published
     from suite.study import weights_register
 
@@ -64,7 +64,7 @@ def _plan(options: argparse.Namespace) -> tuple[PublishedPlan, str]:
         raise SuiteError(f"--in {missing[0]}: there is no such folder.", exit=Exit.NOT_READY)
     inference, reason = choose_inference(options)
     note("looking for published weights and test sets ...")
-    return plan_published(weights_register.load(), [weights_folder(), *options.folders], inference, options.only), reason
+    return plan_published(weights_register.load(), folders_to_search(options.folders), inference, options.only), reason
 
 
 def _how(options: argparse.Namespace, plan: PublishedPlan, reason: str) -> How:

@@ -91,6 +91,7 @@ def record_results(ledger: Ledger | None, results: Sequence[Result], *, told: bo
                 note(f"{one.data}: in the ledger since {when} (cell {one.record.fingerprint}). --again measures and records it again.")
     if ledger is None or not new:
         return True
+    common.note_lost_commit()
     try:
         with ledger.locked():
             for record in new:

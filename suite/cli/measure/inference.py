@@ -42,7 +42,6 @@ def add_inference(how: argparse._ActionsContainer) -> None:
 
 def choose_inference(options: argparse.Namespace) -> tuple[Inference, str]:
     """Return the Inference that the options of `add_inference` describe, and why it has its scan backend."""
-    from models.scan.backends import resolve_backend
     from suite.core import machine
     from suite.measure.quality import evaluate
 
@@ -52,7 +51,7 @@ def choose_inference(options: argparse.Namespace) -> tuple[Inference, str]:
         device = common.resolve_device(options)
         if device == "cuda" and not machine.list_gpus():
             raise SuiteError("--device cuda: this machine has no GPU that torch can use. Choose --device cpu.", exit=Exit.NOT_READY)
-        backend, reason = resolve_backend(options.backend, device)
+        backend, reason = common.choose_backend(options.backend, device)
     if options.tile_size is not None and options.tile == "whole":
         raise SuiteError(f"--tile-size {options.tile_size} is for --tile authors or --tile feathered.")
     ensemble = options.self_ensemble is not None

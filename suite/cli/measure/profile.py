@@ -98,13 +98,12 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 def _timing(options: argparse.Namespace) -> tuple[TimingOptions, str]:
     """Return how times are taken, and why on that backend; raise SuiteError where this machine cannot."""
-    from models.scan.backends import resolve_backend
     from suite.core import machine
     from suite.measure.costs.grid import TimingOptions
 
     device = common.resolve_device(options)
     machine.check_device(device)
-    backend, reason = resolve_backend(options.backend, device)
+    backend, reason = common.choose_backend(options.backend, device)
     threads = machine.choose_threads(options.threads)
     if not 0 < options.seconds <= 600:
         raise SuiteError(f"--seconds {options.seconds:g}: it must be more than 0 and at most 600.")

@@ -54,7 +54,6 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 def _examine(options: argparse.Namespace) -> tuple[RoutingSpec, list[Pair]]:
     """Return the cell (which model the file is of, on which images, on which backend) and the images."""
     import models
-    from models.scan.backends import resolve_backend
     from suite.core.files import sha256_of
     from suite.data.digest import digest_set
     from suite.data.sets import card_name, load_pairs
@@ -83,7 +82,7 @@ def _examine(options: argparse.Namespace) -> tuple[RoutingSpec, list[Pair]]:
         data=digest_set((f"{pair.name}/{side}", image) for pair in pairs for side, image in (("hq", pair.hq), ("lq", pair.lq))),
         weights=sha256_of(options.weights),
         seeds=options.seeds,
-        backend=resolve_backend(options.backend, device)[0],
+        backend=common.choose_backend(options.backend, device)[0],
         device=device,
     )
     return spec, pairs
@@ -105,6 +104,7 @@ def _measure(spec: RoutingSpec, pairs: list[Pair], options: argparse.Namespace, 
     from suite.study.protocols import protocol
     from suite.study.tasks import task
 
+    common.note_lost_commit()
     started, threads = now(), options.cpus_per_cell or machine.count_cores()
     limit_threads(threads)
     row, rule, data = task(spec.task), protocol(spec.protocol), options.data or "photos"

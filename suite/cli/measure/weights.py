@@ -48,16 +48,17 @@ def _list(options: argparse.Namespace, out: Output) -> Exit:
     from suite.study import weights_register
 
     register = weights_register.load()
-    folders = [weights_files.weights_folder(), *options.folders]
+    folders = weights_files.folders_to_search(options.folders)
     if missing := [folder for folder in options.folders if not folder.is_dir()]:
         raise SuiteError(f"--in {missing[0]}: there is no such folder.", exit=Exit.NOT_READY)
     here = weights_files.find_local(register, folders)
     rows = [_row(register, file, here.get(file.name)) for file in register.files]
     if options.json:
-        out.document({"folder": str(folders[0]), "files": rows})
+        out.document({"folder": str(folders[0]) if folders else None, "files": rows})
         return Exit.DONE
     out.table([_columns(row) for row in rows])
-    out.line(f"{len(rows)} entries, {len(here)} here ({', '.join(map(str, folders))}).")
+    where = ", ".join(map(str, folders)) or "there is no cache folder, and no --in names another"
+    out.line(f"{len(rows)} entries, {len(here)} here ({where}).")
     out.line(
         "verified: the sha256 is the register's. seen first here: the register knows none, and the file is as it was first downloaded."
     )

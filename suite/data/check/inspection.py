@@ -17,7 +17,7 @@ from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
-from models.cache import cache_folder
+from models.cache import find_in_cache
 from suite.core.errors import SuiteError
 from suite.core.files import replacing
 from suite.core.parallel import map_ordered
@@ -148,7 +148,7 @@ class Remembered:
     """Facts by file stamp, kept in a JSON file of the cache folder; a file that cannot be read or written is done without."""
 
     def __init__(self, store: Path | None = None) -> None:
-        self._store = store or cache_folder() / "data" / f"facts-{CACHE_VERSION}.json"
+        self._store = store or find_in_cache("data", f"facts-{CACHE_VERSION}.json")
         held = self._read()
         self._files = Stamped(held.get("files"), Facts)
         self._pairs = Stamped(held.get("pairs"), Shrunk)
@@ -171,12 +171,16 @@ class Remembered:
 
     def save(self) -> None:
         """Write the store, whole or not at all, with what another process wrote meanwhile."""
+        if self._store is None:
+            return
         held = self._read()
         known = {"files": self._files.merged(held.get("files")), "pairs": self._pairs.merged(held.get("pairs"))}
         with contextlib.suppress(OSError), replacing(self._store) as file:
             file.write(json.dumps(known).encode())
 
     def _read(self) -> dict[str, object]:
+        if self._store is None:
+            return {}
         with contextlib.suppress(OSError, ValueError):
             held = json.loads(self._store.read_text(encoding="utf-8"))
             return held if isinstance(held, dict) else {}

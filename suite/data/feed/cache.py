@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.cache import cache_folder
+from models.cache import FolderUnavailable, cache_folder
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import wait_for_lock
 from suite.core.output import note
@@ -159,7 +159,12 @@ def _checked(entry: CacheEntry) -> Mapped:
 @contextlib.contextmanager
 def _alone(entry: CacheEntry) -> Iterator[None]:
     """Yield a stretch in which no other process makes the entry."""
-    with (_root() / f"{entry.key}.lock").open("a+", encoding="utf-8") as handle:
+    path = _root() / f"{entry.key}.lock"
+    try:
+        handle = path.open("a+", encoding="utf-8")
+    except OSError as error:  # the folder is another user's
+        raise _unwritable(entry.what, error) from error
+    with handle:
         for looks, holder in enumerate(wait_for_lock(handle, SECONDS_BETWEEN_LOOKS)):
             if looks == 0:
                 note(f"waiting for process {holder}, which decodes the same {entry.what}.")
@@ -179,11 +184,7 @@ def _make(entry: CacheEntry, read: Callable[[int], Pixels]) -> None:
             os.fsync(file.fileno())
         temporary.rename(entry.folder)
     except OSError as error:
-        raise SuiteError(
-            f"the decoded {entry.what} cannot be written to {_root()}: {error.strerror or error}. Free space, or set SUITE_CACHE to "
-            "another folder.",
-            exit=Exit.NOT_READY,
-        ) from error
+        raise _unwritable(entry.what, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -224,6 +225,20 @@ def _identity(entry: CacheEntry) -> str:
 
 
 def _root() -> Path:
-    folder = cache_folder() / "decoded"
-    folder.mkdir(parents=True, exist_ok=True)
+    """Return the folder of all entries, which is made; SuiteError where it cannot be."""
+    try:
+        folder = cache_folder() / "decoded"
+        folder.mkdir(exist_ok=True)
+    except FolderUnavailable as error:
+        raise SuiteError(f"large training sets are decoded into the cache once. {error}.", exit=Exit.NOT_READY) from error
+    except OSError as error:
+        raise _unwritable("training sets", error) from error
     return folder
+
+
+def _unwritable(what: str, error: OSError) -> SuiteError:
+    where = cache_folder() / "decoded"
+    return SuiteError(
+        f"the decoded {what} cannot be written to {where}: {error.strerror or error}. Free space, or set SUITE_CACHE to another folder.",
+        exit=Exit.NOT_READY,
+    )

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.cache import cache_folder
+from models.cache import find_in_cache
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
 from suite.core.torch_state import thread_environment
@@ -98,8 +98,9 @@ def make_environment(tree: Path) -> dict[str, str]:
 def _lend(root: Path, tree: Path, cache: Path) -> None:
     """Give the old code the compiled kernels that are of the same sources; where anything is amiss, it compiles its own."""
     (cache / "scan").mkdir(parents=True)
+    kernels = find_in_cache("scan")
     with contextlib.suppress(OSError):  # the names hold digests of the sources
-        for path in (cache_folder() / "scan").glob("*.so"):
+        for path in kernels.glob("*.so") if kernels else ():
             shutil.copy2(path, cache / "scan")
     here, there = root / FOLDER / "scan/backends", tree / FOLDER / "scan/backends"
     sources = {path.name: path.read_bytes() for path in here.glob("numba*.py")}

@@ -62,7 +62,7 @@ class Process:
     def __init__(self, side: Side, tree: Path, environment: Mapping[str, str]) -> None:
         self.side = side
         cases = str(Path(gate_cases.__file__).resolve())
-        self.child = Child("-P", cases, str(tree), environment=environment, folder=tree)  # -P: suite/ holds names of the library's
+        self.child = Child(cases, str(tree), environment=environment, folder=tree)
 
     def say(self, case: str, ask: str, calls: int = 1) -> None:
         """Ask without waiting."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import models
-from models.cache import cache_folder
+from models.cache import FolderUnavailable, find_cache, folder_named_by
 from suite.core.errors import SuiteError
 from suite.core.files import sha256_of
 from suite.measure.inference import weights
@@ -28,9 +28,18 @@ UNFINISHED = (".part", ".lock", ".from", ".rejected", BESIDE)
 
 
 def weights_folder() -> Path:
-    """Return `$SUITE_WEIGHTS`, or `weights` in the suite's cache folder; it need not exist."""
-    base = os.environ.get("SUITE_WEIGHTS")
-    return Path(base) if base else cache_folder() / "weights"
+    """Return `$SUITE_WEIGHTS`, or `weights` in the suite's cache folder; it need not exist. FolderUnavailable where there is no cache."""
+    return folder_named_by("SUITE_WEIGHTS") or find_cache() / "weights"
+
+
+def folders_to_search(others: Sequence[Path]) -> list[Path]:
+    """Return `weights_folder()`, where there is one, and `others`."""
+    try:
+        return [weights_folder(), *others]
+    except FolderUnavailable:
+        if os.environ.get("SUITE_WEIGHTS"):
+            raise
+        return [*others]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.cache import cache_folder
+from models.cache import find_in_cache, is_file
 from models.lookup import lookup
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
@@ -101,8 +101,8 @@ def lpips_network(metric: str) -> nn.Module:
         return _assembled(backbone, *_places(backbone))
 
 
-def _places(backbone: Backbone) -> tuple[Path, Path]:
-    """Return torch's file, and the one with the convolutions alone, whether or not they exist."""
+def _places(backbone: Backbone) -> tuple[Path, Path | None]:
+    """Return torch's file, and the one with the convolutions alone, whether or not they exist; None where there is no cache for it."""
     try:
         import lpips  # noqa: F401 - late: an optional package
     except ImportError as error:
@@ -110,22 +110,23 @@ def _places(backbone: Backbone) -> tuple[Path, Path]:
             f"LPIPS-{backbone.net} needs the package lpips, which cannot be imported ({error}). `pip install lpips` fixes it.",
             exit=Exit.NOT_READY,
         ) from None
-    return Path(torch.hub.get_dir()) / "checkpoints" / backbone.file, cache_folder() / "lpips" / f"{backbone.net}_features.npz"
+    return Path(torch.hub.get_dir()) / "checkpoints" / backbone.file, find_in_cache("lpips", f"{backbone.net}_features.npz")
 
 
 @lru_cache(maxsize=4)
-def _assembled(backbone: Backbone, whole: Path, features: Path) -> nn.Module:
+def _assembled(backbone: Backbone, whole: Path, features: Path | None) -> nn.Module:
     """Return the metric's network with every tensor from a file; SuiteError where one is missing or of another shape."""
     import lpips  # late: optional
 
     linear = torch.load(Path(lpips.__file__).parent / "weights" / "v0.1" / f"{backbone.net}.pth", map_location="cpu", weights_only=True)
-    if whole.is_file():
+    if is_file(whole):
         source, found = whole, _from_torch(backbone, whole)
-    elif features.is_file():
+    elif features is not None and is_file(features):
         source, found = features, _from_features(backbone, features, linear)
     else:
+        missing = f"{whole} is not there" if features is None else f"neither {whole} nor {features} is there"
         raise SuiteError(
-            f"LPIPS-{backbone.net} needs the weights of {backbone.constructor}: neither {whole} nor {features} is there. {_fix(backbone)}",
+            f"LPIPS-{backbone.net} needs the weights of {backbone.constructor}: {missing}. {_fix(backbone)}",
             exit=Exit.NOT_READY,
         )
     with warnings.catch_warnings(), torch.device("meta"):
