@@ -38,6 +38,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     each["check"].add_argument("--quick", action="store_true", help="count and pair all files, but decode only the first few of each set")
     for name in ("list", "show", "check"):
         each[name].add_argument("--root", type=Path, metavar="DIR", help="folder of the data sets (default: $SUITE_DATA)")
+    common.add_shared(each["check"], "--max-megapixels")
     _add_speed(each["speed"])
     for action in each.values():
         common.add_shared(action, "--json", "--wide")
@@ -190,6 +191,7 @@ def _check(options: argparse.Namespace, out: Output) -> Exit:
     from suite.data.check.inspection import Remembered
     from suite.data.check.leaks import find_leaks
 
+    common.allow_size(options)
     known = Remembered()
     try:
         reports, missing = _reports(options, known)

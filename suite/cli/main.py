@@ -75,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
+    except PermissionError as error:  # never a defect, wherever it is met
+        return _refuse(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}. Make it accessible.", Exit.NOT_READY)
     except (KeyError, RuntimeError, ValueError) as error:
         code = _code_of(error)
         if code is None:

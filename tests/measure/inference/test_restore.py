@@ -37,6 +37,7 @@ def restore(*words):
 
 def picture(mode="RGB", size=(20, 12), seed=0):
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
+    pixels[..., 3] |= 1  # nothing is hidden
     return Image.fromarray(pixels).convert("RGB").convert(mode) if mode in ("1", "P") else Image.fromarray(pixels).convert(mode)
 
 
@@ -261,7 +262,7 @@ def test_every_image_of_a_tree_gets_one_place_or_the_tree_is_refused(names, suff
         (base / "in" / name).write_bytes(b"not opened")
     clash = {"a.png", "a.jpg"} <= set(names)
     try:
-        jobs = restoring.plan_restorations(base / "in", base / "out", suffix, overwrite=False)
+        jobs = restoring.plan_restorations(base / "in", base / "out", suffix, overwrite=False).jobs
     except SuiteError:
         assert clash
         return
