@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import logging
 import math
 import os
 import warnings
@@ -198,6 +199,7 @@ def _pillow() -> ModuleType:
     Image.init()  # all plugins: those of the rarer formats are not there at first, and AVIF not in every Pillow
     Image.MAX_IMAGE_PIXELS = None
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata, with a line of Pillow's code
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs as an error, it raises, too
     with contextlib.suppress(OSError, AttributeError):  # libtiff may be linked in otherwise: it prints then
         library = ctypes.CDLL(Image.core.__file__)
         for handler in (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler):
@@ -234,7 +236,7 @@ def _reason(path: Path, error: Exception) -> str:
             return "it is the pointer of a file that Git LFS holds (`git lfs pull` fetches it)"
         if begin.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
             return "it is a web page, such as a server sends in the place of a file"
-        return f"its content is of no image format that is known here ({', '.join(FORMATS)})"
+        return f"its content is of no image format that is known here ({', '.join(FORMATS)}), or damaged at its beginning"
     text = " ".join(str(error).split()).rstrip(".")
     if isinstance(error, (OSError, SyntaxError, ValueError)) and any(character.isalpha() for character in text):
         return text
