@@ -217,11 +217,16 @@ def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Repor
     from suite.data.cards import card, cards
     from suite.data.check.checks import report_card, report_folder
 
-    if not options.names:
-        mine = [one for one in cards().values() if not one.package]
-        return [report for one in mine for report in report_card(one, options.root, known, quick=options.quick)], []
     reports: list[Report] = []
     missing: list[str] = []
+    if not options.names:
+        mine = [one for one in cards().values() if not one.package]
+        for one in mine:
+            try:
+                reports += report_card(one, options.root, known, quick=options.quick)
+            except SuiteError as error:  # a folder that cannot be read: the other sets are checked all the same
+                missing.append(str(error))
+        return reports, list(dict.fromkeys(missing))
     for name in options.names:
         try:
             chosen = None if os.sep in name or name in (os.curdir, os.pardir) else card(name)

@@ -7,10 +7,11 @@ file tells, without raising.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from suite.core.errors import Exit, SuiteError
-from suite.data.opener import FORMATS, IMAGE_SUFFIXES, MEASURED, ORIENTATION, find_odd, load_image, open_image, refuse
+from suite.data.opener import FORMATS, IMAGE_SUFFIXES, LOOKED_FOR, MEASURED, ORIENTATION, find_odd, load_image, open_image, refuse
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 
@@ -127,15 +128,22 @@ def is_image(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def scan_folder(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what lies in `folder`, sorted by name; SuiteError where it cannot be read."""
+@contextlib.contextmanager
+def open_folder(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """Yield what lies in `folder`, unsorted, as it is read; SuiteError where it cannot be."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            yield entries
     except OSError as error:
         raise SuiteError(
             f"the folder {folder} cannot be read: {error.strerror}. Make it readable, or take it out.", exit=Exit.NOT_READY
         ) from error
+
+
+def scan_folder(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what lies in `folder`, sorted by name; SuiteError where it cannot be read."""
+    with open_folder(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
 
 
 def check_readable(paths: Iterable[Path]) -> None:
@@ -163,9 +171,9 @@ def list_images(folder: Path) -> list[Path]:
     entries = scan_folder(folder)
     paths = [folder / entry.name for entry in entries if is_image(entry)]
     if not paths:
-        known, names = ", ".join(sorted(IMAGE_SUFFIXES)), [entry.name for entry in entries]
+        names = [entry.name for entry in entries]
         there = f"it holds {', '.join(names[:EXAMPLES])}{', ...' if len(names) > EXAMPLES else ''}" if names else "it is empty"
-        raise SuiteError(f"there are no images directly in {folder} ({known} are looked for); {there}.", exit=Exit.NOT_READY)
+        raise SuiteError(f"there are no images directly in {folder} ({LOOKED_FOR}); {there}.", exit=Exit.NOT_READY)
     seen: dict[str, Path] = {}
     for path in paths:
         other = seen.setdefault(path.stem, path)

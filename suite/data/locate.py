@@ -11,7 +11,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.paths import data_folder
 from suite.data.cards import CARD_KINDS, MADE, Card, Layout, Split, card
-from suite.data.images import is_image, list_images, scan_folder
+from suite.data.images import is_image, list_images, open_folder
 from suite.data.mat_files import block_names
 from suite.data.mixed import Both, both_sides, without_mixed
 from suite.data.pairing import Pairing, name_images, only_pairs, pair_up
@@ -206,12 +206,13 @@ def _has_images(one: Located, folder: Path, patterns: Sequence[str]) -> bool:
 
 
 def _images(folder: Path, deep: bool) -> Iterator[Path]:
-    """Yield image and .mat files in the folder, unchecked; SuiteError where it cannot be read."""
-    for entry in scan_folder(folder):
-        if deep and not entry.name.startswith(".") and entry.is_dir():
-            yield from _images(Path(entry.path), deep)
-        elif is_image(entry) or (entry.name.lower().endswith(".mat") and not entry.name.startswith(".") and entry.is_file()):
-            yield Path(entry.path)
+    """Yield image and .mat files in the folder, unsorted and unchecked; SuiteError where it cannot be read."""
+    with open_folder(folder) as entries:
+        for entry in entries:
+            if deep and not entry.name.startswith(".") and entry.is_dir():
+                yield from _images(Path(entry.path), deep)
+            elif is_image(entry) or (entry.name.lower().endswith(".mat") and not entry.name.startswith(".") and entry.is_file()):
+                yield Path(entry.path)
 
 
 def _numbered(one: Located, paths: Iterator[Path] | Sequence[Path]) -> Iterator[Path]:

@@ -55,6 +55,7 @@ FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 IMAGE_SUFFIXES = frozenset(ending for endings in FORMATS.values() for ending in endings)
+LOOKED_FOR = f"files with an ending of {', '.join(name for name in FORMATS if name not in ('MPO', 'DIB'))} are looked for"
 UNMARKED = frozenset({"TGA"})  # formats whose files begin like any other: tried for files of their endings alone
 
 ORIENTATION = 0x0112  # EXIF tag

@@ -23,7 +23,7 @@ from suite.core.output import note
 from suite.data.colour import quantise
 from suite.data.images import Pixels
 from suite.data.mixed import both_sides
-from suite.data.opener import IMAGE_SUFFIXES, RESTORED, load_image
+from suite.data.opener import LOOKED_FOR, RESTORED, load_image
 from suite.data.pairing import shorten
 from suite.data.resize import imresize
 from suite.data.survey import find_below
@@ -128,10 +128,8 @@ def _of_folder(source: Path, target: Path, suffix: str) -> tuple[list[Restoratio
         note(f"{sentence}.")
     found = _without_targets(source, list(below.images))
     if not found:
-        known, unread = ", ".join(sorted(IMAGE_SUFFIXES)), "".join(f" {error}" for error in below.faults.values())
-        raise SuiteError(
-            f"there are no images in {source} ({known} are looked for).{unread}", exit=Exit.NOT_READY if unread else Exit.NOTHING
-        )
+        unread = "".join(f" {error}" for error in below.faults.values())
+        raise SuiteError(f"there are no images in {source} ({LOOKED_FOR}).{unread}", exit=Exit.NOT_READY if unread else Exit.NOTHING)
     jobs = [Restoration(path, target / path.relative_to(source).parent / f"{path.stem}{suffix}.png") for path in found]
     return jobs, below.faults
 
