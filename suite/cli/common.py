@@ -103,7 +103,7 @@ def allow_size(options: argparse.Namespace) -> None:
     from suite.data.opener import LIMIT
 
     if options.max_megapixels is not None:
-        os.environ[LIMIT] = f"{options.max_megapixels:g}"
+        os.environ[LIMIT] = str(options.max_megapixels)
 
 
 def resolve_device(options: argparse.Namespace) -> str:

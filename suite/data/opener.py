@@ -58,6 +58,7 @@ IMAGE_SUFFIXES = frozenset(ending for endings in FORMATS.values() for ending in 
 LOOKED_FOR = f"files with an ending of {', '.join(name for name in FORMATS if name not in ('MPO', 'DIB'))} are looked for"
 UNMARKED = frozenset({"TGA"})  # formats whose files begin like any other: tried for files of their endings alone
 
+FRAMES = "frames or pages"
 ORIENTATION = 0x0112  # EXIF tag
 HEAD = 4096  # bytes of a file in which its depth stands
 MOST_MEGAPIXELS = 179.0  # Pillow's own limit, twice 89.5
@@ -133,13 +134,14 @@ def find_odd(file: Image, path: Path, taken: Taken) -> str:
         return "16 bits a channel" if file.format not in ("JPEG2000", "AVIF") else "more than 8 bits a channel"
     frames = int(getattr(file, "n_frames", 1))
     if frames > 1 and file.format != "MPO":
-        return f"{frames} frames or pages"
+        return f"{frames} {FRAMES}"
     return "" if file.mode in taken.modes else f"mode {file.mode}"
 
 
 def refuse(path: Path, found: str, taken: Taken) -> SuiteError:
     """Return the error that says why a file that can be read is not taken."""
-    return SuiteError(f"{path} has {found}; {taken.words}. Convert it to 8-bit RGB first.", exit=Exit.NOT_READY)
+    do = "Save the one that is meant by itself" if found.endswith(FRAMES) else "Convert it to 8-bit RGB first"
+    return SuiteError(f"{path} has {found}; {taken.words}. {do}.", exit=Exit.NOT_READY)
 
 
 def max_megapixels() -> float:

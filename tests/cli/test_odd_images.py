@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 
 from suite.cli import main
-from suite.core.errors import Exit
+from suite.core.errors import Exit, SuiteError
 from suite.data import opener
+from suite.data.feed.training_set import load_training
 from suite.measure.quality import evaluate
+from suite.study.tasks import task
 
 BICUBIC = ("--model", "bicubic", "--task", "sr-x2")
 
@@ -157,6 +159,18 @@ def test_the_option_takes_a_number_above_0(verbs, capsys, text):
         verbs("restore", "--max-megapixels", text)
     assert caught.value.code == Exit.USAGE
     assert "is not a number of millions of pixels above 0" in capsys.readouterr().err
+
+
+# Training
+
+
+def test_a_training_set_is_not_read_in_part(folder, capsys):
+    (folder / "notes.txt").write_text("x")
+    assert len(load_training(str(folder), task("derain")).images) == 3
+    assert f"1 left out in {folder}: 1 without an image's ending (notes.txt)" in capsys.readouterr().err
+    (folder / "d.png").symlink_to("gone.png")
+    with pytest.raises(SuiteError, match=r"1 of the files cannot be read: .*d\.png \(a link to gone\.png, which is not there\)"):
+        load_training(str(folder), task("derain"))
 
 
 # Sentences that name the image

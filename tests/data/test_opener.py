@@ -145,7 +145,9 @@ def test_several_frames_are_refused_by_every_reader(tmp_path, ending):
         pytest.skip("this Pillow has no AVIF")
     path = write(tmp_path / f"a.{ending}", save_all=True, append_images=[Image.fromarray(255 - RGB)])
     for read in (read_image, read_stored, read_picture):
-        assert "2 frames or pages" in refusal(path, read)
+        said = refusal(path, read)
+        assert "2 frames or pages" in said
+        assert "Save the one that is meant by itself" in said
 
 
 def test_a_single_frame_of_a_format_that_may_have_several_is_read(tmp_path):
