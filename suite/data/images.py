@@ -24,6 +24,7 @@ from suite.data.opener import FORMATS, IMAGE_SUFFIXES, LOOKED_FOR, MEASURED, ORI
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 
 GREY_MODES = frozenset({"L", "LA"})
+TURNED = range(2, 9)  # EXIF orientations; from 5 on, the sides are exchanged. What else a damaged file holds there is ignored, as by Pillow
 EXAMPLES = 5  # files that a message names
 
 
@@ -87,18 +88,18 @@ def describe(path: Path) -> ImageFacts:
     """Return what the head of the file says; never raises for what is in the file."""
     try:
         with open_image(path) as file:
-            found, orientation = find_odd(file, path, MEASURED), int(file.getexif().get(ORIENTATION, 1))
+            found, orientation = find_odd(file, path, MEASURED), file.getexif().get(ORIENTATION, 1)
             kind, mode, size = file.format or "", file.mode, file.size
     except SuiteError as error:
         return ImageFacts(problem=str(error))
     remarks = [
         "grey: one channel, which a protocol repeats in three or takes as it is" if mode in GREY_MODES else "",
         "palette: its colours are looked up" if mode in ("P", "PA") else "",
-        f"turned upright by its EXIF orientation {orientation}" if 2 <= orientation <= 8 else "",
+        f"turned upright by its EXIF orientation {orientation}" if orientation in TURNED else "",
         "a camera's further pictures in it are left out" if kind == "MPO" else "",
         f"a {kind} file, whatever its name" if path.suffix.lower() not in FORMATS[kind] else "",
     ]
-    size = size[::-1] if orientation in (5, 6, 7, 8) else size
+    size = size[::-1] if orientation in TURNED[3:] else size
     problem = str(refuse(path, found, MEASURED)) if found else ""
     return ImageFacts(*size, problem, tuple(filter(None, remarks)), mode in GREY_MODES)
 
