@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
 LONGEST_HOURS = 10_000  # more than a year; a timer takes no infinity
 WEIGHTS = "checkpoint: of the authors or of this suite, torch's format or safetensors"
 REPEATED = {"action": "append", "default": []}  # of an option that may be repeated; argparse copies the list before it appends
+
+
+def read_megapixels(text: str) -> float:
+    """Read a number of millions of pixels above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of millions of pixels above 0, e.g. 400")
+    return value
+
+
 OPTIONS: dict[str, dict[str, object]] = {
     "--backend": {
         "default": "auto",
@@ -33,6 +47,11 @@ OPTIONS: dict[str, dict[str, object]] = {
     "--ledger": {"type": Path, "metavar": "DIR", "help": "folder of the records (default: results/runs)"},
     "--evidence": {"type": Path, "metavar": "DIR", "help": "folder of the records that are kept with the code (default: results/evidence)"},
     "--report": {"type": Path, "metavar": "DIR", "help": "folder of the report (default: reports/html)"},
+    "--max-megapixels": {
+        "type": read_megapixels,
+        "metavar": "N",
+        "help": "read images of up to N million pixels (default: 179, as Pillow, or $SUITE_MAX_MEGAPIXELS)",
+    },
     "--json": {"action": "store_true", "help": "print one JSON document on standard output, and nothing else there"},
     "--wide": {"action": "store_true", "help": "do not fold tables to the width of the terminal"},
 }
@@ -86,6 +105,14 @@ def check_target(options: argparse.Namespace) -> None:
         raise SuiteError(f"{target} is a folder; name the file to write.")
     if target.exists() and not options.overwrite:
         raise SuiteError(f"{target} exists and is not overwritten. Choose another file, or give --overwrite.")
+
+
+def allow_size(options: argparse.Namespace) -> None:
+    """Let this process, and those that it starts, read images of the size that `--max-megapixels` gives."""
+    from suite.data.opener import LIMIT
+
+    if options.max_megapixels is not None:
+        os.environ[LIMIT] = str(options.max_megapixels)
 
 
 def resolve_device(options: argparse.Namespace) -> str:

@@ -38,6 +38,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     each["check"].add_argument("--quick", action="store_true", help="count and pair all files, but decode only the first few of each set")
     for name in ("list", "show", "check"):
         each[name].add_argument("--root", type=Path, metavar="DIR", help="folder of the data sets (default: $SUITE_DATA)")
+    common.add_shared(each["check"], "--max-megapixels")
     _add_speed(each["speed"])
     for action in each.values():
         common.add_shared(action, "--json", "--wide")
@@ -190,6 +191,7 @@ def _check(options: argparse.Namespace, out: Output) -> Exit:
     from suite.data.check.inspection import Remembered
     from suite.data.check.leaks import find_leaks
 
+    common.allow_size(options)
     known = Remembered()
     try:
         reports, missing = _reports(options, known)
@@ -215,11 +217,16 @@ def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Repor
     from suite.data.cards import card, cards
     from suite.data.check.checks import report_card, report_folder
 
-    if not options.names:
-        mine = [one for one in cards().values() if not one.package]
-        return [report for one in mine for report in report_card(one, options.root, known, quick=options.quick)], []
     reports: list[Report] = []
     missing: list[str] = []
+    if not options.names:
+        mine = [one for one in cards().values() if not one.package]
+        for one in mine:
+            try:
+                reports += report_card(one, options.root, known, quick=options.quick)
+            except SuiteError as error:  # a folder that cannot be read: the other sets are checked all the same
+                missing.append(str(error))
+        return reports, list(dict.fromkeys(missing))
     for name in options.names:
         try:
             chosen = None if os.sep in name or name in (os.curdir, os.pardir) else card(name)

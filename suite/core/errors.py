@@ -5,6 +5,8 @@ Anything else that escapes is a defect of the suite and shows its traceback.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from enum import IntEnum
 
 
@@ -29,3 +31,14 @@ class SuiteError(Exception):
     def __init__(self, message: str, *, exit: Exit = Exit.USAGE) -> None:
         super().__init__(message)
         self.exit = exit
+
+
+@contextlib.contextmanager
+def naming(what: object) -> Iterator[None]:
+    """Let a SuiteError raised inside say which file or image it is about, if it does not yet; that is then a fault of the data."""
+    try:
+        yield
+    except SuiteError as error:
+        if str(what) in str(error):
+            raise
+        raise SuiteError(f"{what}: {error}", exit=Exit.NOT_READY) from error

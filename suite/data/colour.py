@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from suite.core.errors import SuiteError
+from suite.core.errors import Exit, SuiteError
 from suite.study.protocols import Protocol
 
 Plane = npt.NDArray[np.float64]
@@ -59,5 +59,5 @@ def clamp(image: np.ndarray) -> np.ndarray:
     if not np.issubdtype(image.dtype, np.floating):
         raise ValueError(f"an image is uint8 or floating point in 0..1, not {image.dtype}")
     if not np.isfinite(image).all():
-        raise SuiteError("the image to be measured holds values that are not finite (NaN or infinity): it cannot be measured.")
+        raise SuiteError("the restored image holds values that are not finite (NaN or infinity): it cannot be used.", exit=Exit.NOT_READY)
     return image.clip(0, 1)

@@ -1,15 +1,8 @@
-"""Reading and writing image files: 8-bit RGB in, 8-bit RGB out, nothing converted silently.
+"""Reading and writing image files as pixels: 8-bit RGB or grey in, 8-bit out, nothing converted silently; and listing them.
 
-What is done to a file that is not plain 8-bit RGB:
-- grey (L, LA): `read_image` repeats its plane in three equal channels, which loses nothing; `read_stored` leaves it one channel;
-- palette (P): its colours are looked up; refused if it has transparency;
-- alpha (RGBA, LA, or a colour that stands for transparent): dropped if it is opaque everywhere, else refused, since the background is not
-  ours to choose;
-- 16 bit, CMYK, 1 bit, floating point: refused, since a conversion would change values by a rule of ours;
-- several frames or pages: refused, since which is meant is not ours to choose; a camera's preview beside its photograph (MPO) is left out;
-- an EXIF orientation is applied, as viewers and OpenCV do; a colour profile is ignored, as everywhere in this field.
-
-`describe` says all this of a file, without raising.
+What is read, refused and done to odd files is suite.data.opener's; here it is what is measured (MEASURED). A grey file's plane is repeated
+by `read_image` in three equal channels, which loses nothing; `read_stored` leaves it one channel. `describe` says all that the head of a
+file tells, without raising.
 """
 
 from __future__ import annotations
@@ -17,34 +10,22 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from suite.core.errors import Exit, SuiteError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from suite.data.opener import FORMATS, IMAGE_SUFFIXES, LOOKED_FOR, MEASURED, ORIENTATION, find_odd, load_image, open_image, refuse
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-ACCEPTED = "8-bit RGB, grey, palette and opaque RGBA images are read"
-MODES = frozenset({"RGB", "L", "P", "RGBA", "LA"})
 GREY_MODES = frozenset({"L", "LA"})
-ORIENTATION = 0x0112  # EXIF tag
-ENDINGS = {
-    "JPEG": (".jpg", ".jpeg"),
-    "MPO": (".jpg", ".jpeg"),
-    "PNG": (".png",),
-    "TIFF": (".tif", ".tiff"),
-    "BMP": (".bmp",),
-    "WEBP": (".webp",),
-}
+TURNED = range(2, 9)  # EXIF orientations; from 5 on, the sides are exchanged. What else a damaged file holds there is ignored, as by Pillow
+EXAMPLES = 5  # files that a message names
 
 
 @dataclass(frozen=True)
@@ -55,17 +36,19 @@ class ImageFacts:
     height: int = 0
     problem: str = ""  # why read_image refuses it; empty = nothing in its head does
     remarks: tuple[str, ...] = ()
+    grey: bool = False  # it holds one channel
 
 
 def read_image(path: Path) -> Pixels:
     """Read the image file `path` as uint8 RGB `(H, W, 3)`, upright; SuiteError names the file where it cannot be read as such."""
-    return np.array(_upright(path).convert("RGB"))
+    return three_channels(read_stored(path))
 
 
 def read_stored(path: Path) -> Pixels:
     """Read as `read_image`, but a grey file, which stores one channel (and perhaps an opaque alpha), as uint8 `(H, W, 1)`."""
-    image = _upright(path)
-    return np.array(image)[..., None] if image.mode == "L" else np.array(image)
+    image = load_image(path, MEASURED)
+    pixels = np.array(image.getchannel(0) if image.mode in GREY_MODES else image.convert("RGB"))
+    return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def three_channels(image: np.ndarray) -> np.ndarray:
@@ -89,85 +72,36 @@ def turn(image: np.ndarray, flip: bool, down: bool, transpose: bool) -> np.ndarr
     return image.swapaxes(0, 1) if transpose else image
 
 
+def lacks_colour(first: np.ndarray, second: np.ndarray) -> bool:
+    """Return whether one of two images that `read_stored` gave is a grey file, and the other has colours."""
+    if first.shape[2] == second.shape[2]:
+        return False
+    return not has_equal_channels(first if first.shape[2] == 3 else second)
+
+
 def has_equal_channels(image: np.ndarray) -> bool:
     """Return whether `image`, `(H, W, C)`, is grey by its pixels, however many channels store them."""
     return bool((image == image[..., :1]).all())
-
-
-@contextlib.contextmanager
-def open_image(path: Path) -> Iterator[Image]:
-    """Open an image file with Pillow; SuiteError says in words why it cannot be read, now or while it is in use."""
-    from PIL import Image  # late: slow to load
-
-    try:
-        with Image.open(path) as file:
-            yield file
-    except FileNotFoundError:
-        raise SuiteError(f"there is no image file {path}.", exit=Exit.NOT_READY) from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        why = "it is empty (0 bytes)" if path.is_file() and not path.stat().st_size else str(error)
-        if type(error).__name__ == "UnidentifiedImageError" and why == str(error):
-            why = "its content is of no image format that is known here"
-        raise SuiteError(f"{path} cannot be read as an image: {why}. Replace the file or take it out.", exit=Exit.NOT_READY) from error
-
-
-def _upright(path: Path) -> Image:
-    """Return the file's picture, mode L where it is a grey file and RGB where it is not; SuiteError where it is refused."""
-    from PIL import ImageOps  # late: slow to load
-
-    with open_image(path) as file:
-        found = _odd(file)
-        if found:
-            raise _refused(path, found)
-        file.load()
-        return _opaque(ImageOps.exif_transpose(file), path)
 
 
 def describe(path: Path) -> ImageFacts:
     """Return what the head of the file says; never raises for what is in the file."""
     try:
         with open_image(path) as file:
-            found, orientation = _odd(file), int(file.getexif().get(ORIENTATION, 1))
-            remarks = [
-                "grey: one channel, which a protocol repeats in three or takes as it is" if file.mode in GREY_MODES else "",
-                "palette: its colours are looked up" if file.mode == "P" else "",
-                f"turned upright by its EXIF orientation {orientation}" if 2 <= orientation <= 8 else "",
-                "a camera's further pictures in it are left out" if file.format == "MPO" else "",
-                f"a {file.format} file, whatever its name" if path.suffix.lower() not in ENDINGS.get(file.format or "", ()) else "",
-            ]
-            size = file.size[::-1] if orientation in (5, 6, 7, 8) else file.size
-            return ImageFacts(*size, str(_refused(path, found)) if found else "", tuple(filter(None, remarks)))
+            found, orientation = find_odd(file, path, MEASURED), file.getexif().get(ORIENTATION, 1)
+            kind, mode, size = file.format or "", file.mode, file.size
     except SuiteError as error:
         return ImageFacts(problem=str(error))
-
-
-def is_deep(file: Image) -> bool:
-    """Return whether an opened file has 16 bits a channel, which Pillow would cut to 8 of RGB."""
-    return file.mode.startswith("I;16") or any(";16" in str(tile[3]) for tile in getattr(file, "tile", ()))
-
-
-def _odd(file: Image) -> str:
-    """Say what makes an opened file one that is refused; empty if nothing in its head does."""
-    if is_deep(file):
-        return "16 bits a channel"
-    frames = int(getattr(file, "n_frames", 1))
-    if frames > 1 and file.format != "MPO":
-        return f"{frames} frames or pages"
-    return "" if file.mode in MODES else f"mode {file.mode}"
-
-
-def _opaque(image: Image, path: Path) -> Image:
-    """Return `image` without alpha, which must be opaque: mode L where it was grey, else RGB."""
-    grey = image.mode in GREY_MODES
-    if "transparency" in image.info and image.mode in ("P", "RGB", "L"):  # a colour, or entries of the palette
-        image = image.convert("RGBA")
-    if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() != (255, 255):
-        raise _refused(path, f"a transparent part (mode {image.mode})")
-    return (image.getchannel(0) if image.mode != "L" else image) if grey else image.convert("RGB")
-
-
-def _refused(path: Path, found: str) -> SuiteError:
-    return SuiteError(f"{path} has {found}; {ACCEPTED}. Convert it to 8-bit RGB first.", exit=Exit.NOT_READY)
+    remarks = [
+        "grey: one channel, which a protocol repeats in three or takes as it is" if mode in GREY_MODES else "",
+        "palette: its colours are looked up" if mode in ("P", "PA") else "",
+        f"turned upright by its EXIF orientation {orientation}" if orientation in TURNED else "",
+        "a camera's further pictures in it are left out" if kind == "MPO" else "",
+        f"a {kind} file, whatever its name" if path.suffix.lower() not in FORMATS[kind] else "",
+    ]
+    size = size[::-1] if orientation in TURNED[3:] else size
+    problem = str(refuse(path, found, MEASURED)) if found else ""
+    return ImageFacts(*size, problem, tuple(filter(None, remarks)), mode in GREY_MODES)
 
 
 def encode_png(image: Pixels) -> bytes:
@@ -179,15 +113,68 @@ def encode_png(image: Pixels) -> bytes:
     return buffer.getvalue()
 
 
+def is_image(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry of a folder is taken for an image: by its ending, and not hidden.
+
+    A link that leads nowhere (or in a circle, or where we must not look) counts: where somebody put an image, and none can be read, that
+    is a fault, and not one image less.
+    """
+    if entry.name.startswith(".") or os.path.splitext(entry.name)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122
+        return False
+    if not entry.is_symlink():
+        return entry.is_file()  # known from the listing, without asking for each of a hundred thousand
+    try:
+        return stat.S_ISREG(entry.stat().st_mode)
+    except OSError:
+        return True
+
+
+@contextlib.contextmanager
+def open_folder(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """Yield what lies in `folder`, unsorted, as it is read; SuiteError where it cannot be."""
+    try:
+        with os.scandir(folder) as entries:
+            yield entries
+    except OSError as error:
+        raise SuiteError(
+            f"the folder {folder} cannot be read: {error.strerror}. Make it readable, or take it out.", exit=Exit.NOT_READY
+        ) from error
+
+
+def scan_folder(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what lies in `folder`, sorted by name; SuiteError where it cannot be read."""
+    with open_folder(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def check_readable(paths: Iterable[Path]) -> None:
+    """Raise SuiteError that names all files that are not there (links that lead nowhere) or must not be read; none is opened."""
+    bad = [path for path in dict.fromkeys(paths) if not os.access(path, os.R_OK)]
+    if bad:
+        why = [f"{path} (a link to {os.readlink(path)}, which is not there)" if _leads_nowhere(path) else str(path) for path in bad]  # noqa: PTH115
+        more = f" and {len(bad) - EXAMPLES} more" if len(bad) > EXAMPLES else ""
+        raise SuiteError(
+            f"{len(bad)} of the files cannot be read: {', '.join(why[:EXAMPLES])}{more}. Nothing is measured on a part of the images: "
+            "fetch them or make them readable, or take them out.",
+            exit=Exit.NOT_READY,
+        )
+
+
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not os.access(path, os.F_OK)
+
+
 def list_images(folder: Path) -> list[Path]:
-    """Return the image files directly in `folder`, sorted by name; other files are left alone. Two files of one stem are an error."""
-    with os.scandir(folder) as entries:  # it knows of a hundred thousand names what they are, without asking for each
-        found = [one for one in entries if os.path.splitext(one.name)[1].lower() in IMAGE_SUFFIXES and not one.name.startswith(".")]  # noqa: PTH122
-    files = (one for one in found if (Path(one).is_file() if one.is_symlink() else one.is_file()))
-    paths = [folder / name for name in sorted(one.name for one in files)]
+    """Return the image files directly in `folder`, sorted by name; other files are left alone (suite.data.survey names them).
+
+    Two files of one stem are an error, and so are a folder without images and one that cannot be read.
+    """
+    entries = scan_folder(folder)
+    paths = [folder / entry.name for entry in entries if is_image(entry)]
     if not paths:
-        known = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise SuiteError(f"there are no images directly in {folder} ({known} are looked for).", exit=Exit.NOT_READY)
+        names = [entry.name for entry in entries]
+        there = f"it holds {', '.join(names[:EXAMPLES])}{', ...' if len(names) > EXAMPLES else ''}" if names else "it is empty"
+        raise SuiteError(f"there are no images directly in {folder} ({LOOKED_FOR}); {there}.", exit=Exit.NOT_READY)
     seen: dict[str, Path] = {}
     for path in paths:
         other = seen.setdefault(path.stem, path)

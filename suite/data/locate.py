@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +11,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.paths import data_folder
 from suite.data.cards import CARD_KINDS, MADE, Card, Layout, Split, card
-from suite.data.images import IMAGE_SUFFIXES, list_images
+from suite.data.images import is_image, list_images, open_folder
 from suite.data.mat_files import block_names
 from suite.data.mixed import Both, both_sides, without_mixed
 from suite.data.pairing import Pairing, name_images, only_pairs, pair_up
@@ -207,14 +206,12 @@ def _has_images(one: Located, folder: Path, patterns: Sequence[str]) -> bool:
 
 
 def _images(folder: Path, deep: bool) -> Iterator[Path]:
-    """Yield image and .mat files in the folder, unsorted and unchecked."""
-    with os.scandir(folder) as entries:
+    """Yield image and .mat files in the folder, unsorted and unchecked; SuiteError where it cannot be read."""
+    with open_folder(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if deep and entry.is_dir():
+            if deep and not entry.name.startswith(".") and entry.is_dir():
                 yield from _images(Path(entry.path), deep)
-            elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES | {".mat"} and entry.is_file():
+            elif is_image(entry) or (entry.name.lower().endswith(".mat") and not entry.name.startswith(".") and entry.is_file()):
                 yield Path(entry.path)
 
 

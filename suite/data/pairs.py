@@ -41,11 +41,21 @@ class PairSource:
     seed: int
     block: int | None = None  # of a .mat file that holds many images
 
+    @property
+    def title(self) -> str:
+        """What a message calls it: its file, else its name."""
+        return str(self.hq) if isinstance(self.hq, Path) and self.block is None else f"the image {self.name!r}"
+
+    @property
+    def files(self) -> list[Path]:
+        """Its image files."""
+        return [path for path in (self.hq, self.lq) if isinstance(path, Path)]
+
     def load(self) -> Pair:
         """Read or make the pair; SuiteError where a file cannot be read, or sizes do not fit."""
         scale = self.task.scale
         hq = self.hq if isinstance(self.hq, np.ndarray) else read_for(self.hq, self.task, self.block, self.rule)
-        hq = _cropped(self.name, hq, scale)
+        hq = _cropped(self.title, hq, scale)
         if self.rule.lowres == "float-y" and scale > 1:
             return Pair(self.name, _low_plane(hq, scale), hq)
         if self.lq is None:
@@ -101,9 +111,7 @@ def _low_plane(hq: Pixels, scale: int) -> np.ndarray:
     return imresize(plane / 255, 1 / scale, between="float")[..., None]
 
 
-def _cropped(name: str, image: Pixels, scale: int) -> Pixels:
+def _cropped(title: str, image: Pixels, scale: int) -> Pixels:
     if min(image.shape[:2]) < scale:
-        raise SuiteError(
-            f"the image {name!r} is {image.shape[1]}x{image.shape[0]} pixels: too small for scale {scale}.", exit=Exit.NOT_READY
-        )
+        raise SuiteError(f"{title} is {image.shape[1]}x{image.shape[0]} pixels: too small for scale {scale}.", exit=Exit.NOT_READY)
     return np.ascontiguousarray(mod_crop(image, scale))

@@ -219,7 +219,7 @@ def test_nothing_is_restored_through_a_link(tmp_path):
     source = picture(tmp_path / "in" / "a.png")
     for name in ("a.png", "a.png.part", "a.png.tmp"):
         (out / name).symlink_to(victim)
-    (job,) = plan_restorations(source, out / "a.png", "", overwrite=True)
+    (job,) = plan_restorations(source, out / "a.png", "", overwrite=True).jobs
     restore_file(job, lambda image: image.astype(np.float32) / 255, 1, channels=3)
     checkpoints.write(out / "state.pt", {"a": torch.zeros(1)})
     assert victim.read_bytes() == b"precious"
@@ -249,7 +249,7 @@ def test_links_in_a_folder_to_be_restored_lead_to_no_result_outside(tmp_path):
     picture(source / "a.png")
     (source / "loop").symlink_to(source)
     (source / "up").symlink_to(outside.parent)
-    jobs = plan_restorations(source, tmp_path / "out", "", overwrite=False)
+    jobs = plan_restorations(source, tmp_path / "out", "", overwrite=False).jobs
     assert all((tmp_path / "out").resolve() in job.target.resolve().parents for job in jobs)
     assert Restoration(source / "a.png", tmp_path / "out" / "a.png") in jobs
     assert len(jobs) < 5  # the loop is not walked

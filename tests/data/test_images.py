@@ -1,6 +1,7 @@
 """Odd image files: each is handled or refused by name, never silently wrong."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -127,6 +128,17 @@ def test_what_a_file_is_is_said(tmp_path, name):
 def test_a_file_of_another_format_than_its_name_says_is_noted(tmp_path):
     Image.fromarray(RGB).save(tmp_path / "a.png", format="JPEG")
     assert describe(tmp_path / "a.png").remarks == ("a JPEG file, whatever its name",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [(3, 0), (3, 9), (1, 0), (7, 6), (2, ord("6")), (4, 2**31), (5, 0)]
+)  # of a tag's value: 3 is right
+def test_an_orientation_that_is_none_is_ignored(tmp_path, kind, value):
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 0x0112, kind, 1, value, 0)
+    Image.fromarray(RGB).save(tmp_path / "a.png", exif=exif)
+    facts = describe(tmp_path / "a.png")
+    assert (facts.width, facts.height, facts.problem, facts.remarks) == (7, 9, "", ())
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), RGB)
 
 
 def test_a_camera_s_preview_is_left_out(tmp_path):

@@ -152,7 +152,7 @@ def test_targets_may_not_be_missing(tmp_path):
 
 def test_an_image_smaller_than_the_scale_is_said(tmp_path):
     write(tmp_path / "a.png", random_image(3, 30, 3))
-    with pytest.raises(SuiteError, match="'a' is 30x3 pixels: too small for scale 4"):
+    with pytest.raises(SuiteError, match=r"a.png is 30x3 pixels: too small for scale 4"):
         load_pairs(str(tmp_path), "test", TO_X4, RULE)
 
 

@@ -43,7 +43,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="NAME_OR_FOLDER",
         help="names of `list datasets`, or folders with HR/ and perhaps LR/, with target/ and input/, or with images (default: photos)",
     )
-    common.add_shared(what, "--weights")
+    common.add_shared(what, "--weights", "--max-megapixels")
     what.add_argument("--protocol", metavar="NAME[@VERSION]", help="a name of `list protocols` (default: the task's)")
     what.add_argument("--limit", type=int, metavar="N", help="measure the first N images of each set only, to try things out")
     add_inference(verb.add_argument_group("how to run it"))
@@ -70,6 +70,7 @@ def _add_grid(grid: argparse._ActionsContainer) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Measure, and print a table for each set, or one document; then record it."""
+    common.allow_size(options)
     if options.grid is not None:
         from suite.cli.measure import evaluate_grid
 
@@ -83,7 +84,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     runner = Runner(job, reason, options, ledger)
     results, recorded = [], True
     for data, sources in sets.items():
-        results.append(runner.measure(data, sources, notes[data]))
+        results.append(runner.measure(data, sources[: options.limit], notes[data]))
         if not options.json:
             _print_set(job, results[-1], out)
             recorded &= record_results(ledger, results[-1:], told=True)
@@ -157,10 +158,21 @@ def _warn(data: str, sources: Sequence[PairSource], job: EvaluationJob, options:
     """Return what is to be said of a set before it is measured, and say it."""
     from suite.data.check.traps import warn_of_number, warn_of_sources
 
-    texts = warn_of_sources(data, sources, job.task, job.rule) + ([] if options.limit else warn_of_number(data, len(sources)))
+    texts = warn_of_sources(data, sources[: options.limit], job.task, job.rule)
+    texts += [] if options.limit else warn_of_number(data, len(sources))
     for text in texts:
         note(f"{data}: {text}. `python -m suite data check` examines the whole set.")
-    return texts
+    beside = _look_beside(sources)
+    for text in beside:
+        note(f"{data}: {text}.")
+    return texts + beside
+
+
+def _look_beside(sources: Sequence[PairSource]) -> list[str]:
+    """Say what lies in the folders of the images and is left out; SuiteError where an image, or something beside them, is at fault."""
+    from suite.data.survey import check_images
+
+    return list(check_images(path for source in sources for path in source.files).left_out)
 
 
 def _job(options: argparse.Namespace) -> tuple[EvaluationJob, str]:
@@ -190,7 +202,7 @@ def _sets(job: EvaluationJob, options: argparse.Namespace) -> dict[str, Sequence
         sources = pair_sources(data, "test", job.task, job.rule)
         if not sources:
             raise SuiteError(f"{data} has no test image.", exit=Exit.NOTHING)
-        found[data] = sources[: options.limit]
+        found[data] = sources
     folders = [save_folder(options.save, data) for data in found] if options.save else []
     for folder in folders:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -32,7 +32,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--task", metavar="NAME", help="a name of `list tasks` (default: the task of the model; bicubic needs one for its scale)"
     )
-    add_inference(verb.add_argument_group("how to run it"))
+    how = verb.add_argument_group("how to run it")
+    add_inference(how)
+    common.add_shared(how, "--max-megapixels")
     out = verb.add_argument_group("what comes out")
     out.add_argument("--suffix", default="", metavar="TEXT", help="added to the names of the restored images, before .png")
     out.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -46,6 +48,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.measure.quality import evaluate
     from suite.study.protocols import protocol
 
+    common.allow_size(options)
     options.model = options.model or read_model(options.weights)
     task = restoring.task_of(options.model, options.task)
     if options.model not in evaluate.SIMPLE_RESTORERS:
@@ -56,9 +59,11 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     if to_submit:
         if options.suffix or channels < 3 or task.scale > 1:
             raise SuiteError(f"{options.source} is DND: restore it with a colour model that does not enlarge, and without --suffix.")
-        jobs = dnd.plan_photographs(options.source, options.target, overwrite=options.overwrite)
+        jobs, faults = dnd.plan_photographs(options.source, options.target, overwrite=options.overwrite), {}
     else:
-        jobs = restoring.plan_restorations(options.source, options.target, options.suffix, overwrite=options.overwrite)
+        plan = restoring.plan_restorations(options.source, options.target, options.suffix, overwrite=options.overwrite)
+        jobs, faults = plan.jobs, plan.faults
+    tile = restoring.tile_of_large(inference.tile, inference.tile_size)
     model = evaluate.Model(evaluate.EvaluationJob(options.model, task, protocol(task.protocol), options.weights, inference), note)
 
     def restore(picture: np.ndarray) -> np.ndarray:
@@ -68,18 +73,20 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         if isinstance(job, dnd.Photograph):
             dnd.restore_photograph(job, restore)
         else:
-            restoring.restore_file(job, restore, task.scale, channels=channels)
+            restoring.restore_file(job, restore, task.scale, channels=channels, tile=tile)
 
     what = "photographs" if to_submit else "images"
     failed = _each(jobs, one, f"{what} restored")
     if failed and len(jobs) == 1:
         raise next(iter(failed.values()))
+    for error in faults.values():
+        note(str(error))
     out.line(f"{len(jobs) - len(failed)} of {len(jobs)} {what} restored by {inference.label(options.model)}: {options.target}")
     if to_submit and not failed:
         out.line("Send these files to the server of DND (noise.visinf.tu-darmstadt.de): its answer is the measurement.")
-    for path in failed:
+    for path in (*failed, *faults):
         out.line(f"not restored: {path}")
-    return Exit.INCOMPLETE if failed else Exit.DONE
+    return Exit.INCOMPLETE if failed or faults else Exit.DONE
 
 
 def _each(jobs: Sequence[Restoration | Photograph], one: Callable[[Restoration | Photograph], None], what: str) -> dict[Path, SuiteError]:
@@ -93,7 +100,8 @@ def _each(jobs: Sequence[Restoration | Photograph], one: Callable[[Restoration |
             one(job)
         except SuiteError as error:
             failed[job.source] = error
-            note(f"not restored: {error}")
+            if len(jobs) > 1:
+                note(f"not restored: {error}")
 
     for _ in show_progress(map(tried, jobs), len(jobs), what):
         pass

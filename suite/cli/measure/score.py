@@ -43,7 +43,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     written.add_argument(
         "--csv", nargs="?", const=TO_OUTPUT, metavar="FILE", help="write CSV, one line per value, to FILE or standard output"
     )
-    common.add_shared(verb, "--wide")
+    common.add_shared(verb, "--wide", "--max-megapixels")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
@@ -51,6 +51,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.measure.quality.printed import find_printed
     from suite.measure.quality.scoring import ALL_PROTOCOLS, Request, score_folders
 
+    common.allow_size(options)
     request = Request(
         options.pred,
         options.gt,

@@ -5,7 +5,7 @@ Counts against the card, files paired by name, sizes, MATLAB's rule, files that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from suite.data.locate import FilePair, Located, files_of, locate, pairing_of, t
 from suite.data.mat_files import block_names, describe_mat
 from suite.data.pairing import shorten
 from suite.data.photos import photos_folder
+from suite.data.survey import survey
 
 CHECKED_SCALES = (2, 3, 4, 8)
 CHECKED_QUALITIES = (10, 20, 30, 40)
@@ -132,6 +133,7 @@ def _report(group: Sequence[Located], known: Remembered, quick: bool) -> Report:
     report = Report(chosen.name, first.split, first.whose, first.files, chosen.splits[first.split])
     report.known = {one.set: one.what for one in chosen.shares}
     counts: dict[Path, int] = {}
+    looked: set[Path] = set()
     done: set[tuple[Path | None, Path | None]] = set()
     for one in group:
         if (one.hq, one.lq) in done or (one.lq is None and any(other.hq == one.hq and other.lq is not None for other in group)):
@@ -144,7 +146,8 @@ def _report(group: Sequence[Located], known: Remembered, quick: bool) -> Report:
             continue
         counts[one.files] = len(pairs) if one.hq is None or one.layout.many or one.files.is_file() else len(targets_of(one))
         if not one.files.is_file():
-            _look(report, one, pairs, known, quick)
+            looked |= _look(report, one, pairs, known, quick)
+    _look_beside(report, looked)
     report.images = next(iter(counts.values()), 0)
     for folder, count in counts.items():
         _count(report, chosen, count, folder if len(counts) > 1 else None)
@@ -172,11 +175,22 @@ def _count(report: Report, chosen: Card, count: int, folder: Path | None) -> Non
         report.notes.append(f"{text}: {why}") if why else report.wrong.append(text)
 
 
-def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Remembered, quick: bool) -> None:
-    """Decode the files of one layout and compare both sides."""
+def _look_beside(report: Report, looked: Iterable[Path]) -> None:
+    """Report what else lies in the folders of the files that were looked at."""
+    try:
+        found = survey(looked)
+    except SuiteError as error:
+        report.wrong.append(str(error))
+        return
+    report.wrong += found.faults
+    report.notes += found.left_out
+
+
+def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Remembered, quick: bool) -> set[Path]:
+    """Decode the files of one layout and compare both sides; return the files, those of which nothing was decoded included."""
     if any(path.suffix.lower() == ".mat" for pair in pairs[:1] for path in (pair.lq,) if path is not None):
         _mats(report, [pair.lq for pair in pairs])
-        return
+        return set()
     high = [path for _, path in targets_of(one)]
     low = [pair.lq for pair in pairs if pair.lq is not None]
     chosen = [*high[:QUICK], *low[:QUICK]] if quick else [*high, *low]
@@ -195,13 +209,23 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
     faulty = {path for path, fact in facts.items() if fact.problem}
     sound = [pair for pair in pairs if pair.hq is not None and pair.lq is not None and not {pair.hq, pair.lq} & faulty]
     if one.lq is None or not sound:
-        return
+        return {*high, *low}
+    _colours(report, sound, facts)
     if "sr" in one.kinds and one.scale > 1 and not one.layout.whole:
         _shrunk(report, one, sound[:QUICK] if quick else sound, known)
     elif "real-sr" not in one.kinds:
         other = [pair.name for pair in sound if pair.hq in facts and pair.lq in facts and _size(facts[pair.hq]) != _size(facts[pair.lq])]
         if other:
             report.wrong.append(f"{len(other)} pairs of which the two images differ in size ({shorten(other)})")
+    return {*high, *low}
+
+
+def _colours(report: Report, pairs: Sequence[FilePair], facts: Mapping[Path, Facts]) -> None:
+    """Report pairs of which one image is a grey file and the other is colour: somewhere on the way its colour was lost."""
+    both = [(pair.name, {facts[path].stored for path in (pair.hq, pair.lq) if path in facts}) for pair in pairs]
+    lost = [name for name, stored in both if stored == {"grey", "colour"}]
+    if lost:
+        report.wrong.append(f"{len(lost)} pairs of which one image is grey and the other colour ({shorten(lost)})")
 
 
 def _traps(report: Report, chosen: Card, targets: dict[Path, Facts]) -> None:

@@ -26,7 +26,7 @@ from suite.data.images import Pixels, describe, has_equal_channels, read_image, 
 from suite.data.locate import FilePair
 from suite.data.resize import Between, Border, imresize, mod_crop
 
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 THUMB = 16  # pixels a side of the small grey image by which near-identical images are found
 PAIRS_PROBED = 3  # pairs on which every rule is tried, to know which to try first on the others
 
@@ -188,7 +188,7 @@ class Remembered:
 
 
 class Stamped(Generic[Kept]):
-    """Values of one type by a key and a stamp; one of another stamp, or that does not look right, is not known."""
+    """Values of one type by a key and a stamp; one of another stamp, that does not look right, or that is a problem, is not known."""
 
     def __init__(self, held: object, kind: type[Kept]) -> None:
         self._held: dict[str, object] = dict(held) if isinstance(held, dict) else {}
@@ -202,6 +202,8 @@ class Stamped(Generic[Kept]):
             return None
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in held["is"].items()}
         plain = self._kind()
+        if values.get("problem"):  # it may be gone without a new stamp: a right given, a limit raised, a reader mended
+            return None
         if values.keys() != vars(plain).keys() or any(type(values[name]) is not type(was) for name, was in vars(plain).items()):
             return None
         return self._kind(**values)
@@ -233,5 +235,12 @@ def common_rule(pairs: Sequence[FilePair], scale: int) -> str:
 
 
 def _stamp(*paths: Path) -> str:
-    states = [path.stat() for path in paths]
-    return " ".join(f"{state.st_size} {state.st_mtime_ns}" for state in states) + (f" {paths[0].absolute()}" if len(paths) > 1 else "")
+    return " ".join(map(_state, paths)) + (f" {paths[0].absolute()}" if len(paths) > 1 else "")
+
+
+def _state(path: Path) -> str:
+    try:
+        state = path.stat()
+    except OSError:
+        return "unreadable"  # what is found of it is a problem, which is not remembered
+    return f"{state.st_size} {state.st_mtime_ns}"

@@ -13,7 +13,7 @@ from models.lookup import UnknownName
 from suite.core.errors import SuiteError
 from suite.data.cards import Card, card
 from suite.data.check.inspection import PAIRS_PROBED, Shrunk, Stored, find_rule, stored_as
-from suite.data.images import describe, read_stored
+from suite.data.images import ImageFacts, describe, lacks_colour, read_stored
 from suite.data.locate import FilePair
 from suite.data.pairing import shorten
 from suite.data.pairs import PairSource
@@ -98,10 +98,25 @@ def warn_of_sources(data: str, sources: Sequence[PairSource], task: Task, rule: 
     said = warn_of_faulty_copy(chosen, [(head.height, head.width) for head in heads if not head.problem]) if chosen else []
     if task.kind == "jpeg":
         said += warn_of_grey(chosen, {source.hq.name: _stored(source.hq) for source in files}, rule)
+    said += warn_of_lost_colour([(head, source) for head, source in zip(heads, files, strict=True) if source.lq is not None])
     if task.kind == "sr":
         pairs = [FilePair(source.name, source.hq, source.lq) for source in files if source.lq is not None]
         said += warn_of_rules([(pair, find_rule(pair, task.scale)) for pair in pairs[:PAIRS_PROBED]], task.scale, len(pairs))
     return said
+
+
+def warn_of_lost_colour(pairs: Sequence[tuple[ImageFacts, PairSource]]) -> list[str]:
+    """Say it where of a pair (with the head of its target) one image is a grey file, and the other has colours."""
+    unlike = [source for head, source in pairs if head.grey != describe(source.lq).grey]
+    lost = [source.name for source in unlike if _lacks_colour(source)]
+    return [f"of {len(lost)} pairs ({shorten(lost)}) one image is a grey file and the other has colours"] if lost else []
+
+
+def _lacks_colour(source: PairSource) -> bool:
+    try:
+        return lacks_colour(read_stored(source.hq), read_stored(source.lq))
+    except SuiteError:
+        return False  # which is said when it is measured
 
 
 def _stored(path: Path) -> Stored:

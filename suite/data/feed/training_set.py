@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from suite.core.errors import SuiteError
+from suite.core.output import note
 from suite.data import digest
 from suite.data.cards import PAIRED
 from suite.data.feed import cache
@@ -16,6 +17,7 @@ from suite.data.feed.mapped import decoded_bytes, map_pairs, map_targets
 from suite.data.images import three_channels
 from suite.data.pairs import Pair, PairSource, read_for
 from suite.data.sets import NamedImage, pair_sources
+from suite.data.survey import check_images
 from suite.study.protocols import protocol
 from suite.study.tasks import Task
 
@@ -50,6 +52,8 @@ def load_training(set_or_folder: str, task: Task) -> TrainingSet:
     paired = any(source.lq is not None for source in sources)
     sides = [path for source in sources for path in (source.hq, source.lq) if path is not None]
     files = [side for side in sides if isinstance(side, Path)]
+    for sentence in check_images(files).left_out:
+        note(f"{set_or_folder}: {sentence}.")
     single = len(files) == len(sides) and all(source.block is None for source in sources)  # what else there is, is small
     if single and decoded_bytes(files, task.channels) > cache.IN_MEMORY:
         return TrainingSet(*(map_pairs if paired else map_targets)(sources, task))

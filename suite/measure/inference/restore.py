@@ -1,37 +1,39 @@
 """Restoring image files: which file becomes which, and what is done to modes that a network does not take.
 
 Grey images stay grey: a network of three channels sees the plane three times, and the mean of its outputs is kept. Transparency is kept:
-colours are restored as if there were none, and the alpha channel is enlarged bicubically. A palette's colours are looked up. An EXIF
-orientation is applied, a colour profile is kept. 16 bits a channel, floating point and CMYK are refused, since a conversion would change
-values by a rule of ours. Restored images are PNG files, whatever the source was: nothing is lost again.
+the alpha channel is enlarged bicubically, and colours are restored after those of the visible pixels were spread under what cannot be
+seen, so that whatever lies there (black, mostly) does not darken the edge. The other rules are those of suite.data.opener (RESTORED).
+Very large images are restored in tiles, of which finished rows are kept in 8 bits. Restored images are PNG files, whatever the source
+was: nothing is lost again.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 import models
-from suite.core.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError, naming
 from suite.core.files import replacing
 from suite.core.output import note
 from suite.data.colour import quantise
-from suite.data.images import IMAGE_SUFFIXES, Pixels, is_deep, open_image
+from suite.data.images import Pixels
 from suite.data.mixed import both_sides
+from suite.data.opener import LOOKED_FOR, RESTORED, load_image
 from suite.data.pairing import shorten
 from suite.data.resize import imresize
+from suite.data.survey import find_below
 from suite.measure.inference.restorer import Restorer
+from suite.measure.inference.tiling import FEATHERED_SIZE, Tile, feathered_bands
 from suite.study.tasks import Task
 from suite.study.tasks import task as task_row
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 SHOWN = 5  # files of a list that a message names
-RESTORABLE = "8-bit grey, RGB, palette and black-and-white images are restored, with or without transparency"
+WHOLE_AT_MOST = 2**24  # pixels of an image; a larger one is restored in tiles at once
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,16 @@ class Restoration:
 
 @dataclass(frozen=True)
 class ImageParts:
-    """An image file's parts: colour `(H, W, 1 or 3)` and, where it has one, alpha `(H, W)`; uint8."""
+    """An image file's parts: uint8 `(H, W, C)` of colour or grey, and alpha as the last channel where `has_alpha`."""
 
-    colour: Pixels
-    alpha: Pixels | None
+    planes: Pixels
+    has_alpha: bool
     profile: bytes | None  # ICC
+
+    @property
+    def channels(self) -> int:
+        """How many channels its colours have: 1 or 3."""
+        return self.planes.shape[2] - self.has_alpha
 
 
 def task_of(model: str, name: str | None) -> Task:
@@ -65,24 +72,33 @@ def channels_of(model: str) -> int:
     return models.MODELS[model].config.channels if model in models.MODELS else 3
 
 
-def plan_restorations(source: Path, target: Path, suffix: str, *, overwrite: bool) -> list[Restoration]:
-    """Plan what is to be done, all checked before the first image is opened.
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, and what below IN cannot be read: why."""
+
+    jobs: Sequence[Restoration]
+    faults: Mapping[Path, SuiteError]
+
+
+def plan_restorations(source: Path, target: Path, suffix: str, *, overwrite: bool) -> Plan:
+    """Plan what is to be done, all checked before the first image is opened; standard error says what of a folder is left out.
 
     SuiteError where `source` is not there or holds no image, a result would fall upon a source or another result, or upon a file that is
     there and `overwrite` is not given.
     """
     if "/" in suffix or "\\" in suffix:
         raise SuiteError(f"--suffix {suffix!r} is part of a file's name: it holds no slash.")
+    faults: Mapping[Path, SuiteError] = {}
     if source.is_dir():
-        jobs = _of_folder(source, target, suffix)
-    elif source.is_file():
+        jobs, faults = _of_folder(source, target, suffix)
+    elif source.is_file() or source.is_symlink():  # a link that leads nowhere is an image that cannot be read
         jobs = [Restoration(source, _file_for(source, target, suffix))]
     else:
         raise SuiteError(f"there is no image and no folder {source}.", exit=Exit.NOT_READY)
-    sources = {job.source.resolve() for job in jobs}
-    by_target: dict[Path, Path] = {}
+    sources = {_real(job.source) for job in jobs}
+    by_target: dict[str, Path] = {}
     for job in jobs:
-        place = job.target.resolve()
+        place = _real(job.target)
         if place in sources:
             raise SuiteError(f"{job.source} would be replaced by a restored image ({job.target}). Choose another OUT, or a --suffix.")
         other = by_target.setdefault(place, job.source)
@@ -92,10 +108,14 @@ def plan_restorations(source: Path, target: Path, suffix: str, *, overwrite: boo
     if there and not overwrite:
         named = ", ".join(str(path) for path in there[:SHOWN]) + (f" and {len(there) - SHOWN} more" if len(there) > SHOWN else "")
         raise SuiteError(f"{len(there)} of {len(jobs)} restored images are there already: {named}. --overwrite replaces them.")
-    return jobs
+    return Plan(jobs, faults)
 
 
-def _of_folder(source: Path, target: Path, suffix: str) -> list[Restoration]:
+def _real(path: Path) -> str:
+    return os.path.realpath(path)  # Path.resolve raises RuntimeError for links that lead in a circle
+
+
+def _of_folder(source: Path, target: Path, suffix: str) -> tuple[list[Restoration], Mapping[Path, SuiteError]]:
     if target.is_file():
         raise SuiteError(f"{source} is a folder, and OUT {target} a file: name a folder.")
     to, origin = target.resolve(), source.resolve()
@@ -103,11 +123,15 @@ def _of_folder(source: Path, target: Path, suffix: str) -> list[Restoration]:
         raise SuiteError(f"IN and OUT are the same folder, {source}. Restored images go elsewhere.")
     if origin in to.parents:
         raise SuiteError(f"OUT {target} lies in IN {source}: the next run would restore what this one has. Choose a folder beside it.")
-    found = _without_targets(source, sorted(path for path in source.rglob("*") if _is_image(path, source)))
+    below = find_below(source)
+    for sentence in below.left_out:
+        note(f"{sentence}.")
+    found = _without_targets(source, list(below.images))
     if not found:
-        known = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise SuiteError(f"there are no images in {source} ({known} are looked for).", exit=Exit.NOTHING)
-    return [Restoration(path, target / path.relative_to(source).parent / f"{path.stem}{suffix}.png") for path in found]
+        unread = "".join(f" {error}" for error in below.faults.values())
+        raise SuiteError(f"there are no images in {source} ({LOOKED_FOR}).{unread}", exit=Exit.NOT_READY if unread else Exit.NOTHING)
+    jobs = [Restoration(path, target / path.relative_to(source).parent / f"{path.stem}{suffix}.png") for path in found]
+    return jobs, below.faults
 
 
 def _without_targets(source: Path, paths: list[Path]) -> list[Path]:
@@ -120,11 +144,6 @@ def _without_targets(source: Path, paths: list[Path]) -> list[Path]:
     return [path for path in paths if path not in left]
 
 
-def _is_image(path: Path, base: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(base).parts)
-    return not hidden and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-
-
 def _file_for(source: Path, target: Path, suffix: str) -> Path:
     if target.is_dir() or not target.suffix:
         return target / f"{source.stem}{suffix}.png"
@@ -133,17 +152,23 @@ def _file_for(source: Path, target: Path, suffix: str) -> Path:
     return target.with_name(f"{target.stem}{suffix}{target.suffix}")
 
 
-def restore_file(job: Restoration, restore: Restorer, scale: int, *, channels: int) -> None:
-    """Read, restore and write one image, whole or not at all; SuiteError names the file where it cannot be done."""
+def tile_of_large(kind: Tile, size: int | None) -> int | None:
+    """Return the side of the feathered tiles of a very large image where tiles of `kind` and `size` are asked for; None: as asked for."""
+    return None if kind == "authors" else size or FEATHERED_SIZE
+
+
+def restore_file(job: Restoration, restore: Restorer, scale: int, *, channels: int, tile: int | None = FEATHERED_SIZE) -> None:
+    """Read, restore and write one image, whole or not at all; SuiteError names the file where it cannot be done.
+
+    An image of more than WHOLE_AT_MOST pixels is restored in feathered tiles of `tile` pixels; None: as `restore` does it.
+    """
     from PIL import Image  # late: slow to load
 
     picture = read_picture(job.source)
-    if picture.colour.shape[2] > channels:
+    if picture.channels > channels:
         raise SuiteError(f"{job.source} is a colour image, and the model restores grey ones.", exit=Exit.NOT_READY)
-    planes = [quantise(restore(picture.colour))]
-    if picture.alpha is not None:
-        planes.append((picture.alpha if scale == 1 else imresize(picture.alpha, scale))[..., None])
-    pixels = np.concatenate(planes, axis=2)
+    with naming(job.source):
+        pixels = _restored(picture, restore, scale, tile)
     try:
         with replacing(job.target) as file:
             image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
@@ -152,28 +177,44 @@ def restore_file(job: Restoration, restore: Restorer, scale: int, *, channels: i
         raise SuiteError(f"{job.target} cannot be written: {error}. Free space or choose another OUT.", exit=Exit.NOT_READY) from error
 
 
+def _restored(picture: ImageParts, restore: Restorer, scale: int, tile: int | None) -> Pixels:
+    """Return the restored picture, uint8 `(H, W, C)`, its alpha the last channel."""
+    height, width, channels = picture.planes.shape
+
+    def whole(planes: np.ndarray) -> np.ndarray:
+        return _restored_planes(planes, picture.has_alpha, restore, scale)
+
+    if tile is None or height * width <= WHOLE_AT_MOST:
+        return whole(picture.planes)
+    note(f"an image of {width}x{height} pixels is restored in feathered tiles of {tile} pixels: whole, it may not fit into memory.")
+    made, row = np.empty((height * scale, width * scale, channels), np.uint8), 0
+    for band in feathered_bands(whole, picture.planes, tile):
+        made[row : row + len(band)] = quantise(band)
+        row += len(band)
+    return made
+
+
+def _restored_planes(planes: Pixels, has_alpha: bool, restore: Restorer, scale: int) -> Pixels:
+    if not has_alpha:
+        return quantise(restore(planes))
+    colour, alpha = planes[..., :-1], planes[..., -1]
+    enlarged = alpha if scale == 1 else imresize(alpha, scale)
+    return np.concatenate([quantise(restore(bleed(colour, alpha))), enlarged[..., None]], axis=2)
+
+
+def bleed(colour: Pixels, alpha: Pixels) -> Pixels:
+    """Return `colour` `(H, W, C)` with every pixel that `alpha` `(H, W)` hides wholly like the nearest one that it shows."""
+    hidden = alpha == 0
+    if not hidden.any() or hidden.all():
+        return np.ascontiguousarray(colour)
+    from scipy.ndimage import distance_transform_edt  # late: slow to load
+
+    rows, columns = distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    return np.ascontiguousarray(colour[rows, columns])
+
+
 def read_picture(path: Path) -> ImageParts:
     """Read the parts of the image file `path`, upright; SuiteError where it cannot be read, or its mode is refused."""
-    from PIL import ImageOps  # late: slow to load
-
-    with open_image(path) as file:
-        if is_deep(file) or file.mode.startswith("I"):
-            raise SuiteError(f"{path} has 16 bits a channel; {RESTORABLE}. Convert it to 8 bit first.", exit=Exit.NOT_READY)
-        file.load()
-        return _parts(ImageOps.exif_transpose(file), path)
-
-
-def _parts(image: Image, path: Path) -> ImageParts:
-    profile = image.info.get("icc_profile")
-    if image.mode == "1":
-        image = image.convert("L")
-    elif image.mode == "P" or (image.mode in ("L", "RGB") and "transparency" in image.info):
-        see_through = "transparency" in image.info
-        image = image.convert({"L": "LA"}.get(image.mode, "RGBA") if see_through else "RGB")
-    if image.mode not in ("L", "LA", "RGB", "RGBA"):
-        raise SuiteError(f"{path} has mode {image.mode}; {RESTORABLE}. Convert it first.", exit=Exit.NOT_READY)
+    image = load_image(path, RESTORED)
     pixels = np.array(image)
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    has_alpha = image.mode.endswith("A")
-    colour = pixels[..., :-1] if has_alpha else pixels
-    return ImageParts(np.ascontiguousarray(colour), np.ascontiguousarray(pixels[..., -1]) if has_alpha else None, profile)
+    return ImageParts(pixels[..., None] if pixels.ndim == 2 else pixels, image.mode.endswith("A"), image.info.get("icc_profile"))

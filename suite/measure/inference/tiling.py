@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -109,25 +109,47 @@ def _window(start: int, side: int, length: int, overlap: int) -> npt.NDArray[np.
     return weights
 
 
-def _feathered(restore: Restorer, picture: np.ndarray, size: int) -> np.ndarray:
+def feathered_bands(restore: Restorer, picture: np.ndarray, size: int = FEATHERED_SIZE) -> Iterator[np.ndarray]:
+    """Yield the restored picture from top to bottom, in bands of whole rows (float32), each as soon as no further tile reaches it.
+
+    Of the result no more than two rows of tiles are held at a time.
+    """
     height, width = picture.shape[:2]
-    total = weight = None
-    for top in _starts(height, size):
+    tops = _starts(height, size)
+    total = weight = None  # of the rows that are not yet given, from `begin` on
+    begin = 0
+    for top, below in zip(tops, [*tops[1:], height], strict=True):
         for left in _starts(width, size):
             source = picture[top : top + size, left : left + size]
             tile = as_float(restore(source))
             scale = tile.shape[0] // source.shape[0]
-            if total is None:
-                total = np.zeros((height * scale, width * scale, tile.shape[2]))
-                weight = np.zeros((height * scale, width * scale, 1))
+            if left == 0:
+                rows = (top + source.shape[0]) * scale - begin
+                total = _lengthened(total, (rows, width * scale, tile.shape[2]))
+                weight = _lengthened(weight, (rows, width * scale, 1))
             overlap = int(size * OVERLAP) * scale
             window = np.outer(
                 _window(top * scale, tile.shape[0], height * scale, overlap), _window(left * scale, tile.shape[1], width * scale, overlap)
             )[..., None]
-            place = slice(top * scale, top * scale + tile.shape[0]), slice(left * scale, left * scale + tile.shape[1])
+            at = top * scale - begin
+            place = slice(at, at + tile.shape[0]), slice(left * scale, left * scale + tile.shape[1])
             total[place] += window * tile
             weight[place] += window
-    return (total / weight).astype(np.float32)
+        done = below * scale - begin
+        yield (total[:done] / weight[:done]).astype(np.float32)
+        total, weight, begin = total[done:], weight[done:], below * scale
+
+
+def _lengthened(rows: np.ndarray | None, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return an array of `shape` that begins with `rows`, and goes on with zeros."""
+    made = np.zeros(shape)
+    if rows is not None:
+        made[: len(rows)] = rows
+    return made
+
+
+def _feathered(restore: Restorer, picture: np.ndarray, size: int) -> np.ndarray:
+    return np.concatenate(list(feathered_bands(restore, picture, size)))
 
 
 class Memory:

@@ -16,7 +16,7 @@ import numpy as np
 
 import models
 from models.lookup import suggest
-from suite.core.errors import SuiteError
+from suite.core.errors import Exit, SuiteError, naming
 from suite.core.parallel import map_ordered
 from suite.data.colour import luma, quantise
 from suite.data.images import Pixels, encode_png, three_channels
@@ -58,9 +58,10 @@ def evaluate(
     """
     scores, outputs = [], []
     for pair in pairs:
-        output = prepare_output(restore(pair.lq), rule)
-        scores.append(ImageScore(image=pair.name, metrics=measure(rule, output, pair.hq, scale)))
-        outputs.append(quantise(output))
+        with naming(f"the image {pair.name!r}"):
+            output = prepare_output(restore(pair.lq), rule)
+            scores.append(ImageScore(image=pair.name, metrics=measure(rule, output, pair.hq, scale)))
+            outputs.append(quantise(output))
     return scores, outputs
 
 
@@ -126,6 +127,7 @@ class Model:
         self._memory = Memory(restore, job.inference.tile, job.inference.tile_size, tell)
         self._whole = Memory(restore, "whole", None, tell)
         self._ensemble = job.inference.ensemble
+        self._whose = f"{job.model} with {job.weights}" if job.weights else job.model
 
     def restore(self, picture: np.ndarray) -> tuple[np.ndarray, str]:
         """Return the restored picture, and by which tiles."""
@@ -142,6 +144,12 @@ class Model:
 
             torch.manual_seed(self._seed)
         output = (ensemble.average_symmetries(memory) if self._ensemble else memory)(picture)
+        if output.dtype != np.uint8 and not np.isfinite(output).all():
+            raise SuiteError(
+                f"{self._whose} gives values that are not finite (NaN or infinity): it cannot restore the image. Its training diverged, or "
+                "the file is damaged.",
+                exit=Exit.NOT_READY,
+            )
         return output, memory.used
 
 
@@ -159,12 +167,13 @@ def measure_set(
         return
     scale, about = job.task.scale, []  # of each image: by which tiles, and PSNR of the whole image
 
-    def restored() -> Iterator[tuple[Protocol, str, np.ndarray, Pixels, int]]:
+    def restored() -> Iterator[tuple[PairSource, Protocol, np.ndarray, Pixels, int]]:
         """Yield the arguments of `_scored`, an image after the other."""
         for source in sources:
             pair = source.load()
-            output, how = model.restore(pair.lq)
-            whole = model.whole(pair.lq) if tile_cost else None
+            with naming(source.title):
+                output, how = model.restore(pair.lq)
+                whole = model.whole(pair.lq) if tile_cost else None
             about.append(
                 (how, None if whole is None else score(job.rule, prepare_output(whole, job.rule), pair.hq, scale)[job.rule.fidelity[0]])
             )
@@ -172,7 +181,7 @@ def measure_set(
                 path = save / f"{pair.name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(encode_png(three_channels(quantise(output))))
-            yield job.rule, pair.name, prepare_output(output, job.rule), pair.hq, scale
+            yield source, job.rule, prepare_output(output, job.rule), pair.hq, scale
 
     workers = None if job.inference.device == "cuda" else 1  # a network on the processor uses all of it
     for number, found in enumerate(map_ordered(_scored, restored(), workers=workers)):
@@ -180,16 +189,17 @@ def measure_set(
         yield ImageResult(found, how, None if whole_psnr is None else found.metrics[job.rule.fidelity[0]] - whole_psnr)
 
 
-def _scored(asked: tuple[Protocol, str, np.ndarray, Pixels, int]) -> ImageScore:
-    rule, name, output, target, scale = asked
-    return ImageScore(image=name, metrics=available.measure_quality(rule, output, target, scale))
+def _scored(asked: tuple[PairSource, Protocol, np.ndarray, Pixels, int]) -> ImageScore:
+    source, rule, output, target, scale = asked
+    with naming(source.title):
+        return ImageScore(image=source.name, metrics=available.measure_quality(rule, output, target, scale))
 
 
 def _baseline_scored(asked: tuple[EvaluationJob, PairSource]) -> ImageScore:
     job, source = asked
     pair = source.load()
     output = prepare_output(make_baseline(job.model, job.task.scale)(pair.lq), job.rule)
-    return _scored((job.rule, pair.name, output, pair.hq, job.task.scale))
+    return _scored((source, job.rule, output, pair.hq, job.task.scale))
 
 
 def make_baseline(model: str, scale: int) -> Restorer:

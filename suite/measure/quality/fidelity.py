@@ -31,7 +31,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from suite.core.errors import SuiteError
+from suite.core.errors import Exit, SuiteError
 from suite.data.colour import TOO_BRIGHT, Plane, clamp, in_grey, luma, quantise
 from suite.data.images import three_channels
 from suite.study.protocols import PSNR_CAP, Protocol
@@ -175,7 +175,8 @@ def _check_sizes(protocol: Protocol, output: np.ndarray, target: np.ndarray, bor
     if min(target.shape[:2]) < WINDOW + 2 * border:
         raise SuiteError(
             f"an image of {_size(target)} pixels is too small for {protocol.key}: without {border} pixels at each border, "
-            f"SSIM needs {WINDOW}x{WINDOW}. Leave the image out of the set."
+            f"SSIM needs {WINDOW}x{WINDOW}. Leave the image out of the set.",
+            exit=Exit.NOT_READY,
         )
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from suite.core.errors import Exit, SuiteError
+from suite.core.errors import Exit, SuiteError, naming
 from suite.core.parallel import map_ordered, show_progress
-from suite.data.images import Pixels, list_images, match_channels, read_image, read_stored, three_channels
+from suite.data.images import Pixels, check_readable, lacks_colour, list_images, match_channels, read_image, read_stored, three_channels
 from suite.data.mixed import Both, both_sides
 from suite.data.pairing import HOW, NamePair, Pairing, match_names
+from suite.data.survey import survey
 from suite.measure.quality import available
 from suite.measure.quality.fidelity import score
 from suite.study.protocols import METRICS, PROTOCOLS, Protocol, protocol
@@ -96,6 +97,7 @@ def score_folders(request: Request) -> Scores:
         scores.notes.append(f"left out, as was allowed: {lonely}.")
     if request.limit is not None and request.limit < len(pairing.pairs):
         scores.notes.append(f"only the first {request.limit} of {len(pairing.pairs)} pairs are scored (--limit): for trying out.")
+    scores.notes += _look_beside(request, scores)
     _measure_fidelity(scores, pairs, request)
     _measure_perceptual(scores, pairs, request)
     if request.protocol == ALL_PROTOCOLS:
@@ -151,6 +153,7 @@ def _paired(request: Request) -> Pairing:
         if not path.is_dir():
             raise SuiteError(f"{option} {path} is a file: name two folders, or two files.")
     outputs, targets = list_images(request.outputs), list_images(request.targets)
+    check_readable([*outputs, *targets])
     both = both_sides(outputs)
     if both is not None:
         raise SuiteError(f"--pred: {both.sentence}; which are the predictions? Name a folder that holds them alone.", exit=Exit.NOT_READY)
@@ -163,6 +166,15 @@ def _paired(request: Request) -> Pairing:
         pairs = sorted(NamePair(*by_name[path.stem], path) for path in outputs)
         return Pairing(tuple(pairs), rule="predictions called like the low-quality files")
     return pair_predictions(outputs, [hq for _, hq, _ in found], allow_missing=request.allow_missing)
+
+
+def _look_beside(request: Request, scores: Scores) -> list[str]:
+    """Say what lies beside the images and is left out; SuiteError where there is a link that leads nowhere."""
+    if request.outputs.is_file():  # two files, as they were named
+        return []
+    found = survey([path for one in scores.pairing.pairs for path in (one.target, one.other)], (request.outputs, request.targets))
+    found.check()
+    return [f"{sentence}." for sentence in found.left_out]
 
 
 def pair_predictions(outputs: Sequence[Path], targets: Sequence[Path], *, allow_missing: bool = False) -> Pairing:
@@ -214,18 +226,19 @@ def _told_apart(both: Both, scale: int | None) -> list[tuple[str, Path, Path]]:
 
 @dataclass(frozen=True)
 class _Found:
-    """Of one pair: {protocol: values}, {protocol: why not}, and whether its target was cut."""
+    """Of one pair: {protocol: values}, {protocol: why not}, whether its target was cut, and whether one of the two alone has colour."""
 
     values: dict[str, dict[str, float]]
     problems: dict[str, str]
     cut: str
+    lost: str
 
 
 def _measure_fidelity(scores: Scores, pairs: Sequence[NamePair], request: Request) -> None:
     """Fill the sheets. A protocol of `all` that one image does not fit is left out as a whole: its mean would be of other images."""
     rules = [sheet.protocol for sheet in scores.sheets.values()]
     found = map_ordered(partial(_one_pair, rules=rules, scale=request.scale), pairs)
-    cut: list[str] = []
+    cut, lost = [], []
     for one, result in zip(pairs, show_progress(found, len(pairs), "images scored"), strict=True):
         if len(result.problems) == len(rules):  # no protocol fits: the images are to blame, not a protocol
             raise SuiteError(f"{one.other} and {one.target}: {next(iter(result.problems.values()))}", exit=Exit.NOT_READY)
@@ -233,11 +246,16 @@ def _measure_fidelity(scores: Scores, pairs: Sequence[NamePair], request: Reques
             scores.refused.setdefault(key, f"{one.name}: {why}")
         for key, values in result.values.items():
             scores.sheets[key].images[one.name] = values
-        cut += [result.cut] if result.cut else []
+        cut += filter(None, [result.cut])
+        lost += filter(None, [result.lost])
     scores.sheets = {key: sheet for key, sheet in scores.sheets.items() if key not in scores.refused}
     if not scores.sheets:
         reasons = "; ".join(f"{key}: {why}" for key, why in scores.refused.items())
         raise SuiteError(f"no protocol fits all the images. {reasons}", exit=Exit.NOT_READY)
+    if lost:
+        scores.notes.append(
+            f"of {len(lost)} pairs ({_listed(lost)}) one image is a grey file and the other has colours: its plane is repeated in three."
+        )
     if cut:
         examples = ", ".join(cut[:3]) + (", ..." if len(cut) > 3 else "")
         scores.notes.append(f"targets larger than the output were cut at the bottom and on the right: {len(cut)} ({examples}).")
@@ -246,7 +264,8 @@ def _measure_fidelity(scores: Scores, pairs: Sequence[NamePair], request: Reques
 def _one_pair(one: NamePair, rules: Sequence[Protocol], scale: int | None) -> _Found:
     stored = read_stored(one.other), read_stored(one.target)
     (height, width), (rows, columns) = (image.shape[:2] for image in stored)
-    found = _Found({}, {}, f"{one.name}: {columns}x{rows} to {width}x{height}" if (height, width) != (rows, columns) else "")
+    cut = f"{one.name}: {columns}x{rows} to {width}x{height}" if (height, width) != (rows, columns) else ""
+    found = _Found({}, {}, cut, one.name if lacks_colour(*stored) else "")
     known: dict[tuple[object, ...], dict[str, float]] = {}  # protocols that differ in other things share their PSNR and SSIM
     for rule in rules:
         # The fields left out have no part in PSNR and SSIM of two given images.
@@ -326,4 +345,5 @@ def _values(pairs: Sequence[NamePair], names: Sequence[str]) -> Iterator[tuple[s
     for one in pairs:
         output, target = read_image(one.other), read_image(one.target)
         target = target[: output.shape[0], : output.shape[1]]  # where it is larger, a protocol that crops by the scale has accepted it
-        yield one.name, {metric: available.measure_metric(metric, output, target) for metric in names}
+        with naming(f"{one.other} and {one.target}"):
+            yield one.name, {metric: available.measure_metric(metric, output, target) for metric in names}

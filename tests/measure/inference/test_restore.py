@@ -37,6 +37,7 @@ def restore(*words):
 
 def picture(mode="RGB", size=(20, 12), seed=0):
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
+    pixels[..., 3] |= 1  # nothing is hidden
     return Image.fromarray(pixels).convert("RGB").convert(mode) if mode in ("1", "P") else Image.fromarray(pixels).convert(mode)
 
 
@@ -161,6 +162,79 @@ def test_colour_is_not_given_to_a_grey_network(tmp_path):
     assert restore(write(tmp_path / "grey.png", picture("L")), tmp_path / "out.png", *words)[0] is Exit.DONE
 
 
+# Transparency
+
+
+def logo(colour=(250, 240, 230), hidden=(0, 0, 0)):
+    """A hard-edged square of one colour on `hidden`, which cannot be seen."""
+    pixels = np.zeros((16, 18, 4), np.uint8)
+    pixels[..., :3] = hidden
+    pixels[5:11, 4:12] = (*colour, 255)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("hidden", [(0, 0, 0), (255, 0, 255)])
+@pytest.mark.parametrize("words", [(), ("--tile", "feathered", "--tile-size", "32")])
+def test_what_cannot_be_seen_leaves_no_fringe(tmp_path, hidden, words):
+    source = write(tmp_path / "in.png", logo(hidden=hidden))
+    restore(source, tmp_path / "out.png", *BICUBIC, *words)
+    out = np.array(opened(tmp_path / "out.png"))
+    assert {*map(tuple, out[out[..., 3] > 0][:, :3])} == {(250, 240, 230)}
+    np.testing.assert_array_equal(out[..., 3], imresize(np.array(logo())[..., 3], 2))
+
+
+def test_a_palette_s_and_a_grey_image_s_hidden_colours_are_spread_over_too(tmp_path):
+    grey = Image.merge("LA", [logo().convert("L"), logo().getchannel("A")])
+    palette = Image.fromarray((np.array(logo())[..., 3] > 0).astype(np.uint8)).convert("P")
+    palette.putpalette([0, 0, 0, 250, 240, 230])
+    for name, image, how in (("grey.png", grey, {}), ("palette.png", palette, {"transparency": 0})):
+        restore(write(tmp_path / name, image, **how), tmp_path / "out.png", *BICUBIC, "--overwrite")
+        out = np.array(opened(tmp_path / "out.png"))
+        assert len({*map(tuple, out[out[..., -1] > 0][:, :-1])}) == 1
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9))
+def test_bleeding_changes_no_pixel_that_is_seen_and_takes_the_nearest_for_the_others(seed, height, width):
+    rng = np.random.default_rng(seed)
+    colour = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    alpha = rng.integers(0, 2, (height, width), dtype=np.uint8) * 9
+    found, seen = restoring.bleed(colour, alpha), np.argwhere(alpha > 0)
+    if not len(seen):
+        np.testing.assert_array_equal(found, colour)
+        return
+    for row, column in np.ndindex(height, width):
+        far = np.square(seen - (row, column)).sum(axis=1)
+        nearest = {tuple(colour[tuple(place)]) for place in seen[far == far.min()]}
+        assert tuple(found[row, column]) in nearest
+
+
+# Very large images
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_a_large_image_is_restored_in_tiles_as_it_is_whole(tmp_path, monkeypatch, capsys, mode):
+    source = write(tmp_path / "in.png", picture(mode, (150, 90)))
+    restore(source, tmp_path / "whole.png", *BICUBIC)
+    monkeypatch.setattr(restoring, "WHOLE_AT_MOST", 150 * 90 - 1)
+    sizes = []
+    real = restoring.imresize
+    monkeypatch.setattr(restoring, "FEATHERED_SIZE", 64)
+    monkeypatch.setattr(
+        "suite.measure.quality.evaluate.imresize", lambda low, *how, **more: sizes.append(low.shape) or real(low, *how, **more)
+    )
+    assert restore(source, tmp_path / "tiles.png", *BICUBIC)[0] is Exit.DONE
+    assert {size[:2] for size in sizes} == {(64, 64)}
+    assert "an image of 150x90 pixels is restored in feathered tiles of 64 pixels" in capsys.readouterr().err
+    whole, tiles = (np.array(opened(tmp_path / f"{name}.png")).astype(int) for name in ("whole", "tiles"))
+    assert np.abs(whole - tiles).max() <= 2  # a tile's border knows no neighbours, and hardly counts
+
+
+def test_the_authors_tiles_are_left_as_asked_for():
+    assert restoring.tile_of_large("authors", None) is None
+    assert restoring.tile_of_large("whole", None) == 256
+    assert restoring.tile_of_large("feathered", 100) == 100
+
+
 # Places
 
 
@@ -261,7 +335,7 @@ def test_every_image_of_a_tree_gets_one_place_or_the_tree_is_refused(names, suff
         (base / "in" / name).write_bytes(b"not opened")
     clash = {"a.png", "a.jpg"} <= set(names)
     try:
-        jobs = restoring.plan_restorations(base / "in", base / "out", suffix, overwrite=False)
+        jobs = restoring.plan_restorations(base / "in", base / "out", suffix, overwrite=False).jobs
     except SuiteError:
         assert clash
         return

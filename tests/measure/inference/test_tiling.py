@@ -186,3 +186,14 @@ def test_another_error_is_none_of_memory_and_no_memory_at_all_is_said():
     with pytest.raises(SuiteError, match="even with tiles of 32 pixels") as caught:
         tiling.Memory(short_of_memory(10, MemoryError()), "whole", None, lambda _: None)(image(40, 40))
     assert caught.value.exit is Exit.NOT_READY
+
+
+@settings(max_examples=40)
+@given(SIDES, SIDES, st.sampled_from([1, 2, 3]), st.integers(32, 90))
+def test_bands_are_the_feathered_whole_and_hold_no_more_than_two_rows_of_tiles(height, width, scale, size):
+    picture = image(height, width)
+    bands = list(tiling.feathered_bands(enlarged(scale), picture, size))
+    whole = tiling.restore_in_tiles(enlarged(scale), "feathered", size)(picture)
+    np.testing.assert_array_equal(np.concatenate(bands), whole)
+    assert max(map(len, bands)) <= size * scale
+    assert all(len(band) for band in bands)
