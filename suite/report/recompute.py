@@ -15,7 +15,7 @@ from typing import Any
 
 import models
 from suite.core import machine
-from suite.core.paths import project_folder
+from suite.core.paths import shipped_folder
 from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Measured
@@ -71,7 +71,7 @@ def digest_papers() -> str:
     """Return the sha256 over the papers' numbers and claims in this checkout, by which tables and verdicts are made."""
     digest = hashlib.sha256()
     for folder in ("published", "claims"):
-        for path in sorted((project_folder("results") / folder).glob("*.toml")):
+        for path in sorted(shipped_folder(f"results/{folder}").glob("*.toml")):
             digest.update(f"{folder}/{path.name}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 
