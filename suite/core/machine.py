@@ -36,6 +36,7 @@ PACKAGES = (
     "kernels",
 )
 PROJECT = "ssm-restoration-suite"  # as pyproject.toml names it
+NO_ANSWER = "git does not answer"
 TRUST = "git config --global --add safe.directory"
 TOOL_SECONDS = 20  # nvidia-smi can hang on a broken driver; git on a dead network folder
 
@@ -148,7 +149,7 @@ def find_commit(folder: Path = ROOT) -> Commit:
     code = _git(folder, "ls-files", "--error-unmatch", *(name for name in ("suite", "models") if (folder / name).is_dir()))
     head = _git(folder, "rev-parse", "HEAD") if code is None or code.returncode == 0 else code
     if head is None:
-        return Commit("unknown", None, f"git does not answer within {TOOL_SECONDS} s")
+        return Commit("unknown", None, f"{NO_ANSWER} within {TOOL_SECONDS} s")
     if head.returncode:
         return Commit("unknown", None, _explain_refusal(head.stderr))
     changes = _git(folder, "status", "--porcelain")

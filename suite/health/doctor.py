@@ -153,7 +153,8 @@ def check_gpu(_: Question) -> list[Diagnosis]:
     rows = machine.describe_gpus()
     built = f"torch {torch.__version__} for CUDA {torch.version.cuda}" if torch.version.cuda else f"torch {torch.__version__} without CUDA"
     if not rows:
-        return [Diagnosis("", "ok", f"no NVIDIA GPU, so networks run on the processor; {built}")]
+        silent = f" (nvidia-smi is here, and lists none within {machine.TOOL_SECONDS} s)" if shutil.which("nvidia-smi") else ""
+        return [Diagnosis("", "ok", f"no NVIDIA GPU, so networks run on the processor{silent}; {built}")]
     about = f"{'; '.join(rows)}; {built}"
     if torch.cuda.is_available():
         return [Diagnosis("", "ok", about)]
@@ -334,8 +335,12 @@ def check_commit(_: Question) -> list[Diagnosis]:
     commit, version = machine.find_commit(), machine.find_version() or "of unknown version"
     if commit.reason:
         found = f"suite {version}; records cannot name its commit: {commit.reason}"
-        trust = f"{machine.TRUST} {ROOT}" if machine.TRUST in commit.reason else ""
-        return [Diagnosis("", "warning", found, trust or "clone the repository and `pip install -e .` there")]
+        mend = "clone the repository and `pip install .` there"
+        if machine.TRUST in commit.reason:
+            mend = f"{machine.TRUST} {ROOT}"
+        elif machine.NO_ANSWER in commit.reason:
+            mend = "python -m suite doctor (again, when less else runs here)"
+        return [Diagnosis("", "warning", found, mend)]
     return [Diagnosis("", "ok", f"suite {version}, commit {commit.name[:12]}{', with uncommitted changes' if commit.dirty else ''}")]
 
 

@@ -7,7 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from fuzzed_images import can_write
+from PIL import Image
 from places import ROOT
 
 from suite.core.errors import Exit, SuiteError
@@ -40,6 +41,8 @@ def refusal(path, read=read_image):
 @pytest.mark.parametrize("case", [str.lower, str.upper, str.title])
 @pytest.mark.parametrize("ending", LOSSLESS)
 def test_every_lossless_ending_is_read_in_any_case(tmp_path, ending, case):
+    if ending == ".qoi" and not can_write("QOI"):
+        pytest.skip("this Pillow writes no QOI")
     path = write(tmp_path / f"a{case(ending)}", **{"format": Image.registered_extensions().get(ending)} | LOSSLESS[ending])
     np.testing.assert_array_equal(read_image(path), RGB)
     np.testing.assert_array_equal(read_picture(path).planes, RGB)
@@ -48,7 +51,7 @@ def test_every_lossless_ending_is_read_in_any_case(tmp_path, ending, case):
 
 @pytest.mark.parametrize("ending", [".jpg", ".JPEG", ".jpe", ".jfif", ".gif", ".avif"])
 def test_every_other_ending_is_read(tmp_path, ending):
-    if ending == ".avif" and not features.check("avif"):
+    if ending == ".avif" and not can_write("AVIF"):
         pytest.skip("this Pillow has no AVIF")
     path = write(tmp_path / f"a{ending}", format={".gif": "GIF", ".avif": "AVIF"}.get(ending, "JPEG"))
     assert read_image(path).shape == read_picture(path).planes.shape == RGB.shape
@@ -58,8 +61,7 @@ def test_every_other_ending_is_read(tmp_path, ending):
 def test_every_ending_is_of_a_format_that_pillow_has():
     Image.init()
     known = {ending for ending, kind in Image.registered_extensions().items() if kind in opener.FORMATS}
-    assert known - {".avifs", ".pfm"} == opener.IMAGE_SUFFIXES | ({".avif"} & known)
-    assert opener.IMAGE_SUFFIXES - known <= {".avif"}
+    assert known - {".avifs", ".pfm"} == opener.IMAGE_SUFFIXES - ({".avif"} - known)
 
 
 def test_a_format_that_starts_another_program_is_not_opened(tmp_path):
@@ -141,7 +143,7 @@ def test_each_verb_takes_what_it_states(tmp_path, mode):
 
 @pytest.mark.parametrize("ending", ["png", "webp", "tif", "gif", "avif"])
 def test_several_frames_are_refused_by_every_reader(tmp_path, ending):
-    if ending == "avif" and not features.check("avif"):
+    if ending == "avif" and not can_write("AVIF"):
         pytest.skip("this Pillow has no AVIF")
     path = write(tmp_path / f"a.{ending}", save_all=True, append_images=[Image.fromarray(255 - RGB)])
     for read in (read_image, read_stored, read_picture):

@@ -110,6 +110,7 @@ def test_the_exit_code_is_6_where_something_needed_is_broken(function, code, mon
     [
         (machine.Commit("0123456789abcdef", True), "ok", "commit 0123456789ab, with uncommitted changes"),
         (machine.Commit("unknown", None, "git is not installed, or not on PATH"), "warning", "git is not installed, or not on PATH"),
+        (machine.Commit("unknown", None, f"{machine.NO_ANSWER} within 20 s"), "warning", "within 20 s"),
         (machine.Commit("unknown", None, f"refused (`{machine.TRUST} FOLDER`)"), "warning", f"refused (`{machine.TRUST} FOLDER`)"),
     ],
 )
@@ -120,6 +121,8 @@ def test_the_commit_that_records_name_or_why_they_name_none(monkeypatch, commit,
     assert machine.find_version() in one.found
     if machine.TRUST in commit.reason:
         assert one.mend == f"{machine.TRUST} {ROOT}"
+    if machine.NO_ANSWER in commit.reason:
+        assert "again" in one.mend
 
 
 def test_neither_output_tells_who_where_or_what_is_secret(tmp_path, monkeypatch, capsys):

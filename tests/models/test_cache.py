@@ -127,9 +127,14 @@ def test_what_another_user_compiled_is_used_though_nothing_can_be_added(homeless
     monkeypatch.setattr(cpp_build, "_compile", lambda *words: words[-1].touch())
     held = cpp_build.library()
     assert held.parent == homeless / "shared" / "scan"
-    monkeypatch.setattr(cpp_build, "_compile", None)
-    assert cpp_build.library() == held
+    with monkeypatch.context() as patch:
+        patch.setattr(cpp_build, "_compile", None)
+        assert cpp_build.library() == held
     assert [path.name for path in homeless.iterdir()] == ["shared"]  # nothing among temporary files where it is not needed
+    reads = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != held and reads(path, mode))  # a umask closes it to others
+    monkeypatch.setattr(cpp_build, "_compile", lambda *words: words[-1].write_text("anew"))
+    assert cpp_build.library().read_text() == "anew"
 
 
 def test_numba_keeps_kernels_where_it_can_and_nowhere_else(homeless, monkeypatch, caplog):

@@ -47,7 +47,7 @@ def library() -> Path:
     problem: OSError | str = "there is none"
     for folder in folders_for_kernels("scan"):
         try:
-            if not is_file(folder / name):
+            if not (is_file(folder / name) and os.access(folder / name, os.R_OK)):  # another user's may be closed
                 folder.mkdir(parents=True, exist_ok=True)
                 _compile(compiler, options, runtime, folder / name)
         except OSError as error:

@@ -141,7 +141,7 @@ def open_entry(entry: CacheEntry, read: Callable[[int], Pixels]) -> Mapped:
                 return _checked(entry)
             except Torn as error:
                 note(f"{entry.folder} is damaged ({error}); it is made again.")
-                shutil.rmtree(entry.folder)
+                _remove(entry)
         check_disk_room([entry])
         _make(entry, read)
     return _checked(entry)
@@ -154,6 +154,13 @@ def _checked(entry: CacheEntry) -> Mapped:
         raise Torn(f"it cannot be read: {type(error).__name__}: {error}") from error
     mapped.check(entry)
     return mapped
+
+
+def _remove(entry: CacheEntry) -> None:
+    try:
+        shutil.rmtree(entry.folder)
+    except OSError as error:  # it is another user's
+        raise _unwritable(entry.what, error) from error
 
 
 @contextlib.contextmanager

@@ -190,3 +190,24 @@ def test_who_waits_says_for_whom_and_what_a_killed_process_left_is_cleared(own_c
     holder.join()
     assert "waiting for process" in capsys.readouterr().err
     assert not (own_cache / f".{entry.key}.1").exists()
+
+
+def test_a_cache_that_is_another_user_s_is_named_with_the_way_out(tmp_path, monkeypatch):
+    entry = cache.make_entry("images", ["a"], [[]], "none", 3)
+    assert entry.folder.parent == tmp_path / "cache" / "decoded"
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    closed = r"cannot be written to .*decoded: Permission denied.*SUITE_CACHE"
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.shutil, "rmtree", refuse)
+        with pytest.raises(SuiteError, match=closed):
+            cache._remove(entry)
+        patch.setattr(cache.Path, "open", refuse)
+        with pytest.raises(SuiteError, match=closed):
+            cache.open_entry(entry, None)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SUITE_CACHE", str(tmp_path / "file" / "c"))
+    with pytest.raises(SuiteError, match=r"decoded into the cache once\. the cache folder .* cannot be made"):
+        _ = entry.folder
