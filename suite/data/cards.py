@@ -30,7 +30,8 @@ MADE: frozenset[Kind] = frozenset({"sr", "denoise", "jpeg"})  # kinds whose low-
 PAIRED: frozenset[Kind] = frozenset({"derain", "real-denoise", "motion-deblur", "defocus-deblur", "dehaze", "same-size-sr"})
 
 LAYOUTS_FILE = "layouts.toml"
-FOLDER_PLACEHOLDERS = frozenset({"{set}", "{s}", "{q}", "{split}"})
+ANY_HIGH, ANY_LOW = "{high}", "{low}"  # a folder called after its side
+FOLDER_PLACEHOLDERS = frozenset({"{set}", "{s}", "{q}", "{split}", ANY_HIGH, ANY_LOW})
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -49,6 +50,11 @@ class Layout(Strict):
     whole: bool = Field(False, description="only there if the low-quality files are")
     deep: bool = Field(False, description="images lie in folders below `hq`")
     many: bool = Field(False, description="a target has several low-quality files, whose names go on behind its own and a _")
+
+    @property
+    def usual(self) -> bool:
+        """Whether its folders are those that are called after a side (suite.data.sides)."""
+        return self.hq == ANY_HIGH
 
     @field_validator("places", "hq", "lq", "splits")
     @classmethod
@@ -73,6 +79,8 @@ class Layout(Strict):
     def _whole_enough(self) -> Layout:
         if not self.hq and not self.lq:
             raise ValueError("a layout names the folder of the targets, of the low-quality files, or both")
+        if (self.hq == ANY_HIGH) != (self.lq == ANY_LOW):
+            raise ValueError(f"{ANY_HIGH} and {ANY_LOW} stand for both folders of a layout, or for none")
         if bool(self.lq) != bool(self.kinds):
             raise ValueError("a layout with low-quality files says for which kinds of task they are, and one without does not")
         return self

@@ -15,7 +15,9 @@ from suite.data.cards import CARD_KINDS, MADE, Card, Layout, Split, card
 from suite.data.images import IMAGE_SUFFIXES, list_images
 from suite.data.mat_files import block_names
 from suite.data.mixed import Both, both_sides, without_mixed
-from suite.data.pairing import Pairing, name_images, only_pairs, pair_up
+from suite.data.pairing import Pairing, check_distinct, compose, fold_name, name_images, name_of, only_pairs, pair_up
+from suite.data.sides import SideFolder, both_there, usual_ways
+from suite.data.walk import walk_files
 from suite.study.tasks import Kind
 
 LOOKED = 8  # folders named in a message
@@ -40,6 +42,7 @@ class Located:
     """A layout that is there, at one scale or quality; `place` is the set's folder.
 
     Where the folder of its targets holds low-quality files, too, `mixed` says which; `lq` is that folder then, if some are of the scale.
+    Of a layout of usual names (suite.data.sides), `low` is its low-quality folder, and `problem` says why it cannot be taken.
     """
 
     card: Card
@@ -51,10 +54,16 @@ class Located:
     scale: int = 1
     level: int | None = None
     mixed: Both | None = None
+    low: SideFolder | None = None
+    problem: str = ""
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The tasks whose low-quality files it has."""
+        if self.low is not None:
+            return self.low.kinds or CARD_KINDS
+        if self.problem:
+            return CARD_KINDS
         if self.mixed is None:
             return self.layout.kinds
         return tuple(kind for kind in CARD_KINDS if (kind in ENLARGED) == (self.scale > 1))
@@ -62,7 +71,21 @@ class Located:
     @property
     def whose(self) -> str:
         """Whose layout it is."""
-        return self.layout.of if self.mixed is None else "targets and low-quality files in one folder"
+        if self.mixed is not None:
+            return "targets and low-quality files in one folder"
+        if not self.layout.usual or self.hq is None:
+            return self.layout.of
+        high = "targets directly in it" if self.hq == self.place else f"{self.hq.relative_to(self.place).as_posix()}/"
+        return f"{high} and {self.low.name}/" if self.low is not None else high
+
+    @property
+    def known_scale(self) -> int | None:
+        """How many times as large the targets are; None where only the sizes of the files say."""
+        if self.layout.usual and self.mixed is None:
+            return self.low.scale or (1 if self.low.level is not None else None) if self.low is not None else None
+        if self.mixed is not None or "{s}" in f"{self.layout.hq}{self.layout.lq}{self.layout.lq_names}":
+            return self.scale
+        return None if set(self.kinds) & set(ENLARGED) else 1
 
     @property
     def files(self) -> Path:
@@ -86,20 +109,46 @@ def file_pairs(
     chosen = card(name)
     wanted = _split_of(chosen, split)
     places = [one for one in locate(chosen, root, scale=scale, level=level, called=name) if one.split == wanted]
-    own = [one for one in places if kind in one.kinds and one.lq is not None]
-    others = [one for one in places if one.hq is not None and one not in own and not _is_mat(one.hq)]
-    others.sort(key=lambda one: one.mixed is not None)
-    usable = [*own, *others]
+    usable = usable_for(kind, places)
     if not usable:
         parts = _from_parts(chosen, kind, scale, level, root)
         if parts is None:
             raise SuiteError(_not_there(chosen, wanted, root, scale, level), exit=Exit.NOT_READY)
         return parts
     _say(chosen, wanted, kind, usable)
-    taken = usable[0]
+    return pairs_for(kind, usable[0], scale)
+
+
+def usable_for(kind: Kind, places: Sequence[Located]) -> list[Located]:
+    """Return the layouts that serve a task of `kind`: those with low-quality files for it, then those of which the targets do.
+
+    SuiteError where one of them cannot be taken, or two usual low-quality folders beside each other are both for the task.
+    """
+    own = [one for one in places if kind in one.kinds and (one.lq is not None or one.problem)]
+    others = [one for one in places if one.hq is not None and one not in own and not (one.problem or _is_mat(one.hq))]
+    others.sort(key=lambda one: one.mixed is not None)
+    wrong = own[0].problem or (clash(kind, own) if own[0].low is not None else "") if own else ""
+    if wrong:
+        raise SuiteError(wrong, exit=Exit.NOT_READY)
+    return [*own, *others]
+
+
+def clash(kind: Kind, places: Sequence[Located]) -> str:
+    """Say it where two usual low-quality folders of one place are both for tasks of `kind`; empty where none are."""
+    lows: dict[Path, Located] = {}
+    for one in places:
+        if one.low is not None and kind in one.kinds and lows.setdefault(one.place, one).lq != one.lq:
+            return both_there(one.place, lows[one.place].low, one.low)
+    return ""
+
+
+def pairs_for(kind: Kind, taken: Located, scale: int) -> list[FilePair]:
+    """Return the files of a layout for a task of `kind`: with its low-quality files, if they are for it."""
     if taken.mixed is not None:
         return [FilePair(*found) for found in taken.mixed.taken(scale)]
-    return files_of(taken) if own else [FilePair(core, path, None) for core, path in targets_of(taken)]
+    if taken.lq is not None and kind in taken.kinds:
+        return files_of(taken)
+    return [FilePair(core, path, None) for core, path in targets_of(taken)]
 
 
 def _split_of(chosen: Card, split: Split) -> Split:
@@ -138,11 +187,12 @@ def locate(chosen: Card, root: Path | None = None, *, scale: int = 1, level: int
     if base is None:
         return []
     folders = Folders()
-    found: dict[tuple[Path, Split, bool], Located] = {}
+    found: dict[tuple[Path, Split, bool, Path | None], Located] = {}
     for one in _candidates(chosen, base, scale, level, folders):
-        kept = found.setdefault((one.files, one.split, bool(one.layout.hq)), one)
+        key = (one.files, one.split, bool(one.layout.hq), one.lq if one.layout.usual else None)
+        kept = found.setdefault(key, one)
         if kept.lq is None and one.lq is not None:  # the same targets, in a layout that has the other side too
-            found[one.files, one.split, bool(one.layout.hq)] = one
+            found[key] = one
     ordered = list(found.values())
     alias = (called or "").casefold()
     if alias and alias != chosen.name.casefold():
@@ -160,6 +210,9 @@ def _candidates(chosen: Card, base: Path, scale: int, level: int | None, folders
                     place = folders.below(base, put(pattern))
                     if place is None:
                         continue
+                    if layout.usual:
+                        yield from _usual(Located(chosen, layout, split, place, None, None, scale, level))
+                        continue
                     hq = folders.below(place, put(layout.hq)) if layout.hq else None
                     lq = folders.below(place, put(layout.lq)) if layout.lq else None
                     one = Located(chosen, layout, split, place, hq, lq, scale, level)
@@ -167,6 +220,25 @@ def _candidates(chosen: Card, base: Path, scale: int, level: int | None, folders
                         yield _told_apart(one if lq is None or _has_images(one, lq, layout.lq_names) else replace(one, lq=None))
                 if "{set}" not in pattern + layout.hq + layout.lq:
                     break
+
+
+def _usual(found: Located) -> Iterator[Located]:
+    """Yield the layouts of usual names in a place; where none has low-quality files of the scale or quality, the targets alone."""
+    targets: dict[Path, Located] = {}
+    complete = False
+    for way in usual_ways(found.place):
+        hq = way.high.path if way.high is not None else None if way.problem else found.place
+        one = replace(found, hq=hq, problem=way.problem)
+        if way.low is not None and way.low.scale in (None, found.scale) and way.low.level in (None, found.level):
+            complete = True
+            yield replace(one, lq=way.low.path, low=way.low)
+        elif way.low is None and way.problem:
+            complete = True
+            yield one
+        elif not way.problem:
+            targets.setdefault(hq, one)
+    if not complete:
+        yield from map(_told_apart, targets.values())
 
 
 def _put(folder: str, *, name: str, split: str, scale: int, level: int | None) -> str:
@@ -208,13 +280,13 @@ def _has_images(one: Located, folder: Path, patterns: Sequence[str]) -> bool:
 
 def _images(folder: Path, deep: bool) -> Iterator[Path]:
     """Yield image and .mat files in the folder, unsorted and unchecked."""
+    known = IMAGE_SUFFIXES | {".mat"}
+    if deep:
+        yield from (path for path in walk_files(folder) if path.suffix.lower() in known)
+        return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if deep and entry.is_dir():
-                yield from _images(Path(entry.path), deep)
-            elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES | {".mat"} and entry.is_file():
+            if not entry.name.startswith(".") and Path(entry.name).suffix.lower() in known and entry.is_file():
                 yield Path(entry.path)
 
 
@@ -239,6 +311,8 @@ def targets_of(place: Located) -> list[tuple[str, Path]]:
 
 def files_of(place: Located) -> list[FilePair]:
     """Pair the files of a layout by name; SuiteError lists those that have no partner. A .mat file of blocks gives a pair a block."""
+    if place.problem:
+        raise SuiteError(place.problem, exit=Exit.NOT_READY)
     if place.lq is not None and place.lq.is_file():
         return [FilePair(name, place.hq, place.lq, number) for number, name in enumerate(block_names(place.lq))]
     if place.mixed is not None:
@@ -252,6 +326,8 @@ def files_of(place: Located) -> list[FilePair]:
 
 def pairing_of(place: Located) -> Pairing:
     """Return the files of both sides of a layout that has both, and what has no partner."""
+    if place.problem:
+        raise SuiteError(place.problem, exit=Exit.NOT_READY)
     if place.mixed is not None:
         return place.mixed.pairing(place.scale)
     high = [path for _, path in targets_of(place)]
@@ -265,23 +341,32 @@ def pairing_of(place: Located) -> Pairing:
 
 def _shared_targets(high: Sequence[Path], low: Sequence[Path]) -> Pairing:
     """Pair each low-quality file with the target of its name, or of what stands before its first _; the pair has the file's name."""
-    targets = {path.stem: path for path in high}
-    found = {path: targets.get(path.stem) or targets.get(path.stem.partition("_")[0]) for path in low}
+    targets = {name_of(path): path for path in high}
+    found = {path: targets.get(name_of(path)) or targets.get(name_of(path).partition("_")[0]) for path in low}
     lonely = (tuple(path for path in high if path not in found.values()), tuple(path for path, target in found.items() if target is None))
-    return Pairing(tuple((path.stem, target, path) for path, target in found.items() if target is not None), *lonely)
+    return Pairing(tuple((name_of(path), target, path) for path, target in found.items() if target is not None), *lonely)
 
 
 def _listed(place: Located, folder: Path, patterns: Sequence[str]) -> list[tuple[str, Path]]:
     if place.layout.deep:
         paths = sorted(_images(folder, deep=True))
-        return [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in paths]
+        named = [(compose(path.relative_to(folder).with_suffix("").as_posix()), path) for path in paths]
+        check_distinct(named)
+        return named
     mats = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".mat")
-    images = mats if mats and not place.layout.hq else list_images(folder)
+    images = mats if mats and not place.layout.hq else list_side(folder)
     return name_images(list(_numbered(place, images)), patterns, place.scale, place.level)
 
 
+def list_side(folder: Path) -> list[Path]:
+    """Return the image files directly in `folder`, sorted by name; SuiteError where there are none, or two have one name."""
+    paths = list_images(folder)
+    check_distinct((name_of(path), path) for path in paths)
+    return paths
+
+
 class Folders:
-    """Folders below others, whatever the case of their names; what a folder holds is read once."""
+    """Folders below others, whatever the case of their names and however their accents are stored; what a folder holds is read once."""
 
     def __init__(self) -> None:
         self._held: dict[Path, dict[str, str]] = {}
@@ -292,7 +377,7 @@ class Folders:
         for part in Path(relative).parts:
             exact = place / part
             if not exact.exists():
-                like = self._names(place).get(part.casefold())
+                like = self._names(place).get(fold_name(part))
                 if like is None:
                     return None
                 exact = place / like
@@ -302,7 +387,7 @@ class Folders:
     def _names(self, folder: Path) -> dict[str, str]:
         if folder not in self._held:
             names = sorted((entry.name for entry in folder.iterdir()), reverse=True) if folder.is_dir() else []
-            self._held[folder] = {name.casefold(): name for name in names}
+            self._held[folder] = {fold_name(name): name for name in names}
         return self._held[folder]
 
 

@@ -260,9 +260,9 @@ def test_unmatched_files_are_counted_and_three_named(tmp_path, check):
 
 
 SIZES = {
-    "of another scale": (48, 12, "but a 4th: of another scale"),
-    "of the whole target": (49, 25, "made of a target that was not cut to a multiple of 2"),
-    "cut otherwise": (48, 23, "cut otherwise"),
+    "of another scale": (48, 12, "a: 12x12 is 1/4 of 48x48); their folder is one of x2"),
+    "of the whole target": (49, 25, "25x25 is no whole part of 49x49: 1/2 rounded up, of a target that was not cut"),
+    "cut otherwise": (48, 23, "23x23 is no whole part of 48x48)"),
 }
 
 
@@ -316,9 +316,10 @@ def test_a_folder_of_pairs_is_checked_in_its_layout(tmp_path, check):
     save(tmp_path / "mine/input/1.png", texture(side=54))
     code, found = check(tmp_path / "mine")
     assert code == Exit.NOT_READY
-    assert found["sets"][0]["wrong"] == ["1 pairs of which the two images differ in size (1)"]
+    (wrong,) = found["sets"][0]["wrong"]
+    assert "1 of 2 pairs do not fit by their sizes, width x height (1: 54x54 is larger than its target, 48x48); the other 1 are of" in wrong
     (tmp_path / "mine/none").mkdir()
-    assert "in any layout that is known" in check(tmp_path / "mine/none")[1]
+    assert "no folder of targets (HR, GT, HQ, target, sharp, high and the like, in any case" in check(tmp_path / "mine/none")[1]
 
 
 def test_the_sidd_blocks_are_counted_in_their_mat_files(tmp_path, check):

@@ -141,7 +141,7 @@ def test_every_first_layout_of_every_card_is_found_where_it_says(tmp_path):
             for split, spelled in (way.splits or {next(iter(one.splits)): ""}).items():
                 root = tmp_path / f"{one.name}-{split}-{one.ways.index(way)}"
                 number = one.numbers.get(split, (1, 1))[0]
-                for side, names in ((way.hq, way.hq_names), (way.lq, way.lq_names)):
+                for side, names in ((way.hq.replace("{high}", "GT"), way.hq_names), (way.lq.replace("{low}", "lq"), way.lq_names)):
                     folder = f"{way.places[0]}/{side}".replace("{set}", one.name).replace("{split}", spelled)
                     folder = folder.replace("{s}", "2").replace("{q}", "10")
                     if side.endswith(".mat"):

@@ -1,0 +1,74 @@
+"""Every file below a folder, through linked folders too: each folder is read once, so that a link to a folder above ends nowhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import note
+from suite.data.pairing import shorten
+
+_Identity = tuple[int, int]  # of a folder: device and inode, whatever the path that leads to it
+
+
+def walk_files(base: Path) -> Iterator[Path]:
+    """Yield what is no folder below `base`, hidden names left out; the paths are those through which it was reached.
+
+    A folder that is reached by several ways is read once, by its own place where that is below `base`; standard error names the links that
+    are not followed. SuiteError where a folder cannot be read.
+    """
+    seen: set[_Identity] = {_identity(base)}
+    links: list[Path] = []
+    yield from _below(base, seen, links)
+    skipped = []
+    while links:  # own folders first, then what links lead to
+        link = links.pop(0)
+        identity = _identity(link)
+        if identity in seen:
+            skipped.append(link.relative_to(base).as_posix())
+            continue
+        seen.add(identity)
+        yield from _below(link, seen, links)
+    if skipped:
+        note(f"{len(skipped)} linked folders in {base} lead to folders that are read already, and are left out ({shorten(skipped)}).")
+
+
+def folders_in(place: Path) -> list[Path]:
+    """Return the sub-folders of `place`, linked ones too, by name; hidden ones are left out."""
+    return [Path(entry.path) for entry in _entries(place) if _is_folder(entry)]
+
+
+def _below(folder: Path, seen: set[_Identity], links: list[Path]) -> Iterator[Path]:
+    for entry in _entries(folder):
+        path = Path(entry.path)
+        if not _is_folder(entry):
+            yield path
+        elif entry.is_symlink():
+            links.append(path)
+        elif (identity := _identity(path)) not in seen:
+            seen.add(identity)
+            yield from _below(path, seen, links)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        raise SuiteError(
+            f"the folder {folder} cannot be read: {error.strerror or error}. Make it readable, or take it out.", exit=Exit.NOT_READY
+        ) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _identity(folder: Path) -> _Identity:
+    state = folder.stat()
+    return state.st_dev, state.st_ino
