@@ -31,6 +31,10 @@ PAIRED: frozenset[Kind] = frozenset({"derain", "real-denoise", "motion-deblur", 
 
 LAYOUTS_FILE = "layouts.toml"
 ANY_HIGH, ANY_LOW = "{high}", "{low}"  # a folder called after its side
+USUAL_NAMES = {
+    ANY_HIGH: ("HR", "; or GT, HQ, target, sharp, high ..."),
+    ANY_LOW: ("LR", "; or LQ, input, blur, LRx{s}, LR_bicubic/X{s} ..."),
+}
 FOLDER_PLACEHOLDERS = frozenset({"{set}", "{s}", "{q}", "{split}", ANY_HIGH, ANY_LOW})
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -47,7 +51,6 @@ class Layout(Strict):
     hq_names: tuple[str, ...] = Field((), description="names of the targets' files; none = the usual ones (suite.data.pairing)")
     lq_names: tuple[str, ...] = Field((), description="names of the low-quality files; none = the usual ones")
     splits: dict[Split, str] = Field({}, description="the splits that it holds, and what {split} is; none = every split, {split} unused")
-    whole: bool = Field(False, description="only there if the low-quality files are")
     deep: bool = Field(False, description="images lie in folders below `hq`")
     many: bool = Field(False, description="a target has several low-quality files, whose names go on behind its own and a _")
 
@@ -224,15 +227,17 @@ def draw_layout(one: Card, layout: Layout) -> Iterator[str]:
     """Yield the layout as indented lines that can be copied: the set's places, and the files below them."""
     name = one.name
     places = [place.replace("{set}", name) for place in layout.places]
-    others = f"   (or {', '.join(places[1:])})" if places[1:] else ""
-    yield f"{layout.of} ({' and '.join(layout.kinds) or 'no low-quality files'}):"
-    yield f"  {places[0]}/{others}"
+    also = f"   (or {', '.join(places[1:])})" if places[1:] else ""
+    kinds = "any task" if layout.usual else " and ".join(layout.kinds)
+    yield f"{layout.of} ({kinds or 'no low-quality files'}):"
+    yield f"  {places[0]}/{also}"
     for folder, names, what in ((layout.hq, layout.hq_names, "target"), (layout.lq, layout.lq_names, "low quality")):
         if not folder:
             continue
         usual = "{}x{s}" if what == "low quality" and "sr" in layout.kinds else "{}"
         file = "" if folder.endswith(".mat") else "/" + (names[0] if names else usual).replace("{}", "NAME") + ".png"
         below = "/FOLDER" if layout.deep else ""
+        folder, others = USUAL_NAMES.get(folder, (folder, ""))
         shown = (folder + below + file).removeprefix("./").replace("{set}", name)
         splits = "|".join(layout.splits.values())
-        yield f"    {shown.replace('{split}', splits)}   ({what})"
+        yield f"    {shown.replace('{split}', splits)}   ({what}{others})"

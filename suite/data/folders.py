@@ -7,6 +7,8 @@ blur/), or both sides of its pairs together (suite.data.mixed), or it lies as a 
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 from models.lookup import UnknownName
@@ -15,7 +17,7 @@ from suite.core.output import note
 from suite.data.cards import CARD_KINDS, Card, Layout, Split, card, shared_layouts
 from suite.data.images import list_images
 from suite.data.locate import FilePair, Located, locate, pairs_for, usable_for
-from suite.data.pairing import shorten
+from suite.data.pairing import pair_up, shorten
 from suite.data.sides import has_images, say_missing, usual_ways
 from suite.study.tasks import Kind
 
@@ -101,6 +103,26 @@ def left_out_of(folder: Path, taken: Located) -> str:
         return ""
     names = [path.name for path in list_images(folder)]
     return f"{len(names)} images directly in {folder} ({shorten(names)}) are left out: the targets are taken from {taken.hq.name}/."
+
+
+def targets_below(base: Path, paths: Iterable[Path]) -> set[Path]:
+    """Return those of `paths`, image files below `base`, that are targets of others by the folders in which both lie, and by their names.
+
+    They are so where every low-quality file of a folder has its target in the folder beside it.
+    """
+    held: dict[Path, list[Path]] = defaultdict(list)
+    for path in paths:
+        held[path.parent].append(path)
+    places = {place for folder in held for place in (folder, *list(folder.parents)[:2]) if place == base or base in place.parents}
+    found: set[Path] = set()
+    for place in places:
+        for way in usual_ways(place):
+            high = held.get(place if way.high is None else way.high.path)
+            low = held.get(way.low.path) if way.low is not None and not way.problem else None
+            pairing = pair_up(high, low, scale=way.low.scale or 1) if high and low else None
+            if pairing is not None and pairing.pairs and not pairing.lonely_others and not pairing.doubtful:
+                found |= {pair.target for pair in pairing.pairs}
+    return found
 
 
 def _say_left_out(folder: Path, taken: Located) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.paths import data_folder
-from suite.data.cards import CARD_KINDS, MADE, Card, Layout, Split, card
+from suite.data.cards import CARD_KINDS, MADE, USUAL_NAMES, Card, Layout, Split, card
 from suite.data.images import IMAGE_SUFFIXES, list_images
 from suite.data.mat_files import block_names
 from suite.data.mixed import Both, both_sides, without_mixed
-from suite.data.pairing import Pairing, check_distinct, compose, fold_name, name_images, name_of, only_pairs, pair_up
+from suite.data.pairing import Pairing, check_distinct, compose, name_images, name_of, only_pairs, pair_up
 from suite.data.sides import SideFolder, both_there, usual_ways
-from suite.data.walk import walk_files
+from suite.data.walk import Folders, walk_files
 from suite.study.tasks import Kind
 
 LOOKED = 8  # folders named in a message
@@ -256,7 +256,7 @@ def _is_there(one: Located) -> bool:
     layout = one.layout
     if layout.hq and (one.hq is None or not _has_images(one, one.hq, layout.hq_names)):
         return False
-    needs_low = bool(layout.lq) and (layout.whole or not layout.hq or not MADE & set(layout.kinds))
+    needs_low = bool(layout.lq) and (not layout.hq or not MADE & set(layout.kinds))
     return not needs_low or (one.lq is not None and _has_images(one, one.lq, layout.lq_names))
 
 
@@ -365,32 +365,6 @@ def list_side(folder: Path) -> list[Path]:
     return paths
 
 
-class Folders:
-    """Folders below others, whatever the case of their names and however their accents are stored; what a folder holds is read once."""
-
-    def __init__(self) -> None:
-        self._held: dict[Path, dict[str, str]] = {}
-
-    def below(self, base: Path, relative: str) -> Path | None:
-        """Return the folder, or the file, `relative` below `base`; None where it is not there."""
-        place = base
-        for part in Path(relative).parts:
-            exact = place / part
-            if not exact.exists():
-                like = self._names(place).get(fold_name(part))
-                if like is None:
-                    return None
-                exact = place / like
-            place = exact
-        return place if place.exists() and (place.is_dir() or _is_mat(place)) else None
-
-    def _names(self, folder: Path) -> dict[str, str]:
-        if folder not in self._held:
-            names = sorted((entry.name for entry in folder.iterdir()), reverse=True) if folder.is_dir() else []
-            self._held[folder] = {fold_name(name): name for name in names}
-        return self._held[folder]
-
-
 def _is_mat(path: Path) -> bool:
     return path.suffix.lower() == ".mat"
 
@@ -402,7 +376,8 @@ def list_folders_looked_for(chosen: Card, split: Split, scale: int, level: int |
         splits = _splits_of(chosen, layout)
         if split in splits:
             put = partial(_put, name=chosen.name, split=splits[split], scale=scale, level=level)
-            found += [Path(put(f"{place}/{layout.hq or layout.lq}")).as_posix() for place in layout.places]
+            folder = USUAL_NAMES.get(layout.hq, (layout.hq,))[0] or layout.lq
+            found += [Path(put(f"{place}/{folder}")).as_posix() for place in layout.places]
     return list(dict.fromkeys(found))
 
 

@@ -198,22 +198,27 @@ def say_words(side: Side) -> str:
 
 def say_missing(place: Path) -> str:
     """Say what was looked for in `place`, where no images are found, and what is there."""
-    folders, below = folders_in(place), defaultdict(list)
-    for path in folders:
-        ways = usual_ways(path)
-        below["set" if any(not way.problem for way in ways) else "images" if has_images(path) else "none"].append(path.name)
-    there = [f"images in {_shown(below['images'])}"] if below["images"] else []
-    there += [f"targets and low-quality folders in {_shown(below['set'])}"] if below["set"] else []
-    there += [f"the sub-folders {_shown(below['none'])}"] if below["none"] else []
-    other = sum(1 for entry in os.scandir(place) if not entry.name.startswith(".")) - len(folders)
-    there += [f"{other} other files"] if other else []
-    said = "; ".join(there) or "nothing"
-    hint = " Name the folder of one set." if below["images"] or below["set"] else ""
     high, low = (", ".join(words.split()[:SHOWN]) for words in WORDS.values())
     return (
         f"there are no images directly in {place} ({', '.join(sorted(IMAGE_SUFFIXES))} are looked for), and no folder of targets "
-        f"({high} and the like, in any case; low-quality files beside it in {low}, LRx2, LR_bicubic/X2). There is: {said}.{hint}"
+        f"({high} and the like, in any case; low-quality files beside it in {low}, LRx2, LR_bicubic/X2). {say_there(place)}"
     )
+
+
+def say_there(place: Path) -> str:
+    """Say what is in a folder without images."""
+    folders, below = folders_in(place), defaultdict(list)
+    for path in folders:
+        what = "images" if has_images(path) else "targets and low-quality folders" if usual_ways(path) else ""
+        below[what].append(path.name)
+    there = [
+        f"{what} in {_shown(names)}" if what else f"the sub-folders {_shown(names)}" for what, names in sorted(below.items(), reverse=True)
+    ]
+    with os.scandir(place) as entries:
+        other = sum(not entry.name.startswith(".") for entry in entries) - len(folders)
+    there += [f"{other} other files"] if other else []
+    hint = " Name the folder of one set." if set(below) - {""} else ""
+    return f"There is: {'; '.join(there) or 'nothing'}.{hint}"
 
 
 def _shown(names: Sequence[str]) -> str:

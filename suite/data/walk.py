@@ -1,4 +1,4 @@
-"""Every file below a folder, through linked folders too: each folder is read once, so that a link to a folder above ends nowhere."""
+"""Files and folders below others: through linked folders too, and whatever the case of names and the form of their accents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
-from suite.data.pairing import shorten
+from suite.data.pairing import fold_name, shorten
 
 _Identity = tuple[int, int]  # of a folder: device and inode, whatever the path that leads to it
 
@@ -38,6 +38,32 @@ def walk_files(base: Path) -> Iterator[Path]:
 def folders_in(place: Path) -> list[Path]:
     """Return the sub-folders of `place`, linked ones too, by name; hidden ones are left out."""
     return [Path(entry.path) for entry in _entries(place) if _is_folder(entry)]
+
+
+class Folders:
+    """Folders below others, whatever the case of their names and however their accents are stored; what a folder holds is read once."""
+
+    def __init__(self) -> None:
+        self._held: dict[Path, dict[str, str]] = {}
+
+    def below(self, base: Path, relative: str) -> Path | None:
+        """Return the folder, or the file, `relative` below `base`; None where it is not there."""
+        place = base
+        for part in Path(relative).parts:
+            exact = place / part
+            if not exact.exists():
+                like = self._names(place).get(fold_name(part))
+                if like is None:
+                    return None
+                exact = place / like
+            place = exact
+        return place if place.exists() and (place.is_dir() or place.suffix.lower() == ".mat") else None
+
+    def _names(self, folder: Path) -> dict[str, str]:
+        if folder not in self._held:
+            names = sorted((entry.name for entry in folder.iterdir()), reverse=True) if folder.is_dir() else []
+            self._held[folder] = {fold_name(name): name for name in names}
+        return self._held[folder]
 
 
 def _below(folder: Path, seen: set[_Identity], links: list[Path]) -> Iterator[Path]:

@@ -13,7 +13,6 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.parallel import show_progress
 from suite.data.cards import CARD_KINDS, Card, Split
 from suite.data.check.inspection import Facts, Remembered
-from suite.data.check.sizes import SizedPair, judge, say_scale
 from suite.data.check.traps import card_of, warn_of_faulty_copy, warn_of_grey, warn_of_rules
 from suite.data.folders import find_levels, left_out_of, stand_in
 from suite.data.locate import FilePair, Located, clash, files_of, locate, pairing_of, targets_of
@@ -21,6 +20,7 @@ from suite.data.mat_files import block_names, describe_mat
 from suite.data.pairing import shorten
 from suite.data.photos import photos_folder
 from suite.data.sides import say_missing
+from suite.data.sizes import SizedPair, judge, say_scale
 
 CHECKED_SCALES = (2, 3, 4, 8)
 CHECKED_QUALITIES = (10, 20, 30, 40)

@@ -19,10 +19,12 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 from suite.core.output import note
 from suite.data.colour import quantise
+from suite.data.folders import targets_below
 from suite.data.images import IMAGE_SUFFIXES, Pixels, is_deep, open_image
 from suite.data.mixed import both_sides
 from suite.data.pairing import shorten
 from suite.data.resize import imresize
+from suite.data.walk import walk_files
 from suite.measure.inference.restorer import Restorer
 from suite.study.tasks import Task
 from suite.study.tasks import task as task_row
@@ -103,7 +105,9 @@ def _of_folder(source: Path, target: Path, suffix: str) -> list[Restoration]:
         raise SuiteError(f"IN and OUT are the same folder, {source}. Restored images go elsewhere.")
     if origin in to.parents:
         raise SuiteError(f"OUT {target} lies in IN {source}: the next run would restore what this one has. Choose a folder beside it.")
-    found = _without_targets(source, sorted(path for path in source.rglob("*") if _is_image(path, source)))
+    found = _without_targets(source, sorted(path for path in walk_files(source) if _is_image(path, source)))
+    if linked := next((path.parent for path in found if path.parent.resolve() in (to, *to.parents)), None):
+        raise SuiteError(f"OUT {target} lies in IN, which {linked} leads to: choose a folder beside them.")
     if not found:
         known = ", ".join(sorted(IMAGE_SUFFIXES))
         raise SuiteError(f"there are no images in {source} ({known} are looked for).", exit=Exit.NOTHING)
@@ -111,10 +115,14 @@ def _of_folder(source: Path, target: Path, suffix: str) -> list[Restoration]:
 
 
 def _without_targets(source: Path, paths: list[Path]) -> list[Path]:
-    """Leave out targets that lie beside their low-quality files, and what is called after those; standard error says which."""
+    """Leave out targets of low-quality files that are there too, and what is called after those; standard error says which."""
     both = both_sides(paths, source) if paths else None
     if both is None:
-        return paths
+        targets = targets_below(source, paths)
+        if targets:
+            named = shorten(sorted(path.relative_to(source).as_posix() for path in targets))
+            note(f"{source} holds targets and low-quality files in folders: {len(targets)} targets are not restored ({named}).")
+        return [path for path in paths if path not in targets]
     left = (both.high | both.beside) - both.low
     note(f"{both.sentence}: {len(left)} files are not restored ({shorten(sorted(path.name for path in left))}).")
     return [path for path in paths if path not in left]

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from suite.data.pairing import EXAMPLES
-
+EXAMPLES = 3  # pairs of a longer list that are said
 LARGEST = 16  # scale that is tried
 
 Size = tuple[int, int]  # height, width
