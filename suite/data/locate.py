@@ -60,10 +60,10 @@ class Located:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The tasks whose low-quality files it has."""
-        if self.low is not None:
-            return self.low.kinds or CARD_KINDS
         if self.problem:
             return CARD_KINDS
+        if self.low is not None:
+            return self.low.kinds or CARD_KINDS
         if self.mixed is None:
             return self.layout.kinds
         return tuple(kind for kind in CARD_KINDS if (kind in ENLARGED) == (self.scale > 1))
@@ -135,10 +135,12 @@ def usable_for(kind: Kind, places: Sequence[Located]) -> list[Located]:
 
 def clash(kind: Kind, places: Sequence[Located]) -> str:
     """Say it where two usual low-quality folders of one place are both for tasks of `kind`; empty where none are."""
-    lows: dict[Path, Located] = {}
-    for one in places:
-        if one.low is not None and kind in one.kinds and lows.setdefault(one.place, one).lq != one.lq:
-            return both_there(one.place, lows[one.place].low, one.low)
+    lows = [one for one in places if one.low is not None and kind in one.kinds]
+    for number, one in enumerate(lows):
+        for other in lows[:number]:
+            apart = one.lq == other.lq or one.place != other.place or one.low.level != other.low.level
+            if not apart and (one.low.scale == other.low.scale or None in (one.low.scale, other.low.scale)):
+                return both_there(one.place, other.low, one.low)
     return ""
 
 
@@ -229,13 +231,11 @@ def _usual(found: Located) -> Iterator[Located]:
     for way in usual_ways(found.place):
         hq = way.high.path if way.high is not None else None if way.problem else found.place
         one = replace(found, hq=hq, problem=way.problem)
-        if way.low is not None and way.low.scale in (None, found.scale) and way.low.level in (None, found.level):
+        fits = way.low is not None and way.low.scale in (None, found.scale) and way.low.level in (None, found.level)
+        if fits or way.problem:
             complete = True
-            yield replace(one, lq=way.low.path, low=way.low)
-        elif way.low is None and way.problem:
-            complete = True
-            yield one
-        elif not way.problem:
+            yield replace(one, lq=way.low.path if way.low is not None else None, low=way.low)
+        else:
             targets.setdefault(hq, one)
     if not complete:
         yield from map(_told_apart, targets.values())

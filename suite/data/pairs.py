@@ -63,8 +63,8 @@ class PairSource:
             cropped, wanted = (
                 (f", cropped to a multiple of {scale},", f"not {scale} times as large") if scale > 1 else ("", "of another size")
             )
-            found = SizedPair(self.name, whole, lq.shape[:2]).scales
-            wanted += f"; by their sizes they are of {say_scale(min(found))}" if found else ""
+            found = SizedPair(self.name, whole, lq.shape[:2]).scale
+            wanted += f"; by their sizes they are of {say_scale(found)}" if found is not None else ""
             target = self.hq if isinstance(self.hq, Path) else repr(self.name)
             raise SuiteError(
                 f"{self.lq} is {lq.shape[1]}x{lq.shape[0]} pixels (width x height), but its target {target}{cropped} is "

@@ -76,31 +76,26 @@ class Way:
 def read_name(name: str) -> tuple[Side | None, str, int | None, str] | None:
     """Return (side, core, scale, the side's word) of a folder's name, the side None for a scale alone (X2); None where it is no side's."""
     text = fold_name(name)
-    found = _side_of(text)
-    if found is not None:
-        return found[0], found[1], None, found[2]
-    match = _SCALE.fullmatch(text)
-    if match is None:
-        return None
-    scale = int(match["behind"] or match["before"] or match["bare"])
-    if not match["rest"]:
+    match = None if _ending(text) else _SCALE.fullmatch(text)
+    rest, scale = (match["rest"], int(match["behind"] or match["before"] or match["bare"])) if match else (text, None)
+    if not rest:
         return None, "", scale, ""
-    found = _side_of(match["rest"])
+    found = _ending(rest) or _beginning(rest)
     return None if found is None else (found[0], found[1], scale, found[2])
 
 
-def _side_of(text: str) -> tuple[Side, str, str] | None:
-    """Return side, core and word; the word is at the end of the name, or at its beginning."""
+def _ending(text: str) -> tuple[Side, str, str] | None:
+    """Return side, core and word of a name that ends with a side's word."""
     parts = _SEPARATOR.split(text)
-    for cut in range(len(parts)):
-        word = "".join(parts[cut:])
-        if word in _SIDES:
-            return _SIDES[word], " ".join(parts[:cut]), word
-    for cut in range(len(parts) - 1, 0, -1):
-        word = "".join(parts[:cut])
-        if word in _SIDES:
-            return _SIDES[word], " ".join(parts[cut:]), word
-    return None
+    words = (("".join(parts[cut:]), " ".join(parts[:cut])) for cut in range(len(parts)))
+    return next(((_SIDES[word], core, word) for word, core in words if word in _SIDES), None)
+
+
+def _beginning(text: str) -> tuple[Side, str, str] | None:
+    """Return side, core and word of a name that begins with a side's word."""
+    parts = _SEPARATOR.split(text)
+    words = (("".join(parts[:cut]), " ".join(parts[cut:])) for cut in range(len(parts) - 1, 0, -1))
+    return next(((_SIDES[word], core, word) for word, core in words if word in _SIDES), None)
 
 
 def side_folders(place: Path) -> Iterator[SideFolder]:
@@ -149,7 +144,7 @@ def usual_ways(place: Path) -> list[Way]:
         return []
     twice = _twice(place, highs) or _twice(place, lows)
     if twice:
-        return [Way(highs[0] if highs else None, lows[0] if lows else None, twice)]
+        return [Way(highs[0] if highs else None, None, twice)]
     if not lows:
         return [Way(one, None) for one in highs]
     return [_way(place, low, highs, direct) for low in lows]

@@ -25,6 +25,15 @@ class SizedPair:
         """By which the target, cut to a multiple of it as every protocol does, is as many times as large."""
         return frozenset(scale for scale in range(1, LARGEST + 1) if self.fits(scale))
 
+    @property
+    def scale(self) -> int | None:
+        """The one of its scales that is meant: that divides the target, else the smallest; None where it has none."""
+        return min(self.scales, key=lambda scale: (not self.divides(scale), scale), default=None)
+
+    def divides(self, scale: int) -> bool:
+        """Return whether the target is a multiple of `scale`."""
+        return not any(side % scale for side in self.high)
+
     def fits(self, scale: int) -> bool:
         """Return whether the sizes fit `scale`; targets of the same size are never cut."""
         return all(full // scale == part for full, part in zip(self.high, self.low, strict=True))
@@ -33,14 +42,15 @@ class SizedPair:
     def said(self) -> str:
         """The sizes in words, and why they are no scale's where that can be seen."""
         text = f"{self.name}: {show(self.low)} is"
+        if self.high[::-1] == self.low != self.high:
+            return f"{text} its target, {show(self.high)}, turned by 90 degrees"
         if min(self.low) == 0 or any(part > full for full, part in zip(self.high, self.low, strict=True)):
             return f"{text} larger than its target, {show(self.high)}"
         if self.scales:
-            return f"{text} 1/{min(self.scales)} of {show(self.high)}" if 1 not in self.scales else f"{text} as large as its target"
+            return f"{text} 1/{self.scale} of {show(self.high)}" if self.scale > 1 else f"{text} as large as its target"
         rounded = next((scale for scale in range(2, LARGEST + 1) if self._is_rounded_up(scale)), None)
         why = f": 1/{rounded} rounded up, of a target that was not cut to a multiple of {rounded} before" if rounded else ""
-        turned = "; one of them is turned" if self.high[::-1] == self.low else ""
-        return f"{text} no whole part of {show(self.high)}{why}{turned}"
+        return f"{text} no whole part of {show(self.high)}{why}"
 
     def _is_rounded_up(self, scale: int) -> bool:
         return all(-(-full // scale) == part for full, part in zip(self.high, self.low, strict=True))
@@ -57,7 +67,8 @@ def judge(pairs: Sequence[SizedPair], scale: int | None) -> tuple[int, list[str]
     Where it is not known, it is that of all the pairs, or of the most of them; 1 where no pair has any.
     """
     counts = Counter(one for pair in pairs for one in pair.scales)
-    taken = scale if scale is not None else min(counts, key=lambda one: (-counts[one], one), default=1)
+    whole = Counter(one for pair in pairs for one in pair.scales if pair.divides(one))
+    taken = scale if scale is not None else min(counts, key=lambda one: (-counts[one], -whole[one], one), default=1)
     bad = [pair for pair in pairs if not pair.fits(taken)]
     if not bad:
         return taken, []

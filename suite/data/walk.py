@@ -11,6 +11,7 @@ from suite.core.output import note
 from suite.data.pairing import fold_name, shorten
 
 _Identity = tuple[int, int]  # of a folder: device and inode, whatever the path that leads to it
+_said: set[Path] = set()
 
 
 def walk_files(base: Path) -> Iterator[Path]:
@@ -26,13 +27,20 @@ def walk_files(base: Path) -> Iterator[Path]:
     while links:  # own folders first, then what links lead to
         link = links.pop(0)
         identity = _identity(link)
-        if identity in seen:
+        if identity in seen or _leads_up(link, base):
             skipped.append(link.relative_to(base).as_posix())
             continue
         seen.add(identity)
         yield from _below(link, seen, links)
-    if skipped:
-        note(f"{len(skipped)} linked folders in {base} lead to folders that are read already, and are left out ({shorten(skipped)}).")
+    if skipped and base not in _said:
+        _said.add(base)
+        note(f"{len(skipped)} linked folders in {base} lead to folders that are read already, or above: left out ({shorten(skipped)}).")
+
+
+def _leads_up(link: Path, base: Path) -> bool:
+    """Return whether a link leads to a folder that it lies in, or that `base` lies in."""
+    inside = (link.parent.resolve(), base.resolve())
+    return link.resolve() in {above for folder in inside for above in (folder, *folder.parents)}
 
 
 def folders_in(place: Path) -> list[Path]:

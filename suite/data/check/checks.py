@@ -5,7 +5,7 @@ Counts against the card, files paired by name, sizes, MATLAB's rule, files that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,11 +20,14 @@ from suite.data.mat_files import block_names, describe_mat
 from suite.data.pairing import shorten
 from suite.data.photos import photos_folder
 from suite.data.sides import say_missing
-from suite.data.sizes import SizedPair, judge, say_scale
+from suite.data.sizes import Size, SizedPair, judge, say_scale, show
+from suite.study.protocols import SSIM_WINDOW
+from suite.study.tasks import TASKS
 
 CHECKED_SCALES = (2, 3, 4, 8)
 CHECKED_QUALITIES = (10, 20, 30, 40)
 QUICK = 3  # images of a folder that --quick looks at
+SCALES_OF_TASKS = frozenset(row.scale for row in TASKS.values())
 TWELVE, FEW_CUT = 12, 5  # targets cut for every scale at once, and how many must be for that to be told from chance
 
 
@@ -119,7 +122,7 @@ def report_folder(folder: Path, known: Remembered, *, quick: bool = False) -> li
 
 def _report(group: Sequence[Located], known: Remembered, quick: bool) -> Report:
     """Look at one copy, at every scale and quality that it has."""
-    first = group[0]
+    first = next((one for one in group if one.lq is not None), group[0])
     chosen = first.card
     report = Report(chosen.name, first.split, first.whose, first.files, chosen.splits[first.split])
     report.known = {one.set: one.what for one in chosen.shares}
@@ -188,9 +191,16 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
     _twice(report)
     faulty = {path for path, fact in facts.items() if fact.problem}
     sound = [pair for pair in pairs if pair.hq is not None and pair.lq is not None and not {pair.hq, pair.lq} & faulty]
+    if one.lq is None:
+        _warn_of_tiny(report, {path.name: _size(fact) for path, fact in sides["hq"].items()}, 1)
     if one.lq is None or not sound:
         return
     looked = [pair for pair in sound if pair.hq in facts and pair.lq in facts]
+    coloured = [pair.name for pair in looked if facts[pair.hq].stored == "grey" and facts[pair.lq].stored == "colour"]
+    if coloured:
+        text = f"{len(coloured)} targets are grey files, and their low-quality images in colour ({shorten(coloured)})"
+        wrong = report.notes if one.known_scale not in (None, 1) else report.wrong
+        wrong.append(f"{text}: protocols that compare a grey file's plane, as those of rain and JPEG do, refuse them")
     _compare(report, one, [SizedPair(pair.name, _size(facts[pair.hq]), _size(facts[pair.lq])) for pair in looked], looked, known)
 
 
@@ -199,9 +209,20 @@ def _compare(report: Report, one: Located, sizes: Sequence[SizedPair], pairs: Se
     scale, wrong = judge(sizes, one.known_scale)
     report.compared[scale] = report.compared.get(scale, 0) + len(pairs)
     report.wrong += wrong
+    _warn_of_tiny(report, {size.name: size.high for size in sizes}, scale)
+    if scale not in SCALES_OF_TASKS:
+        report.notes.append(f"no task is of scale x{scale} (`python -m suite list tasks`)")
     fitting = [pair for pair, size in zip(pairs, sizes, strict=True) if size.fits(scale)]
     if scale > 1 and "sr" in one.kinds and fitting:
         _shrunk(report, one, scale, fitting, known)
+
+
+def _warn_of_tiny(report: Report, targets: Mapping[str, Size], scale: int) -> None:
+    """Report targets that no protocol measures: those of enlarged images leave out as many pixels at each border as the scale."""
+    needed = SSIM_WINDOW + (2 * scale if scale > 1 else 0)
+    tiny = [f"{name}: {show(size)}" for name, size in targets.items() if 0 < min(size) - min(size) % scale < needed]
+    if tiny:
+        report.wrong.append(f"{len(tiny)} targets are too small to be measured ({shorten(tiny)}): {needed}x{needed} pixels are needed")
 
 
 def _traps(report: Report, chosen: Card, targets: dict[Path, Facts]) -> None:
