@@ -173,6 +173,11 @@ class Card(Strict):
         return self
 
     @property
+    def stands_in(self) -> bool:
+        """Whether it stands in for a folder of the user's, of which nothing is known (suite.data.folders)."""
+        return not self.origin
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The set's name and its aliases."""
         return (self.name, *self.aliases)

@@ -76,8 +76,8 @@ def pairs_in(folder: Path, *, split: Split, kind: Kind, scale: int = 1, level: i
 
 
 def _found(folder: Path, split: Split, scale: int, level: int | None) -> list[Located]:
-    """Return the layouts that are there, of the split where they tell splits apart by folders; numbers tell nothing apart here."""
-    chosen = stand_in(folder).model_copy(update={"numbers": {}})
+    """Return the layouts that are there, of the split where they tell splits apart by folders; nothing else of a card counts here."""
+    chosen = stand_in(folder).model_copy(update={"numbers": {}, "origin": ""})
     found = locate(chosen, folder, scale=scale, level=level)
     wanted = split if split in chosen.splits or "validation" not in chosen.splits else "validation"
     return [one for one in found if not one.layout.splits or one.split == wanted]

@@ -62,8 +62,8 @@ class Located:
         """The tasks whose low-quality files it has."""
         if self.problem:
             return CARD_KINDS
-        if self.low is not None:
-            return self.low.kinds or CARD_KINDS
+        if self.low is not None:  # of a set for super-resolution, LR/ is never the noisy or rainy version of its targets
+            return self.low.kinds or (ENLARGED if "sr" in self.card.kinds and not self.card.stands_in else CARD_KINDS)
         if self.mixed is None:
             return self.layout.kinds
         return tuple(kind for kind in CARD_KINDS if (kind in ENLARGED) == (self.scale > 1))

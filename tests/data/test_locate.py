@@ -178,6 +178,16 @@ def test_a_layout_with_low_quality_files_is_taken_before_targets_alone(tmp_path)
     assert [pair.name for pair in file_pairs("Set5", split="test", kind="sr", scale=4, root=tmp_path)] == ["a"]
 
 
+def test_folders_of_usual_names_serve_the_tasks_that_a_set_is_for(tmp_path):
+    for name in ("Set5/GT/a.png", "Set5/LQ/a.png", "Rain100L/HR/1.png", "Rain100L/LR/1.png"):
+        picture(tmp_path / name)
+    found = [
+        file_pairs(name, split="test", kind=kind, scale=scale, root=tmp_path)[0].lq
+        for name, kind, scale in (("Set5", "sr", 2), ("Set5", "denoise", 1), ("Rain100L", "derain", 1))
+    ]
+    assert found == [tmp_path / "Set5/LQ/a.png", None, tmp_path / "Rain100L/LR/1.png"]
+
+
 def test_a_set_whose_part_is_missing_is_not_put_together(tmp_path):
     picture(tmp_path / "Flickr2K/Flickr2K_HR/000001.png")
     with pytest.raises(SuiteError, match=r"DF2K .* is not in") as caught:

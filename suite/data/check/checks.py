@@ -294,7 +294,7 @@ def _shrunk(report: Report, one: Located, scale: int, pairs: Sequence[FilePair],
         count = sum(shrunk.exact and shrunk.rule == rule for _, shrunk in found)
         report.notes.append(f"x{scale}, {count} of {len(found)} low-quality images made with {rule}")
     says_bicubic = one.low is None or one.low.bicubic
-    of_set = one.card.origin or card_of(report.folder) is not None
+    of_set = not one.card.stands_in or card_of(report.folder) is not None
     (report.wrong if of_set and says_bicubic else report.notes).extend(warn_of_rules(found, scale, len(found)))
     sides = [side for fact in report.targets.values() for side in _size(fact) if fact.height]
     text = (

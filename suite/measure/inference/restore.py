@@ -22,7 +22,7 @@ from suite.data.colour import quantise
 from suite.data.folders import targets_below
 from suite.data.images import IMAGE_SUFFIXES, Pixels, is_deep, open_image
 from suite.data.mixed import both_sides
-from suite.data.pairing import shorten
+from suite.data.pairing import fold_name, shorten
 from suite.data.resize import imresize
 from suite.data.walk import walk_files
 from suite.measure.inference.restorer import Restorer
@@ -82,14 +82,15 @@ def plan_restorations(source: Path, target: Path, suffix: str, *, overwrite: boo
     else:
         raise SuiteError(f"there is no image and no folder {source}.", exit=Exit.NOT_READY)
     sources = {job.source.resolve() for job in jobs}
-    by_target: dict[Path, Path] = {}
+    by_target: dict[str, Path] = {}  # by what other systems take for one name
     for job in jobs:
         place = job.target.resolve()
         if place in sources:
             raise SuiteError(f"{job.source} would be replaced by a restored image ({job.target}). Choose another OUT, or a --suffix.")
-        other = by_target.setdefault(place, job.source)
+        other = by_target.setdefault(fold_name(str(place)), job.source)
         if other != job.source:
-            raise SuiteError(f"{other} and {job.source} would both become {job.target}. Rename one of them.")
+            as_well = "" if other.stem == job.source.stem else ", where case and the form of accents do not count"
+            raise SuiteError(f"{other} and {job.source} would both become {job.target}{as_well}. Rename one of them.")
     there = [job.target for job in jobs if job.target.exists()]
     if there and not overwrite:
         named = ", ".join(str(path) for path in there[:SHOWN]) + (f" and {len(there) - SHOWN} more" if len(there) > SHOWN else "")

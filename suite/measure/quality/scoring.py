@@ -174,7 +174,10 @@ def _targets_folder(folder: Path, scale: int | None) -> Path:
     """Return where the targets of `folder` lie: directly in it, or in the one folder of it that is called after their side."""
     if has_images(folder):
         return folder
-    ways = [way for way in usual_ways(folder) if way.high is not None]
+    ways = usual_ways(folder)
+    if wrong := next((way.problem for way in ways if way.problem and way.low is None), ""):
+        raise SuiteError(f"--gt: {wrong}", exit=Exit.NOT_READY)
+    ways = [way for way in ways if way.high is not None]
     found = {way.high.path for way in ways if scale is None or way.high.scale in (None, scale)}
     if len(found) != 1:
         several = f"{folder} has targets in {' and '.join(sorted({way.high.name for way in ways}))}: name the folder that is meant."
