@@ -19,6 +19,7 @@ from suite.data.images import list_images
 from suite.data.locate import FilePair, Located, locate, pairs_for, usable_for
 from suite.data.pairing import pair_up, shorten
 from suite.data.sides import has_images, say_missing, usual_ways
+from suite.data.walk import folders_in
 from suite.study.tasks import Kind
 
 SCALES = tuple(range(2, 10))  # of folders called X2 and the like
@@ -98,11 +99,16 @@ def _check_scale(folder: Path, taken: Located, kind: Kind, scale: int, level: in
 
 
 def left_out_of(folder: Path, taken: Located) -> str:
-    """Say which images of `folder` lie beside the folders of its sides and are not taken; empty where none do."""
-    if not taken.layout.usual or taken.hq in (None, folder) or not has_images(folder):
+    """Say which images lie directly in `folder`, or in folders of it, beside those that are taken; empty where none do."""
+    if taken.problem or taken.layout.deep:
         return ""
-    names = [path.name for path in list_images(folder)]
-    return f"{len(names)} images directly in {folder} ({shorten(names)}) are left out: the targets are taken from {taken.hq.name}/."
+    sides = [one.path for way in usual_ways(folder) for one in (way.high, way.low) if one is not None and taken.layout.usual]
+    used = {taken.hq, taken.lq, *sides, *(path.parent for path in sides)}
+    others = [f"{path.name}/" for path in folders_in(folder) if path not in used and has_images(path)]
+    if folder not in (taken.hq, taken.lq) and has_images(folder):
+        others = [path.name for path in list_images(folder)] + others
+    where = f"the targets are taken from {taken.hq.name}/" if taken.hq not in (None, folder) else "the images directly in it are taken"
+    return f"{where}; other images in {folder} are left out ({shorten(others)})." if others else ""
 
 
 def targets_below(base: Path, paths: Iterable[Path]) -> set[Path]:

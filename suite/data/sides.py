@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from suite.data.images import IMAGE_SUFFIXES
 from suite.data.mixed import Side
@@ -25,19 +26,36 @@ WORDS: Mapping[Side, str] = MappingProxyType(
     {
         "high": "HR GT HQ target sharp high groundtruth clean clear norain original GTmod12 "
         "targets highres highresolution highquality hires reference ref",
-        "low": "LR LQ input blur rain low LR_bicubic rainy noisy noise blurry blurred haze hazy degraded LRbic LRBI LRBD LRDN inputC "
-        "inputs lowres lowresolution lowquality lores",
+        "low": "LR LQ input blur rain low LR_bicubic rainy noisy noise blurry blurred haze hazy degraded compressed LRbic LRBI LRBD LRDN "
+        "inputC inputs lowres lowresolution lowquality lores",
     }
 )
+FILLERS = frozenset(  # words that say nothing of a side: rainy_image, HR_sub
+    ("image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "frame", "frames")
+    + ("patch", "patches", "crop", "crops", "sub", "files")
+)
 BICUBIC = frozenset({"lrbicubic", "lrbic", "lrbi"})  # names that say how the images were made: for bicubic tasks alone
-NOISY = frozenset({"noisy", "noise", "lrdn"})  # a number below them is a strength of noise, else a JPEG quality
+NOISY = frozenset({"noisy", "noise", "lrdn"})  # a number behind or below them is a strength of noise
+LEVELLED = NOISY | {"lq", "compressed", "degraded", "lowquality"}  # of the others it is a JPEG quality
 SHOWN = 6  # words of a side in a message, and sub-folders
 
 _SIDES: Mapping[str, Side] = MappingProxyType(
     {fold_name(word).replace("_", ""): side for side, words in WORDS.items() for word in words.split()}
 )
 _SEPARATOR = re.compile(r"[_\-. ]+")
-_SCALE = re.compile(r"(?P<rest>.*?)[_\-. ]?(?:x(?P<behind>[1-9])|(?P<before>[1-9])x|(?<=[a-z])(?P<bare>[2-8]))")
+_SCALE = re.compile(r"(?P<rest>.*?) ?(?:x(?P<behind>[1-9])|(?P<before>[1-9])x|(?<=[a-z])(?P<bare>[2-8]))")
+_LEVEL = re.compile(r"(?P<rest>.*?) ?(?P<level>[1-9][0-9]?)")
+_OF_LEVEL = re.compile(r"(?:^| )(?:q|qf|sigma)$")
+
+
+class Name(NamedTuple):
+    """What a folder's name says: None as the side where it says a scale or a level alone (X2, 10)."""
+
+    side: Side | None
+    core: str = ""  # what both sides' names share
+    word: str = ""  # the side's
+    scale: int | None = None
+    level: int | None = None  # JPEG quality, or strength of noise
 
 
 @dataclass(frozen=True)
@@ -73,57 +91,68 @@ class Way:
     problem: str = ""  # why it cannot be taken
 
 
-def read_name(name: str) -> tuple[Side | None, str, int | None, str] | None:
-    """Return (side, core, scale, the side's word) of a folder's name, the side None for a scale alone (X2); None where it is no side's."""
-    text = fold_name(name)
-    match = None if _ending(text) else _SCALE.fullmatch(text)
-    rest, scale = (match["rest"], int(match["behind"] or match["before"] or match["bare"])) if match else (text, None)
-    if not rest:
-        return None, "", scale, ""
-    found = _ending(rest) or _beginning(rest)
-    return None if found is None else (found[0], found[1], scale, found[2])
+def read_name(name: str) -> Name | None:
+    """Return what a folder's name says; None where it is called after no side, no scale and no level."""
+    text = " ".join(part for part in _SEPARATOR.split(fold_name(name)) if part and part not in FILLERS)
+    whole = _ending(text)
+    if whole is not None or not text:
+        return whole
+    if match := _SCALE.fullmatch(text):
+        scale = int(match["behind"] or match["before"] or match["bare"])
+        found = _ending(match["rest"]) or _beginning(match["rest"])
+        return Name(None, scale=scale) if not match["rest"] else found and found._replace(scale=scale)
+    if match := _LEVEL.fullmatch(text):
+        rest, level = _OF_LEVEL.sub("", match["rest"]), int(match["level"])
+        found = _ending(rest)
+        if not rest or (found is not None and found.word in LEVELLED):
+            return Name(None, level=level) if found is None else found._replace(level=level)
+    return _beginning(text)
 
 
-def _ending(text: str) -> tuple[Side, str, str] | None:
-    """Return side, core and word of a name that ends with a side's word."""
-    parts = _SEPARATOR.split(text)
+def _ending(text: str) -> Name | None:
+    """Read a name that ends with a side's word."""
+    parts = text.split()
     words = (("".join(parts[cut:]), " ".join(parts[:cut])) for cut in range(len(parts)))
-    return next(((_SIDES[word], core, word) for word, core in words if word in _SIDES), None)
+    return next((Name(_SIDES[word], core, word) for word, core in words if word in _SIDES), None)
 
 
-def _beginning(text: str) -> tuple[Side, str, str] | None:
-    """Return side, core and word of a name that begins with a side's word."""
-    parts = _SEPARATOR.split(text)
-    words = (("".join(parts[:cut]), " ".join(parts[cut:])) for cut in range(len(parts) - 1, 0, -1))
-    return next(((_SIDES[word], core, word) for word, core in words if word in _SIDES), None)
+def _beginning(text: str) -> Name | None:
+    """Read a name that begins with a side's word."""
+    parts = text.split()
+    words = (("".join(parts[:cut]), " ".join(parts[cut:])) for cut in range(len(parts), 0, -1))
+    return next((Name(_SIDES[word], core, word) for word, core in words if word in _SIDES), None)
+
+
+def _inside(outer: Name, inner: Name) -> Name | None:
+    """Return what a folder in a folder is, by both names: a scale or a level in a side's folder, or the other way round."""
+    if inner.level is not None and inner.side is None and outer.word.startswith("lr") and inner.level in range(2, 9):
+        inner = Name(None, scale=inner.level)  # LR/4
+    if (outer.side is None) == (inner.side is None) or (outer.side == "high" and inner.level is not None):
+        return None
+    side = outer if outer.side is not None else inner
+    found = side._replace(scale=outer.scale or inner.scale, level=outer.level or inner.level)
+    alike = None in (outer.scale, inner.scale) or outer.scale == inner.scale
+    return found if alike and None in (found.scale, found.level) else None
 
 
 def side_folders(place: Path) -> Iterator[SideFolder]:
     """Yield the folders of a side below `place`, by name: its sub-folders, and those of a scale or a JPEG quality in or around them."""
     for path in folders_in(place):
-        read = read_name(path.name)
-        if read is None:
+        outer = read_name(path.name)
+        if outer is None:
             continue
-        side, core, scale, word = read
         inside = [(child, read_name(child.name)) for child in folders_in(path)]
-        if side is None:
-            for child, other in inside:
-                if other is not None and other[0] is not None and other[2] in (None, scale):
-                    yield _side_folder(place, child, other[0], other[1], scale, other[3])
-            continue
-        by_scale = [(child, other[2]) for child, other in inside if other is not None and other[0] is None and scale in (None, other[2])]
-        levels = [child for child, _ in inside if side == "low" and scale is None and re.fullmatch(r"[1-9][0-9]?", child.name)]
-        for child, factor in by_scale:
-            yield _side_folder(place, child, side, core, factor, word)
-        for child in levels:
-            yield _side_folder(place, child, side, core, None, word, int(child.name))
-        if has_images(path) or not (by_scale or levels):
-            yield _side_folder(place, path, side, core, scale, word)
+        both = [(child, found) for child, inner in inside if inner is not None and (found := _inside(outer, inner)) is not None]
+        yield from (_side_folder(place, child, found) for child, found in both)
+        if outer.side is not None and (has_images(path) or not both):
+            yield _side_folder(place, path, outer)
 
 
-def _side_folder(place: Path, path: Path, side: Side, core: str, scale: int | None, word: str, level: int | None = None) -> SideFolder:
-    name = path.relative_to(place).as_posix()
-    return SideFolder(path, name, side, core, scale, level, word in BICUBIC, word in NOISY, not has_images(path))
+def _side_folder(place: Path, path: Path, name: Name) -> SideFolder:
+    below = path.relative_to(place).as_posix()
+    return SideFolder(
+        path, below, name.side, name.core, name.scale, name.level, name.word in BICUBIC, name.word in NOISY, not has_images(path)
+    )
 
 
 def usual_ways(place: Path) -> list[Way]:
@@ -134,12 +163,15 @@ def usual_ways(place: Path) -> list[Way]:
     found = list(side_folders(place))
     direct = has_images(place)
     highs = [one for one in found if one.side == "high" and not one.empty]
-    core = _core(highs, direct)
-    if core is None:
+    cores = {one.core for one in highs}
+    if not direct and "" not in cores and len(cores) > 1:
         names = [one.name for one in highs]
         return [Way(None, None, f"{place} holds several sets ({shorten(names)}): put each into a folder of its own.")]
+    core = "" if direct or not cores or "" in cores else min(cores)
     highs = [one for one in highs if one.core == core]
     lows = [one for one in found if one.side == "low" and one.core == core]
+    if highs and not lows:  # GT/ beside my_LQ/: which files belong together, their names and sizes say
+        lows = [one for one in found if one.side == "low"]
     if not highs and not lows:
         return []
     twice = _twice(place, highs) or _twice(place, lows)
@@ -148,14 +180,6 @@ def usual_ways(place: Path) -> list[Way]:
     if not lows:
         return [Way(one, None) for one in highs]
     return [_way(place, low, highs, direct) for low in lows]
-
-
-def _core(highs: Sequence[SideFolder], direct: bool) -> str | None:
-    """Return what the names of both sides share; None where several sets are there."""
-    cores = sorted({one.core for one in highs})
-    if direct or "" in cores or not cores:
-        return ""
-    return cores[0] if len(cores) == 1 else None
 
 
 def _twice(place: Path, folders: Sequence[SideFolder]) -> str:

@@ -366,11 +366,11 @@ def test_a_pair_of_another_scale_than_the_others_is_wrong_and_named(tmp_path, ch
 
 
 def test_images_beside_the_folders_of_both_sides_are_named(tmp_path, check):
-    for name in ("x.png", "GT/a.png", "LQ/a.png"):
+    for name in ("x.png", "GT/a.png", "LQ/a.png", "more/b.png"):
         save(tmp_path / "mine" / name, texture())
     (report,) = check(tmp_path / "mine")[1]["sets"]
     assert report["notes"] == [
-        f"1 images directly in {tmp_path / 'mine'} (x.png) are left out: the targets are taken from GT/.",
+        f"the targets are taken from GT/; other images in {tmp_path / 'mine'} are left out (x.png, more/).",
     ]
 
 

@@ -11,7 +11,10 @@ NAMES = {
     "GTmod12": ("high", "", None),
     "HR_x4": ("high", "", 4),
     "DIV2K_train_HR": ("high", "div2k train", None),
-    "target_crops": ("high", "crops", None),
+    "target_crops": ("high", "", None),
+    "DIV2K_train_HR_sub": ("high", "div2k train", None),
+    "rainy_image": ("low", "", None),
+    "blur_gamma": ("low", "gamma", None),
     "LQ": ("low", "", None),
     "lrx2": ("low", "", 2),
     "LR4": ("low", "", 4),
@@ -34,7 +37,12 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_says_side_core_and_scale(name):
     read = read_name(name)
-    assert (read and read[:3]) == NAMES[name]
+    assert (read and (read.side, read.core, read.scale)) == NAMES[name]
+
+
+@pytest.mark.parametrize("name", ["noisy25", "noise_sigma25", "LQ_25", "lq-q25", "25", "q25"])
+def test_a_name_says_a_level(name):
+    assert read_name(name).level == 25
 
 
 def plant(base, *files):
@@ -55,7 +63,13 @@ SOUND = {
     "scales above": (("X2/GT/a.png", "X2/LQ/a.png"), [("X2/GT", "X2/LQ", "")]),
     "qualities": (("A_HQ/a.png", "A_LQ/10/a.jpg"), [("A_HQ", "A_LQ/10", "")]),
     "targets directly": (("a.png", "input/a.png"), [(None, "input", "")]),
-    "targets alone": (("sharp/a.png", "blur_gamma/a.png"), [("sharp", None, "")]),
+    "targets alone": (("sharp/a.png", "other/a.png"), [("sharp", None, "")]),
+    "two words more": (("ground_truth/a.png", "rainy_image/a.png"), [("ground_truth", "rainy_image", "")]),
+    "another core": (("sharp/a.png", "blur/a.png", "blur_gamma/a.png"), [("sharp", "blur", "")]),
+    "the only low-quality folder": (("sharp/a.png", "blur_gamma/a.png"), [("sharp", "blur_gamma", "")]),
+    "levels in names": (("clean/a.png", "noisy_15/a.png", "noisy_50/a.png"), [("clean", "noisy_15", ""), ("clean", "noisy_50", "")]),
+    "scales as numbers": (("HR/a.png", "LR/2/a.png"), [("HR", "LR/2", "")]),
+    "patches": (("HR_sub/a.png", "LR_bicubic/X2_sub/a.png"), [("HR_sub", "LR_bicubic/X2_sub", "")]),
     "a folder of another set beside": (("HR/a.png", "LR/a.png", "old_LR/a.png"), [("HR", "LR", "")]),
     "no image in a folder of targets": (("a.png", "original/a.raw"), []),
     "other folders": (("a.png", "results/a.png"), []),
@@ -72,6 +86,7 @@ def test_folders_of_both_sides_are_a_layout(tmp_path, case):
 FAULTY = {
     "two folders of targets": (("HR/a.png", "gt/a.png", "LR/a.png"), "has both HR/ and gt/; keep the one that is meant"),
     "two of one name but for case": (("HR/a.png", "hr/a.png"), "has both HR/ and hr/"),
+    "two low-quality folders of other cores": (("HR/a.png", "a_LR/a.png", "b_LR/a.png"), "has both a_LR/ and b_LR/"),
     "two low-quality folders": (("HR/a.png", "LR/a.png", "input/a.png"), "has both LR/ and input/"),
     "two sets": (("a_HR/1.png", "b_HR/1.png"), "holds several sets (a_HR, b_HR)"),
     "no low-quality image": (("HR/a.png", "LR/readme.txt"), "has LR/, but no images are in it"),
