@@ -30,9 +30,26 @@ WORDS: Mapping[Side, str] = MappingProxyType(
         "inputC inputs lowres lowresolution lowquality lores",
     }
 )
-FILLERS = frozenset(  # words that say nothing of a side: rainy_image, HR_sub
-    ("image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "frame", "frames")
-    + ("patch", "patches", "crop", "crops", "sub", "files")
+# Words that say nothing of a side: rainy_image, HR_sub.
+FILLERS = frozenset(
+    {
+        "image",
+        "images",
+        "img",
+        "imgs",
+        "picture",
+        "pictures",
+        "photo",
+        "photos",
+        "frame",
+        "frames",
+        "patch",
+        "patches",
+        "crop",
+        "crops",
+        "sub",
+        "files",
+    }
 )
 BICUBIC = frozenset({"lrbicubic", "lrbic", "lrbi"})  # names that say how the images were made: for bicubic tasks alone
 NOISY = frozenset({"noisy", "noise", "lrdn"})  # a number behind or below them is a strength of noise

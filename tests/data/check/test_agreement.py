@@ -183,10 +183,10 @@ def _say_nothing(monkeypatch):
         monkeypatch.setattr(module, "note", len)
 
 
-quickly = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@quickly
+@settings(unhurried, max_examples=80)
 @given(trees())
 def test_data_check_and_evaluate_agree(tmp_path, tree):
     base = Path(tempfile.mkdtemp(dir=tmp_path))
@@ -202,7 +202,7 @@ def test_data_check_and_evaluate_agree(tmp_path, tree):
         assert own < set(tree.scales) or not own
 
 
-@quickly
+@settings(unhurried, max_examples=30)
 @given(trees(faults=((None, 0),)).filter(lambda tree: tree.layout != "low quality alone"))
 def test_a_sound_folder_is_fine_whatever_its_folders_and_files_are_called(tmp_path, tree):
     base = Path(tempfile.mkdtemp(dir=tmp_path))
