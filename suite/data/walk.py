@@ -1,0 +1,108 @@
+"""Files and folders below others: through linked folders too, and whatever the case of names and the form of their accents."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from suite.core.errors import Exit, SuiteError
+from suite.core.output import note
+from suite.data.pairing import fold_name, shorten
+
+_Identity = tuple[int, int]  # of a folder: device and inode, whatever the path that leads to it
+_said: set[Path] = set()
+
+
+def walk_files(base: Path) -> Iterator[Path]:
+    """Yield what is no folder below `base`, hidden names left out; the paths are those through which it was reached.
+
+    A folder that is reached by several ways is read once, by its own place where that is below `base`; standard error names the links that
+    are not followed. SuiteError where a folder cannot be read.
+    """
+    seen: set[_Identity] = {_identity(base)}
+    links: list[Path] = []
+    yield from _below(base, seen, links)
+    skipped = []
+    while links:  # own folders first, then what links lead to
+        link = links.pop(0)
+        identity = _identity(link)
+        if identity in seen or _leads_up(link, base):
+            skipped.append(link.relative_to(base).as_posix())
+            continue
+        seen.add(identity)
+        yield from _below(link, seen, links)
+    if skipped and base not in _said:
+        _said.add(base)
+        note(f"{len(skipped)} linked folders in {base} lead to folders that are read already, or above: left out ({shorten(skipped)}).")
+
+
+def _leads_up(link: Path, base: Path) -> bool:
+    """Return whether a link leads to a folder that it lies in, or that `base` lies in."""
+    inside = (link.parent.resolve(), base.resolve())
+    return link.resolve() in {above for folder in inside for above in (folder, *folder.parents)}
+
+
+def folders_in(place: Path) -> list[Path]:
+    """Return the sub-folders of `place`, linked ones too, by name; hidden ones are left out."""
+    return [Path(entry.path) for entry in _entries(place) if _is_folder(entry)]
+
+
+class Folders:
+    """Folders below others, whatever the case of their names and however their accents are stored; what a folder holds is read once."""
+
+    def __init__(self) -> None:
+        self._held: dict[Path, dict[str, str]] = {}
+
+    def below(self, base: Path, relative: str) -> Path | None:
+        """Return the folder, or the file, `relative` below `base`; None where it is not there."""
+        place = base
+        for part in Path(relative).parts:
+            exact = place / part
+            if not exact.exists():
+                like = self._names(place).get(fold_name(part))
+                if like is None:
+                    return None
+                exact = place / like
+            place = exact
+        return place if place.exists() and (place.is_dir() or place.suffix.lower() == ".mat") else None
+
+    def _names(self, folder: Path) -> dict[str, str]:
+        if folder not in self._held:
+            names = sorted((entry.name for entry in folder.iterdir()), reverse=True) if folder.is_dir() else []
+            self._held[folder] = {fold_name(name): name for name in names}
+        return self._held[folder]
+
+
+def _below(folder: Path, seen: set[_Identity], links: list[Path]) -> Iterator[Path]:
+    for entry in _entries(folder):
+        path = Path(entry.path)
+        if not _is_folder(entry):
+            yield path
+        elif entry.is_symlink():
+            links.append(path)
+        elif (identity := _identity(path)) not in seen:
+            seen.add(identity)
+            yield from _below(path, seen, links)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        raise SuiteError(
+            f"the folder {folder} cannot be read: {error.strerror or error}. Make it readable, or take it out.", exit=Exit.NOT_READY
+        ) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _identity(folder: Path) -> _Identity:
+    state = folder.stat()
+    return state.st_dev, state.st_ino
