@@ -223,7 +223,7 @@ def _colours(report: Report, one: Located, pairs: Sequence[FilePair], facts: Map
         wrong = report.notes if one.known_scale not in (None, 1) else report.wrong
         wrong.append(f"{text}: protocols that compare a grey file's plane, as those of rain and JPEG do, refuse them")
     if lost := [name for name, sides in stored.items() if sides == ("colour", "grey")]:
-        report.notes.append(f"{len(lost)} low-quality images are grey files, and their targets in colour ({shorten(lost)}): it was lost there")
+        report.notes.append(f"{len(lost)} low-quality images are grey files, and their targets in colour ({shorten(lost)})")
 
 
 def _compare(report: Report, one: Located, sizes: Sequence[SizedPair], pairs: Sequence[FilePair], known: Remembered) -> None:
