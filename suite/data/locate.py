@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +16,7 @@ from suite.data.mat_files import block_names
 from suite.data.mixed import Both, both_sides, without_mixed
 from suite.data.pairing import Pairing, check_distinct, compose, name_images, name_of, only_pairs, pair_up
 from suite.data.sides import SideFolder, both_there, usual_ways
-from suite.data.walk import Folders, walk_files
+from suite.data.walk import Folders, scan, walk_files
 from suite.study.tasks import Kind
 
 LOOKED = 8  # folders named in a message
@@ -284,9 +283,9 @@ def _images(folder: Path, deep: bool) -> Iterator[Path]:
     if deep:
         yield from (path for path in walk_files(folder) if path.suffix.lower() in known)
         return
-    with os.scandir(folder) as entries:
+    with scan(folder) as entries:
         for entry in entries:
-            if not entry.name.startswith(".") and Path(entry.name).suffix.lower() in known and entry.is_file():
+            if Path(entry.name).suffix.lower() in known and entry.is_file():
                 yield Path(entry.path)
 
 
