@@ -16,7 +16,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.data.cards import CARD_KINDS, Card, Layout, Split, card, shared_layouts
 from suite.data.images import list_images
-from suite.data.locate import FilePair, Located, locate, pairs_for, usable_for
+from suite.data.locate import FilePair, Located, locate, pairs_for, targets_of, usable_for
 from suite.data.pairing import pair_up, shorten
 from suite.data.sides import has_images, say_missing, usual_ways
 from suite.data.walk import folders_in
@@ -74,6 +74,14 @@ def pairs_in(folder: Path, *, split: Split, kind: Kind, scale: int = 1, level: i
     _check_scale(folder, taken, kind, scale, level)
     _say_left_out(folder, taken)
     return pairs_for(kind, taken, scale)
+
+
+def targets_in(folder: Path, split: Split) -> list[tuple[str, Path]]:
+    """Return (image's name, file) of every target of a folder, whatever the task is that they are for; SuiteError as `pairs_in`."""
+    found = [one for one in _found(folder, split, 1, None) if one.hq is not None or one.problem]
+    if not found or found[0].problem:
+        raise SuiteError(found[0].problem if found else say_missing(folder), exit=Exit.NOT_READY)
+    return targets_of(found[0])
 
 
 def _found(folder: Path, split: Split, scale: int, level: int | None) -> list[Located]:

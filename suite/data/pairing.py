@@ -121,13 +121,13 @@ def check_distinct(named: Iterable[tuple[str, Path]]) -> None:
         how = "their case alone" if other != name else "how their accents are stored (composed or decomposed)"
         how = "their endings alone" if first.stem == path.stem else how
         raise SuiteError(
-            f"{path.parent} has two images called {name!r}: {ascii_name(first)} and {ascii_name(path)}, which differ in {how}. "
+            f"{path.parent} has two images called {name!r}: {stored_name(first)} and {stored_name(path)}, which differ in {how}. "
             "Nothing tells which is meant, and other systems take them for one file: rename or remove one.",
             exit=Exit.NOT_READY,
         )
 
 
-def ascii_name(path: Path) -> str:
+def stored_name(path: Path) -> str:
     """Return the file's name; where it would look like a composed one and is none, with the bytes that it has."""
     return path.name if compose(path.name) == path.name else f"{path.name} (stored as {path.name!a})"
 

@@ -17,8 +17,8 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.paths import data_folder
 from suite.data.cards import SPLITS, Split, card, cards
 from suite.data.colour import in_grey
-from suite.data.folders import pairs_in
-from suite.data.images import Pixels
+from suite.data.folders import pairs_in, targets_in
+from suite.data.images import Pixels, read_image
 from suite.data.locate import FilePair, file_pairs
 from suite.data.pairs import Pair, PairSource
 from suite.data.photos import CROPS_NAME, PHOTOS_NAME, load_crops, load_photos
@@ -31,14 +31,17 @@ NamedImage = tuple[str, Pixels]
 SETS: Mapping[str, Callable[[Split], list[NamedImage]]] = MappingProxyType({PHOTOS_NAME: load_photos, CROPS_NAME: load_crops})
 
 
-def load_images(name: str, split: Split) -> list[NamedImage]:
-    """Return names and images, uint8 RGB `(H, W, 3)`, of one split of a set that needs no folder; SuiteError where there is none."""
+def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
+    """Return names and high-quality images, uint8 RGB `(H, W, 3)`, of one split; a folder is one split, whichever is asked for.
+
+    All images are held in memory. Raises SuiteError where the set, the folder or an image in it cannot be had.
+    """
     if split not in SPLITS:
         raise SuiteError(f"a data set has no split {split!r}.{suggest(split, SPLITS)}")
-    own = embedded_name(name)
-    if own is None:
-        raise SuiteError(f"no set that needs no folder is called {name!r}.{suggest(name, SETS)}")
-    return SETS[own](split)
+    own = embedded_name(set_or_folder)
+    if own is not None:
+        return SETS[own](split)
+    return [(name, read_image(path)) for name, path in targets_in(resolve_folder(set_or_folder), split)]
 
 
 def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[Pair]:

@@ -16,10 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from suite.data.images import IMAGE_SUFFIXES
+from suite.data.images import is_image
 from suite.data.mixed import Side
 from suite.data.pairing import fold_name, shorten
-from suite.data.walk import folders_in
+from suite.data.walk import folders_in, scan
 from suite.study.tasks import Kind
 
 WORDS: Mapping[Side, str] = MappingProxyType(
@@ -250,8 +250,8 @@ def say_there(place: Path) -> str:
     there = [
         f"{what} in {_shown(names)}" if what else f"the sub-folders {_shown(names)}" for what, names in sorted(below.items(), reverse=True)
     ]
-    with os.scandir(place) as entries:
-        other = sum(not entry.name.startswith(".") for entry in entries) - len(folders)
+    with scan(place) as entries:
+        other = sum(1 for _ in entries) - len(folders)
     there += [f"{other} other files"] if other else []
     hint = " Name the folder of one set." if set(below) - {""} else ""
     return f"There is: {'; '.join(there) or 'nothing'}.{hint}"
@@ -264,8 +264,5 @@ def _shown(names: Sequence[str]) -> str:
 
 def has_images(folder: Path) -> bool:
     """Return whether an image lies directly in `folder`."""
-    with os.scandir(folder) as entries:
-        return any(
-            os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")  # noqa: PTH122
-            for entry in entries
-        )
+    with scan(folder) as entries:
+        return any(map(is_image, entries))

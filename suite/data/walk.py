@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
+from suite.data.images import open_folder
 from suite.data.pairing import fold_name, shorten
 
 _Identity = tuple[int, int]  # of a folder: device and inode, whatever the path that leads to it
@@ -69,7 +70,7 @@ class Folders:
 
     def _names(self, folder: Path) -> dict[str, str]:
         if folder not in self._held:
-            names = sorted((entry.name for entry in folder.iterdir()), reverse=True) if folder.is_dir() else []
+            names = [entry.name for entry in reversed(_entries(folder))] if folder.is_dir() else []
             self._held[folder] = {fold_name(name): name for name in names}
         return self._held[folder]
 
@@ -86,14 +87,16 @@ def _below(folder: Path, seen: set[_Identity], links: list[Path]) -> Iterator[Pa
             yield from _below(path, seen, links)
 
 
+@contextlib.contextmanager
+def scan(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """Open a folder and give what lies in it, hidden names left out; SuiteError where it cannot be read."""
+    with open_folder(folder) as entries:
+        yield (entry for entry in entries if not entry.name.startswith("."))
+
+
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    except OSError as error:
-        raise SuiteError(
-            f"the folder {folder} cannot be read: {error.strerror or error}. Make it readable, or take it out.", exit=Exit.NOT_READY
-        ) from error
+    with scan(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

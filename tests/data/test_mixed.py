@@ -15,7 +15,7 @@ from suite.data.feed.training_set import load_training
 from suite.data.locate import file_pairs
 from suite.data.mixed import both_sides
 from suite.data.resize import imresize
-from suite.data.sets import pair_sources
+from suite.data.sets import load_images, pair_sources
 from suite.study.protocols import protocol
 from suite.study.tasks import task
 
@@ -233,6 +233,7 @@ def test_two_folders_that_both_hold_both_sides_are_refused(tmp_path):
 def test_nothing_is_trained_on_as_a_target_that_is_none(tmp_path):
     filled(tmp_path, "DIV2K")
     assert [name for name, _ in load_training(str(tmp_path), task("sr-x4")).images] == ["001", "002", "010"]
+    assert [name for name, _ in load_images(str(tmp_path), "train")] == ["001", "002", "010"]
     filled(tmp_path / "rain", "gt and in")
     rainy = load_training(str(tmp_path / "rain"), task("derain"))
     np.testing.assert_array_equal(rainy.low[1], texture(1) // 2)

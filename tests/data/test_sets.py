@@ -141,7 +141,7 @@ def test_low_quality_images_are_made_where_there_are_none(tmp_path, subfolder):
     (pair,) = load_pairs(str(tmp_path), "test", TO_X4, RULE)
     np.testing.assert_array_equal(pair.hq, image[:32, :24])
     np.testing.assert_array_equal(pair.lq, imresize(pair.hq, 1 / 4))
-    assert [name for name, _ in load_training(str(tmp_path), TO_X4).images] == ["a"]
+    assert [name for name, _ in load_images(str(tmp_path), "train")] == ["a"]
 
 
 def test_targets_may_not_be_missing(tmp_path):

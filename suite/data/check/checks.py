@@ -54,7 +54,7 @@ class Report:
         """What was compared, in words."""
         if self.compared:
             return " and ".join(f"{count} pairs of {say_scale(scale)}" for scale, count in sorted(self.compared.items())) + " compared"
-        return "targets alone, no pairs to compare" if self.targets else "nothing compared"
+        return "targets alone, no pairs to compare" if self.targets else "counted, and nothing compared"
 
 
 def find_copies(chosen: Card, root: Path | None, levels: Sequence[int] = ()) -> list[list[Located]]:

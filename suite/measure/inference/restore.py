@@ -141,15 +141,15 @@ def _of_folder(source: Path, target: Path, suffix: str) -> tuple[list[Restoratio
 def _without_targets(source: Path, paths: list[Path]) -> list[Path]:
     """Leave out targets of low-quality files that are there too, and what is called after those; standard error says which."""
     both = both_sides(paths, source) if paths else None
-    if both is None:
-        targets = targets_below(source, paths)
-        if targets:
-            named = shorten(sorted(path.relative_to(source).as_posix() for path in targets))
-            note(f"{source} holds targets and low-quality files in folders: {len(targets)} targets are not restored ({named}).")
-        return [path for path in paths if path not in targets]
-    left = (both.high | both.beside) - both.low
-    note(f"{both.sentence}: {len(left)} files are not restored ({shorten(sorted(path.name for path in left))}).")
-    return [path for path in paths if path not in left]
+    if both is not None:
+        left = (both.high | both.beside) - both.low
+        note(f"{both.sentence}: {len(left)} files are not restored ({shorten(sorted(path.name for path in left))}).")
+        paths = [path for path in paths if path not in left]
+    targets = targets_below(source, paths)
+    if targets:
+        named = shorten(sorted(path.relative_to(source).as_posix() for path in targets))
+        note(f"{source} holds targets and low-quality files in folders: {len(targets)} targets are not restored ({named}).")
+    return [path for path in paths if path not in targets]
 
 
 def _file_for(source: Path, target: Path, suffix: str) -> Path:
