@@ -66,9 +66,8 @@ def _start_method() -> str:
     """Start the process that checks are forked from, and return "forkserver"; "spawn" where loading PyTorch ended it."""
     multiprocessing.set_forkserver_preload(["suite.health.preloaded"])
     try:
-        with changed_environment(
-            {"PYTHONPATH": python_path(), "PYTHONSAFEPATH": "1"}
-        ):  # it finds the suite, and nothing of the working folder
+        own = {"PYTHONPATH": python_path(), "PYTHONSAFEPATH": "1"}  # it finds the suite, and nothing of the working folder
+        with changed_environment(own):
             multiprocessing.get_context("forkserver").Process(target=int).start()
     except (OSError, EOFError):
         return "spawn"

@@ -31,7 +31,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.files import take_lock
 from suite.core.machine import count_cores
 from suite.core.output import note
-from suite.core.paths import WORKING_FOLDER, python_path
+from suite.core.paths import ROOT, WORKING_FOLDER, is_installed, python_path
 from suite.core.process import Child, changed_environment
 from suite.core.torch_state import thread_environment
 from suite.records.cell import CellContext
@@ -147,7 +147,7 @@ def join_ray(ray: ModuleType, address: str) -> Iterator[Path | None]:
     if problem:
         alone = f"`{FORGET_ADDRESS}` runs on this machine alone" if from_variable else "Leave out --address to run on this machine alone"
         raise SuiteError(f"{given}: the Ray cluster there cannot be joined: {problem}. {alone}, or: {INLINE_ADVICE}", exit=Exit.NOT_READY)
-    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as empty, contextlib.chdir(empty):  # as in start_ray
+    with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty if is_installed() else ROOT):  # as in start_ray
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     try:
         yield None
