@@ -31,6 +31,7 @@ MANIFEST, RESULTS, RECORDS = "manifest.json", "results.json", "records/"
 WORDS = frozenset(
     (
         *("kind", "status", "fingerprint", "model", "task", "budget", "backend", "device", "dtype", "protocol", "recipe", "metrics"),
+        *("names", "state", "tile", "routing", "loss", "optimiser", "first_weights", "degrade_on", "verdict", "path", "work", "caches"),
         *("image", "scores", "cost", "card", "statement", "packages", "split", "commit", "sha256", "data_digest", "map_png"),
     )
 )
@@ -44,6 +45,7 @@ class Bundle:
 
     path: Path
     records: Mapping[str, Attempt]  # by file
+    texts: Mapping[str, str]  # of these files
     results: Mapping[str, Any]
     files: int
 
@@ -118,7 +120,7 @@ def read_bundle(path: Path) -> Bundle:
             _parse(text, name)
     except ValueError as error:
         raise ChangedBundle(path, [str(error)]) from error
-    return Bundle(path, parse_records(texts, str(path)), results, len(found) + 1)
+    return Bundle(path, parse_records(texts, str(path)), texts, results, len(found) + 1)
 
 
 def _check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:

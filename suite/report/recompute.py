@@ -47,13 +47,13 @@ class Mismatch:
         return f"{self.where}: {json.dumps(self.stored)} is written there, and the records give {json.dumps(self.found)}"
 
 
-def compute_results(records: Mapping[str, Attempt]) -> Document:
-    """Return what the records, by their files' names, amount to; unrounded."""
+def compute_results(records: Mapping[str, Attempt], texts: Mapping[str, str]) -> Document:
+    """Return what the records, by their files' names, amount to; unrounded. `texts` are the files, of which their digests are."""
     every = [records[name] for name in sorted(records)]
     measured = place_measured(every)
     profiles = pick_standing(record for record in every if isinstance(record, ProfileRecord))
     return {
-        "records": {name: _describe_record(records[name]) for name in sorted(records)},
+        "records": {name: _describe_record(records[name], texts[name]) for name in sorted(records)},
         "tables": _describe_tables(measured, profiles),
         "comparisons": _describe_comparisons(measured),
         "claims": _describe_claims(pick_standing(every)),
@@ -64,7 +64,24 @@ def make_document(computed: Document, redacted: Mapping[str, Sequence[str]]) -> 
     """Return the document that a bundle holds: what was computed, rounded, and by which code; `redacted` are fields of files."""
     commit = machine.find_commit()
     made = {"version": machine.find_version(), "commit": commit.name, "dirty": commit.dirty, "papers": digest_papers()}
-    return {"schema_version": RESULTS_SCHEMA, "made_with": made, "redacted": dict(redacted), "computed": _rounded(computed)}
+    about = {"schema_version": RESULTS_SCHEMA, "made_with": made, "redacted": dict(redacted)}
+    return about | {"sha256": digest_content(about), "computed": _rounded(computed)}
+
+
+def check_document(document: Document) -> str:
+    """Return what is wrong with a document beside what was computed; "" where it is as `make_document` made it."""
+    about = {name: document.get(name) for name in ("schema_version", "made_with", "redacted")}
+    if document.keys() != {*about, "sha256", "computed"} or not all(
+        isinstance(document[name], dict) for name in ("made_with", "redacted", "computed")
+    ):
+        return "it has other parts than `bundle` writes"
+    found = digest_content(about)
+    return "" if document["sha256"] == found else f"what it says of its making has the sha256 {found}, not {document['sha256']}"
+
+
+def digest_content(value: object) -> str:
+    """Return the sha256 over JSON, however it is laid out."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def digest_papers() -> str:
@@ -128,16 +145,14 @@ def _round(value: float) -> float:
     return round(float(f"{value:.{DIGITS}g}"), DECIMALS) + 0.0  # never -0.0
 
 
-def _describe_record(record: Attempt) -> Document:
-    """Return a record's means, and the digest of the values that they are of: a digit may change no mean, and is found all the same."""
+def _describe_record(record: Attempt, text: str) -> Document:
+    """Return a record's means, and the digest of all that it holds: a digit may change no number here, and is found all the same."""
     held = summarise(record)
-    about = {name: held.get(name) for name in ("kind", "model", "task", "status")}
+    about = {name: held.get(name) for name in ("kind", "model", "task", "status")} | {"content_sha256": digest_content(json.loads(text))}
     if not isinstance(record, Measured):
         return about
-    values = [[score.image, score.metrics] for score in record.scores]
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     metrics = record.scores[0].metrics if record.scores else {}
-    return about | {"images": len(values), "values_sha256": digest, "means": {metric: held.get(metric) for metric in metrics}}
+    return about | {"images": len(record.scores), "means": {metric: held.get(metric) for metric in metrics}}
 
 
 def _describe_tables(measured: Sequence[Measured], profiles: Sequence[ProfileRecord]) -> Document:

@@ -106,7 +106,7 @@ CHANGES = {
     ),
     "the last digit of a value": (
         with_text(r"records/.*done", r'("PSNR-Y": \d+\.\d+)(\d)(?=[,\s])', lambda m: m[1] + str((int(m[2]) + 5) % 10)),
-        "values_sha256",
+        "content_sha256",
     ),
     "a mean": (
         with_text("results", r'("means": \{\s*"PSNR-Y": \d+\.\d+)(\d)', lambda m: m[1] + str((int(m[2]) + 3) % 10)),
@@ -121,6 +121,8 @@ CHANGES = {
     "the sum of verdicts": (with_text("results", r"(claims )(\d+)( hold)", lambda m: f"{m[1]}{int(m[2]) + 1}{m[3]}"), "claims > summary"),
     "a cell of a table": (with_text("results", r'("mean": \d+\.)(\d)', lambda m: m[1] + str((int(m[2]) + 1) % 10)), "tables > "),
     "a seed": (with_text("results", r'("seeds": \[\s*)0', r"\g<1>5"), "tables > .*seeds"),
+    "a time": (with_text(r"records/.*done", r'"train_seconds": 31', '"train_seconds": 32'), "content_sha256"),
+    "a loss": (with_text(r"records/.*done", r'("loss": 0\.\d+)(\d)', lambda m: m[1] + str((int(m[2]) + 3) % 10)), "content_sha256"),
     "a spec": (with_text(r"records/.*done", r'"lr": 0.0002', '"lr": 0.0004'), "its spec has the fingerprint"),
 }
 
@@ -163,6 +165,7 @@ ODD = {
     "nesting without end": (nested, "nested too deeply|not a readable record"),
     "a name twice": (with_text("records/", r'"attempt": 1,', '"attempt": 1, "attempt": 1,'), "a name twice"),
     "results of no bundle": (with_text("results", r'"made_with"', '"made_by"'), "other parts"),
+    "results of another commit": (with_text("results", r'"version": "', '"version": "1'), "what it says of its making has the sha256"),
     "results of a newer suite": (with_text("results", r'"schema_version": 1', '"schema_version": 2'), "Update the checkout"),
     "a record that is none": (with_text("records/", r'"kind": "run"', '"kind": "walk"'), "not a readable record"),
     "a record under another's name": (with_text("records/", r'"attempt": 1,', '"attempt": 2,'), "holds attempt 2 of cell"),

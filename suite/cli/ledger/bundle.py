@@ -34,7 +34,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     texts, redacted = bundle.prepare_records(chosen)
     for name, fields in redacted.items():
         note(f"{name}: what tells of this machine or its users was taken out of {', '.join(dict.fromkeys(fields))}.")
-    results = recompute.make_document(recompute.compute_results(bundle.parse_records(texts, str(target))), redacted)
+    results = recompute.make_document(recompute.compute_results(bundle.parse_records(texts, str(target)), texts), redacted)
     files = bundle.write_bundle(target, texts, results)
     digest = sha256_of(target)
     if options.json:

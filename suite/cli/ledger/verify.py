@@ -83,26 +83,24 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 def _check_schema(held: Bundle) -> None:
     """Refuse results that this suite did not write, or a newer one did."""
     from suite.records.bundle import RESULTS, ChangedBundle
-    from suite.report.recompute import RESULTS_SCHEMA
+    from suite.report.recompute import RESULTS_SCHEMA, check_document
 
-    if set(held.results) != {"schema_version", "made_with", "redacted", "computed"}:
-        raise ChangedBundle(held.path, [f"{RESULTS} has other parts than `bundle` writes"])
-    if held.results["schema_version"] != RESULTS_SCHEMA:
-        found = held.results["schema_version"]
+    found = held.results.get("schema_version")
+    if isinstance(found, int) and found > RESULTS_SCHEMA:
         raise SuiteError(
-            f"{held.path} has results of schema {found!r}, and this suite knows {RESULTS_SCHEMA}. Update the checkout.", exit=Exit.NOT_READY
+            f"{held.path} has results of schema {found}, and this suite knows {RESULTS_SCHEMA}. Update the checkout.", exit=Exit.NOT_READY
         )
+    if problem := check_document(held.results):
+        raise ChangedBundle(held.path, [f"{RESULTS}: {problem}"])
 
 
 def _made_with(held: Bundle) -> Mapping[str, object]:
-    made = held.results.get("made_with")
-    return made if isinstance(made, dict) else {}
+    return held.results["made_with"]
 
 
 def _check_cells(held: Bundle) -> Checked:
     """Hold each record's fingerprint to its spec, of which it is the digest; one whose spec was redacted cannot be held to it."""
-    redacted = held.results.get("redacted")
-    redacted = redacted if isinstance(redacted, dict) else {}
+    redacted = held.results["redacted"]
     apart = {name for name, fields in redacted.items() if any(str(field).startswith("spec") for field in fields)}
     wrong = [
         f"{name}: its spec has the fingerprint {record.spec.fingerprint}, and the record says {record.fingerprint}"
@@ -115,11 +113,14 @@ def _check_cells(held: Bundle) -> Checked:
 
 def _check_results(held: Bundle) -> list[Checked]:
     """Compute everything anew, and compare it section by section."""
+    from suite.records.bundle import ChangedBundle
     from suite.report import recompute
 
-    stored = held.results.get("computed")
-    stored = stored if isinstance(stored, dict) else {}
-    computed = recompute.compute_results(held.records)
+    stored = held.results["computed"]
+    try:
+        computed = recompute.compute_results(held.records, held.texts)
+    except Exception as error:  # of records that no measurement makes: each statistic has its own
+        raise ChangedBundle(held.path, [f"nothing can be computed of its records ({type(error).__name__}: {error})"]) from error
     there, here = str(_made_with(held).get("papers")), recompute.digest_papers()
     checks = []
     for section in recompute.SECTIONS:
@@ -134,7 +135,7 @@ def _check_results(held: Bundle) -> list[Checked]:
 
 def _items(section: str, found: Mapping[str, object]) -> str:
     if section == "records":
-        return f" of {len(found)} records: means, and digests of the values by image"
+        return f" of {len(found)} records: means, and digests of all that they hold"
     if section == "tables":
         return f" in {len(found)} tables, intervals among them"
     return f" of {len(found)} comparisons" if section == "comparisons" else f" of {len(found['verdicts'])} claims"  # type: ignore[arg-type]
