@@ -7,7 +7,6 @@ DIV2K_train_LR_bicubic). Scales may be folders, too: LR/X2, x2/LR; and so may be
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 from suite.data.images import is_image
 from suite.data.mixed import Side
+from suite.data.opener import LOOKED_FOR
 from suite.data.pairing import fold_name, shorten
 from suite.data.walk import folders_in, scan
 from suite.study.tasks import Kind
@@ -220,7 +220,7 @@ def _way(place: Path, low: SideFolder, highs: Sequence[SideFolder], direct: bool
     if high is None and len(highs) == 1 and low.scale is None:
         high = highs[0]  # HR_x4/ beside LR/
     if low.empty:
-        return Way(high, low, f"{place} has {low.name}/, but no images are in it ({', '.join(sorted(IMAGE_SUFFIXES))} are looked for).")
+        return Way(high, low, f"{place} has {low.name}/, but no images are in it ({LOOKED_FOR}).")
     if high is None and not direct:
         there = f", only {', '.join(f'{one.name}/' for one in highs)}" if highs else ""
         return Way(None, low, f"{place} has {low.name}/ but no folder with the targets{there}; they go into {say_words('high')}.")
@@ -236,7 +236,7 @@ def say_missing(place: Path) -> str:
     """Say what was looked for in `place`, where no images are found, and what is there."""
     high, low = (", ".join(words.split()[:SHOWN]) for words in WORDS.values())
     return (
-        f"there are no images directly in {place} ({', '.join(sorted(IMAGE_SUFFIXES))} are looked for), and no folder of targets "
+        f"there are no images directly in {place} ({LOOKED_FOR}), and no folder of targets "
         f"({high} and the like, in any case; low-quality files beside it in {low}, LRx2, LR_bicubic/X2). {say_there(place)}"
     )
 
