@@ -138,7 +138,7 @@ OF_DATA = (
         "protocols",
         "baselines",
         "baselines",
-        edit("suite.data.sets:PairSource.load", "_cropped(self.name, hq, scale)", "np.ascontiguousarray(hq[scale:, scale:])"),
+        edit("suite.data.sets:PairSource.load", "_cropped(self.title, hq, scale)", "np.ascontiguousarray(hq[scale:, scale:])"),
     ),
     Mutation(
         "self-ensemble turned back the wrong way",
