@@ -1,11 +1,15 @@
 """The address of a Ray cluster: where it came from, and what is said where nothing is there."""
 
 import argparse
+import os
 import socket
+import types
+from pathlib import Path
 
 import pytest
 
 from suite.cli import run
+from suite.core import paths
 from suite.core.errors import Exit, SuiteError
 from suite.runner import cluster
 
@@ -60,3 +64,31 @@ def test_an_address_that_answers_and_one_that_cannot_be_one():
 def test_the_address_is_the_option_s_or_the_variable_s_and_local_is_none(given, variable, joined, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", variable)
     assert run._address(argparse.Namespace(address=given)) == joined
+
+
+def test_ray_begins_where_there_is_no_code_and_its_workers_know_where_the_user_stands(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    seen = {}
+
+    def init(**_):
+        seen["stands"], seen["holds"] = os.environ[paths.WORKING_FOLDER], [path.name for path in Path.cwd().iterdir()]
+
+    with cluster.start_ray(types.SimpleNamespace(init=init, shutdown=lambda: None), 1, dashboard=False):
+        assert Path.cwd() == tmp_path
+    assert seen == {"stands": str(tmp_path), "holds": [".lock"]}
+    assert paths.WORKING_FOLDER not in os.environ
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_cluster_is_joined_from_the_checkout_or_from_an_empty_folder(installed, tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cluster, "is_installed", lambda: installed)
+    monkeypatch.setattr(cluster, "_try_to_join", lambda _: "")
+    seen = []
+    ray = types.SimpleNamespace(init=lambda **_: seen.append((Path.cwd(), [*Path.cwd().iterdir()])), shutdown=lambda: None)
+    with cluster.join_ray(ray, "auto"):
+        assert Path.cwd() == tmp_path
+    ((place, holds),) = seen
+    assert (holds == []) if installed else (place == paths.ROOT)
