@@ -29,6 +29,11 @@ OPTIONS: dict[str, dict[str, object]] = {
     },
     "--device": {"choices": ("auto", "cpu", "cuda"), "default": "auto", "help": "where to run (default: a GPU if this machine has one)"},
     "--weights": {"type": Path, "metavar": "FILE", "help": WEIGHTS},
+    "--key": {
+        "metavar": "NAME",
+        "default": "",
+        "help": "which weights of the file, where it holds several: keys joined by dots, e.g. params",
+    },
     "--threads": {"type": int, "metavar": "N", "help": "processor threads (default: this machine's cores)"},
     "--ledger": {"type": Path, "metavar": "DIR", "help": "folder of the records (default: results/runs)"},
     "--evidence": {"type": Path, "metavar": "DIR", "help": "folder of the records that are kept with the code (default: results/evidence)"},

@@ -43,7 +43,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="NAME_OR_FOLDER",
         help="names of `list datasets`, or folders with HR/ and perhaps LR/, with target/ and input/, or with images (default: photos)",
     )
-    common.add_shared(what, "--weights")
+    common.add_shared(what, "--weights", "--key")
     what.add_argument("--protocol", metavar="NAME[@VERSION]", help="a name of `list protocols` (default: the task's)")
     what.add_argument("--limit", type=int, metavar="N", help="measure the first N images of each set only, to try things out")
     add_inference(verb.add_argument_group("how to run it"))
@@ -134,7 +134,9 @@ def _choose_model(options: argparse.Namespace) -> tuple[str, str]:
     entries, state = weights_files.find_entries(options.weights, sha256_of(options.weights), register)
     published = [file.task for file in entries if file.task and state != "changed"]
     if name is None:
-        name = _recognise(options.weights, weights_files.describe(options.weights, register), task or next(iter(published), ""))
+        name = _recognise(
+            options.weights, weights_files.describe(options.weights, register, options.key), task or next(iter(published), "")
+        )
         note(f"{options.weights} is of {name}.")
     card = models.card(name)
     return name, task or next((one for one in published if task_row(one).scale == card.scale), card.task)
@@ -178,7 +180,7 @@ def _job(options: argparse.Namespace) -> tuple[EvaluationJob, str]:
     if options.limit is not None and options.limit < 1:
         raise SuiteError(f"--limit {options.limit} measures nothing; it must be at least 1.", exit=Exit.NOTHING)
     inference, reason = choose_inference(options)
-    return evaluate.EvaluationJob(options.model, row, rule, options.weights, inference), reason
+    return evaluate.EvaluationJob(options.model, row, rule, options.weights, inference, options.key), reason
 
 
 def _sets(job: EvaluationJob, options: argparse.Namespace) -> dict[str, Sequence[PairSource]]:

@@ -27,8 +27,11 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         default=WEIGHT_FORMATS[0],
         help="torch's format, for the authors' code, or safetensors (default: %(default)s)",
     )
-    verb.add_argument("--key", choices=KEYS, help="key of the weights in the file (default: the key that they were read from, else params)")
+    verb.add_argument("--key", choices=KEYS, help="key of the weights in OUT (default: params_ema for a moving average, else params)")
     verb.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    verb.add_argument(
+        "--read-key", metavar="NAME", default="", help="which weights of WEIGHTS, where it holds several: keys joined by dots"
+    )
     common.add_shared(verb, "--json")
 
 
@@ -43,11 +46,11 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         raise SuiteError(f"{target} is a folder; name the file to write.")
     if target.exists() and not options.overwrite:
         raise SuiteError(f"{target} exists and is not overwritten. Choose another file, or give --overwrite.")
-    found = weights.read_weights(options.weights)
+    found = weights.read_weights(options.weights, options.read_key, options.model, "--read-key NAME takes one of them.")
     network = models.create(options.model)
     used = weights.give_weights(network, found, options.model)
     note(used.sentence(options.weights))
-    key = options.key or {"average": "params_ema"}.get(used.which, used.which if used.which in KEYS else KEYS[0])
+    key = options.key or KEYS[used.averaged]
     count = weights.write_weights(target, network, options.model, options.format, key)
     if options.json:
         out.document(

@@ -104,6 +104,7 @@ class EvaluationJob:
     rule: Protocol
     weights: Path | None
     inference: Inference
+    key: str = ""  # which weights of the file, where it holds several
 
 
 class Model:
@@ -118,7 +119,7 @@ class Model:
         self._seed = job.inference.seed if routing else None
         if restore is None:
             check_fits(job.model, job.task)
-            network, self.used = load_network(job.model, job.weights, job.inference.backend, job.inference.device)
+            network, self.used = load_network(job.model, job.weights, job.inference.backend, job.inference.device, job.key)
             tell(self.used.sentence(job.weights))
             if job.inference.routing == "deterministic" and routing:
                 models.set_routing(network, routing)
@@ -231,13 +232,13 @@ def find_routing(model: str, inference: Inference) -> str:
     return DETERMINISTIC if own and inference.routing == "deterministic" else own
 
 
-def load_network(model: str, path: Path | None, backend: str, device: str = "cpu") -> tuple[RestorationNet, Used]:
+def load_network(model: str, path: Path | None, backend: str, device: str = "cpu", key: str = "") -> tuple[RestorationNet, Used]:
     """Return the catalogue's network with the authors' or our weights from the file `path`, strictly, and which of them they are.
 
     SuiteError says what is missing or does not fit.
     """
     check_weights(model, path)
-    found = weights.read_weights(path)
+    found = weights.read_weights(path, key, model)
     network = weights.build_network(model, found)
     models.set_scan_backend(network, backend)
     used = weights.give_weights(network, found, model)

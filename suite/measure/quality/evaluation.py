@@ -75,6 +75,7 @@ def make_spec(job: EvaluationJob, images: TestImages) -> EvaluationSpec:
         model=job.model,
         task=job.task.name,
         weights=sha256_of(job.weights) if job.weights else "",
+        key=job.key,
         test_set=images.name,
         data_digest=images.digest,
         protocol=job.rule.key,
@@ -139,7 +140,7 @@ def run_evaluation(spec: EvaluationSpec, context: CellContext) -> Iterator[Progr
     task, rule = task_row(spec.task), protocol(spec.protocol)
     routing = "deterministic" if spec.routing == DETERMINISTIC else "released"
     inference = Inference(spec.tile, spec.tile_size or None, spec.ensemble, spec.backend, spec.device, spec.seed, routing)
-    job = EvaluationJob(spec.model, task, rule, context.given, inference)
+    job = EvaluationJob(spec.model, task, rule, context.given, inference, spec.key)
     images = examine_images(spec.test_set, pair_sources(spec.test_set, "test", task, rule))
     if make_spec(job, images) != spec:
         changed = "its images are" if images.digest != spec.data_digest else f"the file {context.given} is"
