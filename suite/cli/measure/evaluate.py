@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from suite.data.pairs import PairSource
     from suite.measure.inference.weights_files import Description
     from suite.measure.quality.evaluate import EvaluationJob, ImageResult
+    from suite.measure.quality.saving import SavedImages
     from suite.records.ledger import Ledger
 
 SUMMARY = "measure a model with given weights, or a baseline, on test sets"
@@ -80,19 +81,23 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     sets = _sets(job, options)
     ledger = _ledger(options)
     notes = {data: _warn(data, sources, job, options) for data, sources in sets.items()}
-    runner = Runner(job, reason, options, ledger)
+    runner = Runner(job, reason, options, ledger, _begin_saving(sets, options.save))
     results, recorded = [], True
     for data, sources in sets.items():
         results.append(runner.measure(data, sources, notes[data]))
-        if not options.json:
-            _print_set(job, results[-1], out)
-            recorded &= record_results(ledger, results[-1:], told=True)
+        try:
+            if not options.json:
+                _print_set(job, results[-1], out)
+        finally:  # what was measured is kept even where it cannot be printed
+            recorded &= record_results(ledger, results[-1:], told=not options.json)
     if options.json:
         out.document(_document(runner, options, results))
-        recorded = record_results(ledger, results, told=False)
     else:
         _print_protocol(job, out)
-    return Exit.DONE if recorded else Exit.NOT_READY
+    unsaved = [one.unsaved for one in results if one.unsaved]
+    for error in unsaved:
+        note(f"not all images were saved: {error}")
+    return Exit.DONE if recorded and not unsaved else Exit.NOT_READY
 
 
 def _check_alone(options: argparse.Namespace) -> None:
@@ -193,15 +198,21 @@ def _sets(job: EvaluationJob, options: argparse.Namespace) -> dict[str, Sequence
         if not sources:
             raise SuiteError(f"{data} has no test image.", exit=Exit.NOTHING)
         found[data] = sources[: options.limit]
-    folders = [save_folder(options.save, data) for data in found] if options.save else []
-    for folder in folders:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise SuiteError(f"{folder} exists and is not empty; nothing is overwritten. Choose another --save, or empty it.")
-    if len(set(folders)) < len(folders):
+    return found
+
+
+def _begin_saving(sets: Iterable[str], save: Path | None) -> dict[str, SavedImages]:
+    """Return where the images of each set are saved, proved to be free and writable before anything is computed; {} without --save."""
+    from suite.measure.quality.saving import SavedImages
+
+    saved = {data: SavedImages(save_folder(save, data)) for data in sets} if save else {}
+    if len({one.folder for one in saved.values()}) < len(saved):
         raise SuiteError(
             "two of the sets have the same name, and their images would be saved in one folder. Measure them one after another."
         )
-    return found
+    for one in saved.values():
+        one.begin()
+    return saved
 
 
 def _means(found: Sequence[ImageResult]) -> dict[str, float]:

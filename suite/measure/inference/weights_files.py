@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import models
 from models.cache import cache_folder
 from suite.core.errors import SuiteError
-from suite.core.files import sha256_of
+from suite.core.files import sha256_of, write_whole
 from suite.measure.inference import weights
 from suite.study.weights_register import NO_DESIGN, Register, WeightsFile, layout_of, model_of
 
@@ -69,7 +69,7 @@ def state_of(entry: WeightsFile, path: Path, digest: str) -> State:
     if entry.sha256:
         return "verified" if digest == entry.sha256 else "changed"
     try:
-        first = path.with_name(path.name + BESIDE).read_text(encoding="utf-8").partition(" ")[0]
+        first = path.with_name(path.name + BESIDE).read_text(encoding="utf-8-sig").partition(" ")[0]
     except (OSError, UnicodeDecodeError):
         return "not verified"
     return "seen first here" if digest == first else "changed"
@@ -79,7 +79,7 @@ def remember(path: Path, digest: str) -> None:
     """Write the sha256 of a first download beside the file; what stands there already stays."""
     beside = path.with_name(path.name + BESIDE)
     if not beside.exists():
-        beside.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+        write_whole(beside, os.fsencode(f"{digest}  {path.name}\n"), "The file itself is there; give its folder space or permission.")
 
 
 @dataclass(frozen=True)

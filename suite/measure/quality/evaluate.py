@@ -28,6 +28,7 @@ from suite.measure.inference.tiling import Memory, Tile
 from suite.measure.inference.weights import Used
 from suite.measure.quality import available
 from suite.measure.quality.fidelity import score
+from suite.measure.quality.saving import SavedImages
 from suite.records.pictures import Png
 from suite.records.record import Crop, ImageScore
 from suite.study.protocols import Protocol
@@ -147,9 +148,9 @@ class Model:
 
 
 def measure_set(
-    job: EvaluationJob, model: Model, sources: Sequence[PairSource], *, tile_cost: bool = False, save: Path | None = None
+    job: EvaluationJob, model: Model, sources: Sequence[PairSource], *, tile_cost: bool = False, save: SavedImages | None = None
 ) -> Iterator[ImageResult]:
-    """Yield results in the order of `sources`, as they come; restored images are written to `save`, as PNG.
+    """Yield results in the order of `sources`, as they come; restored images are added to `save`.
 
     A baseline is read, restored and scored in parallel over images. A network restores one image after another; on a GPU, the processor
     scores the images before meanwhile.
@@ -170,9 +171,7 @@ def measure_set(
                 (how, None if whole is None else score(job.rule, prepare_output(whole, job.rule), pair.hq, scale)[job.rule.fidelity[0]])
             )
             if save is not None:
-                path = save / f"{pair.name}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(encode_png(three_channels(quantise(output))))
+                save.add(pair.name, three_channels(quantise(output)))
             yield job.rule, pair.name, prepare_output(output, job.rule), pair.hq, scale
 
     workers = None if job.inference.device == "cuda" else 1  # a network on the processor uses all of it

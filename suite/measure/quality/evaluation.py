@@ -13,6 +13,7 @@ import models
 from models.catalog import design_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
+from suite.core.text import readable
 from suite.data.digest import add_image
 from suite.data.pairs import PairSource
 from suite.data.sets import canonical_name, pair_sources
@@ -76,7 +77,7 @@ def make_spec(job: EvaluationJob, images: TestImages) -> EvaluationSpec:
         task=job.task.name,
         weights=sha256_of(job.weights) if job.weights else "",
         key=job.key,
-        test_set=images.name,
+        test_set=readable(images.name),
         data_digest=images.digest,
         protocol=job.rule.key,
         tile=inference.tile,
@@ -111,7 +112,7 @@ def make_record(
         test_data=images.data,
         weights=describe_weights(job.weights, spec, used) if job.weights and used else None,
         evaluate_seconds=seconds,
-        provenance=provenance(context, started, {f"test ({images.name})": images.digest}),
+        provenance=provenance(context, started, {f"test ({spec.test_set})": images.digest}),
     )
 
 
@@ -120,7 +121,7 @@ def describe_weights(path: Path, spec: EvaluationSpec, used: Used) -> GivenWeigh
     entries, state = find_entries(path, spec.weights, weights_register.load())
     config = models.card(spec.model).config
     return GivenWeights(
-        file=path.name,
+        file=readable(path.name),
         sha256=spec.weights,
         bytes=path.stat().st_size,
         which=used.which,
