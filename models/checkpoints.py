@@ -52,7 +52,7 @@ class Found:
         return bool(AVERAGES.search(self.where) or AVERAGES.search(self.prefix))
 
 
-class SeveralMappings(OfficialMismatch):
+class NetworkNotFound(OfficialMismatch):
     """A checkpoint in which no mapping of tensors, or no one of several, can be said to be the network's; lists them with their counts."""
 
 
@@ -60,21 +60,21 @@ def find_tensors(checkpoint: object, key: str = "", fits: Callable[[Mapping[str,
     """Return the tensors of the one network in `checkpoint`, a mapping or a list, as torch reads them.
 
     Of the same network twice, the moving average is taken. Of several networks, the one that `fits`. `key` names what is wanted instead:
-    keys joined by dots, and perhaps the beginning of names. Raises `SeveralMappings` where there is none, or none that stands out.
+    keys joined by dots, and perhaps the beginning of names. Raises `NetworkNotFound` where there is none, or none that stands out.
     """
     held = _at(checkpoint, key) if key else checkpoint
     if held is None:
-        raise SeveralMappings(f"nothing is called {key!r} in it. {_list_mappings(checkpoint)}")
+        raise NetworkNotFound(f"nothing is called {key!r} in it. {_list_mappings(checkpoint)}")
     every = list(_walk(held, tuple(filter(None, [key]))))
     if not every:
-        raise SeveralMappings(f"{_name(key)} holds no tensors of a network. {_list_mappings(checkpoint)}")
+        raise NetworkNotFound(f"{_name(key)} holds no tensors of a network. {_list_mappings(checkpoint)}")
     named = [one for one in every if any("." in name and value.is_floating_point() for name, value in one.state.items())] or every
     if fits is not None and len(named) == 1 and not fits(named[0].state) and (parts := _by_first_part(named[0], fits)):
         every = [*parts, *(one for one in every if one is not named[0])]  # it lies under a name that nobody knows
         named = parts
     chosen = _choose(named, fits)
     if chosen is None:
-        raise SeveralMappings(f"{len(named)} mappings in it could be the network's, and none stands out. {_list_mappings(checkpoint)}")
+        raise NetworkNotFound(f"{len(named)} mappings in it could be the network's, and none stands out. {_list_mappings(checkpoint)}")
     beside = [_say(one) for one in every if one is not chosen]
     return Found(chosen.state, chosen.where, chosen.prefix, (*chosen.left, *beside, *_siblings(checkpoint, chosen, every)))
 

@@ -67,7 +67,14 @@ def load_official(network: RestorationNet, checkpoint: object) -> str:
     return found.where
 
 
-def load_weights(network: RestorationNet, state: Mapping[str, Tensor], where: str = BARE) -> tuple[str, ...]:
+def load_weights(network: RestorationNet, checkpoint: object) -> str:
+    """Load weights under our names or the authors', strictly; return where in the checkpoint they lay."""
+    found = find_tensors(checkpoint, fits=lambda state: has_names(state, network, names_like(network, state).values()))
+    load_state(network, found.state, found.where)
+    return found.where
+
+
+def load_state(network: RestorationNet, state: Mapping[str, Tensor], where: str = BARE) -> tuple[str, ...]:
     """Load weights under our names or the authors', strictly; return the counters among them that the network does not have.
 
     `where` is said in `OfficialMismatch`, which uses the names of the file, whichever those are.

@@ -54,7 +54,8 @@ def explain_foreign(path: Path) -> str:
     if found is None:
         return ""
     what, remedy = found
-    return f"{path} ({size:,} bytes) is {what}, not a checkpoint of tensors. {remedy}."
+    is_what = f"damaged, or not a checkpoint of tensors: {what}" if remedy.startswith(AGAIN) else f"{what}, not a checkpoint of tensors"
+    return f"{path} ({size:,} bytes) is {is_what}. {remedy}."
 
 
 def _explain(path: Path, head: bytes, size: int) -> tuple[str, str] | None:

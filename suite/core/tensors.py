@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import re
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,17 @@ Plain = str | int | float | bool | None
 BYSTANDERS = (
     *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
     *(f"numpy.dtypes.{name}DType" for name in ("Float64", "Float32", "Float16", "Int64", "Int32", "UInt8", "Bool", "Str")),
-    *("numpy.dtype", "numpy.ndarray", "argparse.Namespace", "types.SimpleNamespace", "easydict.EasyDict", "datetime.datetime"),
+    *("numpy.dtype", "numpy.ndarray", "argparse.Namespace", "types.SimpleNamespace", "datetime.datetime", "typing.Any"),
+    *(f"omegaconf.{name}" for name in ("dictconfig.DictConfig", "listconfig.ListConfig", "nodes.AnyNode")),
+    *(f"omegaconf.base.{name}" for name in ("ContainerMetadata", "Metadata")),
     *(f"pathlib.{name}" for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath", "Path")),
+)
+
+
+# Their mappings of options, which become plain ones.
+MAPPINGS = (
+    *("easydict.EasyDict", "addict.addict.Dict", "yacs.config.CfgNode", "pytorch_lightning.utilities.parsing.AttributeDict"),
+    *("lightning_fabric.utilities.data.AttributeDict", "lightning.fabric.utilities.data.AttributeDict"),
 )
 
 
@@ -38,9 +48,6 @@ class Bystander:
         return super().__new__(cls)
 
     def __setstate__(self, _state: object) -> None:
-        pass
-
-    def __setitem__(self, _key: object, _value: object) -> None:
         pass
 
 
@@ -73,7 +80,7 @@ def read(path: Path) -> dict[str, Any]:
             raise SuiteError(foreign, exit=Exit.NOT_READY)
         if _is_safetensors(path):
             return _read_safetensors(path)
-        allowed = [(Bystander, name) for name in BYSTANDERS]
+        allowed = [*((Bystander, name) for name in BYSTANDERS), *((OrderedDict, name) for name in MAPPINGS)]
         with path.open("rb") as file, torch.serialization.safe_globals(allowed), warnings.catch_warnings(action="ignore"):
             state = torch.load(file, map_location="cpu", weights_only=True)  # by what is in the file, not by its name
     except SuiteError:
@@ -115,7 +122,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, error: Exception) -> SuiteError:
-    what = f"{path} ({path.stat().st_size:,} bytes) is damaged or cut off, or not a checkpoint of tensors ({type(error).__name__})"
+    what = f"{path} ({path.stat().st_size:,} bytes) is damaged, or not a checkpoint of tensors ({type(error).__name__})"
     return SuiteError(f"{what}. Download or copy it again, or take it away.", exit=Exit.NOT_READY)
 
 

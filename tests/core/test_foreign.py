@@ -6,7 +6,9 @@ import gzip
 import io
 import os
 import pickle
+import sys
 import tarfile
+import types
 import warnings
 import zipfile
 
@@ -113,7 +115,7 @@ def test_a_checkpoint_is_read_by_what_is_in_it(tmp_path, content, ending):
 def test_a_legacy_file_that_is_cut_off_says_its_size(tmp_path):
     path = tmp_path / "x.pth"
     path.write_bytes(LEGACY[: len(LEGACY) // 2])
-    with pytest.raises(SuiteError, match=rf"{len(LEGACY) // 2:,} bytes\) is damaged or cut off"):
+    with pytest.raises(SuiteError, match=rf"{len(LEGACY) // 2:,} bytes\) is damaged, or not a checkpoint of tensors"):
         tensors.read(path)
 
 
@@ -126,6 +128,21 @@ def test_numbers_and_options_beside_tensors_are_neither_run_nor_in_the_way(tmp_p
     torch.save(STATE | {"x": Trap()}, tmp_path / "x.pth")
     with pytest.raises(SuiteError, match=r"asks for posix\.mkdir beside its tensors"):
         tensors.read(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("easydict.EasyDict", dict), ("omegaconf.dictconfig.DictConfig", object)])
+def test_options_of_other_packages_need_no_such_package(tmp_path, monkeypatch, name, kind):
+    module, _, called = name.rpartition(".")
+    theirs = type(called, (kind,), {"__module__": module})
+    monkeypatch.setitem(sys.modules, module.partition(".")[0], types.ModuleType(module))
+    monkeypatch.setitem(sys.modules, module, types.SimpleNamespace(**{called: theirs}))
+    options = theirs()
+    options.lr = 1.0
+    if kind is dict:
+        options["lr"] = 1.0
+    torch.save(STATE | {"options": options}, tmp_path / "x.pth")
+    monkeypatch.delitem(sys.modules, module)
+    assert torch.equal(tensors.read(tmp_path / "x.pth")["params"]["a.weight"], torch.ones(300))
 
 
 def test_a_list_of_checkpoints_is_read_by_places(tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models
-from models.checkpoints import AVERAGES, COMPANIONS, NETWORKS, SeveralMappings, find_tensors
+from models.checkpoints import AVERAGES, COMPANIONS, NETWORKS, NetworkNotFound, find_tensors
 from models.official import official_names
 
 NET = {f"layers.{number}.conv.{kind}": torch.full((2,), float(number)) for number in range(3) for kind in ("weight", "bias")}
@@ -100,7 +100,7 @@ def test_the_network_that_is_asked_for_is_known_by_its_names():
     ],
 )
 def test_where_none_stands_out_they_are_listed(held, message):
-    with pytest.raises(SeveralMappings, match=message):
+    with pytest.raises(NetworkNotFound, match=message):
         find_tensors(held)
 
 
@@ -113,7 +113,7 @@ def test_a_key_takes_what_nothing_else_would():
         assert {"b", "net_d"} <= set(found.left)
     assert find_tensors(held, "net_d").state.keys() == {"0.weight"}
     assert find_tensors({"x": torch.ones(2), **NET}, "bare").where == "bare"
-    with pytest.raises(SeveralMappings, match=r"nothing is called 'c' in it\. There are: a \(8 tensors\)"):
+    with pytest.raises(NetworkNotFound, match=r"nothing is called 'c' in it\. There are: a \(8 tensors\)"):
         find_tensors(held, "c")
 
 

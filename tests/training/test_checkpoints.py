@@ -276,14 +276,14 @@ def test_thirty_killed_writers_lose_nothing_that_was_saved(tmp_path):
 @pytest.mark.parametrize("averaged", [False, True])
 def test_weights_are_what_a_network_is_loaded_from(tmp_path, averaged):
     import models
-    from models.official import load_official
+    from models.official import load_weights
 
     torch.manual_seed(0)
     network = models.create("mambair-sr-x2-tiny")
     path = tmp_path / "weights" / f"{CELL}.pt"
     tensors.save_weights(path, network.state_dict(), {"model": "mambair-sr-x2-tiny", "iteration": 3}, averaged=averaged)
     other = models.create("mambair-sr-x2-tiny")
-    assert load_official(other, tensors.read(path)) == ("params_ema" if averaged else "params")
+    assert load_weights(other, tensors.read(path)) == ("params_ema" if averaged else "params")
     assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), other.state_dict().values(), strict=True))
     kept = torch.load(path, weights_only=True)
     assert kept["metadata"]["model"] == "mambair-sr-x2-tiny"

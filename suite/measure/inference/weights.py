@@ -36,11 +36,11 @@ class Weights:
     path: Path
     state: Mapping[str, Tensor]
     which: str  # of the file's: the keys that lead to it, e.g. params_ema or state_dict; bare where the file is the mapping itself
-    prefix: str  # taken off the names, in words
-    averaged: bool  # the moving average of the weights
     others: tuple[str, ...]  # what lies beside it, in words
     said: str  # the model that the file says it is of; empty where it does not
     narrowing: tuple[int, int] = (0, 1)  # width and divisor of the block counts that it says that model was narrowed to; width 0: not
+    prefix: str = ""  # taken off the names, in words
+    averaged: bool = False  # the moving average of the weights
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Used:
     """Which weights a network was given."""
 
     which: str
-    prefix: str
-    averaged: bool
     names: Literal["suite", "authors"]
     tensors: int
     dtypes: tuple[str, ...]  # as in the file; the network's are float32, and whole numbers
     others: tuple[str, ...]
     said: str
+    prefix: str = ""
+    averaged: bool = False
 
     def as_dict(self) -> dict[str, object]:
         """Return its fields, as --json has them."""
@@ -89,7 +89,7 @@ def read_weights(path: Path, key: str = "", model: str = "", choose: str = "--ke
     `key` names those that are wanted, and `model` the network of the catalogue that they are for, where that is known: of several in the
     file, those are taken that have its names. `choose` says how a person names one.
     """
-    from models.checkpoints import SeveralMappings, find_tensors  # late: torch is slow to load
+    from models.checkpoints import NetworkNotFound, find_tensors  # late: torch is slow to load
 
     check_file(path)
     held = tensor_file.read(path)
@@ -100,12 +100,11 @@ def read_weights(path: Path, key: str = "", model: str = "", choose: str = "--ke
         narrowing = 0, 1
     try:
         found = find_tensors(held, key, partial(_has_names_of, model) if model in models.MODELS else None)
-    except SeveralMappings as error:
+    except NetworkNotFound as error:
         advice = f" {choose}" if "There are: " in str(error) else ""
         raise SuiteError(f"{path}: {error}{advice}", exit=Exit.NOT_READY) from error
-    return Weights(
-        path, found.state, key or found.where, found.prefix, found.is_average, found.left, str(about.get("model", "")), narrowing
-    )
+    said, average = str(about.get("model", "")), found.is_average
+    return Weights(path, found.state, key or found.where, found.left, said, narrowing, found.prefix, average)
 
 
 def _has_names_of(model: str, state: Mapping[str, Tensor]) -> bool:
@@ -175,11 +174,11 @@ def build_network(model: str, found: Weights) -> RestorationNet:
 
 def give_weights(network: RestorationNet, weights: Weights, model: str) -> Used:
     """Give `network`, the catalogue's `model`, all of `weights`, strictly; SuiteError says what does not fit, and what they do fit."""
-    from models.official import OfficialMismatch, load_weights  # late: torch is slow to load
+    from models.official import OfficialMismatch, load_state  # late: torch is slow to load
 
     check_values(weights)
     try:
-        counters = load_weights(network, weights.state, weights.which)
+        counters = load_state(network, weights.state, weights.which)
     except OfficialMismatch as error:
         fits = find_fitting_model(weights.state, like=model)
         hint = f" It fits {fits}." if fits else " It fits no network of the catalogue."
@@ -190,7 +189,7 @@ def give_weights(network: RestorationNet, weights: Weights, model: str) -> Used:
     dtypes = tuple(sorted({str(value.dtype).removeprefix("torch.") for value in weights.state.values()}))
     others = (*weights.others, *counters)
     count = len(weights.state) - len(counters)
-    return Used(weights.which, weights.prefix, weights.averaged, names, count, dtypes, others, weights.said)
+    return Used(weights.which, names, count, dtypes, others, weights.said, weights.prefix, weights.averaged)
 
 
 def find_fitting_model(state: Mapping[str, Tensor], like: str) -> str | None:
