@@ -9,7 +9,7 @@ called there; both are declared by the designs. The names are facts about public
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from torch import Tensor
@@ -17,11 +17,13 @@ from torch import Tensor
 from models import build
 from models.base import RestorationNet
 from models.catalog import design_of
+from models.checkpoints import BARE, find_tensors
 from models.design import Config, OfficialClass
 from models.designs import DESIGNS
 from models.keywords import Keywords, OfficialMismatch
 from models.lookup import lookup
 
+COUNTER = "num_batches_tracked"  # of batches, by a normalisation in training
 ARCHITECTURES: Mapping[str, OfficialClass] = MappingProxyType({row.name: row for design in DESIGNS for row in design.official})
 
 
@@ -36,25 +38,11 @@ def official_names(network: RestorationNet) -> dict[str, str]:
     return names
 
 
-def unwrap(checkpoint: Mapping[str, object]) -> tuple[dict[str, Tensor], str]:
-    """Return the state dict inside a checkpoint, and which one it is: `params_ema` before `params`, or the bare file.
-
-    A `module.` prefix (left by DataParallel) is removed.
-    """
-    for key in ("params_ema", "params", "state_dict"):
-        if key in checkpoint:
-            state, which = checkpoint[key], key
-            break
-    else:
-        state, which = checkpoint, "bare"
-    return {str(name).removeprefix("module."): value for name, value in state.items()}, which
-
-
 def from_official(arch: str, config: Mapping[str, object], state: Mapping[str, object]) -> RestorationNet:
     """Build our network with the authors' weights.
 
-    `arch` is a class name of `ARCHITECTURES`, `config` its constructor's keywords, `state` a checkpoint (bare, or under
-    params_ema, params or state_dict). Raises `UnknownName` for another class and `OfficialMismatch` for a keyword or a
+    `arch` is a class name of `ARCHITECTURES`, `config` its constructor's keywords, `state` a checkpoint, in which its
+    tensors are found (models.checkpoints). Raises `UnknownName` for another class and `OfficialMismatch` for a keyword or a
     parameter that does not fit; every key is used.
     """
     network = build(configuration(arch, config))
@@ -71,39 +59,68 @@ def configuration(arch: str, config: Mapping[str, object]) -> Config:
     return ours
 
 
-def load_official(network: RestorationNet, checkpoint: Mapping[str, object]) -> str:
-    """Load the authors' weights into `network`, strictly; return which state dict of the checkpoint was taken."""
-    state, which = unwrap(checkpoint)
-    _load_strictly(network, state, official_names(network), which)
-    return which
+def load_official(network: RestorationNet, checkpoint: object) -> str:
+    """Load the authors' weights into `network`, strictly; return where in the checkpoint they lay."""
+    names = official_names(network)
+    found = find_tensors(checkpoint, fits=lambda state: has_names(state, network, names.values()))
+    _load_strictly(network, found.state, names, found.where)
+    return found.where
 
 
-def load_weights(network: RestorationNet, checkpoint: Mapping[str, object]) -> str:
-    """Load weights under our names or the authors', strictly; return which state dict of the checkpoint was taken."""
-    state, which = unwrap(checkpoint)
-    # Whichever names the file has more of, so that a message about what does not fit uses the file's.
-    ours, theirs = {name: name for name in network.state_dict()}, official_names(network)
-    _load_strictly(network, state, max(ours, theirs, key=lambda names: len(state.keys() & set(names.values()))), which)
-    return which
+def load_weights(network: RestorationNet, checkpoint: object) -> str:
+    """Load weights under our names or the authors', strictly; return where in the checkpoint they lay."""
+    found = find_tensors(checkpoint, fits=lambda state: has_names(state, network, names_like(network, state).values()))
+    load_state(network, found.state, found.where)
+    return found.where
 
 
-def _load_strictly(network: RestorationNet, state: Mapping[str, Tensor], names: Mapping[str, str], which: str) -> None:
-    """Load `state`, in which our parameter `name` is called `names[name]`; `OfficialMismatch` unless all fits."""
+def load_state(network: RestorationNet, state: Mapping[str, Tensor], where: str = BARE) -> tuple[str, ...]:
+    """Load weights under our names or the authors', strictly; return the counters among them that the network does not have.
+
+    `where` is said in `OfficialMismatch`, which uses the names of the file, whichever those are.
+    """
+    return _load_strictly(network, state, names_like(network, state), where)
+
+
+def names_like(network: RestorationNet, state: Mapping[str, object]) -> dict[str, str]:
+    """Return the authors' or our names of each parameter of `network`, keyed by ours: those that `state` has more of, or is more like."""
+    parts = {part for name in state for part in name.split(".")}
+
+    def likeness(names: Mapping[str, str]) -> tuple[int, int]:
+        return len(state.keys() & set(names.values())), len(parts & {part for name in names.values() for part in name.split(".")})
+
+    return max(official_names(network), {name: name for name in network.state_dict()}, key=likeness)
+
+
+def has_names(state: Mapping[str, object], network: RestorationNet, names: Iterable[str]) -> bool:
+    """Return True if `state` has all `names` of the network's parameters (in the order of its state dict) that hold floating point."""
+    wanted = zip(names, network.state_dict().values(), strict=True)
+    return all(name in state for name, value in wanted if value.is_floating_point())
+
+
+def _load_strictly(network: RestorationNet, state: Mapping[str, Tensor], names: Mapping[str, str], where: str) -> tuple[str, ...]:
+    """Load `state`, in which our parameter `name` is called `names[name]`; `OfficialMismatch` unless all fits.
+
+    Whole numbers follow from the configuration, or count the batches of a training: a file may leave them out, and such counters of layers
+    that our network does not have are left, and returned.
+    """
     wanted = network.state_dict()
-    # Whole numbers follow from the configuration, or count the batches of a training: a file may leave them out.
     optional = {names[ours] for ours, value in wanted.items() if not value.is_floating_point()}
     missing = [theirs for theirs in names.values() if theirs not in state and theirs not in optional]
-    unexpected = sorted(set(state) - set(names.values()))
+    beyond = sorted(set(state) - set(names.values()))
+    counters = tuple(name for name in beyond if name.rpartition(".")[2] == COUNTER)
+    there = [(theirs, state[theirs], wanted[ours]) for ours, theirs in names.items() if theirs in state]
     misshapen = [
-        f"{theirs} is {tuple(state[theirs].shape)}, the network has {tuple(wanted[ours].shape)}"
-        for ours, theirs in names.items()
-        if theirs in state and state[theirs].shape != wanted[ours].shape
+        f"{name} is {tuple(held.shape)}, the network has {tuple(own.shape)}" for name, held, own in there if held.shape != own.shape
     ]
+    whole = [f"{name} is {held.dtype}" for name, held, own in there if own.is_floating_point() and not held.is_floating_point()]
+    kinds = {"missing": missing, "unexpected": [name for name in beyond if name not in counters], "misshapen": misshapen}
     problems = [
         f"{len(found)} {kind}: {', '.join(found[:3])}{', ...' if len(found) > 3 else ''}"
-        for kind, found in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
+        for kind, found in (kinds | {"not of floating point": whole}).items()
         if found
     ]
     if problems:
-        raise OfficialMismatch(f"the checkpoint ({which}, {len(state)} tensors) does not fit the network: {'; '.join(problems)}.")
+        raise OfficialMismatch(f"the checkpoint ({where}, {len(state)} tensors) does not fit the network: {'; '.join(problems)}.")
     network.load_state_dict({ours: state.get(theirs, wanted[ours]) for ours, theirs in names.items()}, strict=True)
+    return counters

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.core.errors import SuiteError
+from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ OPTIONS: dict[str, dict[str, object]] = {
     },
     "--device": {"choices": ("auto", "cpu", "cuda"), "default": "auto", "help": "where to run (default: a GPU if this machine has one)"},
     "--weights": {"type": Path, "metavar": "FILE", "help": WEIGHTS},
+    "--key": {
+        "metavar": "NAME",
+        "default": "",
+        "help": "which weights of the file, where it holds several: keys joined by dots, e.g. params",
+    },
     "--threads": {"type": int, "metavar": "N", "help": "processor threads (default: this machine's cores)"},
     "--ledger": {"type": Path, "metavar": "DIR", "help": "folder of the records (default: results/runs)"},
     "--evidence": {"type": Path, "metavar": "DIR", "help": "folder of the records that are kept with the code (default: results/evidence)"},
@@ -169,6 +174,24 @@ def render(ledger: Ledger, destination: Path | None) -> Path | None:
 
     records = read_records(ledger, None, warn_left_out)
     return write_page(records, report_folder(destination)) if records else None
+
+
+def render_last(ledger: Ledger, destination: Path | None) -> tuple[Path | None, SuiteError | None]:
+    """Write the report as `render` does; return the page, or why it cannot be written, to be said after the results."""
+    try:
+        return render(ledger, destination), None
+    except SuiteError as error:
+        return None, error
+
+
+def end(code: Exit, unwritten: SuiteError | None) -> Exit:
+    """Return the exit code of what was measured, and say why there is no report; SuiteError where that alone went wrong."""
+    if unwritten is None:
+        return code
+    if code == Exit.DONE:
+        raise unwritten
+    note(str(unwritten))
+    return code
 
 
 def write_page(records: Sequence[Attempt], folder: Path, pictures_mib: float | None = None) -> Path:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, ModuleType
@@ -21,7 +20,7 @@ from suite.cli.ledger import bundle, claims, compare, records, report, verify
 from suite.cli.ledger import list as verb_list
 from suite.cli.measure import evaluate, export, profile, restore, scan, score, weights
 from suite.core.errors import Exit, SuiteError
-from suite.core.output import Output, note
+from suite.core.output import Output, drop_output, explain_lost, note, open_streams
 
 # A verb has SUMMARY and EXAMPLE for the help, add_arguments(parser), and run(options, out) -> Exit.
 VERBS: Mapping[str, ModuleType] = MappingProxyType(
@@ -60,6 +59,23 @@ exit codes: 0 done; 1 unexpected; 2 usage; 3 drift, or a bundle is refused; 4 so
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; what is held back for standard output is written, or said to be lost."""
+    try:
+        open_streams()
+        try:
+            return _run(arguments)
+        finally:  # argparse ends the process where it has printed the help
+            with explain_lost():
+                sys.stdout.flush()
+    except SuiteError as error:
+        drop_output()
+        return _refuse(str(error), error.exit)
+    except BrokenPipeError:  # `... | head`
+        drop_output()
+        return Exit.DONE
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     """Run the command line and return its exit code."""
     top = parser()
     options = top.parse_args(arguments)
@@ -74,9 +90,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error), error.exit)
     except KeyboardInterrupt:
         return _refuse("interrupted", Exit.INTERRUPTED)
-    except BrokenPipeError:  # `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
     except (KeyError, OSError, RuntimeError, ValueError) as error:
         code = _code_of(error)
         if code is None:

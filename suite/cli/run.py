@@ -157,7 +157,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         return Exit.DONE
     _note_start(how, specs, [spec for spec in specs if spec.fingerprint not in done], expected)
     outcome = execute(specs, ledger, how, changed=standing.changed.keys(), retrained=retrained, renew=options.again)
-    page = common.render(ledger, options.report)
+    page, unwritten = common.render_last(ledger, options.report)
     held = {record.fingerprint: record for record in ledger.records(common.warn_left_out)}
     found = [held[spec.fingerprint] for spec in specs if spec.fingerprint in held]
     results = summarise_run([record for record in found if isinstance(record, Record)])
@@ -165,14 +165,15 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         records = [record.model_dump(mode="json", exclude=PICTURES) for record in found]
         told = {"outcome": outcome.sentence, "exit": int(outcome.exit), "report": page and str(page), "verdict": results.verdict}
         out.document(told | {"records": records})
-        return outcome.exit
-    out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else "no report: the ledger is empty"))
+        return common.end(outcome.exit, unwritten)
+    why = "it cannot be written" if unwritten else "the ledger is empty"
+    out.line(f"{outcome.sentence}; " + (f"report: {page}" if page else f"no report: {why}"))
     if results.tables:
         out.line()
         _print_results(out, results)
     if page:
         out.write(f"{page.resolve().as_uri()}\n")  # never folded: terminals make a link of it
-    return outcome.exit
+    return common.end(outcome.exit, unwritten)
 
 
 def _print_results(out: Output, results: Results) -> None:

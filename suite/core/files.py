@@ -106,6 +106,18 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
         put_in_place(file, path, overwrite=overwrite)
 
 
+def write_whole(path: Path, content: bytes, remedy: str) -> None:
+    """Write `content` to `path` by `replacing`, or into the pipe or device that is there; SuiteError says why it cannot, and `remedy`."""
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(content)
+            return
+        with replacing(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be written: {error.strerror or error}. {remedy}", exit=Exit.NOT_READY) from error
+
+
 def remove_left(folder: Path) -> None:
     """Remove what processes that have ended left half written in `folder`."""
     import psutil  # not for what only reads

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import csv
 import io
 import json
+import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from types import MappingProxyType
 from typing import TextIO
 
-from suite.core.errors import SuiteError
+from suite.core.errors import Exit, SuiteError
+from suite.core.files import write_whole
+from suite.core.text import readable
 
 GAP = "  "  # between columns
 FORMULA = ("=", "+", "-", "@")  # with which a spreadsheet takes a text for a formula
+PLAINLY = "suite.plainly"  # the handler's name among those of codecs
+PLAIN: Mapping[str, str] = MappingProxyType(
+    {"·": "-", "−": "-", "–": "-", "×": "x", "±": "+-", "…": "...", "→": "->", "≥": ">=", "≤": "<=", "≠": "!="}
+)
 TO_OUTPUT = "-"  # the file's name that means standard output
 
 
@@ -31,8 +41,12 @@ class Output:
         self._folds = not wide and stream.isatty()
 
     def write(self, text: str) -> None:
-        """Write `text` as it stands: documents for programs."""
-        self._stream.write(text)
+        """Write `text` as it stands: documents for programs.
+
+        SuiteError where the stream takes nothing, BrokenPipeError where nobody reads.
+        """
+        with explain_lost():
+            self._stream.write(text)
 
     def line(self, text: str = "") -> None:
         """Write a line for a person, folded between words; a longer word, such as a path, stays whole."""
@@ -44,17 +58,22 @@ class Output:
 
     def document(self, value: object) -> None:
         """Write the one document of `--json`."""
-        self.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(value, indent=1, ensure_ascii=not self._is_utf8())
+        self.write(text.encode("utf-8", "backslashreplace").decode() + "\n")  # of a name that is no UTF-8, as JSON writes it
 
     def csv(self, text: str, destination: str, what: str) -> None:
-        """Write CSV to the file `destination`, or to standard output for TO_OUTPUT; SuiteError where it cannot be written."""
+        """Write CSV to the file `destination`, or to standard output for TO_OUTPUT.
+
+        SuiteError where it cannot be written; then it is on standard output, so that what was measured is not lost.
+        """
         if destination == TO_OUTPUT:
             self.write(text)
             return
         try:
-            Path(destination).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise SuiteError(f"--csv {destination} cannot be written: {error.strerror}.") from None
+            write_whole(Path(destination), text.encode("utf-8", "backslashreplace"), f"The {what} are on standard output in its place.")
+        except SuiteError:
+            self.write(text)
+            raise
         self.line(f"{what}: {destination}")
 
     def table(self, rows: Sequence[Mapping[str, object]]) -> None:
@@ -76,6 +95,9 @@ class Output:
             pairs = [pair for pair in zip(titles, text, strict=True) if pair[1]]
             self._columns(pairs, [left, max(1, room - left - len(GAP))])
 
+    def _is_utf8(self) -> bool:
+        return (self._stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
+
     def _room(self) -> int | None:
         """Return how many characters a line may have; None where that is not bounded."""
         return shutil.get_terminal_size().columns if self._folds else None
@@ -86,6 +108,57 @@ class Output:
         for text in texts:
             for line in zip_longest(*map(_fold, text, widths), fillvalue="") if self._folds else (text,):
                 self.write(pattern.format(*line).rstrip() + "\n")
+
+
+@contextlib.contextmanager
+def explain_lost() -> Iterator[None]:
+    """Turn what fails in the block while standard output is written into a SuiteError; a reader that stopped is no fault."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:  # a closed stream raises a ValueError
+        why = getattr(error, "strerror", None) or error
+        raise SuiteError(
+            f"standard output cannot be written: {why}. What was to be printed is lost; what was recorded stays. Send it elsewhere.",
+            exit=Exit.NOT_READY,
+        ) from error
+
+
+def open_streams() -> None:
+    """Make the standard streams take any text: a letter that their encoding lacks becomes a plain one, or its number.
+
+    A descriptor that the caller closed is given to the null device, so that no file of ours gets its number. SuiteError where standard
+    output was closed: nothing that is measured could be told.
+    """
+    closed = sys.stdout is None
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for the life of the process
+    codecs.register_error(PLAINLY, _write_plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=PLAINLY)
+    if closed:
+        raise SuiteError("standard output is closed, and results go there. Give it a file, or > /dev/null.", exit=Exit.NOT_READY)
+
+
+def drop_output() -> None:
+    """Send what standard output still holds back to the null device: nothing more can be told there."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # of a stream that is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write_plainly(error: UnicodeError) -> tuple[str, int]:
+    """Return what stands for the letters that cannot be encoded, and where to go on: a handler of codecs."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = readable(error.object[error.start : error.end])
+    return "".join(PLAIN.get(letter) or letter.encode("ascii", "backslashreplace").decode() for letter in letters), error.end
 
 
 def _widths(texts: Sequence[Sequence[str]], room: int | None) -> list[int] | None:

@@ -1,4 +1,4 @@
-"""Numbers and times as people read them."""
+"""Numbers, times and names of files as people read them."""
 
 from __future__ import annotations
 
@@ -49,3 +49,11 @@ def format_clock(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def readable(name: str) -> str:
+    r"""Return the name of a file as text that can be printed and recorded anywhere; bytes that are no UTF-8 become \xe4 and the like.
+
+    It is the same in every locale, so that what is drawn or digested by a name is, too.
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -14,7 +14,7 @@ COMMON_MULTIPLE = 24  # of the scales 2, 3, 4 and 8
 
 def add_image(digest: hashlib._Hash, name: str, image: np.ndarray) -> None:
     """Add name, size and pixels of the next image of a set."""
-    digest.update(f"{name}\0{image.shape}\0".encode())
+    digest.update(f"{name}\0{image.shape}\0".encode("utf-8", "surrogateescape"))  # a file's name may be any bytes
     digest.update(np.ascontiguousarray(image))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from suite.core.errors import Exit, SuiteError
+from suite.core.text import readable
 from suite.data.colour import grey, in_grey, luma
 from suite.data.degrade.degradations import degradation
 from suite.data.images import Pixels, match_channels, read_image, read_stored
@@ -41,6 +42,10 @@ class PairSource:
     rule: Protocol
     seed: int
     block: int | None = None  # of a .mat file that holds many images
+
+    def __post_init__(self) -> None:
+        """Make the name one that can be printed, recorded and drawn by, whatever bytes the file's has."""
+        object.__setattr__(self, "name", readable(self.name))
 
     @property
     def title(self) -> str:

@@ -220,7 +220,7 @@ def load_baseline(path: Path) -> GateBaseline:
     """Read the baseline in `path`; SuiteError where there is none, it is damaged, or of another schema."""
     update = "`python -m suite check --update --reason TEXT` makes one."
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SuiteError(f"there is no baseline {path} to compare with. {update}", exit=Exit.NOT_READY) from None
     except (OSError, ValueError) as error:

@@ -22,6 +22,7 @@ class EvaluationSpec(CellSpec):
     model: str = Field(description="a name of models.names(), or a baseline: bicubic, identity")
     task: str = Field(description="a name of suite.study.tasks.TASKS")
     weights: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="sha256 of the file; '' = a baseline, which has none")
+    key: str = Field("", description="which weights of the file, where that was said; '' = the one network's in it")
     test_set: str = Field(description="a data set's name, or a folder")
     data_digest: str = Field(pattern=SHA256, description="sha256 over the names and pixels of both sides of the pairs")
     protocol: str = Field(description="name@version of suite.study.protocols.PROTOCOLS")

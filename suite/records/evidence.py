@@ -65,7 +65,9 @@ def retract(entry: LedgerEntry, reason: str) -> Path:
     """Mark an attempt as withdrawn, and return the mark; SuiteError where it cannot be written."""
     try:
         with replacing(entry.mark, overwrite=False) as file:
-            file.write(json.dumps({"reason": reason, "retracted": now()}, indent=1, ensure_ascii=False).encode() + b"\n")
+            file.write(
+                json.dumps({"reason": reason, "retracted": now()}, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+            )
     except OSError as error:
         raise SuiteError(f"{entry.mark} cannot be written: {error.strerror or error}.", exit=Exit.NOT_READY) from error
     return entry.mark
@@ -74,7 +76,7 @@ def retract(entry: LedgerEntry, reason: str) -> Path:
 def read_reason(entry: LedgerEntry) -> str:
     """Return why an attempt was withdrawn, and when."""
     try:
-        held = json.loads(entry.mark.read_text(encoding="utf-8"))
+        held = json.loads(entry.mark.read_text(encoding="utf-8-sig"))
         return f"{held['reason']} ({held['retracted']})"
     except (OSError, ValueError, LookupError, TypeError):
         return "its mark cannot be read"

@@ -109,7 +109,7 @@ def _renew(ledger: Ledger, stamps: Sequence[str], on_unreadable: OnUnreadable) -
         head = {"made_by": versions.INDEX, "records": len(new[STAMP]), "columns": list(new)}
         with contextlib.suppress(OSError), replacing(ledger.folder / INDEX_FILE) as file:  # it is a copy, and saves time alone
             for line in (head, *new.values()):
-                file.write(json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
+                file.write(json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
     return new
 
 

@@ -9,8 +9,10 @@ meaning, with an upgrade function in `UPGRADES`, so that old records load for ev
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
+import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field
 
 from models import Walk
@@ -202,7 +204,10 @@ class Record(Measured):
 
 def dump(record: Attempt) -> str:
     """Return the record as JSON text, its pictures by their names."""
-    return record.model_dump_json(indent=1)
+    try:
+        return record.model_dump_json(indent=1)
+    except pydantic_core.PydanticSerializationError:  # the name of a folder that is no UTF-8
+        return json.dumps(record.model_dump(mode="json"), indent=1)
 
 
 def error_line(record: Attempt) -> str:

@@ -21,7 +21,7 @@ from suite.core.errors import SuiteError
 LATER = frozenset(
     (
         *("recipe", "loss", "optimiser", "weight_decay", "periods", "floors", "stages", "mixup", "discriminator_lr", "start"),
-        *("degrade_on", "first_weights", "warm_up"),
+        *("degrade_on", "first_weights", "warm_up", "key"),
     )
 )
 EVALUATION = frozenset(("test_set", "protocol"))  # decide how a finished training is measured, and nothing of the training

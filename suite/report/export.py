@@ -13,8 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
-from suite.core.errors import Exit, SuiteError
-from suite.core.files import replacing
+from suite.core.files import write_whole
 from suite.core.output import csv_of
 from suite.records.ledger import pick_standing
 from suite.records.record import Attempt, Measured
@@ -148,9 +147,6 @@ def write_tables(records: Iterable[Attempt], destination: Path, formats: Sequenc
     for name in formats:
         file, render = EXPORT_FORMATS[name]
         text = render(tables)
-        try:
-            with replacing(destination / file) as written:
-                written.write((text if text.endswith("\n") else text + "\n").encode())
-        except OSError as error:
-            raise SuiteError(f"{destination / file} cannot be written: {error}. Choose another --out.", exit=Exit.NOT_READY) from error
+        whole = text if text.endswith("\n") else text + "\n"
+        write_whole(destination / file, whole.encode("utf-8", "backslashreplace"), "Give it space or permission, or choose another --out.")
         yield name, destination / file

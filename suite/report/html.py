@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from suite.core.files import remove_left, replacing
+from suite.core.files import remove_left, write_whole
 from suite.core.paths import shipped_folder
 
 STYLE_SHEETS = ("report.css", "overview.css", "compare.css")  # of reports/assets, in the order in which they are joined
@@ -39,10 +39,12 @@ def fill_template(template: str, filters: Mapping[str, Callable[..., str]], valu
 
 
 def write_page(path: Path, text: str) -> Path:
-    """Write a page, replacing an older one in one step; what killed processes left half written beside it is removed."""
+    """Write a page, replacing an older one in one step; what killed processes left half written beside it is removed.
+
+    SuiteError where it cannot be written.
+    """
     remove_left(path.parent)
-    with replacing(path) as file:
-        file.write(text.encode())
+    write_whole(path, text.encode("utf-8", "backslashreplace"), "Give it space or permission, or choose another folder for the report.")
     return path
 
 

@@ -42,11 +42,12 @@ def write_report(records: Iterable[Attempt], destination: Path, pictures_mib: fl
     """Write `destination`/index.html and, where there are scan records, scan.html, and return the first; no record is needed."""
     held = list(records)
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
+    page = pages.write_page(destination / INDEX_FILE, page_text(held, pictures_mib))
     if scans:
         pages.write_page(destination / scan_view.SCAN_FILE, scan_view.scan_page_text(scans, format_moment))
     else:
         (destination / scan_view.SCAN_FILE).unlink(missing_ok=True)  # of records that are gone
-    return pages.write_page(destination / INDEX_FILE, page_text(held, pictures_mib))
+    return page
 
 
 def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB) -> str:

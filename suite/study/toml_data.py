@@ -35,7 +35,7 @@ def load_toml(
     `allowed` is given an error's type and place, and says what may stand there.
     """
     try:
-        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except FileNotFoundError:
         raise SuiteError(f"{path} is missing, which holds {what}. Restore the checkout.", exit=Exit.NOT_READY) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.base import RestorationNet
-from models.official import unwrap
+from models.checkpoints import find_tensors
 from models.parts.discriminator import Discriminator
 from models.parts.layers import depth_draws
 from models.parts.recompute import recompute_blocks
@@ -394,7 +394,7 @@ def reopen_training(spec: RunSpec, key: TrainingKey, trained: Record, folder: Pa
         )
     torch.manual_seed(spec.seed)  # for networks that draw where they restore
     network = network_of(spec)
-    network.load_state_dict(unwrap(held)[0], strict=True)
+    network.load_state_dict(find_tensors(held).state, strict=True)
     run = Training(spec, network, network, None, None, key, started_from=trained.started_from, iteration=spec.iterations)
     run.history, run.seconds = list(trained.history), list(trained.iteration_seconds)
     return run

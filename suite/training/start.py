@@ -10,16 +10,17 @@ from pathlib import Path
 from torch import Tensor
 
 from models.base import RestorationNet
-from models.official import official_names, unwrap
-from suite.core import tensors
+from models.official import official_names
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
+from suite.measure.inference.weights import check_values, read_weights
 from suite.records.ledger import older_weights_file
 from suite.records.record import StartedFrom
 from suite.records.spec import RunSpec
 from suite.records.trainings import TrainingKey
 from suite.study.recipes import RECIPES
 
+WRITE_ONE = "`python -m suite export FILE OUT --read-key NAME` writes one of them to a file of its own."
 CELL_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 
@@ -67,8 +68,9 @@ def read_starting_weights(spec: RunSpec, folder: Path, key: TrainingKey | None =
         raise SuiteError(
             f"{spec.label} begins with the weights of {what}. {again}, or train from scratch: --set start=.", exit=Exit.NOT_READY
         )
-    state, which = unwrap(tensors.read(path))
+    found = read_weights(path, model=spec.model, choose=WRITE_ONE)
+    check_values(found)
     row = RECIPES.get(spec.recipe)
     strict = row is None or row.start is None or row.start.strict
     source = f"cell {spec.start}" if ours else path.name
-    return StartingWeights(state, f"{source} ({which})", sha256_of(path), strict)
+    return StartingWeights(found.state, f"{source} ({found.which})", sha256_of(path), strict)

@@ -319,6 +319,17 @@ def test_a_run_ends_in_a_report_its_results_and_a_link_to_it(run, tmp_path, fake
     assert page.is_file()
 
 
+def test_a_run_whose_report_cannot_be_written_prints_its_results_first(run, tmp_path, fake):
+    fake()
+    (tmp_path / "page").touch()
+    words = grid("--only", "*.mlp", "--launcher", "inline", *where(tmp_path))
+    code, out, err = run(*words)
+    assert code == Exit.NOT_READY
+    assert out.splitlines()[0] == "1 of 1 cells done; no report: it cannot be written"
+    assert any(line.startswith("mambair-sr-x2.mlp ") for line in out.splitlines())
+    assert "index.html cannot be written: " in err.splitlines()[-1]
+
+
 def test_a_run_s_document_holds_its_records_alone_and_nothing_else_is_printed(run, tmp_path, fake, monkeypatch):
     def chatty(*arguments):
         sys.stdout.write("a library talks")

@@ -346,7 +346,7 @@ def test_a_damaged_start_is_told(folders, tmp_path):
     path.parent.mkdir()
     path.write_bytes(b"nothing")
     of = spec(folders, start="1" * 16)
-    with pytest.raises(SuiteError, match="is damaged, or not a checkpoint"):
+    with pytest.raises(SuiteError, match="a text that begins 'nothing', not a checkpoint"):
         finish(of, context(tmp_path, weights=path.parent))
     tensors.write(path, {"params": {"x": torch.zeros(1)}})
     with pytest.raises(SuiteError, match="does not fit the network that is to begin with it"):

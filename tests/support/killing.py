@@ -17,7 +17,7 @@ from places import ROOT, SUPPORT
 from processes import PATIENCE, alive, command_line, descendants, parent_of
 from small_pictures import write_splits
 
-from models.official import unwrap
+from models.checkpoints import find_tensors
 from suite.cli import main
 from suite.core.errors import Exit
 from suite.records.ledger import Ledger
@@ -211,7 +211,7 @@ def assert_as_undisturbed(folder, reference, toll):
         assert ours.crops == theirs.crops
         assert [(point.loss, point.validation) for point in ours.history] == [(point.loss, point.validation) for point in theirs.history]
         assert len(ours.iteration_seconds) == len(theirs.iteration_seconds)
-        states = [unwrap(torch.load(find_kept(each.weights, ours.spec), weights_only=True))[0] for each in (ledger, whole)]
+        states = [find_tensors(torch.load(find_kept(each.weights, ours.spec), weights_only=True)).state for each in (ledger, whole)]
         assert states[0].keys() == states[1].keys()
         assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
         if ours.provenance.launcher == "inline" or (whole.logs / f"{fingerprint}.jsonl").is_file():

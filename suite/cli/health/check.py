@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from suite.cli import common
 from suite.core.errors import Exit, SuiteError
-from suite.core.files import replacing
+from suite.core.files import write_whole
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
@@ -224,13 +224,12 @@ def _measure_settings(wanted: int, before: GateBaseline | None, *, complete: boo
 
 
 def _write(path: Path, text: str, *, append: bool = False) -> None:
+    if not append:
+        write_whole(path, text.encode(), "Choose another place.")
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if append:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(text)
-            return
-        with replacing(path) as file:
-            file.write(text.encode())
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
-        raise SuiteError(f"{path} cannot be written ({error.strerror or error}). Choose another place.", exit=Exit.NOT_READY) from None
+        raise SuiteError(f"{path} cannot be written: {error.strerror or error}. Choose another place.", exit=Exit.NOT_READY) from None

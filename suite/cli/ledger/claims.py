@@ -97,12 +97,11 @@ def _plan(found: Sequence[Judgement], records: Sequence[Attempt], options: argpa
 def _document(options: argparse.Namespace) -> Exit:
     """Write the documentation's plan, which depends on no ledger and no machine."""
     from suite.cli.ledger.plan_text import write_markdown
-    from suite.core.files import replacing
+    from suite.core.files import write_whole
 
     if not options.plan:
         raise SuiteError("--markdown is for --plan.")
-    with replacing(options.markdown) as file:
-        file.write(write_markdown().encode())
+    write_whole(options.markdown, write_markdown().encode(), "Choose another place for --markdown.")
     return Exit.DONE
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from suite.data.pairs import PairSource
     from suite.measure.inference.weights_files import Description
     from suite.measure.quality.evaluate import EvaluationJob, ImageResult
+    from suite.measure.quality.saving import SavedImages
     from suite.records.ledger import Ledger
 
 SUMMARY = "measure a model with given weights, or a baseline, on test sets"
@@ -43,7 +44,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="NAME_OR_FOLDER",
         help="names of `list datasets`, or folders: of images, or with GT/ and LQ/, HR/ and LR_bicubic/X2/ and the like (default: photos)",
     )
-    common.add_shared(what, "--weights", "--max-megapixels")
+    common.add_shared(what, "--weights", "--key", "--max-megapixels")
     what.add_argument("--protocol", metavar="NAME[@VERSION]", help="a name of `list protocols` (default: the task's)")
     what.add_argument("--limit", type=int, metavar="N", help="measure the first N images of each set only, to try things out")
     add_inference(verb.add_argument_group("how to run it"))
@@ -81,19 +82,23 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     sets = _sets(job, options)
     ledger = _ledger(options)
     notes = {data: _warn(data, sources, job, options) for data, sources in sets.items()}
-    runner = Runner(job, reason, options, ledger)
+    runner = Runner(job, reason, options, ledger, _begin_saving(sets, options.save))
     results, recorded = [], True
     for data, sources in sets.items():
         results.append(runner.measure(data, sources[: options.limit], notes[data]))
-        if not options.json:
-            _print_set(job, results[-1], out)
-            recorded &= record_results(ledger, results[-1:], told=True)
+        try:
+            if not options.json:
+                _print_set(job, results[-1], out)
+        finally:  # what was measured is kept even where it cannot be printed
+            recorded &= record_results(ledger, results[-1:], told=not options.json)
     if options.json:
         out.document(_document(runner, options, results))
-        recorded = record_results(ledger, results, told=False)
     else:
         _print_protocol(job, out)
-    return Exit.DONE if recorded else Exit.NOT_READY
+    unsaved = [one.unsaved for one in results if one.unsaved]
+    for error in unsaved:
+        note(f"not all images were saved: {error}")
+    return Exit.DONE if recorded and not unsaved else Exit.NOT_READY
 
 
 def _check_alone(options: argparse.Namespace) -> None:
@@ -135,7 +140,9 @@ def _choose_model(options: argparse.Namespace) -> tuple[str, str]:
     entries, state = weights_files.find_entries(options.weights, sha256_of(options.weights), register)
     published = [file.task for file in entries if file.task and state != "changed"]
     if name is None:
-        name = _recognise(options.weights, weights_files.describe(options.weights, register), task or next(iter(published), ""))
+        name = _recognise(
+            options.weights, weights_files.describe(options.weights, register, options.key), task or next(iter(published), "")
+        )
         note(f"{options.weights} is of {name}.")
     card = models.card(name)
     return name, task or next((one for one in published if task_row(one).scale == card.scale), card.task)
@@ -190,7 +197,7 @@ def _job(options: argparse.Namespace) -> tuple[EvaluationJob, str]:
     if options.limit is not None and options.limit < 1:
         raise SuiteError(f"--limit {options.limit} measures nothing; it must be at least 1.", exit=Exit.NOTHING)
     inference, reason = choose_inference(options)
-    return evaluate.EvaluationJob(options.model, row, rule, options.weights, inference), reason
+    return evaluate.EvaluationJob(options.model, row, rule, options.weights, inference, options.key), reason
 
 
 def _sets(job: EvaluationJob, options: argparse.Namespace) -> dict[str, Sequence[PairSource]]:
@@ -203,15 +210,21 @@ def _sets(job: EvaluationJob, options: argparse.Namespace) -> dict[str, Sequence
         if not sources:
             raise SuiteError(f"{data} has no test image.", exit=Exit.NOTHING)
         found[data] = sources
-    folders = [save_folder(options.save, data) for data in found] if options.save else []
-    for folder in folders:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise SuiteError(f"{folder} exists and is not empty; nothing is overwritten. Choose another --save, or empty it.")
-    if len(set(folders)) < len(folders):
+    return found
+
+
+def _begin_saving(sets: Iterable[str], save: Path | None) -> dict[str, SavedImages]:
+    """Return where the images of each set are saved, proved to be free and writable before anything is computed; {} without --save."""
+    from suite.measure.quality.saving import SavedImages
+
+    saved = {data: SavedImages(save_folder(save, data)) for data in sets} if save else {}
+    if len({one.folder for one in saved.values()}) < len(saved):
         raise SuiteError(
             "two of the sets have the same name, and their images would be saved in one folder. Measure them one after another."
         )
-    return found
+    for one in saved.values():
+        one.begin()
+    return saved
 
 
 def _means(found: Sequence[ImageResult]) -> dict[str, float]:

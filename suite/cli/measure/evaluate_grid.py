@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from suite.runner.execute import How
     from suite.runner.published import Missing, PublishedPlan
 
-ALONE = ("model", "task", "data", "weights", "protocol", "limit", "tile_size", "self_ensemble", "tile_cost", "save", "no_record")
+ALONE = ("model", "task", "data", "weights", "key", "protocol", "limit", "tile_size", "self_ensemble", "tile_cost", "save", "no_record")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:

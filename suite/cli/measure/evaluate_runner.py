@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from suite.core.output import note
 if TYPE_CHECKING:
     from suite.data.pairs import PairSource
     from suite.measure.quality.evaluate import EvaluationJob, ImageResult, Model
+    from suite.measure.quality.saving import SavedImages
     from suite.records.evaluation import Evaluation
     from suite.records.ledger import Ledger
 
@@ -29,14 +30,18 @@ class Result:
     notes: Sequence[str]
     record: Evaluation | None = None  # None where none is kept
     before: bool = False  # it was in the ledger
+    unsaved: SuiteError | None = None  # why not all of its images were saved
 
 
 class Runner:
     """Measures sets one after another with one network, which is made when it is first needed."""
 
-    def __init__(self, job: EvaluationJob, reason: str, options: argparse.Namespace, ledger: Ledger | None) -> None:
+    def __init__(
+        self, job: EvaluationJob, reason: str, options: argparse.Namespace, ledger: Ledger | None, saved: Mapping[str, SavedImages]
+    ) -> None:
         from suite.measure.quality.evaluate import Model
 
+        self._saved = saved  # by set
         self.job, self.reason, self._options, self._ledger = job, reason, options, ledger
         self.model: Model | None = None if ledger else Model(job, note)
 
@@ -54,14 +59,18 @@ class Runner:
             found = [evaluate.ImageResult(*one, None) for one in zip(held.scores, held.inference, strict=True)]
             return Result(data, found, notes, held, before=True)
         self.model = self.model or evaluate.Model(self.job, note)
-        save, clock = options.save and save_folder(options.save, data), time.perf_counter()
+        save, clock = self._saved.get(data), time.perf_counter()
         measured = evaluate.measure_set(self.job, self.model, sources, tile_cost=options.tile_cost, save=save)
         found = list(show_progress(measured, len(sources), f"images of {data} measured"))
+        if save:
+            save.finish()
+        unsaved = save and save.problem
         if spec is None or images is None or held:
-            return Result(data, found, notes, held, before=held is not None)
+            return Result(data, found, notes, held, before=held is not None, unsaved=unsaved)
         context = CellContext(Path(), _count_threads(self.job.inference.backend), "inline", self.reason)
         seconds = time.perf_counter() - clock
-        return Result(data, found, notes, evaluation.make_record(spec, self.job, self.model.used, images, found, context, started, seconds))
+        record = evaluation.make_record(spec, self.job, self.model.used, images, found, context, started, seconds)
+        return Result(data, found, notes, record, unsaved=unsaved)
 
     def _find(self, fingerprint: str) -> Evaluation | None:
         """Return the done record of the cell; None where there is none that can be read."""

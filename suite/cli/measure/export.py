@@ -34,7 +34,10 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     common.add_shared(verb, "--json")
     weights = verb.add_argument_group("weights")
     weights.add_argument("--model", metavar="NAME", help="the network of the weights: a name of `list models`")
-    weights.add_argument("--key", choices=KEYS, help="key in the file (default: the key that they were read from, else params)")
+    weights.add_argument("--key", choices=KEYS, help="key of the weights in OUT (default: params_ema for a moving average, else params)")
+    weights.add_argument(
+        "--read-key", metavar="NAME", default="", help="which weights of WEIGHTS, where it holds several: keys joined by dots"
+    )
     card = verb.add_argument_group(f"results, with --format {CARD}")
     card.add_argument("--source", metavar="URL", help="where the results come from, e.g. the address of your repository or bundle")
     common.add_shared(card, "--ledger", "--evidence")
@@ -44,7 +47,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Write the weights, or the results."""
     common.check_target(options)
     results = {"--source": options.source, "--ledger": options.ledger, "--evidence": options.evidence}
-    weights = {"--model": options.model, "--key": options.key}
+    weights = {"--model": options.model, "--key": options.key, "--read-key": options.read_key or None}
     other, form = (weights, CARD) if options.format == CARD else (results, options.format)
     if found := next((name for name, value in other.items() if value is not None), None):
         raise SuiteError(f"{found} is not for --format {form}; it is for {'weights' if form == CARD else f'--format {CARD}'}.")
@@ -94,11 +97,11 @@ def _export_weights(options: argparse.Namespace, out: Output) -> Exit:
         raise SuiteError(f"--model NAME is needed for --format {options.format}: a name of `python -m suite list models`.")
     models.card(options.model)
     target = options.target
-    found = weights.read_weights(options.weights)
+    found = weights.read_weights(options.weights, options.read_key, options.model, "--read-key NAME takes one of them.")
     network = models.create(options.model)
     used = weights.give_weights(network, found, options.model)
     note(used.sentence(options.weights))
-    key = options.key or {"average": "params_ema"}.get(used.which, used.which if used.which in KEYS else KEYS[0])
+    key = options.key or KEYS[used.averaged]
     count = weights.write_weights(target, network, options.model, options.format, key)
     if options.json:
         out.document(

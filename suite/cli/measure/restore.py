@@ -28,7 +28,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("target", type=Path, metavar="OUT", help="a PNG file, or a folder, which is created; images keep their places in it")
     what = verb.add_argument_group("what to restore with")
     what.add_argument("--model", metavar="NAME", help="a name of `list models`, or bicubic (default: what the file of --weights says)")
-    common.add_shared(what, "--weights")
+    common.add_shared(what, "--weights", "--key")
     what.add_argument(
         "--task", metavar="NAME", help="a name of `list tasks` (default: the task of the model; bicubic needs one for its scale)"
     )
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.study.protocols import protocol
 
     common.allow_size(options)
-    options.model = options.model or read_model(options.weights)
+    options.model = options.model or read_model(options.weights, options.key)
     task = restoring.task_of(options.model, options.task)
     if options.model not in evaluate.SIMPLE_RESTORERS:
         evaluate.check_fits(options.model, task)
@@ -64,7 +64,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         plan = restoring.plan_restorations(options.source, options.target, options.suffix, overwrite=options.overwrite)
         jobs, faults = plan.jobs, plan.faults
     tile = restoring.tile_of_large(inference.tile, inference.tile_size)
-    model = evaluate.Model(evaluate.EvaluationJob(options.model, task, protocol(task.protocol), options.weights, inference), note)
+    job = evaluate.EvaluationJob(options.model, task, protocol(task.protocol), options.weights, inference, options.key)
+    model = evaluate.Model(job, note)
 
     def restore(picture: np.ndarray) -> np.ndarray:
         return model.restore(picture)[0]

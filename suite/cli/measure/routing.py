@@ -40,15 +40,15 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         return Exit.DONE
     with ledger.locked():
         record = held or _measure(spec, pairs, options, ledger)
-    page = common.render(ledger, options.report)
+    page, unwritten = common.render_last(ledger, options.report)
     table = tabulate_routing(record)
     if options.json:
         out.document({"report": page and str(page), "finding": table.finding, "records": [record.model_dump(mode="json")]})
     else:
         out.table(table.rows)
         out.line(table.finding)
-        out.line(f"cell {spec.fingerprint}{' (done before)' if held else ''}; report: {page}")
-    return Exit.DONE
+        out.line(f"cell {spec.fingerprint}{' (done before)' if held else ''}; report: {page or 'not written'}")
+    return common.end(Exit.DONE, unwritten)
 
 
 def _examine(options: argparse.Namespace) -> tuple[RoutingSpec, list[Pair]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.cli import common
-from suite.core.errors import Exit
+from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         dashboard=options.dashboard,
     )
     outcome = common.execute_cells(specs, ledger, how, again=options.again)
-    page = _render_if_possible(ledger, options.report)
+    page, unwritten = _render_if_possible(ledger, options.report)
     parts = [f"{outcome.skipped + outcome.done} of {len(specs)} backends verified and timed"]
     parts[0] += f" ({outcome.skipped} before)" if outcome.skipped else ""
     parts += [f"{outcome.failed} wrong or failed"] if outcome.failed else []
@@ -93,12 +93,12 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         unavailable = [one.model_dump() for one in absent]
         found = {"outcome": sentence, "exit": int(outcome.exit), "report": page and str(page)}
         out.document(found | {"records": records, "unavailable": unavailable})
-        return outcome.exit
+        return common.end(outcome.exit, unwritten)
     _print(outcome.records, out)
     for one in absent:
         out.line(f"{one.name} is not available: {one.reason} To fix it: {one.remedy}")
     out.line(f"{sentence}; " + (f"report: {page}" if page else "no report"))
-    return outcome.exit
+    return common.end(outcome.exit, unwritten)
 
 
 def _print(records: Sequence[Attempt], out: Output) -> None:
@@ -149,11 +149,11 @@ def _compile(options: argparse.Namespace, out: Output) -> Exit:
     return Exit.INCOMPLETE if problems else Exit.DONE
 
 
-def _render_if_possible(ledger: Ledger, destination: Path | None) -> Path | None:
-    """Return the page of the scans, or None, with a note, where Jinja is not installed: times are worth having without it."""
+def _render_if_possible(ledger: Ledger, destination: Path | None) -> tuple[Path | None, SuiteError | None]:
+    """Return the page of the scans, and why it cannot be written; neither, with a note, where Jinja is not installed."""
     try:
-        page = common.render(ledger, destination)
+        page, unwritten = common.render_last(ledger, destination)
     except ModuleNotFoundError as error:
         note(f"the report is not written: {error.name} is not installed. `python -m suite report` can write it elsewhere.")
-        return None
-    return page and page.with_name("scan.html")
+        return None, None
+    return page and page.with_name("scan.html"), unwritten

@@ -31,6 +31,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     each["get"].add_argument("name", metavar="NAME", help="a name of `weights list`")
     each["get"].add_argument("--to", type=Path, metavar="DIR", help="folder of the file (default: $SUITE_WEIGHTS, or the cache)")
     each["check"].add_argument("file", type=Path, metavar="FILE", help="checkpoint: anyone's, or safetensors")
+    common.add_shared(each["check"], "--key")
     each["list"].add_argument(
         "--in", dest="folders", type=Path, action="append", default=[], metavar="DIR", help="look here for files, too; may be repeated"
     )
@@ -182,7 +183,7 @@ def _check(options: argparse.Namespace, out: Output) -> Exit:
     from suite.study import weights_register
 
     register = weights_register.load()
-    found = weights_files.describe(options.file, register)
+    found = weights_files.describe(options.file, register, options.key)
     if options.json:
         out.document(found.as_dict())
     else:
@@ -193,6 +194,8 @@ def _check(options: argparse.Namespace, out: Output) -> Exit:
 
 def _lines(found: Description, register: Register) -> list[str]:
     """Return what is said of a file, for a person."""
+    from suite.measure.inference.weights import say_cleaning
+
     of = f" of {', '.join(found.entries)}" if found.entries else ""
     meaning = {
         "verified": f"known: it is that{of}",
@@ -204,12 +207,14 @@ def _lines(found: Description, register: Register) -> list[str]:
     lines = [f"file: {found.path}, {found.bytes:,} bytes", f"sha256: {found.sha256} ({meaning[found.state]})"]
     if found.problem:
         return [*lines, f"not read: {found.problem}"]
-    aside = f"; {' and '.join(found.left)} left aside" if found.left else ""
+    aside = say_cleaning(found.prefix, found.left)
     kinds = " and ".join(found.dtypes)
     lines.append(f"weights: {found.which}, {found.tensors:,} tensors, {found.values:,} values, {kinds}, layout {found.layout}{aside}")
     odd = found.not_finite
     more = ", ..." if len(odd) > SHOWN else ""
     lines.append("finite: yes" if not odd else f"finite: NO, {len(odd)} tensors hold NaN or infinity: {', '.join(odd[:SHOWN])}{more}")
+    if odd := found.not_floating:
+        lines.append(f"floating point: NO, {len(odd)} tensors are not: {', '.join(odd[:SHOWN])}{', ...' if len(odd) > SHOWN else ''}")
     if found.networks:
         known = [(name, register.networks[name]) for name in found.networks]
         names = ", ".join(f"{name} ({network.authors_class}, {network.parameters:,} parameters)" for name, network in known)

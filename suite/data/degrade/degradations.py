@@ -147,5 +147,5 @@ def on_device(name: str) -> OnDevice:
 def image_rng(seed: int, *names: str | int) -> np.random.Generator:
     """Return a generator that depends on `seed` and `names` alone: not on order, process, thread or Python's hash seed."""
     text = "\0".join(str(part) for part in (seed, *names))
-    digest = hashlib.sha256(text.encode()).digest()
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()  # a file's name may be any bytes
     return np.random.default_rng(np.random.SeedSequence(list(np.frombuffer(digest, "<u4").tolist())))

@@ -1,13 +1,14 @@
 """Weights of anyone's: read from torch's files or safetensors, loaded strictly, written under the authors' names.
 
-What a file may hold: parameters under this suite's names or the authors' (models.official), directly or as `params_ema`, `params` or
-`state_dict`, where the first that is there is taken; or the checkpoint of a cell, whose moving average is taken where it has one.
+What a file may hold: parameters under this suite's names or the authors' (models.official), wherever they lie in it (models.checkpoints);
+so may a cell's own checkpoint. A moving average is taken where there is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from models.base import RestorationNet
 
 Format = Literal["official", "safetensors"]
-WRAPPINGS = ("params_ema", "params", "state_dict")  # of models.official.unwrap, in its order
 FORMAT_VERSION = "1"  # of the metadata in safetensors files
+NOT_FINITE, NOT_FLOATING = "hold NaN or infinity", "are not of floating point"
+PARAMETERS = ("weight", "bias")  # end the names of what is always of floating point
+SHOWN = 12  # things that are left aside, in a message
+NAMED = 5  # tensors
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,12 @@ class Weights:
 
     path: Path
     state: Mapping[str, Tensor]
-    which: str  # of the file's: params_ema, params, state_dict, network, average, or bare
-    others: tuple[str, ...]  # what else could have been taken
+    which: str  # of the file's: the keys that lead to it, e.g. params_ema or state_dict; bare where the file is the mapping itself
+    others: tuple[str, ...]  # what lies beside it, in words
     said: str  # the model that the file says it is of; empty where it does not
     narrowing: tuple[int, int] = (0, 1)  # width and divisor of the block counts that it says that model was narrowed to; width 0: not
+    prefix: str = ""  # taken off the names, in words
+    averaged: bool = False  # the moving average of the weights
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,11 @@ class Used:
     which: str
     names: Literal["suite", "authors"]
     tensors: int
-    dtypes: tuple[str, ...]  # as in the file; the network's are float32
+    dtypes: tuple[str, ...]  # as in the file; the network's are float32, and whole numbers
     others: tuple[str, ...]
     said: str
+    prefix: str = ""
+    averaged: bool = False
 
     def as_dict(self) -> dict[str, object]:
         """Return its fields, as --json has them."""
@@ -55,48 +63,101 @@ class Used:
     def sentence(self, path: Path) -> str:
         """Say so in a sentence."""
         whose = "this suite's" if self.names == "suite" else "the authors'"
-        passed = f"; {' and '.join(self.others)} left aside" if self.others else ""
-        cast = "" if self.dtypes == ("float32",) else f"; {' and '.join(self.dtypes)} made float32"
-        return f"weights: {self.which} of {path}, {self.tensors} tensors under {whose} names{passed}{cast}"
+        cast = [dtype for dtype in self.dtypes if "float" in dtype and dtype != "float32"]
+        made = f"; {' and '.join(cast)} made float32" if cast else ""
+        return f"weights: {self.which} of {path}, {self.tensors} tensors under {whose} names{say_cleaning(self.prefix, self.others)}{made}"
+
+
+def say_cleaning(prefix: str, others: tuple[str, ...]) -> str:
+    """Say what was taken off the names of tensors, and what was left in the file."""
+    shown = [*others[:SHOWN], *([f"{len(others) - SHOWN} more"] if len(others) > SHOWN else [])]
+    passed = f"; {', '.join(shown[:-1])}{' and ' if len(shown) > 1 else ''}{shown[-1]} left aside" if shown else ""
+    return (f"; {prefix} taken off them" if prefix else "") + passed
 
 
 def check_file(path: Path) -> None:
     """Raise SuiteError where there is no such file."""
+    if path.is_dir():
+        raise SuiteError(f"{path} is a folder: name the file of weights in it.", exit=Exit.NOT_READY)
     if not path.is_file():
         raise SuiteError(f"there is no weights file {path}.", exit=Exit.NOT_READY)
 
 
-def read_weights(path: Path) -> Weights:
-    """Read the weights in `path`; SuiteError where there are none that can be read, and where reading would run code of the file's."""
-    from models.official import unwrap  # late: torch is slow to load
+def read_weights(path: Path, key: str = "", model: str = "", choose: str = "--key NAME takes one of them.") -> Weights:
+    """Read the weights in `path`; SuiteError where there are none that can be read, and where reading would run code of the file's.
+
+    `key` names those that are wanted, and `model` the network of the catalogue that they are for, where that is known: of several in the
+    file, those are taken that have its names. `choose` says how a person names one.
+    """
+    from models.checkpoints import NetworkNotFound, find_tensors  # late: torch is slow to load
 
     check_file(path)
     held = tensor_file.read(path)
-    about = held.pop("metadata", None)
+    about = held.get("metadata")
     about = about if isinstance(about, Mapping) else {}
     narrowing = about.get("width"), about.get("depth_divisor")
     if not all(isinstance(value, int) for value in narrowing):
         narrowing = 0, 1
-    if "network" in held and "fingerprint" in held:  # of a cell that is being trained
-        average = held.get("average") or {}
-        taken, which = (average, "average") if average else (held["network"], "network")
-        state = {name.removeprefix("module."): value for name, value in taken.items() if name != "n_averaged"}
-        others = ("network",) if average else ()
-    else:
-        for key in WRAPPINGS:
-            if key in held and not isinstance(held[key], Mapping):
-                raise SuiteError(f"{path} has a {type(held[key]).__name__} under {key!r}, not named tensors.", exit=Exit.NOT_READY)
-        state, which = unwrap(held)
-        others = tuple(key for key in WRAPPINGS if key in held and key != which)
-    _check_tensors(path, state, which)
-    return Weights(path, state, which, others, str(about.get("model", "")), narrowing)
+    try:
+        found = find_tensors(held, key, partial(_has_names_of, model) if model in models.MODELS else None)
+    except NetworkNotFound as error:
+        advice = f" {choose}" if "There are: " in str(error) else ""
+        raise SuiteError(f"{path}: {error}{advice}", exit=Exit.NOT_READY) from error
+    said, average = str(about.get("model", "")), found.is_average
+    return Weights(path, found.state, key or found.where, found.left, said, narrowing, found.prefix, average)
 
 
-def read_model(path: Path | None) -> str:
+def _has_names_of(model: str, state: Mapping[str, Tensor]) -> bool:
+    import torch  # late: slow to load
+
+    from models.official import has_names, names_like
+
+    with torch.device("meta"):
+        network = models.create(model)
+    return has_names(state, network, names_like(network, state).values())
+
+
+def check_values(weights: Weights) -> None:
+    """Raise SuiteError where a tensor holds NaN or infinity, or is none of floating point where a network's is; names the tensors."""
+    odd = find_odd(weights.state)
+    texts = [f"{len(names)} of {len(weights.state)} tensors {what}: {_shown(names)}" for what, names in odd.items() if names]
+    if texts:
+        raise SuiteError(
+            f"{weights.path} ({weights.which}) cannot be used: {'; '.join(texts)}. A training that failed, a damaged copy or a quantised "
+            "file is like that: take another checkpoint, or convert it to floating point with what it was quantised by.",
+            exit=Exit.NOT_READY,
+        )
+
+
+def find_odd(state: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """Return the names of the tensors that no network can use, by what is wrong with them, in words."""
+    import torch  # late: slow to load
+
+    whole = [name for name, value in state.items() if not value.is_floating_point() and (_is_small(value) or name.endswith(PARAMETERS))]
+    bad = [
+        name
+        for name, value in state.items()
+        if value.is_floating_point() and not torch.isfinite(value if value.element_size() > 1 else value.float()).all()
+    ]
+    return {NOT_FINITE: bad, NOT_FLOATING: whole}
+
+
+def _is_small(value: Tensor) -> bool:
+    """Return True for types that no index and no counter of a network has: quantised weights, complex numbers, truth values."""
+    import torch
+
+    return value.dtype not in (torch.int16, torch.int32, torch.int64)
+
+
+def _shown(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''}"
+
+
+def read_model(path: Path | None, key: str = "") -> str:
     """Return the model that the file `path` says it is of; SuiteError where it does not, or there is none."""
     if path is None:
         raise SuiteError("--model is not given: name one of `list models`, or give --weights FILE that this suite trained.")
-    said = read_weights(path).said
+    said = read_weights(path, key).said
     if said not in models.MODELS:
         what = f"says that it is of {said!r}, which is not in the catalogue" if said else "does not say which network it is of"
         raise SuiteError(f"{path} {what}. Name the network with --model; `weights check FILE` tries them all.")
@@ -111,33 +172,24 @@ def build_network(model: str, found: Weights) -> RestorationNet:
     return models.build(config.narrowed(width, depth_divisor) if narrowed else config)
 
 
-def _check_tensors(path: Path, state: Mapping[str, object], which: str) -> None:
-    import torch  # late: slow to load
-
-    odd = [f"{name!r} ({type(value).__name__})" for name, value in state.items() if not isinstance(value, torch.Tensor)]
-    if odd or not state:
-        what = f"values that are not tensors: {', '.join(odd[:5])}{', ...' if len(odd) > 5 else ''}" if odd else "no tensor"
-        raise SuiteError(
-            f"{path} ({which}) holds {what}. Weights are looked for under params_ema, params and state_dict, or directly in the file.",
-            exit=Exit.NOT_READY,
-        )
-
-
 def give_weights(network: RestorationNet, weights: Weights, model: str) -> Used:
     """Give `network`, the catalogue's `model`, all of `weights`, strictly; SuiteError says what does not fit, and what they do fit."""
-    from models.official import OfficialMismatch, load_weights  # late: torch is slow to load
+    from models.official import OfficialMismatch, load_state  # late: torch is slow to load
 
-    wrapped = {weights.which: weights.state} if weights.which in WRAPPINGS else weights.state
+    check_values(weights)
     try:
-        load_weights(network, wrapped)
+        counters = load_state(network, weights.state, weights.which)
     except OfficialMismatch as error:
         fits = find_fitting_model(weights.state, like=model)
         hint = f" It fits {fits}." if fits else " It fits no network of the catalogue."
         claim = f" The file says that it is of {weights.said}." if weights.said else ""
-        raise SuiteError(f"{weights.path} does not fit {model}: {error}{claim}{hint}", exit=Exit.NOT_READY) from error
-    names = "suite" if weights.state.keys() == network.state_dict().keys() else "authors"
+        beside = f" Beside it in the file: {_shown(weights.others)}." if weights.others else ""
+        raise SuiteError(f"{weights.path} does not fit {model}: {error}{claim}{hint}{beside}", exit=Exit.NOT_READY) from error
+    names = "suite" if weights.state.keys() - set(counters) <= network.state_dict().keys() else "authors"
     dtypes = tuple(sorted({str(value.dtype).removeprefix("torch.") for value in weights.state.values()}))
-    return Used(weights.which, names, len(weights.state), dtypes, weights.others, weights.said)
+    others = (*weights.others, *counters)
+    count = len(weights.state) - len(counters)
+    return Used(weights.which, names, count, dtypes, others, weights.said, weights.prefix, weights.averaged)
 
 
 def find_fitting_model(state: Mapping[str, Tensor], like: str) -> str | None:
@@ -146,17 +198,21 @@ def find_fitting_model(state: Mapping[str, Tensor], like: str) -> str | None:
 
     from models.official import official_names  # late: torch is slow to load
 
-    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    shapes = {name: _form(value) for name, value in state.items()}
     for name in sorted(models.MODELS, key=lambda name: models.card(name).tiny != models.card(like).tiny):
         with torch.device("meta"):
             network = models.create(name)
-        ours = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+        ours = {key: _form(value) for key, value in network.state_dict().items()}
         if shapes == ours:
             return name
         theirs = official_names(network)
         if shapes == {theirs[key]: shape for key, shape in ours.items()}:
             return name
     return None
+
+
+def _form(value: Tensor) -> tuple[bool, tuple[int, ...]]:
+    return value.is_floating_point(), tuple(value.shape)
 
 
 def write_weights(path: Path, network: RestorationNet, model: str, form: Format, key: str) -> int:

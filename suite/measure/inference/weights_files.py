@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import models
 from models.cache import FolderUnavailable, find_cache, folder_named_by
 from suite.core.errors import SuiteError
-from suite.core.files import sha256_of
+from suite.core.files import sha256_of, write_whole
 from suite.measure.inference import weights
 from suite.study.weights_register import NO_DESIGN, Register, WeightsFile, layout_of, model_of
 
@@ -78,7 +78,7 @@ def state_of(entry: WeightsFile, path: Path, digest: str) -> State:
     if entry.sha256:
         return "verified" if digest == entry.sha256 else "changed"
     try:
-        first = path.with_name(path.name + BESIDE).read_text(encoding="utf-8").partition(" ")[0]
+        first = path.with_name(path.name + BESIDE).read_text(encoding="utf-8-sig").partition(" ")[0]
     except (OSError, UnicodeDecodeError):
         return "not verified"
     return "seen first here" if digest == first else "changed"
@@ -88,7 +88,7 @@ def remember(path: Path, digest: str) -> None:
     """Write the sha256 of a first download beside the file; what stands there already stays."""
     beside = path.with_name(path.name + BESIDE)
     if not beside.exists():
-        beside.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+        write_whole(beside, os.fsencode(f"{digest}  {path.name}\n"), "The file itself is there; give its folder space or permission.")
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ class Description:
     values: int = 0
     dtypes: tuple[str, ...] = ()
     not_finite: tuple[str, ...] = ()  # names of tensors
+    not_floating: tuple[str, ...] = ()
     layout: str = ""
     networks: tuple[str, ...] = ()  # of the register, that have exactly these names and shapes
     models: tuple[str, ...] = ()  # of `list models`, that load it strictly
@@ -113,39 +114,45 @@ class Description:
     reason: str = ""  # why no model loads it
     design: str = ""
     said: str = ""  # the model that the file names
-    left: tuple[str, ...] = ()  # other weights in the file
+    prefix: str = ""  # taken off the names
+    left: tuple[str, ...] = ()  # what lies beside them in the file
 
     @property
     def good(self) -> bool:
         """True where the file is what it should be, of a known network, and finite."""
-        return not self.problem and not self.not_finite and bool(self.networks or self.models) and self.state != "changed"
+        return not (self.problem or self.not_finite or self.not_floating) and bool(self.networks or self.models) and self.state != "changed"
 
     def as_dict(self) -> dict[str, object]:
         """Return its fields, as --json has them."""
         return asdict(self)
 
 
-def describe(path: Path, register: Register) -> Description:
-    """Say what the file `path` is; it is read without running anything in it. SuiteError where there is no file."""
+def describe(path: Path, register: Register, key: str = "") -> Description:
+    """Say what the file `path` is, or what `key` names in it; nothing in it is run. SuiteError where there is no file."""
     weights.check_file(path)
     digest = sha256_of(path)
     entries, state = find_entries(path, digest, register)
     known = {"path": str(path), "bytes": path.stat().st_size, "sha256": digest, "state": state, "entries": tuple(e.name for e in entries)}
     try:
-        found = weights.read_weights(path)
+        found = weights.read_weights(path, key)
     except SuiteError as error:
         return Description(**known, problem=str(error))
-    layout = layout_of({name: tuple(value.shape) for name, value in found.state.items()})
+    shapes = {name: tuple(value.shape) for name, value in found.state.items()}
+    known_layouts = {network.layout for network in register.networks.values()}
+    layouts = (layout_of(shapes), layout_of({found.prefix + name: shape for name, shape in shapes.items()}))  # authors may have a prefix
+    layout = next((one for one in layouts if one in known_layouts), layouts[0])
     networks = [name for name, network in register.networks.items() if network.layout == layout]
     fits = [entry for entry in register.files if set(entry.networks) & set(networks)]
     loads, reason = _loads(found.state, register, networks)
+    odd = weights.find_odd(found.state)
     return Description(
         **known,
         which=found.which,
         tensors=len(found.state),
         values=sum(value.numel() for value in found.state.values()),
         dtypes=tuple(sorted({str(value.dtype).removeprefix("torch.") for value in found.state.values()})),
-        not_finite=tuple(_not_finite(found.state)),
+        not_finite=tuple(odd[weights.NOT_FINITE]),
+        not_floating=tuple(odd[weights.NOT_FLOATING]),
         layout=layout,
         networks=tuple(networks),
         models=tuple(loads),
@@ -153,6 +160,7 @@ def describe(path: Path, register: Register) -> Description:
         reason=reason,
         design=register.networks[networks[0]].design if networks else "",
         said=found.said,
+        prefix=found.prefix,
         left=found.others,
     )
 
@@ -178,9 +186,3 @@ def _loads(state: Mapping[str, Tensor], register: Register, networks: Sequence[s
         return [], reason
     card = models.card(first)
     return [name for name in (*models.names(), *models.names(tiny=True)) if models.card(name).config == card.config], ""
-
-
-def _not_finite(state: Mapping[str, Tensor]) -> Iterable[str]:
-    import torch
-
-    return (name for name, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all())

@@ -28,6 +28,7 @@ from suite.measure.inference.tiling import Memory, Tile
 from suite.measure.inference.weights import Used
 from suite.measure.quality import available
 from suite.measure.quality.fidelity import score
+from suite.measure.quality.saving import SavedImages
 from suite.records.pictures import Png
 from suite.records.record import Crop, ImageScore
 from suite.study.protocols import Protocol
@@ -105,6 +106,7 @@ class EvaluationJob:
     rule: Protocol
     weights: Path | None
     inference: Inference
+    key: str = ""  # which weights of the file, where it holds several
 
 
 class Model:
@@ -119,7 +121,7 @@ class Model:
         self._seed = job.inference.seed if routing else None
         if restore is None:
             check_fits(job.model, job.task)
-            network, self.used = load_network(job.model, job.weights, job.inference.backend, job.inference.device)
+            network, self.used = load_network(job.model, job.weights, job.inference.backend, job.inference.device, job.key)
             tell(self.used.sentence(job.weights))
             if job.inference.routing == "deterministic" and routing:
                 models.set_routing(network, routing)
@@ -154,9 +156,9 @@ class Model:
 
 
 def measure_set(
-    job: EvaluationJob, model: Model, sources: Sequence[PairSource], *, tile_cost: bool = False, save: Path | None = None
+    job: EvaluationJob, model: Model, sources: Sequence[PairSource], *, tile_cost: bool = False, save: SavedImages | None = None
 ) -> Iterator[ImageResult]:
-    """Yield results in the order of `sources`, as they come; restored images are written to `save`, as PNG.
+    """Yield results in the order of `sources`, as they come; restored images are added to `save`.
 
     A baseline is read, restored and scored in parallel over images. A network restores one image after another; on a GPU, the processor
     scores the images before meanwhile.
@@ -178,9 +180,7 @@ def measure_set(
                 (how, None if whole is None else score(job.rule, prepare_output(whole, job.rule), pair.hq, scale)[job.rule.fidelity[0]])
             )
             if save is not None:
-                path = save / f"{pair.name}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(encode_png(three_channels(quantise(output))))
+                save.add(pair.name, three_channels(quantise(output)))
             yield source, job.rule, prepare_output(output, job.rule), pair.hq, scale
 
     workers = None if job.inference.device == "cuda" else 1  # a network on the processor uses all of it
@@ -241,13 +241,13 @@ def find_routing(model: str, inference: Inference) -> str:
     return DETERMINISTIC if own and inference.routing == "deterministic" else own
 
 
-def load_network(model: str, path: Path | None, backend: str, device: str = "cpu") -> tuple[RestorationNet, Used]:
+def load_network(model: str, path: Path | None, backend: str, device: str = "cpu", key: str = "") -> tuple[RestorationNet, Used]:
     """Return the catalogue's network with the authors' or our weights from the file `path`, strictly, and which of them they are.
 
     SuiteError says what is missing or does not fit.
     """
     check_weights(model, path)
-    found = weights.read_weights(path)
+    found = weights.read_weights(path, key, model)
     network = weights.build_network(model, found)
     models.set_scan_backend(network, backend)
     used = weights.give_weights(network, found, model)

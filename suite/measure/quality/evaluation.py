@@ -13,6 +13,7 @@ import models
 from models.catalog import design_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
+from suite.core.text import readable
 from suite.data.digest import add_image
 from suite.data.pairs import PairSource
 from suite.data.sets import canonical_name, pair_sources
@@ -75,7 +76,8 @@ def make_spec(job: EvaluationJob, images: TestImages) -> EvaluationSpec:
         model=job.model,
         task=job.task.name,
         weights=sha256_of(job.weights) if job.weights else "",
-        test_set=images.name,
+        key=job.key,
+        test_set=readable(images.name),
         data_digest=images.digest,
         protocol=job.rule.key,
         tile=inference.tile,
@@ -110,7 +112,7 @@ def make_record(
         test_data=images.data,
         weights=describe_weights(job.weights, spec, used) if job.weights and used else None,
         evaluate_seconds=seconds,
-        provenance=provenance(context, started, {f"test ({images.name})": images.digest}, spec.backend),
+        provenance=provenance(context, started, {f"test ({spec.test_set})": images.digest}, spec.backend),
     )
 
 
@@ -119,7 +121,7 @@ def describe_weights(path: Path, spec: EvaluationSpec, used: Used) -> GivenWeigh
     entries, state = find_entries(path, spec.weights, weights_register.load())
     config = models.card(spec.model).config
     return GivenWeights(
-        file=path.name,
+        file=readable(path.name),
         sha256=spec.weights,
         bytes=path.stat().st_size,
         which=used.which,
@@ -139,7 +141,7 @@ def run_evaluation(spec: EvaluationSpec, context: CellContext) -> Iterator[Progr
     task, rule = task_row(spec.task), protocol(spec.protocol)
     routing = "deterministic" if spec.routing == DETERMINISTIC else "released"
     inference = Inference(spec.tile, spec.tile_size or None, spec.ensemble, spec.backend, spec.device, spec.seed, routing)
-    job = EvaluationJob(spec.model, task, rule, context.given, inference)
+    job = EvaluationJob(spec.model, task, rule, context.given, inference, spec.key)
     images = examine_images(spec.test_set, pair_sources(spec.test_set, "test", task, rule))
     if make_spec(job, images) != spec:
         changed = "its images are" if images.digest != spec.data_digest else f"the file {context.given} is"

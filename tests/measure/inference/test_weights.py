@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 from collections import OrderedDict
 
 import pytest
@@ -133,6 +134,67 @@ def test_the_moving_average_goes_before_the_network(tmp_path):
         assert same(network.state_dict(), ours()) == (which == "average")
 
 
+def test_all_that_was_done_to_find_them_is_said_in_one_line(tmp_path):
+    state = {f"model._orig_mod.{name}": value for name, value in theirs().items()} | {"criterion.weight": torch.ones(1)}
+    counter = {"model._orig_mod.norm.num_batches_tracked": torch.tensor(3)}
+    torch.save({"state_dict": state | counter, "epoch": 3, "optimizer_states": []}, tmp_path / "x.ckpt")
+    network = models.create(TINY)
+    used = weights.give_weights(network, weights.read_weights(tmp_path / "x.ckpt", model=TINY), TINY)
+    assert same(network.state_dict(), ours())
+    assert used.sentence(tmp_path / "x.ckpt") == (
+        f"weights: state_dict of {tmp_path / 'x.ckpt'}, {len(theirs())} tensors under the authors' names; model._orig_mod. taken off them; "
+        "criterion. (1 tensor), epoch, optimizer_states and norm.num_batches_tracked left aside"
+    )
+
+
+def test_the_key_takes_one_of_several(tmp_path, export):
+    torch.save({"a": theirs(), "b": {name: value * 0 for name, value in theirs().items()}}, tmp_path / "x.pth")
+    with pytest.raises(SuiteError, match=r"none stands out\. There are: a .* --key NAME takes one of them"):
+        weights.read_weights(tmp_path / "x.pth", model=TINY)
+    assert same(dict(weights.read_weights(tmp_path / "x.pth", "a").state), theirs())
+    code, _, err = export(tmp_path / "x.pth", tmp_path / "y.pth", "--model", TINY)
+    assert code == Exit.NOT_READY
+    assert "--read-key NAME takes one of them" in err
+    assert export(tmp_path / "x.pth", tmp_path / "y.pth", "--model", TINY, "--read-key", "a")[0] == Exit.DONE
+    assert same(torch.load(tmp_path / "y.pth", weights_only=True)["params"], theirs())
+
+
+def test_the_network_asked_for_is_found_under_a_name_that_nobody_knows(tmp_path):
+    state = {f"odd.{name}": value for name, value in ours().items()} | {f"prior.{number}.weight": torch.ones(1) for number in range(3)}
+    torch.save({"state_dict": state}, tmp_path / "x.ckpt")
+    used = weights.give_weights(models.create(TINY), weights.read_weights(tmp_path / "x.ckpt", model=TINY), TINY)
+    assert (used.prefix, used.others, used.names) == ("odd.", ("prior. (3 tensors)",), "suite")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda value: value.fill_(float("nan")), "1 of 41 tensors hold NaN or infinity: conv_first.bias"),
+        (lambda value: value.fill_(float("inf")), "1 of 41 tensors hold NaN or infinity: conv_first.bias"),
+        (lambda value: value.to(torch.int8), "1 of 41 tensors are not of floating point: conv_first.bias"),
+        (lambda value: value.long(), "1 of 41 tensors are not of floating point: conv_first.bias"),
+        (lambda value: value + 0j, "1 of 41 tensors are not of floating point: conv_first.bias"),
+    ],
+)
+def test_tensors_that_no_network_can_use_are_named(tmp_path, change, message):
+    state = theirs()
+    state["conv_first.bias"] = change(state["conv_first.bias"].clone())
+    torch.save({"params": state}, tmp_path / "x.pth")
+    with pytest.raises(SuiteError, match=f"x.pth .params. cannot be used: {message}") as error:
+        weights.give_weights(models.create(TINY), weights.read_weights(tmp_path / "x.pth"), TINY)
+    assert error.value.exit is Exit.NOT_READY
+
+
+@pytest.mark.parametrize("make", [ours, theirs])
+def test_what_is_missing_and_what_is_there_is_said_in_the_names_of_the_file(tmp_path, monkeypatch, make):
+    monkeypatch.setattr("models.MODELS", {TINY: models.MODELS[TINY]})
+    torch.save({"params": {f"my_{name}": value for name, value in make().items()}}, tmp_path / "x.pth")
+    with pytest.raises(SuiteError) as error:
+        weights.give_weights(models.create(TINY), weights.read_weights(tmp_path / "x.pth"), TINY)
+    missing = re.search(r"missing: ([\w.]+)", str(error.value))[1]
+    assert missing == next(iter(make()))
+
+
 def test_other_precisions_are_said(tmp_path):
     torch.save({name: value.half() for name, value in ours().items()}, tmp_path / "half.pt")
     used = weights.give_weights(models.create(TINY), weights.read_weights(tmp_path / "half.pt"), TINY)
@@ -185,12 +247,12 @@ def test_weights_that_fit_nothing_say_so_and_what_they_claim(tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("held", "message"),
     [
-        ({"params": None}, "has a NoneType under 'params', not named tensors"),
+        ({"params": None}, r"holds no tensors of a network\. It holds: params \(NoneType\)\.$"),
+        ({"model": {"a": 1}, "epoch": 3}, r"It holds: model \(dict\), epoch \(int\)\.$"),
         (
-            {"model": {"a": 1}, "epoch": 3},
-            r"\(bare\) holds values that are not tensors: 'model' \(dict\), 'epoch' \(int\)\. Weights are look",
+            {"a": {"x.weight": torch.ones(1)}, "b": {"y.weight": torch.ones(1)}},
+            r"There are: a \(1 tensor\), b \(1 tensor\)\. --key NAME takes",
         ),
-        ({"params": {}}, r"\(params\) holds no tensor"),
         ([1, 2], "holds a list"),
     ],
 )
