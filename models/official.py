@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from torch import Tensor
 
@@ -18,11 +17,11 @@ from models import build
 from models.base import RestorationNet
 from models.catalog import design_of
 from models.design import Config, OfficialClass
-from models.designs import DESIGNS
+from models.designs import DESIGNS, Live
 from models.keywords import Keywords, OfficialMismatch
 from models.lookup import lookup
 
-ARCHITECTURES: Mapping[str, OfficialClass] = MappingProxyType({row.name: row for design in DESIGNS for row in design.official})
+ARCHITECTURES: Mapping[str, OfficialClass] = Live(lambda: {row.name: row for design in DESIGNS for row in design.official})
 
 
 def official_names(network: RestorationNet) -> dict[str, str]:

@@ -23,7 +23,8 @@ from suite.cli.measure import evaluate, export, profile, restore, scan, score, w
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
-# A verb has SUMMARY and EXAMPLE for the help, add_arguments(parser), and run(options, out) -> Exit.
+# A verb has SUMMARY and EXAMPLE for the help, add_arguments(parser), and run(options, out) -> Exit; `prepare(options)`, if it has one, is
+# called before plug-ins are loaded, and torch with them.
 VERBS: Mapping[str, ModuleType] = MappingProxyType(
     {
         verb.__name__.rpartition(".")[2]: verb
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"no VERB is given. Begin with `python -m suite {run.EXAMPLE}`.", Exit.USAGE)
     out = Output(sys.stdout, wide=getattr(options, "wide", False))
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # Ray and others print where they like
+        with contextlib.redirect_stdout(sys.stderr), _plugins(options):  # Ray, plug-ins and others print where they like
             return int(VERBS[options.verb].run(options, out))
     except SuiteError as error:
         return _refuse(str(error), error.exit)
@@ -98,6 +99,16 @@ def parser() -> Parser:
         one = verbs.add_parser(name, help=verb.SUMMARY, description=what, epilog=example, allow_abbrev=False)
         verb.add_arguments(one)
     return top
+
+
+def _plugins(options: argparse.Namespace) -> contextlib.AbstractContextManager[object]:
+    """Return the block within which the plug-ins are loaded of a verb that names networks."""
+    if not hasattr(options, "plugin"):
+        return contextlib.nullcontext()
+    from suite.study import plugins
+
+    getattr(VERBS[options.verb], "prepare", lambda _options: None)(options)
+    return plugins.loaded(options.plugin)
 
 
 def _code_of(error: Exception) -> Exit | None:

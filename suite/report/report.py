@@ -15,6 +15,7 @@ from models import MODELS
 from suite.core import intervals
 from suite.core.text import format_duration, format_fixed, format_moment, format_signed
 from suite.records.ledger import pick_standing
+from suite.records.newest import keep_newest
 from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Measured
 from suite.records.routing import RoutingRecord
@@ -31,7 +32,6 @@ from suite.report.tables.build import build_tables
 from suite.study import published
 
 INDEX_FILE = "index.html"
-PLACES = {name: at for at, name in enumerate(MODELS)}
 GLYPHS: Mapping[Status, str] = {
     Status.REPRODUCED: "=",
     Status.DEVIATES: "≠",
@@ -56,9 +56,11 @@ def write_report(records: Iterable[Attempt], destination: Path, pictures_mib: fl
 def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB) -> str:
     """Return the page of trained models as text, with at most `pictures_mib` MiB of pictures."""
     held = list(records)
-    current = sorted(pick_standing(record for record in held if isinstance(record, Measured)), key=_place)
+    measured = keep_newest(pick_standing(record for record in held if isinstance(record, Measured)))[0]
+    places = {name: at for at, name in enumerate(MODELS)}
+    current = sorted(measured, key=lambda record: (places.get(record.spec.model, len(places)), record.spec.seed))
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
-    profiles = pick_standing(record for record in held if isinstance(record, ProfileRecord))
+    profiles = keep_newest(pick_standing(record for record in held if isinstance(record, ProfileRecord)))[0]
     routings = pick_standing(record for record in held if isinstance(record, RoutingRecord) and record.status == "done")
     tables = (*build_tables(published.load_all(), current, profiles), *build_scan_paths(current, profiles))
     return pages.fill_template(
@@ -79,8 +81,3 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
             "routings": tuple(map(tabulate_routing, routings)),
         },
     )
-
-
-def _place(record: Measured) -> tuple[int, int]:
-    """Return a record's place on the page: by the catalogue, then by seed; of equals the order of the ledger stays."""
-    return PLACES.get(record.spec.model, len(PLACES)), record.spec.seed

@@ -25,6 +25,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.records.evaluation import Evaluation
 from suite.records.index import read_rows
 from suite.records.ledger import FINGERPRINT, Ledger
+from suite.records.newest import keep_newest
 from suite.records.record import Measured, Record
 from suite.records.spec import CellSpec, RunSpec
 from suite.report.settings import dataset_name, group_by_setting
@@ -85,7 +86,8 @@ class Comparison:
 
 def read_ledger_sides(ledger: Ledger, on_unreadable: object = None) -> tuple[Side, ...]:
     """Return every side of a ledger."""
-    return make_sides(record for record in ledger.records(on_unreadable) if isinstance(record, Measured))
+    kept, _ = keep_newest(record for record in ledger.records(on_unreadable) if isinstance(record, Measured))
+    return make_sides(kept)
 
 
 def find_sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Side, ...]:
@@ -107,8 +109,8 @@ def find_sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tup
             "to compare two ledgers, name their folders.",
             exit=Exit.NOTHING,
         )
-    latest = [ledger.latest(str(row["cell"])) for row in fits]
-    found = make_sides(record for record in latest if isinstance(record, Measured))
+    latest = [record for row in fits if isinstance(record := ledger.latest(str(row["cell"])), Measured)]
+    found = make_sides(latest if FINGERPRINT.fullmatch(chosen) else keep_newest(latest)[0])
     if not found:
         raise SuiteError(f"none of the {len(fits)} cells that {chosen} matches is done: there is nothing to compare.", exit=Exit.NOTHING)
     return tuple(replace(side, alone=True) for side in found) if FINGERPRINT.fullmatch(chosen) else found
@@ -195,7 +197,7 @@ def _differing(one: CellSpec, other: CellSpec, fields: Iterable[str]) -> list[st
 def _shorten(field: str, value: object) -> str:
     if isinstance(value, tuple):
         return f"{len(value)} stages"
-    return str(value)[:8] if field == "weights" else str(value)
+    return str(value)[:8] if field in ("weights", "plugin") else str(value)
 
 
 def _distance(variant: Side, baseline: Side) -> tuple[int, int, int]:
@@ -208,7 +210,8 @@ def _distance(variant: Side, baseline: Side) -> tuple[int, int, int]:
 def _noted(one: Measured, other: Measured) -> list[str]:
     """Return the fields of the specs, of those that both have, that differ and are no obstacle."""
     held = type(other.spec).model_fields
-    fields = [field for field in type(one.spec).model_fields if field in held and field not in NOT_TOLD]
+    left = NOT_TOLD if one.spec.model == other.spec.model else NOT_TOLD | {"plugin"}  # two versions of a plug-in, or two designs
+    fields = [field for field in type(one.spec).model_fields if field in held and field not in left]
     found = _differing(one.spec, other.spec, fields)
     return found if type(one) is type(other) else [*found, "one was trained here, the other's weights were given"]
 

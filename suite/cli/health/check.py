@@ -46,7 +46,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--against", metavar="REV", help="commit to time against (default: the last that changed results/baseline.json)")
     verb.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
     verb.add_argument("--markdown", type=Path, metavar="FILE", help="also write a Markdown summary (default: $GITHUB_STEP_SUMMARY, if set)")
-    common.add_shared(verb, "--json", "--wide")
+    common.add_shared(verb, "--plugin", "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:

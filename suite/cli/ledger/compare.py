@@ -39,7 +39,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         "b", metavar="B", help="the one baseline, in the same way; a ledger if A is one: then each model is compared with itself"
     )
     what.add_argument("--metric", **common.REPEATED, metavar="NAME", help="a metric of the protocol; may be repeated (default: its first)")
-    common.add_shared(what, "--ledger")
+    common.add_shared(what, "--ledger", "--plugin")
     out = verb.add_argument_group("what comes out")
     common.add_shared(out, "--json", "--wide")
     out.add_argument("--csv", metavar="FILE", help="write CSV, one line per comparison, to FILE, or - for standard output")

@@ -43,7 +43,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="NAME_OR_FOLDER",
         help="names of `list datasets`, or folders with HR/ and perhaps LR/, with target/ and input/, or with images (default: photos)",
     )
-    common.add_shared(what, "--weights")
+    common.add_shared(what, "--weights", "--plugin")
     what.add_argument("--protocol", metavar="NAME[@VERSION]", help="a name of `list protocols` (default: the task's)")
     what.add_argument("--limit", type=int, metavar="N", help="measure the first N images of each set only, to try things out")
     add_inference(verb.add_argument_group("how to run it"))

@@ -29,7 +29,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--key", choices=KEYS, help="key of the weights in the file (default: the key that they were read from, else params)")
     verb.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    common.add_shared(verb, "--json")
+    common.add_shared(verb, "--plugin", "--json")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:

@@ -53,7 +53,7 @@ def collect_tables() -> Mapping[str, Mapping[str, object]]:
         "data cards": {name: card(name) for name in cards()},
         "degradations": degradations.DEGRADATIONS,
         "grids": grids.GRIDS,
-        "pairings": {f"{row.model} on {row.task}": row for row in grids.PAIRINGS},
+        "pairings": {f"{row.model} on {row.task}": row for row in grids.list_pairings()},
         "metrics": protocols.METRICS,
         "protocols": protocols.PROTOCOLS,
         "published": {f"{paper.key}, {table.id}": table for paper in load_all() for table in paper.tables},
@@ -81,7 +81,7 @@ def _planned(grid: str, budget: str) -> Iterator[Number]:
     cells = plan.plan_cells(grid, budget=budget, seeds=2, only=[], changes={}, backend=TRAINED_ON, device="cpu")
     names = {spec.fingerprint: f"{spec.model} on {spec.task}, seed {spec.seed}" for spec in cells}
     key = f"definitions/cells of {grid} at {budget}"
-    for field in type(cells[0]).model_fields:
+    for field in (name for name in type(cells[0]).model_fields if name != "plugin"):  # the suite's own networks are of none
         values = [_by_name(names, spec, field) for spec in cells]
         yield Number(f"{key}/{field}", "digest", digest_of(values))
     schedules = []

@@ -58,7 +58,7 @@ def plan_smoke_cells() -> list[RunSpec]:
     """
     chosen: dict[tuple[str, str], str] = {}
     small = set(gate_networks())
-    for pairing in grids.PAIRINGS:
+    for pairing in grids.list_pairings():
         design = design_of(models.card(pairing.model).config).name
         if design in WATCHED_WHOLE:
             chosen.setdefault((pairing.task, design), f"{pairing.model}@{pairing.task}")
