@@ -16,7 +16,7 @@ from types import MappingProxyType, ModuleType
 
 from suite.cli import data, run
 from suite.cli.common import Parser
-from suite.cli.health import check, doctor
+from suite.cli.health import check, check_design, doctor
 from suite.cli.ledger import claims, compare, records, report
 from suite.cli.ledger import list as verb_list
 from suite.cli.measure import evaluate, export, profile, restore, scan, score, weights
@@ -24,10 +24,10 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
 # A verb has SUMMARY and EXAMPLE for the help, add_arguments(parser), and run(options, out) -> Exit; `prepare(options)`, if it has one, is
-# called before plug-ins are loaded, and torch with them.
+# called before plug-ins are loaded, and torch with them, and with INSTALLED False it does without those of installed packages.
 VERBS: Mapping[str, ModuleType] = MappingProxyType(
     {
-        verb.__name__.rpartition(".")[2]: verb
+        verb.__name__.rpartition(".")[2].replace("_", "-"): verb
         for verb in (
             run,
             verb_list,
@@ -40,6 +40,7 @@ VERBS: Mapping[str, ModuleType] = MappingProxyType(
             compare,
             data,
             check,
+            check_design,
             profile,
             scan,
             doctor,
@@ -108,7 +109,7 @@ def _plugins(options: argparse.Namespace) -> contextlib.AbstractContextManager[o
     from suite.study import plugins
 
     getattr(VERBS[options.verb], "prepare", lambda _options: None)(options)
-    return plugins.loaded(options.plugin)
+    return plugins.loaded(options.plugin, installed=getattr(VERBS[options.verb], "INSTALLED", True))
 
 
 def _code_of(error: Exception) -> Exit | None:

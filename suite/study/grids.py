@@ -76,7 +76,7 @@ def _family(parent: str) -> tuple[ModelOnTask, ...]:
 SEEDS = ("vmambair-table-4", "mambair-tables-1-2")  # of the two designs that the suite began with
 
 
-def _tables(design: Design) -> tuple[Grid, ...]:
+def list_tables(design: Design) -> tuple[Grid, ...]:
     """Return a design's grids: its tables of ablations; where it names none, its networks with theirs under its own name."""
     if design.tables:
         return tuple(Grid(table.grid, table.summary, _family(table.parent)) for table in design.tables)
@@ -90,7 +90,7 @@ def grid_name(design: Design) -> str:
 
 
 def _make_grids() -> Mapping[str, Grid]:
-    tables = [grid for design in DESIGNS for grid in _tables(design)]
+    tables = [grid for design in DESIGNS for grid in list_tables(design)]
     first = tuple(pairing for grid in tables if grid.name in SEEDS for pairing in grid.pairings)
     rows = (
         Grid("ablations", "VmambaIR's table 4, MambaIR's tables 1 and 2", first),

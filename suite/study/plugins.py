@@ -66,21 +66,21 @@ def plugin_of(model: str) -> Plugin | None:
 
 
 @contextlib.contextmanager
-def loaded(names: Sequence[str], *, inherited: bool = True) -> Iterator[tuple[Plugin, ...]]:
-    """Have the plug-ins `names`, and with `inherited` those of $SUITE_PLUGINS and of installed packages, registered within the block.
+def loaded(names: Sequence[str], *, installed: bool = True) -> Iterator[None]:
+    """Have the plug-ins `names`, those of $SUITE_PLUGINS, and with `installed` those of installed packages, registered within the block.
 
-    Give those that were asked for, by option or variable. Child processes find the same by the variable.
-    SuiteError where one cannot be loaded; one of an installed package, which nobody asked for here, is left out with a note.
+    Child processes find all of them by the variable. SuiteError where one cannot be loaded; one of an installed package, which nobody
+    asked for here, is left out with a note.
     """
     before, variable = list(_LOADED), os.environ.get(VARIABLE)
-    given = [*names, *(filter(None, variable.split(os.pathsep)) if inherited and variable else ())]
     try:
-        asked = tuple(dict.fromkeys(filter(None, [load(name) for name in given])))
-        if inherited:
+        for name in (*names, *filter(None, (variable or "").split(os.pathsep))):
+            load(name)
+        if installed:
             _load_installed()
         if len(_LOADED) > len(before):
             _name_in_environment()
-        yield asked
+        yield
     finally:
         for plugin in [one for one in reversed(_LOADED) if one not in before]:
             _unload(plugin)

@@ -27,7 +27,7 @@ def answer(asked: dict[str, Any], say: Say) -> None:
     """Time {"spec": ..., "seconds": ..., "threads": ...} in a process of its own: say "latency" or, where it does not fit, "reason"."""
     torch.set_num_threads(asked["threads"])
     try:
-        with plugins.loaded(()):
+        with plugins.loaded((), installed=False):
             say("latency", measure_latency(ProfileSpec.model_validate(asked["spec"]), asked["seconds"]).model_dump(mode="json"))
     except torch.OutOfMemoryError as error:
         say("reason", f"did not fit: {str(error).splitlines()[0]}")
