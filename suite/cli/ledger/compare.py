@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.cli import common
@@ -47,9 +46,13 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Compare and print; exit code 5 where nothing is comparable."""
+    from suite.report import versus
+
     if options.json and options.csv is not None:
         raise SuiteError("--json and --csv are two documents: ask for one.")
-    found = _compare(options, [common.resolve_metric(name) for name in options.metric])
+    found = versus.compare_named(
+        options.a, options.b, [common.resolve_metric(name) for name in options.metric], options.ledger, common.warn_left_out
+    )
     lines = [_line(one) for one in found]
     if options.json:
         out.document({"a": options.a, "b": options.b, "comparisons": lines})
@@ -72,31 +75,6 @@ def _legend(found: tuple[Comparison, ...]) -> list[str]:
     if any(one.found is not None and one.found.covers for one in found):
         lines.append(FEW_IMAGES.format(images=GOOD_IMAGES))
     return lines
-
-
-def _compare(options: argparse.Namespace, metrics: list[str]) -> tuple[Comparison, ...]:
-    from suite.records.ledger import Ledger
-    from suite.report import versus
-
-    folders = [Path(name) for name in (options.a, options.b)]
-    if all(folder.is_dir() for folder in folders):
-        if options.ledger is not None:
-            raise SuiteError(f"--ledger {options.ledger} is for models of one ledger; A and B are folders, two ledgers of their own.")
-        variants, baselines = (versus.read_ledger_sides(Ledger(folder), common.warn_left_out) for folder in folders)
-        for folder, sides in zip(folders, (variants, baselines), strict=True):
-            if not sides:
-                raise SuiteError(f"the ledger {folder} holds no run that is done.", exit=Exit.NOTHING)
-        found = versus.compare_sides(variants, baselines, metrics, same_model=True)
-    else:
-        ledger = Ledger(options.ledger)
-        variants, baselines = (versus.find_sides(ledger, name, common.warn_left_out) for name in (options.a, options.b))
-        models = sorted({side.model for side in baselines})
-        if len(models) > 1:
-            raise SuiteError(f"B is one baseline, and {options.b} means {len(models)} models: {', '.join(models)}. Name one of them.")
-        found = versus.compare_sides(variants, baselines, metrics, same_model=False)
-    if not found:
-        raise SuiteError(f"{options.a} and {options.b} are the same records: there is nothing to compare.", exit=Exit.NOTHING)
-    return found
 
 
 def _line(one: Comparison) -> dict[str, object]:
