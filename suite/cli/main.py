@@ -69,7 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = Output(sys.stdout, wide=getattr(options, "wide", False))
     try:
         with contextlib.redirect_stdout(sys.stderr), _plugins(options):  # Ray, plug-ins and others print where they like
-            return int(VERBS[options.verb].run(options, out))
+            try:
+                return int(VERBS[options.verb].run(options, out))
+            except Exception as error:
+                _raise_as_plugin_s(error)
+                raise
     except SuiteError as error:
         return _refuse(str(error), error.exit)
     except KeyboardInterrupt:
@@ -110,6 +114,14 @@ def _plugins(options: argparse.Namespace) -> contextlib.AbstractContextManager[o
 
     getattr(VERBS[options.verb], "prepare", lambda _options: None)(options)
     return plugins.loaded(options.plugin, installed=getattr(VERBS[options.verb], "INSTALLED", True))
+
+
+def _raise_as_plugin_s(error: Exception) -> None:
+    """Raise what went wrong in the code of a plug-in as what its author can mend; leave every other error alone."""
+    plugins = sys.modules.get("suite.study.plugins")  # if it is not loaded, nothing of a plug-in was run
+    said = plugins.explain_failure(error) if plugins and not isinstance(error, SuiteError) else ""
+    if said:
+        raise SuiteError(said, exit=Exit.NOT_READY) from error
 
 
 def _code_of(error: Exception) -> Exit | None:

@@ -23,6 +23,7 @@ from suite.records.scan import ScanRecord
 from suite.report import html as pages
 from suite.report import pictures
 from suite.report.grids import scan_view
+from suite.report.grids.outside import build_outside
 from suite.report.grids.routing import tabulate_routing
 from suite.report.grids.scan_paths import build_scan_paths
 from suite.report.measured import Status
@@ -62,7 +63,11 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     profiles = keep_newest(pick_standing(record for record in held if isinstance(record, ProfileRecord)))[0]
     routings = pick_standing(record for record in held if isinstance(record, RoutingRecord) and record.status == "done")
-    tables = (*build_tables(published.load_all(), current, profiles), *build_scan_paths(current, profiles))
+    tables = (
+        *build_tables(published.load_all(), current, profiles),
+        *build_scan_paths(current, profiles),
+        *build_outside(current, profiles),
+    )
     return pages.fill_template(
         "index.html.j2",
         {

@@ -54,8 +54,12 @@ def find_problems(module: ModuleType) -> list[str]:
         for name in recipes
         if name.partition("/")[0] not in tasks
     ]
+    told: set[type] = set()  # configurations whose class lacks something: of each that is said once
     for card in (*design.networks, *design.ablations):
-        problems += _find_in_card(design, card, tasks)
+        if type(card.config) not in told:
+            found = list(_find_in_card(design, card, tasks))
+            told |= {type(card.config)} if found else set()
+            problems += found
     return [*problems, *_find_in_names(design, tasks)]
 
 
@@ -80,7 +84,7 @@ def _find_in_shape(design: Design) -> Iterator[str]:
         if isinstance(held, kind):
             yield f"{name} is one {kind.__name__}, and must be a tuple of them: ({name[:-1]},) with a comma"
         elif not isinstance(held, tuple) or not all(isinstance(row, kind) for row in held):
-            yield f"{name} is not a tuple of models.design.{kind.__name__}"
+            yield f"{name} is a {type(held).__name__}, and must be a tuple of models.design.{kind.__name__}"
     if not design.networks:
         yield "networks is empty: a design has one network or more"
     if not isinstance(design.classes, Mapping) or not design.classes:

@@ -145,7 +145,7 @@ def run_code(code: PluginCode, file: Path) -> ModuleType:
 def describe_failure(error: BaseException, file: Path | None) -> str:
     """Say what went wrong, and in which line of `file` if it is of the error's way there."""
     if isinstance(error, SyntaxError):
-        return f"it is not Python, line {error.lineno}: {error.msg}."
+        return f"it is not Python{f', line {error.lineno}' if error.lineno else ''}: {error.msg}."
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if file is not None and Path(frame.filename) == file]
     place = f"line {frames[-1].lineno}: " if frames else ""
     text = str(error).strip().rstrip(".")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,7 +21,7 @@ from models.design import Design
 from suite.core.errors import SuiteError
 from suite.core.output import note
 from suite.study import plugin_check, recipes, tasks
-from suite.study.plugin_files import PluginCode, read_code, run_code
+from suite.study.plugin_files import PluginCode, describe_failure, read_code, run_code
 
 VARIABLE = "SUITE_PLUGINS"  # files and modules, as PATH holds folders
 GROUP = "suite.designs"  # of entry points
@@ -129,7 +130,7 @@ def _register(code: PluginCode, file: Path) -> Plugin:
     module = run_code(code, file)
     problems = plugin_check.find_problems(module)
     if problems:
-        lines = "\n".join(f"  {problem}." for problem in problems)
+        lines = "\n".join(f"  {problem.rstrip('.')}." for problem in problems)
         raise SuiteError(f"--plugin {code.name} does not declare a design:\n{lines}\ndocs/outside.md has an example.")
     plugin = Plugin(code, file, module, module.DESIGN)
     added: list[tuple[str, str]] = []
@@ -170,3 +171,12 @@ def _load_installed() -> None:
         except SuiteError as error:
             package = point.dist.name if point.dist else "an installed package"
             note(f"left out: the design {point.name!r} of {package}: {error}")
+
+
+def explain_failure(error: Exception) -> str:
+    """Say in which line of a loaded plug-in an error was raised, and what it is; "" where it was not on its way."""
+    frames = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    for plugin in _LOADED:
+        if plugin.file in frames:
+            return f"{plugin.code.name}, {describe_failure(error, plugin.file)}"
+    return ""
