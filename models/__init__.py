@@ -51,8 +51,11 @@ def create(name: str, **overrides: object) -> RestorationNet:
 
 def build(config: Config) -> RestorationNet:
     """Build the network that a configuration describes."""
-    module, _, name = design_of(config).classes[type(config)].partition(":")
-    return getattr(importlib.import_module(module), name)(config)
+    found = design_of(config).classes[type(config)]
+    if isinstance(found, str):
+        module, _, name = found.partition(":")
+        found = getattr(importlib.import_module(module), name)
+    return found(config)
 
 
 def set_scan_backend(network: nn.Module, name: str) -> None:

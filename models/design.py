@@ -111,7 +111,7 @@ class ModelCard:
     name: str
     config: Config
     task: str  # the task of its paper row, a name of suite.study.tasks
-    paper: str  # arXiv identifier, section or table
+    paper: str = OWN  # arXiv identifier, section or table
     params: int | None = None  # of the released network; None where nothing is published
     parent: str | None = None  # of an ablation
     change: tuple[str, object] | None = None  # the one field in which an ablation differs from its parent
@@ -174,16 +174,26 @@ class OfficialClass:
     configure: Callable[[Keywords], Config]
 
 
-@dataclass(frozen=True)
+def keep_names(_config: Config) -> Rules:
+    """Rename no parameter: the authors' code has our names."""
+    return ()
+
+
+@dataclass(frozen=True, eq=False)
 class Design:
     """A design: its networks, their ablations, what they run, and what their authors' code calls them."""
 
     name: str
-    paper: str
     networks: tuple[ModelCard, ...]
-    ablations: tuple[ModelCard, ...]
-    classes: Mapping[type, str]  # of a configuration: the class that is built from it, as "module:class"
-    runs: tuple[Runs, ...]
-    tables: tuple[AblationTable, ...]
-    official: tuple[OfficialClass, ...]
-    rules: Callable[[Config], Rules]
+    classes: Mapping[type, str | type]  # of a configuration: the class that is built from it, as "module:class", or itself in a single file
+    paper: str = OWN
+    ablations: tuple[ModelCard, ...] = ()
+    runs: tuple[Runs, ...] = ()  # none: each network runs the task of its card
+    tables: tuple[AblationTable, ...] = ()
+    official: tuple[OfficialClass, ...] = ()
+    rules: Callable[[Config], Rules] = keep_names
+
+    @property
+    def all_runs(self) -> tuple[Runs, ...]:
+        """What its networks run, each at least the task of its card."""
+        return self.runs or tuple(Runs(card.name, (), (card.task,)) for card in self.networks)

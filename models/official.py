@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 
 from torch import Tensor
 
@@ -19,12 +18,12 @@ from models.base import RestorationNet
 from models.catalog import design_of
 from models.checkpoints import BARE, find_tensors
 from models.design import Config, OfficialClass
-from models.designs import DESIGNS
+from models.designs import DESIGNS, Live
 from models.keywords import Keywords, OfficialMismatch
 from models.lookup import lookup
 
 COUNTER = "num_batches_tracked"  # of batches, by a normalisation in training
-ARCHITECTURES: Mapping[str, OfficialClass] = MappingProxyType({row.name: row for design in DESIGNS for row in design.official})
+ARCHITECTURES: Mapping[str, OfficialClass] = Live(lambda: {row.name: row for design in DESIGNS for row in design.official})
 
 
 def official_names(network: RestorationNet) -> dict[str, str]:

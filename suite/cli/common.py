@@ -57,6 +57,11 @@ OPTIONS: dict[str, dict[str, object]] = {
         "metavar": "N",
         "help": "read images of up to N million pixels (default: 179, as Pillow, or $SUITE_MAX_MEGAPIXELS)",
     },
+    "--plugin": {
+        **REPEATED,
+        "metavar": "FILE_OR_MODULE",
+        "help": "Python file or module that declares a design from outside, and whose code is run; may be repeated (also: $SUITE_PLUGINS)",
+    },
     "--json": {"action": "store_true", "help": "print one JSON document on standard output, and nothing else there"},
     "--wide": {"action": "store_true", "help": "do not fold tables to the width of the terminal"},
 }
@@ -196,9 +201,12 @@ def end(code: Exit, unwritten: SuiteError | None) -> Exit:
 
 def write_page(records: Sequence[Attempt], folder: Path, pictures_mib: float | None = None) -> Path:
     """Write the report of `records`; name on standard error the pictures that cannot be read."""
+    from suite.records.newest import describe_older, keep_newest
     from suite.records.pictures import check_pictures
     from suite.report import report
 
+    if older := describe_older(keep_newest(records)[1]):
+        note(older)
     check_pictures((picture for record in records for picture in record.pictures), warn_left_out)
     bound = () if pictures_mib is None else (pictures_mib,)
     return report.write_report(records, folder, *bound)

@@ -15,17 +15,18 @@ from types import MappingProxyType, ModuleType
 
 from suite.cli import data, run
 from suite.cli.common import Parser
-from suite.cli.health import check, doctor
+from suite.cli.health import check, check_design, doctor
 from suite.cli.ledger import bundle, claims, compare, records, report, verify
 from suite.cli.ledger import list as verb_list
 from suite.cli.measure import evaluate, export, profile, restore, scan, score, weights
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, drop_output, explain_lost, note, open_streams
 
-# A verb has SUMMARY and EXAMPLE for the help, add_arguments(parser), and run(options, out) -> Exit.
+# A verb has SUMMARY and EXAMPLE for the help, add_arguments(parser), and run(options, out) -> Exit; `prepare(options)`, if it has one, is
+# called before plug-ins are loaded, and torch with them, and with INSTALLED False it does without those of installed packages.
 VERBS: Mapping[str, ModuleType] = MappingProxyType(
     {
-        verb.__name__.rpartition(".")[2]: verb
+        verb.__name__.rpartition(".")[2].replace("_", "-"): verb
         for verb in (
             run,
             verb_list,
@@ -38,6 +39,7 @@ VERBS: Mapping[str, ModuleType] = MappingProxyType(
             compare,
             data,
             check,
+            check_design,
             profile,
             scan,
             doctor,
@@ -84,8 +86,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _refuse(f"no VERB is given. Begin with `python -m suite {run.EXAMPLE}`.", Exit.USAGE)
     out = Output(sys.stdout, wide=getattr(options, "wide", False))
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # Ray and others print where they like
-            return int(VERBS[options.verb].run(options, out))
+        with contextlib.redirect_stdout(sys.stderr), _plugins(options):  # Ray, plug-ins and others print where they like
+            try:
+                return int(VERBS[options.verb].run(options, out))
+            except Exception as error:
+                _raise_as_plugin_s(error)
+                raise
     except SuiteError as error:
         return _refuse(str(error), error.exit)
     except KeyboardInterrupt:
@@ -113,6 +119,24 @@ def parser() -> Parser:
         one = verbs.add_parser(name, help=verb.SUMMARY, description=what, epilog=example, allow_abbrev=False)
         verb.add_arguments(one)
     return top
+
+
+def _plugins(options: argparse.Namespace) -> contextlib.AbstractContextManager[object]:
+    """Return the block within which the plug-ins are loaded of a verb that names networks."""
+    if not hasattr(options, "plugin"):
+        return contextlib.nullcontext()
+    from suite.study import plugins
+
+    getattr(VERBS[options.verb], "prepare", lambda _options: None)(options)
+    return plugins.loaded(options.plugin, installed=getattr(VERBS[options.verb], "INSTALLED", True))
+
+
+def _raise_as_plugin_s(error: Exception) -> None:
+    """Raise what went wrong in the code of a plug-in as what its author can mend; leave every other error alone."""
+    plugins = sys.modules.get("suite.study.plugins")  # if it is not loaded, nothing of a plug-in was run
+    said = plugins.explain_failure(error) if plugins and not isinstance(error, SuiteError) else ""
+    if said:
+        raise SuiteError(said, exit=Exit.NOT_READY) from error
 
 
 def _code_of(error: Exception) -> Exit | None:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from suite.report.results import Results
     from suite.runner.estimate import RunEstimate
     from suite.runner.execute import How
+    from suite.study.grids import Grid
 
-SUMMARY = "train and measure the cells of a grid that are not done yet, then write the report"
+SUMMARY = "train and measure the cells of a grid, or models by name, that are not done yet, then write the report"
 EXAMPLE = "run --grid ablations --dry-run"
 LAUNCHERS = ("ray", "inline")
 TRACKERS = ("tensorboard", "mlflow")
@@ -31,7 +32,11 @@ PLAN_FIELDS = ("model", "seed", "task", "budget", "iterations")  # that --dry-ru
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
     what = verb.add_argument_group("what to run")
-    what.add_argument("--grid", metavar="NAME", help="a name of `list grids`, e.g. ablations; required")
+    what.add_argument("--grid", metavar="NAME|FILE.toml", help="a name of `list grids`, e.g. ablations, or a file with tables [[cells]]")
+    what.add_argument("--model", nargs="+", action="extend", default=[], metavar="NAME", help="instead of a grid: names of `list models`")
+    what.add_argument(
+        "--task", nargs="+", action="extend", default=[], metavar="NAME", help="with --model: names of `list tasks` (default: each model's)"
+    )
     what.add_argument("--budget", metavar="NAME", help="a name of `list budgets` (default: quick without a GPU, standard with one)")
     what.add_argument(
         "--recipe",
@@ -51,7 +56,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     measured = "train once and measure it "
     what.add_argument("--test-sets", nargs="+", default=[], metavar="NAME", help=f"{measured}on each of these data sets or folders")
     what.add_argument("--protocols", nargs="+", default=[], metavar="NAME", help=f"{measured}by each of these names of `list protocols`")
-    common.add_shared(what, "--backend", "--device")
+    common.add_shared(what, "--backend", "--device", "--plugin")
     given = verb.add_argument_group("with --grid routing")
     common.add_shared(given, "--weights")
     given.add_argument("--data", metavar="NAME_OR_FOLDER", help="a name of `list datasets`, or a folder of test images (default: photos)")
@@ -115,9 +120,17 @@ def read_change(text: str) -> tuple[str, str]:
     return field, value
 
 
+def prepare(options: argparse.Namespace) -> None:
+    """Have threads sleep while they wait, before torch is loaded here, for --launcher inline; scans are timed as threads are."""
+    from suite.core.torch_state import let_threads_sleep
+    from suite.study.grids import ROUTING_GRID, SCAN_GRID
+
+    if options.grid not in (SCAN_GRID, ROUTING_GRID):
+        let_threads_sleep()
+
+
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Run what is not done, write the report, and print the outcome; two grids are run elsewhere: of scan backends, and of routing."""
-    from suite.core.torch_state import let_threads_sleep
     from suite.records.ledger import Ledger
     from suite.records.record import Record
     from suite.report.results import summarise_run
@@ -135,7 +148,6 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         raise SuiteError(
             "--weights and --data go with --grid routing; to measure a model with weights there is `python -m suite evaluate`."
         )
-    let_threads_sleep()  # before torch is loaded here, for --launcher inline
     specs, reason = _cells(options)
     specs = unique_specs(specs)
     ledger = Ledger(options.ledger)
@@ -214,10 +226,14 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
     from suite.study import budgets
     from suite.study.grids import GRIDS, ROUTING_GRID, SCAN_GRID
 
-    if options.grid is None:
+    if options.grid is None and not options.model:
         special = [(SCAN_GRID, scan.SUMMARY), (ROUTING_GRID, routing.SUMMARY)]
         names = "\n".join(f"  {name}: {what}" for name, what in [*((row.name, row.summary) for row in GRIDS.values()), *special])
-        raise SuiteError(f"no --grid is given. Choose one, e.g. `python -m suite run --grid ablations`:\n{names}")
+        more = "--task says where models run, and no --model is given. " if options.task else ""
+        raise SuiteError(
+            f"{more}no --grid is given. Name models (`python -m suite run --model A B --task T`), or choose one, e.g. "
+            f"`python -m suite run --grid ablations`:\n{names}"
+        )
     changes = dict(options.set)
     if "device" in changes:
         raise SuiteError("the device is not changed by --set; choose it with --device.")
@@ -227,7 +243,7 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
         spec
         for evaluation in _evaluations(options, changes)
         for spec in plan.plan_cells(
-            options.grid,
+            _choose_grid(options),
             budget=options.budget or budgets.default_budget(device),
             seeds=options.seeds,
             only=options.only,
@@ -238,6 +254,19 @@ def _cells(options: argparse.Namespace) -> tuple[list[CellSpec], str]:
         )
     ]
     return specs, reason
+
+
+def _choose_grid(options: argparse.Namespace) -> str | Grid:
+    """Return the grid that is named, read from a file, or made of the models that are named."""
+    from pathlib import Path
+
+    from suite.study import grid_files
+
+    if options.grid and (options.model or options.task):
+        raise SuiteError("--grid says which models run which tasks: give it, or --model and --task; --only chooses among a grid's.")
+    if options.model:
+        return grid_files.name_grid(options.model, options.task)
+    return grid_files.read_grid(Path(options.grid)) if options.grid.endswith(grid_files.SUFFIX) else options.grid
 
 
 def _evaluations(options: argparse.Namespace, changes: Mapping[str, str]) -> list[dict[str, str]]:

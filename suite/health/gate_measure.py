@@ -23,6 +23,7 @@ from suite.core.torch_state import limit_threads
 from suite.health import probes
 from suite.health.probes.nudge import SIZE, nudged
 from suite.health.probes.number import Number, ProbePart
+from suite.study import plugins
 
 PartKey = tuple[str, str]  # probe, part
 Measured = dict[PartKey, list[Number]]
@@ -72,7 +73,8 @@ def make_nudge(number: int) -> Setting:
 
 def list_parts(names: Sequence[str]) -> list[tuple[str, ProbePart]]:
     """Return the parts of these probes, with the probes' names."""
-    return [(name, part) for name in names for part in probes.PROBES[name].parts()]
+    held = probes.choose_probes()
+    return [(name, part) for name in names if name in held for part in held[name].parts()]
 
 
 def measure_parts(parts: Sequence[tuple[str, ProbePart]], setting: Setting = PLAIN) -> Measured:
@@ -128,8 +130,8 @@ def answer(asked: dict[str, Any], say: Say) -> None:
     """Measure what is asked in a process of its own, a part at a time."""
     limit_threads(asked["threads"])
     wanted = [tuple(key) for key in asked["parts"]]
-    held = {(probe, part.name): part for probe, part in list_parts(list(dict.fromkeys(probe for probe, _ in wanted)))}
-    with nudged(asked["nudge"]):
+    with plugins.loaded((), installed=False), nudged(asked["nudge"]):
+        held = {(probe, part.name): part for probe, part in list_parts(list(dict.fromkeys(probe for probe, _ in wanted)))}
         for probe, name in wanted:
             numbers = [asdict(number) for number in _measure_part(probe, held[probe, name])]
             say("measured", {"part": (probe, name), "numbers": numbers})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,8 @@ from suite.core import machine
 from suite.records.record import Provenance, Record
 from suite.records.spec import RunSpec
 from suite.records.trainings import TrainingKey, Trainings
+from suite.study.plugin_files import PluginCode
+from suite.study.plugins import list_code
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class CellContext:
     trained: Record | None = None  # of the cell that trained already what this one measures
     track: tuple[str, ...] = ()  # kinds of suite.training.tracking.TRACKERS that are told, beside lines of JSON
     given: Path | None = None  # the file of weights that an evaluation measures
+    plugins: tuple[PluginCode, ...] = field(default_factory=list_code)  # that are loaded here, to be installed where the cell runs
 
     @property
     def weights_folder(self) -> Path:
@@ -79,6 +82,7 @@ def provenance(context: CellContext, started: str, checksums: dict[str, str], ba
         launcher=context.launcher,
         backend_reason="; ".join(filter(None, (context.backend_reason, explain_backend(backend)))),
         data_checksums=checksums,
+        plugins={code.name: code.sha256 for code in context.plugins},
     )
 
 

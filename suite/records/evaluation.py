@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from suite.records.record import Frozen, Measured
-from suite.records.spec import CellSpec
+from suite.records.spec import PLUGIN, CellSpec
 
 WHOLE = "whole"  # how an image is restored: at once
 NO_WEIGHTS = "none"  # what stands for the weights of a baseline
@@ -31,6 +31,7 @@ class EvaluationSpec(CellSpec):
     ensemble: bool = Field(False, description="the mean over the 8 symmetries of the image")
     routing: str = Field("", description="how an attentive scan chooses its tokens; '' = the network has none")
     seed: int = Field(0, ge=0, description="of networks that draw at random where they restore; 0 for all others")
+    plugin: str = PLUGIN
 
     @property
     def label(self) -> str:

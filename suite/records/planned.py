@@ -15,6 +15,7 @@ from suite.records.spec import RunSpec
 from suite.study.budgets import Budget
 from suite.study.budgets import budget as budget_row
 from suite.study.grids import ModelOnTask
+from suite.study.plugins import digest_of
 from suite.study.protocols import protocol
 from suite.study.recipes import DEFAULT, Recipe, list_accounts, recipe_of
 from suite.study.tasks import Task
@@ -83,6 +84,7 @@ def _spec(pairing: ModelOnTask, recipe: Recipe, seed: int, choice: Choice) -> Ru
         degrade_on="device" if choice.device == "cuda" and row.degrade_on_gpu and task.degrades_on_device else "worker",
         protocol=protocol(task.protocol).key,
         recipe=recipe.name,
+        plugin=digest_of(pairing.model),
         **derive_training(recipe, row, task),
     )
 

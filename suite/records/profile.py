@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from suite.records.record import Attempt, Frozen
-from suite.records.spec import CellSpec
+from suite.records.spec import PLUGIN, CellSpec
 from suite.study.baselines import BASELINES
 
 Source = Literal["suite", "spandrel"]
@@ -28,6 +28,7 @@ class ProfileSpec(CellSpec):
     seconds: float = Field(0.0, ge=0, description="that samples are taken for; 0 where nothing is timed")
     machine: str = Field("", description='digest of suite.core.machine.describe_machine(); "" where nothing is timed')
     software: str = Field(description="digest of the code and the versions of the packages that decide the numbers")
+    plugin: str = PLUGIN
 
     @property
     def label(self) -> str:

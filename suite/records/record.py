@@ -139,6 +139,7 @@ class Provenance(Frozen):
     launcher: str
     backend_reason: str = Field(description="why this scan backend was chosen")
     data_checksums: dict[str, str] = Field(default_factory=dict, description="data set split: sha256 over names and pixels")
+    plugins: dict[str, str] = Field(default_factory=dict, description="plug-ins that were loaded, file or module: sha256")
 
 
 class Attempt(Frozen):

@@ -21,10 +21,11 @@ from suite.core.errors import SuiteError
 LATER = frozenset(
     (
         *("recipe", "loss", "optimiser", "weight_decay", "periods", "floors", "stages", "mixup", "discriminator_lr", "start"),
-        *("degrade_on", "first_weights", "warm_up", "key"),
+        *("degrade_on", "first_weights", "warm_up", "key", "plugin"),
     )
 )
 EVALUATION = frozenset(("test_set", "protocol"))  # decide how a finished training is measured, and nothing of the training
+PLUGIN = Field("", pattern=r"^([0-9a-f]{64})?$", description="sha256 of the plug-in that declares the network; '' = one of the suite's own")
 TRAINING_VERSION = 1  # of what identifies a training
 
 
@@ -98,6 +99,7 @@ class RunSpec(CellSpec):
     validation_set: str = Field("photos", description="never one of the test sets")
     test_set: str = Field("photos", description="a data set's name, or a folder: HR/ (and LR/), or images")
     protocol: str = Field(description="name@version of suite.study.protocols.PROTOCOLS")
+    plugin: str = PLUGIN
 
     @property
     def label(self) -> str:

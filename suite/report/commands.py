@@ -6,8 +6,10 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
+from models.lookup import UnknownName
 from suite.core.errors import SuiteError
 from suite.records.evaluation import Evaluation
+from suite.records.newest import name_plugin
 from suite.records.planned import SCHEDULE, Choice, plan_family
 from suite.records.record import Record
 from suite.records.spec import RunSpec, write_value
@@ -32,10 +34,15 @@ def run_command(
     account: str = DEFAULT,
     seeds: int | None = None,
     changes: Mapping[str, str] | None = None,
+    plugin: str = "",
 ) -> str:
-    """Return the command line that measures `model` on `task`; it names the task where `grid` has several for the model."""
+    """Return the command line that measures `model` on `task`; it names both where `grid` has no such cell, or several of the model."""
     several = grid in GRIDS and sum(pairing.model == model for pairing in GRIDS[grid].pairings) > 1
-    words = [RUN_COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(f"{model}@{task}" if several else model)]
+    if has_pairing(grid, model, task):
+        words = [RUN_COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(f"{model}@{task}" if several else model)]
+    else:
+        words = [RUN_COMMAND, "--model", shlex.quote(model), "--task", shlex.quote(task)]
+    words += ["--plugin", shlex.quote(plugin)] if plugin else []
     words += ["--budget", shlex.quote(budget)] if budget else []
     words += ["--recipe", shlex.quote(account)] if account != DEFAULT else []
     words += ["--seeds", str(seeds)] if seeds not in (None, BUDGETS[budget].seeds if budget in BUDGETS else 1) else []
@@ -57,7 +64,7 @@ def train_command(table: PublishedTable, model: str, task_name: str, *, seeds: i
 
 def repeat_command(grid: str, records: Sequence[Record]) -> str:
     """Return the command line that repeats these runs, one model, one setting, one or more seeds: it makes the very same specs."""
-    return _command_of(grid, records[0].spec, seeds=max(r.spec.seed for r in records) + 1)
+    return _command_of(grid, records[0].spec, seeds=max(r.spec.seed for r in records) + 1, plugin=name_plugin(records[0]))
 
 
 def alike_command(grid: str, model: str, setting: Setting) -> str:
@@ -66,7 +73,7 @@ def alike_command(grid: str, model: str, setting: Setting) -> str:
     return _command_of(grid, RunSpec(**setting.fields | {"model": model, "start": begun}), begins=bool(begun))
 
 
-def _command_of(grid: str, spec: RunSpec, *, seeds: int = 1, begins: bool = True) -> str:
+def _command_of(grid: str, spec: RunSpec, *, seeds: int = 1, begins: bool = True, plugin: str = "") -> str:
     """Return the command line that makes a spec. What grid, budget and recipe do not make of themselves stands behind `--set`."""
     if spec.model in TRIVIAL:
         words = ["python -m suite evaluate", spec.model, "--task", shlex.quote(spec.task), "--data", shlex.quote(spec.test_set)]
@@ -79,11 +86,11 @@ def _command_of(grid: str, spec: RunSpec, *, seeds: int = 1, begins: bool = True
     budget = spec.budget if spec.budget in BUDGETS else "paper"
     try:
         changes = find_changes(spec, pairing, Choice(budget, spec.backend, spec.device, account, {}))
-    except SuiteError:  # a task or a model of another version of the suite
+    except (SuiteError, UnknownName):  # a task or a model of another version of the suite, or of a plug-in that is not loaded
         changes = {}
     if not begins:
         changes.pop("start", None)
-    words = run_command(grid, spec.model, spec.task, budget=spec.budget, account=account, seeds=seeds, changes=changes)
+    words = run_command(grid, spec.model, spec.task, budget=spec.budget, account=account, seeds=seeds, changes=changes, plugin=plugin)
     return f"{words} --backend {shlex.quote(spec.backend)} --device {spec.device}"
 
 
@@ -92,6 +99,7 @@ def evaluate_command(record: Evaluation) -> str:
     spec = record.spec
     words = ["python -m suite evaluate", shlex.quote(spec.model), "--task", shlex.quote(spec.task)]
     words += ["--weights", shlex.quote(record.weights.file)] if record.weights else []
+    words += ["--plugin", shlex.quote(name_plugin(record))] if spec.plugin else []
     words += ["--data", shlex.quote(spec.test_set), "--protocol", shlex.quote(spec.protocol)]
     words += ["--tile", spec.tile] if spec.tile != "whole" else []
     words += ["--tile-size", str(spec.tile_size)] if spec.tile_size else []
@@ -103,7 +111,7 @@ def evaluate_command(record: Evaluation) -> str:
 
 def find_changes(spec: RunSpec, pairing: ModelOnTask, choice: Choice) -> dict[str, str]:
     """Return the changes of `--set` that make a command's spec this one. The schedule follows the others and is named where it does not."""
-    never = {"model", "task", "budget", "seed", "backend", "device"}  # they are chosen otherwise
+    never = {"model", "task", "budget", "seed", "backend", "device", "plugin"}  # they are chosen otherwise
     changes: dict[str, str] = {}
     for fields in ([name for name in RunSpec.model_fields if name not in (*never, *SCHEDULE, "start")], SCHEDULE, ["start"]):
         planned = _plan(pairing, spec.seed, choice, changes)

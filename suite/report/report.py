@@ -14,6 +14,7 @@ from pathlib import Path
 from suite.core import intervals
 from suite.core.text import format_duration, format_fixed, format_moment, format_signed
 from suite.records.ledger import pick_standing
+from suite.records.newest import keep_newest
 from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt
 from suite.records.routing import RoutingRecord
@@ -55,7 +56,7 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
     held = list(records)
     current = place_measured(held)
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
-    profiles = pick_standing(record for record in held if isinstance(record, ProfileRecord))
+    profiles = keep_newest(pick_standing(record for record in held if isinstance(record, ProfileRecord)))[0]
     routings = pick_standing(record for record in held if isinstance(record, RoutingRecord) and record.status == "done")
     tables = gather_tables(current, profiles)
     return pages.fill_template(

@@ -13,6 +13,8 @@ from pathlib import PurePath
 from suite.records.record import Record
 from suite.records.spec import RunSpec
 
+NETWORK = ("model", "plugin", "seed")  # fields of what is compared under a setting: a network, by whose plug-in, and its draw
+
 
 @dataclass(frozen=True)
 class Outline:
@@ -68,8 +70,8 @@ class Setting:
 
 
 def setting_of(spec: RunSpec) -> Setting:
-    """Return the key that is equal for two runs exactly if they differ in nothing but the model and the seed."""
-    fields = {name: getattr(spec, name) for name in RunSpec.model_fields if name not in ("model", "seed")}
+    """Return the key that is equal for two runs exactly if they differ in nothing but the network and the seed."""
+    fields = {name: getattr(spec, name) for name in RunSpec.model_fields if name not in NETWORK}
     named = {name: fields.pop(name) for name in Setting.__dataclass_fields__ if name != "others"}
     return Setting(**named, others=tuple(fields.items()))
 

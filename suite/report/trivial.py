@@ -29,7 +29,7 @@ def _as_record(record: Record) -> Record:
     )
     return record.model_copy(
         update={
-            "spec": record.spec.model_copy(update={"model": trivial.name}),
+            "spec": record.spec.model_copy(update={"model": trivial.name, "plugin": ""}),
             "scores": trivial.scores,
             "crops": crops,
             "cost": None,

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -24,7 +25,8 @@ from suite.core import stats
 from suite.core.errors import Exit, SuiteError
 from suite.records.evaluation import Evaluation
 from suite.records.index import read_rows
-from suite.records.ledger import FINGERPRINT, Ledger
+from suite.records.ledger import FINGERPRINT, Ledger, OnUnreadable
+from suite.records.newest import keep_newest
 from suite.records.record import Measured, Record
 from suite.records.spec import CellSpec, RunSpec
 from suite.report.settings import dataset_name, group_by_setting
@@ -83,12 +85,13 @@ class Comparison:
         return "weights" if self.baseline is not None and self.variant.given and self.baseline.given else "designs"
 
 
-def read_ledger_sides(ledger: Ledger, on_unreadable: object = None) -> tuple[Side, ...]:
+def read_ledger_sides(ledger: Ledger, on_unreadable: OnUnreadable | None = None) -> tuple[Side, ...]:
     """Return every side of a ledger."""
-    return make_sides(record for record in ledger.records(on_unreadable) if isinstance(record, Measured))
+    kept, _ = keep_newest(record for record in ledger.records(on_unreadable) if isinstance(record, Measured))
+    return make_sides(kept)
 
 
-def find_sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tuple[Side, ...]:
+def find_sides(ledger: Ledger, chosen: str, on_unreadable: OnUnreadable | None = None) -> tuple[Side, ...]:
     """Return the sides of the run or the models that `chosen` means: a fingerprint, a model's name, a shell pattern, or a part of names.
 
     Only their records are read. SuiteError (Exit.NOTHING) where nothing fits, or nothing that does is done.
@@ -107,11 +110,39 @@ def find_sides(ledger: Ledger, chosen: str, on_unreadable: object = None) -> tup
             "to compare two ledgers, name their folders.",
             exit=Exit.NOTHING,
         )
-    latest = [ledger.latest(str(row["cell"])) for row in fits]
-    found = make_sides(record for record in latest if isinstance(record, Measured))
+    latest = [record for row in fits if isinstance(record := ledger.latest(str(row["cell"])), Measured)]
+    found = make_sides(latest if FINGERPRINT.fullmatch(chosen) else keep_newest(latest)[0])
     if not found:
         raise SuiteError(f"none of the {len(fits)} cells that {chosen} matches is done: there is nothing to compare.", exit=Exit.NOTHING)
     return tuple(replace(side, alone=True) for side in found) if FINGERPRINT.fullmatch(chosen) else found
+
+
+def compare_named(
+    a: str, b: str, metrics: Sequence[str], folder: Path | None = None, on_unreadable: OnUnreadable | None = None
+) -> tuple[Comparison, ...]:
+    """Compare what `a` and `b` name: models or cells of the ledger in `folder` (default: the project's), or two ledgers' folders.
+
+    SuiteError where they name nothing, B is more than one model, or both are the same.
+    """
+    folders = [Path(a), Path(b)]
+    if all(one.is_dir() for one in folders):
+        if folder is not None:
+            raise SuiteError(f"--ledger {folder} is for models of one ledger; A and B are folders, two ledgers of their own.")
+        variants, baselines = (read_ledger_sides(Ledger(one), on_unreadable) for one in folders)
+        for one, sides in zip(folders, (variants, baselines), strict=True):
+            if not sides:
+                raise SuiteError(f"the ledger {one} holds no run that is done.", exit=Exit.NOTHING)
+        found = compare_sides(variants, baselines, metrics, same_model=True)
+    else:
+        ledger = Ledger(folder)
+        variants, baselines = (find_sides(ledger, name, on_unreadable) for name in (a, b))
+        models = sorted({side.model for side in baselines})
+        if len(models) > 1:
+            raise SuiteError(f"B is one baseline, and {b} means {len(models)} models: {', '.join(models)}. Name one of them.")
+        found = compare_sides(variants, baselines, metrics, same_model=False)
+    if not found:
+        raise SuiteError(f"{a} and {b} are the same records: there is nothing to compare.", exit=Exit.NOTHING)
+    return found
 
 
 def make_sides(records: Iterable[Measured]) -> tuple[Side, ...]:
@@ -195,7 +226,7 @@ def _differing(one: CellSpec, other: CellSpec, fields: Iterable[str]) -> list[st
 def _shorten(field: str, value: object) -> str:
     if isinstance(value, tuple):
         return f"{len(value)} stages"
-    return str(value)[:8] if field == "weights" else str(value)
+    return str(value)[:8] if field in ("weights", "plugin") else str(value)
 
 
 def _distance(variant: Side, baseline: Side) -> tuple[int, int, int]:
@@ -208,7 +239,8 @@ def _distance(variant: Side, baseline: Side) -> tuple[int, int, int]:
 def _noted(one: Measured, other: Measured) -> list[str]:
     """Return the fields of the specs, of those that both have, that differ and are no obstacle."""
     held = type(other.spec).model_fields
-    fields = [field for field in type(one.spec).model_fields if field in held and field not in NOT_TOLD]
+    left = NOT_TOLD if one.spec.model == other.spec.model else NOT_TOLD | {"plugin"}  # two versions of a plug-in, or two designs
+    fields = [field for field in type(one.spec).model_fields if field in held and field not in left]
     found = _differing(one.spec, other.spec, fields)
     return found if type(one) is type(other) else [*found, "one was trained here, the other's weights were given"]
 

@@ -30,6 +30,7 @@ from suite.records.profile import ProfileRecord, ProfileSpec, name_network
 from suite.records.record import Attempt, Record
 from suite.records.scan import ScanRecord
 from suite.records.spec import CellSpec, RunSpec, ScanSpec
+from suite.study.plugins import install
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -52,6 +53,7 @@ def attempt(spec: CellSpec, context: CellContext) -> Iterator[Progress | Attempt
         return
     yield Progress(spec.fingerprint, "starting", 0, spec.steps)
     try:
+        install(context.plugins)
         context.work.mkdir(parents=True, exist_ok=True)
         with (context.work / LOCK).open("a+", encoding="ascii") as handle:
             yield from _alone(spec, handle)

@@ -162,6 +162,11 @@ def watch_times(records: Iterable[Attempt], seen: list[Seen], is_there: Callable
         seen.append(Seen(record.spec, median(record.iteration_seconds), rest, record.trained_params))
 
 
+def estimate_roughly(spec: RunSpec) -> float | None:
+    """Estimate the seconds of a cell by the rule alone; None where there is none for its device or backend."""
+    return _rough_seconds(spec, spec.iterations)
+
+
 def _rough_seconds(spec: RunSpec, iterations: int) -> float | None:
     """Apply the rule: training time goes with low-quality pixels, width and number of blocks, as the scans do."""
     if (spec.device, spec.backend) not in RULE_FOR:
@@ -184,10 +189,16 @@ def _params(spec: RunSpec, seen: Sequence[Seen]) -> int:
         if past.params and (past.spec.model, past.spec.width, past.spec.depth_divisor) == (spec.model, spec.width, spec.depth_divisor):
             return past.params
     card = models.card(spec.model)
+    config = card.config.narrowed(spec.width, spec.depth_divisor) if spec.width else card.config
     while card.params is None and card.parent is not None:
         card = models.card(card.parent)
+    if card.params is None:  # a design from outside, which has loaded torch
+        import torch
+
+        with torch.device("meta"):
+            return sum(value.numel() for value in models.build(config).parameters())
     narrowing = spec.width / card.config.dim if spec.width else 1.0
-    return round((card.params or 0) * narrowing**2)
+    return round(card.params * narrowing**2)
 
 
 SCAN_RECORD_MIB = 0.5  # with every sample

@@ -17,6 +17,7 @@ import models
 from suite.core.files import replacing
 from suite.core.paths import own_folder, shipped_folder
 from suite.records.spec import RunSpec
+from suite.study.plugins import digest_of
 
 FILE = "operations.json"  # in results/
 DISCRIMINATOR, FEATURES = "discriminator", "VGG19's features"  # of a GAN recipe, on images of full size
@@ -76,9 +77,13 @@ def _kept() -> Mapping[str, NetworkCount]:
     return {name: NetworkCount(**{key: tuple(v) if isinstance(v, list) else v for key, v in one.items()}) for name, one in held.items()}
 
 
-@cache
 def get_count(name: str) -> NetworkCount:
     """Return what was counted of a network, from the file or by counting it now."""
+    return _get_once(name, digest_of(name))
+
+
+@cache
+def _get_once(name: str, _code: str) -> NetworkCount:
     return _kept().get(name) or count_network(name)
 
 

@@ -17,12 +17,20 @@ from suite.study.recipes import DEFAULT
 from suite.study.tasks import task
 
 SELECTED_ELSEWHERE = MappingProxyType(
-    {"model": "--only", "task": "--grid", "budget": "--budget", "seed": "--seeds", "backend": "--backend", "device": "--device"}
+    {
+        "model": "--only",
+        "task": "--grid",
+        "budget": "--budget",
+        "seed": "--seeds",
+        "backend": "--backend",
+        "device": "--device",
+        "plugin": "--plugin",
+    }
 )
 
 
 def plan_cells(
-    grid: str,
+    grid: str | Grid,
     *,
     budget: str,
     seeds: int | None,
@@ -40,14 +48,12 @@ def plan_cells(
     fields of `--set`; `backend` is a concrete name.
     Raises `UnknownName` or `SuiteError` for what is not known, and for a selection that is empty.
     """
-    if grid not in GRIDS:
-        raise UnknownName(f"no grid is called {grid!r}.{suggest(grid, (*GRIDS, SCAN_GRID, ROUTING_GRID))}")
-    row = GRIDS[grid]
+    row = grid if isinstance(grid, Grid) else _find_grid(grid)
     chosen = [pairing for pairing in row.pairings if not only or any(_fits(pattern, pairing, row) for pattern in only)]
     if not chosen:
         tasks = dict.fromkeys(pairing.task for pairing in row.pairings)
         raise SuiteError(
-            f"--only {' '.join(only)} selects none of the {len(row.models)} models of the grid {grid!r}: {', '.join(row.models)}; "
+            f"--only {' '.join(only)} selects none of the {len(row.models)} models of the grid {row.name!r}: {', '.join(row.models)}; "
             f"nor of its tasks: {', '.join(tasks)}.",
             exit=Exit.NOTHING,
         )
@@ -63,6 +69,12 @@ def plan_cells(
         if spec.degrade_on == "device":
             on_device(task(spec.task).degradation)  # or SuiteError
     return list({spec.fingerprint: spec for spec in specs}.values())
+
+
+def _find_grid(name: str) -> Grid:
+    if name not in GRIDS:
+        raise UnknownName(f"no grid is called {name!r}.{suggest(name, (*GRIDS, SCAN_GRID, ROUTING_GRID))}")
+    return GRIDS[name]
 
 
 def _fits(pattern: str, pairing: ModelOnTask, grid: Grid) -> bool:

@@ -214,7 +214,8 @@ _VMAMBAIR = (
     _DERAIN_LONG,
 )  # fmt: skip
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType({row.name: row for row in (*_MAMBAIR, *_VMAMBAIR, _REAL_DN, *ROWS)})
+_TABLE = {row.name: row for row in (*_MAMBAIR, *_VMAMBAIR, _REAL_DN, *ROWS)}
+RECIPES: Mapping[str, Recipe] = MappingProxyType(_TABLE)  # and those of plug-ins, while they are loaded
 DEFAULT = "released"
 
 
@@ -245,3 +246,15 @@ def list_own_recipes(model: str, task: str) -> tuple[str, ...]:
     found = [row.name for account in (DEFAULT, "paper") if (row := recipe_of(model, task, account)) is not None]
     own = tuple(name for name in found if name.partition("/")[2] not in shared)
     return own or tuple(f"{task}/{one}" for one in shared)
+
+
+def add_recipe(row: Recipe) -> None:
+    """Add a recipe from outside, until `withdraw_recipe`; ValueError where its name is taken."""
+    if row.name in _TABLE:
+        raise ValueError(f"a recipe is called {row.name!r} already.")
+    _TABLE[row.name] = row
+
+
+def withdraw_recipe(name: str) -> None:
+    """Take away a recipe that was added."""
+    del _TABLE[name]

@@ -188,18 +188,9 @@ _OTHERS = (
     ),
 )
 
-TASKS: Mapping[str, Task] = MappingProxyType(
-    {
-        row.name: row
-        for row in (
-            *map(_sr, (2, 3, 4)),
-            *map(_light_sr, (2, 3, 4)),
-            *_OTHERS,
-            *map(_denoise, (15, 25, 50)),
-            *map(_jpeg, (10, 20, 30, 40)),
-        )
-    }
-)
+_ROWS = (*map(_sr, (2, 3, 4)), *map(_light_sr, (2, 3, 4)), *_OTHERS, *map(_denoise, (15, 25, 50)), *map(_jpeg, (10, 20, 30, 40)))
+_TABLE = {row.name: row for row in _ROWS}
+TASKS: Mapping[str, Task] = MappingProxyType(_TABLE)  # and those of plug-ins, while they are loaded
 
 # Images of the published test sets, as their cards count them (tests/study/test_tasks.py).
 TEST_IMAGES: Mapping[str, int] = MappingProxyType(
@@ -233,3 +224,15 @@ TEST_IMAGES: Mapping[str, int] = MappingProxyType(
 def task(name: str) -> Task:
     """Return the row `name`; raises `UnknownName` with suggestions."""
     return lookup("task", name, TASKS)
+
+
+def add_task(row: Task) -> None:
+    """Add a task from outside, until `withdraw_task`; ValueError where its name is taken."""
+    if row.name in _TABLE:
+        raise ValueError(f"a task is called {row.name!r} already.")
+    _TABLE[row.name] = row
+
+
+def withdraw_task(name: str) -> None:
+    """Take away a task that was added."""
+    del _TABLE[name]

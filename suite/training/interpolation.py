@@ -29,6 +29,12 @@ def begin_as_interpolation(network: RestorationNet, *, noisy: bool = False) -> N
 
     With `noisy` inputs by straight lines, which average noise where a parabola through three pixels sharpens it.
     """
+    if type(network).colour_path is RestorationNet.colour_path:
+        raise SuiteError(
+            f"{type(network).__name__} defines no colour_path(), so it cannot begin as an interpolation, as networks do at this budget. "
+            "Define it: `return ColourPath(self.last)` (models.colours) where the input is enlarged and added to what the convolution "
+            "self.last gives. Or --set first_weights=drawn, for all networks that are compared."
+        )
     path, colours = network.colour_path(), network.channels
     through = _line if noisy else _parabola
     if path.first is None:

@@ -34,6 +34,7 @@ from suite.data.digests import check_same_files
 from suite.data.feed.training_set import load_training
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
 from suite.records.spec import RunSpec
+from suite.study.plugins import install
 from suite.study.protocols import protocol
 from suite.study.tasks import task
 from suite.training import checkpoints, ray_internals, storage
@@ -231,6 +232,7 @@ def run_worker(config: dict[str, Work]) -> None:
     if ray.get(work.mailbox.outcome.remote())[1] is not None:
         return  # begun anew after an error that would come again
     try:
+        install(work.context.plugins)
         limit_threads(work.context.threads)
         rank, backend = ray.train.get_context().get_world_rank(), "nccl" if work.spec.device == "cuda" else "gloo"
         with process_group(rank, work.context.workers, backend, PATIENCE_SECONDS):

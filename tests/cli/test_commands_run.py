@@ -4,6 +4,7 @@ import re
 import shlex
 
 import numpy as np
+import outside
 import pytest
 import synthetic_records as made
 from PIL import Image
@@ -17,7 +18,9 @@ from suite.records.ledger import Ledger
 PAGES = (ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "plan.md"))
 # Commands that take minutes, fetch a file or need one that is recognised, and the tests that run what they run.
 ELSEWHERE = {
-    "check": "tests/health/test_gate.py",
+    "check ": "tests/health/test_gate.py",
+    "check-design": "tests/health/test_contract.py",
+    "compare --plugin": "tests/cli/test_outside.py",
     "doctor": "tests/health/test_doctor.py",
     "evaluate --grid": "tests/cli/test_evaluate.py",
     "evaluate --weights": "tests/cli/test_evaluate.py",
@@ -90,6 +93,7 @@ def home(tmp_path, cache, monkeypatch):
     write_images(tmp_path / "path" / "to" / "HR", "a.png")
     write_images(tmp_path / "path" / "to" / "photographs", "a.png")
     Image.new("RGB", (8, 8), (200, 100, 0)).save(tmp_path / "photo.jpg")
+    outside.write(tmp_path)
     ledger = Ledger(tmp_path / "runs")
     for record in (made.done(model, seed=seed) for model in made.MAMBAIR[:3] for seed in range(2)):
         ledger.add(record)

@@ -17,7 +17,7 @@ OTHER = {  # a value of each field of a training that BASE does not have
     "dtype": "bfloat16", "width": 16, "depth_divisor": 2, "iterations": 9, "batch": 2, "patch": 32, "lr": 2e-3, "milestones": (2,),
     "betas": (0.9, 0.999), "ema_decay": 0.9, "clip_norm": 0.5, "recipe": "sr-x2/paper", "loss": "charbonnier", "optimiser": "adamw",
     "weight_decay": 0.1, "periods": (4,), "floors": (1e-6,), "stages": ((4, 16, 1),), "mixup": 1.2, "discriminator_lr": 1e-4,
-    "start": "file.pt", "degrade_on": "device", "first_weights": "interpolation", "warm_up": 2,
+    "start": "file.pt", "degrade_on": "device", "first_weights": "interpolation", "warm_up": 2, "plugin": "a" * 64,
     "train_set": "DF2K", "validation_set": "DIV2K",
 }  # fmt: skip
 WITH = {"periods": {"floors": (1e-6,)}, "floors": {"periods": (4,)}, "discriminator_lr": {"loss": "l1+perceptual+gan"}}

@@ -18,7 +18,7 @@ from suite.report.measured import Status
 from suite.report.settings import setting_of
 from suite.report.tables.build import build_tables
 from suite.runner.plan import plan_cells
-from suite.study.grids import GRIDS, PAIRINGS, ModelOnTask
+from suite.study.grids import GRIDS, ModelOnTask, list_pairings
 from suite.study.protocols import protocol
 from suite.study.published import load_all
 from suite.study.tasks import TEST_IMAGES
@@ -238,7 +238,7 @@ REPEATED = FIELDS | {
 
 @SOME
 @given(
-    st.sampled_from(PAIRINGS),
+    st.sampled_from(list_pairings()),
     st.fixed_dictionaries({}, optional=REPEATED),
     st.sampled_from(["smoke", "quick", "standard", "paper"]),
     st.sampled_from([("numba", "cpu"), ("reference", "cpu"), ("triton", "cuda")]),

@@ -34,7 +34,7 @@ def test_larger_networks_are_kept_as_counted(name):
 
 def test_a_network_that_is_not_kept_is_counted(monkeypatch):
     monkeypatch.setattr(operations, "_kept", dict)
-    assert get_count.__wrapped__("mambair-light-x2").parameters == 905_016
+    assert operations._get_once.__wrapped__("mambair-light-x2", "").parameters == 905_016
 
 
 def test_the_count_goes_with_the_pixels_and_pads():

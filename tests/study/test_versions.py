@@ -19,14 +19,14 @@ HELD = {
             *(path for room in ("", "designs", "networks", "parts") for path in (MODELS / room).glob("*.py")),
             *(SUITE / f"{name}.py" for name in ("measure/costs/count", "measure/costs/conventions", "study/baselines")),
         ],
-        "cc0edc7ecd8bda7e",
+        "874630c6acc44f00",
     ),
     "LATENCIES": (1, [SUITE / "measure" / f"{name}.py" for name in ("timing", "costs/latency")], "6ca60647e8576f8f"),
     "SCANS": (1, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "964777bc92bf3d2a"),
     "INDEX": (
-        2,
+        3,
         [SUITE / "records" / f"{name}.py" for name in ("record", "scan", "profile", "spec", "summary", "index")],
-        "5770f458212e157a",
+        "6903d875dc45b22e",
     ),
 }
 

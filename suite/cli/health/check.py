@@ -23,12 +23,21 @@ if TYPE_CHECKING:
 
 SUMMARY = "compare the watched numbers with the committed baseline"
 EXAMPLE = "check --only networks --only protocols"
+INSTALLED = False  # what happens to be installed here is no part of the gate
+PROBE_NAMES = ("networks", "outputs", "scans", "data", "protocols", "inference", "training", "cells", "definitions", "report")
+OUTSIDE_NAMES = ("networks", "outputs", "training", "definitions")
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
-    verb.add_argument("--only", **common.REPEATED, metavar="PROBE", help="a group, e.g. networks; may be repeated (default: all)")
-    verb.add_argument("--baseline", type=Path, metavar="FILE", help="file of the baseline (default: results/baseline.json)")
+    groups = f"a group of numbers: {', '.join(PROBE_NAMES)}; with --plugin: {', '.join(OUTSIDE_NAMES)}; may be repeated (default: all)"
+    verb.add_argument("--only", **common.REPEATED, metavar="PROBE", help=groups)
+    verb.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="file of the baseline (default: results/baseline.json; with --plugin it must be given)",
+    )
     verb.add_argument("--update", action="store_true", help="rewrite the baseline with the numbers measured now; needs --reason")
     verb.add_argument("--reason", metavar="TEXT", help="why the baseline is rewritten; goes into its log")
     verb.add_argument(
@@ -49,18 +58,19 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
     verb.add_argument("--markdown", type=Path, metavar="FILE", help="also write a Markdown summary (default: $GITHUB_STEP_SUMMARY, if set)")
-    common.add_shared(verb, "--json", "--wide")
+    common.add_shared(verb, "--plugin", "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Compare the numbers, or rewrite the baseline."""
     from models.lookup import lookup
     from suite.health import gate, gate_measure
-    from suite.health.probes import PROBES
+    from suite.health.probes import choose_probes
 
+    held = choose_probes()
     for name in options.only:
-        lookup("probe", name, PROBES)
-    path = options.baseline or gate.baseline_path()
+        lookup("probe", name, held)
+    path = _choose_baseline(options)
     if options.update:
         return _update(options, out, path)
     if options.reason:
@@ -69,7 +79,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         return _history(options.history, out, path)
     against = _against(options)
     baseline = gate.load_baseline(path)
-    chosen = tuple(name for name in PROBES if not options.only or name in options.only)
+    chosen = tuple(name for name in held if not options.only or name in options.only)
     here = gate_measure.name_instructions()
     if baseline.instructions != here:
         note(f"instruction sets: {here} here; {baseline.instructions or 'not recorded'} where the baseline was made")
@@ -99,6 +109,27 @@ def _history(destination: Path, out: Output, path: Path) -> Exit:
     _write(destination, history.history_text(versions))
     out.line(f"{destination}: {len(versions[-1].baseline.numbers):,} numbers over {len(versions)} commits of {path.name}")
     return Exit.DONE
+
+
+def _choose_baseline(options: argparse.Namespace) -> Path:
+    """Return the file of the baseline: the suite's own, or that of the designs from outside, which has to be named."""
+    from suite.health import gate
+    from suite.study.plugins import list_loaded
+
+    own = gate.baseline_path()
+    if not list_loaded():
+        return options.baseline or own
+    names = ", ".join(plugin.code.name for plugin in list_loaded())
+    if options.baseline is None or options.baseline.absolute() == own.absolute():
+        raise SuiteError(
+            f"{own.name} of the suite holds no number of {names}. Name a file of your own: --baseline FILE; "
+            "`--update --reason TEXT` makes it."
+        )
+    if options.time or options.gate_time:
+        raise SuiteError(
+            f"--time runs old code of the suite beside the new, and knows none of {names}: leave it out, or leave out --plugin."
+        )
+    return options.baseline
 
 
 def _against(options: argparse.Namespace) -> str | None:
@@ -204,9 +235,9 @@ def _measure_settings(wanted: int, before: GateBaseline | None, *, complete: boo
     those that it lacks to the `wanted` ones.
     """
     from suite.health import gate, gate_measure
-    from suite.health.probes import PROBES
+    from suite.health.probes import choose_probes
 
-    plain = gate_measure.measure_parts(gate_measure.list_parts(list(PROBES)))
+    plain = gate_measure.measure_parts(gate_measure.list_parts(list(choose_probes())))
     known = {place: gate.count_draws(before, found) for place, found in plain.items() if before and gate.is_known(before, found)}
     runs = {gate_measure.PLAIN.name: list(chain(*plain.values()))}
     drawn = {place: max(known.get(place, wanted), wanted if complete else 0) for place in plain}

@@ -39,7 +39,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         help="their kind, e.g. A100 or 'RTX 4090', or one that the ledger has trainings on (default: this machine's)",
     )
     plan.add_argument("--markdown", type=Path, metavar="FILE", help="with --plan: write the plan of an empty ledger, for the documentation")
-    common.add_shared(verb, "--ledger", "--evidence", "--json")
+    common.add_shared(verb, "--ledger", "--evidence", "--plugin", "--json")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:

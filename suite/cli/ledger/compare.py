@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.cli import common
@@ -39,7 +38,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         "b", metavar="B", help="the one baseline, in the same way; a ledger if A is one: then each model is compared with itself"
     )
     what.add_argument("--metric", **common.REPEATED, metavar="NAME", help="a metric of the protocol; may be repeated (default: its first)")
-    common.add_shared(what, "--ledger")
+    common.add_shared(what, "--ledger", "--plugin")
     out = verb.add_argument_group("what comes out")
     common.add_shared(out, "--json", "--wide")
     out.add_argument("--csv", metavar="FILE", help="write CSV, one line per comparison, to FILE, or - for standard output")
@@ -47,12 +46,14 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Compare and print; exit code 5 where nothing is comparable."""
+    from suite.report import versus
+
     if options.json and options.csv is not None:
         raise SuiteError("--json and --csv are two documents: ask for one.")
-    from suite.report.versus import describe_comparison
-
-    found = _compare(options, [common.resolve_metric(name) for name in options.metric])
-    lines = [describe_comparison(one) for one in found]
+    found = versus.compare_named(
+        options.a, options.b, [common.resolve_metric(name) for name in options.metric], options.ledger, common.warn_left_out
+    )
+    lines = [versus.describe_comparison(one) for one in found]
     if options.json:
         out.document({"a": options.a, "b": options.b, "comparisons": lines})
     elif options.csv is not None:
@@ -74,31 +75,6 @@ def _legend(found: tuple[Comparison, ...]) -> list[str]:
     if any(one.found is not None and one.found.covers for one in found):
         lines.append(FEW_IMAGES.format(images=GOOD_IMAGES))
     return lines
-
-
-def _compare(options: argparse.Namespace, metrics: list[str]) -> tuple[Comparison, ...]:
-    from suite.records.ledger import Ledger
-    from suite.report import versus
-
-    folders = [Path(name) for name in (options.a, options.b)]
-    if all(folder.is_dir() for folder in folders):
-        if options.ledger is not None:
-            raise SuiteError(f"--ledger {options.ledger} is for models of one ledger; A and B are folders, two ledgers of their own.")
-        variants, baselines = (versus.read_ledger_sides(Ledger(folder), common.warn_left_out) for folder in folders)
-        for folder, sides in zip(folders, (variants, baselines), strict=True):
-            if not sides:
-                raise SuiteError(f"the ledger {folder} holds no run that is done.", exit=Exit.NOTHING)
-        found = versus.compare_sides(variants, baselines, metrics, same_model=True)
-    else:
-        ledger = Ledger(options.ledger)
-        variants, baselines = (versus.find_sides(ledger, name, common.warn_left_out) for name in (options.a, options.b))
-        models = sorted({side.model for side in baselines})
-        if len(models) > 1:
-            raise SuiteError(f"B is one baseline, and {options.b} means {len(models)} models: {', '.join(models)}. Name one of them.")
-        found = versus.compare_sides(variants, baselines, metrics, same_model=False)
-    if not found:
-        raise SuiteError(f"{options.a} and {options.b} are the same records: there is nothing to compare.", exit=Exit.NOTHING)
-    return found
 
 
 def _row(line: Mapping[str, object]) -> dict[str, object]:

@@ -26,7 +26,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
     kinds = (*LISTS, RECORDS)
     verb.add_argument("kind", choices=kinds, metavar="KIND", help=", ".join(kinds))
-    common.add_shared(verb, "--ledger")
+    common.add_shared(verb, "--ledger", "--plugin")
     verb.add_argument("--csv", metavar="FILE", help=f"for {RECORDS}: write all their columns as CSV to FILE, or - for standard output")
     common.add_shared(verb, "--json", "--wide")
 
@@ -104,16 +104,17 @@ def grids() -> list[Row]:
 
 def tasks() -> list[Row]:
     """Return what is restored, and by which protocol it is measured."""
-    from suite.study.grids import PAIRINGS
+    from suite.study.grids import list_pairings
     from suite.study.tasks import TASKS
 
+    pairings = list_pairings()
     return [
         {
             "name": row.name,
             "protocol": row.protocol,
             "published in": row.published,
             "test sets": ", ".join(row.test_sets),
-            "networks": sum(pairing.task == row.name for pairing in PAIRINGS),
+            "networks": sum(pairing.task == row.name for pairing in pairings),
             "what": row.summary,
         }
         for row in TASKS.values()

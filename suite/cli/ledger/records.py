@@ -30,7 +30,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         each[name].add_argument("name", metavar="NAME", help=NAME)
     each["retract"].add_argument("--reason", required=True, metavar="TEXT", help="why they are wrong, in a sentence")
     for action in each.values():
-        common.add_shared(action, "--ledger", "--evidence", "--json", "--wide")
+        common.add_shared(action, "--ledger", "--evidence", "--plugin", "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:

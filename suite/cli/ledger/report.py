@@ -16,7 +16,7 @@ REPORT_FORMATS = ("html", "latex", "markdown", "csv", "json")
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
-    common.add_shared(verb, "--ledger", "--evidence")
+    common.add_shared(verb, "--ledger", "--evidence", "--plugin")
     verb.add_argument(
         "--format",
         **common.REPEATED,

@@ -44,7 +44,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="NAME_OR_FOLDER",
         help="names of `list datasets`, or folders: of images, or with GT/ and LQ/, HR/ and LR_bicubic/X2/ and the like (default: photos)",
     )
-    common.add_shared(what, "--weights", "--key", "--max-megapixels")
+    common.add_shared(what, "--weights", "--key", "--max-megapixels", "--plugin")
     what.add_argument("--protocol", metavar="NAME[@VERSION]", help="a name of `list protocols` (default: the task's)")
     what.add_argument("--limit", type=int, metavar="N", help="measure the first N images of each set only, to try things out")
     add_inference(verb.add_argument_group("how to run it"))

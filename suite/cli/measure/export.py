@@ -31,7 +31,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         help=f"torch's format, for the authors' code, or safetensors; or {CARD}: results for Hugging Face (default: %(default)s)",
     )
     verb.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    common.add_shared(verb, "--json")
+    common.add_shared(verb, "--plugin", "--json")
     weights = verb.add_argument_group("weights")
     weights.add_argument("--model", metavar="NAME", help="the network of the weights: a name of `list models`")
     weights.add_argument("--key", choices=KEYS, help="key of the weights in OUT (default: params_ema for a moving average, else params)")

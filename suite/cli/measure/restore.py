@@ -28,7 +28,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("target", type=Path, metavar="OUT", help="a PNG file, or a folder, which is created; images keep their places in it")
     what = verb.add_argument_group("what to restore with")
     what.add_argument("--model", metavar="NAME", help="a name of `list models`, or bicubic (default: what the file of --weights says)")
-    common.add_shared(what, "--weights", "--key")
+    common.add_shared(what, "--weights", "--key", "--plugin")
     what.add_argument(
         "--task", metavar="NAME", help="a name of `list tasks` (default: the task of the model; bicubic needs one for its scale)"
     )

@@ -36,7 +36,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         "--in", dest="folders", type=Path, action="append", default=[], metavar="DIR", help="look here for files, too; may be repeated"
     )
     for action in each.values():
-        common.add_shared(action, "--json")
+        common.add_shared(action, "--plugin", "--json")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:

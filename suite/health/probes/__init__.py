@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from suite.health.probes import cells, definitions, networks, pictures, report, scans, training
+from suite.health.probes import cells, definitions, networks, outside, pictures, report, scans, training
 from suite.health.probes.number import DATA, Kind, Number, Probe, ProbePart, digest
+from suite.study.plugins import list_loaded
 
-__all__ = ["DATA", "PROBES", "Kind", "Number", "Probe", "ProbePart", "digest"]
+__all__ = ["DATA", "PROBES", "Kind", "Number", "Probe", "ProbePart", "choose_probes", "digest"]
 
 PROBES: Mapping[str, Probe] = MappingProxyType(
     {
@@ -37,3 +38,8 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
         )
     }
 )
+
+
+def choose_probes() -> Mapping[str, Probe]:
+    """Return the probes of the gate: the suite's own, or those of designs from outside where such are loaded."""
+    return outside.OUTSIDE if list_loaded() else PROBES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import partial
 
@@ -21,6 +21,7 @@ from suite.study.published import load_all
 from suite.training.rates import discriminator_learning_rate, learning_rate, stage_at
 
 PLANNED = {"tasks": ("smoke", "quick", "standard", "paper"), "ablations": ("quick", "paper")}  # budgets by grid
+WATCHED_BUDGETS = PLANNED["ablations"]  # for which the cells of designs from outside are planned
 PROSE = frozenset(
     ["summary", "statement", "what", "title", "why", "reason", "traps", "text", "without", "note", "changes", "wrong", "source"]
 )
@@ -39,7 +40,12 @@ def _tables() -> Iterator[Number]:
     """Digest each row. Functions are left out: what they do is watched elsewhere."""
     for table, rows in collect_tables().items():
         for name, row in rows.items():
-            yield Number(f"definitions/{table}/{name}", "digest", digest_of(_plain(row)))
+            yield Number(f"definitions/{table}/{name}", "digest", digest_row(row))
+
+
+def digest_row(row: object) -> str:
+    """Return the digest of a row of a table, without functions and sentences."""
+    return digest_of(_plain(row))
 
 
 def collect_tables() -> Mapping[str, Mapping[str, object]]:
@@ -53,7 +59,7 @@ def collect_tables() -> Mapping[str, Mapping[str, object]]:
         "data cards": {name: card(name) for name in cards()},
         "degradations": degradations.DEGRADATIONS,
         "grids": grids.GRIDS,
-        "pairings": {f"{row.model} on {row.task}": row for row in grids.PAIRINGS},
+        "pairings": {f"{row.model} on {row.task}": row for row in grids.list_pairings()},
         "metrics": protocols.METRICS,
         "protocols": protocols.PROTOCOLS,
         "published": {f"{paper.key}, {table.id}": table for paper in load_all() for table in paper.tables},
@@ -77,11 +83,14 @@ def _plain(row: object) -> object:
 
 
 def _planned(grid: str, budget: str) -> Iterator[Number]:
-    """Digest each field over all cells, and the learning rates, patches and batches that they go through."""
     cells = plan.plan_cells(grid, budget=budget, seeds=2, only=[], changes={}, backend=TRAINED_ON, device="cpu")
+    yield from digest_plans(f"definitions/cells of {grid} at {budget}", cells)
+
+
+def digest_plans(key: str, cells: Sequence[RunSpec]) -> Iterator[Number]:
+    """Digest each field over all cells, and the learning rates, patches and batches that they go through."""
     names = {spec.fingerprint: f"{spec.model} on {spec.task}, seed {spec.seed}" for spec in cells}
-    key = f"definitions/cells of {grid} at {budget}"
-    for field in type(cells[0]).model_fields:
+    for field in (name for name in type(cells[0]).model_fields if name != "plugin"):  # the code's digest, which no number rests on
         values = [_by_name(names, spec, field) for spec in cells]
         yield Number(f"{key}/{field}", "digest", digest_of(values))
     schedules = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -41,12 +41,16 @@ def gate_networks() -> list[str]:
 
 def parts() -> tuple[ProbePart, ...]:
     """Return the parts: parameters of all, and costs."""
-    return ProbePart("parameters", _parameters, 4), ProbePart("costs", _costs, 14), ProbePart("conventions", _conventions, 3)
+    return (
+        ProbePart("parameters", lambda: list_parameters(models.names()), 4),
+        ProbePart("costs", lambda: list_costs(gate_networks()), 14),
+        ProbePart("conventions", _conventions, 3),
+    )
 
 
-def _parameters() -> Iterator[Number]:
+def list_parameters(names: Iterable[str]) -> Iterator[Number]:
     """Yield how many parameters each network has, its layers and its official names."""
-    for name in models.names():
+    for name in names:
         with torch.device("meta"):
             network = models.create(name)
         yield Number(f"networks/{name}/parameters", "count", float(count_parameters(network)))
@@ -54,9 +58,9 @@ def _parameters() -> Iterator[Number]:
         yield Number(f"networks/{name}/official names", "digest", digest_of(sorted(official_names(network).items())))
 
 
-def _costs() -> Iterator[Number]:
-    """Count multiply-adds of the small siblings by operator, and at another size."""
-    for name in gate_networks():
+def list_costs(names: Iterable[str]) -> Iterator[Number]:
+    """Count multiply-adds of small siblings by operator, and at another size."""
+    for name in names:
         torch.manual_seed(0)
         subject = describe_subject(models.create(name))
         side = COUNTED_SIDE if subject.smallest_side <= COUNTED_SIDE else subject.smallest_side
@@ -76,11 +80,11 @@ def _conventions() -> Iterator[Number]:
 
 def output_parts() -> tuple[ProbePart, ...]:
     """Return a part for each small network."""
-    each = tuple(ProbePart(name, partial(_outputs, name), 1) for name in gate_networks())
+    each = tuple(ProbePart(name, partial(list_outputs, name), 1) for name in gate_networks())
     return (*each, ProbePart("stochastic depth", _dropped, 1))
 
 
-def _outputs(name: str) -> Iterator[Number]:
+def list_outputs(name: str) -> Iterator[Number]:
     """Feed the network two inputs: by the reference in float64, where only the last digit is rounded, and by the scan that trains."""
     network = draw_network(name)
     weights = sum(float(p.detach().double().abs().sum()) for p in network.parameters())

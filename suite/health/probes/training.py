@@ -44,7 +44,9 @@ def parts() -> tuple[ProbePart, ...]:
         families.setdefault(root, []).append(spec)
     return tuple(
         ProbePart(
-            f"{first.model} on {first.task}", partial(_family, family), len(family) * (3.0 if first.model.startswith("vmambair") else 1.0)
+            f"{first.model} on {first.task}",
+            partial(train_family, family),
+            len(family) * (3.0 if first.model.startswith("vmambair") else 1.0),
         )
         for family in families.values()
         for first in family[:1]
@@ -58,7 +60,7 @@ def plan_smoke_cells() -> list[RunSpec]:
     """
     chosen: dict[tuple[str, str], str] = {}
     small = set(gate_networks())
-    for pairing in grids.PAIRINGS:
+    for pairing in grids.list_pairings():
         design = design_of(models.card(pairing.model).config).name
         if design in WATCHED_WHOLE:
             chosen.setdefault((pairing.task, design), f"{pairing.model}@{pairing.task}")
@@ -68,16 +70,18 @@ def plan_smoke_cells() -> list[RunSpec]:
     return plan.plan_cells("tasks", budget=BUDGET, seeds=1, only=list(chosen.values()), changes=sets, backend=TRAINED_ON, device="cpu")
 
 
-def _family(specs: Sequence[RunSpec]) -> Iterator[Number]:
+def train_family(specs: Sequence[RunSpec]) -> Iterator[Number]:
+    """Train cells in miniature, each behind those that it begins with."""
     with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
         for spec in specs:
             try:
-                yield from _trained(spec, Path(folder))
+                yield from train_in_miniature(spec, Path(folder))
             except Exception as error:  # any failure is a finding
                 yield Number(f"training/{spec.task}/{spec.model}/loss 1", "loss", None, error=f"{type(error).__name__}: {error}")
 
 
-def _trained(spec: RunSpec, folder: Path) -> Iterator[Number]:
+def train_in_miniature(spec: RunSpec, folder: Path) -> Iterator[Number]:
+    """Train a cell with its files in `folder`; yield its losses, and the quality of two images after it."""
     task, rule = tasks.task(spec.task), protocol(spec.protocol)
     rests_on = f"{rule.key}, {name_degradation(task)}"
     run = loop.begin(spec, None, read_starting_weights(spec, folder))

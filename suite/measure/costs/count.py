@@ -44,6 +44,7 @@ from suite.core.errors import SuiteError
 from suite.measure.costs.repeats import once_each
 from suite.records.record import Cost
 from suite.study import baselines
+from suite.study.plugins import digest_of
 
 TABLE_SIZE = (64, 64)  # of VmambaIR's tables 2 and 4
 SCAN_OPERATOR, IMAGE_SCAN_OPERATOR = "ssm::selective_scan", "ssm::scan_image"
@@ -217,9 +218,13 @@ def make_subject(model: str) -> Subject:
         )
 
 
-@cache
 def count_model(model: str) -> Counted:
-    """Count the network `model` of the catalogue or of the baselines; once a process."""
+    """Count the network `model` of the catalogue or of the baselines; once a process, and a plug-in's again where its code has changed."""
+    return _count_once(model, digest_of(model))
+
+
+@cache
+def _count_once(model: str, _code: str) -> Counted:
     return count_subject(make_subject(model))
 
 

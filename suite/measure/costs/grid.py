@@ -14,6 +14,7 @@ from suite.records.profile import NO_BACKEND, ProfileSpec
 from suite.study import versions
 from suite.study.baselines import BASELINES
 from suite.study.grids import selects
+from suite.study.plugins import digest_of
 
 ALL_MODELS, HD = "all", "720p"
 COUNTED_BY = ("fvcore", "spandrel")  # packages that decide a cost
@@ -69,7 +70,8 @@ def make_spec(model: str, size: Size, timing: TimingOptions | None) -> ProfileSp
     if min(size) < smallest_side(model):
         raise SuiteError(f"{model} takes at least {smallest_side(model)} pixels a side; {size[0]}x{size[1]} was asked for.")
     if timing is None:
-        return ProfileSpec(model=model, input_size=size, backend=NO_BACKEND, software=software_digest(timed=False))
+        about = {"software": software_digest(timed=False), "plugin": digest_of(model)}
+        return ProfileSpec(model=model, input_size=size, backend=NO_BACKEND, **about)
     return ProfileSpec(
         model=model,
         input_size=size,
@@ -80,6 +82,7 @@ def make_spec(model: str, size: Size, timing: TimingOptions | None) -> ProfileSp
         seconds=timing.seconds,
         machine=machine_digest(),
         software=software_digest(timed=True),
+        plugin=digest_of(model),
     )
 
 

@@ -19,6 +19,7 @@ from suite.core.process import Say
 from suite.measure import timing
 from suite.measure.costs.count import make_subject
 from suite.records.profile import NO_BACKEND, Latency, ProfileSpec
+from suite.study import plugins
 from suite.study.baselines import BASELINES
 
 
@@ -26,7 +27,8 @@ def answer(asked: dict[str, Any], say: Say) -> None:
     """Time {"spec": ..., "seconds": ..., "threads": ...} in a process of its own: say "latency" or, where it does not fit, "reason"."""
     torch.set_num_threads(asked["threads"])
     try:
-        say("latency", measure_latency(ProfileSpec.model_validate(asked["spec"]), asked["seconds"]).model_dump(mode="json"))
+        with plugins.loaded((), installed=False):
+            say("latency", measure_latency(ProfileSpec.model_validate(asked["spec"]), asked["seconds"]).model_dump(mode="json"))
     except torch.OutOfMemoryError as error:
         say("reason", f"did not fit: {str(error).splitlines()[0]}")
 

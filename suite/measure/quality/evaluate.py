@@ -31,6 +31,7 @@ from suite.measure.quality.fidelity import score
 from suite.measure.quality.saving import SavedImages
 from suite.records.pictures import Png
 from suite.records.record import Crop, ImageScore
+from suite.study.grids import find_misfit
 from suite.study.protocols import Protocol
 from suite.study.tasks import Task
 
@@ -217,11 +218,8 @@ def check_fits(model: str, task: Task) -> None:
     """Raise SuiteError where the catalogue has no such model, or it has another scale or fewer channels than the task."""
     if model not in models.MODELS:
         raise SuiteError(f"no model is called {model!r}.{suggest(model, [*SIMPLE_RESTORERS, *models.names()])}")
-    config = models.card(model).config
-    if config.scale != task.scale:
-        raise SuiteError(f"{model} enlarges {config.scale} times, the task {task.scale} times.")
-    if config.channels < task.channels:
-        raise SuiteError(f"{model} restores grey images, and {task.name} is a task on colour images.")
+    if misfit := find_misfit(model, models.card(model).config, task):
+        raise SuiteError(misfit)
 
 
 def check_weights(model: str, path: Path | None) -> None:

@@ -34,6 +34,7 @@ from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.evaluation import Evaluation, EvaluationSpec, GivenWeights
 from suite.records.record import ProtocolUsed, TestData
 from suite.study import weights_register
+from suite.study.plugins import digest_of
 from suite.study.protocols import protocol
 from suite.study.tasks import task as task_row
 
@@ -87,6 +88,7 @@ def make_spec(job: EvaluationJob, images: TestImages) -> EvaluationSpec:
         seed=inference.seed if routing else 0,
         backend=inference.backend,
         device=inference.device,
+        plugin=digest_of(job.model),
     )
 
 

@@ -16,7 +16,7 @@ from suite.records.profile import ProfileRecord
 from suite.records.record import Measured, Record
 from suite.report.measured import Delta
 from suite.report.tables.build import build_tables
-from suite.report.tables.model import Table, TableColumn
+from suite.report.tables.model import Table, TableColumn, drop_unmeasured
 from suite.study.grids import GRIDS
 from suite.study.published import BaselineRow, Paper, PublishedColumn, PublishedRow, PublishedTable
 
@@ -33,13 +33,7 @@ def build_scan_paths(records: Iterable[Measured], profiles: Iterable[ProfileReco
     if not any(record.spec.model in GRIDS[GRID].models and record.spec.model != BODY for record in records):
         return ()
     (table,) = build_tables([_describe(records)], records, profiles)
-    kept = [
-        index
-        for index, column in enumerate(table.columns)
-        if column.kind != "quality" or any(row.cells[index].measured for row in table.rows)
-    ]
-    rows = tuple(replace(row, cells=tuple(row.cells[index] for index in kept)) for row in table.rows)
-    table = replace(table, columns=tuple(table.columns[index] for index in kept), rows=rows)
+    table = drop_unmeasured(table)
     qualities = [index for index, column in enumerate(table.columns) if column.metric == METRIC]
     return (replace(table, findings=tuple((_title(table.columns[index]), judge_paths(table, index)) for index in qualities)),)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from suite.report.measured import Status, TableCell
@@ -63,3 +63,10 @@ class Table:
     rows: tuple[TableRow, ...]
     footnotes: tuple[tuple[str, str, str], ...]  # mark, text, source
     findings: tuple[tuple[str, str], ...]  # title, paragraph
+
+
+def drop_unmeasured(table: Table) -> Table:
+    """Return a table that no paper prints without the columns of quality in which no row was measured."""
+    kept = [at for at, column in enumerate(table.columns) if column.kind != "quality" or any(row.cells[at].measured for row in table.rows)]
+    rows = tuple(replace(row, cells=tuple(row.cells[at] for at in kept)) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[at] for at in kept), rows=rows)
