@@ -35,7 +35,7 @@ def stand_in(folder: Path) -> Card:
     known = _card_called(name)
     shared = dict(shared_layouts())
     here: dict[tuple[str, str], Layout] = {}
-    for way in (shared.pop("usual"), *(known.ways if known else shared.values())):
+    for way in (shared.pop("usual"), *(known.ways if known else shared.values()), shared["plain"]):
         hq, lq = (path.replace("{set}", name) for path in (way.hq, way.lq))
         whose = "images alone" if (hq, lq) == (".", "") else way.of
         here.setdefault((hq, lq), way.model_copy(update={"places": (".",), "hq": hq, "lq": lq, "of": whose}))

@@ -144,6 +144,12 @@ def test_low_quality_images_are_made_where_there_are_none(tmp_path, subfolder):
     assert [name for name, _ in load_images(str(tmp_path), "train")] == ["a"]
 
 
+def test_a_folder_that_is_called_like_a_set_may_hold_its_images_directly(tmp_path):
+    for name in ("AIM2019", "Rain100L", "GoPro"):
+        write(tmp_path / name / "a.png", random_image(33, 27, 3))
+        assert [pair.name for pair in load_pairs(str(tmp_path / name), "test", TO_X4, RULE)] == ["a"]
+
+
 def test_targets_may_not_be_missing(tmp_path):
     write(tmp_path / "LR" / "a.png", random_image(8, 8, 3))
     with pytest.raises(SuiteError, match=r"LR/ but no folder with the targets; they go into HR/ or GT/"):
