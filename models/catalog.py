@@ -51,10 +51,9 @@ def design_of(config: Config) -> Design:
 
 def register(design: Design) -> None:
     """Add a design from outside, behind all others; ValueError where it has a name that is taken."""
-    taken = {name: what for one in DESIGNS for what, name in _names(one)}
-    own = [name for _, name in _names(design)]
-    clashes = [f"{taken[name]} is called {name!r} already" for name in own if name in taken]
-    clashes += [f"{name!r} is there twice" for name in dict.fromkeys(own) if own.count(name) > 1]
+    taken, own = {named for one in DESIGNS for named in _names(one)}, list(_names(design))
+    clashes = [f"{what} is called {name!r} already" for what, name in own if (what, name) in taken]
+    clashes += [f"{what} is called {name!r} twice" for what, name in dict.fromkeys(own) if own.count((what, name)) > 1]
     if clashes:
         raise ValueError("; ".join(clashes) + ". Names are unique: choose others.")
     DESIGNS.append(design)

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from models.keywords import Keywords
 
 OWN = "this suite"  # begins `ModelCard.paper` of a row that stands in no paper
+NO_PAPER = "no paper"  # the same of a design from outside
 Rules = tuple[tuple[str, str], ...]  # regular expressions and what replaces them: our parameters' names to the authors', in order
 
 
@@ -111,7 +112,7 @@ class ModelCard:
     name: str
     config: Config
     task: str  # the task of its paper row, a name of suite.study.tasks
-    paper: str = OWN  # arXiv identifier, section or table
+    paper: str = NO_PAPER  # arXiv identifier, section or table
     params: int | None = None  # of the released network; None where nothing is published
     parent: str | None = None  # of an ablation
     change: tuple[str, object] | None = None  # the one field in which an ablation differs from its parent
@@ -129,7 +130,7 @@ class ModelCard:
     @property
     def own(self) -> bool:
         """Whether no paper has this row."""
-        return self.paper.startswith(OWN)
+        return self.paper.startswith((OWN, NO_PAPER))
 
     def ablation(
         self,
@@ -186,7 +187,7 @@ class Design:
     name: str
     networks: tuple[ModelCard, ...]
     classes: Mapping[type, str | type]  # of a configuration: the class that is built from it, as "module:class", or itself in a single file
-    paper: str = OWN
+    paper: str = NO_PAPER
     ablations: tuple[ModelCard, ...] = ()
     runs: tuple[Runs, ...] = ()  # none: each network runs the task of its card
     tables: tuple[AblationTable, ...] = ()

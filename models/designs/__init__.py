@@ -14,7 +14,6 @@ from models.designs import eamamba, evssm, mair, mambair, mambairv2, tpmambasr, 
 
 _FILES = (vmambair, mambair, mambairv2, mair, eamamba, evssm, tpmambasr)
 DESIGNS: list[Design] = [file.DESIGN for file in _FILES]
-BUILT_IN = len(DESIGNS)
 
 Row = TypeVar("Row")
 

@@ -6,8 +6,8 @@ do not). Where the driver is killed, Ray's processes die with it (two idle agent
 folder.
 
 A cluster is joined by its address (`host:6379`, or `auto` on one of its machines). There every machine needs this checkout installed at
-the same commit (`pip install -e .`) with the same Python and Ray, and the data sets where the specs name them; nothing is shipped. A
-cluster with token authentication is joined with Ray's own variables, RAY_AUTH_MODE and RAY_AUTH_TOKEN.
+the same commit (`pip install -e .`) with the same Python and Ray, and the data sets where the specs name them; nothing is shipped but the
+code of plug-ins. A cluster with token authentication is joined with Ray's own variables, RAY_AUTH_MODE and RAY_AUTH_TOKEN.
 """
 
 from __future__ import annotations

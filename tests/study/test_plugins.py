@@ -14,7 +14,7 @@ from models.official import ARCHITECTURES
 from suite.core.errors import SuiteError
 from suite.core.paths import ROOT
 from suite.study import plugins
-from suite.study.grids import GRIDS, list_pairings
+from suite.study.grids import GRIDS, is_published, list_pairings
 from suite.study.plugin_files import PluginCode, read_code
 from suite.study.recipes import RECIPES, recipe_of
 from suite.study.tasks import TASKS
@@ -30,6 +30,7 @@ def test_a_plug_in_registers_what_a_design_has_and_leaves_nothing_behind(tmp_pat
     with plugins.loaded([str(outside.write(tmp_path))], installed=False):
         assert [name for name in models.names() if name.startswith("ladder")] == ["ladder-x4", "ladder-x4.one-direction"]
         assert models.create("ladder-x4-tiny.one-direction").config.directions == 1
+        assert not any(is_published(name, "real-sr-x4") for name in ("ladder-x4", "ladder-x4.one-direction"))
         assert GRIDS["ladder"].models == ("ladder-x4", "ladder-x4.one-direction")
         assert [pairing.task for pairing in list_pairings() if pairing.model == "ladder-x4"] == ["real-sr-x4"]
         sha256 = plugins.digest_of("ladder-x4")
@@ -70,7 +71,8 @@ MISTAKES = [
     ([('"ladder-x4"', '"mambair-sr-x4"')], "a network is called 'mambair-sr-x4' already"),
     ([('"ladder-x4"', '"Ladder x4"')], "names are of small letters"),
     ([('Design("Ladder"', 'Design("Tasks"')], "a grid is called 'tasks' already"),
-    ([('Design("Ladder"', 'Design("MambaIR"')], "'MambaIR' already"),
+    ([('Design("Ladder"', 'Design("MambaIR"')], "a design is called 'MambaIR' already"),
+    ([("networks=(LADDER,)", "networks=(LADDER, LADDER)")], "a network is called 'ladder-x4' twice"),
     ([(', classes={LadderConfig: Ladder}', "")], r"line 55: TypeError: .*'classes'"),
     ([("ModelCard(", "Modelcard(")], r"line 53: ImportError|line \d+: NameError: name 'Modelcard'"),
     ([("class Ladder(", "class Ladder((")], r"it is not Python, line \d+"),
