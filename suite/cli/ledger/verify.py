@@ -50,7 +50,8 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="FILE_OR_DIR",
         help="look here for weights, too, by their sha256; may be repeated",
     )
-    common.add_shared(sample, "--ledger")
+    kept = "folder of the records whose trainings' weights are looked for beside it (default: results/runs)"
+    sample.add_argument("--ledger", **(common.OPTIONS["--ledger"] | {"help": kept}))
     common.add_shared(verb, "--json", "--wide")
 
 
