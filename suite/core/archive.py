@@ -40,9 +40,12 @@ class ArchiveRefused(SuiteError):
 
 def write_archive(path: Path, members: Mapping[str, bytes]) -> None:
     """Write `members`, contents by name, in the order of their names. OSError; SuiteError where they are too many or too large."""
-    if len(members) > MOST_MEMBERS or sum(map(len, members.values())) > LARGEST_MIB * MEBI:
-        size = sum(map(len, members.values())) / MEBI
-        raise SuiteError(f"{len(members):,} files of {size:,.0f} MiB are too many; an archive holds {MOST_MEMBERS:,} of {LARGEST_MIB} MiB.")
+    sizes = [len(data) / MEBI for data in members.values()]
+    if len(members) > MOST_MEMBERS or sum(sizes) > LARGEST_MIB or max(sizes, default=0) > LARGEST_MEMBER_MIB:
+        raise SuiteError(
+            f"{len(members):,} files of {sum(sizes):,.0f} MiB, the largest of {max(sizes):,.0f}, are too many or too large: an archive "
+            f"holds {MOST_MEMBERS:,} of {LARGEST_MIB} MiB in all and {LARGEST_MEMBER_MIB} MiB each. Put fewer into it."
+        )
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
             about = zipfile.ZipInfo(name, MADE)

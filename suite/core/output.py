@@ -203,6 +203,11 @@ def _safe_cell(value: object) -> object:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
+def printable(text: str) -> str:
+    """Return a text of a stranger's as a terminal may be given it: what moves its cursor or changes its colours is spelt out."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def note(text: str) -> None:
     """Write a line for a person to standard error."""
     sys.stderr.write(text + "\n")

@@ -31,8 +31,8 @@ BACKENDS = ("reference", "numba", "cpp", "triton", "cuda")  # those of models.sc
 SELF_CHECK = "length-65"  # the case of models.scan.cases that is checked: a step beyond a tile, in a moment
 LITTLE_GIB, NOTHING_GIB = 5.0, 0.2  # of disk: a run of the paper's budget, a record
 BACKEND_SECONDS = 15.0
-COMPILES = "its first use compiles, which may take minutes"
-COMPILED = ("numba", "cpp", "triton")  # those of BACKENDS that are compiled at first use
+COMPILES = "its first use compiles, or fetches a kernel, which may take minutes"
+COMPILED = ("numba", "cpp", "triton", "cuda")  # those of BACKENDS whose first use does
 COMPILE = "python -m suite scan --seconds 0.1 --no-build --backend"
 ABI = re.compile(r"_ARRAY_API|numpy\.dtype size changed|compiled using NumPy 1|numpy\.core\.multiarray|binary incompatib", re.IGNORECASE)
 NAME_DATA = "export SUITE_DATA=<the folder of your data sets>"

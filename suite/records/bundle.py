@@ -19,6 +19,7 @@ from typing import Any
 
 from suite.core.archive import read_archive, write_archive
 from suite.core.errors import Exit, SuiteError
+from suite.core.output import printable
 from suite.core.redaction import redact
 from suite.records.evidence import UPDATES
 from suite.records.ledger import entry_of
@@ -56,7 +57,7 @@ class ChangedBundle(SuiteError):
     def __init__(self, path: Path, what: Iterable[str]) -> None:
         found = list(what)
         more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
-        super().__init__(f"{path} was changed: {'; '.join(found[:NAMED])}{more}. Ask for it anew.", exit=Exit.DRIFT)
+        super().__init__(f"{path} was changed: {printable('; '.join(found[:NAMED]))}{more}. Ask for it anew.", exit=Exit.DRIFT)
 
 
 def prepare_records(records: Iterable[Attempt]) -> tuple[dict[str, str], dict[str, list[str]]]:

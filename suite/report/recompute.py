@@ -71,9 +71,9 @@ def make_document(computed: Document, redacted: Mapping[str, Sequence[str]]) -> 
 def check_document(document: Document) -> str:
     """Return what is wrong with a document beside what was computed; "" where it is as `make_document` made it."""
     about = {name: document.get(name) for name in ("schema_version", "made_with", "redacted")}
-    if document.keys() != {*about, "sha256", "computed"} or not all(
-        isinstance(document[name], dict) for name in ("made_with", "redacted", "computed")
-    ):
+    parts = document.keys() == {*about, "sha256", "computed"}
+    parts = parts and all(isinstance(document[name], dict) for name in ("made_with", "redacted", "computed"))
+    if not parts or not all(isinstance(fields, list) for fields in document["redacted"].values()):
         return "it has other parts than `bundle` writes"
     found = digest_content(about)
     return "" if document["sha256"] == found else f"what it says of its making has the sha256 {found}, not {document['sha256']}"

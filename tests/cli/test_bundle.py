@@ -22,7 +22,7 @@ from suite.report import recompute
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory):
     held = Ledger(tmp_path_factory.mktemp("ledger"))
-    first, *others = made.quick_grid(2)
+    first, *others = (made.done(model, seed=seed) for model in made.MAMBAIR[:3] for seed in range(2))
     trivial = Trivial(name="bicubic", scores=first.scores, pictures={first.scores[0].image: made.png()})
     with held.locked():
         for record in (
@@ -60,10 +60,8 @@ def forged(packed, path, change, *, digests=True):
 
 def with_text(name, pattern, text):
     def change(files):
-        file = next(one for one in sorted(files) if re.search(name, one))
-        changed, count = re.subn(pattern, text, files[file].decode(), count=1)
-        assert count == 1
-        files[file] = changed.encode()
+        file = next(one for one in sorted(files) if re.search(name, one) and re.search(pattern, files[one].decode()))
+        files[file] = re.sub(pattern, text, files[file].decode(), count=1).encode()
 
     return change
 
@@ -128,18 +126,21 @@ CHANGES = {
 
 
 def test_digits_that_were_changed_with_their_digests_are_refused_by_the_numbers(packed, tmp_path, capsys):
-    """All in one bundle: to compute everything anew takes a second."""
+    """All in one bundle but that of a spec, which makes other comparisons: to compute everything anew takes half a second."""
+    others = {what: change for what, change in CHANGES.items() if what != "a spec"}
 
     def change(files):
-        for one, _ in CHANGES.values():
+        for one, _ in others.values():
             one(files)
 
     path = forged(packed, tmp_path / "forged.zip", change)
     code, out, _ = verified(path, capsys, "--json")
     problems = [text for one in json.loads(out)["checks"] for text in one["problems"]]
     assert (code, json.loads(out)["verdict"]) == (Exit.DRIFT, "refused")
-    for what, (_, where) in CHANGES.items():
+    for what, (_, where) in others.items():
         assert any(re.search(where, text) for text in problems), what
+    code, out, _ = verified(forged(packed, tmp_path / "spec.zip", CHANGES["a spec"][0]), capsys)
+    assert (code, CHANGES["a spec"][1] in out) == (Exit.DRIFT, True)
     single = forged(packed, tmp_path / "single.zip", CHANGES["a mean"][0])
     code, out, _ = verified(single, capsys)
     assert code == Exit.DRIFT
@@ -179,6 +180,19 @@ def test_what_is_no_bundle_is_refused_without_a_traceback(packed, tmp_path, caps
     assert code in (Exit.DRIFT, Exit.NOT_READY)
     assert re.search(message, err)
     assert "Traceback" not in err
+
+
+def test_nothing_in_a_bundle_moves_the_cursor_of_a_terminal(packed, tmp_path, capsys):
+    def change(files):
+        results = json.loads(files["results.json"])
+        results["computed"]["tables"]["\x1b[2Jgone"] = {}
+        files["results.json"] = (json.dumps(results, indent=1) + "\n").encode()
+
+    code, out, _ = verified(forged(packed, tmp_path / "x.zip", change), capsys)
+    assert (code, "\x1b" in out, "\\x1b[2Jgone" in out) == (Exit.DRIFT, False, True)
+    spelt = with_text("manifest", "records/", r"\\u001b[2J")
+    code, out, err = verified(forged(packed, tmp_path / "x.zip", spelt, digests=False), capsys)
+    assert (code, "\x1b" in err, "\\x1b[2J" in err) == (Exit.DRIFT, False, True)
 
 
 def test_a_manifest_of_another_program_or_time(packed, tmp_path, capsys):

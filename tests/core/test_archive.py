@@ -98,6 +98,8 @@ def test_limits_on_sizes_and_numbers(written, tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "LARGEST_MEMBER_MIB", 1e-6)
     with pytest.raises(ArchiveRefused, match="is the most"):
         read_archive(written)
+    with pytest.raises(SuiteError, match="too large"):  # what would be refused is not written
+        write_archive(tmp_path / "b.zip", MEMBERS)
     monkeypatch.setattr(archive, "MOST_MEMBERS", 2)
     with pytest.raises(ArchiveRefused, match="more than 2 files"):
         read_archive(written)

@@ -270,6 +270,6 @@ def test_run_says_why_its_records_name_no_commit_and_they_do_too(command, monkey
     monkeypatch.setattr(machine, "find_commit", lambda: machine.Commit("unknown", None, "git is not installed, or not on PATH"))
     assert "the records will not name the suite's commit: git is not installed, or not on PATH." in command()[2]
     context = CellContext(work=tmp_path, threads=1, launcher="inline", backend_reason="a test")
-    made = records_cell.provenance(context, records_cell.now(), {})
+    made = records_cell.provenance(context, records_cell.now(), {}, "numba")
     assert (made.commit, made.no_commit, made.version) == ("unknown", "git is not installed, or not on PATH", machine.find_version())
     assert made.version[0].isdigit()

@@ -85,10 +85,7 @@ def load_prebuilt() -> Kernel:
         functions = importlib.import_module(f"{module.__name__}._ops").ops
         forward, backward = functions.selective_scan_fwd, functions.selective_scan_bwd
     except Exception as error:  # of the network, of the hub, of a foreign build: each has its own
-        raise Unusable(
-            f"the package kernels gives no {asked} ({_say(error)}).",
-            ANOTHER,
-        ) from error
+        raise Unusable(f"the package kernels gives no {asked} ({_say(error)}).", ANOTHER) from error
     said = f"{asked}{_origin(kernels, module, revision)}, by the package kernels{_version('kernels')}"
     return Kernel(said, ANOTHER, forward, backward)
 
@@ -119,9 +116,7 @@ def verify(kernel: Kernel) -> None:
         try:
             found = _differentiate(*adapt(kernel), args, case.softplus)
         except Exception as error:  # a build for another GPU raises whatever it likes
-            raise Unusable(
-                f"{kernel.said} cannot be called ({type(error).__name__}: {' '.join(str(error).split())}).", kernel.remedy
-            ) from error
+            raise Unusable(f"{kernel.said} cannot be called ({_say(error)}).", kernel.remedy) from error
         for tensor, right in exact.items():
             error_found, allowed = relative_error(found[tensor], right.cpu()), tolerance(case, tensor)
             if not error_found <= allowed:

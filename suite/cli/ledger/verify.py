@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from suite.cli import common
 from suite.core.errors import Exit, SuiteError
-from suite.core.output import Output
+from suite.core.output import Output, printable
 
 if TYPE_CHECKING:
     from suite.records.bundle import Bundle
@@ -50,7 +50,8 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="FILE_OR_DIR",
         help="look here for weights, too, by their sha256; may be repeated",
     )
-    common.add_shared(sample, "--ledger")
+    kept = "folder of the records whose trainings' weights are looked for beside it (default: results/runs)"
+    sample.add_argument("--ledger", **(common.OPTIONS["--ledger"] | {"help": kept}))
     common.add_shared(verb, "--json", "--wide")
 
 
@@ -68,15 +69,19 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         out.table([{"check": one.what, "of": one.checked, "result": "not checked" if one.left_out else one.result} for one in checks])
         _print_problems(checks, out)
     sample: Sample | None = None
-    if options.sample and code == Exit.DONE:  # what is refused by its own numbers need not be measured
+    conclusion = _conclusion(verdict, held)
+    if options.sample and code == Exit.DRIFT:
+        conclusion += " No sample was drawn."
+    elif options.sample:
         sample = measure_sample(held.records, options, out)
+        conclusion = sample.sentence() if verdict == "verified" else f"{sample.sentence()} {conclusion}"
         verdict, code = ("refused", Exit.DRIFT) if sample.differ else (verdict, code if sample.measured else Exit.INCOMPLETE)
     if options.json:
         lines = [vars(one) | {"problems": list(one.problems)} for one in checks]
         about = {"bundle": str(options.bundle), "verdict": verdict, "exit": int(code), "made_with": _made_with(held), "checks": lines}
         out.document(about | {"sample": sample and sample.document()})
         return code
-    out.line(f"{options.bundle}: {verdict}. {sample.sentence() if sample else _conclusion(verdict, held)}")
+    out.line(printable(f"{options.bundle}: {verdict}. {conclusion}"))
     return code
 
 
@@ -100,7 +105,7 @@ def _made_with(held: Bundle) -> Mapping[str, object]:
 
 def _check_cells(held: Bundle) -> Checked:
     """Hold each record's fingerprint to its spec, of which it is the digest; one whose spec was redacted cannot be held to it."""
-    redacted = held.results["redacted"]
+    redacted = {name: fields for name, fields in held.results["redacted"].items() if name in held.records}
     apart = {name for name, fields in redacted.items() if any(str(field).startswith("spec") for field in fields)}
     wrong = [
         f"{name}: its spec has the fingerprint {record.spec.fingerprint}, and the record says {record.fingerprint}"
@@ -156,9 +161,9 @@ def _conclude(checks: Sequence[Checked]) -> tuple[str, Exit]:
 def _print_problems(checks: Sequence[Checked], out: Output) -> None:
     for one in checks:
         if one.left_out:
-            out.line(f"{one.what}: {one.left_out}.")
+            out.line(printable(f"{one.what}: {one.left_out}."))
         for text in one.problems[:NAMED]:
-            out.line(text)
+            out.line(printable(text))
         if len(one.problems) > NAMED:
             out.line(f"... and {len(one.problems) - NAMED} more of {one.what}; --json has all")
 

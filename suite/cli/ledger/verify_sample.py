@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from suite.core.errors import Exit, SuiteError
-from suite.core.output import Output, note
+from suite.core.output import Output, note, printable
 
 if TYPE_CHECKING:
     from suite.measure.quality.again import Again
@@ -92,7 +92,8 @@ def measure_sample(records: Mapping[str, Attempt], options: argparse.Namespace, 
         out.table([row for one in found for row in _rows(one)])
         for why in dict.fromkeys(one.why for one in found if one.why):
             told = [f"{one.drawn.image} of {one.drawn.record.spec.label}" for one in found if one.why == why]
-            out.line(f"{', '.join(told[:NAMED])}{f' and {len(told) - NAMED} more' if len(told) > NAMED else ''}: {why}")
+            more = f" and {len(told) - NAMED} more" if len(told) > NAMED else ""
+            out.line(printable(f"{', '.join(told[:NAMED])}{more}: {why}"))
     return Sample(seed, found)
 
 
@@ -100,9 +101,9 @@ def _rows(one: Again) -> Iterator[dict[str, object]]:
     for metric in one.found or list(one.stored)[:1]:
         stored, found = one.stored[metric], one.found.get(metric)
         yield {
-            "record": one.drawn.record.spec.label,
-            "image": one.drawn.image,
-            "metric": metric,
+            "record": printable(one.drawn.record.spec.label),
+            "image": printable(one.drawn.image),
+            "metric": printable(metric),
             "recorded": f"{stored:.5f}",
             "again": None if found is None else f"{found:.5f}",
             "difference": None if found is None else f"{found - stored:+.1e}",
