@@ -2,23 +2,14 @@
 
 import logging
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from places import ROOT
 
 from models import cache
-from models.scan.backends import cpp_build, numba_cache
-
-NUMBA = """
-import numpy as np
-from models.scan.backends import numba_kernels
-print(numba_kernels.forward._cache.__class__.__name__, numba_kernels.forward._cache.cache_path or "")
-"""
+from models.scan.backends import cpp_build, numba_cache, numba_kernels, triton
 
 
 @pytest.fixture(autouse=True)
@@ -153,10 +144,23 @@ def test_numba_keeps_kernels_where_it_can_and_nowhere_else(homeless, monkeypatch
     assert "every process compiles them anew" in caplog.text
 
 
-def test_without_any_folder_numba_s_kernels_are_declared_all_the_same(homeless):
-    program = f"from models import cache\ncache.can_write = lambda folder: False\n{NUMBA}"
-    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "NUMBA_CACHE_DIR")} | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, cwd=homeless, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["NullCache"]
-    assert "every process compiles them anew" in done.stderr
+def test_triton_keeps_kernels_in_the_home_if_it_can(homeless, monkeypatch):
+    for name in ("TRITON_CACHE_DIR", "TRITON_HOME"):
+        monkeypatch.setenv(name, "given")
+        triton.place_kernels()
+        monkeypatch.delenv(name)
     assert list(homeless.iterdir()) == []
+    monkeypatch.setenv("HOME", str(homeless / "home"))
+    triton.place_kernels()
+    assert "TRITON_CACHE_DIR" not in os.environ
+    for home in ("/proc", None):  # it cannot be written; there is none
+        monkeypatch.setenv("HOME", home) if home else monkeypatch.delenv("HOME")
+        triton.place_kernels()
+        assert os.environ["TRITON_CACHE_DIR"] == str(cache.private_folder() / "triton")
+        monkeypatch.delenv("TRITON_CACHE_DIR")
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_numba_s_kernels_are_declared_with_and_without_a_folder(keeps):
+    for kernel in numba_kernels.entry_points(0, keeps):
+        assert (type(kernel._cache).__name__ == "NullCache") is not keeps

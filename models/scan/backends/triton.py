@@ -10,12 +10,15 @@ With TRITON_INTERPRET=1 in the environment when this module is first imported, T
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.cache import can_write, folders_for_kernels, say_temporary
 from models.scan.contract import ImageArguments, ScanArguments
 
 try:
@@ -55,7 +58,21 @@ def unavailable() -> tuple[str, str] | None:
     if capability < OLDEST:
         found, needed = (".".join(map(str, version)) for version in (capability, OLDEST))
         return f"the GPU has the compute capability {found}; the kernels need {needed}.", "use a GPU of the Ampere generation or later."
+    place_kernels()
     return None
+
+
+def place_kernels() -> None:
+    """Name Triton a folder for compiled kernels where its own, in the user's home, cannot be written; it might make one called `~`."""
+    if os.environ.keys() & {"TRITON_CACHE_DIR", "TRITON_HOME"}:
+        return
+    with contextlib.suppress(RuntimeError):  # this user has no home
+        if can_write(Path.home() / ".triton"):
+            return
+    folder = next(filter(can_write, folders_for_kernels("triton")), None)
+    if folder is not None:
+        os.environ["TRITON_CACHE_DIR"] = str(folder)
+        say_temporary(folder)
 
 
 def tile_sizes(states: int) -> tuple[int, int]:
