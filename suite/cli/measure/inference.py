@@ -54,5 +54,7 @@ def choose_inference(options: argparse.Namespace) -> tuple[Inference, str]:
         backend, reason = common.choose_backend(options.backend, device)
     if options.tile_size is not None and options.tile == "whole":
         raise SuiteError(f"--tile-size {options.tile_size} is for --tile authors or --tile feathered.")
+    if options.key and options.weights is None:
+        raise SuiteError(f"--key {options.key} says which weights of a file: give --weights FILE, too.")
     ensemble = options.self_ensemble is not None
     return evaluate.Inference(options.tile, options.tile_size, ensemble, backend, device, options.seed, options.routing), reason
