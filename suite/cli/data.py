@@ -249,7 +249,8 @@ def _reports(options: argparse.Namespace, known: Remembered) -> tuple[list[Repor
 def _document(report: Report) -> dict[str, object]:
     same = ("split", "layout", "folder", "taken", "images", "expected", "wrong", "notes")
     found = {"set": report.name} | {name: getattr(report, name) for name in same}
-    return found | {"folder": str(report.folder), "expected": report.expected or None}
+    compared = [{"scale": scale, "pairs": count} for scale, count in sorted(report.compared.items())]
+    return found | {"folder": str(report.folder), "expected": report.expected or None, "compared": compared}
 
 
 def _leak(leak: Leak) -> dict[str, object]:
@@ -260,7 +261,7 @@ def _leak(leak: Leak) -> dict[str, object]:
 def _print(reports: Sequence[Report], missing: Sequence[str], common: Sequence[Leak], out: Output) -> None:
     for report in reports:
         counts = f"{report.images} of {report.expected} images" if report.expected else f"{report.images} images"
-        state = f"{len(report.wrong)} faults" if report.wrong else "fine"
+        state = f"{len(report.wrong)} faults" if report.wrong else f"fine: {report.statement}"
         spare = "" if report.taken else "; another copy is used"
         out.line(f"{report.name} ({report.split}): {counts}, {state} ({report.folder}, layout of {report.layout}{spare})")
         for line in report.wrong:

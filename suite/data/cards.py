@@ -30,7 +30,12 @@ MADE: frozenset[Kind] = frozenset({"sr", "denoise", "jpeg"})  # kinds whose low-
 PAIRED: frozenset[Kind] = frozenset({"derain", "real-denoise", "motion-deblur", "defocus-deblur", "dehaze", "same-size-sr"})
 
 LAYOUTS_FILE = "layouts.toml"
-FOLDER_PLACEHOLDERS = frozenset({"{set}", "{s}", "{q}", "{split}"})
+ANY_HIGH, ANY_LOW = "{high}", "{low}"  # a folder called after its side
+USUAL_NAMES = {
+    ANY_HIGH: ("HR", "; or GT, HQ, target, sharp, high ..."),
+    ANY_LOW: ("LR", "; or LQ, input, blur, LRx{s}, LR_bicubic/X{s} ..."),
+}
+FOLDER_PLACEHOLDERS = frozenset({"{set}", "{s}", "{q}", "{split}", ANY_HIGH, ANY_LOW})
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -46,9 +51,13 @@ class Layout(Strict):
     hq_names: tuple[str, ...] = Field((), description="names of the targets' files; none = the usual ones (suite.data.pairing)")
     lq_names: tuple[str, ...] = Field((), description="names of the low-quality files; none = the usual ones")
     splits: dict[Split, str] = Field({}, description="the splits that it holds, and what {split} is; none = every split, {split} unused")
-    whole: bool = Field(False, description="only there if the low-quality files are")
     deep: bool = Field(False, description="images lie in folders below `hq`")
     many: bool = Field(False, description="a target has several low-quality files, whose names go on behind its own and a _")
+
+    @property
+    def usual(self) -> bool:
+        """Whether its folders are those that are called after a side (suite.data.sides)."""
+        return self.hq == ANY_HIGH
 
     @field_validator("places", "hq", "lq", "splits")
     @classmethod
@@ -73,6 +82,8 @@ class Layout(Strict):
     def _whole_enough(self) -> Layout:
         if not self.hq and not self.lq:
             raise ValueError("a layout names the folder of the targets, of the low-quality files, or both")
+        if (self.hq == ANY_HIGH) != (self.lq == ANY_LOW):
+            raise ValueError(f"{ANY_HIGH} and {ANY_LOW} stand for both folders of a layout, or for none")
         if bool(self.lq) != bool(self.kinds):
             raise ValueError("a layout with low-quality files says for which kinds of task they are, and one without does not")
         return self
@@ -162,6 +173,11 @@ class Card(Strict):
         return self
 
     @property
+    def stands_in(self) -> bool:
+        """Whether it stands in for a folder of the user's, of which nothing is known (suite.data.folders)."""
+        return not self.origin
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The set's name and its aliases."""
         return (self.name, *self.aliases)
@@ -216,15 +232,17 @@ def draw_layout(one: Card, layout: Layout) -> Iterator[str]:
     """Yield the layout as indented lines that can be copied: the set's places, and the files below them."""
     name = one.name
     places = [place.replace("{set}", name) for place in layout.places]
-    others = f"   (or {', '.join(places[1:])})" if places[1:] else ""
-    yield f"{layout.of} ({' and '.join(layout.kinds) or 'no low-quality files'}):"
-    yield f"  {places[0]}/{others}"
+    also = f"   (or {', '.join(places[1:])})" if places[1:] else ""
+    kinds = "any task" if layout.usual else " and ".join(layout.kinds)
+    yield f"{layout.of} ({kinds or 'no low-quality files'}):"
+    yield f"  {places[0]}/{also}"
     for folder, names, what in ((layout.hq, layout.hq_names, "target"), (layout.lq, layout.lq_names, "low quality")):
         if not folder:
             continue
         usual = "{}x{s}" if what == "low quality" and "sr" in layout.kinds else "{}"
         file = "" if folder.endswith(".mat") else "/" + (names[0] if names else usual).replace("{}", "NAME") + ".png"
         below = "/FOLDER" if layout.deep else ""
+        folder, others = USUAL_NAMES.get(folder, (folder, ""))
         shown = (folder + below + file).removeprefix("./").replace("{set}", name)
         splits = "|".join(layout.splits.values())
-        yield f"    {shown.replace('{split}', splits)}   ({what})"
+        yield f"    {shown.replace('{split}', splits)}   ({what}{others})"

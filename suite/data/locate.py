@@ -10,11 +10,13 @@ from pathlib import Path
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.paths import data_folder
-from suite.data.cards import CARD_KINDS, MADE, Card, Layout, Split, card
-from suite.data.images import is_image, list_images, open_folder
+from suite.data.cards import CARD_KINDS, MADE, USUAL_NAMES, Card, Layout, Split, card
+from suite.data.images import is_image, list_images
 from suite.data.mat_files import block_names
 from suite.data.mixed import Both, both_sides, without_mixed
-from suite.data.pairing import Pairing, name_images, only_pairs, pair_up
+from suite.data.pairing import Pairing, check_distinct, compose, name_images, name_of, only_pairs, pair_up
+from suite.data.sides import SideFolder, both_there, usual_ways
+from suite.data.walk import Folders, scan, walk_files
 from suite.study.tasks import Kind
 
 LOOKED = 8  # folders named in a message
@@ -39,6 +41,7 @@ class Located:
     """A layout that is there, at one scale or quality; `place` is the set's folder.
 
     Where the folder of its targets holds low-quality files, too, `mixed` says which; `lq` is that folder then, if some are of the scale.
+    Of a layout of usual names (suite.data.sides), `low` is its low-quality folder, and `problem` says why it cannot be taken.
     """
 
     card: Card
@@ -50,10 +53,16 @@ class Located:
     scale: int = 1
     level: int | None = None
     mixed: Both | None = None
+    low: SideFolder | None = None
+    problem: str = ""
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The tasks whose low-quality files it has."""
+        if self.problem:
+            return CARD_KINDS
+        if self.low is not None:  # of a set for super-resolution, LR/ is never the noisy or rainy version of its targets
+            return self.low.kinds or (ENLARGED if "sr" in self.card.kinds and not self.card.stands_in else CARD_KINDS)
         if self.mixed is None:
             return self.layout.kinds
         return tuple(kind for kind in CARD_KINDS if (kind in ENLARGED) == (self.scale > 1))
@@ -61,7 +70,21 @@ class Located:
     @property
     def whose(self) -> str:
         """Whose layout it is."""
-        return self.layout.of if self.mixed is None else "targets and low-quality files in one folder"
+        if self.mixed is not None:
+            return "targets and low-quality files in one folder"
+        if not self.layout.usual or self.hq is None:
+            return self.layout.of
+        high = "targets directly in it" if self.hq == self.place else f"{self.hq.relative_to(self.place).as_posix()}/"
+        return f"{high} and {self.low.name}/" if self.low is not None else high
+
+    @property
+    def known_scale(self) -> int | None:
+        """How many times as large the targets are; None where only the sizes of the files say."""
+        if self.layout.usual and self.mixed is None:
+            return self.low.scale or (1 if self.low.level is not None else None) if self.low is not None else None
+        if self.mixed is not None or "{s}" in f"{self.layout.hq}{self.layout.lq}{self.layout.lq_names}":
+            return self.scale
+        return None if set(self.kinds) & set(ENLARGED) else 1
 
     @property
     def files(self) -> Path:
@@ -85,20 +108,48 @@ def file_pairs(
     chosen = card(name)
     wanted = _split_of(chosen, split)
     places = [one for one in locate(chosen, root, scale=scale, level=level, called=name) if one.split == wanted]
-    own = [one for one in places if kind in one.kinds and one.lq is not None]
-    others = [one for one in places if one.hq is not None and one not in own and not _is_mat(one.hq)]
-    others.sort(key=lambda one: one.mixed is not None)
-    usable = [*own, *others]
+    usable = usable_for(kind, places)
     if not usable:
         parts = _from_parts(chosen, kind, scale, level, root)
         if parts is None:
             raise SuiteError(_not_there(chosen, wanted, root, scale, level), exit=Exit.NOT_READY)
         return parts
     _say(chosen, wanted, kind, usable)
-    taken = usable[0]
+    return pairs_for(kind, usable[0], scale)
+
+
+def usable_for(kind: Kind, places: Sequence[Located]) -> list[Located]:
+    """Return the layouts that serve a task of `kind`: those with low-quality files for it, then those of which the targets do.
+
+    SuiteError where one of them cannot be taken, or two usual low-quality folders beside each other are both for the task.
+    """
+    own = [one for one in places if kind in one.kinds and (one.lq is not None or one.problem)]
+    others = [one for one in places if one.hq is not None and one not in own and not (one.problem or _is_mat(one.hq))]
+    others.sort(key=lambda one: one.mixed is not None)
+    wrong = own[0].problem or (clash(kind, own) if own[0].low is not None else "") if own else ""
+    if wrong:
+        raise SuiteError(wrong, exit=Exit.NOT_READY)
+    return [*own, *others]
+
+
+def clash(kind: Kind, places: Sequence[Located]) -> str:
+    """Say it where two usual low-quality folders of one place are both for tasks of `kind`; empty where none are."""
+    lows = [one for one in places if one.low is not None and kind in one.kinds]
+    for number, one in enumerate(lows):
+        for other in lows[:number]:
+            apart = one.lq == other.lq or one.place != other.place or one.low.level != other.low.level
+            if not apart and (one.low.scale == other.low.scale or None in (one.low.scale, other.low.scale)):
+                return both_there(one.place, other.low, one.low)
+    return ""
+
+
+def pairs_for(kind: Kind, taken: Located, scale: int) -> list[FilePair]:
+    """Return the files of a layout for a task of `kind`: with its low-quality files, if they are for it."""
     if taken.mixed is not None:
         return [FilePair(*found) for found in taken.mixed.taken(scale)]
-    return files_of(taken) if own else [FilePair(core, path, None) for core, path in targets_of(taken)]
+    if taken.lq is not None and kind in taken.kinds:
+        return files_of(taken)
+    return [FilePair(core, path, None) for core, path in targets_of(taken)]
 
 
 def _split_of(chosen: Card, split: Split) -> Split:
@@ -137,11 +188,12 @@ def locate(chosen: Card, root: Path | None = None, *, scale: int = 1, level: int
     if base is None:
         return []
     folders = Folders()
-    found: dict[tuple[Path, Split, bool], Located] = {}
+    found: dict[tuple[Path, Split, bool, Path | None], Located] = {}
     for one in _candidates(chosen, base, scale, level, folders):
-        kept = found.setdefault((one.files, one.split, bool(one.layout.hq)), one)
+        key = (one.files, one.split, bool(one.layout.hq), one.lq if one.layout.usual else None)
+        kept = found.setdefault(key, one)
         if kept.lq is None and one.lq is not None:  # the same targets, in a layout that has the other side too
-            found[one.files, one.split, bool(one.layout.hq)] = one
+            found[key] = one
     ordered = list(found.values())
     alias = (called or "").casefold()
     if alias and alias != chosen.name.casefold():
@@ -159,6 +211,9 @@ def _candidates(chosen: Card, base: Path, scale: int, level: int | None, folders
                     place = folders.below(base, put(pattern))
                     if place is None:
                         continue
+                    if layout.usual:
+                        yield from _usual(Located(chosen, layout, split, place, None, None, scale, level))
+                        continue
                     hq = folders.below(place, put(layout.hq)) if layout.hq else None
                     lq = folders.below(place, put(layout.lq)) if layout.lq else None
                     one = Located(chosen, layout, split, place, hq, lq, scale, level)
@@ -166,6 +221,23 @@ def _candidates(chosen: Card, base: Path, scale: int, level: int | None, folders
                         yield _told_apart(one if lq is None or _has_images(one, lq, layout.lq_names) else replace(one, lq=None))
                 if "{set}" not in pattern + layout.hq + layout.lq:
                     break
+
+
+def _usual(found: Located) -> Iterator[Located]:
+    """Yield the layouts of usual names in a place; where none has low-quality files of the scale or quality, the targets alone."""
+    targets: dict[Path, Located] = {}
+    complete = False
+    for way in usual_ways(found.place):
+        hq = way.high.path if way.high is not None else None if way.problem else found.place
+        one = replace(found, hq=hq, problem=way.problem)
+        fits = way.low is not None and way.low.scale in (None, found.scale) and way.low.level in (None, found.level)
+        if fits or way.problem:
+            complete = True
+            yield replace(one, lq=way.low.path if way.low is not None else None, low=way.low)
+        else:
+            targets.setdefault(hq, one)
+    if not complete:
+        yield from map(_told_apart, targets.values())
 
 
 def _put(folder: str, *, name: str, split: str, scale: int, level: int | None) -> str:
@@ -183,7 +255,7 @@ def _is_there(one: Located) -> bool:
     layout = one.layout
     if layout.hq and (one.hq is None or not _has_images(one, one.hq, layout.hq_names)):
         return False
-    needs_low = bool(layout.lq) and (layout.whole or not layout.hq or not MADE & set(layout.kinds))
+    needs_low = bool(layout.lq) and (not layout.hq or not MADE & set(layout.kinds))
     return not needs_low or (one.lq is not None and _has_images(one, one.lq, layout.lq_names))
 
 
@@ -207,11 +279,12 @@ def _has_images(one: Located, folder: Path, patterns: Sequence[str]) -> bool:
 
 def _images(folder: Path, deep: bool) -> Iterator[Path]:
     """Yield image and .mat files in the folder, unsorted and unchecked; SuiteError where it cannot be read."""
-    with open_folder(folder) as entries:
+    if deep:
+        yield from (path for path in walk_files(folder) if is_image(path) or _is_mat(path))
+        return
+    with scan(folder) as entries:
         for entry in entries:
-            if deep and not entry.name.startswith(".") and entry.is_dir():
-                yield from _images(Path(entry.path), deep)
-            elif is_image(entry) or (entry.name.lower().endswith(".mat") and not entry.name.startswith(".") and entry.is_file()):
+            if is_image(entry) or (entry.name.lower().endswith(".mat") and entry.is_file()):
                 yield Path(entry.path)
 
 
@@ -236,6 +309,8 @@ def targets_of(place: Located) -> list[tuple[str, Path]]:
 
 def files_of(place: Located) -> list[FilePair]:
     """Pair the files of a layout by name; SuiteError lists those that have no partner. A .mat file of blocks gives a pair a block."""
+    if place.problem:
+        raise SuiteError(place.problem, exit=Exit.NOT_READY)
     if place.lq is not None and place.lq.is_file():
         return [FilePair(name, place.hq, place.lq, number) for number, name in enumerate(block_names(place.lq))]
     if place.mixed is not None:
@@ -249,6 +324,8 @@ def files_of(place: Located) -> list[FilePair]:
 
 def pairing_of(place: Located) -> Pairing:
     """Return the files of both sides of a layout that has both, and what has no partner."""
+    if place.problem:
+        raise SuiteError(place.problem, exit=Exit.NOT_READY)
     if place.mixed is not None:
         return place.mixed.pairing(place.scale)
     high = [path for _, path in targets_of(place)]
@@ -262,45 +339,28 @@ def pairing_of(place: Located) -> Pairing:
 
 def _shared_targets(high: Sequence[Path], low: Sequence[Path]) -> Pairing:
     """Pair each low-quality file with the target of its name, or of what stands before its first _; the pair has the file's name."""
-    targets = {path.stem: path for path in high}
-    found = {path: targets.get(path.stem) or targets.get(path.stem.partition("_")[0]) for path in low}
+    targets = {name_of(path): path for path in high}
+    found = {path: targets.get(name_of(path)) or targets.get(name_of(path).partition("_")[0]) for path in low}
     lonely = (tuple(path for path in high if path not in found.values()), tuple(path for path, target in found.items() if target is None))
-    return Pairing(tuple((path.stem, target, path) for path, target in found.items() if target is not None), *lonely)
+    return Pairing(tuple((name_of(path), target, path) for path, target in found.items() if target is not None), *lonely)
 
 
 def _listed(place: Located, folder: Path, patterns: Sequence[str]) -> list[tuple[str, Path]]:
     if place.layout.deep:
         paths = sorted(_images(folder, deep=True))
-        return [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in paths]
+        named = [(compose(path.relative_to(folder).with_suffix("").as_posix()), path) for path in paths]
+        check_distinct(named)
+        return named
     mats = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".mat")
-    images = mats if mats and not place.layout.hq else list_images(folder)
+    images = mats if mats and not place.layout.hq else list_side(folder)
     return name_images(list(_numbered(place, images)), patterns, place.scale, place.level)
 
 
-class Folders:
-    """Folders below others, whatever the case of their names; what a folder holds is read once."""
-
-    def __init__(self) -> None:
-        self._held: dict[Path, dict[str, str]] = {}
-
-    def below(self, base: Path, relative: str) -> Path | None:
-        """Return the folder, or the file, `relative` below `base`; None where it is not there."""
-        place = base
-        for part in Path(relative).parts:
-            exact = place / part
-            if not exact.exists():
-                like = self._names(place).get(part.casefold())
-                if like is None:
-                    return None
-                exact = place / like
-            place = exact
-        return place if place.exists() and (place.is_dir() or _is_mat(place)) else None
-
-    def _names(self, folder: Path) -> dict[str, str]:
-        if folder not in self._held:
-            names = sorted((entry.name for entry in folder.iterdir()), reverse=True) if folder.is_dir() else []
-            self._held[folder] = {name.casefold(): name for name in names}
-        return self._held[folder]
+def list_side(folder: Path) -> list[Path]:
+    """Return the image files directly in `folder`, sorted by name; SuiteError where there are none, or two have one name."""
+    paths = list_images(folder)
+    check_distinct((name_of(path), path) for path in paths)
+    return paths
 
 
 def _is_mat(path: Path) -> bool:
@@ -314,7 +374,8 @@ def list_folders_looked_for(chosen: Card, split: Split, scale: int, level: int |
         splits = _splits_of(chosen, layout)
         if split in splits:
             put = partial(_put, name=chosen.name, split=splits[split], scale=scale, level=level)
-            found += [Path(put(f"{place}/{layout.hq or layout.lq}")).as_posix() for place in layout.places]
+            folder = USUAL_NAMES.get(layout.hq, (layout.hq,))[0] or layout.lq
+            found += [Path(put(f"{place}/{folder}")).as_posix() for place in layout.places]
     return list(dict.fromkeys(found))
 
 

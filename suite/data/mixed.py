@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.data.images import describe
-from suite.data.pairing import NamePair, Pairing, shorten
+from suite.data.pairing import NamePair, Pairing, name_of, shorten
 
 Side = Literal["high", "low"]
 Core = tuple[str, ...]
@@ -108,9 +108,9 @@ class Both:
     def beside(self) -> frozenset[Path]:
         """Files that are called after a pair, like results that somebody keeps with it: img_001_SRF_4_SelfExSR.png."""
         cores = {(pair.hq.parent, _core(Path(pair.name).name)) for pair in self.found}
-        names = [(path, _core(path.stem)) for path in self.others]
+        names = [(path, _core(name_of(path))) for path in self.others]
         after = {path for path, name in names if any((path.parent, name[:length]) in cores for length in range(1, len(name)))}
-        targets = {path for path in after for way in readings(path.stem) if way.side == "high" and (path.parent, way.core) in cores}
+        targets = {path for path in after for way in readings(name_of(path)) if way.side == "high" and (path.parent, way.core) in cores}
         sure = {(pair.hq, pair.scale) for pair in self._pairs if pair.sure}
         return frozenset(after - targets | {pair.lq for pair in self._pairs if not pair.sure and (pair.hq, pair.scale) in sure})
 
@@ -168,26 +168,17 @@ def without_mixed(pairing: Pairing, high: Sequence[Path]) -> Pairing:
     return pairing if both is None else replace(pairing, doubtful=(*pairing.doubtful, both.sentence))
 
 
-def targets_among(paths: Sequence[Path]) -> Sequence[Path]:
-    """Return those of `paths`, the image files of one folder, that are targets; SuiteError where of some that is not clear."""
-    both = both_sides(paths)
-    if both is None:
-        return paths
-    names = {hq for scale in both.scales for _, hq, _ in both.only(scale)}
-    return [path for path in paths if path in names]
-
-
 def both_sides(paths: Sequence[Path], folder: Path | None = None) -> Both | None:
     """Find what of `paths`, the image files of one folder, pairs as targets and low-quality files; None where nothing does.
 
     With `folder`, they may lie in folders below it: each pairs with files of its own folder, and names begin with that.
     """
-    read = {path: list(readings(path.stem)) for path in paths}
+    read = {path: list(readings(name_of(path))) for path in paths}
     if not any(read.values()):
         return None
     plain: dict[tuple[Path, Core], Path] = {}
     for path in paths:  # by its tokens, and by those at its separators alone: ax2 is the core of ax2x4
-        plain[path.parent, _core(path.stem)] = plain[path.parent, tuple(_TOKEN.findall(path.stem.casefold()))] = path
+        plain[path.parent, _core(name_of(path))] = plain[path.parent, tuple(_TOKEN.findall(name_of(path).casefold()))] = path
     targets: dict[tuple[Path, Core], list[tuple[Path, Reading]]] = defaultdict(list)
     for path, ways in read.items():
         for way in ways:
@@ -203,7 +194,7 @@ def both_sides(paths: Sequence[Path], folder: Path | None = None) -> Both | None
         for way in ways:
             other = plain.get((path.parent, way.core)) if way.side == "high" and way.edge and way.strength != "weak" else None
             if other is not None and not settled & {path, other}:
-                found[other] = MarkedPair(other.stem, path, other, way.scale, way.scale is not None)
+                found[other] = MarkedPair(name_of(other), path, other, way.scale, way.scale is not None)
                 settled |= {path, other}
     if not found:
         return None
@@ -221,7 +212,7 @@ def _target_of(
         if hq != path and not ("weak" == way.strength == other.strength) and (None in (way.scale, other.scale) or way.scale == other.scale):
             return MarkedPair(other.name, hq, path, way.scale or other.scale, other.scale is not None, way.strength != "loose")
     hq = plain.get((path.parent, way.core)) if way.edge and way.strength != "weak" else None
-    return None if hq is None or hq == path else MarkedPair(hq.stem, hq, path, way.scale, False, way.strength != "loose")
+    return None if hq is None or hq == path else MarkedPair(name_of(hq), hq, path, way.scale, False, way.strength != "loose")
 
 
 def readings(stem: str) -> Iterator[Reading]:

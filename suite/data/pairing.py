@@ -14,13 +14,17 @@ baby_HR.png, baby_HR_x4.png or baby_SRF_4_HR.png. The rule, in this order:
 An ending begins at `_`, `-`, `.`, a space, or at x and a digit, so that img_1 is never a part of img_10. What fits several files is
 doubtful, and never guessed; what fits none is listed. Where a layout says how its files are called, its patterns are taken off their names
 first, and files that fit none of them are left alone: in some layouts both sides share a folder.
+
+Letters with accents are stored composed (Linux, Windows) or decomposed (a Mac's zip): they are one name, and are shown composed. Two files
+of one folder that only case, accents' form or ending tell apart are a fault, whoever lists them (`check_distinct`).
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -92,6 +96,42 @@ class _Rule:
         return " with ".join(f"{affix}<name>" if self.front else f"<name>{affix}" for affix in (self.other, self.target))
 
 
+def compose(name: str) -> str:
+    """Return `name` with every letter and its accents as one character, where there is one: the same name whichever way it was stored."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def fold_name(name: str) -> str:
+    """Return what is the same for all spellings of a name: whatever the case, and however its accents are stored."""
+    return compose(compose(name).casefold())
+
+
+def name_of(path: Path) -> str:
+    """Return the name that counts of an image file: without the ending, composed."""
+    return compose(path.stem)
+
+
+def check_distinct(named: Iterable[tuple[str, Path]]) -> None:
+    """Raise SuiteError where two of the files, given with their names, have one name but for case, accents' form or ending."""
+    seen: dict[str, tuple[str, Path]] = {}
+    for name, path in named:
+        other, first = seen.setdefault(fold_name(name), (name, path))
+        if first is path:
+            continue
+        how = "their case alone" if other != name else "how their accents are stored (composed or decomposed)"
+        how = "their endings alone" if first.stem == path.stem else how
+        raise SuiteError(
+            f"{path.parent} has two images called {name!r}: {stored_name(first)} and {stored_name(path)}, which differ in {how}. "
+            "Nothing tells which is meant, and other systems take them for one file: rename or remove one.",
+            exit=Exit.NOT_READY,
+        )
+
+
+def stored_name(path: Path) -> str:
+    """Return the file's name; where it would look like a composed one and is none, with the bytes that it has."""
+    return path.name if compose(path.name) == path.name else f"{path.name} (stored as {path.name!a})"
+
+
 def shorten(names: Sequence[str]) -> str:
     """Join the first EXAMPLES names, with dots where there are more."""
     return ", ".join(names[:EXAMPLES]) + (" ..." if len(names) > EXAMPLES else "")
@@ -143,9 +183,10 @@ def pair_up(
     names = {path: name for name, path in name_images([pair.target for pair in found.pairs], hq_names or HQ_NAMES, scale, level)}
     unique = len({*names.values()}) == len(names)
     pairs = {pair.target: pair._replace(name=names[pair.target]) if unique else pair for pair in found.pairs}
-    lonely = {path.stem: next((core for core, _ in _splits(path.stem, front=False) if core in high), "") for path in found.lonely_others}
+    left = map(name_of, found.lonely_others)
+    lonely = {stem: next((core for core, _ in _splits(stem, front=False) if core in high), "") for stem in left}
     doubtful = [
-        f"{pair.target} fits several low-quality files: {', '.join(sorted([pair.other.stem, *also]))}. Keep one."
+        f"{pair.target} fits several low-quality files: {', '.join(sorted([name_of(pair.other), *also]))}. Keep one."
         for pair in pairs.values()
         if (also := [stem for stem, core in lonely.items() if high.get(core) == pair.target])
     ]
@@ -174,10 +215,10 @@ def only_pairs(pairing: Pairing) -> list[NamePair]:
 def name_images(paths: Sequence[Path], patterns: Sequence[str], scale: int, level: int | None) -> list[tuple[str, Path]]:
     """Return (image's name, file) of those files that fit one of the patterns; of every file, by its own name, where there are none."""
     if not patterns:
-        return [(path.stem, path) for path in paths]
+        return [(name_of(path), path) for path in paths]
     quality = "none" if level is None else str(level)
     regexes = [re.escape(one.replace("{s}", str(scale)).replace("{q}", quality)).replace(r"\{\}", "(.+)") for one in patterns]
-    found = [([match[1] for regex in regexes if (match := re.fullmatch(regex, path.stem))], path) for path in paths]
+    found = [([match[1] for regex in regexes if (match := re.fullmatch(regex, name_of(path)))], path) for path in paths]
     return [(min(cores, key=len), path) for cores, path in found if cores]
 
 
@@ -248,8 +289,8 @@ def _splits(stem: str, front: bool) -> Iterator[tuple[str, str]]:
 
 
 def _folded(stems: Collection[str]) -> dict[str, str]:
-    counts = Counter(stem.casefold() for stem in stems)
-    return {stem.casefold(): stem for stem in stems if counts[stem.casefold()] == 1}
+    counts = Counter(map(fold_name, stems))
+    return {fold_name(stem): stem for stem in stems if counts[fold_name(stem)] == 1}
 
 
 def _unique(edges: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:

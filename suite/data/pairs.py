@@ -13,6 +13,7 @@ from suite.data.degrade.degradations import degradation
 from suite.data.images import Pixels, match_channels, read_image, read_stored
 from suite.data.mat_files import read_block
 from suite.data.resize import imresize, mod_crop
+from suite.data.sizes import Size, SizedPair, say_scale
 from suite.study.protocols import Protocol
 from suite.study.tasks import Task
 
@@ -55,23 +56,31 @@ class PairSource:
         """Read or make the pair; SuiteError where a file cannot be read, or sizes do not fit."""
         scale = self.task.scale
         hq = self.hq if isinstance(self.hq, np.ndarray) else read_for(self.hq, self.task, self.block, self.rule)
+        whole = hq.shape[:2]
         hq = _cropped(self.title, hq, scale)
         if self.rule.lowres == "float-y" and scale > 1:
             return Pair(self.name, _low_plane(hq, scale), hq)
         if self.lq is None:
             return Pair(self.name, self._made(hq), hq)
         lq = self._read_low(hq)
+        self._check_sizes(whole, hq, lq)
+        return Pair(self.name, lq, hq)
+
+    def _check_sizes(self, whole: Size, hq: Pixels, lq: Pixels) -> None:
+        """Raise SuiteError where the target, cropped from the size `whole`, is not as many times as large as the task's scale."""
+        scale = self.task.scale
         if hq.shape[:2] != (lq.shape[0] * scale, lq.shape[1] * scale):
             cropped, wanted = (
                 (f", cropped to a multiple of {scale},", f"not {scale} times as large") if scale > 1 else ("", "of another size")
             )
+            found = SizedPair(self.name, whole, lq.shape[:2]).scale
+            wanted += f"; by their sizes they are of {say_scale(found)}" if found is not None else ""
             target = self.hq if isinstance(self.hq, Path) else repr(self.name)
             raise SuiteError(
                 f"{self.lq} is {lq.shape[1]}x{lq.shape[0]} pixels (width x height), but its target {target}{cropped} is "
                 f"{hq.shape[1]}x{hq.shape[0]}, which is {wanted}.",
                 exit=Exit.NOT_READY,
             )
-        return Pair(self.name, lq, hq)
 
     def _made(self, hq: Pixels) -> np.ndarray:
         row = degradation(self.task.degradation)

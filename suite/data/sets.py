@@ -1,27 +1,24 @@
 """Data sets: named ones, and folders of the user's own; images for training, pairs for testing, checksums and leak checks.
 
-A name is that of an embedded set, of a card (suite.data.cards), or of a folder. A folder holds its high-quality images in `HR/` or
-`target/`, or directly. Low-quality files are used where they exist, in `LR/` or `input/` or, for bicubic tasks, in `LR_bicubic/X{scale}/`
-(the layouts of MambaIR, BasicSR and Restormer), or beside their targets (suite.data.mixed); otherwise they are made by the task's
-degradation. Files are paired by name, never by position.
+A name is that of an embedded set, of a card (suite.data.cards), or of a folder (suite.data.folders). Low-quality files are used where they
+exist; otherwise they are made by the task's degradation. Files are paired by name, never by position.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import data_folder
-from suite.data import mixed
 from suite.data.cards import SPLITS, Split, card, cards
 from suite.data.colour import in_grey
-from suite.data.images import Pixels, list_images, read_image
-from suite.data.locate import file_pairs
-from suite.data.pairing import only_pairs, pair_up
+from suite.data.folders import pairs_in, targets_in
+from suite.data.images import Pixels, read_image
+from suite.data.locate import FilePair, file_pairs
 from suite.data.pairs import Pair, PairSource
 from suite.data.photos import CROPS_NAME, PHOTOS_NAME, load_crops, load_photos
 from suite.study.protocols import Protocol
@@ -31,8 +28,6 @@ NamedImage = tuple[str, Pixels]
 
 # Data sets that need no folder of the user's.
 SETS: Mapping[str, Callable[[Split], list[NamedImage]]] = MappingProxyType({PHOTOS_NAME: load_photos, CROPS_NAME: load_crops})
-
-HIGH, LOW = ("HR", "target"), ("LR", "input")  # folders of a pair's two sides
 
 
 def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
@@ -45,8 +40,7 @@ def load_images(set_or_folder: str, split: Split) -> list[NamedImage]:
     own = embedded_name(set_or_folder)
     if own is not None:
         return SETS[own](split)
-    paths = list_images(_hr_folder(resolve_folder(set_or_folder)))
-    return [(path.stem, read_image(path)) for path in mixed.targets_among(paths)]
+    return [(name, read_image(path)) for name, path in targets_in(resolve_folder(set_or_folder), split)]
 
 
 def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[Pair]:
@@ -68,16 +62,8 @@ def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, s
     carded = card_name(set_or_folder)
     if carded is not None:
         return _card_sources(carded, split, task, rule, seed)
-    folder = resolve_folder(set_or_folder)
-    hr_folder, lr_folder = _hr_folder(folder), _lr_folder(folder, task)
-    paths = list_images(hr_folder)
-    if lr_folder is None:
-        both = mixed.both_sides(paths)
-        if both is None:
-            return [PairSource(path.stem, path, None, task, rule, seed) for path in paths]
-        return [PairSource(name, hr_path, lr_path, task, rule, seed) for name, hr_path, lr_path in both.taken(task.scale)]
-    matched = only_pairs(mixed.without_mixed(pair_up(paths, list_images(lr_folder), scale=task.scale), paths))
-    return [PairSource(name, hr_path, lr_path, task, rule, seed) for name, hr_path, lr_path in matched]
+    found = pairs_in(resolve_folder(set_or_folder), split=split, kind=task.kind, scale=task.scale, level=task.level)
+    return _sources(set_or_folder, found, task, rule, seed)
 
 
 def canonical_name(name: str) -> str:
@@ -107,7 +93,11 @@ def _card_sources(name: str, split: Split, task: Task, rule: Protocol, seed: int
         raise SuiteError(f"{name} cannot be measured here: {chosen.scored_by}.", exit=Exit.NOT_READY)
     splits = chosen.splits
     wanted = "validation" if split == "test" and "test" not in splits and "validation" in splits else split
-    found = file_pairs(name, split=wanted, kind=task.kind, scale=task.scale, level=task.level)
+    return _sources(name, file_pairs(name, split=wanted, kind=task.kind, scale=task.scale, level=task.level), task, rule, seed)
+
+
+def _sources(name: str, found: Sequence[FilePair], task: Task, rule: Protocol, seed: int) -> list[PairSource]:
+    """Return the pairs of the set or folder `name`; SuiteError where it has no targets."""
     without = [pair.name for pair in found if pair.hq is None]
     if without:
         raise SuiteError(
@@ -132,38 +122,3 @@ def resolve_folder(name: str) -> Path:
         f"no data set and no folder is called {name!r}; looked for a folder at {looked}.{hint} Data sets: {', '.join(cards())}.",
         exit=Exit.NOT_READY,
     )
-
-
-def _hr_folder(folder: Path) -> Path:
-    found = [folder / name for name in HIGH if (folder / name).is_dir()]
-    return _only(folder, found) or folder
-
-
-def _lr_folder(folder: Path, task: Task) -> Path | None:
-    """Return the folder of low-quality files for `task`, or None where they are to be made."""
-    scale, bicubic = task.scale, folder / "LR_bicubic"
-    found = [folder / name for name in LOW if (folder / name).is_dir()]
-    if bicubic.is_dir() and task.kind == "sr":
-        found.append(bicubic / f"X{scale}")
-    low = _only(folder, found)
-    if low is None:
-        return None
-    if not low.is_dir():
-        there = ", ".join(sorted(path.name for path in bicubic.iterdir() if path.is_dir())) or "no folder"
-        raise SuiteError(
-            f"{bicubic} has {there}, but no X{scale}. Add it, or name a folder that holds the HR images alone: "
-            f"{task.degradation!r} then makes the low-quality ones.",
-            exit=Exit.NOT_READY,
-        )
-    if _hr_folder(folder) == folder:
-        names = " or ".join(f"{name}/" for name in HIGH)
-        raise SuiteError(f"{folder} has {low.relative_to(folder)}/ but no {names} with the targets.", exit=Exit.NOT_READY)
-    return low
-
-
-def _only(folder: Path, found: list[Path]) -> Path | None:
-    """Return the one folder that was found, or None; SuiteError where there are two."""
-    if len(found) > 1:
-        first, second = (path.relative_to(folder).parts[0] for path in found[:2])
-        raise SuiteError(f"{folder} has both {first}/ and {second}/; keep the one that is meant.", exit=Exit.NOT_READY)
-    return found[0] if found else None

@@ -21,6 +21,7 @@ from models.lookup import suggest
 from suite.core.errors import SuiteError
 
 PSNR_CAP = 100.0  # dB
+SSIM_WINDOW = 11  # pixels a side: a smaller image has no SSIM
 
 
 @dataclass(frozen=True)

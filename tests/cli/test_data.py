@@ -260,9 +260,9 @@ def test_unmatched_files_are_counted_and_three_named(tmp_path, check):
 
 
 SIZES = {
-    "of another scale": (48, 12, "but a 4th: of another scale"),
-    "of the whole target": (49, 25, "made of a target that was not cut to a multiple of 2"),
-    "cut otherwise": (48, 23, "cut otherwise"),
+    "of another scale": (48, 12, "a: 12x12 is 1/4 of 48x48); their folder is one of x2"),
+    "of the whole target": (49, 25, "25x25 is no whole part of 49x49: 1/2 rounded up, of a target that was not cut"),
+    "cut otherwise": (48, 23, "23x23 is no whole part of 48x48)"),
 }
 
 
@@ -316,9 +316,62 @@ def test_a_folder_of_pairs_is_checked_in_its_layout(tmp_path, check):
     save(tmp_path / "mine/input/1.png", texture(side=54))
     code, found = check(tmp_path / "mine")
     assert code == Exit.NOT_READY
-    assert found["sets"][0]["wrong"] == ["1 pairs of which the two images differ in size (1)"]
+    (wrong,) = found["sets"][0]["wrong"]
+    assert "1 of 2 pairs do not fit by their sizes, width x height (1: 54x54 is larger than its target, 48x48); the other 1 are of" in wrong
     (tmp_path / "mine/none").mkdir()
-    assert "in any layout that is known" in check(tmp_path / "mine/none")[1]
+    assert "no folder of targets (HR, GT, HQ, target, sharp, high and the like, in any case" in check(tmp_path / "mine/none")[1]
+
+
+def test_fine_says_what_was_compared(tmp_path, capsys, check):
+    for number in range(2):
+        save(tmp_path / f"mine/hr/{number}.png", texture(seed=number))
+        save(tmp_path / f"mine/lr/{number}.png", imresize(texture(seed=number), 1 / 4))
+    code, found = check(tmp_path / "mine")
+    assert (code, found["sets"][0]["compared"]) == (Exit.DONE, [{"scale": 4, "pairs": 2}])
+    main.main(["data", "check", str(tmp_path / "mine"), str(tmp_path / "mine/hr")])
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"mine (test): 2 images, fine: 2 pairs of x4 compared ({tmp_path}/mine/hr, layout of hr/ and lr/)"
+    assert any("hr (test): 2 images, fine: targets alone, no pairs to compare" in line for line in said)
+
+
+UNFIT = {
+    "rounded up": (
+        (50, 49),
+        (13, 13),
+        "a: 13x13 is no whole part of 49x50: 1/4 rounded up, of a target that was not cut to a multiple of 4",
+    ),
+    "of no scale": ((48, 48), (23, 23), "a: 23x23 is no whole part of 48x48"),
+    "larger": ((48, 48), (96, 96), "a: 96x96 is larger than its target, 48x48"),
+    "turned": ((48, 24), (24, 48), "a: 48x24 is its target, 24x48, turned by 90 degrees"),
+    "too small": ((9, 12), (9, 12), "1 targets are too small to be measured (a: 12x9): 11x11 pixels are needed"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+@pytest.mark.parametrize("sides", [("HR", "LR"), ("target", "input"), ("GT", "LQ")])
+def test_pairs_that_fit_no_scale_are_wrong_in_every_layout(tmp_path, check, case, sides):
+    high, low, said = UNFIT[case]
+    for side, size in zip(sides, (high, low), strict=True):
+        save(tmp_path / f"mine/{side}/a.png", np.zeros((*size, 3), np.uint8))
+    code, found = check(tmp_path / "mine")
+    assert (code, [said in line for line in found["sets"][0]["wrong"]]) == (Exit.NOT_READY, [True])
+
+
+def test_a_pair_of_another_scale_than_the_others_is_wrong_and_named(tmp_path, check):
+    for name, scale in (("a", 2), ("b", 2), ("c", 4)):
+        save(tmp_path / f"mine/HR/{name}.png", texture())
+        save(tmp_path / f"mine/LR/{name}.png", imresize(texture(), 1 / scale))
+    (wrong,) = check(tmp_path / "mine")[1]["sets"][0]["wrong"]
+    assert "1 of 3 pairs do not fit by their sizes, width x height (c: 12x12 is 1/4 of 48x48); the other 2 are of x2" in wrong
+
+
+def test_images_beside_the_folders_of_both_sides_are_named(tmp_path, check):
+    for name in ("x.png", "GT/a.png", "LQ/a.png", "more/b.png"):
+        save(tmp_path / "mine" / name, texture())
+    (report,) = check(tmp_path / "mine")[1]["sets"]
+    assert report["notes"] == [
+        f"the targets are taken from GT/; other images in {tmp_path / 'mine'} are left out (x.png, more/).",
+    ]
 
 
 def test_the_sidd_blocks_are_counted_in_their_mat_files(tmp_path, check):

@@ -383,3 +383,36 @@ def test_a_printed_number_is_traced_to_the_protocols_whose_means_round_to_it(wri
 def test_what_is_no_printed_number_is_refused(write, call, text):
     with pytest.raises(SuiteError, match=r"--printed .* e\.g\. 38\.27"):
         call("--pred", write("pred", 1, a=(40, 30)), "--gt", write("gt", 0, a=(40, 30)), "--no-perceptual", f"--printed={text}")
+
+
+# Where targets lie, and names that are stored in two ways
+
+
+def test_targets_are_found_in_a_folder_called_after_them(write, call, tmp_path):
+    pred, _ = write("pred", a=(30, 40)), write("mine", x=(9, 9))
+    (tmp_path / "mine/x.png").unlink()
+    for side in ("GT", "LQ"):
+        write(f"mine/{side}", a=(30, 40))
+    code, out, err = call("--pred", pred, "--gt", tmp_path / "mine", "--protocol", "derain-y")
+    assert (code, f"the targets are those of {tmp_path / 'mine/GT'}." in err) == (Exit.DONE, True)
+    assert "100.000" in out
+    with pytest.raises(SuiteError, match=r"--pred: there are no images directly in .*mine\. There is: images in GT/, LQ/"):
+        call("--pred", tmp_path / "mine", "--gt", pred)
+    write("mine/HR", a=(30, 40))
+    with pytest.raises(SuiteError, match=r"--gt: .*mine has both GT/ and HR/; keep the one that is meant"):
+        call("--pred", pred, "--gt", tmp_path / "mine")
+    for scale in (2, 4):
+        write("scaled").joinpath(f"HR/x{scale}").mkdir(parents=True)
+        write(f"scaled/HR/x{scale}", a=(30, 40))
+    with pytest.raises(SuiteError, match=r"--gt: .*scaled has targets in HR/x2 and HR/x4: name the folder that is meant"):
+        call("--pred", pred, "--gt", tmp_path / "scaled")
+    assert call("--pred", pred, "--gt", tmp_path / "scaled", "--protocol", "derain-y", "--scale", 4)[0] == Exit.DONE
+
+
+def test_a_name_is_one_however_its_accents_are_stored(write, call):
+    pred, targets = write("pred", suffix="cafe\u0301_SR.png", **{"": (30, 40)}), write("gt", suffix="caf\u00e9.png", **{"": (30, 40)})
+    code, out, _ = call("--pred", pred, "--gt", targets, "--protocol", "derain-y", "--json")
+    assert (code, [one["image"] for one in json.loads(out)["protocols"][0]["images"]]) == (Exit.DONE, ["caf\u00e9"])
+    write("gt", suffix="CAF\u00c9.png", **{"": (30, 40)})
+    with pytest.raises(SuiteError, match=r"has two images called .* differ in their case alone"):
+        call("--pred", pred, "--gt", targets)

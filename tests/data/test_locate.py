@@ -141,7 +141,7 @@ def test_every_first_layout_of_every_card_is_found_where_it_says(tmp_path):
             for split, spelled in (way.splits or {next(iter(one.splits)): ""}).items():
                 root = tmp_path / f"{one.name}-{split}-{one.ways.index(way)}"
                 number = one.numbers.get(split, (1, 1))[0]
-                for side, names in ((way.hq, way.hq_names), (way.lq, way.lq_names)):
+                for side, names in ((way.hq.replace("{high}", "GT"), way.hq_names), (way.lq.replace("{low}", "lq"), way.lq_names)):
                     folder = f"{way.places[0]}/{side}".replace("{set}", one.name).replace("{split}", spelled)
                     folder = folder.replace("{s}", "2").replace("{q}", "10")
                     if side.endswith(".mat"):
@@ -176,6 +176,16 @@ def test_a_layout_with_low_quality_files_is_taken_before_targets_alone(tmp_path)
     picture(tmp_path / "Set5/x2/LR/b.png")
     assert [pair.name for pair in file_pairs("Set5", split="test", kind="sr", scale=2, root=tmp_path)] == ["b"]
     assert [pair.name for pair in file_pairs("Set5", split="test", kind="sr", scale=4, root=tmp_path)] == ["a"]
+
+
+def test_folders_of_usual_names_serve_the_tasks_that_a_set_is_for(tmp_path):
+    for name in ("Set5/GT/a.png", "Set5/LQ/a.png", "Rain100L/HR/1.png", "Rain100L/LR/1.png"):
+        picture(tmp_path / name)
+    found = [
+        file_pairs(name, split="test", kind=kind, scale=scale, root=tmp_path)[0].lq
+        for name, kind, scale in (("Set5", "sr", 2), ("Set5", "denoise", 1), ("Rain100L", "derain", 1))
+    ]
+    assert found == [tmp_path / "Set5/LQ/a.png", None, tmp_path / "Rain100L/LR/1.png"]
 
 
 def test_a_set_whose_part_is_missing_is_not_put_together(tmp_path):

@@ -1,5 +1,6 @@
 """One rule pairs the files of two folders, whoever asks: data sets for their low-quality files, `score` for predictions."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite.core.errors import SuiteError
-from suite.data.pairing import match_names, only_pairs, pair_up
+from suite.data.pairing import check_distinct, fold_name, match_names, name_of, only_pairs, pair_up
 from suite.measure.quality.scoring import pair_predictions
 
 STEMS = st.sets(st.text(st.sampled_from("abAB_-01x2"), min_size=1, max_size=5), min_size=1, max_size=7)
@@ -85,3 +86,41 @@ def test_an_image_is_called_like_its_target_less_the_usual_ending():
     assert [pair.name for pair in found.pairs] == ["a", "b"]
     found = pair_up(paths("hr", ["a", "a_HR"]), paths("lr", ["a", "a_HR"]))  # else two would have one name
     assert [pair.name for pair in found.pairs] == ["a", "a_HR"]
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+@pytest.mark.parametrize(("high", "low"), [("{}", "{}"), ("{}_HR", "{}x2"), ("{}", "{}_LRBI_x2")])
+def test_composed_and_decomposed_names_are_one_name(high, low):
+    for first, second in ((COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED.upper())):
+        targets = [Path(f"hr/{high.format(name)}.png") for name in (first, "b")]
+        others = [Path(f"lr/{low.format(name)}.png") for name in (second, "b")]
+        found = pair_up(targets, others, scale=2)
+        assert not found.problems()
+        assert {(pair.target, pair.other) for pair in found.pairs} == {*zip(targets, others, strict=True)}
+        assert COMPOSED in {pair.name for pair in found.pairs}
+        assert {pair[1:] for pair in pair_predictions(others, targets).pairs} == {pair[1:] for pair in found.pairs}
+
+
+SAME = {
+    "case": ("a.png", "A.png", "which differ in their case alone"),
+    "accents": (f"{COMPOSED}.png", f"{DECOMPOSED}.png", r"\(stored as 'cafe\\u0301\.png'\), which differ in how their accents are stored"),
+    "endings": ("a.png", "a.jpg", "which differ in their endings alone"),
+    "both": (f"{COMPOSED}.png", f"{DECOMPOSED.upper()}.jpg", "which differ in their case alone"),
+}
+
+
+@pytest.mark.parametrize("how", SAME)
+def test_two_names_that_are_one_elsewhere_are_a_stated_fault(how):
+    *files, said = SAME[how]
+    with pytest.raises(SuiteError, match=rf"gt has two images called '.*': .* and .*{said}"):
+        check_distinct((name_of(Path(f"gt/{file}")), Path(f"gt/{file}")) for file in files)
+    check_distinct((name_of(Path(f"gt/{file}")), Path(f"gt/{file}")) for file in (*files[:1], "b.png", "ab.png"))
+
+
+@given(st.text(max_size=8))
+def test_what_is_the_same_of_all_spellings_stays_the_same(name):
+    assert fold_name(fold_name(name)) == fold_name(name)
+    for form in ("NFC", "NFD"):
+        assert fold_name(unicodedata.normalize(form, name)) == fold_name(name)

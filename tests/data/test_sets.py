@@ -127,10 +127,10 @@ def test_the_bicubic_folder_is_for_bicubic_tasks_alone(tmp_path):
     fill(tmp_path, "LR_bicubic/X4/{name}x4.png")
     made = load_pairs(str(tmp_path), "test", REAL, RULE)
     np.testing.assert_array_equal(made[0].lq, BLIND.for_image(made[0].hq, 0, "a"))
-    with pytest.raises(SuiteError, match="has X4, but no X2"):
+    with pytest.raises(SuiteError, match=r"has LR_bicubic/X4/, but no X2\. Add it"):
         load_pairs(str(tmp_path), "test", TO_X2, RULE)
     fill(tmp_path, "LR/{name}x4.png")
-    with pytest.raises(SuiteError, match=r"both LR/ and LR_bicubic/"):
+    with pytest.raises(SuiteError, match=r"both LR/ and LR_bicubic/X4/; keep the one"):
         load_pairs(str(tmp_path), "test", TO_X4, RULE)
 
 
@@ -146,7 +146,7 @@ def test_low_quality_images_are_made_where_there_are_none(tmp_path, subfolder):
 
 def test_targets_may_not_be_missing(tmp_path):
     write(tmp_path / "LR" / "a.png", random_image(8, 8, 3))
-    with pytest.raises(SuiteError, match=r"LR/ but no HR/ or target/"):
+    with pytest.raises(SuiteError, match=r"LR/ but no folder with the targets; they go into HR/ or GT/"):
         load_pairs(str(tmp_path), "test", TO_X4, RULE)
 
 

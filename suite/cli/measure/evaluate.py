@@ -41,7 +41,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         action="extend",
         default=None,
         metavar="NAME_OR_FOLDER",
-        help="names of `list datasets`, or folders with HR/ and perhaps LR/, with target/ and input/, or with images (default: photos)",
+        help="names of `list datasets`, or folders: of images, or with GT/ and LQ/, HR/ and LR_bicubic/X2/ and the like (default: photos)",
     )
     common.add_shared(what, "--weights", "--max-megapixels")
     what.add_argument("--protocol", metavar="NAME[@VERSION]", help="a name of `list protocols` (default: the task's)")

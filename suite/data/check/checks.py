@@ -9,21 +9,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.lookup import UnknownName
 from suite.core.errors import Exit, SuiteError
 from suite.core.parallel import show_progress
-from suite.data.cards import CARD_KINDS, Card, Layout, Split, card, shared_layouts
+from suite.data.cards import CARD_KINDS, Card, Split
 from suite.data.check.inspection import Facts, Remembered
 from suite.data.check.traps import card_of, warn_of_faulty_copy, warn_of_grey, warn_of_rules
-from suite.data.locate import FilePair, Located, files_of, locate, pairing_of, targets_of
+from suite.data.folders import find_levels, left_out_of, stand_in
+from suite.data.locate import FilePair, Located, clash, files_of, locate, pairing_of, targets_of
 from suite.data.mat_files import block_names, describe_mat
 from suite.data.pairing import shorten
 from suite.data.photos import photos_folder
+from suite.data.sides import say_missing
+from suite.data.sizes import Size, SizedPair, judge, say_scale, show
 from suite.data.survey import survey
+from suite.study.protocols import SSIM_WINDOW
+from suite.study.tasks import TASKS
 
 CHECKED_SCALES = (2, 3, 4, 8)
 CHECKED_QUALITIES = (10, 20, 30, 40)
 QUICK = 3  # images of a folder that --quick looks at
+SCALES_OF_TASKS = frozenset(row.scale for row in TASKS.values())
 TWELVE, FEW_CUT = 12, 5  # targets cut for every scale at once, and how many must be for that to be told from chance
 
 
@@ -39,21 +44,30 @@ class Report:
     images: int = 0
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    compared: dict[int, int] = field(default_factory=dict)  # by scale (1: one size): pairs of which the sizes were compared
     targets: dict[Path, Facts] = field(default_factory=dict)
     known: dict[str, str] = field(default_factory=dict)  # by another set's name: what the two share, as the card says
     taken: bool = True  # False: another copy goes first
 
+    @property
+    def statement(self) -> str:
+        """What was compared, in words."""
+        if self.compared:
+            return " and ".join(f"{count} pairs of {say_scale(scale)}" for scale, count in sorted(self.compared.items())) + " compared"
+        return "targets alone, no pairs to compare" if self.targets else "counted, and nothing compared"
 
-def find_copies(chosen: Card, root: Path | None) -> list[list[Located]]:
+
+def find_copies(chosen: Card, root: Path | None, levels: Sequence[int] = ()) -> list[list[Located]]:
     """Return every copy of the set that is there, in order of preference: its layout at each scale and quality for which it is there.
 
-    Images that several layouts find are one copy, of the first that has low-quality files.
+    Images that several layouts find are one copy, of the first that has low-quality files. `levels` are qualities to look for besides.
     """
-    steps = [(scale, None) for scale in chosen.scales or CHECKED_SCALES] + [(1, level) for level in CHECKED_QUALITIES]
+    steps = [(scale, None) for scale in chosen.scales or CHECKED_SCALES] + [(1, level) for level in (*CHECKED_QUALITIES, *levels)]
     found: dict[tuple[str, Path, Split], list[Located]] = {}
     for scale, level in steps:
         for one in locate(chosen, root, scale=scale, level=level):
-            found.setdefault((one.whose + one.layout.hq + one.layout.lq, one.place, one.split), []).append(one)
+            whose = "" if one.layout.usual else one.whose
+            found.setdefault((whose + one.layout.hq + one.layout.lq, one.place, one.split), []).append(one)
     order = {id(way): number for number, way in enumerate(chosen.ways)}
     groups = sorted(found.values(), key=lambda group: order[id(group[0].layout)])
     seen: set[tuple[Path, Split]] = set()
@@ -92,43 +106,24 @@ def _of_package(chosen: Card, known: Remembered) -> Iterator[Report]:
 
 def report_folder(folder: Path, known: Remembered, *, quick: bool = False) -> list[Report]:
     """Report on a folder of the user's, in whichever layout it is; if it is called like a set, it is compared with its card."""
-    stand_in = _stand_in(folder)
-    groups = find_copies(stand_in, folder)
+    groups = find_copies(stand_in(folder), folder, find_levels(folder))
     if not groups:
         raise SuiteError(
-            f"{folder} has no images in any layout that is known (directly, or in HR/, target/, LR_bicubic/X2/ and so on). "
-            f"Data sets below it are checked by `python -m suite data check --root {folder}`.",
-            exit=Exit.NOT_READY,
+            f"{say_missing(folder)} Data sets below it are checked by `python -m suite data check --root {folder}`.", exit=Exit.NOT_READY
         )
+    if groups[0][0].layout.usual:  # its images are meant, not others that lie beside its folders
+        groups = groups[:1]
     reports = [_report(group, known, quick) for group in groups]
     for number, report in enumerate(reports):
         report.taken = number == 0
+    left_out = left_out_of(folder, groups[0][0])
+    reports[0].notes += [left_out] if left_out else []
     return reports
-
-
-def _stand_in(folder: Path) -> Card:
-    """Make a card for a folder that is the set itself: every layout, without the folders above it."""
-    try:
-        known = card(folder.absolute().name)
-    except UnknownName:
-        known = None
-    ways = known.ways if known else tuple(shared_layouts().values())
-    here: dict[str, Layout] = {}
-    for way in ways:
-        hq, lq = (path.replace("{set}", folder.absolute().name) for path in (way.hq, way.lq))
-        whose = "images alone" if (hq, lq) == (".", "") else way.of
-        here.setdefault(f"{hq} {lq}", way.model_copy(update={"places": (".",), "hq": hq, "lq": lq, "of": whose}))
-    if known:
-        return known.model_copy(update={"layout": tuple(here.values()), "layouts": (), "parts": ()})
-    held = {"schema": 2, "name": "folder", "title": "", "what": "", "origin": "", "licence": "", "kinds": CARD_KINDS, "splits": {"test": 0}}
-    stand_in = Card.model_validate({**held, "layouts": ("plain",)})
-    kept = tuple(way.model_copy(update={"splits": {}}) for way in here.values() if not way.splits)
-    return stand_in.model_copy(update={"name": folder.absolute().name, "layout": kept, "layouts": ()})
 
 
 def _report(group: Sequence[Located], known: Remembered, quick: bool) -> Report:
     """Look at one copy, at every scale and quality that it has."""
-    first = group[0]
+    first = next((one for one in group if one.lq is not None), group[0])
     chosen = first.card
     report = Report(chosen.name, first.split, first.whose, first.files, chosen.splits[first.split])
     report.known = {one.set: one.what for one in chosen.shares}
@@ -142,12 +137,14 @@ def _report(group: Sequence[Located], known: Remembered, quick: bool) -> Report:
         try:
             pairs = _pairs(report, one)
         except SuiteError as error:
-            report.wrong.append(str(error))
+            report.wrong += [str(error)] if str(error) not in report.wrong else []
             continue
         counts[one.files] = len(pairs) if one.hq is None or one.layout.many or one.files.is_file() else len(targets_of(one))
         if not one.files.is_file():
             looked |= _look(report, one, pairs, known, quick)
     _look_beside(report, looked)
+    clashes = dict.fromkeys(text for kind in CARD_KINDS if (text := clash(kind, group)))
+    report.wrong += [text for text in clashes if text not in report.wrong]
     report.images = next(iter(counts.values()), 0)
     for folder, count in counts.items():
         _count(report, chosen, count, folder if len(counts) > 1 else None)
@@ -208,24 +205,48 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
     _twice(report)
     faulty = {path for path, fact in facts.items() if fact.problem}
     sound = [pair for pair in pairs if pair.hq is not None and pair.lq is not None and not {pair.hq, pair.lq} & faulty]
+    if one.lq is None:
+        _warn_of_tiny(report, {path.name: _size(fact) for path, fact in sides["hq"].items()}, 1)
     if one.lq is None or not sound:
         return {*high, *low}
-    _colours(report, sound, facts)
-    if "sr" in one.kinds and one.scale > 1 and not one.layout.whole:
-        _shrunk(report, one, sound[:QUICK] if quick else sound, known)
-    elif "real-sr" not in one.kinds:
-        other = [pair.name for pair in sound if pair.hq in facts and pair.lq in facts and _size(facts[pair.hq]) != _size(facts[pair.lq])]
-        if other:
-            report.wrong.append(f"{len(other)} pairs of which the two images differ in size ({shorten(other)})")
+    looked = [pair for pair in sound if pair.hq in facts and pair.lq in facts]
+    _colours(report, one, looked, facts)
+    _compare(report, one, [SizedPair(pair.name, _size(facts[pair.hq]), _size(facts[pair.lq])) for pair in looked], looked, known)
     return {*high, *low}
 
 
-def _colours(report: Report, pairs: Sequence[FilePair], facts: Mapping[Path, Facts]) -> None:
-    """Report pairs of which one image is a grey file and the other is colour: somewhere on the way its colour was lost."""
-    both = [(pair.name, {facts[path].stored for path in (pair.hq, pair.lq) if path in facts}) for pair in pairs]
-    lost = [name for name, stored in both if stored == {"grey", "colour"}]
+def _colours(report: Report, one: Located, pairs: Sequence[FilePair], facts: Mapping[Path, Facts]) -> None:
+    """Report pairs of which one image is a grey file and the other is in colour."""
+    stored = {pair.name: (facts[pair.hq].stored, facts[pair.lq].stored) for pair in pairs}
+    coloured = [name for name, both in stored.items() if both == ("grey", "colour")]
+    if coloured:
+        text = f"{len(coloured)} targets are grey files, and their low-quality images in colour ({shorten(coloured)})"
+        wrong = report.notes if one.known_scale not in (None, 1) else report.wrong
+        wrong.append(f"{text}: protocols that compare a grey file's plane, as those of rain and JPEG do, refuse them")
+    lost = [name for name, both in stored.items() if both == ("colour", "grey")]
     if lost:
         report.wrong.append(f"{len(lost)} pairs of which one image is grey and the other colour ({shorten(lost)})")
+
+
+def _compare(report: Report, one: Located, sizes: Sequence[SizedPair], pairs: Sequence[FilePair], known: Remembered) -> None:
+    """Give every pair a verdict on its sizes, and enlarged ones one on the rule that made their low-quality images."""
+    scale, wrong = judge(sizes, one.known_scale)
+    report.compared[scale] = report.compared.get(scale, 0) + len(pairs)
+    report.wrong += wrong
+    _warn_of_tiny(report, {size.name: size.high for size in sizes}, scale)
+    if scale not in SCALES_OF_TASKS:
+        report.notes.append(f"no task is of scale x{scale} (`python -m suite list tasks`)")
+    fitting = [pair for pair, size in zip(pairs, sizes, strict=True) if size.fits(scale)]
+    if scale > 1 and "sr" in one.kinds and fitting:
+        _shrunk(report, one, scale, fitting, known)
+
+
+def _warn_of_tiny(report: Report, targets: Mapping[str, Size], scale: int) -> None:
+    """Report targets that no protocol measures: those of enlarged images leave out as many pixels at each border as the scale."""
+    needed = SSIM_WINDOW + (2 * scale if scale > 1 else 0)
+    tiny = [f"{name}: {show(size)}" for name, size in targets.items() if 0 < min(size) - min(size) % scale < needed]
+    if tiny:
+        report.wrong.append(f"{len(tiny)} targets are too small to be measured ({shorten(tiny)}): {needed}x{needed} pixels are needed")
 
 
 def _traps(report: Report, chosen: Card, targets: dict[Path, Facts]) -> None:
@@ -283,17 +304,22 @@ def _versions(report: Report, chosen: Card, sides: dict[str, dict[Path, Facts]])
             report.notes.append(text)
 
 
-def _shrunk(report: Report, one: Located, pairs: Sequence[FilePair], known: Remembered) -> None:
-    """Say by which rule the low-quality images were made, and whether targets were cut for one scale."""
-    title = f"x{one.scale} images of {report.name} compared"
-    found = list(zip(pairs, show_progress(known.shrunk(pairs, one.scale), len(pairs), title), strict=True))
+def _shrunk(report: Report, one: Located, scale: int, pairs: Sequence[FilePair], known: Remembered) -> None:
+    """Say by which rule the low-quality images were made, and whether targets were cut for one scale.
+
+    Another rule than MATLAB's is a fault of a set that people compare numbers on, in a folder that says it is bicubic; else it is told.
+    """
+    title = f"x{scale} images of {report.name} compared"
+    found = list(zip(pairs, show_progress(known.shrunk(pairs, scale), len(pairs), title), strict=True))
     for problem in dict.fromkeys(shrunk.problem for _, shrunk in found if shrunk.problem):
         names = [pair.lq.name for pair, shrunk in found if shrunk.problem == problem]
-        report.wrong.append(f"x{one.scale}, {shorten(names)}: {problem}")
+        report.wrong.append(f"x{scale}, {shorten(names)}: {problem}")
     for rule in dict.fromkeys(shrunk.rule for _, shrunk in found if shrunk.exact):
         count = sum(shrunk.exact and shrunk.rule == rule for _, shrunk in found)
-        report.notes.append(f"x{one.scale}, {count} of {len(found)} low-quality images made with {rule}")
-    report.wrong += warn_of_rules(found, one.scale, len(found))
+        report.notes.append(f"x{scale}, {count} of {len(found)} low-quality images made with {rule}")
+    says_bicubic = one.low is None or one.low.bicubic
+    of_set = not one.card.stands_in or card_of(report.folder) is not None
+    (report.wrong if of_set and says_bicubic else report.notes).extend(warn_of_rules(found, scale, len(found)))
     sides = [side for fact in report.targets.values() for side in _size(fact) if fact.height]
     text = (
         f"all sides of the targets are multiples of {TWELVE}: cut for several scales at once, where papers cut for each alone "

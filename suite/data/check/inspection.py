@@ -25,6 +25,7 @@ from suite.data.digest import pixel_key
 from suite.data.images import Pixels, describe, has_equal_channels, read_image, read_stored, three_channels
 from suite.data.locate import FilePair
 from suite.data.resize import Between, Border, imresize, mod_crop
+from suite.data.sizes import SizedPair
 
 CACHE_VERSION = 5
 THUMB = 16  # pixels a side of the small grey image by which near-identical images are found
@@ -121,7 +122,7 @@ def find_rule(pair: FilePair, scale: int, first: str = "") -> Shrunk:
         return Shrunk(problem=str(error))
     high = mod_crop(whole, scale)
     if high.shape[:2] != (low.shape[0] * scale, low.shape[1] * scale):
-        return Shrunk(problem=_sizes(whole, low, scale))
+        return Shrunk(problem=SizedPair(pair.name, whole.shape[:2], low.shape[:2]).said)
     best = Shrunk(psnr=-1.0)
     for name in sorted(RULES, key=lambda name: name != first):
         made = imresize(high, 1 / scale, border=RULES[name].border, between=RULES[name].between)
@@ -131,17 +132,6 @@ def find_rule(pair: FilePair, scale: int, first: str = "") -> Shrunk:
         value = float(10 * np.log10(255.0**2 / error))
         best = Shrunk(name, False, value) if value > best.psnr else best
     return best
-
-
-def _sizes(high: Pixels, low: Pixels, scale: int) -> str:
-    """Say why the sizes do not fit."""
-    (height, width), (rows, columns) = high.shape[:2], low.shape[:2]
-    said = f"{columns}x{rows} pixels (width x height) are not {width}x{height} // {scale} = {width // scale}x{height // scale}"
-    if (rows, columns) == (-(-height // scale), -(-width // scale)):
-        return f"{said}: made of a target that was not cut to a multiple of {scale} before"
-    if rows and height % rows == 0 and (height // rows) * columns == width:
-        return f"{said}, but a {height // rows}th: of another scale"
-    return f"{said}: of a target that was cut otherwise"
 
 
 class Remembered:

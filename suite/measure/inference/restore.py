@@ -21,10 +21,11 @@ from suite.core.errors import Exit, SuiteError, naming
 from suite.core.files import replacing
 from suite.core.output import note
 from suite.data.colour import quantise
+from suite.data.folders import targets_below
 from suite.data.images import Pixels
 from suite.data.mixed import both_sides
 from suite.data.opener import LOOKED_FOR, RESTORED, load_image
-from suite.data.pairing import shorten
+from suite.data.pairing import fold_name, shorten
 from suite.data.resize import imresize
 from suite.data.survey import find_below
 from suite.measure.inference.restorer import Restorer
@@ -96,14 +97,15 @@ def plan_restorations(source: Path, target: Path, suffix: str, *, overwrite: boo
     else:
         raise SuiteError(f"there is no image and no folder {source}.", exit=Exit.NOT_READY)
     sources = {_real(job.source) for job in jobs}
-    by_target: dict[str, Path] = {}
+    by_target: dict[str, Path] = {}  # by what other systems take for one name
     for job in jobs:
         place = _real(job.target)
         if place in sources:
             raise SuiteError(f"{job.source} would be replaced by a restored image ({job.target}). Choose another OUT, or a --suffix.")
-        other = by_target.setdefault(place, job.source)
+        other = by_target.setdefault(fold_name(str(place)), job.source)
         if other != job.source:
-            raise SuiteError(f"{other} and {job.source} would both become {job.target}. Rename one of them.")
+            as_well = "" if other.stem == job.source.stem else ", where case and the form of accents do not count"
+            raise SuiteError(f"{other} and {job.source} would both become {job.target}{as_well}. Rename one of them.")
     there = [job.target for job in jobs if job.target.exists()]
     if there and not overwrite:
         named = ", ".join(str(path) for path in there[:SHOWN]) + (f" and {len(there) - SHOWN} more" if len(there) > SHOWN else "")
@@ -127,6 +129,8 @@ def _of_folder(source: Path, target: Path, suffix: str) -> tuple[list[Restoratio
     for sentence in below.left_out:
         note(f"{sentence}.")
     found = _without_targets(source, list(below.images))
+    if linked := next((path.parent for path in found if path.parent.resolve() in (to, *to.parents)), None):
+        raise SuiteError(f"OUT {target} lies in IN, which {linked} leads to: choose a folder beside them.")
     if not found:
         unread = "".join(f" {error}" for error in below.faults.values())
         raise SuiteError(f"there are no images in {source} ({LOOKED_FOR}).{unread}", exit=Exit.NOT_READY if unread else Exit.NOTHING)
@@ -135,13 +139,17 @@ def _of_folder(source: Path, target: Path, suffix: str) -> tuple[list[Restoratio
 
 
 def _without_targets(source: Path, paths: list[Path]) -> list[Path]:
-    """Leave out targets that lie beside their low-quality files, and what is called after those; standard error says which."""
+    """Leave out targets of low-quality files that are there too, and what is called after those; standard error says which."""
     both = both_sides(paths, source) if paths else None
-    if both is None:
-        return paths
-    left = (both.high | both.beside) - both.low
-    note(f"{both.sentence}: {len(left)} files are not restored ({shorten(sorted(path.name for path in left))}).")
-    return [path for path in paths if path not in left]
+    if both is not None:
+        left = (both.high | both.beside) - both.low
+        note(f"{both.sentence}: {len(left)} files are not restored ({shorten(sorted(path.name for path in left))}).")
+        paths = [path for path in paths if path not in left]
+    targets = targets_below(source, paths)
+    if targets:
+        named = shorten(sorted(path.relative_to(source).as_posix() for path in targets))
+        note(f"{source} holds targets and low-quality files in folders: {len(targets)} targets are not restored ({named}).")
+    return [path for path in paths if path not in targets]
 
 
 def _file_for(source: Path, target: Path, suffix: str) -> Path:

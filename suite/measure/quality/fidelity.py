@@ -34,10 +34,10 @@ import numpy.typing as npt
 from suite.core.errors import Exit, SuiteError
 from suite.data.colour import TOO_BRIGHT, Plane, clamp, in_grey, luma, quantise
 from suite.data.images import three_channels
-from suite.study.protocols import PSNR_CAP, Protocol
+from suite.study.protocols import PSNR_CAP, SSIM_WINDOW, Protocol
 
 PEAK = 255.0
-WINDOW, SIGMA = 11, 1.5
+WINDOW, SIGMA = SSIM_WINDOW, 1.5
 EDGE = WINDOW // 2
 C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 

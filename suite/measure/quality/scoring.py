@@ -14,10 +14,13 @@ from functools import partial
 from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError, naming
+from suite.core.output import note
 from suite.core.parallel import map_ordered, show_progress
-from suite.data.images import Pixels, check_readable, lacks_colour, list_images, match_channels, read_image, read_stored, three_channels
+from suite.data.images import Pixels, check_readable, lacks_colour, match_channels, read_image, read_stored, three_channels
+from suite.data.locate import list_side
 from suite.data.mixed import Both, both_sides
-from suite.data.pairing import HOW, NamePair, Pairing, match_names
+from suite.data.pairing import HOW, NamePair, Pairing, match_names, name_of
+from suite.data.sides import has_images, say_missing, say_there, usual_ways
 from suite.data.survey import survey
 from suite.measure.quality import available
 from suite.measure.quality.fidelity import score
@@ -147,12 +150,14 @@ def _paired(request: Request) -> Pairing:
         if not path.exists():
             raise SuiteError(f"{option} {path}: there is no such folder. Looked from {Path.cwd()}.", exit=Exit.NOT_READY)
     if request.outputs.is_file() and request.targets.is_file():
-        one = NamePair(request.targets.stem, request.targets, request.outputs)
+        one = NamePair(name_of(request.targets), request.targets, request.outputs)
         return Pairing((one,), rule="two files, as they were named")
     for option, path in (("--pred", request.outputs), ("--gt", request.targets)):
         if not path.is_dir():
             raise SuiteError(f"{option} {path} is a file: name two folders, or two files.")
-    outputs, targets = list_images(request.outputs), list_images(request.targets)
+    if not has_images(request.outputs):
+        raise SuiteError(f"--pred: there are no images directly in {request.outputs}. {say_there(request.outputs)}", exit=Exit.NOT_READY)
+    outputs, targets = list_side(request.outputs), list_side(_targets_folder(request.targets, request.scale))
     check_readable([*outputs, *targets])
     both = both_sides(outputs)
     if both is not None:
@@ -161,9 +166,9 @@ def _paired(request: Request) -> Pairing:
     if both is None:
         return pair_predictions(outputs, targets, allow_missing=request.allow_missing)
     found = _told_apart(both, request.scale)
-    by_name = {lq.stem: (name, hq) for name, hq, lq in found}
-    if {path.stem for path in outputs} == by_name.keys():  # as `restore` names them
-        pairs = sorted(NamePair(*by_name[path.stem], path) for path in outputs)
+    by_name = {name_of(lq): (name, hq) for name, hq, lq in found}
+    if {name_of(path) for path in outputs} == by_name.keys():  # as `restore` names them
+        pairs = sorted(NamePair(*by_name[name_of(path)], path) for path in outputs)
         return Pairing(tuple(pairs), rule="predictions called like the low-quality files")
     return pair_predictions(outputs, [hq for _, hq, _ in found], allow_missing=request.allow_missing)
 
@@ -177,13 +182,30 @@ def _look_beside(request: Request, scores: Scores) -> list[str]:
     return [f"{sentence}." for sentence in found.left_out]
 
 
+def _targets_folder(folder: Path, scale: int | None) -> Path:
+    """Return where the targets of `folder` lie: directly in it, or in the one folder of it that is called after their side."""
+    if has_images(folder):
+        return folder
+    ways = usual_ways(folder)
+    if wrong := next((way.problem for way in ways if way.problem and way.low is None), ""):
+        raise SuiteError(f"--gt: {wrong}", exit=Exit.NOT_READY)
+    ways = [way for way in ways if way.high is not None]
+    found = {way.high.path for way in ways if scale is None or way.high.scale in (None, scale)}
+    if len(found) != 1:
+        several = f"{folder} has targets in {' and '.join(sorted({way.high.name for way in ways}))}: name the folder that is meant."
+        raise SuiteError(f"--gt: {several if ways else say_missing(folder)}", exit=Exit.NOT_READY)
+    (targets,) = found
+    note(f"the targets are those of {targets}.")
+    return targets
+
+
 def pair_predictions(outputs: Sequence[Path], targets: Sequence[Path], *, allow_missing: bool = False) -> Pairing:
-    """Pair restored images with targets by name (suite.data.pairing); stems are unique within a side, as `list_images` makes sure.
+    """Pair restored images with targets by name (suite.data.pairing); names are unique within a side, as `list_side` makes sure.
 
     Raises SuiteError (Exit.NOT_READY) that lists what fits several files, what has no partner (unless `allow_missing`), and
     where nothing is paired at all.
     """
-    found = match_names(*({path.stem: path for path in side} for side in (targets, outputs)))
+    found = match_names(*({name_of(path): path for path in side} for side in (targets, outputs)))
     if found.doubtful:
         raise SuiteError(
             f"files are paired by name, and some fit several: {_listed(found.doubtful, '; ')}. Keep one prediction and one target of each "

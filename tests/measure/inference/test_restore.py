@@ -254,6 +254,24 @@ def test_a_folder_keeps_its_places_and_leaves_other_files_alone(tmp_path):
     assert out == f"3 of 3 images restored by bicubic: {tmp_path / 'out'}\n"
 
 
+def test_linked_folders_keep_their_places_too(tmp_path):
+    tree(tmp_path / "data", "deep/a.png")
+    source = tree(tmp_path / "in", "b.png")
+    (source / "A").symlink_to(tmp_path / "data")
+    (source / "loop").symlink_to(source)
+    code, out = restore(source, tmp_path / "out", *BICUBIC)
+    assert (code, out) == (Exit.DONE, f"2 of 2 images restored by bicubic: {tmp_path / 'out'}\n")
+    assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png")) == ["A/deep/a.png", "b.png"]
+
+
+def test_targets_in_a_folder_beside_their_low_quality_files_are_left(tmp_path, capsys):
+    source = tree(tmp_path / "in", "set/GT/a.png", "set/GT/b.png", "set/LQ/ax2.png", "set/LQ/bx2.png", "high/c.png", "low/d.png")
+    code, out = restore(source, tmp_path / "out", *BICUBIC)
+    assert (code, out.split(" images")[0]) == (Exit.DONE, "4 of 4")  # c and d are no pair, whatever their folders are called
+    assert "2 targets are not restored (set/GT/a.png, set/GT/b.png)" in capsys.readouterr().err
+    assert not (tmp_path / "out/set/GT").exists()
+
+
 def test_nothing_is_overwritten_without_being_told(tmp_path, monkeypatch):
     source = tree(tmp_path / "in", "a.png", "b.png")
     keep = write(tmp_path / "out" / "b.png", picture(size=(3, 3)))
@@ -280,12 +298,15 @@ def test_nothing_is_overwritten_without_being_told(tmp_path, monkeypatch):
         ("empty", "out", (), "there are no images in", Exit.NOTHING),
         ("in", "out", ("--suffix", "a/b"), "holds no slash", Exit.USAGE),
         ("twice", "out", (), "would both become", Exit.USAGE),
+        ("cases", "out", (), "would both become .*, where case and the form of accents do not count", Exit.USAGE),
+        ("in", "linked", (), r"lies in IN, which in/L leads to", Exit.USAGE),
         ("in", "out", ("--task", "derain"), "take identity", Exit.USAGE),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path, monkeypatch, source, target, words, message, code):
     monkeypatch.chdir(tmp_path)
-    tree(tmp_path, "in/a.png", "file.png", "twice/a.png", "twice/a.jpg")
+    tree(tmp_path, "in/a.png", "file.png", "twice/a.png", "twice/a.jpg", "cases/a.png", "cases/A.png", "linked/b.png")
+    (tmp_path / "in/L").symlink_to("../linked")
     (tmp_path / "empty").mkdir()
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SuiteError, match=message) as caught:
