@@ -113,8 +113,8 @@ def encode_png(image: Pixels) -> bytes:
     return buffer.getvalue()
 
 
-def is_image(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry of a folder is taken for an image: by its ending, and not hidden.
+def is_image(entry: os.DirEntry[str] | Path) -> bool:
+    """Return whether an entry of a folder, or a path, is taken for an image: by its ending, and not hidden.
 
     A link that leads nowhere (or in a circle, or where we must not look) counts: where somebody put an image, and none can be read, that
     is a fault, and not one image less.

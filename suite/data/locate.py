@@ -11,13 +11,12 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.paths import data_folder
 from suite.data.cards import CARD_KINDS, MADE, USUAL_NAMES, Card, Layout, Split, card
-from suite.data.images import is_image, list_images, open_folder
+from suite.data.images import is_image, list_images
 from suite.data.mat_files import block_names
 from suite.data.mixed import Both, both_sides, without_mixed
-from suite.data.opener import IMAGE_SUFFIXES
 from suite.data.pairing import Pairing, check_distinct, compose, name_images, name_of, only_pairs, pair_up
 from suite.data.sides import SideFolder, both_there, usual_ways
-from suite.data.walk import Folders, walk_files
+from suite.data.walk import Folders, scan, walk_files
 from suite.study.tasks import Kind
 
 LOOKED = 8  # folders named in a message
@@ -281,11 +280,11 @@ def _has_images(one: Located, folder: Path, patterns: Sequence[str]) -> bool:
 def _images(folder: Path, deep: bool) -> Iterator[Path]:
     """Yield image and .mat files in the folder, unsorted and unchecked; SuiteError where it cannot be read."""
     if deep:
-        yield from (path for path in walk_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES or path.suffix.lower() == ".mat")
+        yield from (path for path in walk_files(folder) if is_image(path) or _is_mat(path))
         return
-    with open_folder(folder) as entries:
+    with scan(folder) as entries:
         for entry in entries:
-            if is_image(entry) or (entry.name.lower().endswith(".mat") and not entry.name.startswith(".") and entry.is_file()):
+            if is_image(entry) or (entry.name.lower().endswith(".mat") and entry.is_file()):
                 yield Path(entry.path)
 
 

@@ -7,7 +7,6 @@ others would be of fewer images without a word.
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.data.images import check_readable, is_image, scan_folder
 from suite.data.opener import IMAGE_SUFFIXES
 from suite.data.pairing import shorten
+from suite.data.walk import walk_files
 
 # Endings of pictures that are not read; not all of them: it is only said more exactly what they are.
 UNREAD_SUFFIXES = frozenset(
@@ -41,20 +41,20 @@ class Survey:
             raise SuiteError(f"{'; '.join(self.faults)}. Put right what is named, or take it out.", exit=Exit.NOT_READY)
 
 
-def survey(taken: Iterable[Path], folders: Iterable[Path] = (), known: Iterable[Path] = ()) -> Survey:
-    """Look at what else lies in the folders of the files `taken`, and in `folders`; what is `known` is not named.
+def survey(taken: Iterable[Path], folders: Iterable[Path] = (), *, deep: bool = False) -> Survey:
+    """Look at what else lies in the folders of the files `taken`, and in `folders`; `deep`: folders in them were looked into, too.
 
     Files with the ending of an image that were not taken are not named: whoever chose among them has said why.
     """
     files = set(taken)
     parents = {path.parent for path in files}
     places = set(folders) | parents
-    said = files | places | {up for parent in parents for up in parent.parents} | set(known)
+    said = files | places | {up for parent in parents for up in parent.parents}
     left, faults = [], []
     for folder in sorted(places):
         reasons: dict[str, list[str]] = {}
         for entry in scan_folder(folder):
-            if Path(entry.path) not in said and (why := _why_left_out(entry)):
+            if Path(entry.path) not in said and (why := _why_left_out(entry)) and not (deep and why == A_FOLDER):
                 reasons.setdefault(why, []).append(entry.name)
         lost = reasons.pop(LEADS_NOWHERE, [])
         faults += [f"{folder} holds {_count(len(lost), 'link')} to what is not there ({shorten(lost)})"] if lost else []
@@ -65,7 +65,7 @@ def survey(taken: Iterable[Path], folders: Iterable[Path] = (), known: Iterable[
     return Survey(tuple(left), tuple(faults))
 
 
-LEADS_NOWHERE = "a link that leads nowhere"
+LEADS_NOWHERE, A_FOLDER = "a link that leads nowhere", "as a folder, not looked into"
 
 
 def _count(number: int, what: str) -> str:
@@ -82,7 +82,7 @@ def _why_left_out(entry: os.DirEntry[str]) -> str:
     if entry.is_symlink() and not os.access(entry.path, os.F_OK):
         return LEADS_NOWHERE if not ending else "without an image's ending"
     if Path(entry.path).is_dir():
-        return "as a folder, not looked into"
+        return A_FOLDER
     if ending in IMAGE_SUFFIXES:
         return "no regular file"
     return "of a format that is not read here" if ending in UNREAD_SUFFIXES else "without an image's ending"
@@ -107,39 +107,12 @@ class Below:
 
 
 def find_below(folder: Path) -> Below:
-    """Find the images in `folder` and its folders, but for hidden ones; linked folders are followed, each folder once.
-
-    SuiteError where `folder` itself cannot be read.
-    """
-    images: list[Path] = []
+    """Find the images in `folder` and its folders, but for hidden ones (suite.data.walk); SuiteError where `folder` cannot be read."""
     faults: dict[Path, SuiteError] = {}
-    visited: list[Path] = []
-    again: list[Path] = []
-    seen: set[str] = set()
-    plain, linked = deque([folder]), deque[Path]()  # links last: an image keeps the place where it lies
-    while plain or linked:
-        place = plain.popleft() if plain else linked.popleft()
-        real = os.path.realpath(place)
-        if real in seen:
-            again.append(place)
-            continue
-        seen.add(real)
-        visited.append(place)
-        try:
-            entries = scan_folder(place)
-        except SuiteError as error:
-            if place == folder:
-                raise
-            faults[place] = error
-            continue
-        for entry in entries:
-            path = place / entry.name
-            if is_image(entry):
-                images.append(path)
-            elif not entry.name.startswith(".") and path.is_dir():
-                (linked if entry.is_symlink() else plain).append(path)
-            elif not entry.name.startswith(".") and _why_left_out(entry) == LEADS_NOWHERE:
-                faults[path] = SuiteError(f"{path} is a link to {path.readlink()}, which is not there.", exit=Exit.NOT_READY)
-    readable = [place for place in visited if place not in faults]
-    twice = [f"{place} leads to a folder that is looked into already" for place in again]
-    return Below(tuple(sorted(images)), (*survey(images, readable, (*again, *faults)).left_out, *twice), faults)
+    files = list(walk_files(folder, faults))
+    images = [path for path in files if is_image(path)]
+    for path in files:
+        if not path.suffix and path.is_symlink() and not os.access(path, os.F_OK):
+            faults[path] = SuiteError(f"{path} is a link to {path.readlink()}, which is not there.", exit=Exit.NOT_READY)
+    left_out = survey(images, {folder} | {path.parent for path in files}, deep=True).left_out
+    return Below(tuple(sorted(images)), left_out, faults)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from suite.core.errors import SuiteError
 from suite.core.output import note
 from suite.data.images import open_folder
 from suite.data.pairing import fold_name, shorten
@@ -15,15 +16,15 @@ _Identity = tuple[int, int]  # of a folder: device and inode, whatever the path 
 _said: set[Path] = set()
 
 
-def walk_files(base: Path) -> Iterator[Path]:
+def walk_files(base: Path, faults: dict[Path, SuiteError] | None = None) -> Iterator[Path]:
     """Yield what is no folder below `base`, hidden names left out; the paths are those through which it was reached.
 
     A folder that is reached by several ways is read once, by its own place where that is below `base`; standard error names the links that
-    are not followed. SuiteError where a folder cannot be read.
+    are not followed. SuiteError where a folder cannot be read; with `faults`, that of a folder below `base` is put there by its path.
     """
     seen: set[_Identity] = {_identity(base)}
     links: list[Path] = []
-    yield from _below(base, seen, links)
+    yield from _below(_entries(base), seen, links, faults)
     skipped = []
     while links:  # own folders first, then what links lead to
         link = links.pop(0)
@@ -32,7 +33,7 @@ def walk_files(base: Path) -> Iterator[Path]:
             skipped.append(link.relative_to(base).as_posix())
             continue
         seen.add(identity)
-        yield from _below(link, seen, links)
+        yield from _inside(link, seen, links, faults)
     if skipped and base not in _said:
         _said.add(base)
         note(f"{len(skipped)} linked folders in {base} lead to folders that are read already, or above: left out ({shorten(skipped)}).")
@@ -75,8 +76,21 @@ class Folders:
         return self._held[folder]
 
 
-def _below(folder: Path, seen: set[_Identity], links: list[Path]) -> Iterator[Path]:
-    for entry in _entries(folder):
+def _inside(folder: Path, seen: set[_Identity], links: list[Path], faults: dict[Path, SuiteError] | None) -> Iterator[Path]:
+    try:
+        entries = _entries(folder)
+    except SuiteError as error:
+        if faults is None:
+            raise
+        faults[folder] = error
+        return
+    yield from _below(entries, seen, links, faults)
+
+
+def _below(
+    entries: list[os.DirEntry[str]], seen: set[_Identity], links: list[Path], faults: dict[Path, SuiteError] | None
+) -> Iterator[Path]:
+    for entry in entries:
         path = Path(entry.path)
         if not _is_folder(entry):
             yield path
@@ -84,7 +98,7 @@ def _below(folder: Path, seen: set[_Identity], links: list[Path]) -> Iterator[Pa
             links.append(path)
         elif (identity := _identity(path)) not in seen:
             seen.add(identity)
-            yield from _below(path, seen, links)
+            yield from _inside(path, seen, links, faults)
 
 
 @contextlib.contextmanager

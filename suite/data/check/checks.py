@@ -218,12 +218,14 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
 def _colours(report: Report, one: Located, pairs: Sequence[FilePair], facts: Mapping[Path, Facts]) -> None:
     """Report pairs of which one image is a grey file and the other is in colour."""
     stored = {pair.name: (facts[pair.hq].stored, facts[pair.lq].stored) for pair in pairs}
-    if coloured := [name for name, sides in stored.items() if sides == ("grey", "colour")]:
+    coloured = [name for name, both in stored.items() if both == ("grey", "colour")]
+    if coloured:
         text = f"{len(coloured)} targets are grey files, and their low-quality images in colour ({shorten(coloured)})"
         wrong = report.notes if one.known_scale not in (None, 1) else report.wrong
         wrong.append(f"{text}: protocols that compare a grey file's plane, as those of rain and JPEG do, refuse them")
-    if lost := [name for name, sides in stored.items() if sides == ("colour", "grey")]:
-        report.notes.append(f"{len(lost)} low-quality images are grey files, and their targets in colour ({shorten(lost)})")
+    lost = [name for name, both in stored.items() if both == ("colour", "grey")]
+    if lost:
+        report.wrong.append(f"{len(lost)} pairs of which one image is grey and the other colour ({shorten(lost)})")
 
 
 def _compare(report: Report, one: Located, sizes: Sequence[SizedPair], pairs: Sequence[FilePair], known: Remembered) -> None:
