@@ -92,7 +92,9 @@ def test_help_loads_nothing_heavy(words):
 def test_the_module_runs_the_command_line():
     done = subprocess.run([sys.executable, "-m", "suite", "--help"], capture_output=True, text=True, check=True, cwd=ROOT)
     for verb in main.VERBS:
-        assert f"\n    {verb} " in done.stdout
+        assert {f"    {verb}"} & {
+            line.rstrip() for line in done.stdout.splitlines()
+        } or f"\n    {verb} " in done.stdout  # a long one has a line
         assert f"\n  python -m suite {verb} " in done.stdout
     for code in Exit:
         assert str(int(code)) in done.stdout.split("exit codes:")[1]
