@@ -193,16 +193,19 @@ def give_weights(network: RestorationNet, weights: Weights, model: str) -> Used:
 
 
 def find_fitting_model(state: Mapping[str, Tensor], like: str) -> str | None:
-    """Find the network of the catalogue that has these names and shapes; those as large as `like` (published, or tiny) are tried first."""
+    """Find the network of the catalogue that has these names and shapes; those as large as `like` (published, or tiny) are tried first.
+
+    Tensors of whole numbers do not count: they follow from the configuration, or count batches.
+    """
     import torch  # late: slow to load
 
     from models.official import official_names  # late: torch is slow to load
 
-    shapes = {name: _form(value) for name, value in state.items()}
+    shapes = _floating_shapes(state)
     for name in sorted(models.MODELS, key=lambda name: models.card(name).tiny != models.card(like).tiny):
         with torch.device("meta"):
             network = models.create(name)
-        ours = {key: _form(value) for key, value in network.state_dict().items()}
+        ours = _floating_shapes(network.state_dict())
         if shapes == ours:
             return name
         theirs = official_names(network)
@@ -211,8 +214,8 @@ def find_fitting_model(state: Mapping[str, Tensor], like: str) -> str | None:
     return None
 
 
-def _form(value: Tensor) -> tuple[bool, tuple[int, ...]]:
-    return value.is_floating_point(), tuple(value.shape)
+def _floating_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in state.items() if value.is_floating_point()}
 
 
 def write_weights(path: Path, network: RestorationNet, model: str, form: Format, key: str) -> int:

@@ -147,6 +147,11 @@ def test_all_that_was_done_to_find_them_is_said_in_one_line(tmp_path):
     )
 
 
+def test_counters_that_a_network_does_not_have_hide_it_from_nobody():
+    state = theirs() | {"norm.num_batches_tracked": torch.tensor(3)}
+    assert weights.find_fitting_model(state, like=TINY) == TINY
+
+
 def test_the_key_takes_one_of_several(tmp_path, export):
     torch.save({"a": theirs(), "b": {name: value * 0 for name, value in theirs().items()}}, tmp_path / "x.pth")
     with pytest.raises(SuiteError, match=r"none stands out\. There are: a .* --key NAME takes one of them"):
