@@ -69,8 +69,11 @@ class Output:
         if destination == TO_OUTPUT:
             self.write(text)
             return
+        path, instead = Path(destination), f"The {what} are on standard output in its place."
         try:
-            write_whole(Path(destination), text.encode("utf-8", "backslashreplace"), f"The {what} are on standard output in its place.")
+            if not path.parent.is_dir():  # a folder is not made of a slip of the finger
+                raise SuiteError(f"{path} cannot be written: there is no folder {path.parent}. {instead}", exit=Exit.NOT_READY)
+            write_whole(path, text.encode("utf-8", "backslashreplace"), instead)
         except SuiteError:
             self.write(text)
             raise
