@@ -19,7 +19,7 @@ from suite.cli.common import Parser
 from suite.cli.health import check, doctor
 from suite.cli.ledger import claims, compare, records, report
 from suite.cli.ledger import list as verb_list
-from suite.cli.measure import evaluate, export, profile, restore, scan, score, weights
+from suite.cli.measure import evaluate, export, profile, restore, scan, score, suggest, weights
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
@@ -40,6 +40,7 @@ VERBS: Mapping[str, ModuleType] = MappingProxyType(
             data,
             check,
             profile,
+            suggest,
             scan,
             doctor,
             weights,
