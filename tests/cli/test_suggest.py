@@ -81,6 +81,7 @@ def suggest(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(points, "START_SECONDS", 0.0)
     monkeypatch.setattr(cell, "count_cost", count)
     monkeypatch.setattr(points, "count_cost", count)
+    monkeypatch.setattr(points, "least_side", lambda _: 16)
 
     monkeypatch.setattr(machine, "find_commit", lambda: machine.Commit("c0ffee", False))  # git takes its time, for every record
 

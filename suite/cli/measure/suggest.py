@@ -159,7 +159,10 @@ def _count(names: Sequence[str], options: argparse.Namespace, ledger: Ledger) ->
             note(f"left out: {error}")
     if not specs:
         raise SuiteError(f"--size {options.size[0]}x{options.size[1]}: no network of {options.task} takes pictures so small.")
+    note(f"{len(specs)} networks: counted where the ledger does not have it ...")
     outcome = common.execute_cells(specs, ledger, How("inline", timing.threads, reason), again=False)
+    if outcome.signum is not None:
+        raise SuiteError("stopped while counting; what was counted is kept, and the same command goes on from there.", exit=outcome.exit)
     costs = {record.spec.model: record for record in outcome.records if record.status == "done" and record.cost is not None}
     if not costs:
         raise SuiteError("no network could be counted; the lines above say why.", exit=Exit.INCOMPLETE)
@@ -182,8 +185,11 @@ def _measure(order: Sequence, estimator: object, plan: Plan, seconds: float, led
 
     def measure(spec: ProfileSpec) -> ProfileRecord | None:
         outcome = common.execute_cells([spec], ledger, How("inline", plan.timing.threads, plan.reason), again=False)
-        record = next(iter(outcome.records), None)
-        return None if outcome.signum is not None else record
+        if outcome.signum is not None:
+            raise SuiteError("stopped while measuring; what was measured is kept, and the same command goes on.", exit=outcome.exit)
+        return next(iter(outcome.records), None)
 
+    if seconds:
+        note(f"times: measured for {seconds:g} s where the ledger has none ...")
     with hold_machine() if seconds else contextlib.nullcontext():
         return measure_points(order, estimator, plan, seconds, measure)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import models
 from suite.core import machine
 from suite.measure.costs.cell import count_cost
+from suite.measure.costs.count import count_model
 from suite.measure.costs.estimate import Estimator, Measured, Size, Work, describe_work
 from suite.measure.costs.grid import TimingOptions, make_spec, smallest_side, software_digest
 from suite.measure.costs.printed import scale_of
@@ -109,10 +110,10 @@ def measure_points(
 ) -> tuple[Estimator, int]:
     """Measure the calls of `order` that are not known and will fit into `seconds`; return the estimator, and how many were left.
 
-    `measure` returns None where it was stopped, which ends it, and a record without a time where there is none.
+    `measure` returns None, or a record without a time, where a call could not be measured.
     """
     begun, start, left = time.perf_counter(), START_SECONDS, 0
-    for at, (name, size) in enumerate(order):
+    for name, size in order:
         if any((point.work.model, point.work.size) == (name, size) for point in estimator.points):
             continue
         told = estimator.estimate(work_of(plan.costs[name], size), "ms")
@@ -121,9 +122,7 @@ def measure_points(
             left += 1
             continue
         record = measure(make_spec(name, size, dataclasses.replace(plan.timing, seconds=POINT_SECONDS)))
-        if record is None:
-            return estimator, left + len(order) - at
-        if record.latency is not None and record.cost is not None:
+        if record is not None and record.latency is not None and record.cost is not None:
             start = max(0.0, time.perf_counter() - begun - passed - _calls_seconds(record.latency.median_ms))
             estimator = make_estimator((*estimator.points, make_point(record)))
     return estimator, left
@@ -163,7 +162,7 @@ class Fitting:
 
 def find_fitting(record: ProfileRecord, estimator: Estimator, ms: float | None, mib: float | None) -> Fitting:
     """Find what of the record's network would fit, by the estimates; a tile where memory alone is short, for tiles take no less time."""
-    least, (height, width) = smallest_side(record.spec.model), record.spec.input_size
+    least, (height, width) = least_side(record.spec.model), record.spec.input_size
 
     def fits(size: Size, ms: float | None) -> bool:
         told = ((limit, estimator.estimate(work_of(record, size), what)) for limit, what in ((ms, "ms"), (mib, "mib")) if limit is not None)
@@ -178,6 +177,11 @@ def find_fitting(record: ProfileRecord, estimator: Estimator, ms: float | None, 
     in_time = ms is None or (told is not None and told.value <= ms)
     tile = _largest(lambda side: fits((side, side), None), least, min(height, width)) if in_time and mib is not None else None
     return Fitting(shaped(short) if short else None, tile)
+
+
+def least_side(model: str) -> int:
+    """Return the smallest side at which a network runs and its cost is defined: one that is padded from less has no line of its own."""
+    return max(smallest_side(model), count_model(model).multiple)
 
 
 def _largest(fits: Callable[[int], bool], low: int, high: int) -> int | None:
