@@ -39,7 +39,7 @@
       beyond.setAttribute("x", edge);
       beyond.setAttribute("width", width - 6 - edge);
       for (const one of marks) one.mark.classList.toggle("over", one.cost > budget);
-      told.textContent = `At most ${budget} ${unit}: ${best.name}, ${best.quality.toFixed(digits)} ${quality} as printed, is the best of ${fit.length} of ${marks.length}.`;
+      told.textContent = `At most ${budget} ${unit}: ${best.name}, ${best.quality.toFixed(digits)} ${quality}, is the best of ${fit.length} of ${marks.length}.`;
       slider.setAttribute("aria-valuetext", told.textContent);
     }
 

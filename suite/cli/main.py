@@ -18,7 +18,7 @@ from suite.cli.common import Parser
 from suite.cli.health import check, check_design, doctor
 from suite.cli.ledger import bundle, claims, compare, records, report, verify
 from suite.cli.ledger import list as verb_list
-from suite.cli.measure import evaluate, export, profile, restore, scan, score, weights
+from suite.cli.measure import evaluate, export, profile, restore, scan, score, suggest, weights
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, drop_output, explain_lost, note, open_streams
 
@@ -41,6 +41,7 @@ VERBS: Mapping[str, ModuleType] = MappingProxyType(
             check,
             check_design,
             profile,
+            suggest,
             scan,
             doctor,
             weights,

@@ -2,8 +2,10 @@
 
 import json
 import math
+import platform
 import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ from suite.measure.costs import cell, claim_v4, grid
 from suite.measure.costs.count import count_model, sum_flops
 from suite.measure.costs.grid import Reached, TimingOptions, explain_stop, extrapolate
 from suite.measure.timing import hold_machine
+from suite.records import machines
 from suite.records.cell import CellContext
 from suite.records.load import load
 from suite.records.profile import Latency, ProfileRecord
@@ -132,6 +135,24 @@ def test_a_time_is_taken_in_a_process_of_its_own(run):
     assert record.provenance.threads == 1
 
 
+def test_times_are_saved_to_the_file_of_the_machine_but_no_noisy_ones(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(machines, "machines_folder", lambda: tmp_path / "machines")
+    noisy = latency().model_copy(update={"noisy": True})
+    monkeypatch.setattr(cell, "time_in_process", lambda spec: (noisy if spec.input_size == (32, 32) else latency(), ""))
+    words = (TINY, "--time", "--save", "--backend", "reference", "--size")
+    code, _, err = run(*words, "16x16", "--size", "32x32")
+    assert code == Exit.DONE
+    assert "1 time saved" in err
+    assert "is noisy" in err
+    (held,) = machines.read_machines(tmp_path / "machines")
+    assert [(time.model, time.input_size, time.median_ms) for time in held.times] == [(TINY, (16, 16), 10.0)]
+    text = next((tmp_path / "machines").iterdir()).read_text()
+    assert not any(private in text for private in (str(tmp_path), platform.node(), str(Path.home())) if len(private) > 1)
+    code, _, err = run(*words, "32x32")
+    assert code == Exit.NOTHING
+    assert "other programs used the machine during all of them" in err
+
+
 def test_what_the_system_kills_did_not_fit(monkeypatch):
     def killed(*_):
         raise ChildDied("a test", -9, "")
@@ -191,6 +212,7 @@ def test_two_timing_runs_at_a_time_are_refused():
     ("words", "code", "part"),
     [
         ((), Exit.USAGE, "no MODEL is given"),
+        ((TINY, "--save"), Exit.USAGE, "give --time or --sweep"),
         ((TINY, "--sweep", "--size", "64x64"), Exit.USAGE, "leave out --size"),
         ((TINY, "--time", "--threads", 99999), Exit.USAGE, "--threads 99999"),
         ((TINY, "--time", "--seconds", 0), Exit.USAGE, "--seconds 0"),

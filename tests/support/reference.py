@@ -1,4 +1,4 @@
-"""`python tests/support/reference.py` writes docs/reference.md and the README's table of claims, from the code and the evidence."""
+"""`python tests/support/reference.py` writes docs/reference.md, docs/machines.md and the README's claims, from code and records."""
 
 import argparse
 import sys
@@ -10,12 +10,20 @@ sys.path[:0] = [str(ROOT)]
 from suite.cli import main  # noqa: E402
 from suite.cli.ledger import list as listing  # noqa: E402
 from suite.records.ledger import Ledger  # noqa: E402
+from suite.records.machines import list_times, read_machines  # noqa: E402
 from suite.report.claims.judge import judge_claims, summarise  # noqa: E402
 from suite.report.export_text import escape_markdown  # noqa: E402
 from suite.study.claims import RatioClaim, load_claims  # noqa: E402
 
 TABLES = ("grids", "tasks", "budgets", "recipes", "protocols", "baselines")  # the others depend on the machine, or have pages of their own
 HEAD = "# Reference\n\nMade from the code by `python tests/support/reference.py`; a test holds it current.\n"
+MACHINES_HEAD = """# Times by machine
+
+Made from results/machines by `python tests/support/reference.py`; a test holds it current. `python -m suite profile all --time --save` adds
+the times of your machine (how: [choose a network](choose-a-network.md)). Medians of a forward pass on one picture, of quiet machines alone.
+
+"""
+NO_TIMES = "No machine's times are kept yet.\n"
 
 
 def as_table(rows):
@@ -92,7 +100,14 @@ def write():
     return "\n".join([HEAD, *tables, "## The command line\n", *describe_verbs()])
 
 
+def write_machines():
+    """Return the page of times by machine."""
+    rows = list_times(read_machines(ROOT / "results" / "machines"))
+    return MACHINES_HEAD + (as_table([escape(row) for row in rows]) if rows else NO_TIMES)
+
+
 if __name__ == "__main__":
+    (ROOT / "docs" / "machines.md").write_text(write_machines(), encoding="utf-8")
     (ROOT / "docs" / "reference.md").write_text(write(), encoding="utf-8")
     readme = ROOT / "README.md"
     readme.write_text(fill_readme(readme.read_text(encoding="utf-8")), encoding="utf-8")

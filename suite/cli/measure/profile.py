@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from suite.cli import common
@@ -15,7 +15,7 @@ from suite.core.output import Output, note
 if TYPE_CHECKING:
     from suite.measure.costs.grid import Size, TimingOptions
     from suite.records.ledger import Ledger
-    from suite.records.profile import ProfileSpec
+    from suite.records.profile import ProfileRecord, ProfileSpec
     from suite.runner.execute import Outcome
 
 SUMMARY = "count parameters, multiply-adds and operations of networks as published, and time them"
@@ -27,11 +27,14 @@ WITHOUT_SCANS = "the backend of what scans nothing"
 
 def read_size(text: str) -> tuple[int, int] | str:
     """Read `HxW` as (height, width) in pixels, and `720p` as it is."""
-    if text.lower() == HD:
-        return HD
+    return HD if text.lower() == HD else read_pixels(text, (HD,))
+
+
+def read_pixels(text: str, others: Iterable[str]) -> tuple[int, int]:
+    """Read `HxW` as (height, width) in pixels; the error names the `others` that may stand there."""
     height, cross, width = text.lower().partition("x")
     if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH in pixels, e.g. 64x64, nor {HD}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH in pixels, e.g. 64x64, nor {' or '.join(others)}")
     return int(height), int(width)
 
 
@@ -61,6 +64,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         "--longest", type=float, default=20.0, metavar="N", help="a sweep stops before calls of N seconds (default: %(default)s)"
     )
     out = verb.add_argument_group("what comes out")
+    out.add_argument(
+        "--save", action="store_true", help="with --time: write the times that are not noisy to this machine's file of results/machines"
+    )
     common.add_shared(out, "--ledger", "--json", "--wide")
 
 
@@ -79,8 +85,10 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         return tables.check(names, options.json, out)
     if options.sweep and options.size:
         raise SuiteError("--sweep chooses the sizes; leave out --size.")
+    if options.save and not options.time and not options.sweep:
+        raise SuiteError("--save keeps times: give --time or --sweep with it.")
     ledger = Ledger(options.ledger)
-    timing, reason = _timing(options) if options.time or options.sweep else (None, "")
+    timing, reason = choose_timing(options) if options.time or options.sweep else (None, "")
     with hold_machine() if timing else contextlib.nullcontext():
         if options.sweep:
             outcome, stops = _sweep(names, timing, reason, options.longest, ledger)
@@ -93,10 +101,25 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         out.document(tables.make_document(records, outcome.exit, stops))
     else:
         tables.show(records, options, stops, out)
+    if options.save:
+        _save(records)
     return outcome.exit
 
 
-def _timing(options: argparse.Namespace) -> tuple[TimingOptions, str]:
+def _save(records: Sequence[ProfileRecord]) -> None:
+    """Write the times to this machine's file, and say on standard error what was refused."""
+    from suite.measure.costs.points import describe_here
+    from suite.records.machines import save_times
+
+    path, taken, noisy = save_times(describe_here(), records)
+    for record in noisy:
+        note(f"not saved: {record.spec.label} is noisy, other programs used the machine")
+    note(
+        f"{taken} {'time' if taken == 1 else 'times'} saved: {path}. `python tests/support/reference.py` renews docs/machines.md; commit both."
+    )
+
+
+def choose_timing(options: argparse.Namespace) -> tuple[TimingOptions, str]:
     """Return how times are taken, and why on that backend; raise SuiteError where this machine cannot."""
     from suite.core import machine
     from suite.measure.costs.grid import TimingOptions
@@ -176,7 +199,7 @@ def _claim(options: argparse.Namespace, out: Output) -> Exit:
     sizes: Sequence[Size | str] = options.size or [(64, 64)]
     if HD in sizes or len(sizes) > 1:
         raise SuiteError("--claim takes one --size in pixels, e.g. 64x64.")
-    timing, reason = _timing(options)
+    timing, reason = choose_timing(options)
     found = {}
     with hold_machine():
         for what, alone in (("network", False), ("projection alone", True)):

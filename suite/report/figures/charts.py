@@ -164,7 +164,7 @@ class Budget:
     """What the slider of a figure of quality against cost says: a budget leaves the labelled points that cost no more."""
 
     unit: str  # of the cost
-    quality: str  # what it is called
+    quality: str  # what it is called, and how it is known
     digits: int  # of the quality
     higher: bool  # is better
 

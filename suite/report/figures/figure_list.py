@@ -147,7 +147,7 @@ def _tradeoff(table: Table, wanted: Tradeoff) -> Figure | None:
         head=("Network", f"{spent}, {cost.unit}, printed", "counted here", f"{quality.label}, printed", "measured here"),
         rows=tuple(_tradeoff_row(row, x, y, cost, quality) for row in rows),
         plot=draw_plane([frontier, *ties, *series], Axis(f"{spent}, {cost.unit}", log=True), Axis(f"{quality.metric}, {better} is better")),
-        budget=Budget(f"{cost.unit} {spent}", f"{quality.unit} {quality.metric}".strip(), quality.digits, higher),
+        budget=Budget(f"{cost.unit} {spent}", f"{quality.unit} {quality.metric} as printed".strip(), quality.digits, higher),
     )
 
 
