@@ -15,7 +15,15 @@ HERE = Path(__file__).parent
 
 SHIPPED = {
     "datasets": ["*.toml"],
-    "results": ["baseline.json", "operations.json", "claims/*.toml", "evidence/*.json", "evidence/pictures/*", "published/*.toml"],
+    "results": [
+        "baseline.json",
+        "operations.json",
+        "claims/*.toml",
+        "evidence/*.json",
+        "evidence/pictures/*",
+        "machines/*.json",
+        "published/*.toml",
+    ],
     "reports": ["assets/*", "templates/*"],
 }
 

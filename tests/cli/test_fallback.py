@@ -43,7 +43,7 @@ def options(verb, *words):
 def test_restore_evaluate_and_profile_say_the_fall_back_and_why(lacking, name, said, without, capsys):
     without(*lacking)
     found, _ = inference.choose_inference(options(restore, "a.png", "b.png", "--model", "mambair-sr-x2-tiny", "--device", "cpu"))
-    timing, _ = profile._timing(options(profile, "mambair-sr-x2-tiny", "--device", "cpu"))
+    timing, _ = profile.choose_timing(options(profile, "mambair-sr-x2-tiny", "--device", "cpu"))
     assert found.backend == timing.backend == name
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
