@@ -34,7 +34,7 @@ def test_a_setting_is_all_of_a_run_but_its_model_and_its_seed(changes):
     spec = made.spec(FULL)
     alike = setting_of(spec) == setting_of(spec.model_copy(update=changes))
     assert alike == (not changes.keys() - {"model", "seed"})
-    assert set(setting_of(spec).fields) == set(type(spec).model_fields) - {"model", "seed"}
+    assert set(setting_of(spec).fields) == set(type(spec).model_fields) - {"model", "plugin", "seed"}
 
 
 def test_settings_of_the_same_words_stay_apart(monkeypatch):

@@ -26,7 +26,7 @@ HELD = {
     "INDEX": (
         3,
         [SUITE / "records" / f"{name}.py" for name in ("record", "scan", "profile", "spec", "summary", "index")],
-        "6903d875dc45b22e",
+        "f1c57f044d4c82a7",
     ),
 }
 
