@@ -1,8 +1,9 @@
 // Figures of quality against cost: a slider sets the budget; the chart shades what costs more and rings the best of the rest.
 (() => {
-  const svg = (name, attributes) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  const draw = (plot, name, attributes) => {
+    const made = document.createElementNS(plot.namespaceURI, name);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    plot.append(made);
     return made;
   };
 
@@ -20,9 +21,8 @@
     const costs = [...new Set(marks.map((one) => one.cost))];
     if (costs.length < 2) return;
     const { width, height } = plot.viewBox.baseVal;
-    const beyond = svg("rect", { class: "beyond", y: 0, height: Number(plot.querySelector(".axis").getAttribute("y1")) });
-    const ring = svg("circle", { class: "chosen", r: 9 });
-    plot.append(beyond, ring);
+    const beyond = draw(plot, "rect", { class: "beyond", y: 0, height: Number(plot.querySelector(".axis").getAttribute("y1")) });
+    const ring = draw(plot, "circle", { class: "chosen", r: 9 });
     const [slider, told] = [bar.querySelector("input"), bar.querySelector("output")];
     slider.max = slider.value = costs.length - 1;
 

@@ -18,10 +18,11 @@ from suite.records.ledger import Ledger
 PAGES = (ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "plan.md"))
 # Commands that take minutes, fetch a file or need one that is recognised, and the tests that run what they run.
 ELSEWHERE = {
-    "check ": "tests/health/test_gate.py",
+    "check": "tests/health/test_gate.py",
     "check-design": "tests/health/test_contract.py",
     "compare --plugin": "tests/cli/test_outside.py",
     "doctor": "tests/health/test_doctor.py",
+    "export FILE card.yml": "tests/report/test_model_index.py",
     "evaluate --grid": "tests/cli/test_evaluate.py",
     "evaluate --weights": "tests/cli/test_evaluate.py",
     "profile --claim": "tests/cli/test_profile.py",
@@ -29,6 +30,7 @@ ELSEWHERE = {
     "records retract": "tests/records/test_evidence.py",
     "run --grid routing": "tests/measure/quality/test_routing.py",
     "scan --ahead-of-time": "tests/cli/test_scan.py",
+    "verify": "tests/cli/test_bundle.py",
     "weights get": "tests/cli/test_weights.py",
 }
 
