@@ -114,7 +114,8 @@ def _save(records: Sequence[ProfileRecord]) -> None:
     path, taken, noisy = save_times(describe_here(), records)
     for record in noisy:
         note(f"not saved: {record.spec.label} is noisy, other programs used the machine")
-    note(f"{taken} {'time' if taken == 1 else 'times'} saved: {path}. `python tests/support/reference.py` renews docs/machines.md; commit both.")
+    note(f"{taken} {'time' if taken == 1 else 'times'} saved: {path}.")
+    note("`python tests/support/reference.py` renews docs/machines.md; commit both.")
 
 
 def choose_timing(options: argparse.Namespace) -> tuple[TimingOptions, str]:

@@ -141,8 +141,8 @@ def tell_miss(one: choice.Candidate, limits: choice.Limits) -> str:
     parts = []
     for limit, amount, unit in ((limits.ms, one.ms, "ms"), (limits.mib, one.mib, "MiB")):
         if limit is not None and amount is not None and amount.value > limit:
-            about = "" if amount.measured else "about "
-            parts.append(f"{about}{amount.value:,.0f} {unit}, {amount.value / limit:.3g} times the limit")
+            times = choice.format_amount(choice.round_about(amount.value / limit))
+            parts.append(f"{choice.describe_amount(amount)} {unit}, {times} times the limit")
     return "; ".join(parts)
 
 

@@ -6,7 +6,7 @@ What a file may hold: parameters under this suite's names or the authors' (model
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -140,14 +140,14 @@ def give_weights(network: RestorationNet, weights: Weights, model: str) -> Used:
     return Used(weights.which, names, len(weights.state), dtypes, weights.others, weights.said)
 
 
-def find_fitting_model(state: Mapping[str, Tensor], like: str) -> str | None:
-    """Find the network of the catalogue that has these names and shapes; those as large as `like` (published, or tiny) are tried first."""
+def find_fitting_model(state: Mapping[str, Tensor], like: str, among: Iterable[str] | None = None) -> str | None:
+    """Find the network of the catalogue, or `among` these, that has these names and shapes; those as large as `like` are tried first."""
     import torch  # late: slow to load
 
     from models.official import official_names  # late: torch is slow to load
 
     shapes = {name: tuple(value.shape) for name, value in state.items()}
-    for name in sorted(models.MODELS, key=lambda name: models.card(name).tiny != models.card(like).tiny):
+    for name in sorted(models.MODELS if among is None else among, key=lambda name: models.card(name).tiny != models.card(like).tiny):
         with torch.device("meta"):
             network = models.create(name)
         ours = {key: tuple(value.shape) for key, value in network.state_dict().items()}
