@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import models
+from suite.cli.measure.profile import choose_timing
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.data.colour import quantise
@@ -29,8 +30,6 @@ PHOTOS, SIDE = 3, 96  # that are shown, the first by name; pixels of the middle 
 
 def prepare(options: argparse.Namespace, task: Task, names: Sequence[str]) -> Callable[[], list[Figure]]:
     """Read photographs and weights, and return what restores the samples; SuiteError says which of them cannot be used."""
-    from suite.cli.measure.profile import choose_timing
-
     if not options.photos.is_dir():
         raise SuiteError(f"--photos {options.photos}: there is no such folder.", exit=Exit.NOT_READY)
     paths = sorted(path for path in options.photos.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
