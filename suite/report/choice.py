@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suite.report.candidates import Quality, Yardstick
 from suite.report.figures.charts import Axis, Budget, Figure, Point, Series, draw_plane, find_frontier
@@ -120,6 +120,11 @@ def describe_quality(quality: Quality | None, by: Yardstick | None) -> str:
     return "none" if quality is None or by is None else f"{quality.value:.{by.digits}f} {quality.kind}"
 
 
+def _shown(amount: Amount) -> float:
+    """Return the value with the digits that it has, for a chart."""
+    return round(amount.value, 1) if amount.measured else round_about(amount.value)
+
+
 def draw_choice(choice: Choice, by: Yardstick, size: str) -> Figure | None:
     """Draw quality against time, with the slider for a budget; None where fewer than two networks have both."""
     known = [one for one in choice.ordered if one.ms and one.quality]
@@ -131,12 +136,12 @@ def draw_choice(choice: Choice, by: Yardstick, size: str) -> Figure | None:
     }
     shapes = {"time measured": "diamond", "time estimated": "ring"}
     series = [
-        Series(name, shapes[name], tuple(Point(round(one.ms.value, 1), one.quality.value, one.model) for one in held), number)
+        Series(name, shapes[name], tuple(Point(_shown(one.ms), one.quality.value, one.model) for one in held), number)
         for number, (name, held) in enumerate(groups.items())
         if held
     ]
     points = [point for one in series for point in one.points]
-    frontier = Series("", "", find_frontier(points, by.higher), 1, joined=True)
+    frontier = Series("", "", tuple(replace(point, label="") for point in find_frontier(points, by.higher)), 1, joined=True)
     rows = tuple(
         (one.model, describe_amount(one.ms), NAMED[one.ms.basis], describe_quality(one.quality, by), one.quality.source) for one in known
     )

@@ -84,6 +84,8 @@ def test_a_chart_needs_two_networks_with_both_values():
     assert draw_choice(choose(FOUR[:1], Limits(), PSNR), PSNR, "64x64") is None
     figure = draw_choice(choose((*FOUR, candidate("about", 20, 1, 31.5, "other sizes")), Limits(), PSNR), PSNR, "64x64")
     assert [one.name for one in figure.series] == ["time measured", "time estimated"]
+    labels = [label.text for label in figure.plot.labels]
+    assert len(labels) == len(set(labels))
     assert ("about", "~20", "about, from other sizes", "31.50 printed", "a table") in figure.rows
 
 
