@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suite.report.candidates import Quality, Yardstick
 from suite.report.figures.charts import Axis, Budget, Figure, Point, Series, draw_plane, find_frontier
@@ -97,16 +98,31 @@ def choose(candidates: Sequence[Candidate], limits: Limits, by: Yardstick | None
     return Choice(tuple(fitting), tuple(missing), tuple(unknown), frontier)
 
 
-def describe_amount(amount: Amount | None, digits: int = 0) -> str:
-    """Write a time or memory: "~" before what is estimated, "–" where nothing is known."""
+def describe_amount(amount: Amount | None) -> str:
+    """Write a time or memory: "~" and two digits where it is estimated, "–" where nothing is known."""
     if amount is None:
         return "–"
-    return ("" if amount.measured else "~") + (f"{amount.value:,.{digits}f}" if amount.value >= 10 or digits else f"{amount.value:.2g}")
+    return format_amount(amount.value) if amount.measured else f"~{format_amount(round_about(amount.value))}"
+
+
+def round_about(value: float) -> float:
+    """Return a positive value to two digits: an estimate has no more."""
+    return round(value, 1 - math.floor(math.log10(value)))
+
+
+def format_amount(value: float) -> str:
+    """Write a positive value: whole from ten on, else two digits."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def describe_quality(quality: Quality | None, by: Yardstick | None) -> str:
     """Write a quality with its kind."""
     return "none" if quality is None or by is None else f"{quality.value:.{by.digits}f} {quality.kind}"
+
+
+def _shown(amount: Amount) -> float:
+    """Return the value with the digits that it has, for a chart."""
+    return round(amount.value, 1) if amount.measured else round_about(amount.value)
 
 
 def draw_choice(choice: Choice, by: Yardstick, size: str) -> Figure | None:
@@ -120,14 +136,14 @@ def draw_choice(choice: Choice, by: Yardstick, size: str) -> Figure | None:
     }
     shapes = {"time measured": "diamond", "time estimated": "ring"}
     series = [
-        Series(name, shapes[name], tuple(Point(round(one.ms.value, 1), one.quality.value, one.model) for one in held), number)
+        Series(name, shapes[name], tuple(Point(_shown(one.ms), one.quality.value, one.model) for one in held), number)
         for number, (name, held) in enumerate(groups.items())
         if held
     ]
     points = [point for one in series for point in one.points]
-    frontier = Series("", "", find_frontier(points, by.higher), 1, joined=True)
+    frontier = Series("", "", tuple(replace(point, label="") for point in find_frontier(points, by.higher)), 1, joined=True)
     rows = tuple(
-        (one.model, describe_amount(one.ms, 1), NAMED[one.ms.basis], describe_quality(one.quality, by), one.quality.source) for one in known
+        (one.model, describe_amount(one.ms), NAMED[one.ms.basis], describe_quality(one.quality, by), one.quality.source) for one in known
     )
     return Figure(
         key="figure-choice",

@@ -1,5 +1,6 @@
 """The verb suggest, from an empty folder: counts and times are made up, so that it takes no seconds; and what it refuses."""
 
+import argparse
 import json
 import math
 import statistics
@@ -265,7 +266,8 @@ def test_photographs_are_refused_with_weights_of_another_task(suggest, tmp_path,
 
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (120, 100)).save(tmp_path / "photos" / "one.png")
-    monkeypatch.setattr(suggest_samples, "read_model", lambda _: "mambair-sr-x2")
+    of = argparse.Namespace(said="mambair-sr-x2", state={})
+    monkeypatch.setattr(suggest_samples, "read_weights", lambda _: of)
     words = ("--photos", tmp_path / "photos", "--weights", "w.pth", "--page", tmp_path / "p.html", "--seconds", 0)
     code, _, err = suggest(*words)
     assert code == Exit.USAGE

@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.cli import common
+from suite.cli.measure.profile import choose_timing, read_pixels
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
+    from suite.measure.costs.estimate import Estimator, Size
     from suite.measure.costs.points import Plan
     from suite.records.ledger import Ledger
+    from suite.records.machines import MachineFile
     from suite.records.profile import ProfileRecord, ProfileSpec
+    from suite.report.figures.charts import Figure
+    from suite.study.tasks import Task
 
 SUMMARY = "suggest networks for a task, a size of pictures and a budget of time and memory on this machine"
 EXAMPLE = "suggest --task sr-x4 --size 1080p --max-ms 300"
@@ -26,8 +31,6 @@ LONGEST_SECONDS = 3600.0
 
 def read_size(text: str) -> tuple[int, int]:
     """Read `HxW` or a name of NAMED_SIZES as (height, width) in pixels."""
-    from suite.cli.measure.profile import read_pixels
-
     return NAMED_SIZES.get(text.lower()) or read_pixels(text, NAMED_SIZES)
 
 
@@ -129,7 +132,7 @@ def _check(options: argparse.Namespace) -> None:
         raise SuiteError(f"--page {options.page} is a folder: name a file, e.g. {options.page / 'suggest.html'}.")
 
 
-def _sampler(options: argparse.Namespace, task: object, names: Sequence[str]) -> Callable[[], list]:
+def _sampler(options: argparse.Namespace, task: Task, names: Sequence[str]) -> Callable[[], list[Figure]]:
     """Return what restores the samples at the end; what is wrong with photographs or weights is said now, before anything is measured."""
     if not options.photos:
         return list
@@ -140,14 +143,12 @@ def _sampler(options: argparse.Namespace, task: object, names: Sequence[str]) ->
 
 def _count(names: Sequence[str], options: argparse.Namespace, ledger: Ledger) -> tuple[Plan, Exit]:
     """Count the candidates at the size that is asked for; a network that cannot be counted or takes no picture so small is left out."""
-    from suite.cli.measure.profile import choose_timing
     from suite.measure.costs import grid
     from suite.measure.costs.points import Plan
     from suite.runner.execute import How
     from suite.study.baselines import BASELINES
 
-    options_of_time = argparse.Namespace(**vars(options) | {"seconds": 1.0})
-    timing, reason = choose_timing(options_of_time)
+    timing, reason = choose_timing(argparse.Namespace(**vars(options) | {"seconds": 1.0}))  # of `profile`; points have their own
     specs = []
     absent = [name for name in names if name in BASELINES and importlib.util.find_spec("spandrel") is None]
     if absent:
@@ -169,7 +170,7 @@ def _count(names: Sequence[str], options: argparse.Namespace, ledger: Ledger) ->
     return Plan({name: costs[name] for name in names if name in costs}, timing, reason), outcome.exit
 
 
-def _machines_alike(machines: Sequence) -> list:
+def _machines_alike(machines: Sequence[MachineFile]) -> list[MachineFile]:
     """Return the files of machines like this one."""
     from suite.measure.costs.points import describe_here
 
@@ -177,7 +178,7 @@ def _machines_alike(machines: Sequence) -> list:
     return [one for one in machines if one.is_like(here.cpu, here.cores, here.gpu)]
 
 
-def _measure(order: Sequence, estimator: object, plan: Plan, seconds: float, ledger: Ledger) -> tuple:
+def _measure(order: Sequence[tuple[str, Size]], estimator: Estimator, plan: Plan, seconds: float, ledger: Ledger) -> tuple[Estimator, int]:
     """Measure the points that fit into `seconds`, each recorded at once, so that the same command goes on where it was stopped."""
     from suite.measure.costs.points import measure_points
     from suite.measure.timing import hold_machine

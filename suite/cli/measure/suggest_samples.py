@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import models
+from suite.cli.measure.profile import choose_timing
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.data.colour import quantise
 from suite.data.images import IMAGE_SUFFIXES
 from suite.measure.inference.restore import read_picture
-from suite.measure.inference.weights import read_model
+from suite.measure.inference.weights import find_fitting_model, read_weights
 from suite.measure.quality import evaluate
 from suite.report.figures.charts import Figure, Thumbnail
 from suite.study.protocols import protocol
@@ -28,8 +30,6 @@ PHOTOS, SIDE = 3, 96  # that are shown, the first by name; pixels of the middle 
 
 def prepare(options: argparse.Namespace, task: Task, names: Sequence[str]) -> Callable[[], list[Figure]]:
     """Read photographs and weights, and return what restores the samples; SuiteError says which of them cannot be used."""
-    from suite.cli.measure.profile import choose_timing
-
     if not options.photos.is_dir():
         raise SuiteError(f"--photos {options.photos}: there is no such folder.", exit=Exit.NOT_READY)
     paths = sorted(path for path in options.photos.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
@@ -38,19 +38,27 @@ def prepare(options: argparse.Namespace, task: Task, names: Sequence[str]) -> Ca
     if len(paths) > PHOTOS:
         note(f"samples: the first {PHOTOS} of {len(paths)} photographs, by name")
     photos = {path.name: _middle(path, task) for path in paths[:PHOTOS]}
-    found = {path: read_model(path) for path in options.weights}
-    for path, model in found.items():
-        if model not in names:
-            raise SuiteError(f"--weights {path} is of {model}, which does not fit {task.name}: {', '.join(names)} do.")
+    found = {path: _model_of(path, task, names) for path in options.weights}
     timing, _ = choose_timing(argparse.Namespace(**vars(options) | {"seconds": 1.0}))
     inference = evaluate.Inference(backend=timing.backend, device=timing.device)
-    simple = {"bicubic" if task.scale > 1 else "identity": None}
-    jobs = simple | {model: path for path, model in found.items()}
-    models = {
-        model: evaluate.Model(evaluate.EvaluationJob(model, task, protocol(task.protocol), path, inference), note)
-        for model, path in jobs.items()
-    }
-    return lambda: [_draw(number, name, photo, models, task) for number, (name, photo) in enumerate(photos.items())]
+    simple, rule = ["bicubic" if task.scale > 1 else "identity"], protocol(task.protocol)
+    jobs = [(model, None) for model in simple] + [(model, path) for path, model in found.items()]
+    restorers = [
+        (path.name if path else "no network", evaluate.Model(evaluate.EvaluationJob(model, task, rule, path, inference), note), model)
+        for model, path in jobs
+    ]
+    return lambda: [_draw(number, name, photo, restorers, task) for number, (name, photo) in enumerate(photos.items())]
+
+
+def _model_of(path: Path, task: Task, names: Sequence[str]) -> str:
+    """Return the network that a file of weights says it is of, or, of those in `names`, that it fits; SuiteError where there is none."""
+    held = read_weights(path)
+    known = [name for name in names if name in models.MODELS]
+    found = held.said or find_fitting_model(held.state, known[0], known) if known else held.said
+    if found not in known:
+        what = f"is of {held.said}, which does not fit {task.name}" if held.said else f"fits no network for {task.name}"
+        raise SuiteError(f"--weights {path} {what}. Those of {', '.join(known) or 'no network'} do; `weights check FILE` tries all.")
+    return found
 
 
 def _middle(path: Path, task: Task) -> np.ndarray:
@@ -62,14 +70,13 @@ def _middle(path: Path, task: Task) -> np.ndarray:
     return colour[top : top + SIDE, left : left + SIDE]
 
 
-def _draw(number: int, name: str, photo: np.ndarray, models: dict[str, evaluate.Model], task: Task) -> Figure:
+def _draw(number: int, name: str, photo: np.ndarray, restorers: Sequence[tuple[str, evaluate.Model, str]], task: Task) -> Figure:
     height, width = photo.shape[:2]
     pictures = []
-    for model, one in models.items():
+    for weights, one, model in restorers:
         note(f"sample: {name}, {model} ...")
         restored = quantise(one.restore(photo)[0])
-        word = "no network" if one.is_baseline else "given weights"
-        pictures.append(Thumbnail(model, word, _png(restored), restored.shape[1], restored.shape[0]))
+        pictures.append(Thumbnail(model, weights, _png(restored), restored.shape[1], restored.shape[0]))
     grows = f", enlarged {task.scale} times" if task.scale > 1 else ""
     return Figure(
         key=f"figure-sample-{number}",

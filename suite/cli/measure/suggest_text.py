@@ -9,7 +9,7 @@ from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
-from suite.measure.costs.estimate import Basis, Estimator, What
+from suite.measure.costs.estimate import Basis, Estimator, What, tells_groups
 from suite.measure.costs.points import Fitting, Plan, find_fitting, work_of
 from suite.records.profile import ProfileRecord
 from suite.report import choice
@@ -89,6 +89,8 @@ def tell_errors(answer: Answer) -> list[str]:
     if not points:
         return ["Times and memory: nothing was measured on this machine, so none is known. Give --seconds more than 0."]
     lines = [f"Times and memory: {len(points)} calls measured here or on a machine alike; the others are estimated from counted operators."]
+    if not tells_groups([point.work.model for point in points], "ms"):
+        lines.append("So few networks were measured that one rate stands for all operations: take the estimates for their order alone.")
     for what, name in (("ms", "time"), ("mib", "memory")):
         for basis, words in BASES.items():
             error = answer.estimator.leave_one_out(what, basis)
@@ -141,8 +143,8 @@ def tell_miss(one: choice.Candidate, limits: choice.Limits) -> str:
     parts = []
     for limit, amount, unit in ((limits.ms, one.ms, "ms"), (limits.mib, one.mib, "MiB")):
         if limit is not None and amount is not None and amount.value > limit:
-            about = "" if amount.measured else "about "
-            parts.append(f"{about}{amount.value:,.0f} {unit}, {amount.value / limit:.3g} times the limit")
+            times = choice.format_amount(choice.round_about(amount.value / limit))
+            parts.append(f"{choice.describe_amount(amount)} {unit}, {times} times the limit")
     return "; ".join(parts)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -85,6 +85,8 @@ MEMORY: Mapping[str, str] = {
     "output": "values of the output",
     "weights": "parameters",
 }
+# what shares one rate while few networks are measured
+COARSE: Mapping[What, tuple[str, ...]] = {"ms": ("convolutions", "products", "scans", "norms"), "mib": ("map",)}
 
 
 def describe_work(model: str, size: Size, cost: ProfileCost, scale: int) -> Work:
@@ -153,15 +155,27 @@ class Estimator:
 
 
 def fit_rates(points: Sequence[tuple[Work, float]], what: What) -> dict[str, float]:
-    """Return what one of each group takes, none negative, by least squares of the relative residuals."""
+    """Return what one of each group takes, none negative, by least squares of the relative residuals.
+
+    Where no more networks than groups were measured, groups cannot be told apart: those of COARSE share one rate, and the others have none.
+    """
     from scipy.optimize import nnls  # late: slow to load
 
     names = list(TIME if what == "ms" else MEMORY)
+    if not tells_groups([work.model for work, _ in points], what):
+        shares = np.array([sum(work.groups[name] for name in COARSE[what]) / value for work, value in points])
+        rate = float(shares.sum() / (shares**2).sum()) if shares.any() else 0.0
+        return {name: rate if name in COARSE[what] else 0.0 for name in names}
     rows = np.array([[work.groups[name] for name in names] for work, _ in points])
     scale = np.where(rows.max(axis=0) > 0, rows.max(axis=0), 1.0)  # of each group, so that no column dwarfs another
     values = np.array([value for _, value in points])
     rates, _ = nnls(rows / scale / values[:, None], np.ones(len(points)))
     return dict(zip(names, (rates / scale).tolist(), strict=True))
+
+
+def tells_groups(models: Iterable[str], what: What) -> bool:
+    """Whether enough networks were measured to tell the groups apart."""
+    return len(set(models)) > len(TIME if what == "ms" else MEMORY)
 
 
 def sum_rates(rates: Mapping[str, float], work: Work) -> float:

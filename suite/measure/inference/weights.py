@@ -6,7 +6,7 @@ so may a cell's own checkpoint. A moving average is taken where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -192,8 +192,8 @@ def give_weights(network: RestorationNet, weights: Weights, model: str) -> Used:
     return Used(weights.which, names, count, dtypes, others, weights.said, weights.prefix, weights.averaged)
 
 
-def find_fitting_model(state: Mapping[str, Tensor], like: str) -> str | None:
-    """Find the network of the catalogue that has these names and shapes; those as large as `like` (published, or tiny) are tried first.
+def find_fitting_model(state: Mapping[str, Tensor], like: str, among: Iterable[str] | None = None) -> str | None:
+    """Find the network of the catalogue, or `among` these, that has these names and shapes; those as large as `like` are tried first.
 
     Tensors of whole numbers do not count: they follow from the configuration, or count batches.
     """
@@ -202,7 +202,7 @@ def find_fitting_model(state: Mapping[str, Tensor], like: str) -> str | None:
     from models.official import official_names  # late: torch is slow to load
 
     shapes = _floating_shapes(state)
-    for name in sorted(models.MODELS, key=lambda name: models.card(name).tiny != models.card(like).tiny):
+    for name in sorted(models.MODELS if among is None else among, key=lambda name: models.card(name).tiny != models.card(like).tiny):
         with torch.device("meta"):
             network = models.create(name)
         ours = _floating_shapes(network.state_dict())

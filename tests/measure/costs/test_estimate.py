@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.measure.costs.estimate import MEMORY, TIME, Estimator, Measured, Work, describe_work, fit_rates, sum_rates
+from suite.measure.costs.estimate import COARSE, MEMORY, TIME, Estimator, Measured, Work, describe_work, fit_rates, sum_rates
 from suite.records.profile import ProfileCost
 
 RATES = {"convolutions": 2e-8, "products": 5e-8, "scans": 1e-7, "norms": 0.0, "maps": 3e-7, "calls": 0.02}  # ms
@@ -36,6 +36,17 @@ def test_a_linear_machine_is_recovered():
     assert (told.basis, told.measured) == ("other networks", False)
     assert told.value == pytest.approx(sum_rates(RATES, new))
     assert Estimator(POINTS).estimate(new, "mib").value == pytest.approx(sum_rates(SIZES, new))
+
+
+def test_few_networks_share_one_rate_for_all_operations():
+    def total(one):
+        return sum(one.groups[name] for name in COARSE["ms"])
+
+    points = tuple(Measured(point.work, 3e-6 * total(point.work), 1.0, "ledger") for point in POINTS[:3])
+    rates = fit_rates([(point.work, point.ms) for point in points], "ms")
+    assert {name: rate for name, rate in rates.items() if rate} == pytest.approx(dict.fromkeys(COARSE["ms"], 3e-6))
+    new = work("new", 50)
+    assert Estimator(points).estimate(new, "ms").value == pytest.approx(3e-6 * total(new))
 
 
 def test_one_left_out_of_a_linear_machine_is_met():
