@@ -15,6 +15,7 @@ from pydantic import Field
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
+from suite.core.paths import shipped_folder
 from suite.records.ledger import results_folder
 from suite.records.profile import ProfileRecord
 from suite.records.record import Frozen
@@ -72,13 +73,18 @@ class MachineFile(Frozen):
 
 
 def machines_folder() -> Path:
-    """Return the folder of the checkout; it need not exist."""
+    """Return the folder that times are saved to, the checkout's where there is one; it need not exist."""
     return results_folder() / FOLDER
 
 
 def read_machines(folder: Path | None = None) -> list[MachineFile]:
-    """Read every file, by name; SuiteError says which cannot be read, and what is wrong in it."""
-    return [_read(path) for path in sorted((folder or machines_folder()).glob("*.json"))]
+    """Read every file, by name, of `folder`, or else of what comes with the code and of what was saved; what was saved goes first.
+
+    SuiteError says which cannot be read, and what is wrong in it.
+    """
+    folders = (folder,) if folder else (shipped_folder("results") / FOLDER, machines_folder())
+    held = {path.name: path for one in folders for path in one.glob("*.json")}
+    return [_read(held[name]) for name in sorted(held)]
 
 
 def _read(path: Path) -> MachineFile:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from suite.cli.measure.profile import choose_timing
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.data.colour import quantise
-from suite.data.images import IMAGE_SUFFIXES
+from suite.data.images import encode_png, list_images
 from suite.measure.inference.restore import read_picture
 from suite.measure.inference.weights import find_fitting_model, read_weights
 from suite.measure.quality import evaluate
@@ -32,9 +31,7 @@ def prepare(options: argparse.Namespace, task: Task, names: Sequence[str]) -> Ca
     """Read photographs and weights, and return what restores the samples; SuiteError says which of them cannot be used."""
     if not options.photos.is_dir():
         raise SuiteError(f"--photos {options.photos}: there is no such folder.", exit=Exit.NOT_READY)
-    paths = sorted(path for path in options.photos.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    if not paths:
-        raise SuiteError(f"--photos {options.photos}: there are no images in it.", exit=Exit.NOTHING)
+    paths = list_images(options.photos)
     if len(paths) > PHOTOS:
         note(f"samples: the first {PHOTOS} of {len(paths)} photographs, by name")
     photos = {path.name: _middle(path, task) for path in paths[:PHOTOS]}
@@ -63,7 +60,8 @@ def _model_of(path: Path, task: Task, names: Sequence[str]) -> str:
 
 def _middle(path: Path, task: Task) -> np.ndarray:
     """Return the middle of a photograph, at most SIDE a side, of as many channels as the task's."""
-    colour = read_picture(path).colour
+    parts = read_picture(path)
+    colour = parts.planes[..., : parts.channels]
     if colour.shape[2] > task.channels:
         raise SuiteError(f"{path} is a colour image, and {task.name} is a task on grey ones.", exit=Exit.NOT_READY)
     top, left = (max(0, (side - SIDE) // 2) for side in colour.shape[:2])
@@ -89,8 +87,4 @@ def _draw(number: int, name: str, photo: np.ndarray, restorers: Sequence[tuple[s
 
 
 def _png(pixels: np.ndarray) -> str:
-    from PIL import Image  # late: slow to load
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, format="PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
+    return base64.b64encode(encode_png(pixels[..., 0] if pixels.shape[2] == 1 else pixels)).decode()
