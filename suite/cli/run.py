@@ -132,7 +132,7 @@ def prepare(options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Run what is not done, write the report, and print the outcome; two grids are run elsewhere: of scan backends, and of routing."""
     from suite.records.ledger import Ledger
-    from suite.records.record import Record
+    from suite.records.record import Record, as_document
     from suite.report.results import summarise_run
     from suite.runner import estimate, needs
     from suite.runner.execute import execute, unique_specs
@@ -174,7 +174,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     found = [held[spec.fingerprint] for spec in specs if spec.fingerprint in held]
     results = summarise_run([record for record in found if isinstance(record, Record)])
     if options.json:
-        records = [record.model_dump(mode="json", exclude=PICTURES) for record in found]
+        records = [as_document(record, PICTURES) for record in found]
         told = {"outcome": outcome.sentence, "exit": int(outcome.exit), "report": page and str(page), "verdict": results.verdict}
         out.document(told | {"records": records})
         return common.end(outcome.exit, unwritten)

@@ -10,6 +10,8 @@ meaning, with an upgrade function in `UPGRADES`, so that old records load for ev
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import pydantic_core
@@ -205,12 +207,21 @@ class Record(Measured):
 
 def dump(record: Attempt) -> str:
     """Return the record as JSON text, its pictures by their names."""
-    outside = getattr(record.spec, "plugin", "") or (record.provenance and record.provenance.plugins)
-    left = None if outside else {"spec": {"plugin"}, "provenance": {"plugins"}}  # older suites read the records of their own networks
     try:
-        return record.model_dump_json(indent=1, exclude=left)
+        return record.model_dump_json(indent=1, exclude=_not_said(record))
     except pydantic_core.PydanticSerializationError:  # the name of a folder that is no UTF-8
-        return json.dumps(record.model_dump(mode="json", exclude=left), indent=1)
+        return json.dumps(as_document(record), indent=1)
+
+
+def as_document(record: Attempt, left_out: Mapping[str, object] = MappingProxyType({})) -> dict[str, object]:
+    """Return the record as plain values, as its file holds them, without the fields `left_out` (pydantic's `exclude`)."""
+    return record.model_dump(mode="json", exclude={**_not_said(record), **left_out})
+
+
+def _not_said(record: Attempt) -> dict[str, object]:
+    """Return what a record of the suite's own networks does not say, so that older suites read it: that no plug-in was there."""
+    outside = getattr(record.spec, "plugin", "") or (record.provenance and record.provenance.plugins)
+    return {} if outside else {"spec": {"plugin"}, "provenance": {"plugins"}}
 
 
 def error_line(record: Attempt) -> str:

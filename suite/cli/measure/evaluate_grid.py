@@ -22,6 +22,7 @@ ALONE = ("model", "task", "data", "weights", "key", "protocol", "limit", "tile_s
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Measure what is not done, print the numbers of all, and what is missing with what brings it."""
     from suite.records.ledger import Ledger
+    from suite.records.record import as_document
 
     refused = ["MODEL" if name == "model" else f"--{name.replace('_', '-')}" for name in ALONE if getattr(options, name)]
     if refused:
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     outcome = common.execute_cells(plan.specs, ledger, _how(options, plan, reason), again=options.again)
     rows = [_measured(record) for record in outcome.records]
     if options.json:
-        records = [record.model_dump(mode="json") for record in outcome.records]
+        records = [as_document(record) for record in outcome.records]
         out.document(
             {"outcome": outcome.sentence, "exit": int(outcome.exit), "records": records, "missing": [vars(one) for one in plan.missing]}
         )

@@ -23,6 +23,7 @@ OPTIONS = ("only", "seeds", "weights", "data", "backend", "device", "cpus_per_ce
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Measure the weights in every way unless that is done, add the record to the ledger, and print its table."""
     from suite.records.ledger import Ledger
+    from suite.records.record import as_document
     from suite.report.grids.routing import tabulate_routing
 
     if options.weights is None:
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     page, unwritten = common.render_last(ledger, options.report)
     table = tabulate_routing(record)
     if options.json:
-        out.document({"report": page and str(page), "finding": table.finding, "records": [record.model_dump(mode="json")]})
+        out.document({"report": page and str(page), "finding": table.finding, "records": [as_document(record)]})
     else:
         out.table(table.rows)
         out.line(table.finding)

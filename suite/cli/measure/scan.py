@@ -56,6 +56,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     """Verify and time the chosen backends, write the report, and print tables or one document."""
     from suite.measure.scans import grid
     from suite.records.ledger import Ledger
+    from suite.records.record import as_document
     from suite.runner import estimate
     from suite.runner.execute import How
     from suite.runner.standing import look_up
@@ -89,7 +90,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         parts.append(f"{what}; the same command {'begins anew' if options.again else 'continues'}")
     sentence = ", ".join(parts)
     if options.json:
-        records = [record.model_dump(mode="json") for record in outcome.records]
+        records = [as_document(record) for record in outcome.records]
         unavailable = [one.model_dump() for one in absent]
         found = {"outcome": sentence, "exit": int(outcome.exit), "report": page and str(page)}
         out.document(found | {"records": records, "unavailable": unavailable})

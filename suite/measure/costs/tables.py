@@ -16,7 +16,7 @@ from suite.measure.costs.grid import TimingOptions
 from suite.measure.costs.printed import PrintedCost, compare_printed
 from suite.measure.costs.second_count import compare_counters
 from suite.records.profile import ProfileRecord
-from suite.records.record import error_line
+from suite.records.record import as_document, error_line
 
 Row = dict[str, object]
 FEW_SAMPLES = 5  # samples below which a median says little of its spread
@@ -56,7 +56,7 @@ def make_document(records: Sequence[ProfileRecord], exit: Exit, stops: Mapping[s
     models = dict.fromkeys(record.spec.model for record in records if record.cost is not None)
     return {
         "exit": int(exit),
-        "records": [record.model_dump(mode="json") for record in records],
+        "records": [as_document(record) for record in records],
         "printed": {model: [asdict(one) | {"difference": one.difference} for one in _printed(model)] for model in models},
         "stopped": dict(stops),
     }
