@@ -32,7 +32,6 @@ SELF_CHECK = "length-65"  # the case of models.scan.cases that is checked: a ste
 LITTLE_GIB, NOTHING_GIB = 5.0, 0.2  # of disk: a run of the paper's budget, a record
 BACKEND_SECONDS = 15.0
 COMPILES = "its first use compiles, or fetches a kernel, which may take minutes"
-COMPILED = ("numba", "cpp", "triton", "cuda")  # those of BACKENDS whose first use does
 COMPILE = "python -m suite scan --seconds 0.1 --no-build --backend"
 ABI = re.compile(r"_ARRAY_API|numpy\.dtype size changed|compiled using NumPy 1|numpy\.core\.multiarray|binary incompatib", re.IGNORECASE)
 NAME_DATA = "export SUITE_DATA=<the folder of your data sets>"
@@ -353,7 +352,7 @@ CHECKS: tuple[Check, ...] = (
     Check("gpu", check_gpu),
     *(
         Check(f"scan: {name}", check_backend, name, seconds=BACKEND_SECONDS)
-        if name not in COMPILED
+        if name == "reference"
         else Check(f"scan: {name}", check_backend, name, seconds=BACKEND_SECONDS, late=COMPILES, mend=f"{COMPILE} {name}")
         for name in BACKENDS
     ),
