@@ -30,6 +30,7 @@ ELSEWHERE = {
     "records retract": "tests/records/test_evidence.py",
     "run --grid routing": "tests/measure/quality/test_routing.py",
     "scan --ahead-of-time": "tests/cli/test_scan.py",
+    "suggest": "tests/cli/test_suggest.py",
     "verify": "tests/cli/test_bundle.py",
     "weights get": "tests/cli/test_weights.py",
 }
