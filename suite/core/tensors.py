@@ -29,7 +29,11 @@ BYSTANDERS = (
     *("numpy.dtype", "numpy.ndarray", "argparse.Namespace", "types.SimpleNamespace", "datetime.datetime", "typing.Any"),
     *(f"omegaconf.{name}" for name in ("dictconfig.DictConfig", "listconfig.ListConfig", "nodes.AnyNode")),
     *(f"omegaconf.base.{name}" for name in ("ContainerMetadata", "Metadata")),
-    *(f"pathlib.{name}" for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath", "Path")),
+    *(
+        f"{module}.{name}"
+        for module in ("pathlib", "pathlib._local")  # of a Python from 3.13 on
+        for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath", "Path")
+    ),
 )
 
 
