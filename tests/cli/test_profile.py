@@ -137,6 +137,7 @@ def test_a_time_is_taken_in_a_process_of_its_own(run):
 
 def test_times_are_saved_to_the_file_of_the_machine_but_no_noisy_ones(run, monkeypatch, tmp_path):
     monkeypatch.setattr(machines, "machines_folder", lambda: tmp_path / "machines")
+    monkeypatch.setattr(machines, "shipped_folder", lambda name: tmp_path / "shipped" / name)
     noisy = latency().model_copy(update={"noisy": True})
     monkeypatch.setattr(cell, "time_in_process", lambda spec: (noisy if spec.input_size == (32, 32) else latency(), ""))
     words = (TINY, "--time", "--save", "--backend", "reference", "--size")

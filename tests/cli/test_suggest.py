@@ -79,6 +79,7 @@ def few(monkeypatch):
 def suggest(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # two tests at a time are no two timing runs
     monkeypatch.setattr(machines, "machines_folder", lambda: tmp_path / "machines")
+    monkeypatch.setattr(machines, "shipped_folder", lambda name: tmp_path / "shipped" / name)
     monkeypatch.setattr(points, "START_SECONDS", 0.0)
     monkeypatch.setattr(cell, "count_cost", count)
     monkeypatch.setattr(points, "count_cost", count)
