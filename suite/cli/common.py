@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,14 +25,14 @@ WEIGHTS = "checkpoint: of the authors or of this suite, torch's format or safete
 REPEATED = {"action": "append", "default": []}  # of an option that may be repeated; argparse copies the list before it appends
 
 
-def read_megapixels(text: str) -> float:
-    """Read a number of millions of pixels above 0."""
+def read_positive(text: str, what: str = "a number above 0") -> float:
+    """Read a finite number above 0; `what` is asked for, in words."""
     try:
         value = float(text)
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of millions of pixels above 0, e.g. 400")
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
     return value
 
 
@@ -53,7 +54,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "--evidence": {"type": Path, "metavar": "DIR", "help": "folder of the records that are kept with the code (default: results/evidence)"},
     "--report": {"type": Path, "metavar": "DIR", "help": "folder of the report (default: reports/html)"},
     "--max-megapixels": {
-        "type": read_megapixels,
+        "type": partial(read_positive, what="a number of millions of pixels above 0, e.g. 400"),
         "metavar": "N",
         "help": "read images of up to N million pixels (default: 179, as Pillow, or $SUITE_MAX_MEGAPIXELS)",
     },

@@ -25,14 +25,12 @@ from models.parts.s6 import DirectionalS6
 from models.scan.backends import BACKENDS, BackendUnavailable, resolve_backend
 from suite.core.text import format_clock
 from suite.health.probes.number import BUDGET, DATA, TRAINED_ON
+from suite.health.probes.outside import plan_own_task
 from suite.health.probes.training import train_in_miniature
 from suite.measure.costs.count import count_subject, describe_subject, make_subject, trace
 from suite.measure.costs.second_count import compare_counters
-from suite.records.spec import RunSpec
-from suite.runner import plan
 from suite.runner.estimate import estimate_roughly
 from suite.runner.operations import get_count, training_operations
-from suite.study.grids import Grid, ModelOnTask
 from suite.study.plugin_files import describe_failure
 from suite.study.plugins import plugin_of
 from suite.training.interpolation import begin_as_interpolation
@@ -235,7 +233,7 @@ def _check_work(name: str) -> str:
     small = config.narrowed(TINY_WIDTH, TINY_DEPTH_DIVISOR)
     if not (math.isfinite(config.work) and 0 < small.work <= config.work):
         raise Broken(f"work is {config.work!r}, and {small.work!r} of its tiny sibling: it is positive, and less of a smaller network")
-    (quick,), (paper,) = (_plan(name, budget)[-1:] for budget in ("quick", "paper"))
+    (quick,), (paper,) = (plan_own_task(name, budget)[-1:] for budget in ("quick", "paper"))
     rough = estimate_roughly(quick)
     time = f"quick: about {format_clock(rough)} on a processor (rule); " if rough is not None else ""
     return f"{time}paper: {training_operations(paper) / 1e15:.2g} peta-operations ({get_count(name).parameters:,} parameters)"
@@ -272,18 +270,13 @@ def _check_start(name: str) -> str:
 
 def _check_training(name: str) -> str:
     sets = dict.fromkeys(("train_set", "validation_set", "test_set"), DATA)
-    (spec,) = _plan(name, BUDGET, sets)[-1:]
+    (spec,) = plan_own_task(name, BUDGET, sets)[-1:]
     with tempfile.TemporaryDirectory(prefix="suite-check-") as folder:
         numbers = list(train_in_miniature(spec.model_copy(update={"start": ""}), Path(folder)))
     losses = [number.value for number in numbers if number.kind == "loss"]
     if not losses or not all(isinstance(value, float) and math.isfinite(value) for value in losses):
         raise Broken(f"four steps of training on {spec.task} give the losses {losses}")
     return f"four steps on {spec.task}, and a measurement by {spec.protocol}"
-
-
-def _plan(name: str, budget: str, changes: Mapping[str, str] = MappingProxyType({})) -> list[RunSpec]:
-    grid = Grid(name, "", (ModelOnTask(name, models.card(name).task, published=False),))
-    return plan.plan_cells(grid, budget=budget, seeds=1, only=[], changes=changes, backend=TRAINED_ON, device="cpu")
 
 
 def _furthest(one: Tensor, other: Tensor) -> str:

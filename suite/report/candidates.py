@@ -89,7 +89,7 @@ def _printed(task: Task, candidates: set[str]) -> Iterable[Quality]:
 
 
 def _is_of(task: Task, table: PublishedTable, row: PublishedRow, column: PublishedColumn) -> bool:
-    """Whether a printed number is of this task, or of its light sibling, which is measured alike."""
+    """Tell whether a printed number is of this task, or of its light sibling, which is measured alike."""
     of = TASKS[row.task or column.task or table.task]
     if any(note.why in NOT_ITS_OWN and _covers(note, row.key, column.key) for note in table.footnotes):
         return False

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.cli import common
+from suite.cli.common import read_positive
 from suite.cli.measure.profile import choose_timing, read_pixels
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
@@ -34,17 +35,6 @@ def read_size(text: str) -> tuple[int, int]:
     return NAMED_SIZES.get(text.lower()) or read_pixels(text, NAMED_SIZES)
 
 
-def read_limit(text: str) -> float:
-    """Read a limit above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
     what = verb.add_argument_group("what is needed")
@@ -56,8 +46,8 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="HxW|720p|1080p",
         help="size of the pictures that you have, which go into the network: of super-resolution the small ones (default: %(default)s)",
     )
-    what.add_argument("--max-ms", type=read_limit, metavar="N", help="milliseconds that a picture may take (default: no limit)")
-    what.add_argument("--max-mib", type=read_limit, metavar="N", help="MiB that it may need beside the weights (default: no limit)")
+    what.add_argument("--max-ms", type=read_positive, metavar="N", help="milliseconds that a picture may take (default: no limit)")
+    what.add_argument("--max-mib", type=read_positive, metavar="N", help="MiB that it may need beside the weights (default: no limit)")
     what.add_argument("--test-set", default="", metavar="NAME", help="whose quality is compared (default: that of most networks)")
     what.add_argument("--metric", default="", metavar="NAME", help="by which it is compared (default: that of most networks)")
     how = verb.add_argument_group("how times are found")

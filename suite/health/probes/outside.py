@@ -34,7 +34,7 @@ def _output_parts() -> tuple[ProbePart, ...]:
 
 def _training_parts() -> tuple[ProbePart, ...]:
     sets = dict.fromkeys(("train_set", "validation_set", "test_set"), DATA)
-    return tuple(ProbePart(name, partial(training.train_family, _plan(name, BUDGET, sets)), 2) for name in _names())
+    return tuple(ProbePart(name, partial(training.train_family, plan_own_task(name, BUDGET, sets)), 2) for name in _names())
 
 
 def _definition_parts() -> tuple[ProbePart, ...]:
@@ -46,10 +46,10 @@ def _definitions() -> Iterator[Number]:
         for row in list_rows(plugin.design):
             yield Number(f"definitions/models/{row.name}", "digest", digest_row(models.card(row.name)))
     for budget in WATCHED_BUDGETS:
-        yield from digest_plans(f"definitions/cells at {budget}", [spec for name in _names() for spec in _plan(name, budget)])
+        yield from digest_plans(f"definitions/cells at {budget}", [spec for name in _names() for spec in plan_own_task(name, budget)])
 
 
-def _plan(name: str, budget: str, changes: Mapping[str, str] = MappingProxyType({})) -> list[RunSpec]:
+def plan_own_task(name: str, budget: str, changes: Mapping[str, str] = MappingProxyType({})) -> list[RunSpec]:
     """Plan a network's cell on the task of its card, behind those that it begins with."""
     grid = Grid(name, "", (ModelOnTask(name, models.card(name).task, published=False),))
     return plan.plan_cells(grid, budget=budget, seeds=1, only=[], changes=changes, backend=TRAINED_ON, device="cpu")

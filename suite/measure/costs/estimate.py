@@ -174,7 +174,7 @@ def fit_rates(points: Sequence[tuple[Work, float]], what: What) -> dict[str, flo
 
 
 def tells_groups(models: Iterable[str], what: What) -> bool:
-    """Whether enough networks were measured to tell the groups apart."""
+    """Tell whether enough networks were measured to tell the groups apart."""
     return len(set(models)) > len(TIME if what == "ms" else MEMORY)
 
 
