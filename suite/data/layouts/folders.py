@@ -1,7 +1,7 @@
 """A folder of the user's own as a data set: one finder of its layouts, for every verb that is given a folder.
 
-It holds its images directly, or in folders called after their side (sides.py: GT/ and LQ/, HR/ and LR_bicubic/X2/, sharp/ and blur/), or both
-sides of its pairs together (mixed.py), or it lies as a card's set does. What `data check` finds here is what `evaluate` measures.
+It holds its images directly, or in folders called after their side (sides.py: GT/ and LQ/, HR/ and LR_bicubic/X2/, sharp/ and blur/), or
+both sides of its pairs together (mixed.py), or it lies as a card's set does. What `data check` finds here is what `evaluate` measures.
 """
 
 from __future__ import annotations
