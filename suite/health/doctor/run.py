@@ -1,6 +1,6 @@
-"""Running the checks of `suite.health.doctor`, each in a process of its own, so that one that crashes or hangs is a line and no end.
+"""Running the doctor's checks, each in a process of its own, so that one that crashes or hangs is a line and no end.
 
-The processes are forks of one that has loaded PyTorch (suite.health.preloaded). If loading it kills that one, or does not end, each check
+The processes are forks of one that has loaded PyTorch (preloaded.py). If loading it kills that one, or does not end, each check
 begins by itself.
 """
 
@@ -23,8 +23,8 @@ from suite.core.machine import count_cores
 from suite.core.paths import python_path
 from suite.core.process import changed_environment
 from suite.core.redaction import redact
-from suite.health import doctor
-from suite.health.doctor import Check, Diagnosis, Question
+from suite.health.doctor import checks
+from suite.health.doctor.findings import Check, Diagnosis, Question
 
 STATES = ("ok", "warning", "problem")
 REPORT = "report this line, with what `python -m suite doctor --json` prints"
@@ -34,37 +34,37 @@ Running = tuple[BaseProcess, connection.Connection, float]  # where its findings
 
 
 def diagnose(*, deep: bool = False, ledger: Path | None = None) -> list[Diagnosis]:
-    """Make every check of doctor.CHECKS, the deep ones only if asked to, and return what they found, in their order, safe to publish."""
+    """Make every check of checks.CHECKS, the deep ones only if asked to, and return what they found, in their order, safe to publish."""
     if not hasattr(os, "fork"):
         raise SuiteError("doctor needs a POSIX system, as runs do; reading and reporting work elsewhere.", exit=Exit.NOT_READY)
-    checks = [check for check in doctor.CHECKS if deep or not check.deep]
-    found = _make(checks, str(ledger.absolute()) if ledger else "")
+    asked = [check for check in checks.CHECKS if deep or not check.deep]
+    found = _make(asked, str(ledger.absolute()) if ledger else "")
     return [replace(one, found=redact(" ".join(one.found.split())), mend=redact(" ".join(one.mend.split()))) for one in found]
 
 
-def _make(checks: Sequence[Check], ledger: str) -> list[Diagnosis]:
-    """Make the checks, as many at a time as there are cores, and return their findings in order."""
+def _make(asked: Sequence[Check], ledger: str) -> list[Diagnosis]:
+    """Make the checks that are asked for, as many at a time as there are cores, and return their findings in order."""
     method = _start_method()
     environment = {**os.environ, "PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"}
     found: dict[int, list[Diagnosis]] = {}
-    waiting, running = sorted(range(len(checks)), key=lambda place: checks[place].seconds), {}  # those that may compile go first
+    waiting, running = sorted(range(len(asked)), key=lambda place: asked[place].seconds), {}  # those that may compile go first
     with tempfile.TemporaryDirectory(prefix="doctor-") as name:
         while waiting or running:
             while waiting and len(running) < max(2, count_cores()):
                 place = waiting.pop(0)
-                running[place] = _start(method, checks[place], ledger, environment, Path(name) / str(place))
+                running[place] = _start(method, asked[place], ledger, environment, Path(name) / str(place))
             soonest = min(latest for _, _, latest in running.values())
             connection.wait([process.sentinel for process, _, _ in running.values()], max(0.0, soonest - time.monotonic()))
             for place, (process, findings, latest) in list(running.items()):
                 if not process.is_alive() or time.monotonic() > latest:
-                    found[place] = _end(checks[place], process, findings, Path(name) / str(place))
+                    found[place] = _end(asked[place], process, findings, Path(name) / str(place))
                     del running[place]
     return [one for _, findings in sorted(found.items()) for one in findings]
 
 
 def _start_method() -> str:
     """Start the process that checks are forked from, and return "forkserver"; "spawn" where loading PyTorch ended it."""
-    multiprocessing.set_forkserver_preload(["suite.health.preloaded"])
+    multiprocessing.set_forkserver_preload(["suite.health.doctor.preloaded"])
     try:
         own = {"PYTHONPATH": python_path(), "PYTHONSAFEPATH": "1"}  # it finds the suite, and nothing of the working folder
         with changed_environment(own):

@@ -1,148 +1,30 @@
 """CHECKS: what `python -m suite doctor` looks at. A check is a function from a question to findings; each runs in a process of its own
-(suite.health.doctor_run), so it may import what is broken. It imports what it needs by itself: this module loads nothing heavy.
-
-A finding is a problem where something that the suite needs does not work, and a warning where a part is missing that not everyone needs.
-Both say what to do. Findings may hold paths: whoever shows them takes out what is private.
+(run.py), so it may import what is broken. It imports what it needs by itself: this module loads nothing heavy.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-import platform
 import re
 import shutil
-import sys
-import tomllib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 from models.cache import FolderUnavailable, find_cache, find_in_cache, is_file
 from suite.core import machine
 from suite.core.errors import SuiteError
 from suite.core.paths import ROOT, data_folder, is_installed
+from suite.health.doctor.findings import Check, Diagnosis, Question, State, say_error
+from suite.health.doctor.packages import check_imports, check_optional, check_packages, check_python
 
-OPTIONAL = ("triton", "pyiqa", "mamba-ssm", "kernels", "spandrel", "tensorboard", "h5py")
-IMPORTED = ("numpy", "torch", "torchvision", "numba", "scipy", "pandas", "PIL", "skimage", "lpips", "fvcore", "jinja2", "rich")
 BACKENDS = ("reference", "numba", "cpp", "triton", "cuda")  # those of models.scan.backends, whose package loads torch; a test compares
 SELF_CHECK = "length-65"  # the case of models.scan.cases that is checked: a step beyond a tile, in a moment
 LITTLE_GIB, NOTHING_GIB = 5.0, 0.2  # of disk: a run of the paper's budget, a record
 BACKEND_SECONDS = 15.0
 COMPILES = "its first use compiles, or fetches a kernel, which may take minutes"
 COMPILE = "python -m suite scan --seconds 0.1 --no-build --backend"
-ABI = re.compile(r"_ARRAY_API|numpy\.dtype size changed|compiled using NumPy 1|numpy\.core\.multiarray|binary incompatib", re.IGNORECASE)
 NAME_DATA = "export SUITE_DATA=<the folder of your data sets>"
 QUOTED_COMMAND = re.compile(r"`([^`]+)`")
-
-State = Literal["ok", "warning", "problem"]
-
-
-@dataclass(frozen=True)
-class Question:
-    """The question to a check: its `subject` of the table, and the ledger's folder ("" = the default one)."""
-
-    subject: str = ""
-    ledger: str = ""
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """A line of the doctor's table; without a name of its own it has its check's."""
-
-    check: str
-    state: State
-    found: str
-    mend: str = ""  # what fixes it, as a command where there is one
-
-
-@dataclass(frozen=True)
-class Check:
-    """A row of CHECKS."""
-
-    name: str
-    function: Callable[[Question], list[Diagnosis]]
-    subject: str = ""
-    deep: bool = False  # only where it is asked for
-    seconds: float = 60.0  # it may take: a driver or a file system may hang; most take a tenth of it
-    late: str = ""  # why it may take longer
-    mend: str = ""  # what helps then
-
-
-def check_python(_: Question) -> list[Diagnosis]:
-    """Report Python's version, the system, and whether packages go into an environment of their own."""
-    lowest = _lowest_python()
-    about = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    if _numbers(platform.python_version()) < _numbers(lowest):
-        return [Diagnosis("", "problem", f"{about}; {lowest} is the oldest that is supported", f"python{lowest} -m venv .venv")]
-    shared = sys.prefix == sys.base_prefix
-    return [Diagnosis("", "ok", about + (", not in an environment of its own" if shared else ""))]
-
-
-def check_packages(_: Question) -> list[Diagnosis]:
-    """Compare the versions of what the suite requires with its lower bounds."""
-    held, wrong = [], []
-    for name, lowest in _required():
-        version = _version(name)
-        if version is None or _numbers(version) < _numbers(lowest):
-            found = f"{name} is not installed" if version is None else f"{name} {version} is older than {lowest}"
-            wrong.append(Diagnosis("", "problem", found, f"pip install --upgrade '{name}>={lowest}'"))
-        else:
-            held.append(f"{name} {version}")
-    return [Diagnosis("", "ok", ", ".join(held) or "none"), *wrong]
-
-
-def check_optional(_: Question) -> list[Diagnosis]:
-    """Report the versions of optional packages."""
-    held = [f"{name} {version}" for name in OPTIONAL if (version := _version(name))]
-    return [Diagnosis("", "ok", ", ".join(held) or "none of " + ", ".join(OPTIONAL))]
-
-
-def check_imports(_: Question) -> list[Diagnosis]:
-    """Import the needed packages: versions alone do not tell that they fit."""
-    findings = _torchvision_for_another_torch()
-    broken = []
-    for name in IMPORTED:
-        if name == "torchvision" and findings:
-            continue
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # a compiled module that does not fit raises whatever it likes
-            broken.append(Diagnosis("", "problem", f"{name} cannot be imported ({_said(error)})", _reinstall(name, str(error))))
-    findings += broken or _torch_without_numpy()
-    return findings or [Diagnosis("", "ok", f"{len(IMPORTED)} packages are imported")]
-
-
-def _torchvision_for_another_torch() -> list[Diagnosis]:
-    torch, vision = _version("torch"), _version("torchvision")
-    if torch is None or vision is None:
-        return []
-    wanted = [line for line in metadata.requires("torchvision") or [] if re.match(r"torch\s*\(?==", line)]
-    match = re.search(r"==\s*([\d.]+)", wanted[0]) if wanted else None
-    if match is None or _numbers(match[1]) == _numbers(torch):
-        return []
-    found = f"torchvision {vision} was built for torch {match[1]}, and torch {torch} is installed: it cannot be imported, nor can lpips"
-    return [Diagnosis("", "problem", found, "pip install --upgrade torch torchvision (both in one command, from one index)")]
-
-
-def _torch_without_numpy() -> list[Diagnosis]:
-    import torch
-
-    try:
-        torch.zeros(1).numpy()
-    except RuntimeError as error:
-        return [Diagnosis("", "problem", f"torch cannot use NumPy ({_said(error)})", "pip install --upgrade torch torchvision numpy")]
-    return []
-
-
-def _reinstall(module: str, error: str) -> str:
-    name = {"PIL": "pillow", "skimage": "scikit-image"}.get(module, module)
-    if ABI.search(error):
-        return f"pip install --upgrade --force-reinstall {name} (it was built for another NumPy)"
-    both = "torch torchvision" if module == "torchvision" else name
-    return f"pip install --upgrade --force-reinstall {both}"
 
 
 def check_gpu(_: Question) -> list[Diagnosis]:
@@ -213,7 +95,7 @@ def check_ray(_: Question) -> list[Diagnosis]:
         module = importlib.import_module("ray")
     except Exception as error:  # as above
         mend = "pip install --upgrade --force-reinstall ray (or run with --launcher inline)"
-        return [Diagnosis("", "problem", f"it cannot be imported ({_said(error)})", mend)]
+        return [Diagnosis("", "problem", f"it cannot be imported ({say_error(error)})", mend)]
     found = Diagnosis("", "ok", f"ray {module.__version__} is imported")
     address = os.environ.get("RAY_ADDRESS")
     if not address:
@@ -365,44 +247,3 @@ CHECKS: tuple[Check, ...] = (
     Check("data sets", check_data),
     Check("package names", check_package_names),
 )
-
-
-def _project() -> dict[str, object]:
-    """Return what pyproject.toml says in a checkout."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-
-
-def _lowest_python() -> str:
-    asked = metadata.metadata(machine.PROJECT)["Requires-Python"] if is_installed() else _project()["requires-python"]
-    return str(asked).removeprefix(">=")
-
-
-def _required() -> Iterator[tuple[str, str]]:
-    """Yield name and lower bound of each package that the suite requires; upper ones are left out, as are optional packages."""
-    lines = metadata.requires(machine.PROJECT) or [] if is_installed() else _project()["dependencies"]
-    for line in lines:
-        needed, _, condition = line.partition(";")
-        if (match := re.search(r">=\s*([\w.]+)", needed)) and "extra" not in condition:
-            yield re.match(r"[\w.-]+", needed)[0], match[1]
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Return the release that a version begins with, without zeros at its end: 2.6.0+cpu as 2, 6."""
-    match = re.match(r"\d+(?:\.\d+)*", version)
-    found = [int(part) for part in match[0].split(".")] if match else []
-    while found and not found[-1]:
-        found.pop()
-    return tuple(found)
-
-
-def _said(error: Exception) -> str:
-    """Return type and first line of an error."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
