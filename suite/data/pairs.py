@@ -49,7 +49,7 @@ class PairSource:
 
     @property
     def title(self) -> str:
-        """What a message calls it: its file, else its name."""
+        """Return what a message calls it: its file, else its name."""
         return str(self.hq) if isinstance(self.hq, Path) and self.block is None else f"the image {self.name!r}"
 
     @property

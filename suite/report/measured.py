@@ -73,12 +73,12 @@ class Measurement:
 
     @property
     def given(self) -> bool:
-        """Whether it is of given weights, or of a baseline."""
+        """Tell whether it is of given weights, or of a baseline."""
         return isinstance(self.records[0], Evaluation)
 
     @property
     def label(self) -> str:
-        """What was measured."""
+        """Return what was measured."""
         spec = self.records[0].spec
         return f"{spec.model} on {spec.task}" if isinstance(spec, RunSpec) else spec.label
 

@@ -79,7 +79,7 @@ class Located:
 
     @property
     def known_scale(self) -> int | None:
-        """How many times as large the targets are; None where only the sizes of the files say."""
+        """Return how many times as large the targets are; None where only the sizes of the files say."""
         if self.layout.usual and self.mixed is None:
             return self.low.scale or (1 if self.low.level is not None else None) if self.low is not None else None
         if self.mixed is not None or "{s}" in f"{self.layout.hq}{self.layout.lq}{self.layout.lq_names}":

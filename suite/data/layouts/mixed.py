@@ -116,12 +116,12 @@ class Both:
 
     @property
     def scales(self) -> tuple[int, ...]:
-        """Of the pairs: 1 where both sides are of one size."""
+        """Return the scales of the pairs: 1 where both sides are of one size."""
         return tuple(sorted({pair.scale or 1 for pair in self._pairs}))
 
     @property
     def sentence(self) -> str:
-        """What was found, in words."""
+        """Return what was found, in words."""
         examples = [f"{pair.hq.name} with {pair.lq.name}" for pair in self.found]
         return f"{self.folder} holds targets and low-quality files together, {len(examples)} pairs by name ({shorten(examples)})"
 
