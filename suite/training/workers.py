@@ -39,7 +39,6 @@ from suite.study.protocols import protocol
 from suite.study.tasks import task
 from suite.training import checkpoints, ray_internals, storage
 from suite.training import loop as train
-from suite.training.checkpoints import own_files
 from suite.training.prepare import load_data, prepare_training, report_progress
 from suite.training.share import Share
 from suite.training.start import read_starting_weights
@@ -276,7 +275,7 @@ def _train(work: Work, rank: int) -> None:
         with begun.as_directory() as kept:
             state = _state(Path(kept), run)
         place = "/".join(_place(context))
-        check_same_files(own_files(state, spec), files, spec.label, f"remove the folder {place}")
+        check_same_files(checkpoints.own_files(state, spec), files, spec.label, f"remove the folder {place}")
         run.restore(state)
     told_at = 0.0
     stop = _Asked(work.mailbox) if rank == 0 else lambda: False
