@@ -13,7 +13,7 @@ MOST = 17  # Python files of a folder
 @pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: str(folder.relative_to(ROOT)))
 def test_a_folder_holds_few_files_and_says_what_for(folder):
     files = sorted(file.name for file in folder.glob("*.py"))
-    assert len(files) <= MOST, f"{folder.name}/ has {len(files)} Python files, {MOST} are allowed: make a room for those that belong together"
+    assert len(files) <= MOST, f"{folder.name}/ has {len(files)} Python files, {MOST} are allowed: make a room for some"
     assert (folder / "__init__.py").read_text(encoding="utf-8").startswith('"""')
 
 
@@ -30,5 +30,5 @@ def test_every_folder_of_tests_is_called_after_a_package():
         if folder.is_dir() and folder.name not in apart:
             assert (ROOT / "suite" / folder.name).is_dir() or folder.name == "models", folder.name
             for room in folder.iterdir():
-                home = ROOT / (f"suite/{folder.name}" if folder.name != "models" else "models") / room.name
-                assert not room.is_dir() or room.name == "__pycache__" or home.is_dir(), f"tests/{folder.name}/{room.name} mirrors no package"
+                home = ROOT / ("models" if folder.name == "models" else f"suite/{folder.name}") / room.name
+                assert not room.is_dir() or room.name == "__pycache__" or home.is_dir(), f"{room} mirrors no package"
