@@ -165,7 +165,7 @@ def _leads_nowhere(path: Path) -> bool:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the image files directly in `folder`, sorted by name; other files are left alone (suite.data.survey names them).
+    """Return the image files directly in `folder`, sorted by name; other files are left alone (suite.data.layouts.survey names them).
 
     Two files of one stem are an error, and so are a folder without images and one that cannot be read.
     """

@@ -12,9 +12,9 @@ from suite.core.text import readable
 from suite.data.colour import grey, in_grey, luma
 from suite.data.degrade.degradations import degradation
 from suite.data.images import Pixels, match_channels, read_image, read_stored
+from suite.data.layouts.sizes import Size, SizedPair, say_scale
 from suite.data.mat_files import read_block
 from suite.data.resize import imresize, mod_crop
-from suite.data.sizes import Size, SizedPair, say_scale
 from suite.study.protocols import Protocol
 from suite.study.tasks import Task
 

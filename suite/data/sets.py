@@ -1,7 +1,7 @@
 """Data sets: named ones, and folders of the user's own; images for training, pairs for testing, checksums and leak checks.
 
-A name is that of an embedded set, of a card (suite.data.cards), or of a folder (suite.data.folders). Low-quality files are used where they
-exist; otherwise they are made by the task's degradation. Files are paired by name, never by position.
+A name is that of an embedded set, of a card (suite.data.cards), or of a folder (suite.data.layouts.folders). Low-quality files are used
+where they exist; otherwise they are made by the task's degradation. Files are paired by name, never by position.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.paths import data_folder
 from suite.data.cards import SPLITS, Split, card, cards
 from suite.data.colour import in_grey
-from suite.data.folders import pairs_in, targets_in
 from suite.data.images import Pixels, read_image
-from suite.data.locate import FilePair, file_pairs
+from suite.data.layouts.folders import pairs_in, targets_in
+from suite.data.layouts.locate import FilePair, file_pairs
 from suite.data.pairs import Pair, PairSource
 from suite.data.photos import CROPS_NAME, PHOTOS_NAME, load_crops, load_photos
 from suite.study.protocols import Protocol

@@ -24,7 +24,7 @@ import torch
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import take_lock
-from suite.records.scan import ScanRound
+from suite.records.kinds.scan import ScanRound
 
 Call = Callable[[], object]
 Device = Literal["cpu", "cuda"]

@@ -11,8 +11,8 @@ from suite.core import machine
 from suite.records.record import Provenance, Record
 from suite.records.spec import RunSpec
 from suite.records.trainings import TrainingKey, Trainings
-from suite.study.plugin_files import PluginCode
-from suite.study.plugins import list_code
+from suite.study.outside.plugin_files import PluginCode
+from suite.study.outside.plugins import list_code
 
 
 @dataclass(frozen=True)

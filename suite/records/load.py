@@ -34,10 +34,10 @@ def load(text: str, *, origin: str, pictures: Path | None = None) -> Attempt:
 
     Raises SuiteError, which names `origin`, where the record cannot be read.
     """
-    from suite.records.evaluation import Evaluation  # all are made of the parts above
-    from suite.records.profile import ProfileRecord
-    from suite.records.routing import RoutingRecord
-    from suite.records.scan import ScanRecord
+    from suite.records.kinds.evaluation import Evaluation  # all are made of the parts above
+    from suite.records.kinds.profile import ProfileRecord
+    from suite.records.kinds.routing import RoutingRecord
+    from suite.records.kinds.scan import ScanRecord
 
     try:
         raw = json.loads(text)

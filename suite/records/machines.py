@@ -16,8 +16,8 @@ from pydantic import Field
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 from suite.core.paths import shipped_folder
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.ledger import results_folder
-from suite.records.profile import ProfileRecord
 from suite.records.record import Frozen
 
 FOLDER = "machines"

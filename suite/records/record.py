@@ -1,7 +1,7 @@
 """What a result is. One record is one attempt at one cell: all that the report, the gate and a reader need.
 
-`Record` is of a trained model, `Evaluation` (suite.records.evaluation) of given weights or a baseline, `ScanRecord` (suite.records.scan)
-of a timed scan backend, `ProfileRecord` (suite.records.profile) of a network's cost and latency; what all have is in `Attempt`.
+`Record` is of a trained model; suite.records.kinds has `Evaluation`, of given weights or a baseline, `ScanRecord`, of a timed scan backend,
+`ProfileRecord`, of a network's cost and latency, and `RoutingRecord`; what all have is in `Attempt`.
 
 Nothing is rounded on the way in. Units are in the field names. `SCHEMA` is raised when a field changes its
 meaning, with an upgrade function in `UPGRADES`, so that old records load for ever.

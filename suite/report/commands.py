@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from models.lookup import UnknownName
 from suite.core.errors import SuiteError
-from suite.records.evaluation import Evaluation
+from suite.records.kinds.evaluation import Evaluation
 from suite.records.newest import name_plugin
 from suite.records.planned import SCHEDULE, Choice, plan_family
 from suite.records.record import Record

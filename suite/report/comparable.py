@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models import MODELS
-from suite.records.evaluation import WHOLE, Evaluation
+from suite.records.kinds.evaluation import WHOLE, Evaluation
 from suite.records.planned import SETS, Choice, derive_schedule, derive_training, plan_family
 from suite.records.record import Measured, Record
 from suite.records.spec import CellSpec, RunSpec, write_value

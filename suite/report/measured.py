@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from suite.core import intervals, stats
-from suite.records.evaluation import Evaluation
-from suite.records.profile import ProfileRecord
+from suite.core.statistics import intervals, stats
+from suite.records.kinds.evaluation import Evaluation
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.record import Measured, Provenance, Record, error_line
 from suite.records.spec import RunSpec
 from suite.report.commands import evaluate_command, repeat_command

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from suite.core.text import format_fixed, format_span
-from suite.records.evaluation import Evaluation
-from suite.records.profile import ProfileRecord
+from suite.records.kinds.evaluation import Evaluation
+from suite.records.kinds.profile import ProfileRecord
+from suite.records.kinds.scan import ScanRecord
 from suite.records.record import Measured, Provenance, Record, error_line
-from suite.records.scan import ScanRecord
 from suite.report import pictures
 from suite.report.commands import RUN_COMMAND, evaluate_command, repeat_command
 from suite.report.figures.charts import Figure

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from suite.core import intervals
+from suite.core.statistics import intervals
 from suite.core.text import format_duration, format_fixed, format_moment, format_signed
+from suite.records.kinds.profile import ProfileRecord
+from suite.records.kinds.routing import RoutingRecord
+from suite.records.kinds.scan import ScanRecord
 from suite.records.ledger import pick_standing
 from suite.records.newest import keep_newest
-from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt
-from suite.records.routing import RoutingRecord
-from suite.records.scan import ScanRecord
 from suite.report import html as pages
 from suite.report import pictures
 from suite.report.gather import gather_tables, place_measured

@@ -21,10 +21,10 @@ from typing import Literal
 import numpy as np
 
 from models.lookup import suggest
-from suite.core import stats
 from suite.core.errors import Exit, SuiteError
-from suite.records.evaluation import Evaluation
+from suite.core.statistics import stats
 from suite.records.index import read_rows
+from suite.records.kinds.evaluation import Evaluation
 from suite.records.ledger import FINGERPRINT, Ledger, OnUnreadable
 from suite.records.newest import keep_newest
 from suite.records.record import Measured, Record

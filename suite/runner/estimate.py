@@ -17,9 +17,9 @@ from models.scan.backends import BACKENDS
 from models.scan.cases import CASES
 from suite.core import machine
 from suite.core.text import format_clock
+from suite.records.kinds.scan import ScanRecord
 from suite.records.ledger import Ledger
 from suite.records.record import Attempt, Record
-from suite.records.scan import ScanRecord
 from suite.records.spec import RunSpec, ScanSpec
 from suite.records.trainings import Trainings, choose_trainers
 

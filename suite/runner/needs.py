@@ -8,7 +8,7 @@ from pathlib import Path
 from suite.core.errors import SuiteError
 from suite.core.text import format_clock
 from suite.data.cards import Card, card
-from suite.data.locate import locate
+from suite.data.layouts.locate import locate
 from suite.data.sets import card_name
 from suite.records.planned import SETS
 from suite.records.record import Attempt

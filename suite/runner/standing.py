@@ -13,7 +13,7 @@ from suite.core.errors import SuiteError
 from suite.core.output import note
 from suite.data.cards import Split, card
 from suite.data.digests import Manifest, count_changes, digest_pixels, list_changes, make_manifest, recall_files
-from suite.data.locate import locate
+from suite.data.layouts.locate import locate
 from suite.data.sets import card_name, embedded_name, resolve_folder
 from suite.records.ledger import Ledger
 from suite.records.record import Record

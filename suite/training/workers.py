@@ -34,7 +34,7 @@ from suite.data.digests import check_same_files
 from suite.data.feed.training_set import load_training
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
 from suite.records.spec import RunSpec
-from suite.study.plugins import install
+from suite.study.outside.plugins import install
 from suite.study.protocols import protocol
 from suite.study.tasks import task
 from suite.training import checkpoints, ray_internals, storage

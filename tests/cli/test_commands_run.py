@@ -22,7 +22,7 @@ ELSEWHERE = {
     "check-design": "tests/health/test_contract.py",
     "compare --plugin": "tests/cli/test_outside.py",
     "doctor": "tests/health/test_doctor.py",
-    "export FILE card.yml": "tests/report/test_model_index.py",
+    "export FILE card.yml": "tests/report/formats/test_model_index.py",
     "evaluate --grid": "tests/cli/test_evaluate.py",
     "evaluate --weights": "tests/cli/test_evaluate.py",
     "profile --claim": "tests/cli/test_profile.py",

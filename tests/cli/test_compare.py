@@ -9,8 +9,8 @@ import pytest
 import synthetic_records as made
 
 from suite.cli import main
-from suite.core import intervals, stats
 from suite.core.errors import Exit
+from suite.core.statistics import intervals, stats
 from suite.records.ledger import Ledger
 from suite.records.record import ImageScore, ProtocolUsed
 from suite.report import versus

@@ -24,8 +24,8 @@ from suite.measure.costs.grid import Reached, TimingOptions, explain_stop, extra
 from suite.measure.timing import hold_machine
 from suite.records import machines
 from suite.records.cell import CellContext
+from suite.records.kinds.profile import Latency, ProfileRecord
 from suite.records.load import load
-from suite.records.profile import Latency, ProfileRecord
 from suite.records.record import dump
 from suite.report import report
 from suite.runner.attempt import failed_record

@@ -19,10 +19,10 @@ from suite.measure.scans import ahead, ceilings, check, grid
 from suite.measure.scans import cell as scan_cell
 from suite.measure.scans.check import CASES, relative_error, select_cases, tolerance
 from suite.measure.scans.measure import measure_backend
+from suite.records.kinds.scan import ScanRecord
 from suite.records.ledger import Ledger
 from suite.records.load import load
 from suite.records.record import dump
-from suite.records.scan import ScanRecord
 from suite.report import report
 
 QUICK = ("--case", "channel-lifted", "--seconds", "0.2", "--threads", "1", "--no-build", "--device", "cpu")

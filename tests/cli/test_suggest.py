@@ -16,8 +16,8 @@ from suite.core.errors import Exit
 from suite.measure.costs import cell, points
 from suite.measure.costs.printed import scale_of
 from suite.records import machines
-from suite.records.profile import Latency, ProfileCost
-from suite.report import candidates
+from suite.records.kinds.profile import Latency, ProfileCost
+from suite.report.suggestions import candidates
 from suite.study.baselines import BASELINES
 from suite.study.tasks import task
 

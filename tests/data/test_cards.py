@@ -12,7 +12,7 @@ from suite.data.check.checks import report_card
 from suite.data.check.inspection import Remembered
 from suite.data.feed.training_set import load_training
 from suite.data.images import read_image
-from suite.data.locate import file_pairs, locate
+from suite.data.layouts.locate import file_pairs, locate
 from suite.study.tasks import TASKS
 
 # fmt: off

@@ -14,11 +14,11 @@ import synthetic_records
 from places import HISTORY
 
 from suite.records import load as load_module
+from suite.records.kinds.profile import ProfileRecord
+from suite.records.kinds.scan import ScanRecord
 from suite.records.load import load
 from suite.records.pictures import PICTURES_FOLDER
-from suite.records.profile import ProfileRecord
 from suite.records.record import RECORD_SCHEMA, DataFiles, Record, TestData, dump
-from suite.records.scan import ScanRecord
 
 SAMPLES = {
     "record-1.json": (1, Record),

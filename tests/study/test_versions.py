@@ -25,7 +25,7 @@ HELD = {
     "SCANS": (1, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "a96bb76969589339"),
     "INDEX": (
         3,
-        [SUITE / "records" / f"{name}.py" for name in ("record", "scan", "profile", "spec", "summary", "index")],
+        [SUITE / "records" / f"{name}.py" for name in ("record", "kinds/scan", "kinds/profile", "spec", "summary", "index")],
         "0262f62d3f620a94",
     ),
 }

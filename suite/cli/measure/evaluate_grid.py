@@ -10,7 +10,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
 
 if TYPE_CHECKING:
-    from suite.records.evaluation import EvaluationSpec
+    from suite.records.kinds.evaluation import EvaluationSpec
     from suite.records.ledger import Ledger
     from suite.records.record import Attempt
     from suite.runner.execute import How

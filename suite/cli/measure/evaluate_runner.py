@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from suite.data.pairs import PairSource
     from suite.measure.quality.evaluate import EvaluationJob, ImageResult, Model
     from suite.measure.quality.saving import SavedImages
-    from suite.records.evaluation import Evaluation
+    from suite.records.kinds.evaluation import Evaluation
     from suite.records.ledger import Ledger
 
 
@@ -74,7 +74,7 @@ class Runner:
 
     def _find(self, fingerprint: str) -> Evaluation | None:
         """Return the done record of the cell; None where there is none that can be read."""
-        from suite.records.evaluation import Evaluation
+        from suite.records.kinds.evaluation import Evaluation
 
         held = self._ledger.find_done([fingerprint], common.warn_left_out).get(fingerprint) if self._ledger else None
         return held if isinstance(held, Evaluation) else None

@@ -14,8 +14,8 @@ from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.measure.costs.grid import Size, TimingOptions
+    from suite.records.kinds.profile import ProfileRecord, ProfileSpec
     from suite.records.ledger import Ledger
-    from suite.records.profile import ProfileRecord, ProfileSpec
     from suite.runner.execute import Outcome
 
 SUMMARY = "count parameters, multiply-adds and operations of networks as published, and time them"

@@ -11,11 +11,11 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
 from suite.measure.costs.estimate import Basis, Estimator, What, tells_groups
 from suite.measure.costs.points import Fitting, Plan, find_fitting, work_of
-from suite.records.profile import ProfileRecord
-from suite.report import choice
-from suite.report.candidates import Quality, Yardstick
+from suite.records.kinds.profile import ProfileRecord
 from suite.report.figures.charts import Figure
 from suite.report.html import fill_template, write_page
+from suite.report.suggestions import choice
+from suite.report.suggestions.candidates import Quality, Yardstick
 from suite.study.tasks import Task
 
 Row = dict[str, object]

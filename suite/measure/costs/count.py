@@ -44,7 +44,7 @@ from suite.core.errors import SuiteError
 from suite.measure.costs.repeats import once_each
 from suite.records.record import Cost
 from suite.study import baselines
-from suite.study.plugins import digest_of
+from suite.study.outside.plugins import digest_of
 
 TABLE_SIZE = (64, 64)  # of VmambaIR's tables 2 and 4
 SCAN_OPERATOR, IMAGE_SCAN_OPERATOR = "ssm::selective_scan", "ssm::scan_image"

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 
 from suite.measure.costs.count import PRODUCTS, SCAN_COUNT
-from suite.records.profile import ProfileCost
+from suite.records.kinds.profile import ProfileCost
 
 FEWEST_NETWORKS = 2  # below, rates are one network's, and nothing can be left out
 Size = tuple[int, int]

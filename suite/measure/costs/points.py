@@ -18,8 +18,8 @@ from suite.measure.costs.count import count_model
 from suite.measure.costs.estimate import Estimator, Measured, Size, Work, describe_work
 from suite.measure.costs.grid import TimingOptions, make_spec, smallest_side, software_digest
 from suite.measure.costs.printed import scale_of
+from suite.records.kinds.profile import NO_BACKEND, ProfileRecord, ProfileSpec
 from suite.records.machines import MachineFile
-from suite.records.profile import NO_BACKEND, ProfileRecord, ProfileSpec
 from suite.records.record import Attempt
 from suite.study.baselines import BASELINES
 

@@ -15,7 +15,7 @@ from suite.measure.costs.count import count_model, make_subject
 from suite.measure.costs.grid import TimingOptions
 from suite.measure.costs.printed import PrintedCost, compare_printed, has_printed
 from suite.measure.costs.second_count import compare_counters
-from suite.records.profile import ProfileRecord
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.record import as_document, error_line
 
 Row = dict[str, object]

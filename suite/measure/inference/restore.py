@@ -21,13 +21,13 @@ from suite.core.errors import Exit, SuiteError, naming
 from suite.core.files import replacing
 from suite.core.output import note
 from suite.data.colour import quantise
-from suite.data.folders import targets_below
 from suite.data.images import Pixels
-from suite.data.mixed import both_sides
+from suite.data.layouts.folders import targets_below
+from suite.data.layouts.mixed import both_sides
+from suite.data.layouts.pairing import fold_name, shorten
+from suite.data.layouts.survey import find_below
 from suite.data.opener import LOOKED_FOR, RESTORED, load_image
-from suite.data.pairing import fold_name, shorten
 from suite.data.resize import imresize
-from suite.data.survey import find_below
 from suite.measure.inference.restorer import Restorer
 from suite.measure.inference.tiling import FEATHERED_SIZE, Tile, feathered_bands
 from suite.study.tasks import Task

@@ -31,10 +31,10 @@ from suite.measure.quality.evaluate import (
 )
 from suite.measure.quality.identity import identify_test_data
 from suite.records.cell import CellContext, Progress, now, provenance
-from suite.records.evaluation import Evaluation, EvaluationSpec, GivenWeights
+from suite.records.kinds.evaluation import Evaluation, EvaluationSpec, GivenWeights
 from suite.records.record import ProtocolUsed, TestData
 from suite.study import weights_register
-from suite.study.plugins import digest_of
+from suite.study.outside.plugins import digest_of
 from suite.study.protocols import protocol
 from suite.study.tasks import task as task_row
 

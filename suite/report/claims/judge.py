@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from suite.records.profile import ProfileRecord
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.record import Attempt, Measured
 from suite.report.claims import costs, quality
 from suite.report.claims.verdict import HINTED, WORDS, Judgement

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import models
-from suite.core import stats
-from suite.records.evaluation import given_weights
+from suite.core.statistics import stats
+from suite.records.kinds.evaluation import given_weights
 from suite.records.record import Measured, Record
 from suite.report import measured, versus
 from suite.report.claims.verdict import ClaimPart, Hint, Hinted, Word

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suite.core import stats
-from suite.records.evaluation import Evaluation
+from suite.core.statistics import stats
+from suite.records.kinds.evaluation import Evaluation
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.ledger import pick_standing
-from suite.records.profile import ProfileRecord
 from suite.records.record import Measured, Record
 from suite.report.commands import alike_command, run_command, train_command
 from suite.report.comparable import Difference, find_differences, list_unverified, shorten_differences

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.measure.costs.estimate import COARSE, MEMORY, TIME, Estimator, Measured, Work, describe_work, fit_rates, sum_rates
-from suite.records.profile import ProfileCost
+from suite.records.kinds.profile import ProfileCost
 
 RATES = {"convolutions": 2e-8, "products": 5e-8, "scans": 1e-7, "norms": 0.0, "maps": 3e-7, "calls": 0.02}  # ms
 SIZES = {"pixels": 0.0, "map": 3e-5, "output": 1e-5, "weights": 0.0}  # MiB
