@@ -132,9 +132,7 @@ Take = Callable[[int, str, Any], None]  # the question's number, and what was sa
 
 
 @contextlib.contextmanager
-def asking_each(
-    function: str, questions: Sequence[object], processes: int, environment: Mapping[str, str], take: Take
-) -> Iterator[None]:
+def asking_each(function: str, questions: Sequence[object], processes: int, environment: Mapping[str, str], take: Take) -> Iterator[None]:
     """Have `function`, "module:name", answer each of `questions` in one of several processes while the block runs; then they are killed.
 
     A process is handed the next question when it has answered one. `take` is given what they say, as it comes, in threads of this process:

@@ -68,18 +68,19 @@ def _keep(options: argparse.Namespace, places: dict[str, Ledger]) -> list[dict[s
 
     rows = []
     for _, record in _select(options.name, places["ledger"], done=True):
-        path = evidence.keep(record, places["evidence"].folder, pictures=_may_show(record))
+        path = evidence.keep(record, places["evidence"].folder, pictures=_list_shown(record))
         rows.append(_row(record, f"kept: {path.name}"))
     return rows
 
 
-def _may_show(record: Attempt) -> bool:
-    """Return whether the card of the record's test set lets anyone pass its images on."""
+def _list_shown(record: Attempt) -> set[str]:
+    """Return the test images of the record that anyone may pass on, as the card of their set says."""
     from suite.data.cards import card
     from suite.data.sets import card_name
 
     name = card_name(getattr(record.spec, "test_set", ""))
-    return name is not None and card(name).redistribution
+    names = {crop.image for crop in getattr(record, "crops", ())}
+    return {image for image in names if name is not None and card(name).may_pass_on(image)}
 
 
 def _retract(options: argparse.Namespace, places: dict[str, Ledger]) -> list[dict[str, object]]:
