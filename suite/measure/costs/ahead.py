@@ -17,8 +17,8 @@ from typing import Any
 from suite.core.machine import count_cores
 from suite.core.process import Say, asking_each, environment_for
 from suite.measure.costs.count import Counted, Counts, count_model, is_counted, waiting_for
-from suite.study.plugin_files import PluginCode
-from suite.study.plugins import digest_of, install, list_code
+from suite.study.outside.plugin_files import PluginCode
+from suite.study.outside.plugins import digest_of, install, list_code
 
 FEWEST = 6  # networks of a process: fewer take less time than PyTorch takes to load
 MOST_PROCESSES = 8  # each holds PyTorch and a network, some 0.5 GiB
