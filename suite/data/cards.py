@@ -120,6 +120,7 @@ class Packaged(Strict):
     content: str = Field(description="what it shows")
     credit: str
     licence: str = Field(description="as the package states it")
+    redistribution: bool = Field(False, description="true where its licence lets anyone pass it on; details of it may be kept then")
     source: str
     size: tuple[int, int] = Field(description="height, width in pixels")
 
@@ -176,6 +177,10 @@ class Card(Strict):
     def stands_in(self) -> bool:
         """Tell whether it stands in for a folder of the user's, of which nothing is known (suite.data.layouts.folders)."""
         return not self.origin
+
+    def may_pass_on(self, image: str) -> bool:
+        """Return whether the licence of the set, or of its image of this name, lets anyone pass the image on."""
+        return self.redistribution or any(one.redistribution for one in self.image if one.name == image)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # n: from s
     2: _without_texts,
     3: lambda raw: raw | {"schema_version": 4},  # before a record held which test images were measured
     4: lambda raw: raw | {"schema_version": 5},  # before it held the checksums of files, and the suite's version
+    5: lambda raw: raw | {"schema_version": 6},  # before evaluations held details of embedded photographs
 }
 
 

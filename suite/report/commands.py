@@ -94,6 +94,19 @@ def _command_of(grid: str, spec: RunSpec, *, seeds: int = 1, begins: bool = True
     return f"{words} --backend {shlex.quote(spec.backend)} --device {spec.device}"
 
 
+def restore_command(record: Evaluation) -> str:
+    """Return the command line that restores a picture of one's own with the weights of an evaluation; ValueError where it has none."""
+    if record.weights is None:
+        raise ValueError(f"the evaluation {record.fingerprint} is of a baseline: no weights restore anything")
+    words = [
+        "python -m suite restore PHOTO.png OUT.png --model",
+        shlex.quote(record.spec.model),
+        "--weights",
+        shlex.quote(record.weights.file),
+    ]
+    return " ".join([*words, *(["--key", shlex.quote(record.spec.key)] if record.spec.key else [])])
+
+
 def evaluate_command(record: Evaluation) -> str:
     """Return the command line that repeats an evaluation; of the file of weights it knows the name alone."""
     spec = record.spec

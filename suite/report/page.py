@@ -131,7 +131,7 @@ def gather_page(
             *draw_network_times(profiles),
         ),
         "profiles": tuple(sorted(profiles, key=lambda profile: (profile.spec.model, profile.spec.input_size, profile.spec.backend))),
-        "comparison": pictures.compare_pictures(records, tables, limit_mib=pictures_mib),
+        "comparison": pictures.compare_pictures(measured, tables, limit_mib=pictures_mib),
         "curves": draw_curves(done),
         "images": _image_tables(done),
         "uncounted": _uncounted([*records, *profiles]),

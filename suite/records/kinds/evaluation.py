@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from suite.records.record import Frozen, Measured
+from suite.records.pictures import Png
+from suite.records.record import Crop, Frozen, Measured
 from suite.records.spec import PLUGIN, CellSpec
 
 WHOLE = "whole"  # how an image is restored: at once
@@ -68,6 +69,12 @@ class Evaluation(Measured):
     spec: EvaluationSpec
     weights: GivenWeights | None = Field(None, description="None of a baseline")
     inference: tuple[str, ...] = Field((), description="whole, or by which tiles; one an image: what memory did not hold was tiled")
+    crops: tuple[Crop, ...] = Field((), description="a detail of each image of an embedded set; none in records of before schema 6")
+
+    @property
+    def pictures(self) -> tuple[Png, ...]:
+        """Every picture that the record names."""
+        return tuple(png for crop in self.crops for png in crop.pictures)
 
 
 def given_weights(record: Measured) -> str:

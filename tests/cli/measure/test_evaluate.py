@@ -94,6 +94,24 @@ def test_the_checksum_is_the_one_that_trainings_keep_of_their_test_set(folder):
     assert evaluation.digest_pairs(pair_sources(*about)) == checksum(pair_images(load_pairs(*about)))
 
 
+@pytest.mark.parametrize("model", ["bicubic", "a network"])
+def test_details_of_embedded_photographs_are_kept_and_of_no_folder(run, folder, weights, ledger, model):
+    words = BICUBIC if model == "bicubic" else ("evaluate", "--weights", weights, TINY, "--task", "sr-x2")
+    run(*words, "--data", folder)
+    (record,) = ledger.records()
+    assert record.crops == ()
+    run(*words, "--data", "photos", "--limit", "1")
+    (record,) = (one for one in ledger.records() if one.spec.test_set == "photos")
+    (crop,) = record.crops
+    pair = pair_sources("photos", "test", task("sr-x2"), protocol("sr-y"))[0].load()
+    (expected,) = evaluate.crops([pair], [evaluate.quantise(evaluate.make_baseline("bicubic", 2)(pair.lq))], 2)
+    assert crop.image == pair.name == record.scores[0].image
+    assert (crop.input_png, crop.target_png) == (expected.input_png, expected.target_png)
+    assert model != "bicubic" or crop == expected
+    assert len(list((ledger.folder / "pictures").glob("*.png"))) == 3
+    assert {one.sha256 for one in record.pictures} == {path.stem for path in (ledger.folder / "pictures").glob("*.png")}
+
+
 def test_a_second_evaluation_tells_what_is_recorded_and_measures_nothing(run, folder, weights, ledger, monkeypatch):
     first = run(*with_weights(folder, weights))
     with monkeypatch.context() as patch:
