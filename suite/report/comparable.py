@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from models import MODELS
+from suite.core.look import look_once
 from suite.records.kinds.evaluation import WHOLE, Evaluation
 from suite.records.planned import SETS, Choice, derive_schedule, derive_training, plan_family
 from suite.records.record import Measured, Record
@@ -44,7 +46,7 @@ def find_differences(record: Measured, column: PublishedColumn, table: Published
 
     How given weights were trained is not asked: whose they are, suite.report.tables.given says.
     """
-    trained = _training_differences(record, table) if isinstance(record, Record) else ()
+    trained = _look_up_training(record, table) if isinstance(record, Record) else ()
     return (*trained, *find_measuring_differences(record, column, table))
 
 
@@ -73,6 +75,13 @@ def shorten_differences(differences: Sequence[Difference]) -> str:
     """Return the first differences and how many more there are."""
     more = len(differences) - SHOWN
     return "; ".join([*map(str, differences[:SHOWN]), *([f"and {more} more"] if more > 0 else [])])
+
+
+def _look_up_training(record: Record, table: PublishedTable) -> list[Difference]:
+    """Return `_training_differences`, once in a look: they are the same for all tables that ask the same of the loss."""
+    held = record.train_data
+    asked = (record.spec, record.started_from and record.started_from.source, held and (held.card, held.state), table.unlike)
+    return look_once((_training_differences, asked), lambda: _training_differences(record, table))
 
 
 def _training_differences(record: Record, table: PublishedTable) -> list[Difference]:
@@ -191,5 +200,6 @@ def _say_set(name: str) -> str:
     return folder + dataset_name(name)
 
 
+@cache
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
