@@ -175,9 +175,9 @@ def _section(table: Table, tell: Teller) -> Section:
     measured = sum(any(cell.measured for cell in row.cells) for row in table.rows)
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
-            if cell.command and cell.measured is None and (column.kind != "cost" or cell.status != Status.PUBLISHED):
-                if cell.command not in missing:
-                    missing[cell.command] = (row.label, cell.reason, cell.command, tell(cell.trains) if cell.trains else "")
+            wanted = cell.command and cell.measured is None and (column.kind != "cost" or cell.status != Status.PUBLISHED)
+            if wanted and cell.command not in missing:
+                missing[cell.command] = (row.label, cell.reason, cell.command, tell(cell.trains) if cell.trains else "")
     return Section(table, lay_out(table), draw_ablations(table), _tolerances(table.published), tuple(missing.values()), measured)
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from suite.core.statistics import intervals
 from suite.core.look import one_look
+from suite.core.statistics import intervals
 from suite.core.text import format_duration, format_fixed, format_moment, format_signed
 from suite.records.kinds.profile import ProfileRecord
 from suite.records.kinds.routing import RoutingRecord

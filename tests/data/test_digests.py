@@ -233,7 +233,7 @@ def test_a_look_lists_each_folder_once_and_ends(folder, monkeypatch):
 def test_a_set_that_is_as_it_was_is_not_written_again(folder, monkeypatch):
     before = manifest_of(folder)
     written = []
-    monkeypatch.setattr(digests, "_write", lambda place, held: written.append(place))
+    monkeypatch.setattr(digests, "_write", lambda place, _held: written.append(place))
     assert manifest_of(folder) == before
     assert written == []
     (digests._place("sets", before.sha256)).write_bytes(b"{")

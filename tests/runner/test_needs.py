@@ -70,7 +70,7 @@ def test_the_weights_of_a_gans_loss_are_named(tmp_path, monkeypatch):
 def test_a_command_s_needs_are_told_in_a_few_words(data):
     """Images of all stages and of the last one's test, a GPU's range as `claims --plan` has it, and what is missing here."""
     data("Set5", "DIV2K/DIV2K_train_HR")
-    whole = {"device": "cuda", "train_set": "DIV2K", "iterations": 500_000}
+    whole = {"device": "cuda", "train_set": "DIV2K", "iterations": 500_000, "batch": 32, "patch": 128}
     first = spec("mambair-light-x2", task="light-sr-x2", **whole)
     second = spec("mambair-light-x2", task="light-sr-x2", **whole | {"test_set": "Set5", "start": first.fingerprint})
     clock = GpuClock("A100", [])
