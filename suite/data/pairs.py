@@ -45,7 +45,8 @@ class PairSource:
 
     def __post_init__(self) -> None:
         """Make the name one that can be printed, recorded and drawn by, whatever bytes the file's has."""
-        object.__setattr__(self, "name", readable(self.name))
+        if not self.name.isascii():
+            object.__setattr__(self, "name", readable(self.name))
 
     @property
     def title(self) -> str:

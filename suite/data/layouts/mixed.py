@@ -173,8 +173,8 @@ def both_sides(paths: Sequence[Path], folder: Path | None = None) -> Both | None
 
     With `folder`, they may lie in folders below it: each pairs with files of its own folder, and names begin with that.
     """
-    read = {path: list(readings(name_of(path))) for path in paths}
-    if not any(read.values()):
+    read = {path: ways for path in paths if (ways := list(readings(name_of(path))))}
+    if not read:
         return None
     plain: dict[tuple[Path, Core], Path] = {}
     for path in paths:  # by its tokens, and by those at its separators alone: ax2 is the core of ax2x4
