@@ -91,6 +91,14 @@ class Cost(Frozen):
     unsupported: dict[str, int] = Field(default_factory=dict, description="operators that were not counted, with how often each ran")
 
 
+class Whole(Frozen):
+    """The whole target of a detail, small, and which part of it the detail is."""
+
+    thumbnail_png: PictureField
+    size: tuple[int, int] = Field(description="height, width of the target, pixels")
+    region: tuple[int, int, int, int] = Field(description="top, left, height, width of the detail, pixels of the target")
+
+
 class Crop(Frozen):
     """A restored detail for the report: PNG pictures, all of one size."""
 
@@ -98,6 +106,13 @@ class Crop(Frozen):
     input_png: PictureField = Field(description="the low-quality input, enlarged by nearest neighbour")
     output_png: PictureField
     target_png: PictureField
+    whole: Whole | None = Field(None, description="None in records that were made before it was kept")
+
+    @property
+    def pictures(self) -> tuple[Png, ...]:
+        """Every picture of the detail."""
+        thumbnail = (self.whole.thumbnail_png,) if self.whole else ()
+        return (self.input_png, self.output_png, self.target_png, *thumbnail)
 
 
 class Trivial(Frozen):
@@ -202,7 +217,7 @@ class Record(Measured):
         """Every picture that the record names."""
         maps = (self.receptive_field.map_png,) if self.receptive_field else ()
         trivial = self.trivial.pictures.values() if self.trivial else ()
-        return (*(png for crop in self.crops for png in (crop.input_png, crop.output_png, crop.target_png)), *trivial, *maps)
+        return (*(png for crop in self.crops for png in crop.pictures), *trivial, *maps)
 
 
 def dump(record: Attempt) -> str:
