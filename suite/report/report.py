@@ -75,5 +75,6 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
             "images": {"fewest": intervals.FEWEST_IMAGES, "good": intervals.GOOD_IMAGES},
             "scans": scan_view.SCAN_FILE if scans else "",
             "routings": tuple(map(tabulate_routing, routings)),
+            "glossary": pages.load_glossary(),
         },
     )
