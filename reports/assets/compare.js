@@ -207,7 +207,9 @@
     const most = Math.max(2, Math.floor(stage.clientWidth / NARROWEST));
     const rows = Math.ceil(panes.length / most) || 1;
     const count = state.mode === "slider" ? 1 : Math.ceil(panes.length / rows) || 1;
-    stage.style.gridTemplateColumns = `repeat(${count}, minmax(0, ${state.mode === "slider" ? "min(60rem, 85vh)" : "26rem"}))`;
+    const [, , wide, high] = rectangle();
+    const widest = part("split-row").style.maxWidth = `${(70 * wide / high).toFixed(1)}vh`; // the slider is seen as a whole
+    stage.style.gridTemplateColumns = `repeat(${count}, minmax(0, ${state.mode === "slider" ? widest : "26rem"}))`;
   }
 
   function build() {
@@ -218,7 +220,6 @@
     stage.replaceChildren(...panes.map((one) => one.figure));
     if (!panes.length) stage.append(make("p", "Nothing is ticked above."));
     stage.classList.toggle("single", slider);
-    columns();
     part("shown").hidden = slider;
     part("ends").hidden = part("split-row").hidden = !slider;
     part("errors").hidden = state.mode !== "error";
@@ -243,6 +244,7 @@
 
   function draw() {
     const visible = rectangle();
+    columns();
     for (const one of panes) {
       one.view.style.aspectRatio = `${visible[2]} / ${visible[3]}`;
       const error = state.mode === "error" && one.layers.length && set.methods[one.layers[0].index].key !== "target";
@@ -374,10 +376,7 @@
     for (const name of corners) on(name, "change", () => setRegion(corners.map((one) => Number(part(one).value))));
     for (const kind of ["input", "change", "click", "pointerup", "keyup", "wheel"]) part("tool").addEventListener(kind, remember);
     part("tool").addEventListener("keydown", (event) => { if (event.key === "Escape" && choosing) choose(false); });
-    new ResizeObserver(() => requestAnimationFrame(() => {
-      columns();
-      draw();
-    })).observe(stage);
+    new ResizeObserver(() => requestAnimationFrame(draw)).observe(stage);
     addEventListener("hashchange", () => { if (restore()) enterSet(); });
   }
 

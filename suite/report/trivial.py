@@ -23,9 +23,7 @@ def add_trivial(records: Iterable[Attempt]) -> list[Attempt]:
 def _as_record(record: Record) -> Record:
     trivial = record.trivial
     crops = tuple(
-        crop.model_copy(update={"output_png": trivial.pictures[crop.image]})
-        for crop in record.crops
-        if crop.image in trivial.pictures
+        crop.model_copy(update={"output_png": trivial.pictures[crop.image]}) for crop in record.crops if crop.image in trivial.pictures
     )
     return record.model_copy(
         update={

@@ -63,7 +63,9 @@ def test_it_begins_with_the_pair_that_differs_most_and_the_target(use):
     first = pictures.compare_pictures(records, build_tables(published.load_all(), records)).sets[0]
     spread = {}
     for image in (one for one in first.images if one.embedded):
-        values = {tile.values[0]: method.label for tile, method in zip(image.tiles, first.methods, strict=True) if tile.values[0] is not None}
+        values = {
+            tile.values[0]: method.label for tile, method in zip(image.tiles, first.methods, strict=True) if tile.values[0] is not None
+        }
         spread[image.name] = (max(values) - min(values), {values[max(values)], values[min(values)]})
     name = max(spread, key=lambda image: spread[image][0])
     labels = [f"{name}, {method.label}" for method in first.methods if method.label in spread[name][1]]

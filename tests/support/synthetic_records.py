@@ -120,7 +120,9 @@ def done(model, psnr=None, *, crops=True, **where):
         receptive_field=ReceptiveField(
             side=24, map_png=png(shift=place), shares={"20": 0.01, "50": 0.05 + place / 100, "99": 0.9}, images=6
         ),
-        crops=tuple(Crop(image=n, input_png=png(), output_png=png(shift=5 * place + 9), target_png=png(shift=90), whole=WHOLE) for n in IMAGES[:2])
+        crops=tuple(
+            Crop(image=n, input_png=png(), output_png=png(shift=5 * place + 9), target_png=png(shift=90), whole=WHOLE) for n in IMAGES[:2]
+        )
         if crops
         else (),
         provenance=provenance(),
