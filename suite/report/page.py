@@ -245,7 +245,8 @@ def _summary(records: Sequence[Record]) -> str:
     done = sum(record.status == "done" for record in records)
     budgets = sorted({record.spec.budget for record in records})
     seeds = len({record.spec.seed for record in records})
-    parts = [f"{done} of {len(records)} cells done" if done < len(records) else f"all {done} cells done"]
+    all_done = f"all {done} cells done" if done > 1 else "the one cell is done"
+    parts = [f"{done} of {len(records)} cells done" if done < len(records) else all_done]
     parts += [f"{len(records) - done} failed"] if done < len(records) else []
     parts.append(f"{' and '.join(budgets)} budget")
     parts.append("1 seed" if seeds == 1 else f"{seeds} seeds")

@@ -165,6 +165,9 @@ def test_the_slider_moves_by_keyboard_mouse_and_touch(use):
     mode(page, "slider")
     page.select_option("#compare-left", "target")
     assert clip(page) == "inset(0px 0px 0px 50%)"
+    boxes = page.locator("#compare-stage canvas").evaluate_all("all => all.map((one) => JSON.stringify(one.getBoundingClientRect()))")
+    assert len(boxes) == 2
+    assert len(set(boxes)) == 1  # the one lies over the other
     page.focus("#compare-split")
     page.keyboard.press("ArrowRight")
     assert clip(page) == "inset(0px 0px 0px 50.5%)"
