@@ -19,7 +19,7 @@ def test_without_scripts_every_picture_and_table_is_there(use):
     assert images.count() == 13
     assert all(images.nth(index).is_visible() for index in range(images.count()))
     assert page.locator("#vmambair-4 table").first.is_visible()
-    assert "PSNR-Y" in page.locator("#compare figure").first.inner_text()
+    assert "PSNR-Y" in page.locator("#compare figure.strip").first.inner_text()
 
 
 def test_on_paper_the_grid_stands_for_the_tool(use):

@@ -26,7 +26,7 @@ HELD = {
     "INDEX": (
         3,
         [SUITE / "records" / f"{name}.py" for name in ("record", "scan", "profile", "spec", "summary", "index")],
-        "0262f62d3f620a94",
+        "4c753add23af5ff2",
     ),
 }
 

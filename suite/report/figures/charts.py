@@ -14,6 +14,11 @@ from dataclasses import dataclass, replace
 SHAPES = ("diamond", "disc", "block", "up", "plus", "ring")  # in the order in which series take them
 ROW = 34.0  # height of a row of dots
 LETTER, LINE = 7.3, 13.0  # width and height of a letter of a label, about
+# Where a label may stand from its point, the best first: across, down, and what of it is there.
+BESIDE = (
+    *((9.0, 4.0, "start"), (-9.0, 4.0, "end"), (0.0, -10.0, "middle"), (0.0, 18.0, "middle")),
+    *((7.0, 17.0, "start"), (7.0, -9.0, "start"), (-7.0, 17.0, "end"), (-7.0, -9.0, "end")),
+)
 
 
 @dataclass(frozen=True)
@@ -254,17 +259,20 @@ def _sample(lines: Sequence[Sequence[tuple[float, float]]], step: float = 8.0) -
 def _labels(
     places: Sequence[tuple[float, float, str]], marks: Sequence[tuple[float, float]], along: Sequence[tuple[float, float]], frame: Frame
 ) -> tuple[Label, ...]:
-    """Put labels beside their points where they hide no mark, line or other label; leave one that fits nowhere to the figure's table."""
+    """Put labels beside their points where they hide no mark and no other label, and no line if they need not.
+
+    One that fits nowhere is left to the figure's table.
+    """
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in marks]  # left, top, right, bottom
-    taken += [(x - 2, y - 2, x + 2, y + 2) for x, y in along]
+    crossed = [(x - 2, y - 2, x + 2, y + 2) for x, y in along]
     found = []
     for x, y, text in places:
         width = LETTER * len(text)
-        for dx, dy, anchor in ((9, 4, "start"), (-9, 4, "end"), (0, -10, "middle"), (0, 18, "middle")):
+        for kept_off, (dx, dy, anchor) in itertools.product((crossed, []), BESIDE):
             left = x + dx - {"start": 0.0, "end": width, "middle": width / 2}[anchor]
             box = (left, y + dy - LINE + 3, left + width, y + dy + 3)
             inside = box[0] >= frame.left and box[2] <= frame.width and box[1] >= 0 and box[3] <= frame.base
-            if inside and not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken):
+            if inside and not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in (*taken, *kept_off)):
                 taken.append(box)
                 found.append(Label(round(x + dx, 1), round(y + dy, 1), anchor, text))
                 break
