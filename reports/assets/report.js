@@ -163,6 +163,7 @@ addEventListener("DOMContentLoaded", () => {
   makeCards();
   document.querySelectorAll(".scroll > table.results").forEach(makeTools);
   document.querySelectorAll("code.command").forEach(makeCopy);
+  document.querySelectorAll("main section[id] > h2:not(.sr)").forEach(makeAnchor);
   reveal();
 });
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((block) => { block.open = true; }));

@@ -22,7 +22,6 @@ from suite.report.comparable import Difference
 from suite.report.settings import Setting
 from suite.study.published import UNIT_SCALES, PublishedColumn
 
-
 NO_FEATURES = "the weights of its network were not there (python -m suite doctor)"
 
 

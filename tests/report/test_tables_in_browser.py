@@ -107,6 +107,15 @@ def test_a_filter_stands_in_the_address(use):
     assert shown(page) == count
 
 
+def test_a_heading_and_a_table_link_to_themselves(use):
+    page = use("judged")
+    links = page.locator("h2 a.anchor").evaluate_all("all => all.map((one) => [one.getAttribute('href'), one.closest('section').id])")
+    assert len(links) > 6
+    assert all(link == f"#{section}" for link, section in links)
+    table = page.locator("#mambair-1")
+    assert table.locator(".tools a").first.get_attribute("href") == "#mambair-1"
+
+
 PLACES = """(table) => [table.querySelector("thead .name").getBoundingClientRect().right,
     table.querySelector("thead th.retrained:not(.group)").getBoundingClientRect().left]"""
 
