@@ -85,5 +85,6 @@ def _page_text(held: Sequence[Attempt], pictures_mib: float, tell: Teller) -> st
             "images": {"fewest": intervals.FEWEST_IMAGES, "good": intervals.GOOD_IMAGES},
             "scans": scan_view.SCAN_FILE if scans else "",
             "routings": tuple(map(tabulate_routing, routings)),
+            "glossary": pages.load_glossary(),
         },
     )

@@ -15,6 +15,7 @@ from suite.core.text import format_duration, format_moment, format_signed
 from suite.records.pictures import Png
 from suite.records.record import ImageScore
 from suite.report import report
+from suite.report.html import load_glossary
 from suite.report.tables.build import build_tables
 from suite.study import published
 
@@ -55,8 +56,8 @@ def test_the_page_asks_for_nothing_and_runs_only_its_own_script(scene):
                 assert node.tag == "img"
                 assert value.startswith("data:image/png;base64,")
             if name in ("href", "xlink:href"):
-                assert node.tag == "a"
-                assert value.startswith(("#", "https://arxiv.org/abs/"))
+                starts = {"a": ("#", "https://arxiv.org/abs/"), "image": ("data:image/png;base64,",), "use": ("#picture-",)}
+                assert value.startswith(starts[node.tag])
     assert not list(scene.all("link")) + list(scene.all("iframe")) + list(scene.all("object")) + list(scene.all("base"))
     style, script = scene.one("style").text, scene.one("script").text
     assert "url(" not in style
@@ -306,6 +307,14 @@ def test_curves_of_odd_values_do_not_break_the_page():
     points = next(root.one(id="training").all("polyline")).attributes["points"]
     assert len(points.split()) == 4
     assert "nan" not in points
+
+
+def test_words_of_its_own_are_on_the_page_and_one_cell_is_one():
+    root = read([made.done(made.VMAMBAIR[0])])
+    words = root.one("section", id="words")
+    assert [node.text for node in words.all("dt")] == list(load_glossary())
+    assert "results/runs unless --ledger names another" in words.text
+    assert "The one cell is done, quick budget, 1 seed." in root.one("section", id="verdict").text
 
 
 def test_images_one_by_one():

@@ -53,18 +53,23 @@ def count_hints(found: Sequence[Judgement]) -> dict[str, int]:
 def summarise(found: Sequence[Judgement]) -> tuple[str, str]:
     """Return the two sentences: of the verdicts, and of the hints, which are no verdicts."""
     words, hints = count_words(found), count_hints(found)
-    close = f", {words['too close to tell']} are too close to tell" if words["too close to tell"] else ""
+    close = f", {_agree(words['too close to tell'], 'is', 'are')} too close to tell" if words["too close to tell"] else ""
     first = (
-        f"Under the papers' conditions, of {len(found)} claims {words['holds']} hold, {words['does not hold']} do not{close}, "
-        f"{words['not tested']} are not tested."
+        f"Under the papers' conditions, of {len(found)} claims {_agree(words['holds'], 'holds', 'hold')}, "
+        f"{_agree(words['does not hold'], 'does not', 'do not')}{close}, {_agree(words['not tested'], 'is', 'are')} not tested."
     )
     number = sum(hints[word] for word in HINTED)
     untrained = f" ({hints['not trained']} of these were not trained)" if hints["not trained"] else ""
     second = (
-        f"Re-trained small here, which is no verdict: of {number} ablations {hints['agrees']} agree, {hints['contradicts']} contradict, "
-        f"{hints['cannot tell']} cannot be told{untrained}."
+        f"Re-trained small here, which is no verdict: of {number} claims on ablations {_agree(hints['agrees'], 'agrees', 'agree')}, "
+        f"{_agree(hints['contradicts'], 'contradicts', 'contradict')}, {hints['cannot tell']} cannot be told{untrained}."
     )
     return first, second
+
+
+def _agree(number: int, one: str, many: str) -> str:
+    """Return the number with its verb."""
+    return f"{number} {one if number == 1 else many}"
 
 
 class _Judge:

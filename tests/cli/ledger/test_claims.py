@@ -52,7 +52,7 @@ def test_a_verdict_stands_with_its_evidence_and_the_exit_code_is_0_where_one_doe
     assert "printed 10.50 M; measured 10.498 M; counted exactly" in out
     assert "[does not hold] vmambair-2-vmambair-macs" in out
     assert record.fingerprint in out
-    assert "of 2 claims 1 hold, 1 do not, 0 are not tested." in " ".join(out.split())
+    assert "of 2 claims 1 holds, 1 does not, 0 are not tested." in " ".join(out.split())
 
 
 def test_the_hint_stands_apart_from_the_verdict(claims):

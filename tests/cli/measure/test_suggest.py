@@ -6,6 +6,7 @@ import math
 import statistics
 import tempfile
 
+import browser
 import pytest
 from PIL import Image
 
@@ -213,6 +214,15 @@ def test_a_page_has_the_chart_with_its_slider(suggest, tmp_path):
     assert 'class="budget"' in text
     assert 'data-name="mambair-sr-x4"' in text
     assert "Error of leaving one out" in text
+
+
+@pytest.mark.usefixtures("timed", "few")
+def test_axe_finds_nothing_on_the_page(suggest, tmp_path, chromium):
+    page = tmp_path / "page.html"
+    suggest("--seconds", 60, "--page", page)
+    with browser.opened(chromium, page) as seen:
+        assert browser.find_violations(seen.page) == []
+    seen.clean()
 
 
 def test_another_level_has_its_own_numbers(suggest):
