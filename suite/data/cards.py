@@ -56,7 +56,7 @@ class Layout(Strict):
 
     @property
     def usual(self) -> bool:
-        """Whether its folders are those that are called after a side (suite.data.layouts.sides)."""
+        """Tell whether its folders are those that are called after a side (suite.data.layouts.sides)."""
         return self.hq == ANY_HIGH
 
     @field_validator("places", "hq", "lq", "splits")
@@ -175,7 +175,7 @@ class Card(Strict):
 
     @property
     def stands_in(self) -> bool:
-        """Whether it stands in for a folder of the user's, of which nothing is known (suite.data.layouts.folders)."""
+        """Tell whether it stands in for a folder of the user's, of which nothing is known (suite.data.layouts.folders)."""
         return not self.origin
 
     def may_pass_on(self, image: str) -> bool:

@@ -45,11 +45,12 @@ class PairSource:
 
     def __post_init__(self) -> None:
         """Make the name one that can be printed, recorded and drawn by, whatever bytes the file's has."""
-        object.__setattr__(self, "name", readable(self.name))
+        if not self.name.isascii():
+            object.__setattr__(self, "name", readable(self.name))
 
     @property
     def title(self) -> str:
-        """What a message calls it: its file, else its name."""
+        """Return what a message calls it: its file, else its name."""
         return str(self.hq) if isinstance(self.hq, Path) and self.block is None else f"the image {self.name!r}"
 
     @property

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
+from suite.core.look import one_look
 from suite.core.paths import data_folder
 from suite.data.cards import SPLITS, Split, card, cards
 from suite.data.colour import in_grey
@@ -57,6 +58,11 @@ def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, see
 
 def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[PairSource]:
     """Return the pairs of `load_pairs`, found but not yet read or made."""
+    with one_look():
+        return _find_sources(set_or_folder, split, task, rule, seed)
+
+
+def _find_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int) -> list[PairSource]:
     if embedded_name(set_or_folder) is not None:
         images = load_images(set_or_folder, split)
         return [PairSource(name, in_grey(rule, image) if task.channels == 1 else image, None, task, rule, seed) for name, image in images]

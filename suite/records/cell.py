@@ -56,7 +56,7 @@ class CellContext:
 
     @property
     def weights_folder(self) -> Path:
-        """Where the weights of finished cells lie."""
+        """Return where the weights of finished cells lie."""
         return self.weights or self.work.parent / "weights"
 
     def key_of(self, spec: RunSpec) -> TrainingKey:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from models.lookup import UnknownName
 from suite.core.errors import SuiteError
+from suite.core.look import look_once
 from suite.records.kinds.evaluation import Evaluation
 from suite.records.newest import name_plugin
 from suite.records.planned import SCHEDULE, Choice, plan_family
@@ -23,6 +24,7 @@ from suite.study.tasks import task
 
 RUN_COMMAND = "python -m suite run"
 CELL = r"[0-9a-f]{16}"  # a fingerprint
+PLANNED_BACKEND = "triton"  # of cells that nobody has run: no cost depends on it
 
 
 def run_command(
@@ -53,13 +55,29 @@ def run_command(
 
 def train_command(table: PublishedTable, model: str, task_name: str, *, seeds: int = 1, test_set: str = "") -> str:
     """Return the command that trains a network as its paper does: on its training set, by the recipe that its table needs."""
+    account, changes = _as_published(table, task_name)
+    changes |= {"test_set": test_set} if test_set else {}
+    return run_command(table.grid, model, task_name, budget="paper", account=account, seeds=seeds, changes=changes)
+
+
+def plan_training(table: PublishedTable, model: str, task_name: str, *, test_set: str = "") -> tuple[RunSpec, ...]:
+    """Return the cells that `train_command` makes with one seed on a GPU: the network's, last, behind those that it begins with."""
+    account, changes = _as_published(table, task_name)
+    choice = Choice("paper", PLANNED_BACKEND, "cuda", account, changes)
+    pairing = ModelOnTask(model, task_name, published=True)
+    family = look_once((plan_training, pairing, account, *changes.items()), lambda: plan_family(pairing, 0, choice))
+    return (*family[:-1], family[-1].model_copy(update={"test_set": test_set} if test_set else {}))
+
+
+def _as_published(table: PublishedTable, task_name: str) -> tuple[str, dict[str, str]]:
+    """Return the account of a recipe, and the changes, that make a training of the task comparable with the table."""
     row = task(task_name)
-    changes = {"train_set": "+".join(row.train_sets)} | ({"test_set": test_set} if test_set else {})
+    changes = {"train_set": "+".join(row.train_sets)}
     if table.protocols and row.protocol.partition("@")[0] not in table.protocols:
         changes["protocol"] = table.protocols[0]
     accounts = list_accounts(task_name)
     fitting = [one for one in accounts if "gan" in RECIPES[f"{task_name}/{one}"].loss] if table.unlike else []
-    return run_command(table.grid, model, task_name, budget="paper", account=(*fitting, DEFAULT)[0], seeds=seeds, changes=changes)
+    return (*fitting, DEFAULT)[0], changes
 
 
 def repeat_command(grid: str, records: Sequence[Record]) -> str:
@@ -68,9 +86,15 @@ def repeat_command(grid: str, records: Sequence[Record]) -> str:
 
 
 def alike_command(grid: str, model: str, setting: Setting) -> str:
-    """Return the command line that measures a network under a setting of others; what it begins with is its own recipe's, if a cell."""
+    """Return the command line that measures a network under a setting of others."""
+    spec = plan_alike(model, setting)
+    return _command_of(grid, spec, begins=bool(spec.start))
+
+
+def plan_alike(model: str, setting: Setting) -> RunSpec:
+    """Return the cell of a network under a setting of others; what it begins with is its own recipe's, and not told, if a cell."""
     begun = "" if setting.fields["start"] and re.fullmatch(CELL, str(setting.fields["start"])) else setting.fields["start"]
-    return _command_of(grid, RunSpec(**setting.fields | {"model": model, "start": begun}), begins=bool(begun))
+    return RunSpec(**setting.fields | {"model": model, "start": begun})
 
 
 def _command_of(grid: str, spec: RunSpec, *, seeds: int = 1, begins: bool = True, plugin: str = "") -> str:

@@ -74,7 +74,7 @@ class Image:
 
     @property
     def pictured(self) -> bool:
-        """Whether a record holds a picture of it, on the page or not."""
+        """Tell whether a record holds a picture of it, on the page or not."""
         return any(tile.picture for tile in self.tiles)
 
 
@@ -106,12 +106,12 @@ class PictureComparison:
 
     @property
     def left_out(self) -> int:
-        """How many images are not on the page, of all sets."""
+        """Return how many images are not on the page, of all sets."""
         return sum(len(found.left_out) for found in self.sets)
 
     @property
     def command(self) -> str:
-        """What writes the page with every picture."""
+        """Return what writes the page with every picture."""
         return f"{PICTURES_COMMAND} {math.ceil(self.needed_mib)}"
 
     @property

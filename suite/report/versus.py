@@ -62,7 +62,7 @@ class Side:
 
     @property
     def given(self) -> bool:
-        """Whether it stands for its weights as they are, not for a design that was trained: a named cell, or weights that none trained."""
+        """Tell whether it stands for its weights, not for a design that was trained: a named cell, or weights that none trained."""
         return self.alone or all(isinstance(r, Evaluation) or (r.spec.start and not r.spec.iterations) for r in self.records)
 
 
@@ -81,7 +81,7 @@ class Comparison:
 
     @property
     def of(self) -> Subject:
-        """What the verdict is on."""
+        """Return what the verdict is on."""
         return "weights" if self.baseline is not None and self.variant.given and self.baseline.given else "designs"
 
 

@@ -41,7 +41,7 @@ class Task:
 
     @property
     def recipe(self) -> Recipe:
-        """How its authors' release trains."""
+        """Return how its authors' release trains."""
         return recipe(f"{self.name}/{DEFAULT}")
 
 

@@ -275,7 +275,7 @@ def _train(work: Work, rank: int) -> None:
         with begun.as_directory() as kept:
             state = _state(Path(kept), run)
         place = "/".join(_place(context))
-        check_same_files(train.own_files(state, spec), files, spec.label, f"remove the folder {place}")
+        check_same_files(checkpoints.own_files(state, spec), files, spec.label, f"remove the folder {place}")
         run.restore(state)
     told_at = 0.0
     stop = _Asked(work.mailbox) if rank == 0 else lambda: False

@@ -23,16 +23,16 @@ ELSEWHERE = {
     "compare --plugin": "tests/cli/test_outside.py",
     "doctor": "tests/health/test_doctor.py",
     "export FILE card.yml": "tests/report/formats/test_model_index.py",
-    "evaluate --grid": "tests/cli/test_evaluate.py",
-    "evaluate --weights": "tests/cli/test_evaluate.py",
-    "profile --claim": "tests/cli/test_profile.py",
+    "evaluate --grid": "tests/cli/measure/test_evaluate.py",
+    "evaluate --weights": "tests/cli/measure/test_evaluate.py",
+    "profile --claim": "tests/cli/measure/test_profile.py",
     "records keep": "tests/records/test_evidence.py",
     "records retract": "tests/records/test_evidence.py",
     "run --grid routing": "tests/measure/quality/test_routing.py",
-    "scan --ahead-of-time": "tests/cli/test_scan.py",
-    "suggest": "tests/cli/test_suggest.py",
-    "verify": "tests/cli/test_bundle.py",
-    "weights get": "tests/cli/test_weights.py",
+    "scan --ahead-of-time": "tests/cli/measure/test_scan.py",
+    "suggest": "tests/cli/measure/test_suggest.py",
+    "verify": "tests/cli/ledger/test_bundle.py",
+    "weights get": "tests/cli/measure/test_weights.py",
 }
 
 

@@ -45,7 +45,7 @@ class Answer:
 
     @property
     def heading(self) -> str:
-        """What was asked, and where."""
+        """Return what was asked, and where."""
         (height, width), scale, timing = self.size, self.task.scale, self.plan.timing
         grows = f", which become {height * scale}x{width * scale}" if scale > 1 else ""
         return (

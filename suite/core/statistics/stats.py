@@ -55,7 +55,7 @@ class Paired:
 
     @property
     def covers(self) -> float | None:
-        """What share the interval was measured to cover; None where it is a good one, or there is none."""
+        """Return what share the interval was measured to cover; None where it is a good one, or there is none."""
         return None if self.interval is None else intervals.measured_cover(self.images)
 
 

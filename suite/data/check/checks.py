@@ -51,7 +51,7 @@ class Report:
 
     @property
     def statement(self) -> str:
-        """What was compared, in words."""
+        """Return what was compared, in words."""
         if self.compared:
             return " and ".join(f"{count} pairs of {say_scale(scale)}" for scale, count in sorted(self.compared.items())) + " compared"
         return "targets alone, no pairs to compare" if self.targets else "counted, and nothing compared"

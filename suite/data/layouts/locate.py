@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
+from suite.core.look import look_once
 from suite.core.output import note
 from suite.core.paths import data_folder
 from suite.data.cards import CARD_KINDS, MADE, USUAL_NAMES, Card, Layout, Split, card
-from suite.data.images import is_image, list_images
+from suite.data.images import image_paths, is_image, list_images
 from suite.data.layouts.mixed import Both, both_sides, without_mixed
 from suite.data.layouts.pairing import Pairing, check_distinct, compose, name_images, name_of, only_pairs, pair_up
 from suite.data.layouts.sides import SideFolder, both_there, usual_ways
@@ -79,7 +80,7 @@ class Located:
 
     @property
     def known_scale(self) -> int | None:
-        """How many times as large the targets are; None where only the sizes of the files say."""
+        """Return how many times as large the targets are; None where only the sizes of the files say."""
         if self.layout.usual and self.mixed is None:
             return self.low.scale or (1 if self.low.level is not None else None) if self.low is not None else None
         if self.mixed is not None or "{s}" in f"{self.layout.hq}{self.layout.lq}{self.layout.lq_names}":
@@ -263,18 +264,24 @@ def _told_apart(one: Located) -> Located:
     """Find the low-quality files that lie among the targets of `one`."""
     if one.lq is not None or one.hq is None or one.hq.is_file() or one.layout.hq_names:
         return one
-    paths = [path for path in _numbered(one, _images(one.hq, one.layout.deep)) if not _is_mat(path)]
-    both = both_sides(sorted(paths), one.hq)
+    both = look_once(("both sides", one.hq, one.layout.deep, _limits(one)), lambda: _find_both(one, one.hq))
     if both is None:
         return one
     return replace(one, mixed=both, lq=one.hq if one.scale in both.scales else None)
 
 
+def _find_both(one: Located, folder: Path) -> Both | None:
+    images = sorted(filter(is_image, walk_files(folder))) if one.layout.deep else image_paths(folder)
+    return both_sides(_numbered(one, images), folder)
+
+
 def _has_images(one: Located, folder: Path, patterns: Sequence[str]) -> bool:
     if folder.is_file():
         return True
-    images = _numbered(one, _images(folder, one.layout.deep))
-    return any(True for _ in (name_images(list(images), patterns, one.scale, one.level) if patterns else images))
+    images = _images(folder, one.layout.deep)
+    if not patterns and _limits(one) is None:
+        return any(True for _ in images)
+    return bool(name_images(_numbered(one, list(images)), patterns, one.scale, one.level))
 
 
 def _images(folder: Path, deep: bool) -> Iterator[Path]:
@@ -288,13 +295,18 @@ def _images(folder: Path, deep: bool) -> Iterator[Path]:
                 yield Path(entry.path)
 
 
-def _numbered(one: Located, paths: Iterator[Path] | Sequence[Path]) -> Iterator[Path]:
-    """Yield those of the split, where the card tells splits apart by numbers and the folder does not."""
-    limits = None if one.layout.splits else one.card.numbers.get(one.split)
-    for path in paths:
-        digits = path.stem.split("x", maxsplit=1)[0]
-        if limits is None or (digits.isdecimal() and limits[0] <= int(digits) <= limits[1]):
-            yield path
+def _limits(one: Located) -> tuple[int, int] | None:
+    """Return the numbers of the split's first and last image, where the card tells splits apart by numbers and the folder does not."""
+    return None if one.layout.splits else one.card.numbers.get(one.split)
+
+
+def _numbered(one: Located, paths: Sequence[Path]) -> Sequence[Path]:
+    """Return those of the split, by their numbers."""
+    limits = _limits(one)
+    if limits is None:
+        return paths
+    numbers = [path.stem.split("x", maxsplit=1)[0] for path in paths]
+    return [path for path, one in zip(paths, numbers, strict=True) if one.isdecimal() and limits[0] <= int(one) <= limits[1]]
 
 
 def targets_of(place: Located) -> list[tuple[str, Path]]:
@@ -341,7 +353,8 @@ def _shared_targets(high: Sequence[Path], low: Sequence[Path]) -> Pairing:
     """Pair each low-quality file with the target of its name, or of what stands before its first _; the pair has the file's name."""
     targets = {name_of(path): path for path in high}
     found = {path: targets.get(name_of(path)) or targets.get(name_of(path).partition("_")[0]) for path in low}
-    lonely = (tuple(path for path in high if path not in found.values()), tuple(path for path, target in found.items() if target is None))
+    used = {*found.values()}
+    lonely = (tuple(path for path in high if path not in used), tuple(path for path, target in found.items() if target is None))
     return Pairing(tuple((name_of(path), target, path) for path, target in found.items() if target is not None), *lonely)
 
 
@@ -351,15 +364,15 @@ def _listed(place: Located, folder: Path, patterns: Sequence[str]) -> list[tuple
         named = [(compose(path.relative_to(folder).with_suffix("").as_posix()), path) for path in paths]
         check_distinct(named)
         return named
-    mats = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".mat")
-    images = mats if mats and not place.layout.hq else list_side(folder)
-    return name_images(list(_numbered(place, images)), patterns, place.scale, place.level)
+    mats = [] if place.layout.hq else sorted(filter(_is_mat, _images(folder, deep=False)))
+    images = mats or list_side(folder)
+    return name_images(_numbered(place, images), patterns, place.scale, place.level)
 
 
 def list_side(folder: Path) -> list[Path]:
     """Return the image files directly in `folder`, sorted by name; SuiteError where there are none, or two have one name."""
     paths = list_images(folder)
-    check_distinct((name_of(path), path) for path in paths)
+    check_distinct([(name_of(path), path) for path in paths])
     return paths
 
 

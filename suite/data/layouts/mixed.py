@@ -116,12 +116,12 @@ class Both:
 
     @property
     def scales(self) -> tuple[int, ...]:
-        """Of the pairs: 1 where both sides are of one size."""
+        """Return the scales of the pairs: 1 where both sides are of one size."""
         return tuple(sorted({pair.scale or 1 for pair in self._pairs}))
 
     @property
     def sentence(self) -> str:
-        """What was found, in words."""
+        """Return what was found, in words."""
         examples = [f"{pair.hq.name} with {pair.lq.name}" for pair in self.found]
         return f"{self.folder} holds targets and low-quality files together, {len(examples)} pairs by name ({shorten(examples)})"
 
@@ -173,8 +173,8 @@ def both_sides(paths: Sequence[Path], folder: Path | None = None) -> Both | None
 
     With `folder`, they may lie in folders below it: each pairs with files of its own folder, and names begin with that.
     """
-    read = {path: list(readings(name_of(path))) for path in paths}
-    if not any(read.values()):
+    read = {path: ways for path in paths if (ways := list(readings(name_of(path))))}
+    if not read:
         return None
     plain: dict[tuple[Path, Core], Path] = {}
     for path in paths:  # by its tokens, and by those at its separators alone: ax2 is the core of ax2x4

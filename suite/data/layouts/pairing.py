@@ -103,7 +103,7 @@ def compose(name: str) -> str:
 
 def fold_name(name: str) -> str:
     """Return what is the same for all spellings of a name: whatever the case, and however its accents are stored."""
-    return compose(compose(name).casefold())
+    return name.lower() if name.isascii() else compose(compose(name).casefold())
 
 
 def name_of(path: Path) -> str:
@@ -113,6 +113,9 @@ def name_of(path: Path) -> str:
 
 def check_distinct(named: Iterable[tuple[str, Path]]) -> None:
     """Raise SuiteError where two of the files, given with their names, have one name but for case, accents' form or ending."""
+    named = list(named)
+    if len({fold_name(name) for name, _ in named}) == len(named):
+        return
     seen: dict[str, tuple[str, Path]] = {}
     for name, path in named:
         other, first = seen.setdefault(fold_name(name), (name, path))

@@ -22,7 +22,7 @@ class SizedPair:
 
     @property
     def scales(self) -> frozenset[int]:
-        """By which the target, cut to a multiple of it as every protocol does, is as many times as large."""
+        """Return the scales by which the target, cut to a multiple of it as every protocol does, is as many times as large."""
         return frozenset(scale for scale in range(1, LARGEST + 1) if self.fits(scale))
 
     @property

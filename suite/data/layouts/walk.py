@@ -47,7 +47,9 @@ def _leads_up(link: Path, base: Path) -> bool:
 
 def folders_in(place: Path) -> list[Path]:
     """Return the sub-folders of `place`, linked ones too, by name; hidden ones are left out."""
-    return [Path(entry.path) for entry in _entries(place) if _is_folder(entry)]
+    with scan(place) as entries:
+        folders = [entry.path for entry in entries if _is_folder(entry)]
+    return [Path(path) for path in sorted(folders)]
 
 
 class Folders:

@@ -57,7 +57,7 @@ class Value:
 
     @property
     def measured(self) -> bool:
-        """Whether it was measured, and not estimated."""
+        """Tell whether it was measured, and not estimated."""
         return self.basis == "measured"
 
 

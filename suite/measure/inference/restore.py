@@ -55,7 +55,7 @@ class ImageParts:
 
     @property
     def channels(self) -> int:
-        """How many channels its colours have: 1 or 3."""
+        """Return how many channels its colours have: 1 or 3."""
         return self.planes.shape[2] - self.has_alpha
 
 

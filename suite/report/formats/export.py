@@ -143,6 +143,8 @@ def write_tables(records: Iterable[Attempt], destination: Path, formats: Sequenc
 
     SuiteError where a file cannot be written.
     """
+    if not formats:
+        return
     tables = build_tables(published.load_all(), pick_standing(record for record in records if isinstance(record, Measured)))
     for name in formats:
         file, render = EXPORT_FORMATS[name]

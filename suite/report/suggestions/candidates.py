@@ -45,7 +45,7 @@ class Yardstick:
 
     @property
     def higher(self) -> bool:
-        """Whether more is better."""
+        """Tell whether more is better."""
         return METRICS[self.metric].better == "higher"
 
     @property

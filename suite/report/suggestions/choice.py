@@ -35,7 +35,7 @@ class Amount:
 
     @property
     def measured(self) -> bool:
-        """Whether it was measured."""
+        """Tell whether it was measured."""
         return self.basis == "measured"
 
 

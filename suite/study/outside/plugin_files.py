@@ -33,7 +33,7 @@ class PluginCode:
 
     @property
     def sha256(self) -> str:
-        """Of a single file its own; of a package's files that over their paths and contents."""
+        """Return its digest: of a single file its own; of a package's files that over their paths and contents."""
         if len(self.files) == 1:
             return hashlib.sha256(self.files[0][1]).hexdigest()
         held = hashlib.sha256()

@@ -272,6 +272,29 @@ def test_the_grid_measures_what_is_here_lists_what_is_missing_and_goes_on(run, a
     assert any(one["what"] == "images of Set14" for one in document["missing"])
 
 
+def test_a_grid_that_is_interrupted_goes_on_through_ray(run, at_hand, ledger, monkeypatch):
+    """Interrupted behind its first record; the same command measures the others alone, in processes of Ray."""
+    add = Ledger.add
+
+    def interrupted(self, record):
+        if self.entries():
+            raise KeyboardInterrupt
+        return add(self, record)
+
+    monkeypatch.setattr(Ledger, "add", interrupted)
+    assert run(*at_hand)[0] == Exit.INTERRUPTED
+    (first,) = ledger.records()
+    monkeypatch.setattr(Ledger, "add", add)
+    assert "3 cells, 1 done" in run(*at_hand, "--dry-run")[1]
+    code, out, _ = run(*at_hand, "--launcher", "ray")
+    assert code == Exit.DONE
+    assert "3 of 3 cells done (1 before)" in out
+    launchers = {record.fingerprint: record.provenance.launcher for record in ledger.records()}
+    assert launchers.pop(first.fingerprint) == "inline"
+    assert list(launchers.values()) == ["ray", "ray"]
+    assert len(ledger.entries()) == 3
+
+
 def test_the_grid_and_the_verb_make_the_same_cell(run, at_hand, weights, ledger):
     run(*at_hand, "--only", TINY)
     code, _, err = run(*with_weights("Set5", weights, "--task", "sr-x2"))
