@@ -1,6 +1,7 @@
 """Networks of others, end to end: files of real weights on an image of Set5, by every backend of this processor, whole and in tiles.
 
-They are no part of the checkout: where they are not beside it, the tests are skipped. All five images, and the slow backend, are in results/LOG.md.
+They are no part of the checkout: where they are not beside it, the tests are skipped. All five images, and the slow backend, are in
+results/LOG.md.
 """
 
 import pytest
