@@ -1,6 +1,7 @@
 """The embedded data set `photos`: photographs inside scikit-image's wheel, read from its package folder.
 
-Nothing is downloaded and no photograph lies in this repository: `datasets/photos.toml` lists the files, whose they are, and what their
+Nothing is downloaded, and of the photographs no more lies in this repository than details of two in the public domain, which
+results/evidence shows restored: `datasets/photos.toml` lists the files, whose they are, and what their
 pixels must be. No photo is in two splits, and the two views of the motorcycle, which show one scene, are in the same split. scikit-image
 itself is not imported: its folder is found, and its files are read like any other.
 """

@@ -129,10 +129,17 @@ def average_seeds(records: Sequence[Record], metric: str, setting: Setting, grid
     return Measurement(estimate, seeds, setting, tuple(usable), trace_origin(usable, repeat_command(grid, usable)), notes)
 
 
-def measure_given(record: Evaluation, metric: str, notes: Sequence[str]) -> Measurement:
-    """Return the mean of `metric` over the images of an evaluation, without an interval: there is one file of weights."""
-    estimate = stats.Estimate(record.mean(metric), None, 1)
-    return Measurement(estimate, (), None, (record,), trace_origin([record], evaluate_command(record)), tuple(notes))
+def measure_given(records: Sequence[Evaluation], metric: str, notes: Sequence[str]) -> Measurement:
+    """Return the mean of `metric` over the images of evaluations of one file of weights, which differ in nothing but the seed.
+
+    With several the interval is over what a network draws where it restores; with one there is none.
+    """
+    means = [record.mean(metric) for record in records]
+    told = (
+        [f"mean of {len(means)} seeds of what it draws where it restores, {min(means):.4f} to {max(means):.4f}"] if len(means) > 1 else []
+    )
+    origin = trace_origin(records, "; ".join(map(evaluate_command, records)))
+    return Measurement(stats.estimate_over_seeds(means), (), None, tuple(records), origin, (*notes, *told))
 
 
 def trace_origin(records: Sequence[Measured], again: str) -> Origin:
@@ -201,7 +208,7 @@ def subtract_baseline(mine: Measurement | None, base: Measurement | None, metric
         return None
     if mine.given != base.given:
         return None
-    if mine.given:
+    if mine.given and len(mine.records) == len(base.records) == 1:
         return _subtract_images(mine.records[0], base.records[0], metric) or Delta(mine.estimate.mean - base.estimate.mean)
     if not mine.seeds or not base.seeds:  # costs
         return Delta(mine.estimate.mean - base.estimate.mean)

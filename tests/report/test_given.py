@@ -85,6 +85,29 @@ def test_the_authors_file_goes_before_another_s_and_a_claim_is_judged_by_it():
     assert judged(evaluation(CLASSIC, mean=38.30, sha=SHA)).word == "does not hold"
 
 
+def test_several_seeds_of_what_a_network_draws_give_an_interval():
+    network, sha = "mambairv2-light-x4", "ab" * 32
+    seeds = [
+        evaluation(network, "light-sr-x4", sha=sha, mean=mean, seed=seed, routing="sampled")
+        for seed, mean in enumerate((32.5, 32.54, 32.58))
+    ]
+    other = evaluation(network, "light-sr-x4", sha="cd" * 32, mean=20.0, routing="sampled")
+    found = next(
+        cell.measured
+        for table in build_tables(published.load_all(), [*seeds, other])
+        for row in table.rows
+        for cell in row.cells
+        if cell.measured and cell.measured.records[0].spec.weights == sha
+    )
+    assert found.estimate.mean == pytest.approx(32.54)
+    assert found.estimate.interval == pytest.approx(
+        (32.54 - 4.3027 * 0.04 / 3**0.5, 32.54 + 4.3027 * 0.04 / 3**0.5), abs=1e-4
+    )  # Student's t
+    assert found.records == tuple(seeds)
+    assert found.notes[-1] == "mean of 3 seeds of what it draws where it restores, 32.5000 to 32.5800"
+    assert found.origin.command.count("--seed") == 2  # seed 0 is the default
+
+
 OTHERWISE = {
     "in tiles": {"inference": ("whole",) * 4 + ("authors, 2x2",)},
     "with a self-ensemble": {"ensemble": True},

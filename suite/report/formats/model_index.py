@@ -109,7 +109,7 @@ def _metric(name: str, group: Sequence[Measured]) -> dict[str, Any]:
 def _measure(name: str, group: Sequence[Measured]) -> Measurement:
     first = group[0]
     if isinstance(first, Evaluation):
-        return measure_given(first, name, ())
+        return measure_given([first], name, ())
     trained = [record for record in group if isinstance(record, Record)]
     found = average_seeds(trained, name, next(iter(group_by_setting(trained))), GRID)
     if found is None:

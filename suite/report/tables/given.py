@@ -62,6 +62,12 @@ def choose_given(records: Sequence[Evaluation], table: PublishedTable, row: Publ
     return max(records, key=lambda one: (is_authors(one, table, row), one.provenance.finished if one.provenance else ""))
 
 
+def _list_seeds(best: Evaluation, records: Sequence[Evaluation]) -> list[Evaluation]:
+    """Return those of `records` that differ from `best` in nothing but the seed, itself among them, by seed."""
+    alike = [one for one in records if one.spec.model_copy(update={"seed": best.spec.seed}) == best.spec]
+    return sorted(alike, key=lambda one: one.spec.seed)
+
+
 def fits_table(record: Evaluation, table: PublishedTable) -> bool:
     """Tell whether an evaluation was made as one of a table's columns asks."""
     return any(column.kind == "quality" and not find_differences(record, column, table) for column in table.columns)
@@ -84,7 +90,7 @@ def fill_given(
     if not is_authors(best, table, row):
         notes.append("another's weights of this network, or of unknown origin: no verdict on the authors' file")
     notes += list_unverified(best)
-    measured = measure_given(best, column.metric, notes)
+    measured = measure_given(_list_seeds(best, fitting), column.metric, notes)
     return TableCell(measured=measured, command=measured.origin.command), ""
 
 
