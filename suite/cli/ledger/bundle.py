@@ -20,7 +20,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("target", type=Path, metavar="OUT", help="the archive to write, e.g. results.zip")
     add_choice(verb)
     verb.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    common.add_shared(verb, "--json")
+    common.add_shared(verb, "--plugin", "--json")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:

@@ -12,6 +12,7 @@ from suite.core.intervals import LEVEL
 from suite.records.profile import Latency, ProfileRecord
 from suite.records.record import Attempt, Record
 from suite.report.claims.verdict import ClaimPart, Hint, Interval, Word
+from suite.report.commands import name_plugins
 from suite.report.measured import Count, get_count
 from suite.study.baselines import BASELINES
 from suite.study.claims import CostClaim, GrowthClaim, RatioClaim, SpeedClaim, find_column, find_row
@@ -150,11 +151,13 @@ def profile_commands(*asked: tuple[str, Size | None]) -> tuple[str, ...]:
     """Return the commands that count these models at these sizes; None is any size."""
     sizes: dict[Size | None, list[str]] = {}
     for model, size in asked:
-        sizes.setdefault(size, []).append(shlex.quote(model))
-    return tuple(
-        f"python -m suite profile {' '.join(dict.fromkeys(models))}" + (f" --size {size[0]}x{size[1]}" if size else "")
-        for size, models in sizes.items()
-    )
+        sizes.setdefault(size, []).append(model)
+    found = []
+    for size, models in sizes.items():
+        names = list(dict.fromkeys(models))
+        words = ["python -m suite profile", *map(shlex.quote, names), *name_plugins(*names)]
+        found.append(" ".join([*words, *(["--size", f"{size[0]}x{size[1]}"] if size else [])]))
+    return tuple(found)
 
 
 def _count(table: PublishedTable, row: PublishedRow, column: PublishedColumn, counts: Sequence[Count]) -> CountedWays | str:

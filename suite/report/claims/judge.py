@@ -9,7 +9,7 @@ from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Measured
 from suite.report.claims import costs, quality
 from suite.report.claims.verdict import HINTED, WORDS, Judgement
-from suite.report.commands import train_command
+from suite.report.commands import name_plugins, train_command
 from suite.report.trivial import add_trivial
 from suite.study.claims import (
     Claim,
@@ -23,6 +23,7 @@ from suite.study.claims import (
     ValueClaim,
     find_column,
     find_row,
+    is_added,
     tables_by_id,
 )
 from suite.study.published import cost_input
@@ -54,8 +55,10 @@ def summarise(found: Sequence[Judgement]) -> tuple[str, str]:
     """Return the two sentences: of the verdicts, and of the hints, which are no verdicts."""
     words, hints = count_words(found), count_hints(found)
     close = f", {words['too close to tell']} are too close to tell" if words["too close to tell"] else ""
+    outside = sum(is_added(one.paper) for one in found)
+    among = f" ({outside} of them of plug-ins)" if outside else ""
     first = (
-        f"Under the papers' conditions, of {len(found)} claims {words['holds']} hold, {words['does not hold']} do not{close}, "
+        f"Under the papers' conditions, of {len(found)} claims{among} {words['holds']} hold, {words['does not hold']} do not{close}, "
         f"{words['not tested']} are not tested."
     )
     number = sum(hints[word] for word in HINTED)
@@ -96,11 +99,11 @@ class _Judge:
             return Judgement(claim, held.paper, (part,), self._count(claim.column, claim.row, claim.against), None, notes)
         if isinstance(claim, SpeedClaim):
             part, hint = costs.judge_speed(claim, self.profiles)
-            commands = (f"python -m suite profile {claim.model} {claim.against} --time --device cuda",)
-            return Judgement(claim, held.paper, (part,), commands, hint, notes)
+            words = ["python -m suite profile", claim.model, claim.against, *name_plugins(claim.model, claim.against), "--time --device cuda"]
+            return Judgement(claim, held.paper, (part,), (" ".join(words),), hint, notes)
         if isinstance(claim, GrowthClaim):
             part = costs.judge_growth(claim, self.profiles)
-            return Judgement(claim, held.paper, (part,), (f"python -m suite profile {claim.model} --sweep",), None, notes)
+            return Judgement(claim, held.paper, (part,), (" ".join(["python -m suite profile", claim.model, *name_plugins(claim.model), "--sweep"]),), None, notes)
         return self._judge_field(held, claim, notes)
 
     def _judge_field(self, held: ClaimSet, claim: FieldClaim, notes: tuple[str, ...]) -> Judgement:

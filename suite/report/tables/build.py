@@ -18,7 +18,7 @@ from suite.records.evaluation import Evaluation
 from suite.records.ledger import pick_standing
 from suite.records.profile import ProfileRecord
 from suite.records.record import Measured, Record
-from suite.report.commands import alike_command, run_command, train_command
+from suite.report.commands import alike_command, name_plugins, run_command, train_command
 from suite.report.comparable import Difference, find_differences, list_unverified, shorten_differences
 from suite.report.measured import (
     Count,
@@ -222,7 +222,7 @@ def _cost_cell(
     fitting = [count for count in counted if wanted in (None, count.input_size)]
     if not fitting:
         size = f" --size {wanted[0]}x{wanted[1]}" if wanted else ""
-        missing = f"python -m suite profile {shlex.quote(row.model or '')}{size}"
+        missing = " ".join(["python -m suite profile", shlex.quote(row.model or ""), *name_plugins(row.model or "")]) + size
         if counted and wanted:
             (height, width), (tall, wide) = counted[0].input_size, wanted
             return TableCell(status=Status.UNAVAILABLE, reason=f"counted at {height}×{width}, not at {tall}×{wide}", command=missing)
