@@ -62,6 +62,12 @@ def name_plugins(*models: str) -> list[str]:
     return [word for name in names for word in ("--plugin", shlex.quote(name))]
 
 
+def profile_command(*models: str, how: str = "") -> str:
+    """Return the command line that counts networks, with the options `how` behind them."""
+    words = ["python -m suite profile", *map(shlex.quote, models), *name_plugins(*models)]
+    return " ".join([*words, how] if how else words)
+
+
 def train_command(table: PublishedTable, model: str, task_name: str, *, seeds: int = 1, test_set: str = "") -> str:
     """Return the command that trains a network as its paper does: on its training set, by the recipe that its table needs."""
     row = task(task_name)

@@ -87,7 +87,7 @@ def digest_content(value: object) -> str:
 
 
 def digest_papers() -> str:
-    """Return the sha256 over the papers' numbers and claims in this checkout, and of loaded plug-ins: by them tables and verdicts are made."""
+    """Return the sha256 over the papers' numbers and claims, those of loaded plug-ins too, by which tables and verdicts are made."""
     digest = hashlib.sha256()
     for folder in ("published", "claims"):
         for path in sorted(shipped_folder(f"results/{folder}").glob("*.toml")):

@@ -137,8 +137,13 @@ def printed(folder, *changes):
     return str(outside.write(folder, ("DESIGN =", f"{text}DESIGN =")))
 
 
+def list_printed():
+    """All papers, claims and tables by name."""
+    return [paper.key for paper in published.load_all()], [one.paper for one in claims.load_claims()], list(claims.tables_by_id())
+
+
 def test_a_plug_in_brings_its_paper_and_its_claims_and_takes_them_along(tmp_path):
-    before = [paper.key for paper in published.load_all()], [held.paper for held in claims.load_claims()], list(claims.tables_by_id())
+    before = list_printed()
     with plugins.loaded([printed(tmp_path)], installed=False):
         assert published.load_all()[-1].name == "Ladder (plug-in mine.py)"
         (claim,) = claims.load_claims()[-1].claims
@@ -146,7 +151,7 @@ def test_a_plug_in_brings_its_paper_and_its_claims_and_takes_them_along(tmp_path
         assert claims.find_row(claim.row, claims.tables_by_id())[1].cells == {"params": 48.24}
         assert plugins.list_loaded()[0].printed == ("1 table", "1 claim")
     assert not claims.is_added("ladder")
-    assert before == ([paper.key for paper in published.load_all()], [one.paper for one in claims.load_claims()], list(claims.tables_by_id()))
+    assert before == list_printed()
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     how.add_argument("--time", action="store_true", help="time a forward pass in a process of its own")
     how.add_argument("--sweep", action="store_true", help="time 64x64 upward, until the next would not fit or take too long")
     how.add_argument("--claim", choices=CLAIMS, help="instead: compare 1x1 convolutions with linear layers and reshapes, in pairs (V4)")
-    common.add_shared(how, "--backend", "--device", "--threads", "--plugin")
+    common.add_shared(how, "--backend", "--kernel-revision", "--device", "--threads", "--plugin")
     how.add_argument("--seconds", type=float, default=3.0, metavar="N", help="how long each time is measured (default: %(default)s)")
     how.add_argument(
         "--longest", type=float, default=20.0, metavar="N", help="a sweep stops before calls of N seconds (default: %(default)s)"

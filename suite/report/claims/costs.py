@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from suite.core.intervals import LEVEL
 from suite.records.profile import Latency, ProfileRecord
 from suite.records.record import Attempt, Record
 from suite.report.claims.verdict import ClaimPart, Hint, Interval, Word
-from suite.report.commands import name_plugins
+from suite.report.commands import profile_command
 from suite.report.measured import Count, get_count
 from suite.study.baselines import BASELINES
 from suite.study.claims import CostClaim, GrowthClaim, RatioClaim, SpeedClaim, find_column, find_row
@@ -155,8 +154,7 @@ def profile_commands(*asked: tuple[str, Size | None]) -> tuple[str, ...]:
     found = []
     for size, models in sizes.items():
         names = list(dict.fromkeys(models))
-        words = ["python -m suite profile", *map(shlex.quote, names), *name_plugins(*names)]
-        found.append(" ".join([*words, *(["--size", f"{size[0]}x{size[1]}"] if size else [])]))
+        found.append(profile_command(*names, how=f"--size {size[0]}x{size[1]}" if size else ""))
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Measured
 from suite.report.claims import costs, quality
 from suite.report.claims.verdict import HINTED, WORDS, Judgement
-from suite.report.commands import name_plugins, train_command
+from suite.report.commands import profile_command, train_command
 from suite.report.trivial import add_trivial
 from suite.study.claims import (
     Claim,
@@ -99,11 +99,11 @@ class _Judge:
             return Judgement(claim, held.paper, (part,), self._count(claim.column, claim.row, claim.against), None, notes)
         if isinstance(claim, SpeedClaim):
             part, hint = costs.judge_speed(claim, self.profiles)
-            words = ["python -m suite profile", claim.model, claim.against, *name_plugins(claim.model, claim.against), "--time --device cuda"]
-            return Judgement(claim, held.paper, (part,), (" ".join(words),), hint, notes)
+            commands = (profile_command(claim.model, claim.against, how="--time --device cuda"),)
+            return Judgement(claim, held.paper, (part,), commands, hint, notes)
         if isinstance(claim, GrowthClaim):
             part = costs.judge_growth(claim, self.profiles)
-            return Judgement(claim, held.paper, (part,), (" ".join(["python -m suite profile", claim.model, *name_plugins(claim.model), "--sweep"]),), None, notes)
+            return Judgement(claim, held.paper, (part,), (profile_command(claim.model, how="--sweep"),), None, notes)
         return self._judge_field(held, claim, notes)
 
     def _judge_field(self, held: ClaimSet, claim: FieldClaim, notes: tuple[str, ...]) -> Judgement:
