@@ -12,8 +12,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from suite.core import intervals
+from suite.core.errors import SuiteError
 from suite.core.text import format_duration, format_fixed, format_moment, format_signed
 from suite.records.ledger import pick_standing
+from suite.records.machines import list_times, read_machines
 from suite.records.newest import keep_newest
 from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt
@@ -59,6 +61,7 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
     profiles = keep_newest(pick_standing(record for record in held if isinstance(record, ProfileRecord)))[0]
     routings = pick_standing(record for record in held if isinstance(record, RoutingRecord) and record.status == "done")
     tables = gather_tables(current, profiles)
+    times, problem = _list_machine_times()
     return pages.fill_template(
         "index.html.j2",
         {
@@ -75,5 +78,15 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
             "images": {"fewest": intervals.FEWEST_IMAGES, "good": intervals.GOOD_IMAGES},
             "scans": scan_view.SCAN_FILE if scans else "",
             "routings": tuple(map(tabulate_routing, routings)),
+            "times": times,
+            "times_problem": problem,
         },
     )
+
+
+def _list_machine_times() -> tuple[list[dict[str, object]], str]:
+    """Return the rows of results/machines, or none and what is wrong there: a file of another's is no reason to show nothing."""
+    try:
+        return list_times(read_machines()), ""
+    except SuiteError as error:
+        return [], str(error)
