@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import models
 from suite.core import machine
 from suite.measure.costs.cell import count_cost
-from suite.measure.costs.count import count_model
 from suite.measure.costs.estimate import Estimator, Measured, Size, Work, describe_work
 from suite.measure.costs.grid import TimingOptions, make_spec, smallest_side, software_digest
+from suite.measure.costs.kept import count_kept
 from suite.measure.costs.printed import scale_of
 from suite.records.machines import MachineFile
 from suite.records.profile import NO_BACKEND, ProfileRecord, ProfileSpec
@@ -181,7 +181,7 @@ def find_fitting(record: ProfileRecord, estimator: Estimator, ms: float | None, 
 
 def least_side(model: str) -> int:
     """Return the smallest side at which a network runs and its cost is defined: one that is padded from less has no line of its own."""
-    return max(smallest_side(model), count_model(model).multiple)
+    return max(smallest_side(model), count_kept(model).multiple)
 
 
 def _largest(fits: Callable[[int], bool], low: int, high: int) -> int | None:
