@@ -15,6 +15,7 @@ from suite.core import machine
 from suite.core.errors import Exit
 from suite.measure.costs import cell, points
 from suite.measure.costs.printed import scale_of
+from suite.measure.costs.traffic import Traffic, WatchedTraffic
 from suite.records import machines
 from suite.records.profile import Latency, ProfileCost
 from suite.report import candidates
@@ -83,6 +84,7 @@ def suggest(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(points, "START_SECONDS", 0.0)
     monkeypatch.setattr(cell, "count_cost", count)
     monkeypatch.setattr(points, "count_cost", count)
+    monkeypatch.setattr(points, "traffic_kept", lambda model: WatchedTraffic(1, 1, Traffic(0.0, 4e3 * scale_of(model), 40.0)))
     monkeypatch.setattr(points, "least_side", lambda _: 16)
 
     monkeypatch.setattr(machine, "find_commit", lambda: machine.Commit("c0ffee", False))  # git takes its time, for every record

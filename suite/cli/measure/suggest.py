@@ -54,7 +54,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--seconds",
         type=float,
-        default=60.0,
+        default=45.0,
         metavar="N",
         help="seconds for measuring what the ledger has no time of; 0 measures nothing (default: %(default)g)",
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
-from suite.measure.costs.estimate import Basis, Estimator, What, tells_groups
+from suite.measure.costs.estimate import Basis, Error, Estimator, What
 from suite.measure.costs.points import Fitting, Plan, find_fitting, work_of
 from suite.records.profile import ProfileRecord
 from suite.report import choice
@@ -89,14 +89,12 @@ def tell_errors(answer: Answer) -> list[str]:
     if not points:
         return ["Times and memory: nothing was measured on this machine, so none is known. Give --seconds more than 0."]
     lines = [f"Times and memory: {len(points)} calls measured here or on a machine alike; the others are estimated from counted operators."]
-    if not tells_groups([point.work.model for point in points], "ms"):
-        lines.append("So few networks were measured that one rate stands for all operations: take the estimates for their order alone.")
     for what, name in (("ms", "time"), ("mib", "memory")):
         for basis, words in BASES.items():
             error = answer.estimator.leave_one_out(what, basis)
-            told = (
-                f"{error.median:.0%} in the median of {error.points}, {error.largest:.0%} at most" if error else "not known: too few calls"
-            )
+            told = _tell_error(error) if error else "not known: too few calls"
+            alike = answer.estimator.leave_one_out(what, basis, by_design=True) if basis == "other networks" else None
+            told += f"; without all of its design {_tell_error(alike)}" if alike else ""
             if any(_rests_on(one, what, basis) for one in answer.found.ordered):
                 lines.append(f"Error of leaving one out, {name} {words}: {told}.")
     largest = max(math.prod(point.work.size) for point in points)
@@ -111,6 +109,10 @@ def tell_errors(answer: Answer) -> list[str]:
     if answer.left:
         lines.append(f"{answer.left} more calls did not fit into --seconds; the same command with more seconds goes on from here.")
     return lines
+
+
+def _tell_error(error: Error) -> str:
+    return f"{error.median:.0%} in the median of {error.points}, {error.largest:.0%} at most"
 
 
 def _rests_on(one: choice.Candidate, what: What, basis: Basis) -> bool:

@@ -1,4 +1,4 @@
-"""Counts in the cache: the same as those that were traced, made once for a network, and anew where the code is another or a file is damaged."""
+"""Counts in the cache: those that were traced, made once for a network, and anew where the code is another or a file is damaged."""
 
 import dataclasses
 import json
@@ -8,6 +8,7 @@ import pytest
 from suite.measure.costs import kept
 from suite.measure.costs.cell import count_cost
 from suite.measure.costs.count import count_model, make_subject, trace
+from suite.measure.costs.traffic import count_traffic
 
 TINY = "mambair-light-x4-tiny"
 
@@ -51,7 +52,7 @@ def test_the_cost_at_a_new_size_is_that_of_a_direct_trace_though_nothing_is_trac
 
 def test_other_code_and_a_damaged_file_are_counted_anew(counted, cache, monkeypatch):
     again()
-    (path,) = cache.rglob("*.json")
+    (path,) = cache.rglob("*.cost.json")
     held = json.loads(path.read_text())
     for text in ("{", json.dumps({"params": 3}), json.dumps(held | {"small": held["small"][:1]}), json.dumps(held | {"colour": 1})):
         path.write_text(text)
@@ -77,3 +78,14 @@ def test_without_a_cache_the_count_is_the_same(counted, monkeypatch):
 
 def test_every_field_of_a_count_is_kept():
     assert {field.name for field in dataclasses.fields(count_model(TINY))} == set(dataclasses.asdict(again()))
+
+
+def test_traffic_is_kept_likewise(monkeypatch):
+    made = []
+    monkeypatch.setattr(kept, "count_traffic", lambda name: made.append(name) or count_traffic(name))
+    found = []
+    for _ in range(2):
+        kept._traffic_once.cache_clear()
+        found.append(kept.traffic_kept(TINY))
+    assert found[0] == found[1] == count_traffic(TINY)
+    assert made == [TINY]
