@@ -56,6 +56,11 @@ def count_of(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one}" if number == 1 else f"{number:,} {many or one + 's'}"
 
 
+def is_or_are(number: int) -> str:
+    """Write the verb that goes with so many."""
+    return "is" if number == 1 else "are"
+
+
 def readable(name: str) -> str:
     r"""Return the name of a file as text that can be printed and recorded anywhere; bytes that are no UTF-8 become \xe4 and the like.
 

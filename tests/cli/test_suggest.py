@@ -6,11 +6,13 @@ import math
 import statistics
 import tempfile
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import models
 from suite.cli import main
+from suite.cli.measure import suggest_samples
 from suite.core import machine
 from suite.core.errors import Exit
 from suite.measure.costs import cell, points
@@ -265,8 +267,6 @@ def test_an_unknown_task_is_answered_with_the_nearest(suggest):
 
 @pytest.mark.usefixtures("timed", "few")
 def test_photographs_are_refused_with_weights_of_another_task(suggest, tmp_path, monkeypatch):
-    from suite.cli.measure import suggest_samples
-
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (120, 100)).save(tmp_path / "photos" / "one.png")
     of = argparse.Namespace(said="mambair-sr-x2", state={})
@@ -286,3 +286,23 @@ def test_without_spandrel_baselines_are_left_out_in_so_many_words(suggest, monke
     assert code == Exit.DONE
     assert not {one["model"] for one in json.loads(out)["networks"]} & set(BASELINES)
     assert "spandrel is not installed" in err
+
+
+@pytest.mark.parametrize(("seconds", "sides"), [(1.0, [96, 192, 192]), (1.1, [96, 96])])
+def test_samples_are_larger_where_time_allows_and_say_what_they_took(seconds, sides, monkeypatch):
+    """Two photographs, one restorer; a middle of 96 takes five times `seconds`, one of 192 four times as long, so two of these 40 or 44 s."""
+    clock, seen = [0.0], []
+
+    def restore(pixels):
+        clock[0] += seconds * pixels[..., 0].size / 96**2 * 5
+        seen.append(pixels.shape[0])
+        return pixels.astype(np.float64) / 255, None
+
+    monkeypatch.setattr(suggest_samples.time, "perf_counter", lambda: clock[0])
+    photos = {name: np.zeros((192, 192, 3), np.uint8) for name in ("a.png", "b.png")}
+    figures = suggest_samples._draw_all(photos, [("w.pth", argparse.Namespace(restore=restore), "mambair-sr-x4")], task("sr-x4"))
+    assert seen == sides
+    assert [figure.title for figure in figures] == ["Your photograph a.png.", "Your photograph b.png."]
+    side = sides[-1]
+    assert f"Its middle, {side}x{side} pixels, enlarged 4 times" in figures[0].caption
+    assert figures[1].pictures[0].note == f"w.pth; {5 * seconds * (side / 96) ** 2:.1f} s"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
+from suite.core.text import count_of
 
 if TYPE_CHECKING:
     from suite.measure.costs.grid import Size, TimingOptions
@@ -114,8 +115,7 @@ def _save(records: Sequence[ProfileRecord]) -> None:
     path, taken, noisy = save_times(describe_here(), records)
     for record in noisy:
         note(f"not saved: {record.spec.label} is noisy, other programs used the machine")
-    times = "1 time" if taken == 1 else f"{taken} times"
-    note(f"{times} saved: {path}. `python tests/support/reference.py` renews docs/machines.md; commit both.")
+    note(f"{count_of(taken, 'time')} saved: {path}. `python tests/support/reference.py` renews docs/machines.md; commit both.")
 
 
 def choose_timing(options: argparse.Namespace) -> tuple[TimingOptions, str]:

@@ -14,6 +14,7 @@ from suite.cli.common import read_positive
 from suite.cli.measure.profile import choose_timing, read_pixels
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
+from suite.core.text import count_of
 
 if TYPE_CHECKING:
     from suite.measure.costs.estimate import Estimator, Size
@@ -150,7 +151,7 @@ def _count(names: Sequence[str], options: argparse.Namespace, ledger: Ledger) ->
             note(f"left out: {error}")
     if not specs:
         raise SuiteError(f"--size {options.size[0]}x{options.size[1]}: no network of {options.task} takes pictures so small.")
-    note(f"{len(specs)} networks: counted where the ledger does not have it ...")
+    note(f"{count_of(len(specs), 'network')}: counted where the ledger does not have it ...")
     outcome = common.execute_cells(specs, ledger, How("inline", timing.threads, reason), again=False)
     if outcome.signum is not None:
         raise SuiteError("stopped while counting; what was counted is kept, and the same command goes on from there.", exit=outcome.exit)

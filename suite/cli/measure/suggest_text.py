@@ -9,6 +9,7 @@ from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
+from suite.core.text import count_of
 from suite.measure.costs.estimate import Basis, Error, Estimator, What
 from suite.measure.costs.points import Fitting, Plan, find_fitting, work_of
 from suite.records.profile import ProfileRecord
@@ -88,7 +89,8 @@ def tell_errors(answer: Answer) -> list[str]:
     points = answer.estimator.points
     if not points:
         return ["Times and memory: nothing was measured on this machine, so none is known. Give --seconds more than 0."]
-    lines = [f"Times and memory: {len(points)} calls measured here or on a machine alike; the others are estimated from counted operators."]
+    measured = f"{count_of(len(points), 'call')} measured here or on a machine alike"
+    lines = [f"Times and memory: {measured}; the others are estimated from counted operators."]
     for what, name in (("ms", "time"), ("mib", "memory")):
         for basis, words in BASES.items():
             error = answer.estimator.leave_one_out(what, basis)
@@ -105,9 +107,10 @@ def tell_errors(answer: Answer) -> list[str]:
         )
     noisy = sum(point.source.endswith("noisy") for point in points)
     if noisy:
-        lines.append(f"{noisy} of {len(points)} measured calls are noisy: other programs used the machine.")
+        lines.append(f"Of {count_of(len(points), 'measured call')} {count_of(noisy, 'is', 'are')} noisy: other programs used the machine.")
     if answer.left:
-        lines.append(f"{answer.left} more calls did not fit into --seconds; the same command with more seconds goes on from here.")
+        left = count_of(answer.left, "more call")
+        lines.append(f"{left} did not fit into --seconds; the same command with more seconds goes on from here.")
     return lines
 
 
@@ -124,7 +127,7 @@ def tell_verdict(answer: Answer) -> list[str]:
     """Say which fit, or else by how much the nearest miss, and what would fit."""
     found, limits = answer.found, answer.limits
     if limits.ms is None and limits.mib is None:
-        return [f"{len(found.ordered)} networks; no budget was given (--max-ms, --max-mib)."]
+        return [f"{count_of(len(found.ordered), 'network')}; no budget was given (--max-ms, --max-mib)."]
     if found.fitting:
         more = f"; of {len(found.unknown)} it is not known" if found.unknown else ""
         return [f"{len(found.fitting)} of {len(found.ordered)} networks fit{more}."]

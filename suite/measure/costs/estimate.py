@@ -1,10 +1,10 @@
 """Estimates of time and memory from counted operators and a few measured calls.
 
 The time of a call is a sum of what its operations take and what it takes to write their results (TIME), the memory at its peak is in
-proportion to the results that are there at once (MEMORY). That is few rates, for few calls are measured where a user waits: more of them, by
+proportion to the results that are there at once (MEMORY). Few rates, for few calls are measured where a user waits: more, by
 kind of operator, told sixteen networks no better, and four of them far worse. No rate is negative: non-negative least squares, of relative
-residuals, so that a small network counts as much as a large one. Where the network itself was measured at another size, the sum is scaled to
-what was measured there: the measured value carries what the groups do not know, the sum how it grows with the size.
+residuals, so that a small network counts as much as a large one. Where the network itself was measured at another size, the sum is scaled
+to what was measured there: the measured value carries what the groups do not know, the sum how it grows with the size.
 
 How far such estimates lie off is told by leaving one out: each measured point is estimated from the others alone, once without any point
 of its network ("other networks"), once with the points of its network at other sizes ("other sizes"); and, for networks of one design are

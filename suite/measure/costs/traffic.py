@@ -57,7 +57,10 @@ def count_traffic(model: str) -> WatchedTraffic:
 
 
 def watch(subject: Subject, size: Size) -> Traffic:
-    """Watch one pass over an image of exactly `size`; one that cannot run on shapes alone, as it looks at values, is computed."""
+    """Watch one pass over an image of exactly `size`; one that cannot run on shapes alone, as it looks at values, is computed.
+
+    The network's weights are lost.
+    """
     try:
         return _watch(subject, size, "meta", SCANNED_BY)
     except Exception:  # of a plug-in's code: each operator without a rule for shapes has its own
@@ -65,7 +68,10 @@ def watch(subject: Subject, size: Size) -> Traffic:
 
 
 def _watch(subject: Subject, size: Size, device: str, backend: str) -> Traffic:
-    network = subject.network.eval() if device == "cpu" else subject.network.eval().to(device)
+    network = subject.network.eval().to_empty(device=device)
+    if device != "meta":  # whatever the weights: only what looks at values could tell
+        for held in (*network.parameters(), *network.buffers()):
+            held.data.zero_()
     if isinstance(network, RestorationNet):
         models.set_scan_backend(network, backend)
     seen, image = _Seen(), torch.zeros(1, subject.channels, *size, device=device)
