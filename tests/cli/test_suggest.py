@@ -290,7 +290,7 @@ def test_without_spandrel_baselines_are_left_out_in_so_many_words(suggest, monke
 
 @pytest.mark.parametrize(("seconds", "sides"), [(1.0, [96, 192, 192]), (1.1, [96, 96])])
 def test_samples_are_larger_where_time_allows_and_say_what_they_took(seconds, sides, monkeypatch):
-    """Two photographs, one restorer; a middle of 96 takes five times `seconds`, one of 192 four times as long, so two of these 40 or 44 s."""
+    """Two photographs, one restorer: a middle of 96 takes five times `seconds`, two of 192 eight times that, 40 or 44 s."""
     clock, seen = [0.0], []
 
     def restore(pixels):
