@@ -7,6 +7,7 @@ import statistics
 import tempfile
 
 import numpy as np
+import outside
 import pytest
 from PIL import Image
 
@@ -306,3 +307,11 @@ def test_samples_are_larger_where_time_allows_and_say_what_they_took(seconds, si
     side = sides[-1]
     assert f"Its middle, {side}x{side} pixels, enlarged 4 times" in figures[0].caption
     assert figures[1].pictures[0].note == f"w.pth; {5 * seconds * (side / 96) ** 2:.1f} s"
+
+
+def test_a_design_from_outside_is_suggested_beside_the_others(suggest, tmp_path):
+    path = outside.write(tmp_path / "author", ("DESIGN =", f"{outside.PRINTED}DESIGN ="))
+    code, out, _ = suggest("--json", "--seconds", 0, "--plugin", path, task="real-sr-x4")
+    assert code == Exit.DONE
+    assert "ladder-x4" in {one["model"] for one in json.loads(out)["networks"]}
+    assert "ladder-x4" not in {one["model"] for one in json.loads(suggest("--json", "--seconds", 0, task="real-sr-x4")[1])["networks"]}

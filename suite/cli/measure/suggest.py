@@ -59,7 +59,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="N",
         help="seconds for measuring what the ledger has no time of; 0 measures nothing (default: %(default)g)",
     )
-    common.add_shared(how, "--backend", "--kernel-revision", "--device", "--threads")
+    common.add_shared(how, "--backend", "--kernel-revision", "--device", "--threads", "--plugin")
     samples = verb.add_argument_group("samples")
     samples.add_argument("--photos", type=Path, metavar="DIR", help="photographs of yours, whose middles are restored for the page")
     samples.add_argument(

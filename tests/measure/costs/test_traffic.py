@@ -32,7 +32,7 @@ def test_results_are_added_up_views_are_not_and_what_is_freed_is_no_more_held():
 
 
 def test_a_network_that_looks_at_values_is_computed():
-    assert watch(Subject(Small(looks=True), 1, 1), (4, 6)).held == 2 * 4 * 24 * 4 + 4
+    assert watch(Subject(Small(looks=True), 1, 1), (4, 6)).held == 2 * 4 * 24 * 4 + 4 + 1  # a sum, and whether it is large
 
 
 def test_another_size_follows_from_the_pixels_padded():
