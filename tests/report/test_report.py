@@ -11,7 +11,9 @@ import synthetic_records as made
 from page_reader import read, row_of, statuses
 from places import ROOT, SUPPORT
 
+from suite.core.errors import SuiteError
 from suite.core.text import format_duration, format_moment, format_signed
+from suite.records.machines import MachineFile, MachineTime
 from suite.records.pictures import Png
 from suite.records.record import ImageScore
 from suite.report import report
@@ -349,6 +351,26 @@ def test_every_cell_is_listed_with_the_command_that_makes_it_again():
         strict=True,
     ):
         assert again in root.one("tr", id=f"cell-{record.fingerprint}").text
+
+
+def test_times_of_machines_are_a_folded_table_and_a_damaged_file_of_them_costs_no_page(monkeypatch):
+    fields = {"input_size": (64, 64), "backend": "none", "device": "cpu", "threads": 2, "quartiles_ms": (4.5, 5.5), "samples": 3}
+    time = MachineTime(model="esrgan", median_ms=5.0, torch="2.8", date="2026-01-02", commit="c0ffee", **fields)
+    held = MachineFile(schema=1, cpu="A <CPU>", cores=2, memory_gib=7.5, instructions="AVX2", times=(time,))
+    monkeypatch.setattr(report, "read_machines", lambda: [held])
+    section = read([]).one("section", id="machines")
+    (row,) = [one for one in section.all("tr") if "esrgan" in one.text]
+    assert "A <CPU>, 2 cores, AVX2" in row.text
+    assert "4.5 to 5.5" in row.text
+    assert "1 time of 1 machine" in section.text
+
+    def refuse():
+        raise SuiteError("x.json cannot be read.")
+
+    monkeypatch.setattr(report, "read_machines", refuse)
+    assert "x.json cannot be read." in report.page_text([])
+    monkeypatch.setattr(report, "read_machines", list)
+    assert 'id="machines"' not in report.page_text([])
 
 
 def test_the_same_records_give_the_same_file_replaced_whole(tmp_path):

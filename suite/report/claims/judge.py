@@ -9,7 +9,7 @@ from suite.records.kinds.profile import ProfileRecord
 from suite.records.record import Attempt, Measured
 from suite.report.claims import costs, quality
 from suite.report.claims.verdict import HINTED, WORDS, Judgement
-from suite.report.commands import train_command
+from suite.report.commands import profile_command, train_command
 from suite.report.trivial import TRIVIAL, add_trivial
 from suite.study.claims import (
     Claim,
@@ -23,6 +23,7 @@ from suite.study.claims import (
     ValueClaim,
     find_column,
     find_row,
+    is_added,
     tables_by_id,
 )
 from suite.study.published import cost_input
@@ -54,8 +55,10 @@ def summarise(found: Sequence[Judgement]) -> tuple[str, str]:
     """Return the two sentences: of the verdicts, and of the hints, which are no verdicts."""
     words, hints = count_words(found), count_hints(found)
     close = f", {_agree(words['too close to tell'], 'is', 'are')} too close to tell" if words["too close to tell"] else ""
+    outside = sum(is_added(one.paper) for one in found)
+    among = f" ({outside} of them of plug-ins)" if outside else ""
     first = (
-        f"Under the papers' conditions, of {len(found)} claims {_agree(words['holds'], 'holds', 'hold')}, "
+        f"Under the papers' conditions, of {len(found)} claims{among} {_agree(words['holds'], 'holds', 'hold')}, "
         f"{_agree(words['does not hold'], 'does not', 'do not')}{close}, {_agree(words['not tested'], 'is', 'are')} not tested."
     )
     number = sum(hints[word] for word in HINTED)
@@ -110,11 +113,11 @@ class _Judge:
             return Judgement(claim, held.paper, (part,), self._count(claim.column, claim.row, claim.against), None, notes)
         if isinstance(claim, SpeedClaim):
             part, hint = costs.judge_speed(claim, self.profiles)
-            commands = (f"python -m suite profile {claim.model} {claim.against} --time --device cuda",)
+            commands = (profile_command(claim.model, claim.against, how="--time --device cuda"),)
             return Judgement(claim, held.paper, (part,), commands, hint, notes)
         if isinstance(claim, GrowthClaim):
             part = costs.judge_growth(claim, self.profiles)
-            return Judgement(claim, held.paper, (part,), (f"python -m suite profile {claim.model} --sweep",), None, notes)
+            return Judgement(claim, held.paper, (part,), (profile_command(claim.model, how="--sweep"),), None, notes)
         return self._judge_field(held, claim, notes)
 
     def _judge_field(self, held: ClaimSet, claim: FieldClaim, notes: tuple[str, ...]) -> Judgement:
