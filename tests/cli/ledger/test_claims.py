@@ -60,7 +60,7 @@ def test_the_hint_stands_apart_from_the_verdict(claims):
     assert "[not tested] vmambair-4-v1" in out
     assert "At another budget, no verdict: agrees: PSNR-Y" in out
     assert "pairs" in out
-    assert "of 1 ablations 1 agree" in out
+    assert "of 1 claims on ablations 1 agrees" in out
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
