@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from models.scan.backends.cpp_build import CannotCompile, library
+from models.scan.backends.memory import keep_freed_memory
 from models.scan.contract import ImageArguments, ScanArguments, sum_in_order
 
 # Tasks that a gradient is divided into if its sequences do not give as many; each holds its own part of dB and dC.
@@ -49,6 +50,7 @@ class _ImageGradients(ctypes.Structure):
 
 @functools.cache
 def _compiled() -> ctypes.CDLL:
+    keep_freed_memory()
     return ctypes.CDLL(str(library()))
 
 
