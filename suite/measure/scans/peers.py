@@ -1,0 +1,96 @@
+"""Other packages' compiled selective scans, verified and timed beside our own backends: `python -m suite scan --peers`.
+
+A peer is no backend: nothing runs on it but this comparison. It computes a forward pass in float32 and is held to float64 on every case
+that is in float32; one that is wrong has no times. It sees the same tensors as a backend, in the shapes of `models.scan.contract`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from models.lookup import lookup
+from models.scan.contract import ScanArguments
+from suite.records.scan import Absent
+
+Forward = Callable[[ScanArguments, bool], Tensor]  # of arguments and of whether delta passes a softplus
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A row of the table; `load` imports the package and returns its scan, and raises ImportError or AttributeError where it has none."""
+
+    name: str
+    module: str  # whose absence means that the package is not installed
+    package: str  # whose version is recorded, and whose first two numbers are those of the PyTorch that it needs
+    remedy: str
+    load: Callable[[], Forward]
+
+
+def _load_intel() -> Forward:
+    importlib.import_module("intel_extension_for_pytorch")  # registers its operators
+    scan = torch.ops.torch_ipex.selective_scan_fn
+
+    def forward(args: ScanArguments, delta_softplus: bool) -> Tensor:
+        u, delta, A, B, C, D, delta_bias = args
+        return scan(u, delta, A, B, C, D, None, delta_bias, delta_softplus, False)[0]  # no gate z, no last state
+
+    return forward
+
+
+PEERS: Mapping[str, Peer] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            Peer(
+                "intel-extension",
+                "intel_extension_for_pytorch",
+                "intel_extension_for_pytorch",
+                "pip install torch==2.8.0 intel_extension_for_pytorch==2.8.0 (in an environment of its own: it needs that very PyTorch)",
+                _load_intel,
+            ),
+        )
+    }
+)
+
+
+def load_peer(name: str) -> Forward:
+    """Return the peer's forward pass; raises `UnknownName`, and ImportError, OSError or AttributeError where it does not load."""
+    return lookup("peer", name, PEERS).load()
+
+
+def list_peers(device: str) -> tuple[list[str], list[Absent]]:
+    """List the names of the peers that can be timed on `device` here, and the others with reasons and remedies; imports none of them."""
+    problems = {name: _find_problem(peer, device) for name, peer in PEERS.items()}
+    absent = [Absent(name=name, reason=problem, remedy=PEERS[name].remedy) for name, problem in problems.items() if problem]
+    return [name for name, problem in problems.items() if not problem], absent
+
+
+def _find_problem(peer: Peer, device: str) -> str:
+    """Return why the peer cannot be timed, in words; "" where nothing is known against it."""
+    if device != "cpu":
+        return f"it is a scan for a processor, and {device} was asked for."
+    if importlib.util.find_spec(peer.module) is None:
+        return f"the package {peer.package} is not installed."
+    held = metadata.version(peer.package)
+    if _series(held) != _series(torch.__version__):  # such a package ends the process that imports it
+        return f"the package {peer.package} {held} needs PyTorch {_series(held)}, and {torch.__version__} is installed."
+    return ""
+
+
+def _series(version: str) -> str:
+    """Return the first two numbers of a version."""
+    return ".".join(version.split(".")[:2])
+
+
+def call_peer(name: str, args: ScanArguments, delta_softplus: bool) -> Tensor:
+    """Return the y (B, D, L) of a peer's scan of contiguous copies of the arguments, where they are not contiguous already."""
+    given = ScanArguments(*(None if tensor is None else tensor.contiguous() for tensor in args))
+    return load_peer(name)(given, delta_softplus)
