@@ -39,10 +39,22 @@ def _load_intel() -> Forward:
     scan = torch.ops.torch_ipex.selective_scan_fn
 
     def forward(args: ScanArguments, delta_softplus: bool) -> Tensor:
-        u, delta, A, B, C, D, delta_bias = args
-        return scan(u, delta, A, B, C, D, None, delta_bias, delta_softplus, False)[0]  # no gate z, no last state
+        """A call for each group: of B and C (B, G, N, L) release 2.8.0 makes NaN, also where G is 1; of (B, N, L) it is right."""
+        groups = args.B.shape[1]
+        channels = [None if tensor is None else tensor.chunk(groups, dim) for tensor, dim in _rows(args)]
+        given = zip(*(of or (None,) * groups for of in channels), args.B.unbind(1), args.C.unbind(1), strict=True)
+        parts = [
+            scan(u.contiguous(), delta.contiguous(), A, B.contiguous(), C.contiguous(), D, None, bias, delta_softplus, False)[0]
+            for u, delta, A, D, bias, B, C in given  # no gate z, no last state
+        ]
+        return parts[0] if groups == 1 else torch.cat(parts, dim=1)
 
     return forward
+
+
+def _rows(args: ScanArguments) -> tuple[tuple[Tensor | None, int], ...]:
+    """Return what has a row for each channel, and along which dimension."""
+    return (args.u, 1), (args.delta, 1), (args.A, 0), (args.D, 0), (args.delta_bias, 0)
 
 
 PEERS: Mapping[str, Peer] = MappingProxyType(
