@@ -39,7 +39,7 @@ constexpr int LANES = 8;
 constexpr int TILE = 64;     // steps between kept states
 constexpr int ROW = TILE + 11;  // how far rows of a tile are apart: at multiples of 4 KB a load would wait for stores to other rows
 constexpr int GROUP = 4;     // vectors that elementary functions take at a time
-constexpr int FORWARD = LANES == 16 ? 2 : 1;
+constexpr int FORWARD = LANES == 16 ? 2 : 1;  // states that the scan takes at a time: as many as registers hold
 constexpr int BACKWARD = 2;  // states that the gradient takes at a time: what a tile keeps for them must fit the first-level cache
 
 using vec = float __attribute__((vector_size(LANES * sizeof(float))));
@@ -138,7 +138,7 @@ constexpr float LOG1P[] = {0.00536481836f, -0.0300657684f, 0.0792044968f, -0.137
                            -0.248571633f,  0.333213226f,   -0.49999648f,  1.0f};
 
 template <int M>
-inline void softplus(vec (&x)[M], vec (&z)[M]) {
+inline void softplus(vec (&x)[M], vec (&z)[M]) {  // z: exp(-|x|), for the derivative
     vec p[M];
     for (int i = 0; i < M; ++i) z[i] = x[i];
     exp_minus_abs(z);
@@ -203,7 +203,7 @@ inline vec sum_of_lanes(vec* rows) {
     return rows[0];
 }
 
-// Rows (lanes, steps) into the steps of a tile; a lane left over repeats the first row.
+// Rows (lanes, steps) into the steps of a tile; a lane left over repeats the first row. The tile to be read next is `ahead` of this one.
 inline void gather(vec* tile, const float* rows, Index stride, int lanes, int steps, int ahead) {
     int t = 0;
     for (; t + LANES <= steps; t += LANES) {
@@ -232,7 +232,7 @@ inline void scatter(float* rows, Index stride, vec* tile, int lanes, int steps) 
 // What a block holds ---------------------------------------------------------------------------------------------------------------------
 
 struct Tile {
-    vec u[ROW], raw[ROW], delta[ROW], delta_u[ROW];    // raw: delta before softplus
+    vec u[ROW], raw[ROW], delta[ROW], delta_u[ROW];    // raw: delta before softplus; for the gradient its derivative
     vec y[ROW], dy[ROW], du[ROW], ddelta[ROW];         // du: of delta_u until the tile is closed
     vec decay[BACKWARD][ROW], carried[BACKWARD][ROW];  // exp(delta_t A), and that times h_{t-1}
 };
@@ -287,12 +287,14 @@ inline void scan(Tile& tile, int steps, vec* h, const vec* A_log2e, const Shared
     for (; n < N; ++n) scan_states<BOUNDED, 1>(tile, steps, h, A_log2e, at, n);
 }
 
-// Sums over the lanes are taken in two steps: here FOLD steps become one vector (fold), and at the end of a tile, over all blocks of the task
-// at once, the rest (reduce). So what a tile's sums hold stays small: (states, FOLDED).
+// Sums over the lanes are taken in two parts: at once over FOLD steps, whose vectors become one, and at the end of a tile, over all blocks of
+// the task, the rest (reduce). A vector a step would not fit the first-level cache, and be read and written for every state and block.
 constexpr int FOLD = 4, FOLDED = TILE / FOLD + 1;
 struct Sums {
-    vec *B, *C;
+    vec *B, *C;  // (states, FOLDED)
 };
+
+// Lane i of the result holds a part of the sum over lanes of row i % FOLD.
 inline vec fold(vec (&rows)[FOLD]) {
     for (int i = 0; i < FOLD; i += 2) {
         exchange<1>(rows[i], rows[i + 1], std::make_integer_sequence<int, LANES>{});
@@ -302,8 +304,10 @@ inline vec fold(vec (&rows)[FOLD]) {
     return rows[0] + rows[1];
 }
 
+// The states after `many` <= FOLD steps from t on, and what the way back needs of them.
 template <bool BOUNDED, int S>
-inline __attribute__((always_inline)) void adjoint_there(Tile& tile, int t, int many, vec (&state)[S], const vec* A_log2e, const float* B, Index by_state, vec* dC) {
+inline __attribute__((always_inline)) void adjoint_there(Tile& tile, int t, int many, vec (&state)[S], const vec* A_log2e, const float* B,
+                                                         Index by_state, vec* dC) {
     vec sum[S][FOLD]{};
     for (int j = 0; j < many; j += 2) {  // an odd last step computes one beyond, which is not used
         vec decay[2 * S], rate[2 * S];
@@ -320,8 +324,11 @@ inline __attribute__((always_inline)) void adjoint_there(Tile& tile, int t, int 
     }
     for (int i = 0; i < S; ++i) dC[i * FOLDED + t / FOLD] += fold(sum[i]);
 }
+
+// The same steps backwards; `state` is the adjoint's.
 template <int S>
-inline __attribute__((always_inline)) void adjoint_back(Tile& tile, int t, int many, vec (&state)[S], const vec* A, vec (&dA)[S], const float* B, const float* C, Index by_state, vec* dB) {
+inline __attribute__((always_inline)) void adjoint_back(Tile& tile, int t, int many, vec (&state)[S], const vec* A, vec (&dA)[S], const float* B,
+                                                        const float* C, Index by_state, vec* dB) {
     vec sum[S][FOLD]{};
     for (int j = many - 1; j >= 0; --j) {
         vec ddelta = tile.ddelta[t + j], du = tile.du[t + j];
@@ -364,7 +371,7 @@ inline void adjoint_all(Tile& tile, int steps, const vec* h, vec* dh, vec* dA, c
 }
 
 // delta and delta u from what was loaded; returns the largest |delta|. Computes to the end of a group: what lies beyond a tile's steps is
-// some number, and not used.
+// some number, and not used. SLOPE: the derivative of softplus takes raw's place.
 template <bool SLOPE>
 inline float prepare(Tile& tile, int steps, bool with_softplus) {
     vec most{};
@@ -578,6 +585,7 @@ struct Walk {
     }
     void constants(const Constants& to, const Block& block) const { read_constants(to, image, image.dt_proj, rank(), row(block), block.lanes); }
     void read(Tile& tile, const Constants& of, const Block& block) const {
+        // The next column lies beside this one; no processor foresees that of steps a line apart.
         const Index ahead = columns ? image.channels * (reversed ? -1 : 1) : 0;
         for (int t = 0; t < steps; ++t) {
             const float* p = image.x + offset(t, block);
@@ -736,7 +744,91 @@ void add(float* to, const float* from, Index count, int threads) {
 }
 
 constexpr Index MOST_BLOCKS = 8;  // of a task over an image, which reads proj once for all of them
+
+// What surrounds a scan ------------------------------------------------------------------------------------------------------------------
+
+// x * sigmoid(x) into x.
+template <int M>
+inline void silu(vec (&x)[M]) {
+    vec z[M];
+    for (int i = 0; i < M; ++i) z[i] = x[i];
+    exp_minus_abs(z);
+    sigmoid(z, x);
+    for (int i = 0; i < M; ++i) x[i] *= z[i];
+}
+
+inline float total_of(vec x) {
+    float sum = 0;
+    for (int i = 0; i < LANES; ++i) sum += x[i];
+    return sum;
+}
+
+constexpr Index PIXELS = 64;  // of a task
 }  // namespace
+
+// Pixels of `width` channels; those of the input lie `stride` apart, those of the output `width`.
+struct Around {
+    const float *input, *gate, *weight, *bias;
+    float* output;
+    Index batch, height, width, channels, stride;
+    float epsilon;
+    int32_t threads;
+};
+
+extern "C" {
+
+// Layer normalisation over the channels of `input` (contiguous), times SiLU of `gate` (pixels `stride` apart).
+void gated_norm(const Around* of) {
+    const Index pixels = of->batch * of->height * of->width, channels = of->channels, blocks = blocks_of(channels);
+    run((pixels + PIXELS - 1) / PIXELS, of->threads, [&](Index task) {
+        for (Index pixel = task * PIXELS; pixel < std::min(pixels, (task + 1) * PIXELS); ++pixel) {
+            const float *x = of->input + pixel * channels, *gate = of->gate + pixel * of->stride;
+            vec sum{}, square{};
+            for (Index b = 0; b < blocks; ++b) sum += load_part(x + b * LANES, block_of(b, channels).lanes);
+            const vec mean = vec{} + total_of(sum) / float(channels);
+            for (Index b = 0; b < blocks; ++b) {
+                const int lanes = block_of(b, channels).lanes;
+                vec off = load_part(x + b * LANES, lanes) - mean;
+                for (int i = lanes; i < LANES; ++i) off[i] = 0;
+                square += off * off;
+            }
+            const float scale = 1 / std::sqrt(total_of(square) / float(channels) + of->epsilon);
+            for (Index b = 0; b < blocks; ++b) {
+                const int lanes = block_of(b, channels).lanes;
+                const Index at = b * LANES;
+                vec open[1] = {load_part(gate + at, lanes)};
+                silu(open);
+                const vec y = (load_part(x + at, lanes) - mean) * scale * load_part(of->weight + at, lanes) + load_part(of->bias + at, lanes);
+                store_part(of->output + pixel * channels + at, y * open[0], lanes);
+            }
+        }
+    });
+}
+
+// SiLU of a depth-wise 3x3 convolution of `input` (pixels `stride` apart) with zeros around it; weight (9, channels).
+void depthwise_silu(const Around* of) {
+    const Index H = of->height, W = of->width, channels = of->channels, blocks = blocks_of(channels);
+    run(of->batch * H, of->threads, [&](Index line) {
+        const Index image = line / H, row = line % H;
+        for (Index b = 0; b < blocks; ++b) {
+            const int lanes = block_of(b, channels).lanes;
+            const Index at = b * LANES;
+            vec weight[9];
+            for (int i = 0; i < 9; ++i) weight[i] = load_part(of->weight + i * channels + at, lanes);
+            const vec bias = load_part(of->bias + at, lanes);
+            for (Index column = 0; column < W; ++column) {
+                vec y[1] = {bias};
+                for (Index i = row ? 0 : 1; i < (row + 1 < H ? 3 : 2); ++i)
+                    for (Index j = column ? 0 : 1; j < (column + 1 < W ? 3 : 2); ++j)
+                        y[0] += weight[3 * i + j] * load_part(of->input + ((image * H + row + i - 1) * W + column + j - 1) * of->stride + at, lanes);
+                silu(y);
+                store_part(of->output + (line * W + column) * channels + at, y[0], lanes);
+            }
+        }
+    });
+}
+
+}  // extern "C"
 
 // The C interface ------------------------------------------------------------------------------------------------------------------------
 
