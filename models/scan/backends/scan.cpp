@@ -218,12 +218,15 @@ inline void gather(vec* tile, const float* rows, Index stride, int lanes, int st
         for (int i = 0; i < LANES; ++i) tile[t][i] = rows[(i < lanes ? i : 0) * stride + t];
 }
 
-// The steps of a tile, which it destroys, into rows (lanes, steps).
-inline void scatter(float* rows, Index stride, vec* tile, int lanes, int steps) {
+// The steps of a tile, which it destroys, into rows (lanes, steps); the tile to be written next is `ahead` of this one.
+inline void scatter(float* rows, Index stride, vec* tile, int lanes, int steps, int ahead) {
     int t = 0;
     for (; t + LANES <= steps; t += LANES) {
         transpose(tile + t);
-        for (int i = 0; i < lanes; ++i) store(rows + i * stride + t, tile[t + i]);
+        for (int i = 0; i < lanes; ++i) {
+            store(rows + i * stride + t, tile[t + i]);
+            __builtin_prefetch(rows + i * stride + t + ahead, 1);
+        }
     }
     for (; t < steps; ++t)
         for (int i = 0; i < lanes; ++i) rows[i * stride + t] = tile[t][i];
@@ -509,7 +512,7 @@ struct Sequences {
         for (int t = 0; t < steps; ++t) tile.raw[t] += *of.bias;
     }
     void store_y(float* y, Tile& tile, const Block& block) const {
-        scatter(y + offset(block), scan.length, tile.y, block.lanes, steps);
+        scatter(y + offset(block), scan.length, tile.y, block.lanes, steps, TILE);
     }
     void read_dy(Tile& tile, const Block& block) const {
         gather(tile.dy, grad->dy + offset(block), scan.length, block.lanes, steps, -TILE);
@@ -519,8 +522,8 @@ struct Sequences {
             for (int t = 0; t < steps; ++t) tile.dy[t] *= mask;
     }
     void store_gradients(Tile& tile, const Block& block, vec*, const Constants&, const Constants&) const {
-        scatter(grad->du + offset(block), scan.length, tile.du, block.lanes, steps);
-        scatter(grad->ddelta + offset(block), scan.length, tile.ddelta, block.lanes, steps);
+        scatter(grad->du + offset(block), scan.length, tile.du, block.lanes, steps, -TILE);
+        scatter(grad->ddelta + offset(block), scan.length, tile.ddelta, block.lanes, steps, -TILE);
     }
     void store_sums(const float* sums, Index part) const {
         const Index N = scan.states, at = (part * scan.batch * scan.groups + sequence) * N * scan.length + start;
