@@ -18,14 +18,21 @@ QUICK = ("--case", "channel-lifted", "--seconds", "0.05", "--threads", "1", "--n
 
 
 @pytest.fixture
-def run(tmp_path, capsys, monkeypatch):
-    """Runs `scan --peers` with cells in this process; gives exit code, standard output, the records by backend and the page."""
+def here(monkeypatch):
+    """Cells in this process, where peers can be replaced, verified on a few small cases."""
     monkeypatch.setattr(scan_cell, "measure_in_processes", lambda spec: measure_backend(spec, "found"))
     monkeypatch.setattr(ceilings, "CEILING_SECONDS", 0.02)
     monkeypatch.setattr(ceilings, "COPY_BYTES", {"cpu": 16 * 2**20})
     few = tuple(CASES[name] for name in ("channel-lifted", "bare", "views", "bfloat16"))
     monkeypatch.setattr(check, "select_cases", lambda _most=None: few)
     threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def run(here, tmp_path, capsys):  # noqa: ARG001
+    """Runs `scan --peers`; gives exit code, standard output, the records by backend and the page."""
 
     def call(*words):
         where = ("--ledger", str(tmp_path / "runs"), "--report", str(tmp_path / "page"))
@@ -33,8 +40,7 @@ def run(tmp_path, capsys, monkeypatch):
         records = {record.spec.backend: record for record in Ledger(tmp_path / "runs").records()}
         return code, capsys.readouterr().out, records, (tmp_path / "page" / "scan.html").read_text()
 
-    yield call
-    torch.set_num_threads(threads)
+    return call
 
 
 def stand_in(monkeypatch, off=0.0, module="torch", package="torch"):
@@ -89,7 +95,8 @@ def test_a_peer_of_another_pytorch_is_never_imported(monkeypatch):
     assert absent.reason == f"the package torch 1.2.3 needs PyTorch 1.2, and {torch.__version__} is installed."
 
 
-def test_without_the_option_no_peer_runs(run, monkeypatch, tmp_path, capsys):
+@pytest.mark.usefixtures("here")
+def test_without_the_option_no_peer_runs(monkeypatch, tmp_path, capsys):
     stand_in(monkeypatch)
     assert main.main(["scan", *QUICK, "--ledger", str(tmp_path / "runs"), "--report", str(tmp_path / "page"), "--json"]) == Exit.DONE
     document = json.loads(capsys.readouterr().out)

@@ -25,7 +25,10 @@ class _Around(ctypes.Structure):
 
 
 def gated_norm(x: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
-    """Return layer_norm(x) * silu(gate) over the last axis; x (B, H, W, C) contiguous, gate a slice of channels of such, weight, bias (C,)."""
+    """Return layer_norm(x) * silu(gate), over the last axis.
+
+    x (B, H, W, C) is contiguous, gate the like or a slice of channels of something contiguous; weight and bias (C,). No input is checked.
+    """
     out = torch.empty_like(x)
     given = (x.data_ptr(), gate.data_ptr(), weight.data_ptr(), bias.data_ptr(), out.data_ptr())
     around = _Around(*given, *x.shape, gate.stride(2), epsilon, torch.get_num_threads())
@@ -34,7 +37,10 @@ def gated_norm(x: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, epsilon: f
 
 
 def depthwise_silu(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return silu(conv(u)), padded with zeros; u (B, H, W, C) a slice of channels, weight (C, 1, 3, 3), bias (C,); contiguous (B, H, W, C)."""
+    """Return silu(conv(u)), a depth-wise convolution padded with zeros, contiguous (B, H, W, C).
+
+    u (B, H, W, C) is a slice of channels of something contiguous; weight (C, 1, 3, 3), bias (C,). No input is checked.
+    """
     out, by_place = torch.empty_like(u, memory_format=torch.contiguous_format), weight.flatten(1).t().contiguous()
     given = (u.data_ptr(), None, by_place.data_ptr(), bias.data_ptr(), out.data_ptr())
     around = _Around(*given, *u.shape, u.stride(2), 0.0, torch.get_num_threads())

@@ -1,8 +1,8 @@
-"""How this process holds freed memory: blocks as large as a scan's results stay in it, so that the next call need not have them mapped anew.
+"""How this process holds freed memory: blocks as large as a scan's results stay in it, and are not mapped anew for the next call.
 
-glibc gives every block above 32 MiB pages of its own, and gives them back when it is freed. The system fills each page with zeros at its first
-use: for eight images of MambaIR-light's block that takes a third of the scan's own time, at every call. The price: up to `KEPT` bytes that
-nothing uses stay with the process (more, where a block still in use lies above them); `malloc_trim` gives them back at any time.
+glibc gives every block above 32 MiB pages of its own, and gives them back when it is freed. The system fills each page with zeros at its
+first use: for eight images of MambaIR-light's block that takes a third of the scan's own time, at every call. The price: up to `KEPT` bytes
+that nothing uses stay with the process (more, where a block still in use lies above them); `malloc_trim` gives them back at any time.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def plan_scans(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
 
 
 def plan_peers(like: ScanSpec) -> tuple[list[ScanSpec], list[Absent]]:
-    """Plan a cell for each peer that is installed, over the cases of `like`, and list the others: forward passes of sequences in float32."""
+    """Plan a cell for each peer that is installed, over the cases of `like`, and list the others: forward, sequences, float32."""
     found, absent = list_peers(like.device)
     if like.dtype != "float32":
         return [], absent + [Absent(name=name, reason="peers are timed in float32.", remedy="leave out --dtype") for name in found]

@@ -39,7 +39,7 @@ def _load_intel() -> Forward:
     scan = torch.ops.torch_ipex.selective_scan_fn
 
     def forward(args: ScanArguments, delta_softplus: bool) -> Tensor:
-        """A call for each group: of B and C (B, G, N, L) release 2.8.0 makes NaN, also where G is 1; of (B, N, L) it is right."""
+        """Call it for each group: of B and C (B, G, N, L) release 2.8.0 makes NaN, also where G is 1; of (B, N, L) it is right."""
         groups = args.B.shape[1]
         channels = [None if tensor is None else tensor.chunk(groups, dim) for tensor, dim in _rows(args)]
         given = zip(*(of or (None,) * groups for of in channels), args.B.unbind(1), args.C.unbind(1), strict=True)

@@ -9,7 +9,8 @@ import pytest
 
 from models.scan.backends.memory import OWN_SETTINGS
 
-# Faults of a 40 MB tensor that is made, filled and freed again and again, after the backend has been loaded; the first fills are not counted: holes of the right size are still to be made.
+# Faults of a 40 MB tensor that is made, filled and freed again and again, after a backend has been loaded. The first are not counted:
+# holes of the right size are still to be made.
 COUNT = """
 import resource, sys, torch
 from models.scan.backends import module_of
