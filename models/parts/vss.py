@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from models.base import Block
 from models.designs.mambair import MambaIRConfig, MambaIRUNetConfig
+from models.parts.around import find_around
 from models.parts.feedforward import Mlp
 from models.parts.layers import ChannelAttention, StochasticDepth
 from models.parts.s6 import PathS6, PlanarS6
@@ -47,7 +48,14 @@ class VisionStateSpace(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (B, H, W, C) to the same shape."""
-        u, v = self.in_proj(x).chunk(2, dim=-1)
+        projected = self.in_proj(x)
+        u, v = projected.chunk(2, dim=-1)
+        around = find_around(projected, self.planar, (self.depthwise, self.planar_norm))
+        if around is not None:
+            u = around.depthwise_silu(u, self.depthwise.weight, self.depthwise.bias).permute(0, 3, 1, 2)
+            scanned = self.planar(u).permute(0, 2, 3, 1).contiguous()
+            norm = self.planar_norm
+            return self.out_proj(around.gated_norm(scanned, v, norm.weight, norm.bias, norm.eps))
         u = F.silu(self.depthwise(u.permute(0, 3, 1, 2)))
         scanned = self.planar(u).permute(0, 2, 3, 1)
         return self.out_proj(self.planar_norm(scanned) * F.silu(v))
@@ -109,9 +117,9 @@ class ResidualStateSpaceBlock(Block):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (B, H, W, C) to the same shape."""
-        x = x * self.scan_skip + self.drop(self.scan(self.scan_norm(x)))
+        x = torch.addcmul(self.drop(self.scan(self.scan_norm(x))), x, self.scan_skip)
         if self.has_local:
-            x = x * self.local_skip + self.local(self.local_norm(x))
+            x = torch.addcmul(self.local(self.local_norm(x)), x, self.local_skip)
         return x
 
 

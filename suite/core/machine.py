@@ -34,6 +34,7 @@ PACKAGES = (
     "triton",
     "mamba-ssm",
     "kernels",
+    "intel_extension_for_pytorch",
 )
 PROJECT = "ssm-restoration-suite"  # as pyproject.toml names it
 NO_ANSWER = "git does not answer"

@@ -14,7 +14,7 @@ from suite.core import machine
 
 COSTS = 2  # how parameters and operations are counted (count and conventions of suite.measure.costs, suite.study.baselines); the networks
 LATENCIES = 1  # how a network is timed (suite.measure.timing, suite.measure.costs.latency)
-SCANS = 1  # the scan backends, and how they are verified and timed
+SCANS = 2  # the scan backends, and how they are verified and timed
 INDEX = 3  # what a row of the ledger's index says
 LATER = frozenset({"kernels"})  # packages that came after the first records: where they are absent, no digest changes
 

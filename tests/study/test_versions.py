@@ -19,14 +19,14 @@ HELD = {
             *(path for room in ("", "designs", "networks", "parts") for path in (MODELS / room).glob("*.py")),
             *(SUITE / f"{name}.py" for name in ("measure/costs/count", "measure/costs/conventions", "study/baselines")),
         ],
-        "5669d6b5fb6e14d4",
+        "b9dea7737170c6f5",
     ),
     "LATENCIES": (1, [SUITE / "measure" / f"{name}.py" for name in ("timing", "costs/latency")], "32e783040fe1d646"),
-    "SCANS": (1, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "a96bb76969589339"),
+    "SCANS": (2, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "210342e0fc7ea197"),
     "INDEX": (
         3,
         [SUITE / "records" / f"{name}.py" for name in ("record", "kinds/scan", "kinds/profile", "spec", "summary", "index")],
-        "317c666f9269684a",
+        "32b6f9f72ef3e770",
     ),
 }
 

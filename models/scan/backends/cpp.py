@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from models.scan.backends.cpp_build import CannotCompile, library
+from models.scan.backends.memory import keep_freed_memory
 from models.scan.contract import ImageArguments, ScanArguments, sum_in_order
 
 # Tasks that a gradient is divided into if its sequences do not give as many; each holds its own part of dB and dC.
@@ -48,20 +49,22 @@ class _ImageGradients(ctypes.Structure):
 
 
 @functools.cache
-def _compiled() -> ctypes.CDLL:
+def compiled() -> ctypes.CDLL:
+    """Return the library, compiled and loaded at the first call."""
+    keep_freed_memory()
     return ctypes.CDLL(str(library()))
 
 
 @functools.cache
 def _layout() -> tuple[int, int]:
     """Channels of a block, and steps of a tile."""
-    return _compiled().scan_lanes(), _compiled().scan_tile()
+    return compiled().scan_lanes(), compiled().scan_tile()
 
 
 def unavailable() -> tuple[str, str] | None:
     """None where the backend runs, else why not and a command that would help; compiles it, if that was not done before."""
     try:
-        _compiled()
+        compiled()
     except CannotCompile as error:
         return error.reason, error.remedy
     except OSError as error:
@@ -107,7 +110,7 @@ def _described(args: ScanArguments, delta_softplus: bool) -> _Scan:
 def forward(args: ScanArguments, delta_softplus: bool, keep: bool) -> tuple[Tensor, Tensor]:
     """Return the y (B, D, L) of the scan, and h before every tile."""
     y, kept = torch.empty_like(args.u), args.u.new_empty(kept_shape(args) if keep else (0,))
-    _compiled().scan_forward(ctypes.byref(_described(args, delta_softplus)), _Pointer(_to(y)), _Pointer(_to(kept) if keep else None))
+    compiled().scan_forward(ctypes.byref(_described(args, delta_softplus)), _Pointer(_to(y)), _Pointer(_to(kept) if keep else None))
     return y, kept
 
 
@@ -118,7 +121,7 @@ def backward(grad_y: Tensor, kept: Tensor, args: ScanArguments, delta_softplus: 
     du, ddelta, rows = torch.empty_like(args.u), torch.empty_like(args.u), args.u.new_empty(batch, channels, states + 2)
     dB, dC = args.u.new_empty(parts, *args.B.shape), args.u.new_empty(parts, *args.B.shape)
     gradients = _ScanGradients(*map(_to, (grad_y, du, ddelta, rows, dB, dC)), parts)
-    _compiled().scan_backward(ctypes.byref(_described(args, delta_softplus)), _Pointer(_to(kept)), ctypes.byref(gradients))
+    compiled().scan_backward(ctypes.byref(_described(args, delta_softplus)), _Pointer(_to(kept)), ctypes.byref(gradients))
     dA, dD, dbias, _ = _constants(rows, states)
     return du, ddelta, dA, sum_in_order(dB), sum_in_order(dC), None if args.D is None else dD, None if args.delta_bias is None else dbias
 
@@ -141,7 +144,7 @@ def _described_image(args: ImageArguments) -> _Image:
 def image_forward(args: ImageArguments, keep: bool) -> tuple[Tensor, Tensor]:
     """Return the y (B, H, W, C) of the image's scans, and h before every tile."""
     y, columns, kept = torch.empty_like(args.x), _columns(args), args.x.new_empty(image_kept_shape(args) if keep else (0,))
-    _compiled().image_forward(ctypes.byref(_described_image(args)), *map(_Pointer, (_to(y), _to(columns), _to(kept) if keep else None)))
+    compiled().image_forward(ctypes.byref(_described_image(args)), *map(_Pointer, (_to(y), _to(columns), _to(kept) if keep else None)))
     return y, kept
 
 
@@ -152,7 +155,7 @@ def image_backward(grad_y: Tensor, kept: Tensor, args: ImageArguments) -> tuple[
     dx, columns, dproj = torch.empty_like(args.x), _columns(args), args.x.new_empty(parts, *args.proj.shape)
     rows = args.x.new_empty(batch, directions * channels, states + 2 + rank)
     gradients = _ImageGradients(*map(_to, (grad_y, dx, columns, dproj, rows)), parts)
-    _compiled().image_backward(ctypes.byref(_described_image(args)), _Pointer(_to(kept)), ctypes.byref(gradients))
+    compiled().image_backward(ctypes.byref(_described_image(args)), _Pointer(_to(kept)), ctypes.byref(gradients))
     dA, dD, dbias, ddt_proj = _constants(rows, states)
     return dx, sum_in_order(dproj), ddt_proj.view_as(args.dt_proj), dA, dD, dbias
 
@@ -160,7 +163,7 @@ def image_backward(grad_y: Tensor, kept: Tensor, args: ImageArguments) -> tuple[
 def exp2_throughput(vectors: int = 2_000_000) -> float:
     """Values of 2^x a second that this processor computes from registers on torch's number of threads, as the scan does them."""
     threads = torch.get_num_threads()
-    compute = _compiled().scan_exp2
+    compute = compiled().scan_exp2
     compute.restype = ctypes.c_float
     compute(_Integer(vectors // 100), threads)
     started = time.perf_counter()

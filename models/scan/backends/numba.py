@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.scan.backends.memory import keep_freed_memory
 from models.scan.contract import ScanArguments, sum_in_order
 
 # Tasks that a scan is divided into where batch * groups are fewer. More would occupy more cores, but each reads B and C anew, and holds its
@@ -36,6 +37,7 @@ def _kernels() -> ModuleType:
 
     from models.scan.backends import numba_kernels
 
+    keep_freed_memory()
     if not {"NUMBA_THREADING_LAYER", "NUMBA_THREADING_LAYER_PRIORITY"} & os.environ.keys():
         config.THREADING_LAYER = "workqueue"
     return numba_kernels

@@ -39,6 +39,7 @@ constexpr int LANES = 8;
 constexpr int TILE = 64;     // steps between kept states
 constexpr int ROW = TILE + 11;  // how far rows of a tile are apart: at multiples of 4 KB a load would wait for stores to other rows
 constexpr int GROUP = 4;     // vectors that elementary functions take at a time
+constexpr int FORWARD = LANES == 16 ? 2 : 1;  // states that the scan takes at a time: as many as registers hold
 constexpr int BACKWARD = 2;  // states that the gradient takes at a time: what a tile keeps for them must fit the first-level cache
 
 using vec = float __attribute__((vector_size(LANES * sizeof(float))));
@@ -49,15 +50,24 @@ using Index = int64_t;
 inline vec load(const float* p) { return *reinterpret_cast<const unaligned*>(p); }
 inline void store(float* p, vec x) { *reinterpret_cast<unaligned*>(p) = x; }
 
+// The first `lanes` values at p, and zeros.
 inline vec load_part(const float* p, int lanes) {
     if (lanes == LANES) return load(p);
+#ifdef __AVX512F__
+    return (vec)_mm512_maskz_loadu_ps(__mmask16((1u << lanes) - 1), p);
+#else
     vec x{};
     std::memcpy(&x, p, lanes * sizeof(float));
     return x;
+#endif
 }
 inline void store_part(float* p, vec x, int lanes) {
-    if (lanes == LANES) store(p, x);
-    else std::memcpy(p, &x, lanes * sizeof(float));
+    if (lanes == LANES) return store(p, x);
+#ifdef __AVX512F__
+    _mm512_mask_storeu_ps(p, __mmask16((1u << lanes) - 1), (__m512)x);
+#else
+    std::memcpy(p, &x, lanes * sizeof(float));
+#endif
 }
 
 // The larger of low and the smaller of x and high; NaN stays NaN.
@@ -128,8 +138,8 @@ constexpr float LOG1P[] = {0.00536481836f, -0.0300657684f, 0.0792044968f, -0.137
                            -0.248571633f,  0.333213226f,   -0.49999648f,  1.0f};
 
 template <int M>
-inline void softplus(vec (&x)[M]) {
-    vec z[M], p[M];
+inline void softplus(vec (&x)[M], vec (&z)[M]) {  // z: exp(-|x|), for the derivative
+    vec p[M];
     for (int i = 0; i < M; ++i) z[i] = x[i];
     exp_minus_abs(z);
     for (int i = 0; i < M; ++i) p[i] = z[i] * LOG1P[0] + LOG1P[1];
@@ -138,13 +148,20 @@ inline void softplus(vec (&x)[M]) {
     for (int i = 0; i < M; ++i) x[i] = clamp(x[i], 0.0f, INFINITY) + z[i] * p[i];
 }
 
-// 1 / (1 + exp(-x)), the derivative of softplus.
+// 1 / x for x in [1, 2].
+inline vec reciprocal(vec x) {
+#ifdef __AVX512F__  // a division of sixteen takes as long as thirty-two multiply-adds
+    const vec about = (vec)_mm512_rcp14_ps((__m512)x);
+    return about * (2.0f - x * about);
+#else
+    return 1.0f / x;
+#endif
+}
+
+// 1 / (1 + exp(-x)), the derivative of softplus, into z, which is exp(-|x|).
 template <int M>
-inline void sigmoid(vec (&x)[M]) {
-    vec z[M];
-    for (int i = 0; i < M; ++i) z[i] = x[i];
-    exp_minus_abs(z);
-    for (int i = 0; i < M; ++i) x[i] = (x[i] < 0 ? z[i] : vec{} + 1.0f) / (z[i] + 1.0f);
+inline void sigmoid(vec (&z)[M], const vec (&x)[M]) {
+    for (int i = 0; i < M; ++i) z[i] = (x[i] < 0 ? z[i] : vec{} + 1.0f) * reciprocal(z[i] + 1.0f);
 }
 
 // Transposition --------------------------------------------------------------------------------------------------------------------------
@@ -186,14 +203,14 @@ inline vec sum_of_lanes(vec* rows) {
     return rows[0];
 }
 
-// Rows (lanes, steps) into the steps of a tile; a lane left over repeats the first row.
-inline void gather(vec* tile, const float* rows, Index stride, int lanes, int steps) {
+// Rows (lanes, steps) into the steps of a tile; a lane left over repeats the first row. The tile to be read next is `ahead` of this one.
+inline void gather(vec* tile, const float* rows, Index stride, int lanes, int steps, int ahead) {
     int t = 0;
     for (; t + LANES <= steps; t += LANES) {
         for (int i = 0; i < LANES; ++i) {
             const float* row = rows + (i < lanes ? i : 0) * stride + t;
             tile[t + i] = load(row);
-            __builtin_prefetch(row + TILE);  // rows a power of two apart defeat the processor's own prefetching
+            __builtin_prefetch(row + ahead);  // rows a power of two apart defeat the processor's own prefetching
         }
         transpose(tile + t);
     }
@@ -201,12 +218,15 @@ inline void gather(vec* tile, const float* rows, Index stride, int lanes, int st
         for (int i = 0; i < LANES; ++i) tile[t][i] = rows[(i < lanes ? i : 0) * stride + t];
 }
 
-// The steps of a tile, which it destroys, into rows (lanes, steps).
-inline void scatter(float* rows, Index stride, vec* tile, int lanes, int steps) {
+// The steps of a tile, which it destroys, into rows (lanes, steps); the tile to be written next is `ahead` of this one.
+inline void scatter(float* rows, Index stride, vec* tile, int lanes, int steps, int ahead) {
     int t = 0;
     for (; t + LANES <= steps; t += LANES) {
         transpose(tile + t);
-        for (int i = 0; i < lanes; ++i) store(rows + i * stride + t, tile[t + i]);
+        for (int i = 0; i < lanes; ++i) {
+            store(rows + i * stride + t, tile[t + i]);
+            __builtin_prefetch(rows + i * stride + t + ahead, 1);
+        }
     }
     for (; t < steps; ++t)
         for (int i = 0; i < lanes; ++i) rows[i * stride + t] = tile[t][i];
@@ -215,7 +235,7 @@ inline void scatter(float* rows, Index stride, vec* tile, int lanes, int steps) 
 // What a block holds ---------------------------------------------------------------------------------------------------------------------
 
 struct Tile {
-    vec u[ROW], raw[ROW], delta[ROW], delta_u[ROW];    // raw: delta before softplus
+    vec u[ROW], raw[ROW], delta[ROW], delta_u[ROW];    // raw: delta before softplus; for the gradient its derivative
     vec y[ROW], dy[ROW], du[ROW], ddelta[ROW];         // du: of delta_u until the tile is closed
     vec decay[BACKWARD][ROW], carried[BACKWARD][ROW];  // exp(delta_t A), and that times h_{t-1}
 };
@@ -235,71 +255,114 @@ struct Constants {
 
 // The recurrences ------------------------------------------------------------------------------------------------------------------------
 
-// One state through M steps, y_t += C_t h_t; h is that before the steps, then that after them.
-template <bool BOUNDED, int M>
-inline void scan_steps(Tile& tile, int t, vec& h, vec A_log2e, const float* B, const float* C) {
-    vec decay[M], A[M];
-    for (int i = 0; i < M; ++i) decay[i] = tile.delta[t + i], A[i] = A_log2e;
+// S states through M steps, y_t += C_t h_t; h is that before the steps, then that after them.
+template <bool BOUNDED, int S, int M>
+inline void scan_steps(Tile& tile, int t, vec (&h)[S], const vec* A_log2e, const float* B, const float* C, Index by_state) {
+    vec decay[S * M], A[S * M];
+    for (int i = 0; i < S * M; ++i) decay[i] = tile.delta[t + i / S], A[i] = A_log2e[i % S];
     exp2_of_product<BOUNDED>(decay, A);
     for (int i = 0; i < M; ++i) {
-        h = decay[i] * h + tile.delta_u[t + i] * B[t + i];
-        tile.y[t + i] += h * C[t + i];
+        vec y = tile.y[t + i];
+        for (int s = 0; s < S; ++s) {
+            h[s] = decay[i * S + s] * h[s] + tile.delta_u[t + i] * B[s * by_state + t + i];
+            y += h[s] * C[s * by_state + t + i];
+        }
+        tile.y[t + i] = y;
     }
+}
+
+template <bool BOUNDED, int S>
+inline void scan_states(Tile& tile, int steps, vec* h, const vec* A_log2e, const Shared& at, Index n) {
+    const float *B = at.B + n * at.by_state, *C = at.C + n * at.by_state;
+    vec state[S], A[S];
+    for (int s = 0; s < S; ++s) state[s] = h[n + s], A[s] = A_log2e[n + s];
+    int t = 0;
+    for (; t + GROUP <= steps; t += GROUP) scan_steps<BOUNDED, S, GROUP>(tile, t, state, A, B, C, at.by_state);
+    for (; t < steps; ++t) scan_steps<BOUNDED, S, 1>(tile, t, state, A, B, C, at.by_state);
+    for (int s = 0; s < S; ++s) h[n + s] = state[s];
 }
 
 // All states through a tile.
 template <bool BOUNDED>
 inline void scan(Tile& tile, int steps, vec* h, const vec* A_log2e, const Shared& at, Index N) {
-    for (Index n = 0; n < N; ++n) {
-        const float *B = at.B + n * at.by_state, *C = at.C + n * at.by_state;
-        vec state = h[n];
-        int t = 0;
-        for (; t + GROUP <= steps; t += GROUP) scan_steps<BOUNDED, GROUP>(tile, t, state, A_log2e[n], B, C);
-        for (; t < steps; ++t) scan_steps<BOUNDED, 1>(tile, t, state, A_log2e[n], B, C);
-        h[n] = state;
-    }
+    Index n = 0;
+    for (; n + FORWARD <= N; n += FORWARD) scan_states<BOUNDED, FORWARD>(tile, steps, h, A_log2e, at, n);
+    for (; n < N; ++n) scan_states<BOUNDED, 1>(tile, steps, h, A_log2e, at, n);
 }
 
-// Sums over the lanes are taken later, over all blocks of the task at once: here they stay vectors, (states, ROW).
+// Sums over the lanes are taken in two parts: at once over FOLD steps, whose vectors become one, and at the end of a tile, over all blocks of
+// the task, the rest (reduce). A vector a step would not fit the first-level cache, and be read and written for every state and block.
+constexpr int FOLD = 4, FOLDED = TILE / FOLD + 1;
 struct Sums {
-    vec *B, *C;
+    vec *B, *C;  // (states, FOLDED)
 };
+
+// Lane i of the result holds a part of the sum over lanes of row i % FOLD.
+inline vec fold(vec (&rows)[FOLD]) {
+    for (int i = 0; i < FOLD; i += 2) {
+        exchange<1>(rows[i], rows[i + 1], std::make_integer_sequence<int, LANES>{});
+        rows[i / 2] = rows[i] + rows[i + 1];
+    }
+    exchange<2>(rows[0], rows[1], std::make_integer_sequence<int, LANES>{});
+    return rows[0] + rows[1];
+}
+
+// The states after `many` <= FOLD steps from t on, and what the way back needs of them.
+template <bool BOUNDED, int S>
+inline __attribute__((always_inline)) void adjoint_there(Tile& tile, int t, int many, vec (&state)[S], const vec* A_log2e, const float* B,
+                                                         Index by_state, vec* dC) {
+    vec sum[S][FOLD]{};
+    for (int j = 0; j < many; j += 2) {  // an odd last step computes one beyond, which is not used
+        vec decay[2 * S], rate[2 * S];
+        for (int i = 0; i < 2 * S; ++i) decay[i] = tile.delta[t + j + i / S], rate[i] = A_log2e[i % S];
+        exp2_of_product<BOUNDED>(decay, rate);
+        for (int m = 0; m < 2 && j + m < many; ++m)
+            for (int i = 0; i < S; ++i) {
+                const vec carried = decay[m * S + i] * state[i];
+                state[i] = tile.delta_u[t + j + m] * B[i * by_state + t + j + m] + carried;
+                tile.decay[i][t + j + m] = decay[m * S + i];
+                tile.carried[i][t + j + m] = carried;
+                sum[i][j + m] = tile.dy[t + j + m] * state[i];
+            }
+    }
+    for (int i = 0; i < S; ++i) dC[i * FOLDED + t / FOLD] += fold(sum[i]);
+}
+
+// The same steps backwards; `state` is the adjoint's.
+template <int S>
+inline __attribute__((always_inline)) void adjoint_back(Tile& tile, int t, int many, vec (&state)[S], const vec* A, vec (&dA)[S], const float* B,
+                                                        const float* C, Index by_state, vec* dB) {
+    vec sum[S][FOLD]{};
+    for (int j = many - 1; j >= 0; --j) {
+        vec ddelta = tile.ddelta[t + j], du = tile.du[t + j];
+        for (int i = 0; i < S; ++i) {
+            const vec total = tile.dy[t + j] * C[i * by_state + t + j] + state[i];
+            const vec exponent = total * tile.carried[i][t + j];
+            dA[i] += exponent * tile.delta[t + j];
+            ddelta += exponent * A[i];
+            du += total * B[i * by_state + t + j];
+            sum[i][j] = total * tile.delta_u[t + j];
+            state[i] = total * tile.decay[i][t + j];
+        }
+        tile.ddelta[t + j] = ddelta;
+        tile.du[t + j] = du;
+    }
+    for (int i = 0; i < S; ++i) dB[i * FOLDED + t / FOLD] += fold(sum[i]);
+}
 
 // S states through a tile and back: dh_t = C_t dy_t + exp(delta_{t+1} A) dh_{t+1}, where `dh` is that last term for the last step.
 template <bool BOUNDED, int S>
 inline void adjoint(Tile& tile, int steps, const vec* h, vec* dh, vec* dA, const Constants& of, const Shared& at, const Sums& sums, Index n) {
     const float *B = at.B + n * at.by_state, *C = at.C + n * at.by_state;
-    vec *dB = sums.B + n * ROW, *dC = sums.C + n * ROW;
+    vec *dB = sums.B + n * FOLDED, *dC = sums.C + n * FOLDED;
     vec state[S], A[S], dA_tile[S];
-    for (int i = 0; i < S; ++i) state[i] = h[n + i];
-    for (int t = 0; t < steps; t += 2) {  // an odd last step computes one beyond, which is not used
-        vec decay[2 * S], A_log2e[2 * S];
-        for (int i = 0; i < 2 * S; ++i) decay[i] = tile.delta[t + i / S], A_log2e[i] = of.A_log2e[n + i % S];
-        exp2_of_product<BOUNDED>(decay, A_log2e);
-        for (int j = 0; j < 2 && t + j < steps; ++j)
-            for (int i = 0; i < S; ++i) {
-                const vec carried = decay[j * S + i] * state[i];
-                state[i] = tile.delta_u[t + j] * B[i * at.by_state + t + j] + carried;
-                tile.decay[i][t + j] = decay[j * S + i];
-                tile.carried[i][t + j] = carried;
-                dC[i * ROW + t + j] += tile.dy[t + j] * state[i];
-            }
-    }
+    for (int i = 0; i < S; ++i) state[i] = h[n + i], A[i] = of.A_log2e[n + i];
+    const int whole = steps / FOLD * FOLD, rest = steps - whole;
+    for (int t = 0; t < whole; t += FOLD) adjoint_there<BOUNDED, S>(tile, t, FOLD, state, A, B, at.by_state, dC);
+    if (rest) adjoint_there<BOUNDED, S>(tile, whole, rest, state, A, B, at.by_state, dC);
     for (int i = 0; i < S; ++i) state[i] = dh[n + i], A[i] = of.A[n + i], dA_tile[i] = vec{};
-    for (int t = steps - 1; t >= 0; --t) {
-        vec ddelta = tile.ddelta[t], du = tile.du[t];
-        for (int i = 0; i < S; ++i) {
-            const vec total = tile.dy[t] * C[i * at.by_state + t] + state[i];
-            const vec exponent = total * tile.carried[i][t];
-            dA_tile[i] += exponent * tile.delta[t];
-            ddelta += exponent * A[i];
-            du += total * B[i * at.by_state + t];
-            dB[i * ROW + t] += total * tile.delta_u[t];
-            state[i] = total * tile.decay[i][t];
-        }
-        tile.ddelta[t] = ddelta;
-        tile.du[t] = du;
-    }
+    if (rest) adjoint_back<S>(tile, whole, rest, state, A, dA_tile, B, C, at.by_state, dB);
+    for (int t = whole - FOLD; t >= 0; t -= FOLD) adjoint_back<S>(tile, t, FOLD, state, A, dA_tile, B, C, at.by_state, dB);
     for (int i = 0; i < S; ++i) dh[n + i] = state[i], dA[n + i] += dA_tile[i];
 }
 
@@ -311,13 +374,20 @@ inline void adjoint_all(Tile& tile, int steps, const vec* h, vec* dh, vec* dA, c
 }
 
 // delta and delta u from what was loaded; returns the largest |delta|. Computes to the end of a group: what lies beyond a tile's steps is
-// some number, and not used.
+// some number, and not used. SLOPE: the derivative of softplus takes raw's place.
+template <bool SLOPE>
 inline float prepare(Tile& tile, int steps, bool with_softplus) {
     vec most{};
     for (int t = 0; t < steps; t += GROUP) {
-        vec delta[GROUP];
-        for (int i = 0; i < GROUP; ++i) delta[i] = t + i < steps ? tile.raw[t + i] : vec{};
-        if (with_softplus) softplus(delta);
+        vec delta[GROUP], raw[GROUP], z[GROUP];
+        for (int i = 0; i < GROUP; ++i) delta[i] = raw[i] = t + i < steps ? tile.raw[t + i] : vec{};
+        if (with_softplus) {
+            softplus(delta, z);
+            if constexpr (SLOPE) {
+                sigmoid(z, raw);
+                for (int i = 0; i < GROUP; ++i) tile.raw[t + i] = z[i];
+            }
+        }
         for (int i = 0; i < GROUP; ++i) {
             tile.delta[t + i] = delta[i];
             tile.delta_u[t + i] = delta[i] * tile.u[t + i];
@@ -332,11 +402,6 @@ inline float prepare(Tile& tile, int steps, bool with_softplus) {
 // du, ddelta and the gradients of D and delta_bias from those of delta_u and of what reaches delta through the decay.
 inline void close(Tile& tile, int steps, bool with_softplus, const Constants& of, const Constants& total) {
     vec dD{}, dbias{};
-    if (with_softplus)
-        for (int t = 0; t < steps; t += GROUP) {
-            vec (&slope)[GROUP] = *reinterpret_cast<vec(*)[GROUP]>(tile.raw + t);
-            sigmoid(slope);
-        }
     for (int t = 0; t < steps; ++t) {
         vec ddelta = tile.du[t] * tile.u[t] + tile.ddelta[t];
         if (with_softplus) ddelta *= tile.raw[t];
@@ -349,10 +414,10 @@ inline void close(Tile& tile, int steps, bool with_softplus, const Constants& of
     *total.bias += dbias;
 }
 
-// Sums over lanes: (rows, ROW) vectors, which it destroys, to (rows, TILE) numbers.
+// Sums over lanes of (rows, FOLDED) folded vectors, which it destroys, to (rows, TILE) numbers.
 inline void reduce(float* to, vec* from, Index rows) {
     for (Index row = 0; row < rows; ++row)
-        for (Index t = 0; t < TILE; t += LANES) store(to + row * TILE + t, sum_of_lanes(from + row * ROW + t));
+        for (Index t = 0; t < TILE; t += LANES) store(to + row * TILE + t, sum_of_lanes<FOLD>(from + row * FOLDED + t / FOLD));
 }
 }  // namespace
 
@@ -442,23 +507,23 @@ struct Sequences {
         read_constants(to, scan, nullptr, 0, sequence % scan.groups * scan.width + block.first, block.lanes);
     }
     void read(Tile& tile, const Constants& of, const Block& block) const {
-        gather(tile.u, scan.u + offset(block), scan.length, block.lanes, steps);
-        gather(tile.raw, scan.delta + offset(block), scan.length, block.lanes, steps);
+        gather(tile.u, scan.u + offset(block), scan.length, block.lanes, steps, grad ? -TILE : TILE);
+        gather(tile.raw, scan.delta + offset(block), scan.length, block.lanes, steps, grad ? -TILE : TILE);
         for (int t = 0; t < steps; ++t) tile.raw[t] += *of.bias;
     }
     void store_y(float* y, Tile& tile, const Block& block) const {
-        scatter(y + offset(block), scan.length, tile.y, block.lanes, steps);
+        scatter(y + offset(block), scan.length, tile.y, block.lanes, steps, TILE);
     }
     void read_dy(Tile& tile, const Block& block) const {
-        gather(tile.dy, grad->dy + offset(block), scan.length, block.lanes, steps);
+        gather(tile.dy, grad->dy + offset(block), scan.length, block.lanes, steps, -TILE);
         vec mask{};
         for (int i = 0; i < block.lanes; ++i) mask[i] = 1.0f;
         if (block.lanes < LANES)
             for (int t = 0; t < steps; ++t) tile.dy[t] *= mask;
     }
     void store_gradients(Tile& tile, const Block& block, vec*, const Constants&, const Constants&) const {
-        scatter(grad->du + offset(block), scan.length, tile.du, block.lanes, steps);
-        scatter(grad->ddelta + offset(block), scan.length, tile.ddelta, block.lanes, steps);
+        scatter(grad->du + offset(block), scan.length, tile.du, block.lanes, steps, -TILE);
+        scatter(grad->ddelta + offset(block), scan.length, tile.ddelta, block.lanes, steps, -TILE);
     }
     void store_sums(const float* sums, Index part) const {
         const Index N = scan.states, at = (part * scan.batch * scan.groups + sequence) * N * scan.length + start;
@@ -523,7 +588,13 @@ struct Walk {
     }
     void constants(const Constants& to, const Block& block) const { read_constants(to, image, image.dt_proj, rank(), row(block), block.lanes); }
     void read(Tile& tile, const Constants& of, const Block& block) const {
-        for (int t = 0; t < steps; ++t) tile.u[t] = load_part(image.x + offset(t, block), block.lanes);
+        // The next column lies beside this one; no processor foresees that of steps a line apart.
+        const Index ahead = columns ? image.channels * (reversed ? -1 : 1) : 0;
+        for (int t = 0; t < steps; ++t) {
+            const float* p = image.x + offset(t, block);
+            tile.u[t] = load_part(p, block.lanes);
+            if (columns) __builtin_prefetch(p + ahead);
+        }
         for (int t = 0; t < steps; t += LANES) {  // to the end of a group, as `prepare` does
             vec raw[LANES];
             for (int i = 0; i < LANES; ++i) raw[i] = *of.bias;
@@ -547,11 +618,14 @@ struct Walk {
         put(columns ? grad->dx_columns : grad->dx, tile.du, block);
         for (Index r = 0; r < rank(); ++r) {
             vec ddt_proj[GROUP]{};
-            for (int t = 0; t < steps; t += GROUP)
+            for (int t = 0; t < steps; t += GROUP) {
+                vec through[GROUP]{};
                 for (int i = 0; i < GROUP && t + i < steps; ++i) {
-                    sums[r * ROW + t + i] += tile.ddelta[t + i] * of.dt_proj[r];
+                    through[i] = tile.ddelta[t + i] * of.dt_proj[r];
                     ddt_proj[i] += tile.ddelta[t + i] * entry[r * TILE + t + i];
                 }
+                sums[r * FOLDED + t / FOLD] += fold(through);
+            }
             for (int i = 0; i < GROUP; ++i) total.dt_proj[r] += ddt_proj[i];
         }
     }
@@ -593,7 +667,7 @@ void forward_task(Source source, Index first, Index last, float* y, float* kept)
             vec* h = &states[b * N];
             if (kept) std::memcpy(kept + (i * all + first + b) * N * LANES, h, N * sizeof(vec));
             source.read(*tile, of, block);
-            const bool bounded = prepare(*tile, source.steps, source.with_softplus()) * (*of.reach)[0] < REACH;
+            const bool bounded = prepare<false>(*tile, source.steps, source.with_softplus()) * (*of.reach)[0] < REACH;
             std::fill_n(tile->y, source.steps, vec{});
             (bounded ? scan<true> : scan<false>)(*tile, source.steps, h, of.A_log2e, source.shared, N);
             for (int t = 0; t < source.steps; ++t) tile->y[t] += *of.D * tile->u[t];  // last: a large D u must not round the sum over states
@@ -605,21 +679,21 @@ void forward_task(Source source, Index first, Index last, float* y, float* kept)
 template <class Source>
 void backward_task(Source source, Index first, Index last, Index part, const float* kept) {
     const Index N = source.states(), R = source.rank(), count = Constants::count(N, R), blocks = last - first, all = blocks_of(source.width());
-    Vectors constants(blocks * count), totals(blocks * count), adjoints(blocks * N), h(N), sums((R + 2 * N) * ROW);
+    Vectors constants(blocks * count), totals(blocks * count), adjoints(blocks * N), h(N), sums((R + 2 * N) * FOLDED);
     std::vector<float> reduced((R + 2 * N) * TILE);
     auto tile = std::make_unique<Tile>();
     for (Index b = 0; b < blocks; ++b) source.constants({&constants[b * count], N}, block_of(first + b, source.width()));
     for (Index i = (source.length() - 1) / TILE; i >= 0; --i) {
         source.begin(i);
         std::fill(sums.begin(), sums.end(), vec{});
-        const Sums shared{&sums[R * ROW], &sums[(R + N) * ROW]};
+        const Sums shared{&sums[R * FOLDED], &sums[(R + N) * FOLDED]};
         for (Index b = 0; b < blocks; ++b) {
             const Block block = block_of(first + b, source.width());
             const Constants of(&constants[b * count], N), total(&totals[b * count], N);
             std::memcpy(h.data(), kept + (i * all + first + b) * N * LANES, N * sizeof(vec));
             source.read(*tile, of, block);
             source.read_dy(*tile, block);
-            const bool bounded = prepare(*tile, source.steps, source.with_softplus()) * (*of.reach)[0] < REACH;
+            const bool bounded = prepare<true>(*tile, source.steps, source.with_softplus()) * (*of.reach)[0] < REACH;
             std::fill_n(tile->du, source.steps, vec{});
             std::fill_n(tile->ddelta, source.steps, vec{});
             vec* dh = &adjoints[b * N];
@@ -673,7 +747,91 @@ void add(float* to, const float* from, Index count, int threads) {
 }
 
 constexpr Index MOST_BLOCKS = 8;  // of a task over an image, which reads proj once for all of them
+
+// What surrounds a scan ------------------------------------------------------------------------------------------------------------------
+
+// x * sigmoid(x) into x.
+template <int M>
+inline void silu(vec (&x)[M]) {
+    vec z[M];
+    for (int i = 0; i < M; ++i) z[i] = x[i];
+    exp_minus_abs(z);
+    sigmoid(z, x);
+    for (int i = 0; i < M; ++i) x[i] *= z[i];
+}
+
+inline float total_of(vec x) {
+    float sum = 0;
+    for (int i = 0; i < LANES; ++i) sum += x[i];
+    return sum;
+}
+
+constexpr Index PIXELS = 64;  // of a task
 }  // namespace
+
+// Pixels of `width` channels; those of the input lie `stride` apart, those of the output `width`.
+struct Around {
+    const float *input, *gate, *weight, *bias;
+    float* output;
+    Index batch, height, width, channels, stride;
+    float epsilon;
+    int32_t threads;
+};
+
+extern "C" {
+
+// Layer normalisation over the channels of `input` (contiguous), times SiLU of `gate` (pixels `stride` apart).
+void gated_norm(const Around* of) {
+    const Index pixels = of->batch * of->height * of->width, channels = of->channels, blocks = blocks_of(channels);
+    run((pixels + PIXELS - 1) / PIXELS, of->threads, [&](Index task) {
+        for (Index pixel = task * PIXELS; pixel < std::min(pixels, (task + 1) * PIXELS); ++pixel) {
+            const float *x = of->input + pixel * channels, *gate = of->gate + pixel * of->stride;
+            vec sum{}, square{};
+            for (Index b = 0; b < blocks; ++b) sum += load_part(x + b * LANES, block_of(b, channels).lanes);
+            const vec mean = vec{} + total_of(sum) / float(channels);
+            for (Index b = 0; b < blocks; ++b) {
+                const int lanes = block_of(b, channels).lanes;
+                vec off = load_part(x + b * LANES, lanes) - mean;
+                for (int i = lanes; i < LANES; ++i) off[i] = 0;
+                square += off * off;
+            }
+            const float scale = 1 / std::sqrt(total_of(square) / float(channels) + of->epsilon);
+            for (Index b = 0; b < blocks; ++b) {
+                const int lanes = block_of(b, channels).lanes;
+                const Index at = b * LANES;
+                vec open[1] = {load_part(gate + at, lanes)};
+                silu(open);
+                const vec y = (load_part(x + at, lanes) - mean) * scale * load_part(of->weight + at, lanes) + load_part(of->bias + at, lanes);
+                store_part(of->output + pixel * channels + at, y * open[0], lanes);
+            }
+        }
+    });
+}
+
+// SiLU of a depth-wise 3x3 convolution of `input` (pixels `stride` apart) with zeros around it; weight (9, channels).
+void depthwise_silu(const Around* of) {
+    const Index H = of->height, W = of->width, channels = of->channels, blocks = blocks_of(channels);
+    run(of->batch * H, of->threads, [&](Index line) {
+        const Index image = line / H, row = line % H;
+        for (Index b = 0; b < blocks; ++b) {
+            const int lanes = block_of(b, channels).lanes;
+            const Index at = b * LANES;
+            vec weight[9];
+            for (int i = 0; i < 9; ++i) weight[i] = load_part(of->weight + i * channels + at, lanes);
+            const vec bias = load_part(of->bias + at, lanes);
+            for (Index column = 0; column < W; ++column) {
+                vec y[1] = {bias};
+                for (Index i = row ? 0 : 1; i < (row + 1 < H ? 3 : 2); ++i)
+                    for (Index j = column ? 0 : 1; j < (column + 1 < W ? 3 : 2); ++j)
+                        y[0] += weight[3 * i + j] * load_part(of->input + ((image * H + row + i - 1) * W + column + j - 1) * of->stride + at, lanes);
+                silu(y);
+                store_part(of->output + (line * W + column) * channels + at, y[0], lanes);
+            }
+        }
+    });
+}
+
+}  // extern "C"
 
 // The C interface ------------------------------------------------------------------------------------------------------------------------
 

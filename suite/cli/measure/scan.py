@@ -33,6 +33,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         help="name or shell pattern of a case; may be repeated (default: layers of real networks)",
     )
+    what.add_argument("--peers", action="store_true", help="also other packages' compiled scans, where they are installed")
     common.add_shared(what, "--kernel-revision", "--device")
     what.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="data type of the inputs (default: %(default)s)"
@@ -136,6 +137,7 @@ def _selection(options: argparse.Namespace) -> Selection:
         build=not options.no_build,
         seconds=options.seconds,
         threads=options.threads,
+        peers=options.peers,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from suite.core.process import ask, environment_for
 from suite.measure.scans.grid import list_available
+from suite.measure.scans.peers import list_peers
 from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.kinds.scan import Caches, ScanFindings, ScanRecord, ScanStart, Verified
 from suite.records.spec import ScanSpec
@@ -41,7 +42,7 @@ def run_scan(spec: ScanSpec, context: CellContext) -> Iterator[Progress | ScanRe
         spec=spec,
         status="failed" if wrong else "done",
         attempt=context.attempt,
-        findings=findings.model_copy(update={"absent": tuple(list_available(spec.device)[1])}),
+        findings=findings.model_copy(update={"absent": (*list_available(spec.device)[1], *list_peers(spec.device)[1])}),
         provenance=provenance(dataclasses.replace(context, threads=spec.threads), started, {}, spec.backend),
         error=_accusation(wrong) if wrong else None,
     )

@@ -21,6 +21,7 @@ from models.scan.directions import DIRECTIONS, merge, unfold
 from models.scan.op import image_op, native_dtypes, selective_scan
 from models.scan.tolerance import relative_error, tolerance
 from suite.measure.scans.exact import doubled_scan
+from suite.measure.scans.peers import PEERS, call_peer
 from suite.records.kinds.scan import Verified
 
 Scan = Callable[..., Tensor]  # u, delta, A, B, C, D, delta_bias and delta_softplus to y, as models.scan.selective_scan
@@ -36,9 +37,12 @@ def select_cases(most_elements: int | None = None) -> tuple[Case, ...]:
 
 
 def check_backend(backend: str, device: str, most_elements: int | None = None) -> Iterator[Verified]:
-    """Make every comparison that a backend must pass on a device, one after another."""
+    """Make every comparison that a backend must pass on a device, one after another; of a peer, its forward passes in float32."""
     for case in select_cases(most_elements):
-        yield from check_case(backend, device, case)
+        if backend not in PEERS:
+            yield from check_case(backend, device, case)
+        elif case.dtype == "float32":
+            yield _compared(case.name, case, measure_peer_errors(backend, case))
 
 
 def check_case(backend: str, device: str, case: Case) -> Iterator[Verified]:
@@ -59,6 +63,13 @@ def measure_errors(backend: str, case: Case, device: str = "cpu") -> dict[str, f
     exact = _exact(case)
     found = _scan(arguments(case, device), partial(selective_scan, backend=backend), case)
     return {name: relative_error(found[name], expected) for name, expected in exact.items()}
+
+
+def measure_peer_errors(peer: str, case: Case) -> dict[str, float]:
+    """Compute the error of y alone, of another package's scan."""
+    with torch.no_grad():
+        found = call_peer(peer, arguments(case), case.softplus)
+    return {"y": relative_error(found, _exact(case)["y"])}
 
 
 def measure_image_errors(backend: str, case: Case, directions: int, device: str = "cpu", height: int | None = None) -> dict[str, float]:

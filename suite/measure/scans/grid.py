@@ -14,6 +14,7 @@ from models.scan.backends import BACKENDS, REVISION, BackendUnavailable, resolve
 from models.scan.cases import CASES, LAYERS
 from suite.core.errors import Exit, SuiteError
 from suite.core.machine import check_device, choose_threads, machine_digest
+from suite.measure.scans.peers import PEERS, list_peers
 from suite.records.kinds.scan import Absent
 from suite.records.spec import ScanSpec
 from suite.study import versions
@@ -40,6 +41,7 @@ class Selection:
     build: bool = True
     seconds: float = 1.0
     threads: int | None = None  # None: all that this process may use
+    peers: bool = False  # other packages' scans beside the backends
 
 
 def plan_scans(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
@@ -58,7 +60,21 @@ def plan_scans(selection: Selection) -> tuple[list[ScanSpec], list[Absent]]:
     names, here, software = _cases(selection.cases), machine_digest(), software_digest()
     same = {field: getattr(selection, field) for field in KEPT}
     specs = [ScanSpec(backend=name, cases=names, threads=threads, machine=here, software=software, **same) for name in chosen]
+    if selection.peers:
+        beside, missing = plan_peers(specs[0])
+        return specs + beside, absent + missing
     return specs, absent
+
+
+def plan_peers(like: ScanSpec) -> tuple[list[ScanSpec], list[Absent]]:
+    """Plan a cell for each peer that is installed, over the cases of `like`, and list the others: forward, sequences, float32."""
+    found, absent = list_peers(like.device)
+    if like.dtype != "float32":
+        return [], absent + [Absent(name=name, reason="peers are timed in float32.", remedy="leave out --dtype") for name in found]
+    alone = {"backward": False, "images": False, "build": False}
+    packages = {name: software_digest(PEERS[name].package) for name in found}
+    fields = like.model_dump() | alone
+    return [ScanSpec(**(fields | {"backend": name, "software": packages[name]})) for name in found], absent
 
 
 def list_available(device: str) -> tuple[list[str], list[Absent]]:
@@ -89,7 +105,7 @@ def _cases(patterns: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in CASES if any(selects(pattern, name, CASES) for pattern in patterns))
 
 
-def software_digest() -> str:
-    """Return 16 hexadecimal digits over the version of the scans and of the packages that they are built with."""
+def software_digest(*further: str) -> str:
+    """Return 16 hexadecimal digits over the version of the scans and of the packages that they are built with, and of `further` ones."""
     revision = os.environ.get(REVISION)
-    return versions.software((versions.SCANS, *([f"{REVISION}={revision}"] if revision else [])), SOFTWARE)
+    return versions.software((versions.SCANS, *([f"{REVISION}={revision}"] if revision else [])), (*SOFTWARE, *further))

@@ -21,6 +21,7 @@ from suite.core.process import Say
 from suite.measure import timing
 from suite.measure.scans.ceilings import count_exponentials, count_moved_bytes, measure_ceilings
 from suite.measure.scans.check import check_backend
+from suite.measure.scans.peers import PEERS, load_peer
 from suite.records.cell import Progress
 from suite.records.kinds.scan import Caches, Path, ScanFindings, ScanStart, ScanTiming, Work
 from suite.records.spec import ScanSpec
@@ -50,13 +51,14 @@ def answer(asked: dict[str, Any], say: Say) -> None:
 def time_start(spec: ScanSpec, caches: Caches) -> ScanStart:
     """Time the first calls; to be made before anything else of the backend."""
     case = replace(CASES[spec.cases[0]], dtype=spec.dtype).shortened(SHORT)
-    forward, backward = (_call(spec, case, ("sequences", work)) for work in ("forward", "forward+backward"))
+    forward = _call(spec, case, ("sequences", "forward"))
+    backward = _call(spec, case, ("sequences", "forward+backward")) if spec.backward else None
     return ScanStart(
         caches=caches,
         case=case.name,
         length=case.length,
         forward_seconds=timing.time_once(forward, spec.device),
-        backward_seconds=timing.time_once(backward, spec.device) if spec.backward else None,
+        backward_seconds=timing.time_once(backward, spec.device) if backward else None,
     )
 
 
@@ -145,6 +147,8 @@ def _call(spec: ScanSpec, case: Case, kind: Kind) -> Call:
     path, work = kind
     if path == "sequences":
         leaves = arguments(case, spec.device)
+        if spec.backend in PEERS:
+            return torch.no_grad()(partial(load_peer(spec.backend), leaves, case.softplus))
         scan = partial(selective_scan, *leaves, delta_softplus=case.softplus, backend=spec.backend)
     else:
         leaves, scan = _image(spec, case, scan_image if path == "image" else composed)
