@@ -156,7 +156,7 @@ def test_auto_says_which_and_why():
 @pytest.fixture
 def _forgotten():
     """Choices and compiled libraries are looked up anew, before and after."""
-    caches = (backends.module_of, backends.resolve_backend, cpp._compiled, cpp._layout)
+    caches = (backends.module_of, backends.resolve_backend, cpp.compiled, cpp._layout)
     for cached in caches:
         cached.cache_clear()
     yield
