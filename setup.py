@@ -24,7 +24,7 @@ SHIPPED = {
         "machines/*.json",
         "published/*.toml",
     ],
-    "reports": ["assets/*", "templates/*"],
+    "reports": ["*.toml", "assets/*", "templates/*"],
 }
 
 

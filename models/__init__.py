@@ -24,8 +24,21 @@ if TYPE_CHECKING:
     from models.base import RestorationNet
     from models.designs.mambairv2 import Routing
 
-__all__ = ["MODELS", "ModelCard", "UnknownName", "build", "card", "create", "describe_walks", "names", "set_routing", "set_scan_backend"]
+__all__ = [
+    "MODELS",
+    "OF_PLUGINS",
+    "ModelCard",
+    "UnknownName",
+    "build",
+    "card",
+    "create",
+    "describe_walks",
+    "names",
+    "set_routing",
+    "set_scan_backend",
+]
 
+OF_PLUGINS = "A design from outside is there where its file is given with --plugin FILE."
 Walk = Literal["fused", "gathered"]
 
 
@@ -36,7 +49,9 @@ def names(*, tiny: bool = False) -> list[str]:
 
 def card(name: str) -> ModelCard:
     """Return the catalogue's row; raises `UnknownName` with suggestions."""
-    return lookup("model", name, MODELS)
+    if name not in MODELS:
+        raise UnknownName(f"no model is called {name!r}.{suggest(name, MODELS)} {OF_PLUGINS}")
+    return MODELS[name]
 
 
 def create(name: str, **overrides: object) -> RestorationNet:

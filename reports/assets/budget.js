@@ -22,7 +22,7 @@
     if (costs.length < 2) return;
     const { width, height } = plot.viewBox.baseVal;
     const beyond = draw(plot, "rect", { class: "beyond", y: 0, height: Number(plot.querySelector(".axis").getAttribute("y1")) });
-    const ring = draw(plot, "circle", { class: "chosen", r: 9 });
+    const ring = draw(plot, "circle", { class: "chosen", r: 9, visibility: "hidden" }); // until it has a place
     const [slider, told] = [bar.querySelector("input"), bar.querySelector("output")];
     slider.max = slider.value = costs.length - 1;
 
@@ -33,6 +33,7 @@
       const best = fit.reduce((one, other) => (better(one, other) ? other : one));
       const first = marks.find((one) => one.cost > budget);
       const [x, y] = middle(best.mark);
+      ring.setAttribute("visibility", "visible");
       ring.setAttribute("cx", x);
       ring.setAttribute("cy", y);
       const edge = first ? (middle(first.mark)[0] + middle(fit.at(-1).mark)[0]) / 2 : width - 6;
@@ -45,6 +46,7 @@
 
     slider.addEventListener("input", show);
     bar.hidden = false;
+    told.textContent = `All ${marks.length} networks, whatever they cost.`;
     // A figure that is not shown yet has no boxes.
     new IntersectionObserver(([seen], observer) => {
       if (!seen.isIntersecting) return;

@@ -32,14 +32,19 @@
     return element;
   }
 
+  // The two methods of a set that differ most, beside the target.
+  function pairOf(of) {
+    return of.methods.map((method) => method.key).filter((key) => [of.start.left, of.start.right, "target"].includes(key));
+  }
+
   // What a set shows at first.
   function fresh(of) {
     const keys = models(of).map((method) => method.key);
-    const shown = ["input", ...keys.slice(0, 6), "target"];
-    const image = of.start;
+    const { image, left, right } = of.start;
+    const shown = pairOf(of);
     const view = { region: null, zoom: 1, x: 0, y: 0 };
     const ranking = { count: data.worst, metric: of.metrics.length ? of.metrics[0].name : "", by: keys[0], against: "" };
-    return { image, mode: "side", shown, left: "input", right: keys[0], split: 50, scale: 5, ...view, ...ranking };
+    return { image, mode: "side", shown, left, right, split: 50, scale: 5, ...view, ...ranking };
   }
 
   // The address
@@ -202,7 +207,9 @@
     const most = Math.max(2, Math.floor(stage.clientWidth / NARROWEST));
     const rows = Math.ceil(panes.length / most) || 1;
     const count = state.mode === "slider" ? 1 : Math.ceil(panes.length / rows) || 1;
-    stage.style.gridTemplateColumns = `repeat(${count}, minmax(0, ${state.mode === "slider" ? 36 : 26}rem))`;
+    const [, , wide, high] = rectangle();
+    const widest = part("split-row").style.maxWidth = `${(70 * wide / high).toFixed(1)}vh`; // the slider is seen as a whole
+    stage.style.gridTemplateColumns = `repeat(${count}, minmax(0, ${state.mode === "slider" ? widest : "26rem"}))`;
   }
 
   function build() {
@@ -213,8 +220,7 @@
     stage.replaceChildren(...panes.map((one) => one.figure));
     if (!panes.length) stage.append(make("p", "Nothing is ticked above."));
     stage.classList.toggle("single", slider);
-    columns();
-    part("methods").hidden = slider;
+    part("shown").hidden = slider;
     part("ends").hidden = part("split-row").hidden = !slider;
     part("errors").hidden = state.mode !== "error";
     draw();
@@ -238,6 +244,7 @@
 
   function draw() {
     const visible = rectangle();
+    columns();
     for (const one of panes) {
       one.view.style.aspectRatio = `${visible[2]} / ${visible[3]}`;
       const error = state.mode === "error" && one.layers.length && set.methods[one.layers[0].index].key !== "target";
@@ -255,6 +262,7 @@
   // What the controls show of the state.
   function tell() {
     part("link").href = address();
+    pictures.locate(part("where"), imageOf(), rectangle(), size());
     part("zoom").textContent = `×${+state.zoom.toFixed(1)}`;
     const idle = { out: state.zoom <= 1, in: state.zoom >= largest(), whole: state.zoom <= 1 && !state.region };
     for (const [name, off] of Object.entries(idle)) part(name).setAttribute("aria-disabled", String(off)); // and keeps the focus
@@ -286,8 +294,15 @@
     part(name).value = chosen;
   }
 
+  const named = (methods) => methods.map((method) => [method.key, method.label]);
+
+  // A method is compared with any but itself.
+  function fillAgainst() {
+    if (state.against === state.by) state.against = "";
+    fill("against", [["", "nothing"], ...named(models(set).filter((method) => method.key !== state.by))], state.against);
+  }
+
   function enterSet() {
-    const named = (methods) => methods.map((method) => [method.key, method.label]);
     fill("set", sets.map((one) => [one.key, `${one.title}; ${one.detail}`]), set.key);
     const here = ({ name, embedded }) => [name, embedded ? name : `${name} (not on this page)`, !embedded];
     fill("image", set.images.map(here), state.image);
@@ -295,20 +310,25 @@
     fill("right", named(set.methods), state.right);
     fill("metric", set.metrics.map((metric) => [metric.name, metric.name]), state.metric);
     fill("by", named(models(set)), state.by);
-    fill("against", [["", "nothing"], ...named(models(set))], state.against);
+    fillAgainst();
     part("count").value = state.count;
     modes.forEach((input) => { input.checked = input.value === state.mode; });
     const boxes = set.methods.map((method) => {
       const [label, box] = [make("label"), make("input")];
       box.type = "checkbox";
       box.value = method.key;
-      box.checked = state.shown.includes(method.key);
       label.append(box, method.label);
       label.title = method.what;
       return label;
     });
     part("methods").replaceChildren(part("methods").firstElementChild, ...boxes);
+    tick(state.shown);
     return enterImage({});
+  }
+
+  function tick(keys) {
+    state.shown = keys;
+    for (const box of part("methods").querySelectorAll("input")) box.checked = keys.includes(box.value);
   }
 
   async function enterImage(changes) {
@@ -333,12 +353,10 @@
 
   function listen() {
     const on = (name, kind, act) => part(name).addEventListener(kind, (event) => act(event.target));
-    on("set", "change", ({ value }) => {
-      set = sets.find((one) => one.key === value);
-      state = fresh(set);
-      enterSet();
-    });
+    on("set", "change", ({ value }) => { set = sets.find((one) => one.key === value); state = fresh(set); enterSet(); });
     on("image", "change", ({ value }) => enterImage({ image: value }));
+    on("all", "click", () => { tick(set.methods.map((method) => method.key)); build(); });
+    on("pair", "click", () => { tick(pairOf(set)); enterImage({ image: set.start.image }); });
     on("before", "click", () => step(-1));
     on("after", "click", () => step(1));
     modes.forEach((input) => input.addEventListener("change", () => { state.mode = input.value; build(); }));
@@ -348,12 +366,8 @@
     });
     for (const name of ["left", "right"]) on(name, "change", ({ value }) => { state[name] = value; build(); });
     for (const name of ["split", "scale"]) on(name, "input", ({ value }) => { state[name] = Number(value); draw(); });
-    for (const name of ["metric", "by", "against"]) on(name, "change", ({ value }) => { state[name] = value; rank(); tell(); });
-    on("count", "input", ({ value }) => {
-      state.count = Math.max(1, Math.round(value) || data.worst);
-      rank();
-      tell();
-    });
+    for (const name of ["metric", "by", "against"]) on(name, "change", ({ value }) => { state[name] = value; fillAgainst(); rank(); tell(); });
+    on("count", "input", ({ value }) => { state.count = Math.max(1, Math.round(value) || data.worst); rank(); tell(); });
     on("in", "click", () => zoomTo(state.zoom * 1.5));
     on("out", "click", () => zoomTo(state.zoom / 1.5));
     on("whole", "click", () => setRegion(null));
@@ -362,10 +376,7 @@
     for (const name of corners) on(name, "change", () => setRegion(corners.map((one) => Number(part(one).value))));
     for (const kind of ["input", "change", "click", "pointerup", "keyup", "wheel"]) part("tool").addEventListener(kind, remember);
     part("tool").addEventListener("keydown", (event) => { if (event.key === "Escape" && choosing) choose(false); });
-    new ResizeObserver(() => requestAnimationFrame(() => {
-      columns();
-      draw();
-    })).observe(stage);
+    new ResizeObserver(() => requestAnimationFrame(draw)).observe(stage);
     addEventListener("hashchange", () => { if (restore()) enterSet(); });
   }
 

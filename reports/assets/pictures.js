@@ -97,5 +97,25 @@ const pictures = (() => {
     context.drawImage(source, ...rectangle, 0, 0, canvas.width, canvas.height);
   }
 
-  return { load, errors, map, measure, legend, visible, paint };
+  // The whole image in its figure, with the detail's frame, and in it the visible part's where that is smaller.
+  function locate(figure, { name, whole }, [x, y, width, height], [wide, high]) {
+    figure.hidden = !whole;
+    if (!whole) return;
+    const [svg, told] = figure.children;
+    const draw = (tag, attributes) => {
+      const made = document.createElementNS(svg.namespaceURI, tag);
+      for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+      return made;
+    };
+    const [left, top, across, down] = whole.region;
+    const frame = (box, ...kinds) => kinds.map((kind) => draw("rect", { class: kind, x: box[0], y: box[1], width: box[2], height: box[3] }));
+    const seen = [left + (x / wide) * across, top + (y / high) * down, (width / wide) * across, (height / high) * down];
+    svg.setAttribute("viewBox", `0 0 ${whole.size.join(" ")}`);
+    svg.setAttribute("aria-label", `${name}, the whole image, and where the detail is`);
+    const inner = width < wide || height < high ? frame(seen, "under", "seen") : [];
+    svg.replaceChildren(draw("use", { href: `#${whole.picture}` }), ...frame(whole.region, "under", "part"), ...inner);
+    told.textContent = `The whole image, ${whole.size.join("×")} pixels; framed: the detail${inner.length ? ", and in it what is visible" : ""}.`;
+  }
+
+  return { load, errors, map, measure, legend, visible, paint, locate };
 })();

@@ -141,13 +141,29 @@ function makeCards() {
   }
 }
 
+// Where a table is wider than the screen, what was measured here is moved beside the names; the printed columns are a swipe away.
+function showMeasured(table) {
+  const scroll = table.closest(".scroll");
+  const move = () => {
+    const head = table.querySelector("thead th.retrained:not(.group)") || table.querySelector("tbody .found button")?.closest("td");
+    const name = table.querySelector("thead .name");
+    if (!head || scroll.scrollWidth <= scroll.clientWidth || innerWidth > 640) return;
+    scroll.scrollLeft += head.getBoundingClientRect().left - name.getBoundingClientRect().right;
+  };
+  const fold = table.closest("details");
+  if (fold && !fold.open) fold.addEventListener("toggle", move, { once: true });
+  else move();
+}
+
 addEventListener("hashchange", reveal);
 addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("table.papers").forEach(makeSortable);
+  document.querySelectorAll("table.papers").forEach(showMeasured);
   document.querySelectorAll("form.filters").forEach(makeFilters);
   makeCards();
   document.querySelectorAll(".scroll > table.results").forEach(makeTools);
   document.querySelectorAll("code.command").forEach(makeCopy);
+  document.querySelectorAll("main section[id] > h2:not(.sr)").forEach(makeAnchor);
   reveal();
 });
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((block) => { block.open = true; }));

@@ -62,7 +62,24 @@ function makeTools(table) {
     button.addEventListener("click", () => toClipboard(button, format(linesOf(table))));
     bar.append(button);
   }
+  const paper = table.closest("details.paper");
+  if (paper) bar.append(makeLink(paper.id, "link to this table"));
   table.closest(".scroll").after(bar);
+}
+
+function makeLink(id, text) {
+  const link = document.createElement("a");
+  link.href = `#${id}`;
+  link.textContent = text;
+  return link;
+}
+
+// A heading's link to its own section, to be copied.
+function makeAnchor(heading) {
+  const link = makeLink(heading.parentElement.id, "#");
+  link.className = "anchor";
+  link.setAttribute("aria-label", `Link to “${heading.textContent.trim()}”`);
+  heading.append(" ", link);
 }
 
 function makeCopy(command) {

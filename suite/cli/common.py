@@ -42,6 +42,11 @@ OPTIONS: dict[str, dict[str, object]] = {
         "metavar": "NAME",
         "help": "scan backend, a name of `list backends` (default: the fastest that runs here)",
     },
+    "--kernel-revision": {
+        "metavar": "REVISION",
+        "help": "branch, tag or commit of the built kernel that the package kernels serves to the backend cuda (default: the newest of its "
+        "version, or $SUITE_KERNELS_REVISION)",
+    },
     "--device": {"choices": ("auto", "cpu", "cuda"), "default": "auto", "help": "where to run (default: a GPU if this machine has one)"},
     "--weights": {"type": Path, "metavar": "FILE", "help": WEIGHTS},
     "--key": {

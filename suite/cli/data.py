@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
+from suite.core.text import count_of
 
 if TYPE_CHECKING:
     from suite.data.cards import Card
@@ -260,8 +261,8 @@ def _leak(leak: Leak) -> dict[str, object]:
 
 def _print(reports: Sequence[Report], missing: Sequence[str], common: Sequence[Leak], out: Output) -> None:
     for report in reports:
-        counts = f"{report.images} of {report.expected} images" if report.expected else f"{report.images} images"
-        state = f"{len(report.wrong)} faults" if report.wrong else f"fine: {report.statement}"
+        counts = f"{report.images} of {count_of(report.expected, 'image')}" if report.expected else count_of(report.images, "image")
+        state = count_of(len(report.wrong), "fault") if report.wrong else f"fine: {report.statement}"
         spare = "" if report.taken else "; another copy is used"
         out.line(f"{report.name} ({report.split}): {counts}, {state} ({report.folder}, layout of {report.layout}{spare})")
         for line in report.wrong:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType, ModuleType
 
 from suite.cli import data, run
@@ -87,7 +88,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _refuse(f"no VERB is given. Begin with `python -m suite {run.EXAMPLE}`.", Exit.USAGE)
     out = Output(sys.stdout, wide=getattr(options, "wide", False))
     try:
-        with contextlib.redirect_stdout(sys.stderr), _plugins(options):  # Ray, plug-ins and others print where they like
+        with contextlib.redirect_stdout(sys.stderr), _kernel(options), _plugins(options):  # Ray, plug-ins and others print where they like
             try:
                 return int(VERBS[options.verb].run(options, out))
             except Exception as error:
@@ -120,6 +121,26 @@ def parser() -> Parser:
         one = verbs.add_parser(name, help=verb.SUMMARY, description=what, epilog=example, allow_abbrev=False)
         verb.add_arguments(one)
     return top
+
+
+@contextlib.contextmanager
+def _kernel(options: argparse.Namespace) -> Iterator[None]:
+    """Have the kernel of `--kernel-revision` asked for within the block, by this process and those that it starts."""
+    asked = getattr(options, "kernel_revision", None)
+    if not asked:
+        yield
+        return
+    from models.scan.backends import REVISION
+
+    before = os.environ.get(REVISION)
+    os.environ[REVISION] = asked
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[REVISION]
+        else:
+            os.environ[REVISION] = before
 
 
 def _plugins(options: argparse.Namespace) -> contextlib.AbstractContextManager[object]:

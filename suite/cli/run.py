@@ -56,7 +56,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     measured = "train once and measure it "
     what.add_argument("--test-sets", nargs="+", default=[], metavar="NAME", help=f"{measured}on each of these data sets or folders")
     what.add_argument("--protocols", nargs="+", default=[], metavar="NAME", help=f"{measured}by each of these names of `list protocols`")
-    common.add_shared(what, "--backend", "--device", "--plugin")
+    common.add_shared(what, "--backend", "--kernel-revision", "--device", "--plugin")
     given = verb.add_argument_group("with --grid routing")
     common.add_shared(given, "--weights")
     given.add_argument("--data", metavar="NAME_OR_FOLDER", help="a name of `list datasets`, or a folder of test images (default: photos)")

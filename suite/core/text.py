@@ -51,6 +51,16 @@ def format_clock(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def count_of(number: int, one: str, many: str = "") -> str:
+    """Write how many there are of what is called `one`, or `many` (an s behind it unless given), where there is not one of it."""
+    return f"{number:,} {one}" if number == 1 else f"{number:,} {many or one + 's'}"
+
+
+def is_or_are(number: int) -> str:
+    """Write the verb that goes with so many."""
+    return "is" if number == 1 else "are"
+
+
 def readable(name: str) -> str:
     r"""Return the name of a file as text that can be printed and recorded anywhere; bytes that are no UTF-8 become \xe4 and the like.
 

@@ -114,6 +114,15 @@ def encode_png(image: Pixels) -> bytes:
     return buffer.getvalue()
 
 
+def encode_thumbnail(image: Pixels, side: int) -> bytes:
+    """Return `image`, uint8 RGB `(H, W, 3)` or grey `(H, W)`, as a PNG file of at most `side` pixels a side: means of areas."""
+    from PIL import Image  # late: slow to load
+
+    reduced = Image.fromarray(image)
+    reduced.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
+    return encode_png(np.asarray(reduced))
+
+
 def is_image(entry: os.DirEntry[str] | Path) -> bool:
     """Return whether an entry of a folder, or a path, is taken for an image: by its ending, and not hidden.
 

@@ -16,6 +16,7 @@ from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
 from suite.core.look import one_look
 from suite.core.paths import data_folder
+from suite.core.text import count_of
 from suite.data.cards import SPLITS, Split, card, cards
 from suite.data.colour import in_grey
 from suite.data.images import Pixels, read_image
@@ -108,7 +109,7 @@ def _sources(name: str, found: Sequence[FilePair], task: Task, rule: Protocol, s
     without = [pair.name for pair in found if pair.hq is None]
     if without:
         raise SuiteError(
-            f"{name} has no targets ({len(without)} images, e.g. {without[0]}): nothing can be measured on it. "
+            f"{name} has no targets ({count_of(len(without), 'image')}, e.g. {without[0]}): nothing can be measured on it. "
             "`python -m suite restore` restores such images.",
             exit=Exit.NOT_READY,
         )

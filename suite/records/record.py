@@ -91,6 +91,14 @@ class Cost(Frozen):
     unsupported: dict[str, int] = Field(default_factory=dict, description="operators that were not counted, with how often each ran")
 
 
+class Whole(Frozen):
+    """The whole target of a detail, small, and which part of it the detail is."""
+
+    thumbnail_png: PictureField
+    size: tuple[int, int] = Field(description="height, width of the target, pixels")
+    region: tuple[int, int, int, int] = Field(description="top, left, height, width of the detail, pixels of the target")
+
+
 class Crop(Frozen):
     """A restored detail for the report: PNG pictures, all of one size."""
 
@@ -98,11 +106,13 @@ class Crop(Frozen):
     input_png: PictureField = Field(description="the low-quality input, enlarged by nearest neighbour")
     output_png: PictureField
     target_png: PictureField
+    whole: Whole | None = Field(None, description="None in records that were made before it was kept")
 
     @property
     def pictures(self) -> tuple[Png, ...]:
-        """All three."""
-        return self.input_png, self.output_png, self.target_png
+        """Every picture of the detail."""
+        thumbnail = (self.whole.thumbnail_png,) if self.whole else ()
+        return (self.input_png, self.output_png, self.target_png, *thumbnail)
 
 
 class Trivial(Frozen):

@@ -18,6 +18,7 @@ from suite.report.settings import Setting
 from suite.report.trivial import TRIVIAL
 from suite.study.budgets import BUDGETS
 from suite.study.grids import GRIDS, ModelOnTask
+from suite.study.outside.plugins import plugin_of
 from suite.study.published import PublishedTable
 from suite.study.recipes import DEFAULT, RECIPES, list_accounts, recipe_of
 from suite.study.tasks import task
@@ -38,19 +39,35 @@ def run_command(
     changes: Mapping[str, str] | None = None,
     plugin: str = "",
 ) -> str:
-    """Return the command line that measures `model` on `task`; it names both where `grid` has no such cell, or several of the model."""
+    """Return the command line that measures `model` on `task`; it names both where `grid` has no such cell, or several of the model.
+
+    `plugin` is given of a record; else it is the one that is loaded and declares the model.
+    """
     several = grid in GRIDS and sum(pairing.model == model for pairing in GRIDS[grid].pairings) > 1
     if has_pairing(grid, model, task):
         words = [RUN_COMMAND, "--grid", shlex.quote(grid), "--only", shlex.quote(f"{model}@{task}" if several else model)]
     else:
         words = [RUN_COMMAND, "--model", shlex.quote(model), "--task", shlex.quote(task)]
-    words += ["--plugin", shlex.quote(plugin)] if plugin else []
+    words += ["--plugin", shlex.quote(plugin)] if plugin else name_plugins(model)
     words += ["--budget", shlex.quote(budget)] if budget else []
     words += ["--recipe", shlex.quote(account)] if account != DEFAULT else []
     words += ["--seeds", str(seeds)] if seeds not in (None, BUDGETS[budget].seeds if budget in BUDGETS else 1) else []
     for field, value in (changes or {}).items():
         words += ["--set", shlex.quote(f"{field}={value}")]
     return " ".join(words)
+
+
+def name_plugins(*models: str) -> list[str]:
+    """Return the words that give a command the loaded plug-ins that declare some of `models`; none for the suite's own."""
+    found = (plugin_of(model) for model in models)
+    names = dict.fromkeys(plugin.code.name for plugin in found if plugin)
+    return [word for name in names for word in ("--plugin", shlex.quote(name))]
+
+
+def profile_command(*models: str, how: str = "") -> str:
+    """Return the command line that counts networks, with the options `how` behind them."""
+    words = ["python -m suite profile", *map(shlex.quote, models), *name_plugins(*models)]
+    return " ".join([*words, how] if how else words)
 
 
 def train_command(table: PublishedTable, model: str, task_name: str, *, seeds: int = 1, test_set: str = "") -> str:

@@ -91,9 +91,7 @@ def _training_differences(record: Record, table: PublishedTable) -> list[Differe
     task = TASKS.get(spec.task)
     if task is None:
         return [Difference("task", spec.task, "one that a recipe trains for", "there is no")]
-    found = []
-    if record.fingerprint != spec.fingerprint:  # a file that somebody edited
-        found.append(Difference("fields of the record", f"those of cell {spec.fingerprint}", record.fingerprint, "it says that it is"))
+    found = _edited(record)
     recipe = RECIPES.get(spec.recipe or f"{task.name}/{DEFAULT}")
     own = list_own_recipes(spec.model, task.name)
     if recipe is None or recipe.name not in own:
@@ -140,6 +138,14 @@ def _training_set_differences(record: Record, task: Task) -> list[Difference]:
     return []
 
 
+def _edited(record: Measured) -> list[Difference]:
+    """Tell of a record whose fields are not those that its fingerprint is of: somebody changed its file."""
+    cell = record.spec.fingerprint
+    return (
+        [] if cell == record.fingerprint else [Difference("fields of the record", f"those of {cell}", record.fingerprint, "it is called")]
+    )
+
+
 def _network_differences(spec: CellSpec) -> list[Difference]:
     full = {"width": 0, "depth_divisor": 1} if isinstance(spec, RunSpec) else {}
     found = [
@@ -153,11 +159,12 @@ def _inference_differences(record: Measured) -> list[Difference]:
     """Compare how given weights were run: whole images, once each, and tokens chosen as the network does."""
     if not isinstance(record, Evaluation):
         return []
+    edited = _edited(record)
     card = MODELS.get(record.spec.model)
     own = getattr(card.config, "routing", "") if card else ""
     drawn = [Difference("routing", record.spec.routing, own, "the released one is")] if record.spec.routing != own else []
     tiled = next((how for how in record.inference or (record.spec.tile,) if how != WHOLE), "")
-    found = [Difference("images", f"restored in tiles ({tiled})", "whole ones", "the paper's are")] if tiled else []
+    found = edited + ([Difference("images", f"restored in tiles ({tiled})", "whole ones", "the paper's are")] if tiled else [])
     found += [Difference("weights of the file", record.spec.key, "those taken without --key", "compared are")] if record.spec.key else []
     return found + drawn + ([Difference("self-ensemble", "of 8 symmetries", "none", "the row has")] if record.spec.ensemble else [])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def fill_template(template: str, filters: Mapping[str, Callable[..., str]], valu
         "script_digest": _digest(script),
     }
     return environment.get_template(template).render(**assets, **values)
+
+
+def load_glossary() -> dict[str, str]:
+    """Return the words that the suite uses in a sense of its own, and what they mean; code is in backticks."""
+    text = (shipped_folder("reports") / "glossary.toml").read_text(encoding="utf-8")
+    return {row["word"]: row["means"] for row in tomllib.loads(text)["words"]}
 
 
 def write_page(path: Path, text: str) -> Path:

@@ -22,6 +22,8 @@ from suite.report.comparable import Difference
 from suite.report.settings import Setting
 from suite.study.published import UNIT_SCALES, PublishedColumn
 
+NO_FEATURES = "the weights of its network were not there (python -m suite doctor)"
+
 
 class Status(StrEnum):
     """What a published number's cell amounts to."""
@@ -105,7 +107,8 @@ class TableCell:
 def make_unavailable_cell(records: Sequence[Record], metric: str, grid: str) -> TableCell:
     """Return the cell of records that hold no number: why, and how to try again."""
     failed = [record for record in records if record.status == "failed"]
-    reason = f"failed: {error_line(failed[-1])}" if failed else f"its record holds no {metric}"
+    why = f": {NO_FEATURES}" if metric.startswith("LPIPS-") else ""
+    reason = f"failed: {error_line(failed[-1])}" if failed else f"its record holds no {metric}{why}"
     return TableCell(status=Status.UNAVAILABLE, reason=reason, command=repeat_command(grid, records), trains=tuple(r.spec for r in records))
 
 

@@ -15,6 +15,7 @@ from suite.report.claims.verdict import WORDS, Judgement
 from suite.report.commands import RUN_COMMAND, has_pairing
 from suite.report.figures.charts import Figure
 from suite.report.figures.forest import draw_forest
+from suite.report.figures.sparks import Beside, gather_beside
 from suite.report.results import Results, summarise_run
 from suite.report.tables.model import Table
 from suite.report.trivial import TRIVIAL
@@ -29,6 +30,7 @@ class ClaimLine:
     """A claim as the page shows it."""
 
     judged: Judgement
+    paper: str
     evidence: tuple[str, ...]
     hint: str
 
@@ -52,6 +54,7 @@ class Overview:
     claims: tuple[tuple[str, tuple[ClaimLine, ...]], ...]  # by word
     forest: Figure | None
     results: Results  # of the trainings
+    beside: tuple[Mapping[str, Beside], ...]  # what else is known of each row of `results`, a table each, by network
     names: Mapping[str, str]  # what the papers' ablation tables call the networks, by their models
     steps: tuple[NextStep, ...]
 
@@ -61,16 +64,19 @@ def gather_overview(attempts: Sequence[Attempt], tables: Sequence[Table], grid: 
     found = judge_claims(load_claims(), attempts)
     verdict, hint = summarise(found)
     words = count_words(found)
-    claims = tuple((word, tuple(_line(one) for one in found if one.word == word)) for word in WORDS if words[word])
+    papers = {table.paper.key: table.paper.name for table in tables}
+    claims = tuple((word, tuple(_line(one, papers) for one in found if one.word == word)) for word in WORDS if words[word])
     counts = tuple((word, GLYPHS[word], words[word]) for word in WORDS)
     results = summarise_run([one for one in attempts if isinstance(one, Record)])
     ablations = [table for table in tables if table.published.baseline]
     names = {row.model: row.label for table in reversed(ablations) for row in table.rows if row.model not in (None, *TRIVIAL)}
-    return Overview(verdict, hint, counts, claims, draw_forest(tables), results, names, _steps(attempts, grid))
+    profiles = [one for one in attempts if isinstance(one, ProfileRecord)]
+    beside = tuple(gather_beside(table.members, profiles) for table in results.tables)
+    return Overview(verdict, hint, counts, claims, draw_forest(tables), results, beside, names, _steps(attempts, grid))
 
 
-def _line(one: Judgement) -> ClaimLine:
-    return ClaimLine(one, tuple(list_evidence(one.parts)), hint_text(one.hint) if one.hint else "")
+def _line(one: Judgement, papers: Mapping[str, str]) -> ClaimLine:
+    return ClaimLine(one, papers.get(one.paper, one.paper), tuple(list_evidence(one.parts)), hint_text(one.hint) if one.hint else "")
 
 
 def _steps(attempts: Sequence[Attempt], grid: str) -> tuple[NextStep, ...]:

@@ -58,7 +58,7 @@ class Section:
     table: Table
     layout: TableLayout
     forest: Figure | None
-    tolerances: tuple[str, ...]  # what "reproduced" means, a sentence each
+    tolerances: tuple[str, ...]  # within what a number is called reproduced, and why
     missing: tuple[tuple[str, str, str, str], ...]  # label, why, command, and what that takes
     measured: int  # rows with a measured number
 
@@ -128,18 +128,19 @@ def gather_page(
     moments = sorted(moment for r in records or measured if r.provenance for moment in (r.provenance.started, r.provenance.finished))
     judged = [cell.status for table in tables for row in table.rows if not row.borrowed for cell in row.cells if cell.status]
     done = [record for record in records if record.status == "done"]
+    overview = gather_overview([*measured, *scans, *profiles], tables, default)
     return {
         "summary": _summary(records),
         "evaluated": f"{len(given)} {'evaluation' if len(given) == 1 else 'evaluations'}" if given else "",
         "span": format_span(moments[0], moments[-1]) if moments else "",
         "command": f"{RUN_COMMAND} --grid {default}",
-        "overview": gather_overview([*measured, *scans, *profiles], tables, default),
+        "overview": overview,
         "sections": tuple(_section(table, tell) for table in tables),
         "abouts": _origins(tables),
         "figures": (
             *draw_tradeoffs(tables),
             *draw_growth(profiles),
-            *draw_receptive_fields(done),
+            *draw_receptive_fields(done, overview.names),
             *draw_scan_times(scans),
             *draw_network_times(profiles),
         ),
@@ -182,7 +183,7 @@ def _section(table: Table, tell: Teller) -> Section:
 
 
 def _tolerances(table: PublishedTable) -> tuple[str, ...]:
-    """Say what "reproduced" means for the table's columns; those with one reason share a sentence."""
+    """Say within what a number is called reproduced, and why; columns with one reason share a sentence."""
     shared: dict[str, dict[str, None]] = {}
     for column in table.columns:
         if column.tolerance:
@@ -190,7 +191,7 @@ def _tolerances(table: PublishedTable) -> tuple[str, ...]:
             within = f"{100 * (column.tolerance.relative or 0):.2g} %" if absolute is None else f"{absolute:g} {column.unit}".strip()
             name = column.label if column.kind == "cost" else column.metric
             shared.setdefault(column.tolerance.reason, {})[f"{within} of the printed {name}"] = None
-    return tuple(f"means within {' and '.join(parts)}: {reason}" for reason, parts in shared.items())
+    return tuple(f"{' and '.join(parts)}: {reason}" for reason, parts in shared.items())
 
 
 def card_id(origin: Origin) -> str:
@@ -258,7 +259,8 @@ def _summary(records: Sequence[Record]) -> str:
     done = sum(record.status == "done" for record in records)
     budgets = sorted({record.spec.budget for record in records})
     seeds = len({record.spec.seed for record in records})
-    parts = [f"{done} of {len(records)} cells done" if done < len(records) else f"all {done} cells done"]
+    all_done = f"all {done} cells done" if done > 1 else "the one cell is done"
+    parts = [f"{done} of {len(records)} cells done" if done < len(records) else all_done]
     parts += [f"{len(records) - done} failed"] if done < len(records) else []
     parts.append(f"{' and '.join(budgets)} budget")
     parts.append("1 seed" if seeds == 1 else f"{seeds} seeds")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from suite.records.kinds.evaluation import Evaluation
 from suite.records.pictures import Png, UnreadablePicture
-from suite.records.record import Crop, Measured, Record
+from suite.records.record import Crop, Measured, Record, Whole
 from suite.report.commands import restore_command
 from suite.report.settings import Setting, dataset_name, describe, group_by_setting
 from suite.report.tables.given import tell_origin
@@ -65,17 +65,34 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class WholeImage:
+    """The whole target of an image, small, and where in it the detail is that the methods show."""
+
+    picture: PagePicture
+    size: tuple[int, int]  # height, width of the target, pixels
+    region: tuple[int, int, int, int]  # top, left, height, width of the detail, pixels of the target
+    first: bool = False  # the picture itself stands here
+
+
+@dataclass(frozen=True)
 class Image:
     """An image of a test set by every method, in the set's order of methods."""
 
     name: str
     tiles: tuple[Tile, ...]
+    whole: WholeImage | None = None  # None where no record keeps it
     embedded: bool = False
 
     @property
     def pictured(self) -> bool:
         """Tell whether a record holds a picture of it, on the page or not."""
         return any(tile.picture for tile in self.tiles)
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Bytes of base64 text of each of its pictures, by their ids."""
+        whole = [self.whole.picture] if self.whole else []
+        return {picture.id: len(picture.png) for picture in (*(tile.picture for tile in self.tiles), *whole) if picture}
 
 
 @dataclass(frozen=True)
@@ -135,8 +152,7 @@ def compare_pictures(records: Iterable[Measured], tables: Iterable[Table], *, li
     sets = [found for found in sets if any(image.pictured for image in found.images)]
     if not sets:
         return None
-    tiles = (tile for found in sets for image in found.images for tile in image.tiles)
-    needed = sum({tile.picture.id: len(tile.picture.png) for tile in tiles if tile.picture}.values())
+    needed = sum({name: weight for found in sets for image in found.images for name, weight in image.weights.items()}.values())
     return PictureComparison(tuple(_placed(_bounded(sets, limit_mib * MIB))), limit_mib, needed / MIB)
 
 
@@ -212,7 +228,14 @@ def _images(records: Sequence[Record | Evaluation], metrics: Sequence[Metric]) -
                 values = tuple(held.get(name, {}).get(metric.name) for metric in metrics)
                 tiles.append(_method_tile(crop, mine, values))
             tiles.append(_tile(target, (None,) * len(metrics)))
-            yield Image(name if number == 1 else f"{name} (other data, {number})", tuple(tiles))
+            kept = (crop.whole for crop in crops if crop and crop.whole and (crop.input_png, crop.target_png) == (source, target))
+            yield Image(name if number == 1 else f"{name} (other data, {number})", tuple(tiles), _whole(next(kept, None)))
+
+
+def _whole(kept: Whole | None) -> WholeImage | None:
+    """Return the whole target as the page shows it; None where it was not kept or cannot be read."""
+    tile = _tile(kept.thumbnail_png, ()) if kept else None
+    return WholeImage(tile.picture, kept.size, kept.region) if kept and tile and tile.picture else None
 
 
 def _method_tile(crop: Crop | None, mine: bool, values: tuple[float | None, ...]) -> Tile:
@@ -256,7 +279,7 @@ def _bounded(sets: Sequence[ImageSet], limit: float) -> Iterator[ImageSet]:
         for key, queue in queues.items():
             if queue:
                 image = queue.pop(0)
-                new = {tile.picture.id: len(tile.picture.png) for tile in image.tiles if tile.picture and tile.picture.id not in held}
+                new = {name: weight for name, weight in image.weights.items() if name not in held}
                 if used + sum(new.values()) <= limit:
                     used += sum(new.values())
                     held.update(new)
@@ -271,24 +294,34 @@ def _placed(sets: Iterable[ImageSet]) -> Iterator[ImageSet]:
     for found in sets:
         images = []
         for image in found.images:
-            tiles = []
-            for tile in image.tiles:
-                first = image.embedded and tile.picture is not None and tile.picture.id not in seen
-                if first and tile.picture:
-                    seen.add(tile.picture.id)
-                tiles.append(replace(tile, first=first))
-            images.append(replace(image, tiles=tuple(tiles)))
+            whole = image.whole and replace(image.whole, first=image.embedded and _is_new(image.whole.picture, seen))
+            tiles = tuple(replace(tile, first=image.embedded and _is_new(tile.picture, seen)) for tile in image.tiles)
+            images.append(replace(image, tiles=tiles, whole=whole))
         yield replace(found, images=tuple(images))
 
 
-def _find_telling(found: ImageSet) -> str:
-    """Return the image on the page over which the methods are furthest apart by the set's first metric: the one to begin with."""
+def _is_new(picture: PagePicture | None, seen: set[str]) -> bool:
+    """Tell whether a picture is none of `seen`, and add it to them."""
+    if picture is None or picture.id in seen:
+        return False
+    seen.add(picture.id)
+    return True
 
-    def spread(image: Image) -> float:
-        values = [tile.values[0] for tile in image.tiles if tile.values and tile.values[0] is not None]
-        return max(values) - min(values) if values else 0.0
 
-    return max((image for image in found.images if image.embedded), key=spread, default=Image("", ())).name
+def _find_start(found: ImageSet) -> tuple[str, str, str]:
+    """Return what to begin with: the image on the page over which two methods are furthest apart, and the worse and the better of them.
+
+    By the set's first metric; where it tells nothing, the first image, the input and the first method.
+    """
+    better = 1 if not found.metrics or found.metrics[0].better == "higher" else -1
+    pairs = []
+    for image in found.images:
+        values = [(better * tile.values[0], at) for at, tile in enumerate(image.tiles) if tile.values and tile.values[0] is not None]
+        low, high = (min(values), max(values)) if values else ((0.0, 0), (0.0, 1))
+        if image.embedded:
+            pairs.append((high[0] - low[0], image.name, low[1], high[1]))
+    _, name, low_at, high_at = max(pairs, key=lambda pair: pair[0], default=(0.0, "", 0, 1))
+    return name, *(found.methods[at].key for at in ((low_at, high_at) if low_at != high_at else (0, 1)))
 
 
 def _set_data(found: ImageSet) -> dict[str, object]:
@@ -298,11 +331,12 @@ def _set_data(found: ImageSet) -> dict[str, object]:
         "detail": found.detail,
         "metrics": [{"name": one.name, "unit": one.unit, "digits": one.digits, "higher": one.better == "higher"} for one in found.metrics],
         "methods": [{"key": one.key, "label": one.label, "what": one.what} for one in found.methods],
-        "start": _find_telling(found),
+        "start": dict(zip(("image", "left", "right"), _find_start(found), strict=True)),
         "images": [
             {
                 "name": image.name,
                 "pictured": image.pictured,
+                "whole": _whole_data(image),
                 "embedded": image.embedded,
                 "pictures": [tile.picture.id if tile.picture and image.embedded else "" for tile in image.tiles],
                 "notes": [tile.note for tile in image.tiles],
@@ -311,3 +345,11 @@ def _set_data(found: ImageSet) -> dict[str, object]:
             for image in found.images
         ],
     }
+
+
+def _whole_data(image: Image) -> dict[str, object] | None:
+    """Return the whole target as the page's script shows it, numbers as in SVG: left, top, width, height; None where the page lacks it."""
+    if image.whole is None or not image.embedded:
+        return None
+    (height, width), (top, left, tall, wide) = image.whole.size, image.whole.region
+    return {"picture": image.whole.picture.id, "size": (width, height), "region": (left, top, wide, tall)}

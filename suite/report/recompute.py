@@ -26,7 +26,9 @@ from suite.report.claims.verdict import describe_judgement
 from suite.report.formats.export import describe_cell
 from suite.report.gather import gather_tables, place_measured
 from suite.report.versus import compare_sides, describe_comparison, make_sides
-from suite.study.claims import load_claims
+from suite.study.claims import is_added, load_claims
+from suite.study.outside.plugins import digest_of
+from suite.study.published import list_added
 
 DIGITS, DECIMALS = 8, 12
 BEHIND = 1e-3  # units of the last digit kept that another order of summing may move a number by
@@ -85,11 +87,13 @@ def digest_content(value: object) -> str:
 
 
 def digest_papers() -> str:
-    """Return the sha256 over the papers' numbers and claims in this checkout, by which tables and verdicts are made."""
+    """Return the sha256 over the papers' numbers and claims, those of loaded plug-ins too, by which tables and verdicts are made."""
     digest = hashlib.sha256()
     for folder in ("published", "claims"):
         for path in sorted(shipped_folder(f"results/{folder}").glob("*.toml")):
             digest.update(f"{folder}/{path.name}\n".encode() + path.read_bytes())
+    for held in (*list_added(), *(one for one in load_claims() if is_added(one.paper))):
+        digest.update(held.model_dump_json().encode())
     return digest.hexdigest()
 
 
@@ -173,7 +177,8 @@ def _describe_tables(measured: Sequence[Measured], profiles: Sequence[ProfileRec
 def _describe_comparisons(measured: Sequence[Measured]) -> Document:
     """Return each network beside the one that it is a variant of, in the first metric, by the cells of both."""
     sides = make_sides(measured)
-    parents = {side.model: models.MODELS[side.model].parent if side.model in models.MODELS else None for side in sides}
+    own = {side.model for side in sides} & {name for name in models.MODELS if not digest_of(name)}  # whether or not a plug-in is loaded
+    parents = {side.model: models.MODELS[side.model].parent if side.model in own else None for side in sides}
     found: Document = {}
     for parent in dict.fromkeys(filter(None, parents.values())):
         variants = [side for side in sides if parents[side.model] == parent]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from suite.core.errors import SuiteError
 from suite.core.look import one_look
 from suite.core.statistics import intervals
 from suite.core.text import format_duration, format_fixed, format_moment, format_signed
@@ -18,6 +19,7 @@ from suite.records.kinds.profile import ProfileRecord
 from suite.records.kinds.routing import RoutingRecord
 from suite.records.kinds.scan import ScanRecord
 from suite.records.ledger import pick_standing
+from suite.records.machines import list_times, read_machines
 from suite.records.newest import keep_newest
 from suite.records.record import Attempt
 from suite.report import html as pages
@@ -69,6 +71,7 @@ def _page_text(held: Sequence[Attempt], pictures_mib: float, tell: Teller) -> st
     profiles = keep_newest(pick_standing(record for record in held if isinstance(record, ProfileRecord)))[0]
     routings = pick_standing(record for record in held if isinstance(record, RoutingRecord) and record.status == "done")
     tables = gather_tables(current, profiles)
+    times, problem = _list_machine_times()
     return pages.fill_template(
         "index.html.j2",
         {
@@ -85,5 +88,16 @@ def _page_text(held: Sequence[Attempt], pictures_mib: float, tell: Teller) -> st
             "images": {"fewest": intervals.FEWEST_IMAGES, "good": intervals.GOOD_IMAGES},
             "scans": scan_view.SCAN_FILE if scans else "",
             "routings": tuple(map(tabulate_routing, routings)),
+            "glossary": pages.load_glossary(),
+            "times": times,
+            "times_problem": problem,
         },
     )
+
+
+def _list_machine_times() -> tuple[list[dict[str, object]], str]:
+    """Return the rows of results/machines, or none and what is wrong there: a file of another's is no reason to show nothing."""
+    try:
+        return list_times(read_machines()), ""
+    except SuiteError as error:
+        return [], str(error)

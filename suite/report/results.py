@@ -24,6 +24,7 @@ class ResultTable:
     title: str
     conditions: str
     rows: tuple[Row, ...]
+    members: Mapping[str, tuple[Record, ...]]  # the records of each row, by its network
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def summarise_run(records: Sequence[Record]) -> Results:
             if (found := average_seeds([r for r in members if r.spec.model == model], metric, setting, "ablations"))
         }
         title, conditions = describe(setting.outline(list(settings)))
-        parts.append(ResultTable(title, conditions, tuple(_row(model, means, metric, counts) for model in means)))
+        held = {model: tuple(record for record in members if record.spec.model == model) for model in means}
+        parts.append(ResultTable(title, conditions, tuple(_row(model, means, metric, counts) for model in means), held))
         _count(means, metric, counts)
     return Results(tuple(parts), _say(counts))
 

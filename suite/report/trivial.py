@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from suite.records.record import Attempt, Crop, Record
+from suite.records.record import Attempt, Record
 from suite.study.protocols import METRICS
 
 TRIVIAL = ("bicubic", "identity")  # a training that is not better has learnt nothing that anything could be concluded from
@@ -23,9 +23,7 @@ def add_trivial(records: Iterable[Attempt]) -> list[Attempt]:
 def _as_record(record: Record) -> Record:
     trivial = record.trivial
     crops = tuple(
-        Crop(image=crop.image, input_png=crop.input_png, output_png=trivial.pictures[crop.image], target_png=crop.target_png)
-        for crop in record.crops
-        if crop.image in trivial.pictures
+        crop.model_copy(update={"output_png": trivial.pictures[crop.image]}) for crop in record.crops if crop.image in trivial.pictures
     )
     return record.model_copy(
         update={

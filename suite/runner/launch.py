@@ -13,12 +13,14 @@ cell there learns from an actor.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.scan.backends import REVISION
 from suite.core.redaction import error_text
 from suite.core.stop import Stop, StopFlag
 from suite.core.torch_state import thread_environment
@@ -105,7 +107,11 @@ def _on_ray(jobs: Sequence[Job], stop: Stop, address: str | None, dashboard: boo
         signal = environment = None
         if address is not None:
             signal = ray.remote(StopSignal).options(num_cpus=0).remote()
-            environment = thread_environment(threads) | {"PYTHONUNBUFFERED": "1"}
+            environment = (
+                thread_environment(threads)
+                | {"PYTHONUNBUFFERED": "1"}
+                | ({REVISION: revision} if (revision := os.environ.get(REVISION)) else {})
+            )
         flights = [_Flight(job, datetime.now(UTC)) for job in jobs]
         grid = _Grid(logs, environment, flights, count_jobs_at_once(ray, jobs), signal)
         for job in jobs:

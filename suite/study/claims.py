@@ -7,7 +7,7 @@ here once more, so that a claim can be read alone, and a test holds both togethe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,12 +17,15 @@ from pydantic import Field, model_validator
 from models import MODELS
 from models.lookup import suggest
 from suite.core.paths import shipped_folder
-from suite.study.published import PublishedColumn, PublishedRow, PublishedTable, load_all
-from suite.study.toml_data import Strict, load_toml
+from suite.study.published import PAPERS, PublishedColumn, PublishedRow, PublishedTable, list_added, load_all
+from suite.study.toml_data import Strict, load_toml, read_toml
 
 Evidence = Literal["cost", "time", "weights", "training", "other budget"]  # the last is a hint, and never a verdict
 Bounds = tuple[float, float]
 CLAIMED = ("vmambair", "mambair", "mambairv2")  # papers whose sentences are data: results/claims/<key>.toml
+
+
+_ADDED: list[ClaimSet] = []  # of plug-ins
 
 
 class _Sentence(Strict):
@@ -121,7 +124,7 @@ class ClaimSet(Strict):
     """The claims of one paper."""
 
     schema_version: Literal[1] = Field(alias="schema")
-    paper: Literal["vmambair", "mambair", "mambairv2"]
+    paper: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", description="key of the paper")
     matters: tuple[Matter, ...]
     claims: tuple[Annotated[Claim, Field(discriminator="kind")], ...] = Field(min_length=1)
 
@@ -142,10 +145,14 @@ class ClaimSet(Strict):
         return next(matter for matter in self.matters if matter.metric == metric)
 
 
-@cache
 def tables_by_id() -> Mapping[str, PublishedTable]:
-    """Return every published table by its id."""
-    return {table.id: table for paper in load_all() for table in paper.tables}
+    """Return every published table by its id, those of plug-ins too."""
+    return _shipped_tables() | {table.id: table for paper in list_added() for table in paper.tables}
+
+
+@cache
+def _shipped_tables() -> dict[str, PublishedTable]:
+    return {table.id: table for paper in load_all() if paper.key in PAPERS for table in paper.tables}
 
 
 def find_row(reference: str, tables: Mapping[str, PublishedTable]) -> tuple[PublishedTable, PublishedRow]:
@@ -168,14 +175,64 @@ def find_column(table: PublishedTable, key: str) -> PublishedColumn:
 
 
 def load_claims() -> tuple[ClaimSet, ...]:
-    """Return the claims of every paper, in the order of the report."""
+    """Return the claims of every paper, in the order of the report; behind them stand those of plug-ins."""
     folder = shipped_folder("results/claims")
-    return tuple(load_file(folder / f"{key}.toml") for key in CLAIMED)
+    return (*(load_file(folder / f"{key}.toml") for key in CLAIMED), *_ADDED)
+
+
+def is_added(paper: str) -> bool:
+    """Tell whether the claims of `paper` are those of a plug-in."""
+    return any(held.paper == paper for held in _ADDED)
+
+
+def add_claims(held: ClaimSet) -> None:
+    """Add claims from outside, until `withdraw_claims`; ValueError where a name is taken, or a printed value is not that of its table."""
+    others = load_claims()
+    taken = [f"the claims of a paper {held.paper!r} are there already"] if held.paper in [one.paper for one in others] else []
+    ids = {claim.id for other in others for claim in other.claims}
+    taken += [f"a claim is called {claim.id!r} already" for claim in held.claims if claim.id in ids]
+    if problems := [*taken, *find_misprints(held)]:
+        raise ValueError("; ".join(problems) + ".")
+    _ADDED.append(held)
+
+
+def withdraw_claims(paper: str) -> None:
+    """Take away the claims that were added."""
+    _ADDED[:] = [held for held in _ADDED if held.paper != paper]
+
+
+def find_misprints(held: ClaimSet) -> Iterator[str]:
+    """Yield which printed values of the claims are not those of their tables."""
+    tables = tables_by_id()
+
+    def cell(reference: str, key: str) -> float:
+        return float(find_row(reference, tables)[1].cells[key])
+
+    for claim in held.claims:
+        printed: dict[str, tuple[float, float]] = {}  # in the claim, in the table
+        if isinstance(claim, QualityClaim):
+            table, _ = find_row(claim.row, tables)
+            for key, value in claim.differences.items():
+                printed[key] = value, round(cell(claim.row, key) - cell(claim.against, key), find_column(table, key).digits)
+        elif isinstance(claim, ValueClaim):
+            printed = {key: (value, cell(claim.row, key)) for key, value in claim.values.items()}
+        elif isinstance(claim, CostClaim):
+            printed[claim.column] = claim.printed, cell(claim.row, claim.column)
+        elif isinstance(claim, RatioClaim):
+            printed[claim.column] = claim.printed, round(cell(claim.row, claim.column) / cell(claim.against, claim.column), 3)
+        for key, (said, stands) in printed.items():
+            if said != stands:
+                yield f"claim {claim.id!r} says {said:g} of {key}, and its table prints {stands:g}"
 
 
 def load_file(path: Path) -> ClaimSet:
     """Read the claims of a TOML file; SuiteError says which field is wrong, where, and what is allowed."""
     return load_toml(path, ClaimSet, "a paper's claims", _allowed)
+
+
+def read_claims(held: str | Mapping[str, object], name: str) -> ClaimSet:
+    """Read claims from the text of such a file, or from what it stands for; SuiteError calls them by `name`."""
+    return read_toml(held, name, ClaimSet, "a paper's claims", _allowed)
 
 
 def _metrics(claim: Claim, tables: Mapping[str, PublishedTable]) -> Iterable[str]:

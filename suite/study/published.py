@@ -10,18 +10,23 @@ or noise levels, or that were printed in two versions of a paper need no other s
 from __future__ import annotations
 
 import string
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, StrictBool, StrictFloat, model_validator
 
+from models import MODELS
 from models.lookup import suggest
 from suite.core.errors import SuiteError
 from suite.core.paths import shipped_folder
-from suite.study.tasks import task
-from suite.study.toml_data import Strict, load_toml
+from suite.study.grids import GRIDS
+from suite.study.protocols import METRICS, PROTOCOLS
+from suite.study.tasks import TASKS, task
+from suite.study.toml_data import Strict, load_toml, read_toml
 
 PAPERS = ("vmambair", "mambair", "mambairv2", "mair", "eamamba", "evssm")  # in the report's order; each is results/published/<key>.toml
+_ADDED: list[Paper] = []  # of plug-ins
 UNIT_SCALES = {"": 1.0, "dB": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}  # unit: what a record's number is divided by
 TABLE_PLACEHOLDERS = ("measured", "published", "difference", "percent", "scan", "rest", "params", "size")  # what a finding's text may hold
 
@@ -251,15 +256,57 @@ def load(path: Path) -> Paper:
     return load_toml(path, Paper, "a paper's tables")
 
 
+def read_paper(held: str | Mapping[str, object], name: str) -> Paper:
+    """Read a paper from the text of such a file, or from what it stands for; SuiteError calls it by `name`."""
+    return read_toml(held, name, Paper, "a paper's tables")
+
+
 def load_quoted_costs() -> QuotedCosts:
     """Return the latency and memory that ESC's table prints of MambaIR's and MambaIRv2's light networks."""
     return load_toml(shipped_folder("results/published") / "esc.toml", QuotedCosts, "quoted costs")
 
 
 def load_all() -> tuple[Paper, ...]:
-    """Read every paper of PAPERS, in that order."""
+    """Read every paper of PAPERS, in that order; behind them stand those of plug-ins."""
     folder = shipped_folder("results/published")
-    return tuple(load(folder / f"{key}.toml") for key in PAPERS)
+    return (*(load(folder / f"{key}.toml") for key in PAPERS), *_ADDED)
+
+
+def list_added() -> tuple[Paper, ...]:
+    """Return the papers that plug-ins brought."""
+    return tuple(_ADDED)
+
+
+def add_paper(paper: Paper) -> None:
+    """Add a paper from outside, until `withdraw_paper`; ValueError where it has a name that is taken, or names what there is not."""
+    others = load_all()
+    tables = [table.id for other in others for table in other.tables]
+    taken = [f"a paper is called {paper.key!r} already"] if paper.key in [other.key for other in others] else []
+    taken += [f"a table is called {table.id!r} already" for table in paper.tables if table.id in tables]
+    if problems := [*taken, *_find_unknown(paper)]:
+        raise ValueError("; ".join(problems) + ".")
+    _ADDED.append(paper)
+
+
+def withdraw_paper(key: str) -> None:
+    """Take away a paper that was added."""
+    _ADDED[:] = [paper for paper in _ADDED if paper.key != key]
+
+
+def _find_unknown(paper: Paper) -> Iterator[str]:
+    """Yield which names in a paper's tables are of nothing: a table of the suite's own is held to that by its tests."""
+    for table in paper.tables:
+        rows, columns = table.rows, table.columns
+        named = (
+            ("task", TASKS, [table.task, *(one.task for one in (*rows, *columns))]),
+            ("grid", GRIDS, [table.grid]),
+            ("model", MODELS, [row.model for row in rows]),
+            ("protocol", PROTOCOLS, table.protocols),
+            ("metric", METRICS, [column.metric for column in columns if column.kind == "quality"]),
+        )
+        for kind, known, names in named:
+            for name in dict.fromkeys(name for name in names if name and name not in known):
+                yield f"the table {table.id!r} names the {kind} {name!r}, which is not known.{suggest(name, known)}".rstrip(".")
 
 
 def _unique(keys: list[str], kind: str) -> set[str]:

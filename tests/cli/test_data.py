@@ -73,7 +73,7 @@ def test_a_wrong_count_is_wrong(tmp_path, check):
     save(tmp_path / "Set5/a.png", texture())
     code, found = check("Set5", "--root", tmp_path)
     assert code == Exit.NOT_READY
-    assert "1 images, where the set has 5" in found["sets"][0]["wrong"][0]
+    assert "1 image, where the set has 5" in found["sets"][0]["wrong"][0]
 
 
 ODD = {
@@ -242,7 +242,7 @@ def test_an_image_that_is_in_a_set_twice_is_noted(tmp_path, check):
         save(tmp_path / f"mine/{name}.png", texture(seed=seed))
     code, found = check(tmp_path / "mine")
     assert code == Exit.DONE
-    assert "1 targets are in it twice (a.png and c.png)" in found["sets"][0]["notes"]
+    assert "1 target is in it twice (a.png and c.png)" in found["sets"][0]["notes"]
 
 
 def test_unmatched_files_are_counted_and_three_named(tmp_path, check):
@@ -305,8 +305,8 @@ def test_a_jpeg_file_called_png_and_grey_files_are_noted(tmp_path, check):
     code, found = check(tmp_path / "mine")
     assert code == Exit.DONE
     notes = " ".join(found["sets"][0]["notes"])
-    assert "1 files (b.png): a JPEG file, whatever its name" in notes
-    assert "1 files (c.png): grey" in notes
+    assert "1 file (b.png): a JPEG file, whatever its name" in notes
+    assert "1 file (c.png): grey" in notes
 
 
 def test_a_folder_of_pairs_is_checked_in_its_layout(tmp_path, check):
@@ -343,7 +343,7 @@ UNFIT = {
     "of no scale": ((48, 48), (23, 23), "a: 23x23 is no whole part of 48x48"),
     "larger": ((48, 48), (96, 96), "a: 96x96 is larger than its target, 48x48"),
     "turned": ((48, 24), (24, 48), "a: 48x24 is its target, 24x48, turned by 90 degrees"),
-    "too small": ((9, 12), (9, 12), "1 targets are too small to be measured (a: 12x9): 11x11 pixels are needed"),
+    "too small": ((9, 12), (9, 12), "1 target is too small to be measured (a: 12x9): 11x11 pixels are needed"),
 }
 
 
@@ -445,7 +445,7 @@ def test_people_read_lines(tmp_path, capsys):
     save(tmp_path / "WED/b.png", texture())
     assert main.main(["data", "check", "Set5", "WED", "Set14", "--root", str(tmp_path)]) == Exit.NOT_READY
     said = capsys.readouterr().out
-    assert "Set5 (test): 1 of 5 images, 1 faults" in said
-    assert "  wrong: 1 images, where the set has 5" in said
+    assert "Set5 (test): 1 of 5 images, 1 fault" in said
+    assert "  wrong: 1 image, where the set has 5" in said
     assert "missing: Set14 is not here." in said
     assert "LEAK: 1 identical images in Set5 (test) and WED (train) (such as a.png and b.png)" in said

@@ -56,6 +56,10 @@ def test_the_reference_is_current():
     assert PAGES["docs/reference.md"] == reference.write(), "python tests/support/reference.py writes it anew"
 
 
+def test_the_glossary_is_current():
+    assert PAGES["docs/glossary.md"] == reference.write_glossary(), "python tests/support/reference.py writes it anew"
+
+
 def test_the_times_by_machine_are_current():
     assert PAGES["docs/machines.md"] == reference.write_machines(), "python tests/support/reference.py writes it anew"
 

@@ -212,7 +212,7 @@ def test_grey_predictions_of_colour_targets_are_said(folder, tmp_path, capsys):
             image.convert("L" if path.stem == "b" else "RGB").save(tmp_path / "pred" / path.name)
     words = ("score", "--pred", tmp_path / "pred", "--gt", folder, "--protocol", "derain-y")
     assert main.main([str(word) for word in words]) == Exit.DONE
-    assert "of 1 pairs (b) one image is a grey file and the other has colours" in capsys.readouterr().err
+    assert "of 1 pair (b) one image is a grey file and the other has colours" in capsys.readouterr().err
 
 
 def test_a_low_quality_image_that_lost_its_colour_is_said_by_check_and_evaluate(tmp_path, capsys, monkeypatch):
@@ -223,6 +223,6 @@ def test_a_low_quality_image_that_lost_its_colour_is_said_by_check_and_evaluate(
             lost = side == "input" and name == "b"
             noise(seed=seed).convert("L" if lost else "RGB").save(tmp_path / "set" / side / f"{name}.png")
     assert main.main(["data", "check", str(tmp_path / "set")]) == Exit.NOT_READY
-    assert "1 pairs of which one image is grey and the other colour (b)" in capsys.readouterr().out
+    assert "1 pair of which one image is grey and the other colour (b)" in capsys.readouterr().out
     assert main.main(["evaluate", "identity", "--task", "derain", "--data", str(tmp_path / "set"), "--no-record"]) == Exit.DONE
-    assert "of 1 pairs (b) one image is a grey file and the other has colours" in capsys.readouterr().err
+    assert "of 1 pair (b) one image is a grey file and the other has colours" in capsys.readouterr().err

@@ -168,6 +168,33 @@ def test_an_error_of_the_plug_in_s_code_is_told_with_its_line(here, tmp_path, ca
     assert "Traceback" not in said
 
 
+def test_what_its_author_says_of_it_is_judged_and_called_the_plug_in_s(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    outside.write(tmp_path, ("DESIGN =", f"{outside.PRINTED}DESIGN ="))
+    assert main.main(["profile", "--plugin", "mine.py", "ladder-x4", "--size", "64x64", "--ledger", "runs"]) == Exit.DONE
+    assert re.search(r"ladder-1, ladder +params +48.24 K +48.24 K", capsys.readouterr().out)
+    about = ["--plugin", "mine.py", "--ledger", "runs"]
+    assert main.main(["claims", *about]) == Exit.DONE
+    said = capsys.readouterr().out
+    assert "[holds] ladder-params\n  Ladder has 48.24 K parameters. (table 1, plug-in mine.py)" in said
+    assert "claims (1 of them of plug-ins)" in " ".join(said.split())
+    assert main.main(["report", *about, "--out", "page"]) == Exit.DONE
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "Ladder (plug-in mine.py), Table 1" in page
+    assert main.main(["check-design", "mine.py", "--only", "shapes"]) == Exit.DONE
+    assert "held to its own tables: 1 table, 1 claim." in capsys.readouterr().out
+    assert main.main(["bundle", "held.zip", *about]) == Exit.DONE
+    assert main.main(["verify", "held.zip", "--plugin", "mine.py"]) == Exit.DONE
+    assert main.main(["verify", "held.zip"]) == Exit.INCOMPLETE
+    assert "where the plug-in is given with --plugin" in capsys.readouterr().out
+
+
+def test_its_claims_name_commands_that_load_it(tmp_path, capsys):
+    path = outside.write(tmp_path, ("DESIGN =", f"{outside.PRINTED}DESIGN ="))
+    assert main.main(["claims", "ladder-params", "--plugin", str(path), "--ledger", str(tmp_path / "runs")]) == Exit.DONE
+    assert "$ python -m suite profile ladder-x4 --plugin mine.py" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_ray_s_workers_have_the_plug_in(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

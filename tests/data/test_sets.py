@@ -302,7 +302,7 @@ def test_a_card_s_name_is_asked_for_its_files(tmp_path, monkeypatch):
     (tmp_path / "set5").mkdir()
     assert canonical_name("./set5") == str(tmp_path / "set5")
     monkeypatch.setattr("suite.data.sets.file_pairs", lambda *_, **__: [Found("a", None)])
-    with pytest.raises(SuiteError, match=r"Set5 has no targets \(1 images, e\.g\. a\).*suite restore"):
+    with pytest.raises(SuiteError, match=r"Set5 has no targets \(1 image, e\.g\. a\).*suite restore"):
         load_pairs("Set5", "test", TO_X4, RULE)
 
 

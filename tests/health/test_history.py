@@ -3,6 +3,7 @@
 import re
 import subprocess
 
+import browser
 import pytest
 
 from suite.cli import main
@@ -66,6 +67,14 @@ def test_the_page_holds_every_number_and_the_command_says_where_it_is(repository
     text = page.read_text()
     assert all(f">{key}</th>" in text for key in ("a/loss", "a/gone", "b/steps", "b/new"))
     assert "a &lt;processor&gt;" in text
+
+
+def test_axe_finds_nothing_on_the_page(chromium, repository, tmp_path):
+    page = tmp_path / "history.html"
+    page.write_text(history.history_text(history.read_versions(repository / FILE)))
+    with browser.opened(chromium, page, scheme="dark") as seen:
+        assert browser.find_violations(seen.page) == []
+    seen.clean()
 
 
 def test_without_a_history_it_is_said(repository):

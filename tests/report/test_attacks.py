@@ -74,3 +74,9 @@ def test_no_attack_on_given_weights_is_compared(name):
     assert differences(GIVEN, evaluation(GIVEN[1], sha=SHA)) == []
     found = differences(GIVEN, evaluation(GIVEN[1], sha=SHA, **fields))
     assert any(one.startswith(said) for one in found), found
+
+
+def test_an_evaluation_whose_fields_were_changed_by_hand_is_not_compared():
+    record = evaluation(GIVEN[1], sha=SHA)
+    changed = record.model_copy(update={"spec": record.spec.model_copy(update={"weights": "ef" * 32})})
+    assert differences(GIVEN, changed)[0].startswith("fields of the record")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browser import luminance, mode
+from browser import find_violations, luminance, mode, opened
 from browser_scenes import ATTACK, FULL
 
 
@@ -19,7 +19,7 @@ def test_without_scripts_every_picture_and_table_is_there(use):
     assert images.count() == 13
     assert all(images.nth(index).is_visible() for index in range(images.count()))
     assert page.locator("#vmambair-4 table").first.is_visible()
-    assert "PSNR-Y" in page.locator("#compare figure").first.inner_text()
+    assert "PSNR-Y" in page.locator("#compare figure.strip").first.inner_text()
 
 
 def test_on_paper_the_grid_stands_for_the_tool(use):
@@ -77,6 +77,7 @@ def test_text_can_be_read_in_light_and_dark(use, scheme):
 
 def test_markup_in_names_stays_text(use):
     page = use("attack")
+    page.click("#compare-all")
     assert page.locator(f'#compare-stage canvas[aria-label*="{ATTACK}astronaut"]').count() == 4
     for kind in ("slider", "error", "side"):
         mode(page, kind)
@@ -90,7 +91,10 @@ def test_markup_in_names_stays_text(use):
 
 @pytest.mark.parametrize(("name", "scheme"), [("empty", "dark"), ("quick", "light")])
 def test_axe_finds_nothing(use, name, scheme):
-    """axe-core's rules for the Web Content Accessibility Guidelines, and its best practices."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
-    found = axe.run(use(name, scheme=scheme)).response["violations"]
-    assert [(one["impact"], one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+    assert find_violations(use(name, scheme=scheme)) == []
+
+
+def test_axe_finds_nothing_on_the_page_of_scans(chromium, pages):
+    with opened(chromium, pages("judged").with_name("scan.html")) as seen:
+        assert find_violations(seen.page) == []
+    seen.clean()

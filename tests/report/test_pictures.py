@@ -91,12 +91,32 @@ def test_a_picture_is_on_the_page_once():
     assert len(again) == 2 * (7 + 8) - len(images)  # two images of two sets; every other place is a link to the first
 
 
+def test_the_whole_image_is_framed_and_held_once():
+    strips = list(read(made.quick_grid()).one("section", id="compare").all("figure", class_="strip"))
+    whole = [next(strip.all("svg")) for strip in strips]
+    assert [len(list(one.all("image"))) for one in whole] == [1] + [0] * (len(strips) - 1)  # the others show the same picture
+    assert {one.one("use").attributes["href"] for one in whole[1:]} == {"#" + whole[0].one("image").attributes["id"]}
+    assert {one.attributes["viewbox"] for one in whole} == {"0 0 160 120"}  # the parser's attributes are in small letters
+    frame = whole[0].one("rect", class_="part").attributes
+    assert [frame[name] for name in ("x", "y", "width", "height")] == ["100", "60", "24", "24"]
+    record = made.done(FULL)
+    older = with_crops(record, *(crop.model_copy(update={"whole": None}) for crop in record.crops))
+    assert not list(read([older]).one("section", id="compare").one("details", id="compare-grid").all("svg"))
+
+
+def test_the_whole_images_count_in_the_limit():
+    record = made.done(FULL)
+    thumbnail = record.crops[0].whole.model_copy(update={"thumbnail_png": picture()})
+    found = built([with_crops(record, record.crops[0].model_copy(update={"whole": thumbnail}))])
+    assert found.needed_mib > len(thumbnail.thumbnail_png.data) * 4 / 3 / 2**20
+
+
 def test_the_grid_stands_alone():
     section = read(made.quick_grid()).one("section", id="compare")
     strip = next(section.all("figure", class_="strip"))
-    assert [tile.one("span").text for tile in strip.all("li")][::6] == ["input", "target"]
+    assert [tile.one("span").text for tile in strip.all("li")][::7] == ["the whole image", "target"]
     value = made.done(FULL).scores[0].metrics
-    assert f"PSNR-Y {value['PSNR-Y']:.2f} dB" in list(strip.all("li"))[1].text
+    assert f"PSNR-Y {value['PSNR-Y']:.2f} dB" in list(strip.all("li"))[2].text
     assert all(image.attributes["width"] == "24" for image in strip.all("img"))
     assert "hidden" in section.one(id="compare-tool").attributes
 
@@ -173,7 +193,7 @@ def test_the_command_on_the_page_shows_every_picture(tmp_path):
     assert main.main([*words, *small[1:5]]) == 0
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert "left out: the pictures" not in page
-    assert page.count('id="picture-') == 13
+    assert page.count('id="picture-') == 14  # with the whole image, which all share
 
 
 def test_the_help_tells_the_bound_of_the_pictures(capsys):

@@ -53,8 +53,57 @@ def drag(page, start, end):
     page.mouse.up()
 
 
+def labels_of(page):
+    return page.locator("#compare-stage canvas").evaluate_all("all => all.map((canvas) => canvas.ariaLabel)")
+
+
+def test_it_begins_with_the_pair_that_differs_most_and_the_target(use):
+    page = use()
+    records = made.quick_grid(2)
+    first = pictures.compare_pictures(records, build_tables(published.load_all(), records)).sets[0]
+    spread = {}
+    for image in (one for one in first.images if one.embedded):
+        values = {
+            tile.values[0]: method.label for tile, method in zip(image.tiles, first.methods, strict=True) if tile.values[0] is not None
+        }
+        spread[image.name] = (max(values) - min(values), {values[max(values)], values[min(values)]})
+    name = max(spread, key=lambda image: spread[image][0])
+    labels = [f"{name}, {method.label}" for method in first.methods if method.label in spread[name][1]]
+    assert labels_of(page) == [*labels, f"{name}, target"]
+    page.click("#compare-all")
+    page.click("#compare-after")
+    until(page, f"document.querySelector('#compare-image').value !== {name!r}")
+    assert canvases(page).count() == 7
+    page.click("#compare-pair")
+    until(page, "document.querySelectorAll('#compare-stage canvas').length === 3")
+    assert labels_of(page) == [*labels, f"{name}, target"]
+    mode(page, "slider")
+    assert {page.input_value("#compare-left"), page.input_value("#compare-right")} == {
+        method.key for method in first.methods if method.label in spread[name][1]
+    }
+
+
+def test_the_whole_image_is_shown_with_the_detail_s_frame(use):
+    page = use()
+    code = """() => [...document.querySelectorAll("#compare-where rect.part, #compare-where rect.seen")]
+        .map((one) => ["x", "y", "width", "height"].map((name) => Number(one.getAttribute(name))))"""
+    assert page.evaluate(code) == [[100, 60, 24, 24]]
+    for name, value in (("x", 6), ("w", 12), ("h", 6)):
+        page.fill(f"#compare-{name}", str(value))
+        page.press(f"#compare-{name}", "Tab")
+    assert page.evaluate(code) == [[100, 60, 24, 24], [106, 60, 12, 6]]
+    assert "160×120 pixels" in page.inner_text("#compare-where")
+    shown = page.evaluate("document.querySelector('#compare-where use').getBoundingClientRect().toJSON()")
+    assert shown["width"] / shown["height"] == pytest.approx(4 / 3, abs=0.02)
+
+
+def test_what_kept_no_whole_image_shows_none(use):
+    assert not use("known").is_visible("#compare-where")
+
+
 def test_side_by_side_shows_what_is_ticked(use):
     page = use()
+    page.click("#compare-all")
     assert canvases(page).count() == 7
     page.uncheck(f'#compare-methods input[value="{V1}"]')
     labels = [canvases(page).nth(index).get_attribute("aria-label") for index in range(canvases(page).count())]
@@ -62,11 +111,14 @@ def test_side_by_side_shows_what_is_ticked(use):
     page.select_option("#compare-image", "chelsea")
     page.wait_for_selector('canvas[aria-label="chelsea, input"]')
     page.select_option("#compare-set", index=1)
+    until(page, "document.querySelectorAll('#compare-stage canvas').length === 3")
+    page.click("#compare-all")
     until(page, "document.querySelectorAll('#compare-stage canvas').length === 8")
 
 
 def test_pictures_zoom_and_move_in_step(use):
     page = use()
+    page.click("#compare-all")
     assert columns(page) == [24] * 7
     page.click("#compare-in")
     after = columns(page)
@@ -113,6 +165,9 @@ def test_the_slider_moves_by_keyboard_mouse_and_touch(use):
     mode(page, "slider")
     page.select_option("#compare-left", "target")
     assert clip(page) == "inset(0px 0px 0px 50%)"
+    boxes = page.locator("#compare-stage canvas").evaluate_all("all => all.map((one) => JSON.stringify(one.getBoundingClientRect()))")
+    assert len(boxes) == 2
+    assert len(set(boxes)) == 1  # the one lies over the other
     page.focus("#compare-split")
     page.keyboard.press("ArrowRight")
     assert clip(page) == "inset(0px 0px 0px 50.5%)"
@@ -135,6 +190,7 @@ def test_the_slider_moves_by_keyboard_mouse_and_touch(use):
 
 def test_the_error_map_is_dark_where_equal_and_tells_the_error(use):
     page = use("known")
+    page.click("#compare-all")
     mode(page, "error")
     same, off = (f"canvas[aria-label='astronaut, {label}, error map']" for label in ("input", "VmambaIR (Ours)"))
     dark = pixel(page, "#compare-legend", 0, 0)
@@ -163,6 +219,7 @@ def test_the_colour_scale_is_in_order_in_grey(use):
 
 def test_a_region_chosen_by_dragging_is_shown_by_every_method(use):
     page = use()
+    page.click("#compare-all")
     page.click("#compare-drag")
     drag(page, (0.26, 0.26), (0.74, 0.49))
     assert [page.input_value(f"#compare-{name}") for name in "xywh"] == ["6", "6", "12", "6"]
@@ -187,6 +244,7 @@ def test_the_worst_images_are_those_of_the_model(use, against):
     found = pictures.compare_pictures(records, build_tables(published.load_all(), records)).sets[0]
     page = use()
     page.select_option("#compare-by", V1)
+    assert V1 not in page.locator("#compare-against option").evaluate_all("all => all.map((one) => one.value)")
     page.select_option("#compare-against", against)
     shown = [line.split()[:2] for line in page.locator("#compare-worst li").all_inner_texts()]
     expected = worst(found, "PSNR-Y", V1, against)
@@ -200,7 +258,7 @@ def test_the_worst_images_are_those_of_the_model(use, against):
 def test_an_image_of_the_ranking_opens(use):
     page = use()
     page.locator("#compare-worst button", has_text="chelsea").press("Enter")
-    page.wait_for_selector('canvas[aria-label="chelsea, input"]')
+    page.wait_for_selector('canvas[aria-label="chelsea, target"]')
     assert page.input_value("#compare-image") == "chelsea"
     assert page.locator("#compare-worst [aria-current]").inner_text() == "chelsea"
     assert page.evaluate("document.activeElement.textContent") == "chelsea"
@@ -257,7 +315,8 @@ def test_a_link_opens_the_same_view(use):
     page = use()
     page.select_option("#compare-set", index=1)
     page.select_option("#compare-image", "chelsea")
-    page.wait_for_selector('canvas[aria-label="chelsea, input"]')
+    page.wait_for_selector('canvas[aria-label="chelsea, target"]')
+    page.click("#compare-all")
     page.uncheck('#compare-methods input[value="input"]')
     page.click("#compare-drag")
     drag(page, (0.26, 0.26), (0.99, 0.99))

@@ -11,10 +11,13 @@ import synthetic_records as made
 from page_reader import read, row_of, statuses
 from places import ROOT, SUPPORT
 
+from suite.core.errors import SuiteError
 from suite.core.text import format_duration, format_moment, format_signed
+from suite.records.machines import MachineFile, MachineTime
 from suite.records.pictures import Png
 from suite.records.record import ImageScore
 from suite.report import report
+from suite.report.html import load_glossary
 from suite.report.tables.build import build_tables
 from suite.study import published
 
@@ -55,8 +58,8 @@ def test_the_page_asks_for_nothing_and_runs_only_its_own_script(scene):
                 assert node.tag == "img"
                 assert value.startswith("data:image/png;base64,")
             if name in ("href", "xlink:href"):
-                assert node.tag == "a"
-                assert value.startswith(("#", "https://arxiv.org/abs/"))
+                starts = {"a": ("#", "https://arxiv.org/abs/"), "image": ("data:image/png;base64,",), "use": ("#picture-",)}
+                assert value.startswith(starts[node.tag])
     assert not list(scene.all("link")) + list(scene.all("iframe")) + list(scene.all("object")) + list(scene.all("base"))
     style, script = scene.one("style").text, scene.one("script").text
     assert "url(" not in style
@@ -308,6 +311,14 @@ def test_curves_of_odd_values_do_not_break_the_page():
     assert "nan" not in points
 
 
+def test_words_of_its_own_are_on_the_page_and_one_cell_is_one():
+    root = read([made.done(made.VMAMBAIR[0])])
+    words = root.one("section", id="words")
+    assert [node.text for node in words.all("dt")] == list(load_glossary())
+    assert "results/runs unless --ledger names another" in words.text
+    assert "The one cell is done, quick budget, 1 seed." in root.one("section", id="verdict").text
+
+
 def test_images_one_by_one():
     root = read(made.quick_grid())
     tables = list(root.one("section", id="images").all("details", class_="images"))
@@ -340,6 +351,26 @@ def test_every_cell_is_listed_with_the_command_that_makes_it_again():
         strict=True,
     ):
         assert again in root.one("tr", id=f"cell-{record.fingerprint}").text
+
+
+def test_times_of_machines_are_a_folded_table_and_a_damaged_file_of_them_costs_no_page(monkeypatch):
+    fields = {"input_size": (64, 64), "backend": "none", "device": "cpu", "threads": 2, "quartiles_ms": (4.5, 5.5), "samples": 3}
+    time = MachineTime(model="esrgan", median_ms=5.0, torch="2.8", date="2026-01-02", commit="c0ffee", **fields)
+    held = MachineFile(schema=1, cpu="A <CPU>", cores=2, memory_gib=7.5, instructions="AVX2", times=(time,))
+    monkeypatch.setattr(report, "read_machines", lambda: [held])
+    section = read([]).one("section", id="machines")
+    (row,) = [one for one in section.all("tr") if "esrgan" in one.text]
+    assert "A <CPU>, 2 cores, AVX2" in row.text
+    assert "4.5 to 5.5" in row.text
+    assert "1 time of 1 machine" in section.text
+
+    def refuse():
+        raise SuiteError("x.json cannot be read.")
+
+    monkeypatch.setattr(report, "read_machines", refuse)
+    assert "x.json cannot be read." in report.page_text([])
+    monkeypatch.setattr(report, "read_machines", list)
+    assert 'id="machines"' not in report.page_text([])
 
 
 def test_the_same_records_give_the_same_file_replaced_whole(tmp_path):

@@ -107,6 +107,27 @@ def test_a_filter_stands_in_the_address(use):
     assert shown(page) == count
 
 
+def test_a_heading_and_a_table_link_to_themselves(use):
+    page = use("judged")
+    links = page.locator("h2 a.anchor").evaluate_all("all => all.map((one) => [one.getAttribute('href'), one.closest('section').id])")
+    assert len(links) > 6
+    assert all(link == f"#{section}" for link, section in links)
+    table = page.locator("#mambair-1")
+    assert table.locator(".tools a").first.get_attribute("href") == "#mambair-1"
+
+
+PLACES = """(table) => [table.querySelector("thead .name").getBoundingClientRect().right,
+    table.querySelector("thead th.retrained:not(.group)").getBoundingClientRect().left]"""
+
+
+def test_a_phone_shows_what_was_measured_beside_the_names(use):
+    name, measured = use(width=390).locator("#mambair-1 table.papers").evaluate(PLACES)
+    assert 0 <= measured - name < 250
+    assert measured < 390 - 60
+    name, measured = use(width=1440).locator("#mambair-1 table.papers").evaluate(PLACES)
+    assert measured - name > 250  # where there is room, the paper's order stays
+
+
 def test_a_table_and_a_command_can_be_copied(use):
     page = use("judged")
     page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")

@@ -61,7 +61,8 @@ class Seen:
 @contextlib.contextmanager
 def opened(browser, path, *, width=1440, height=1000, scheme="light", script=True, fragment=""):
     """The file in a window of its own; every request, console line, error and dialog is kept."""
-    window = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=script)
+    looks = {"viewport": {"width": width, "height": height}, "color_scheme": scheme, "reduced_motion": "reduce"}
+    window = browser.new_context(java_script_enabled=script, **looks)
     try:
         page = window.new_page()
         page.set_default_timeout(60_000)
@@ -84,6 +85,13 @@ def until(page, expression, seconds=10.0):
     while not page.evaluate(expression):
         assert time.monotonic() < end, f"{expression} did not come true in {seconds:.0f} s"
         page.wait_for_timeout(20)
+
+
+def find_violations(page):
+    """What axe-core's rules (WCAG, and its best practices) find on the page; the test is skipped where it is not installed."""
+    api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    found = api.Axe().run(page).response["violations"]
+    return [(one["impact"], one["id"], [node["html"] for node in one["nodes"]]) for one in found]
 
 
 def mode(page, name):

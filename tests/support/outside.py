@@ -5,7 +5,7 @@ import re
 from suite.core.paths import ROOT
 
 PAGE = (ROOT / "docs" / "outside.md").read_text(encoding="utf-8")
-SOURCE = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]
+SOURCE, PRINTED = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[:2]  # the design, and what its author prints of it
 
 
 def write(folder, *changes, name="mine.py"):

@@ -1,4 +1,4 @@
-"""`python tests/support/reference.py` writes docs/reference.md, docs/machines.md and the README's claims, from code and records."""
+"""`python tests/support/reference.py` writes docs/reference.md, docs/glossary.md, docs/machines.md and the README's claims."""
 
 import argparse
 import sys
@@ -13,6 +13,7 @@ from suite.records.ledger import Ledger  # noqa: E402
 from suite.records.machines import list_times, read_machines  # noqa: E402
 from suite.report.claims.judge import judge_claims, summarise  # noqa: E402
 from suite.report.formats.export_text import escape_markdown  # noqa: E402
+from suite.report.html import load_glossary  # noqa: E402
 from suite.study.claims import RatioClaim, load_claims  # noqa: E402
 
 TABLES = ("grids", "tasks", "budgets", "recipes", "protocols", "baselines")  # the others depend on the machine, or have pages of their own
@@ -106,7 +107,15 @@ def write_machines():
     return MACHINES_HEAD + (as_table([escape(row) for row in rows]) if rows else NO_TIMES)
 
 
+def write_glossary():
+    """Return docs/glossary.md."""
+    rows = [{"word": word, "what it means here": means} for word, means in load_glossary().items()]
+    head = "# Words\n\nMade from `reports/glossary.toml` by `python tests/support/reference.py`; the report's page shows them, too.\n\n"
+    return head + as_table(rows)
+
+
 if __name__ == "__main__":
+    (ROOT / "docs" / "glossary.md").write_text(write_glossary(), encoding="utf-8")
     (ROOT / "docs" / "machines.md").write_text(write_machines(), encoding="utf-8")
     (ROOT / "docs" / "reference.md").write_text(write(), encoding="utf-8")
     readme = ROOT / "README.md"

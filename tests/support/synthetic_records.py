@@ -7,7 +7,7 @@ import zlib
 from suite.records.kinds.profile import Latency, ProfileCost, ProfileRecord, ProfileSpec
 from suite.records.pictures import Png
 from suite.records.planned import Choice, plan_family
-from suite.records.record import Cost, Crop, HistoryPoint, ImageScore, ProtocolUsed, Provenance, ReceptiveField, Record
+from suite.records.record import Cost, Crop, HistoryPoint, ImageScore, ProtocolUsed, Provenance, ReceptiveField, Record, Whole
 from suite.records.spec import RunSpec
 from suite.study.grids import ModelOnTask
 from suite.study.tasks import TASKS, TEST_IMAGES
@@ -33,6 +33,9 @@ def png(width=24, height=24, shift=0):
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return Png.of(data)
+
+
+WHOLE = Whole(thumbnail_png=png(40, 30, shift=40), size=(120, 160), region=(60, 100, 24, 24))
 
 
 def images_of(test_set):
@@ -117,7 +120,9 @@ def done(model, psnr=None, *, crops=True, **where):
         receptive_field=ReceptiveField(
             side=24, map_png=png(shift=place), shares={"20": 0.01, "50": 0.05 + place / 100, "99": 0.9}, images=6
         ),
-        crops=tuple(Crop(image=n, input_png=png(), output_png=png(shift=5 * place + 9), target_png=png(shift=90)) for n in IMAGES[:2])
+        crops=tuple(
+            Crop(image=n, input_png=png(), output_png=png(shift=5 * place + 9), target_png=png(shift=90), whole=WHOLE) for n in IMAGES[:2]
+        )
         if crops
         else (),
         provenance=provenance(),

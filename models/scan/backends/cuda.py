@@ -7,10 +7,12 @@ whatever order, so that they are not the same bits from run to run.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 
 from torch import Tensor
 
+from models.scan.backends import REVISION
 from models.scan.backends.cuda_providers import Kernel, Unusable, adapt, choose_kernel
 from models.scan.contract import ScanArguments, ScanInputError
 
@@ -45,6 +47,9 @@ def explain() -> str:
     """Whose kernel it is, and why none of those before it."""
     kernel, passed_over = _choice()
     why = [f"{name} was passed over: {error.reason.removesuffix('.')}" for name, error in passed_over.items()]
+    revision = os.environ.get(REVISION)
+    if kernel and revision and not kernel.fetched:
+        why.append(f"the revision {revision} is of the kernel that the package kernels fetches, and was not asked for")
     return "; ".join([f"its kernel is {kernel.said}" if kernel else "it has no kernel", *why])
 
 

@@ -33,7 +33,7 @@ SELF_CHECKS = ("length-65", "bare", "bfloat16")  # of models.scan.cases: several
 BUILD = "MAMBA_KEEP_CUDA_BUILD=TRUE pip install mamba-ssm --no-build-isolation (needs nvcc of the CUDA version that torch was built with)"
 REBUILD = f"pip uninstall -y mamba-ssm; pip cache remove mamba_ssm; {BUILD}"
 PREBUILT = "pip install 'kernels>=0.17' einops (fetches a built one at first use)"
-ANOTHER = f"`kernels versions {REPOSITORY}` says which builds there are; export {REVISION}=REVISION chooses another"
+ANOTHER = f"`kernels versions {REPOSITORY}` says which builds there are; --kernel-revision REVISION chooses another"
 NO_DEVICE = "torch finds no CUDA device.", "run on a machine with an NVIDIA GPU, its driver and a CUDA build of torch."
 
 Scan = Callable[..., Sequence[Tensor]]
@@ -47,6 +47,7 @@ class Kernel:
     remedy: str  # where it proves wrong
     forward: Scan
     backward: Scan
+    fetched: bool = False  # by the package kernels, which takes a revision
 
 
 class Unusable(Exception):
@@ -87,7 +88,7 @@ def load_prebuilt() -> Kernel:
     except Exception as error:  # of the network, of the hub, of a foreign build: each has its own
         raise Unusable(f"the package kernels gives no {asked} ({_say(error)}).", ANOTHER) from error
     said = f"{asked}{_origin(kernels, module, revision)}, by the package kernels{_version('kernels')}"
-    return Kernel(said, ANOTHER, forward, backward)
+    return Kernel(said, ANOTHER, forward, backward, fetched=True)
 
 
 PROVIDERS: Mapping[str, Callable[[], Kernel]] = MappingProxyType({"mamba-ssm": load_extension, "kernels": load_prebuilt})

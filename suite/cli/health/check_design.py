@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from suite.cli import common
 from suite.core.errors import Exit
 from suite.core.output import Output
+from suite.core.text import count_of
 
 if TYPE_CHECKING:
     from suite.health.contract import CheckResult
@@ -44,10 +45,13 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     grids = [grid.name for grid in list_tables(plugin.design)]
     if options.json:
         about = {"plugin": plugin.code.name, "sha256": plugin.code.sha256, "design": plugin.design.name, "grids": grids}
+        about |= {"printed": list(plugin.printed)}
         out.document(about | {"holds": not broken, "checks": [asdict(one) for one in found]})
         return Exit.INCOMPLETE if broken else Exit.DONE
     out.table(_rows(checks, found))
-    networks = f"{len(plugin.models)} network{'s' if len(plugin.models) > 1 else ''}"
+    if plugin.printed:  # it would not be loaded where any of it were wrong
+        out.line(f"Read and held to its own tables: {', '.join(plugin.printed)}.")
+    networks = count_of(len(plugin.models), "network")
     if broken:
         out.line(f"{len(broken)} of {number} checks of {networks} do not hold.")
         return Exit.INCOMPLETE

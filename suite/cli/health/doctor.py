@@ -16,7 +16,7 @@ EXAMPLE = "doctor --deep"
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
     verb.add_argument("--deep", action="store_true", help="also start Ray, on the loopback interface only (some seconds)")
-    common.add_shared(verb, "--ledger", "--json", "--wide")
+    common.add_shared(verb, "--kernel-revision", "--ledger", "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:

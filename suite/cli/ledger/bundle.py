@@ -10,6 +10,7 @@ from suite.cli.choose import add_choice, choose_records, read_held
 from suite.core.errors import Exit
 from suite.core.files import sha256_of
 from suite.core.output import Output, note
+from suite.core.text import count_of
 
 SUMMARY = "pack records with what they rest on, so that others can verify them"
 EXAMPLE = "bundle results.zip --only mambair"
@@ -20,7 +21,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("target", type=Path, metavar="OUT", help="the archive to write, e.g. results.zip")
     add_choice(verb)
     verb.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    common.add_shared(verb, "--json")
+    common.add_shared(verb, "--plugin", "--json")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         out.document(about | {"records": list(texts), "redacted": redacted})
         return Exit.DONE
     numbers = recompute.count_numbers(results["computed"])
-    packed, size = "1 record" if len(texts) == 1 else f"{len(texts):,} records", target.stat().st_size / 1024
+    packed, size = count_of(len(texts), "record"), target.stat().st_size / 1024
     out.line(f"{packed} and {numbers:,} numbers that rest on them: {target} ({size:,.0f} KiB)")
     out.line(f"sha256 {digest}")
     out.line(f"Others check it with `python -m suite verify {target.name}`, and with `--sample 5` where they have data and weights.")

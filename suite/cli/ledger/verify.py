@@ -22,7 +22,10 @@ MEANS = (
     "Every number in it follows from its image-by-image values. That does not tell who measured these, or how: `--sample 5` measures some "
     "again, where data and weights are here."
 )
-OTHER_PAPERS = "the papers' numbers in this checkout are others than those that it was made with ({there}; here {here})"
+OTHER_PAPERS = (
+    "the papers' numbers in this checkout are others than those that it was made with ({there}; here {here}); what a plug-in's author "
+    "prints is there where the plug-in is given with --plugin"
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     )
     kept = "folder of the records whose trainings' weights are looked for beside it (default: results/runs)"
     sample.add_argument("--ledger", **(common.OPTIONS["--ledger"] | {"help": kept}))
-    common.add_shared(verb, "--json", "--wide")
+    common.add_shared(verb, "--plugin", "--json", "--wide")
 
 
 def run(options: argparse.Namespace, out: Output) -> Exit:

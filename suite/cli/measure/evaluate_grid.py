@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
+from suite.core.text import count_of
 
 if TYPE_CHECKING:
     from suite.records.kinds.evaluation import EvaluationSpec
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
             out.document({"cells": rows, "missing": [vars(one) for one in plan.missing]})
         else:
             out.table(rows)
-            out.line(f"{len(rows)} cells, {sum(row['state'] == 'done' for row in rows)} done")
+            out.line(f"{count_of(len(rows), 'cell')}, {sum(row['state'] == 'done' for row in rows)} done")
             _print_missing(plan.missing, out)
         return Exit.DONE
     outcome = common.execute_cells(plan.specs, ledger, _how(options, plan, reason), again=options.again)

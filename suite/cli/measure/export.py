@@ -10,6 +10,7 @@ from suite.cli.choose import NAME, choose_records, read_held
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
 from suite.core.output import Output, note
+from suite.core.text import count_of
 
 SUMMARY = "write weights under the authors' names, or results as a model card holds them"
 EXAMPLE = "export FILE out.pth --model mambair-sr-x4"
@@ -83,7 +84,7 @@ def _export_results(options: argparse.Namespace, out: Output) -> Exit:
         return Exit.DONE
     entries = index["model-index"]
     results = sum(len(entry["results"]) for entry in entries)
-    networks, told = "1 network" if len(entries) == 1 else f"{len(entries)} networks", "1 result" if results == 1 else f"{results} results"
+    networks, told = count_of(len(entries), "network"), count_of(results, "result")
     out.line(f"{told} of {networks}, to stand between the lines --- at the head of a model card: {options.target}")
     return Exit.DONE
 

@@ -37,7 +37,7 @@ def add_inference(how: argparse._ActionsContainer) -> None:
         help="of a network that sorts pixels by tokens: drawn at random, as released, or the most likely ones (default: %(default)s)",
     )
     how.add_argument("--seed", type=int, default=0, metavar="N", help="of networks that draw at random where they restore (default: 0)")
-    common.add_shared(how, "--backend", "--device")
+    common.add_shared(how, "--backend", "--kernel-revision", "--device")
 
 
 def choose_inference(options: argparse.Namespace) -> tuple[Inference, str]:

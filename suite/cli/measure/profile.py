@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
+from suite.core.text import count_of
 
 if TYPE_CHECKING:
     from suite.measure.costs.grid import Size, TimingOptions
@@ -58,7 +59,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     how.add_argument("--time", action="store_true", help="time a forward pass in a process of its own")
     how.add_argument("--sweep", action="store_true", help="time 64x64 upward, until the next would not fit or take too long")
     how.add_argument("--claim", choices=CLAIMS, help="instead: compare 1x1 convolutions with linear layers and reshapes, in pairs (V4)")
-    common.add_shared(how, "--backend", "--device", "--threads", "--plugin")
+    common.add_shared(how, "--backend", "--kernel-revision", "--device", "--threads", "--plugin")
     how.add_argument("--seconds", type=float, default=3.0, metavar="N", help="how long each time is measured (default: %(default)s)")
     how.add_argument(
         "--longest", type=float, default=20.0, metavar="N", help="a sweep stops before calls of N seconds (default: %(default)s)"
@@ -117,8 +118,7 @@ def _save(records: Sequence[ProfileRecord]) -> None:
     path, taken, noisy = save_times(describe_here(), records)
     for record in noisy:
         note(f"not saved: {record.spec.label} is noisy, other programs used the machine")
-    times = "1 time" if taken == 1 else f"{taken} times"
-    note(f"{times} saved: {path}. `python tests/support/reference.py` renews docs/machines.md; commit both.")
+    note(f"{count_of(taken, 'time')} saved: {path}. `python tests/support/reference.py` renews docs/machines.md; commit both.")
 
 
 def choose_timing(options: argparse.Namespace) -> tuple[TimingOptions, str]:

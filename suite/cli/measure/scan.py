@@ -33,7 +33,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         help="name or shell pattern of a case; may be repeated (default: layers of real networks)",
     )
-    common.add_shared(what, "--device")
+    common.add_shared(what, "--kernel-revision", "--device")
     what.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="data type of the inputs (default: %(default)s)"
     )

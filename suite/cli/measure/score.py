@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from suite.cli import common
 from suite.core.errors import Exit
 from suite.core.output import TO_OUTPUT, Output, csv_of, note
+from suite.core.text import count_of
 
 if TYPE_CHECKING:
     from suite.measure.quality.scoring import Scores
@@ -146,7 +147,7 @@ def _print_all(scores: Scores, out: Output) -> None:
     out.table(rows)
     images = len(next(iter(scores.sheets.values())).images)
     chosen = scores.sheets[scores.against].protocol
-    out.line(f"Means over {images} images, PSNR in dB. The differences are from {chosen.key}: {chosen.statement}")
+    out.line(f"Means over {count_of(images, 'image')}, PSNR in dB. The differences are from {chosen.key}: {chosen.statement}")
     if also := scores.besides.mean:
         out.line("Also measured: " + ", ".join(f"{metric} {_text(metric, value)}" for metric, value in also.items()))
     for key, why in scores.refused.items():
@@ -155,7 +156,7 @@ def _print_all(scores: Scores, out: Output) -> None:
 
 
 def _print_rest(scores: Scores, out: Output) -> None:
-    out.line(f"{len(scores.pairing.pairs)} pairs by name: {scores.pairing.rule}.")
+    out.line(f"{count_of(len(scores.pairing.pairs), 'pair')} by name: {scores.pairing.rule}.")
     for metric, why in {key: why for one in (scores.besides, *scores.sheets.values()) for key, why in one.unavailable.items()}.items():
         out.line(f"{metric} is unavailable: {why}")
 

@@ -14,6 +14,7 @@ from suite.cli.common import read_positive
 from suite.cli.measure.profile import choose_timing, read_pixels
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
+from suite.core.text import count_of
 
 if TYPE_CHECKING:
     from suite.measure.costs.estimate import Estimator, Size
@@ -54,11 +55,11 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--seconds",
         type=float,
-        default=60.0,
+        default=45.0,
         metavar="N",
         help="seconds for measuring what the ledger has no time of; 0 measures nothing (default: %(default)g)",
     )
-    common.add_shared(how, "--backend", "--device", "--threads")
+    common.add_shared(how, "--backend", "--kernel-revision", "--device", "--threads", "--plugin")
     samples = verb.add_argument_group("samples")
     samples.add_argument("--photos", type=Path, metavar="DIR", help="photographs of yours, whose middles are restored for the page")
     samples.add_argument(
@@ -150,7 +151,7 @@ def _count(names: Sequence[str], options: argparse.Namespace, ledger: Ledger) ->
             note(f"left out: {error}")
     if not specs:
         raise SuiteError(f"--size {options.size[0]}x{options.size[1]}: no network of {options.task} takes pictures so small.")
-    note(f"{len(specs)} networks: counted where the ledger does not have it ...")
+    note(f"{count_of(len(specs), 'network')}: counted where the ledger does not have it ...")
     outcome = common.execute_cells(specs, ledger, How("inline", timing.threads, reason), again=False)
     if outcome.signum is not None:
         raise SuiteError("stopped while counting; what was counted is kept, and the same command goes on from there.", exit=outcome.exit)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output
-from suite.measure.costs.estimate import Basis, Estimator, What, tells_groups
+from suite.core.text import count_of
+from suite.measure.costs.estimate import Basis, Error, Estimator, What
 from suite.measure.costs.points import Fitting, Plan, find_fitting, work_of
 from suite.records.kinds.profile import ProfileRecord
 from suite.report.figures.charts import Figure
@@ -88,15 +89,14 @@ def tell_errors(answer: Answer) -> list[str]:
     points = answer.estimator.points
     if not points:
         return ["Times and memory: nothing was measured on this machine, so none is known. Give --seconds more than 0."]
-    lines = [f"Times and memory: {len(points)} calls measured here or on a machine alike; the others are estimated from counted operators."]
-    if not tells_groups([point.work.model for point in points], "ms"):
-        lines.append("So few networks were measured that one rate stands for all operations: take the estimates for their order alone.")
+    measured = f"{count_of(len(points), 'call')} measured here or on a machine alike"
+    lines = [f"Times and memory: {measured}; the others are estimated from counted operators."]
     for what, name in (("ms", "time"), ("mib", "memory")):
         for basis, words in BASES.items():
             error = answer.estimator.leave_one_out(what, basis)
-            told = (
-                f"{error.median:.0%} in the median of {error.points}, {error.largest:.0%} at most" if error else "not known: too few calls"
-            )
+            told = _tell_error(error) if error else "not known: too few calls"
+            alike = answer.estimator.leave_one_out(what, basis, by_design=True) if basis == "other networks" else None
+            told += f"; without all of its design {_tell_error(alike)}" if alike else ""
             if any(_rests_on(one, what, basis) for one in answer.found.ordered):
                 lines.append(f"Error of leaving one out, {name} {words}: {told}.")
     largest = max(math.prod(point.work.size) for point in points)
@@ -107,10 +107,15 @@ def tell_errors(answer: Answer) -> list[str]:
         )
     noisy = sum(point.source.endswith("noisy") for point in points)
     if noisy:
-        lines.append(f"{noisy} of {len(points)} measured calls are noisy: other programs used the machine.")
+        lines.append(f"Of {count_of(len(points), 'measured call')} {count_of(noisy, 'is', 'are')} noisy: other programs used the machine.")
     if answer.left:
-        lines.append(f"{answer.left} more calls did not fit into --seconds; the same command with more seconds goes on from here.")
+        left = count_of(answer.left, "more call")
+        lines.append(f"{left} did not fit into --seconds; the same command with more seconds goes on from here.")
     return lines
+
+
+def _tell_error(error: Error) -> str:
+    return f"{error.median:.0%} in the median of {error.points}, {error.largest:.0%} at most"
 
 
 def _rests_on(one: choice.Candidate, what: What, basis: Basis) -> bool:
@@ -122,7 +127,7 @@ def tell_verdict(answer: Answer) -> list[str]:
     """Say which fit, or else by how much the nearest miss, and what would fit."""
     found, limits = answer.found, answer.limits
     if limits.ms is None and limits.mib is None:
-        return [f"{len(found.ordered)} networks; no budget was given (--max-ms, --max-mib)."]
+        return [f"{count_of(len(found.ordered), 'network')}; no budget was given (--max-ms, --max-mib)."]
     if found.fitting:
         more = f"; of {len(found.unknown)} it is not known" if found.unknown else ""
         return [f"{len(found.fitting)} of {len(found.ordered)} networks fit{more}."]

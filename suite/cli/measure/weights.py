@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from suite.cli import common
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
+from suite.core.text import count_of
 
 if TYPE_CHECKING:
     from suite.measure.inference.weights_files import Description, Local
@@ -59,7 +60,7 @@ def _list(options: argparse.Namespace, out: Output) -> Exit:
         return Exit.DONE
     out.table([_columns(row) for row in rows])
     where = ", ".join(map(str, folders)) or "there is no cache folder, and no --in names another"
-    out.line(f"{len(rows)} entries, {len(here)} here ({where}).")
+    out.line(f"{count_of(len(rows), 'entry', 'entries')}, {len(here)} here ({where}).")
     out.line(
         "verified: the sha256 is the register's. seen first here: the register knows none, and the file is as it was first downloaded."
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.parallel import show_progress
+from suite.core.text import count_of
 from suite.data.cards import CARD_KINDS, Card, Split
 from suite.data.check.inspection import Facts, Remembered
 from suite.data.check.traps import card_of, warn_of_faulty_copy, warn_of_grey, warn_of_rules
@@ -53,7 +54,10 @@ class Report:
     def statement(self) -> str:
         """Return what was compared, in words."""
         if self.compared:
-            return " and ".join(f"{count} pairs of {say_scale(scale)}" for scale, count in sorted(self.compared.items())) + " compared"
+            return (
+                " and ".join(f"{count_of(count, 'pair')} of {say_scale(scale)}" for scale, count in sorted(self.compared.items()))
+                + " compared"
+            )
         return "targets alone, no pairs to compare" if self.targets else "counted, and nothing compared"
 
 
@@ -166,7 +170,7 @@ def _pairs(report: Report, one: Located) -> list[FilePair]:
 
 
 def _count(report: Report, chosen: Card, count: int, folder: Path | None) -> None:
-    text = f"{count} images{f' in {folder}' if folder else ''}, where the set has {report.expected}"
+    text = f"{count_of(count, 'image')}{f' in {folder}' if folder else ''}, where the set has {report.expected}"
     why = chosen.also.get(str(count))
     if report.expected not in (0, count):
         report.notes.append(f"{text}: {why}") if why else report.wrong.append(text)
@@ -197,7 +201,7 @@ def _look(report: Report, one: Located, pairs: Sequence[FilePair], known: Rememb
     for path, fact in facts.items():
         for remark in fact.remarks:
             remarks.setdefault(remark, []).append(path.name)
-    report.notes += [f"{len(names)} files ({shorten(names)}): {remark}" for remark, names in remarks.items()]
+    report.notes += [f"{count_of(len(names), 'file')} ({shorten(names)}): {remark}" for remark, names in remarks.items()]
     sides = {"hq": {path: facts[path] for path in high if path in facts}, "lq": {path: facts[path] for path in low if path in facts}}
     report.targets.update(sides["hq"])
     _versions(report, one.card, sides)
@@ -220,12 +224,15 @@ def _colours(report: Report, one: Located, pairs: Sequence[FilePair], facts: Map
     stored = {pair.name: (facts[pair.hq].stored, facts[pair.lq].stored) for pair in pairs}
     coloured = [name for name, both in stored.items() if both == ("grey", "colour")]
     if coloured:
-        text = f"{len(coloured)} targets are grey files, and their low-quality images in colour ({shorten(coloured)})"
+        targets = count_of(
+            len(coloured), "target is a grey file, and its low-quality image", "targets are grey files, and their low-quality images"
+        )
+        text = f"{targets} in colour ({shorten(coloured)})"
         wrong = report.notes if one.known_scale not in (None, 1) else report.wrong
         wrong.append(f"{text}: protocols that compare a grey file's plane, as those of rain and JPEG do, refuse them")
     lost = [name for name, both in stored.items() if both == ("colour", "grey")]
     if lost:
-        report.wrong.append(f"{len(lost)} pairs of which one image is grey and the other colour ({shorten(lost)})")
+        report.wrong.append(f"{count_of(len(lost), 'pair')} of which one image is grey and the other colour ({shorten(lost)})")
 
 
 def _compare(report: Report, one: Located, sizes: Sequence[SizedPair], pairs: Sequence[FilePair], known: Remembered) -> None:
@@ -246,7 +253,8 @@ def _warn_of_tiny(report: Report, targets: Mapping[str, Size], scale: int) -> No
     needed = SSIM_WINDOW + (2 * scale if scale > 1 else 0)
     tiny = [f"{name}: {show(size)}" for name, size in targets.items() if 0 < min(size) - min(size) % scale < needed]
     if tiny:
-        report.wrong.append(f"{len(tiny)} targets are too small to be measured ({shorten(tiny)}): {needed}x{needed} pixels are needed")
+        targets = count_of(len(tiny), "target is", "targets are")
+        report.wrong.append(f"{targets} too small to be measured ({shorten(tiny)}): {needed}x{needed} pixels are needed")
 
 
 def _traps(report: Report, chosen: Card, targets: dict[Path, Facts]) -> None:
@@ -266,7 +274,7 @@ def _twice(report: Report) -> None:
         first = by_pixels.setdefault(fact.pixels, path) if fact.pixels else path
         if first != path and first.parent == path.parent:
             twice.append(f"{first.name} and {path.name}")
-    text = f"{len(twice)} targets are in it twice ({shorten(twice)})"
+    text = f"{count_of(len(twice), 'target is', 'targets are')} in it twice ({shorten(twice)})"
     if twice and text not in report.notes:
         report.notes.append(text)
 

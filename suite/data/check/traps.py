@@ -11,6 +11,7 @@ from statistics import median
 
 from models.lookup import UnknownName
 from suite.core.errors import SuiteError
+from suite.core.text import count_of, is_or_are
 from suite.data.cards import Card, card
 from suite.data.check.inspection import PAIRS_PROBED, Shrunk, Stored, find_rule, stored_as
 from suite.data.images import ImageFacts, describe, lacks_colour, read_stored
@@ -64,11 +65,13 @@ def warn_of_grey(chosen: Card | None, stored: Mapping[str, Stored], rule: Protoc
     said = []
     colour = [name for name, how in stored.items() if how == "colour"]
     if chosen is not None and chosen.grey and colour and (rule is None or rule.grey == "repeat"):
-        said.append(f"{len(colour)} files ({shorten(colour)}) are colour, and published numbers are of grey images: {chosen.grey}")
+        files = f"{count_of(len(colour), 'file')} ({shorten(colour)}) {is_or_are(len(colour))}"
+        said.append(f"{files} colour, and published numbers are of grey images: {chosen.grey}")
     equal = [name for name, how in stored.items() if how == "equal"]
     if equal and (chosen is not None and chosen.grey if rule is None else rule.grey == "plane"):
+        files = f"{count_of(len(equal), 'file')} ({shorten(equal)}) {is_or_are(len(equal))}"
         said.append(
-            f"{len(equal)} files ({shorten(equal)}) are grey, in three equal channels: jpeg-grey takes the plane, jpeg-matlab takes them "
+            f"{files} grey, in three equal channels: jpeg-grey takes the plane, jpeg-matlab takes them "
             "for colour and compares Y, which spans 219 levels. Store them as grey files"
         )
     return said
@@ -109,7 +112,7 @@ def warn_of_lost_colour(pairs: Sequence[tuple[ImageFacts, PairSource]]) -> list[
     """Say it where of a pair (with the head of its target) one image is a grey file, and the other has colours."""
     unlike = [source for head, source in pairs if head.grey != describe(source.lq).grey]
     lost = [source.name for source in unlike if _lacks_colour(source)]
-    return [f"of {len(lost)} pairs ({shorten(lost)}) one image is a grey file and the other has colours"] if lost else []
+    return [f"of {count_of(len(lost), 'pair')} ({shorten(lost)}) one image is a grey file and the other has colours"] if lost else []
 
 
 def _lacks_colour(source: PairSource) -> bool:

@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
+from suite.core.text import count_of
 from suite.data.images import describe
 from suite.data.layouts.pairing import NamePair, Pairing, name_of, shorten
 
@@ -123,7 +124,9 @@ class Both:
     def sentence(self) -> str:
         """Return what was found, in words."""
         examples = [f"{pair.hq.name} with {pair.lq.name}" for pair in self.found]
-        return f"{self.folder} holds targets and low-quality files together, {len(examples)} pairs by name ({shorten(examples)})"
+        return (
+            f"{self.folder} holds targets and low-quality files together, {count_of(len(examples), 'pair')} by name ({shorten(examples)})"
+        )
 
     def pairing(self, scale: int) -> Pairing:
         """Return the pairs of `scale` by name, and what does not fit."""
@@ -133,9 +136,11 @@ class Both:
             partners[pair.hq].append(pair.lq)
         doubtful = [f"{hq.name} fits {shorten([lq.name for lq in lows])}" for hq, lows in partners.items() if len(lows) > 1]
         both = self.high & self.low
-        doubtful += [f"{len(both)} files are of both sides ({shorten(sorted(path.name for path in both))})"] if both else []
+        doubtful += (
+            [f"{count_of(len(both), 'file is', 'files are')} of both sides ({shorten(sorted(path.name for path in both))})"] if both else []
+        )
         strange = [path.name for path in self.others if path not in self.beside]
-        doubtful += [f"{len(strange)} files pair with none ({shorten(strange)})"] if strange else []
+        doubtful += [f"{count_of(len(strange), 'file pairs', 'files pair')} with none ({shorten(strange)})"] if strange else []
         lonely = {pair.hq for pair in self._pairs if not pair.own} - partners.keys()
         pairs = sorted(NamePair(pair.name, pair.hq, pair.lq) for pair in chosen)
         return Pairing(tuple(pairs), tuple(sorted(lonely)) if chosen else (), (), tuple(doubtful))

@@ -14,7 +14,8 @@ from __future__ import annotations
 import models
 from models.designs.mambair import MambaIRConfig
 from suite.core.errors import SuiteError
-from suite.measure.costs.count import Counts, count_model
+from suite.measure.costs.count import Counts
+from suite.measure.costs.kept import count_kept
 
 
 def attention_macs(width: int, pixels: int) -> int:
@@ -27,7 +28,7 @@ def count_full_attention(model: str, size: tuple[int, int]) -> Counts:
     config = models.card(model).config
     if not has_counterpart(model):
         raise SuiteError(f"{model} has no counterpart with full attention: only MambaIR's networks of one resolution have.")
-    found = count_model(model).at(size)
+    found = count_kept(model).at(size)
     blocks = sum(config.depths)
     rest = {name: value - found.state_space.get(name, 0.0) for name, value in found.by_operator.items()}
     rest["matmul"] = rest.get("matmul", 0.0) + blocks * attention_macs(config.dim, size[0] * size[1])

@@ -10,7 +10,7 @@ from typing import Any
 from suite.core.process import ChildDied, ask, environment_for
 from suite.measure.costs.attention import count_full_attention, has_counterpart
 from suite.measure.costs.conventions import conventions_for
-from suite.measure.costs.count import count_model
+from suite.measure.costs.kept import count_kept
 from suite.records.cell import CellContext, Progress, now, provenance
 from suite.records.kinds.profile import Latency, NetworkPart, ProfileCost, ProfileRecord, ProfileSpec, name_network
 
@@ -48,7 +48,7 @@ def make_record(
 
 def count_cost(model: str, size: tuple[int, int]) -> ProfileCost:
     """Count what the network `model` costs on one image of `size` (height, width)."""
-    counted = count_model(model)
+    counted = count_kept(model)
     counts = counted.at(size)
     return ProfileCost(
         params=counted.params,

@@ -1,28 +1,32 @@
 """Estimates of time and memory from counted operators and a few measured calls.
 
-The time of a call is a sum of what each group of operators takes, in proportion to its counts (TIME), the memory at its peak a sum in
-proportion to the sizes of maps (MEMORY). No rate is negative: non-negative least squares, of relative residuals, so that a small network
-counts as much as a large one. Where the network itself was measured at another size, the sum is scaled to what was measured there: the
-measured value carries what the groups do not know, the sum how it grows with the size.
+The time of a call is a sum of what its operations take and what it takes to write their results (TIME), the memory at its peak is in
+proportion to the results that are there at once (MEMORY). Few rates, for few calls are measured where a user waits: more, by
+kind of operator, told sixteen networks no better, and four of them far worse. No rate is negative: non-negative least squares, of relative
+residuals, so that a small network counts as much as a large one. Where the network itself was measured at another size, the sum is scaled
+to what was measured there: the measured value carries what the groups do not know, the sum how it grows with the size.
 
 How far such estimates lie off is told by leaving one out: each measured point is estimated from the others alone, once without any point
-of its network ("other networks"), once with the points of its network at other sizes ("other sizes").
+of its network ("other networks"), once with the points of its network at other sizes ("other sizes"); and, for networks of one design are
+alike, once without any point of its design.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from suite.measure.costs.count import PRODUCTS, SCAN_COUNT
+from suite.measure.costs.traffic import Traffic
 from suite.records.kinds.profile import ProfileCost
 
 FEWEST_NETWORKS = 2  # below, rates are one network's, and nothing can be left out
+CALLS_FROM = 7  # networks from which on starting an operator has a rate of its own: it is most of the time of small pictures on a GPU
 Size = tuple[int, int]
 Basis = Literal["measured", "other sizes", "other networks"]
 What = Literal["ms", "mib"]
@@ -70,48 +74,30 @@ class Error:
     points: int
 
 
-# group: what of it is in proportion to the time
+# group: what of it is in proportion to the time, or to the memory
 TIME: Mapping[str, str] = {
-    "convolutions": "multiply-adds of convolutions",
-    "products": "multiply-adds of linear layers and matrix products",
-    "scans": "operations of selective scans",
-    "norms": "operations of norms, pooling and resizing",
-    "maps": "values of the other operators: how often they run, times pixels and the mean width",
+    "operations": "multiply-adds of convolutions, linear layers and matrix products, and operations of scans",
+    "written": "values that operators write",
     "calls": "operators that run, whatever the size",
 }
-MEMORY: Mapping[str, str] = {
-    "pixels": "pixels of the input",
-    "map": "values of one map of mean width",
-    "output": "values of the output",
-    "weights": "parameters",
-}
-# what shares one rate while few networks are measured
-COARSE: Mapping[What, tuple[str, ...]] = {"ms": ("convolutions", "products", "scans", "norms"), "mib": ("map",)}
+MEMORY: Mapping[str, str] = {"held": "MiB of results at once, at the peak"}
 
 
-def describe_work(model: str, size: Size, cost: ProfileCost, scale: int) -> Work:
-    """Describe a call by what was counted of it; a network's mean width is told by its multiply-adds a pixel and parameters."""
-    counts = cost.by_operator
-    pixels = math.prod(size)
-    products = sum(counts.get(name, 0.0) for name in PRODUCTS)
-    calls = float(sum(cost.unsupported.values()))
-    width = math.sqrt(products / pixels / max(1.0, math.sqrt(calls)))
-    return Work(
-        model,
-        size,
-        {
-            "convolutions": counts.get("conv", 0.0),
-            "products": products - counts.get("conv", 0.0),
-            "scans": counts.get(SCAN_COUNT, 0.0),
-            "norms": cost.macs - products - counts.get(SCAN_COUNT, 0.0),
-            "maps": calls * pixels * width,
-            "calls": calls,
-            "pixels": float(pixels),
-            "map": pixels * width,
-            "output": float(pixels * scale**2),
-            "weights": float(cost.params),
-        },
-    )
+def describe_work(model: str, size: Size, cost: ProfileCost, traffic: Traffic) -> Work:
+    """Describe a call by what was counted of it."""
+    products = sum(cost.by_operator.get(name, 0.0) for name in PRODUCTS)
+    groups = {
+        "operations": products + cost.by_operator.get(SCAN_COUNT, 0.0),
+        "written": traffic.written,
+        "calls": traffic.calls,
+        "held": traffic.held / 2**20,
+    }
+    return Work(model, size, groups)
+
+
+def design_of(model: str) -> str:
+    """Return the first word of a network's name, which those of one design share."""
+    return model.partition("-")[0]
 
 
 @dataclass(frozen=True)
@@ -141,41 +127,34 @@ class Estimator:
         grows = total / there if there > 0 and total > 0 else math.prod(work.size) / math.prod(nearest.work.size)
         return Value(value * grows, "other sizes")
 
-    def leave_one_out(self, what: What, basis: Basis) -> Error | None:
-        """Estimate each measured value without it, by `basis`, and return how far off that is; None where none can be estimated so."""
+    def leave_one_out(self, what: What, basis: Basis, *, by_design: bool = False) -> Error | None:
+        """Estimate each measured value without it, by `basis`, and return how far off that is; None where none can be estimated so.
+
+        "other networks" leaves out all of the value's network, and with `by_design` all of its design.
+        """
+        alike = design_of if by_design else str
         found = []
         for point, value in _known(self.points, what):
-            others = tuple(
-                one for one in self.points if one is not point and (basis == "other sizes" or one.work.model != point.work.model)
-            )
-            told = Estimator(others).estimate(point.work, what)
+            own = alike(point.work.model)
+            others = (one for one in self.points if one is not point and (basis == "other sizes" or alike(one.work.model) != own))
+            told = Estimator(tuple(others)).estimate(point.work, what)
             if told is not None and told.basis == basis:
                 found.append(abs(told.value / value - 1))
         return Error(statistics.median(found), max(found), len(found)) if found else None
 
 
 def fit_rates(points: Sequence[tuple[Work, float]], what: What) -> dict[str, float]:
-    """Return what one of each group takes, none negative, by least squares of the relative residuals.
-
-    Where no more networks than groups were measured, groups cannot be told apart: those of COARSE share one rate, and the others have none.
-    """
+    """Return what one of each group takes, none negative, by least squares of the relative residuals; 0 of calls before CALLS_FROM."""
     from scipy.optimize import nnls  # late: slow to load
 
-    names = list(TIME if what == "ms" else MEMORY)
-    if not tells_groups([work.model for work, _ in points], what):
-        shares = np.array([sum(work.groups[name] for name in COARSE[what]) / value for work, value in points])
-        rate = float(shares.sum() / (shares**2).sum()) if shares.any() else 0.0
-        return {name: rate if name in COARSE[what] else 0.0 for name in names}
+    every = list(TIME if what == "ms" else MEMORY)
+    enough = len({work.model for work, _ in points}) >= CALLS_FROM
+    names = [name for name in every if name != "calls" or enough]
     rows = np.array([[work.groups[name] for name in names] for work, _ in points])
     scale = np.where(rows.max(axis=0) > 0, rows.max(axis=0), 1.0)  # of each group, so that no column dwarfs another
     values = np.array([value for _, value in points])
     rates, _ = nnls(rows / scale / values[:, None], np.ones(len(points)))
-    return dict(zip(names, (rates / scale).tolist(), strict=True))
-
-
-def tells_groups(models: Iterable[str], what: What) -> bool:
-    """Tell whether enough networks were measured to tell the groups apart."""
-    return len(set(models)) > len(TIME if what == "ms" else MEMORY)
+    return dict.fromkeys(every, 0.0) | dict(zip(names, (rates / scale).tolist(), strict=True))
 
 
 def sum_rates(rates: Mapping[str, float], work: Work) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import models
 from models.lookup import UnknownName, suggest
+from models.scan.backends import REVISION
 from suite.core.errors import SuiteError
 from suite.core.machine import machine_digest
 from suite.measure.costs.printed import input_720p, scale_of
@@ -48,7 +50,9 @@ def select_models(patterns: Sequence[str]) -> list[str]:
         else:
             selected = [name for name in (*names, *BASELINES) if selects(pattern, name, names)]
         if not selected:
-            raise UnknownName(f"{pattern!r} selects no network and no baseline.{suggest(pattern, (*names, *BASELINES))}")
+            raise UnknownName(
+                f"{pattern!r} selects no network and no baseline.{suggest(pattern, (*names, *BASELINES))} {models.OF_PLUGINS}"
+            )
         found |= dict.fromkeys(selected)
     return list(found)
 
@@ -89,7 +93,9 @@ def make_spec(model: str, size: Size, timing: TimingOptions | None) -> ProfileSp
 def software_digest(*, timed: bool) -> str:
     """Return 16 hexadecimal digits over the versions of the code and the packages that decide a cost, or a cost and its time."""
     if timed:
-        return versions.software((versions.COSTS, versions.LATENCIES, versions.SCANS), TIMED_WITH)
+        revision = os.environ.get(REVISION)
+        kernel = [f"{REVISION}={revision}"] if revision else []
+        return versions.software((versions.COSTS, versions.LATENCIES, versions.SCANS, *kernel), TIMED_WITH)
     return versions.software((versions.COSTS,), COUNTED_BY)
 
 

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import models
 from suite.core import machine
 from suite.measure.costs.cell import count_cost
-from suite.measure.costs.count import count_model
-from suite.measure.costs.estimate import Estimator, Measured, Size, Work, describe_work
+from suite.measure.costs.estimate import Estimator, Measured, Size, Work, describe_work, design_of
 from suite.measure.costs.grid import TimingOptions, make_spec, smallest_side, software_digest
-from suite.measure.costs.printed import scale_of
-from suite.records.kinds.profile import NO_BACKEND, ProfileRecord, ProfileSpec
+from suite.measure.costs.kept import count_kept, traffic_kept
+from suite.records.kinds.profile import NO_BACKEND, ProfileCost, ProfileRecord, ProfileSpec
 from suite.records.machines import MachineFile
 from suite.records.record import Attempt
 from suite.study.baselines import BASELINES
@@ -45,7 +44,7 @@ def gather(records: Iterable[Attempt], machines: Iterable[MachineFile], plan: Pl
     for one in machines:
         for held in one.times:
             if held.model in plan.costs and _taken_alike(held.backend, held.device, held.threads, plan.timing):
-                work = describe_work(held.model, held.input_size, count_cost(held.model, held.input_size), scale_of(held.model))
+                work = describe_call(held.model, held.input_size)
                 points[held.model, held.input_size] = Measured(work, held.median_ms, held.peak_memory_mib, f"results/machines, {held.date}")
     here, software = machine.machine_digest(), software_digest(timed=True)
     for record in records:
@@ -75,16 +74,19 @@ def make_point(record: ProfileRecord) -> Measured:
     """Return the measured call of a record that was timed."""
     spec, found = record.spec, record.latency
     noisy = ", noisy" if found.noisy else ""
-    work = describe_work(spec.model, spec.input_size, record.cost, scale_of(spec.model))
-    return Measured(work, found.median_ms, found.peak_memory_mib, f"ledger{noisy}")
+    return Measured(describe_call(spec.model, spec.input_size, record.cost), found.median_ms, found.peak_memory_mib, f"ledger{noisy}")
 
 
 def work_of(record: ProfileRecord, size: Size | None = None) -> Work:
     """Describe the call that a record counts, or the same network at another `size`."""
     spec = record.spec
-    if size is None or size == spec.input_size:
-        return describe_work(spec.model, spec.input_size, record.cost, scale_of(spec.model))
-    return describe_work(spec.model, size, count_cost(spec.model, size), scale_of(spec.model))
+    same = size is None or size == spec.input_size
+    return describe_call(spec.model, spec.input_size if same else size, record.cost if same else None)
+
+
+def describe_call(model: str, size: Size, cost: ProfileCost | None = None) -> Work:
+    """Describe a call of `model` on one image of `size`; `cost` is what it costs there, where that was counted before."""
+    return describe_work(model, size, cost or count_cost(model, size), traffic_kept(model).at(size))
 
 
 def order_points(costs: Mapping[str, ProfileRecord], asked: Size) -> list[tuple[str, Size]]:
@@ -95,7 +97,7 @@ def order_points(costs: Mapping[str, ProfileRecord], asked: Size) -> list[tuple[
     cheap = sorted(costs, key=lambda name: costs[name].cost.macs)
     first: dict[str, str] = {}
     for name in cheap:
-        first.setdefault(name.partition("-")[0], name)
+        first.setdefault(design_of(name), name)
     order = [*first.values(), *(name for name in cheap if name not in first.values())]
     sizes = [min((side, side), asked, key=math.prod) for side in reversed(SIDES)]
     return list(dict.fromkeys((name, size) for size in sizes for name in order if min(size) >= smallest_side(name)))
@@ -181,7 +183,7 @@ def find_fitting(record: ProfileRecord, estimator: Estimator, ms: float | None, 
 
 def least_side(model: str) -> int:
     """Return the smallest side at which a network runs and its cost is defined: one that is padded from less has no line of its own."""
-    return max(smallest_side(model), count_model(model).multiple)
+    return max(smallest_side(model), count_kept(model).multiple)
 
 
 def _largest(fits: Callable[[int], bool], low: int, high: int) -> int | None:

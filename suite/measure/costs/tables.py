@@ -13,6 +13,7 @@ from suite.measure.costs.attention import count_full_attention, has_counterpart
 from suite.measure.costs.conventions import CONVENTIONS
 from suite.measure.costs.count import count_model, make_subject
 from suite.measure.costs.grid import TimingOptions
+from suite.measure.costs.kept import count_kept
 from suite.measure.costs.printed import PrintedCost, compare_printed, has_printed
 from suite.measure.costs.second_count import compare_counters
 from suite.records.kinds.profile import ProfileRecord
@@ -63,7 +64,7 @@ def make_document(records: Sequence[ProfileRecord], exit: Exit, stops: Mapping[s
 
 
 def _printed(model: str) -> list[PrintedCost]:
-    return compare_printed(model, count_model(model)) if has_printed(model) else []
+    return compare_printed(model, count_kept(model)) if has_printed(model) else []
 
 
 def _cost_row(record: ProfileRecord) -> Row:

@@ -20,6 +20,7 @@ import models
 from suite.core.errors import Exit, SuiteError, naming
 from suite.core.files import replacing
 from suite.core.output import note
+from suite.core.text import count_of
 from suite.data.colour import quantise
 from suite.data.images import Pixels
 from suite.data.layouts.folders import targets_below
@@ -143,7 +144,9 @@ def _without_targets(source: Path, paths: list[Path]) -> list[Path]:
     both = both_sides(paths, source) if paths else None
     if both is not None:
         left = (both.high | both.beside) - both.low
-        note(f"{both.sentence}: {len(left)} files are not restored ({shorten(sorted(path.name for path in left))}).")
+        note(
+            f"{both.sentence}: {count_of(len(left), 'file is', 'files are')} not restored ({shorten(sorted(path.name for path in left))})."
+        )
         paths = [path for path in paths if path not in left]
     targets = targets_below(source, paths)
     if targets:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +20,7 @@ from models.lookup import suggest
 from suite.core.errors import Exit, SuiteError, naming
 from suite.core.parallel import map_ordered
 from suite.data.colour import luma, quantise
-from suite.data.images import Pixels, encode_png, three_channels
+from suite.data.images import Pixels, encode_png, encode_thumbnail, three_channels
 from suite.data.pairs import Pair, PairSource
 from suite.data.resize import imresize
 from suite.measure.inference import ensemble, weights
@@ -30,7 +31,7 @@ from suite.measure.quality import available
 from suite.measure.quality.fidelity import score
 from suite.measure.quality.saving import SavedImages
 from suite.records.pictures import Png
-from suite.records.record import Crop, ImageScore
+from suite.records.record import Crop, ImageScore, Whole
 from suite.study.grids import find_misfit
 from suite.study.protocols import Protocol
 from suite.study.tasks import Task
@@ -38,7 +39,8 @@ from suite.study.tasks import Task
 if TYPE_CHECKING:
     from models.base import RestorationNet
 
-CROP_SIDE = 192  # pixels of the target shown in the report
+CROP_SIDE = 256  # pixels of the target shown in the report
+THUMBNAIL_SIDE = 160  # pixels of the whole target beside it, at most
 
 DETERMINISTIC = "argmax"  # the routing, of models.networks.mambairv2.ROUTINGS, in which nothing is drawn
 SIMPLE_RESTORERS: Mapping[str, str] = MappingProxyType(
@@ -259,22 +261,34 @@ def load_network(model: str, path: Path | None, backend: str, device: str = "cpu
 
 
 def crops(pairs: Sequence[Pair], outputs: Sequence[Pixels], scale: int) -> list[Crop]:
-    """Return the most detailed window of each test image: input enlarged by nearest neighbour, output, target."""
+    """Return the most detailed window of each test image: input enlarged by nearest neighbour, output, target, and the whole target."""
     made = []
     for pair, output in zip(pairs, outputs, strict=True):
-        window = _most_detailed_window(pair.hq, scale)
+        target = three_channels(pair.hq)
+        region = _find_most_detailed(target, scale)
+        window = slice(region[0], region[0] + region[2]), slice(region[1], region[1] + region[3])
         enlarged = quantise(pair.lq).repeat(scale, axis=0).repeat(scale, axis=1)
-        shown = (enlarged[window], output[window], pair.hq[window])
-        low, restored, target = (Png.of(encode_png(np.ascontiguousarray(three_channels(part)))) for part in shown)
-        made.append(Crop(image=pair.name, input_png=low, output_png=restored, target_png=target))
+        shown = (enlarged[window], output[window], target[window])
+        low, restored, high = (Png.of(encode_png(np.ascontiguousarray(three_channels(part)))) for part in shown)
+        whole = Whole(thumbnail_png=Png.of(encode_thumbnail(target, THUMBNAIL_SIDE)), size=target.shape[:2], region=region)
+        made.append(Crop(image=pair.name, input_png=low, output_png=restored, target_png=high, whole=whole))
     return made
 
 
-def _most_detailed_window(target: Pixels, scale: int) -> tuple[slice, slice]:
-    """Return the CROP_SIDE window, on a grid of its half, whose luma varies most; the same for every model."""
-    y = luma(three_channels(target))
-    side = [min(CROP_SIDE, length // scale * scale) for length in y.shape]
-    step = [max(scale, length // 2 // scale * scale) for length in side]
-    corners = [(top, left) for top in range(0, y.shape[0] - side[0] + 1, step[0]) for left in range(0, y.shape[1] - side[1] + 1, step[1])]
-    top, left = max(corners, key=lambda corner: float(y[corner[0] : corner[0] + side[0], corner[1] : corner[1] + side[1]].var()))
-    return slice(top, top + side[0]), slice(left, left + side[1])
+def _find_most_detailed(target: Pixels, scale: int) -> tuple[int, int, int, int]:
+    """Return top, left, height and width of the window whose luma varies most, the same for every model.
+
+    `target` is RGB `(H, W, 3)`. Windows have CROP_SIDE pixels a side, where the target has them, and stand on a grid of half of it and at
+    its ends.
+    """
+    y = luma(target)
+    height, width = (min(CROP_SIDE, length // scale * scale) for length in y.shape)
+    tops, lefts = (_places(length, side, scale) for length, side in zip(y.shape, (height, width), strict=True))
+    top, left = max(product(tops, lefts), key=lambda at: float(y[at[0] : at[0] + height, at[1] : at[1] + width].var()))
+    return top, left, height, width
+
+
+def _places(length: int, side: int, scale: int) -> list[int]:
+    """Return where windows of `side` pixels begin on a length, at multiples of the scale: each half of a window, and the last."""
+    step = max(scale, side // 2 // scale * scale)
+    return sorted({*range(0, length - side + 1, step), (length - side) // scale * scale})

@@ -16,6 +16,7 @@ from pathlib import Path
 from suite.core.errors import Exit, SuiteError, naming
 from suite.core.output import note
 from suite.core.parallel import map_ordered, show_progress
+from suite.core.text import count_of
 from suite.data.images import Pixels, check_readable, lacks_colour, match_channels, read_image, read_stored, three_channels
 from suite.data.layouts.locate import list_side
 from suite.data.layouts.mixed import Both, both_sides
@@ -99,7 +100,9 @@ def score_folders(request: Request) -> Scores:
     if lonely := _lonely(pairing):
         scores.notes.append(f"left out, as was allowed: {lonely}.")
     if request.limit is not None and request.limit < len(pairing.pairs):
-        scores.notes.append(f"only the first {request.limit} of {len(pairing.pairs)} pairs are scored (--limit): for trying out.")
+        scores.notes.append(
+            f"only the first {request.limit} of {count_of(len(pairing.pairs), 'pair')} are scored (--limit): for trying out."
+        )
     scores.notes += _look_beside(request, scores)
     _measure_fidelity(scores, pairs, request)
     _measure_perceptual(scores, pairs, request)
@@ -275,9 +278,8 @@ def _measure_fidelity(scores: Scores, pairs: Sequence[NamePair], request: Reques
         reasons = "; ".join(f"{key}: {why}" for key, why in scores.refused.items())
         raise SuiteError(f"no protocol fits all the images. {reasons}", exit=Exit.NOT_READY)
     if lost:
-        scores.notes.append(
-            f"of {len(lost)} pairs ({_listed(lost)}) one image is a grey file and the other has colours: its plane is repeated in three."
-        )
+        pairs = f"{count_of(len(lost), 'pair')} ({_listed(lost)})"
+        scores.notes.append(f"of {pairs} one image is a grey file and the other has colours: its plane is repeated in three.")
     if cut:
         examples = ", ".join(cut[:3]) + (", ..." if len(cut) > 3 else "")
         scores.notes.append(f"targets larger than the output were cut at the bottom and on the right: {len(cut)} ({examples}).")

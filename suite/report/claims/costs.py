@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from suite.core.statistics.intervals import LEVEL
 from suite.records.kinds.profile import Latency, ProfileRecord
 from suite.records.record import Attempt, Record
 from suite.report.claims.verdict import ClaimPart, Hint, Interval, Word
+from suite.report.commands import profile_command
 from suite.report.measured import Count, get_count
 from suite.study.baselines import BASELINES
 from suite.study.claims import CostClaim, GrowthClaim, RatioClaim, SpeedClaim, find_column, find_row
@@ -150,11 +150,12 @@ def profile_commands(*asked: tuple[str, Size | None]) -> tuple[str, ...]:
     """Return the commands that count these models at these sizes; None is any size."""
     sizes: dict[Size | None, list[str]] = {}
     for model, size in asked:
-        sizes.setdefault(size, []).append(shlex.quote(model))
-    return tuple(
-        f"python -m suite profile {' '.join(dict.fromkeys(models))}" + (f" --size {size[0]}x{size[1]}" if size else "")
-        for size, models in sizes.items()
-    )
+        sizes.setdefault(size, []).append(model)
+    found = []
+    for size, models in sizes.items():
+        names = list(dict.fromkeys(models))
+        found.append(profile_command(*names, how=f"--size {size[0]}x{size[1]}" if size else ""))
+    return tuple(found)
 
 
 def _count(table: PublishedTable, row: PublishedRow, column: PublishedColumn, counts: Sequence[Count]) -> CountedWays | str:

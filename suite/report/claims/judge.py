@@ -9,7 +9,7 @@ from suite.records.kinds.profile import ProfileRecord
 from suite.records.record import Attempt, Measured
 from suite.report.claims import costs, quality
 from suite.report.claims.verdict import HINTED, WORDS, Judgement
-from suite.report.commands import train_command
+from suite.report.commands import profile_command, train_command
 from suite.report.trivial import TRIVIAL, add_trivial
 from suite.study.claims import (
     Claim,
@@ -23,6 +23,7 @@ from suite.study.claims import (
     ValueClaim,
     find_column,
     find_row,
+    is_added,
     tables_by_id,
 )
 from suite.study.published import cost_input
@@ -53,18 +54,25 @@ def count_hints(found: Sequence[Judgement]) -> dict[str, int]:
 def summarise(found: Sequence[Judgement]) -> tuple[str, str]:
     """Return the two sentences: of the verdicts, and of the hints, which are no verdicts."""
     words, hints = count_words(found), count_hints(found)
-    close = f", {words['too close to tell']} are too close to tell" if words["too close to tell"] else ""
+    close = f", {_agree(words['too close to tell'], 'is', 'are')} too close to tell" if words["too close to tell"] else ""
+    outside = sum(is_added(one.paper) for one in found)
+    among = f" ({outside} of them of plug-ins)" if outside else ""
     first = (
-        f"Under the papers' conditions, of {len(found)} claims {words['holds']} hold, {words['does not hold']} do not{close}, "
-        f"{words['not tested']} are not tested."
+        f"Under the papers' conditions, of {len(found)} claims{among} {_agree(words['holds'], 'holds', 'hold')}, "
+        f"{_agree(words['does not hold'], 'does not', 'do not')}{close}, {_agree(words['not tested'], 'is', 'are')} not tested."
     )
     number = sum(hints[word] for word in HINTED)
     untrained = f" ({hints['not trained']} of these were not trained)" if hints["not trained"] else ""
     second = (
-        f"Re-trained small here, which is no verdict: of {number} ablations {hints['agrees']} agree, {hints['contradicts']} contradict, "
-        f"{hints['cannot tell']} cannot be told{untrained}."
+        f"Re-trained small here, which is no verdict: of {number} claims on ablations {_agree(hints['agrees'], 'agrees', 'agree')}, "
+        f"{_agree(hints['contradicts'], 'contradicts', 'contradict')}, {hints['cannot tell']} cannot be told{untrained}."
     )
     return first, second
+
+
+def _agree(number: int, one: str, many: str) -> str:
+    """Return the number with its verb."""
+    return f"{number} {one if number == 1 else many}"
 
 
 class _Judge:
@@ -105,11 +113,11 @@ class _Judge:
             return Judgement(claim, held.paper, (part,), self._count(claim.column, claim.row, claim.against), None, notes)
         if isinstance(claim, SpeedClaim):
             part, hint = costs.judge_speed(claim, self.profiles)
-            commands = (f"python -m suite profile {claim.model} {claim.against} --time --device cuda",)
+            commands = (profile_command(claim.model, claim.against, how="--time --device cuda"),)
             return Judgement(claim, held.paper, (part,), commands, hint, notes)
         if isinstance(claim, GrowthClaim):
             part = costs.judge_growth(claim, self.profiles)
-            return Judgement(claim, held.paper, (part,), (f"python -m suite profile {claim.model} --sweep",), None, notes)
+            return Judgement(claim, held.paper, (part,), (profile_command(claim.model, how="--sweep"),), None, notes)
         return self._judge_field(held, claim, notes)
 
     def _judge_field(self, held: ClaimSet, claim: FieldClaim, notes: tuple[str, ...]) -> Judgement:

@@ -12,7 +12,7 @@ from suite.records.kinds.evaluation import given_weights
 from suite.records.record import Measured, Record
 from suite.report import measured, versus
 from suite.report.claims.verdict import ClaimPart, Hint, Hinted, Word
-from suite.report.commands import train_command
+from suite.report.commands import name_plugins, train_command
 from suite.report.comparable import find_differences, find_measuring_differences
 from suite.report.settings import group_by_setting, setting_heading, setting_of
 from suite.report.tables.given import is_authors, tell_origin
@@ -178,7 +178,8 @@ def decide_commands(claim: QualityClaim | ValueClaim, tables: Mapping[str, Publi
     if "weights" in claim.evidence:
         for task in dict.fromkeys(place.task for place in places):
             sets = dict.fromkeys(place.column.test_sets[0] for place in places if place.task == task)
-            found.append(f"python -m suite evaluate {row.model} --task {task} --weights FILE --data {' '.join(sets)}")
+            words = ["python -m suite evaluate", row.model, *name_plugins(row.model), "--task", task, "--weights FILE --data", *sets]
+            found.append(" ".join(words))
     elif isinstance(claim, QualityClaim):
         _, other = find_row(claim.against, tables)
         for name, place in {place.column.test_sets[0]: place for place in places}.items():

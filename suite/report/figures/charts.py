@@ -6,13 +6,19 @@ lines first and by colour second, so that a chart can be read in grey. Every fig
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 SHAPES = ("diamond", "disc", "block", "up", "plus", "ring")  # in the order in which series take them
 ROW = 34.0  # height of a row of dots
-LETTER, LINE = 7.0, 13.0  # width and height of a letter of a label, about
+LETTER, LINE = 7.3, 13.0  # width and height of a letter of a label, about
+# Where a label may stand from its point, the best first: across, down, and what of it is there.
+BESIDE = (
+    *((9.0, 4.0, "start"), (-9.0, 4.0, "end"), (0.0, -10.0, "middle"), (0.0, 18.0, "middle")),
+    *((7.0, 17.0, "start"), (7.0, -9.0, "start"), (-7.0, 17.0, "end"), (-7.0, -9.0, "end")),
+)
 
 
 @dataclass(frozen=True)
@@ -210,13 +216,16 @@ def draw_plane(series: Sequence[Series], x: Axis, y: Axis, frame: Frame = PLANE)
         for one in series
         if one.joined and len(one.points) > 1
     )
-    labels = _labels([(across.at(p.x), up.at(p.y), p.label) for p in points if p.label], [(mark.x, mark.y) for mark in marks], frame)
+    named = [(across.at(p.x), up.at(p.y), p.label) for p in points if p.label]
+    corners = [[(across.at(p.x), up.at(p.y)) for p in one.points] for one in series if one.joined]
+    labels = _labels(named, [(mark.x, mark.y) for mark in marks], _sample(corners), frame) if named else ()
     return Plot(frame, x.label, y.label, across.ticks(frame.ticks[0]), up.ticks(frame.ticks[1]), marks, lines, labels)
 
 
 def draw_dots(rows: Sequence[str], series: Sequence[Series], x: Axis, *, zero: bool = False) -> Plot:
     """Draw rows of dots along x; a point's y is the number of its row, in which each series has a lane. `zero` draws the line at 0."""
-    frame = replace(PLANE, height=ROW * len(rows) + 46, left=190.0, top=0.0, bottom=46.0)
+    left = min(max(190.0, LETTER * max(map(len, rows), default=0) + 18), 330.0)  # as wide as the longest name, within reason
+    frame = replace(PLANE, height=ROW * len(rows) + 46, left=left, top=0.0, bottom=46.0)
     values = [value for one in series for point in one.points for value in (point.x, point.low, point.high)]
     across = _scale(x, [*values, 0.0 if zero else None], frame.left, frame.width - frame.right)
     down = Scale(0.0, len(rows), 0.0, frame.base)
@@ -237,17 +246,33 @@ def _mark(one: Series, point: Point, across: Scale, up: Scale, rows: Sequence[st
     return Mark(x, y, one.shape, one.number, title, whisker, point)
 
 
-def _labels(places: Sequence[tuple[float, float, str]], marks: Sequence[tuple[float, float]], frame: Frame) -> tuple[Label, ...]:
-    """Put labels beside their points where they hide no mark and no other label; leave one that fits nowhere to the figure's table."""
+def _sample(lines: Sequence[Sequence[tuple[float, float]]], step: float = 8.0) -> list[tuple[float, float]]:
+    """Return places along lines of corners, about `step` apart."""
+    found = []
+    for line in lines:
+        for (x, y), (to_x, to_y) in itertools.pairwise(line):
+            count = max(1, round(math.hypot(to_x - x, to_y - y) / step))
+            found += [(x + (to_x - x) * at / count, y + (to_y - y) * at / count) for at in range(count + 1)]
+    return found
+
+
+def _labels(
+    places: Sequence[tuple[float, float, str]], marks: Sequence[tuple[float, float]], along: Sequence[tuple[float, float]], frame: Frame
+) -> tuple[Label, ...]:
+    """Put labels beside their points where they hide no mark and no other label, and no line if they need not.
+
+    One that fits nowhere is left to the figure's table.
+    """
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in marks]  # left, top, right, bottom
+    crossed = [(x - 2, y - 2, x + 2, y + 2) for x, y in along]
     found = []
     for x, y, text in places:
         width = LETTER * len(text)
-        for dx, dy, anchor in ((9, 4, "start"), (-9, 4, "end"), (0, -10, "middle"), (0, 18, "middle")):
+        for kept_off, (dx, dy, anchor) in itertools.product((crossed, []), BESIDE):
             left = x + dx - {"start": 0.0, "end": width, "middle": width / 2}[anchor]
             box = (left, y + dy - LINE + 3, left + width, y + dy + 3)
             inside = box[0] >= frame.left and box[2] <= frame.width and box[1] >= 0 and box[3] <= frame.base
-            if inside and not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken):
+            if inside and not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in (*taken, *kept_off)):
                 taken.append(box)
                 found.append(Label(round(x + dx, 1), round(y + dy, 1), anchor, text))
                 break

@@ -255,8 +255,11 @@ def _latency_row(profile: ProfileRecord) -> tuple[str, ...]:
     return (profile.spec.model, profile.spec.backend, f"{times.median_ms:,.0f}", ends, f"{times.cold_ms:,.0f}", memory)
 
 
-def draw_receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
-    """Show on which pixels trained networks depend (MambaIR, figure 1), one figure for each setting: the first seed of each network."""
+def draw_receptive_fields(records: Sequence[Record], names: Mapping[str, str]) -> tuple[Figure, ...]:
+    """Show on which pixels trained networks depend (MambaIR, figure 1), one figure for each setting: the first seed of each network.
+
+    `names` are what the papers call the networks, by their models; others go by their models.
+    """
     found, groups = [], group_by_setting(records)
     for setting, alike in groups.items():
         fields = {record.spec.model: record.receptive_field for record in reversed(alike) if record.receptive_field}
@@ -272,20 +275,29 @@ def draw_receptive_fields(records: Sequence[Record]) -> tuple[Figure, ...]:
                 "the brighter a pixel, the more the centre depends on it. Below each: the share of the crop that holds half of all "
                 "dependence. It shows where these trained networks look, not how good they are.",
                 head=("Network", *(f"share that holds {percentage} %" for percentage in first.shares)),
-                rows=tuple((model, *(f"{100 * field.shares[key]:.1f} %" for key in first.shares)) for model, field in held),
-                pictures=tuple(_map(model, field) for model, field in held),
+                rows=tuple((_both(model, names), *(_percent(field.shares[key]) for key in first.shares)) for model, field in held),
+                pictures=tuple(_map(_both(model, names), field) for model, field in held),
             )
         )
     return tuple(found)
 
 
-def _map(model: str, field: ReceptiveField) -> Thumbnail:
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share >= 0.001 or share == 0 else "less than 0.1 %"
+
+
+def _both(model: str, names: Mapping[str, str]) -> str:
+    """Return a network's name in its paper and its model's."""
+    return f"{names[model]} ({model})" if names.get(model, model) != model else model
+
+
+def _map(label: str, field: ReceptiveField) -> Thumbnail:
     """Draw the map of a network; where its picture cannot be read, the note says why."""
-    note = f"half within {100 * field.shares['50']:.1f} %"
+    note = f"half within {_percent(field.shares['50'])}"
     try:
-        return Thumbnail(model, note, base64.b64encode(field.map_png.read()).decode(), field.side, field.side)
+        return Thumbnail(label, note, base64.b64encode(field.map_png.read()).decode(), field.side, field.side)
     except UnreadablePicture as error:
-        return Thumbnail(model, f"{note}; {error.note}", "", field.side, field.side)
+        return Thumbnail(label, f"{note}; {error.note}", "", field.side, field.side)
 
 
 def draw_scan_times(scans: Sequence[ScanRecord]) -> tuple[Figure, ...]:

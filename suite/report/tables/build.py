@@ -8,7 +8,6 @@ own baseline row. A setting is what the header tells of the conditions: rows of 
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from suite.records.kinds.evaluation import Evaluation
 from suite.records.kinds.profile import ProfileRecord
 from suite.records.ledger import pick_standing
 from suite.records.record import Measured, Record
-from suite.report.commands import alike_command, plan_alike, plan_training, run_command, train_command
+from suite.report.commands import alike_command, plan_alike, plan_training, profile_command, run_command, train_command
 from suite.report.comparable import Difference, find_differences, list_unverified, shorten_differences
 from suite.report.measured import (
     Count,
@@ -223,8 +222,7 @@ def _cost_cell(
     wanted = cost_input(line.home, row, column) or common
     fitting = [count for count in counted if wanted in (None, count.input_size)]
     if not fitting:
-        size = f" --size {wanted[0]}x{wanted[1]}" if wanted else ""
-        missing = f"python -m suite profile {shlex.quote(row.model or '')}{size}"
+        missing = profile_command(row.model or "", how=f"--size {wanted[0]}x{wanted[1]}" if wanted else "")
         if counted and wanted:
             (height, width), (tall, wide) = counted[0].input_size, wanted
             return TableCell(status=Status.UNAVAILABLE, reason=f"counted at {height}×{width}, not at {tall}×{wide}", command=missing)

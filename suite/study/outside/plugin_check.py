@@ -21,6 +21,7 @@ PARTS: Mapping[str, type] = {
     "tables": AblationTable,
     "official": OfficialClass,
 }
+PRINTED = frozenset({"PAPER", "CLAIMS"})  # what is printed and said of it, as results/published and results/claims have it
 OF_CONFIG: Mapping[str, str] = {  # what models.design.Config asks for, and what it is
     "scale": "the enlargement from input to output, e.g. 4",
     "channels": "of input and output: 3, or 1 for grey",
@@ -41,6 +42,11 @@ def find_problems(module: ModuleType) -> list[str]:
         names = [name for name in vars(module) if not name.startswith("_")]
         return [f"it declares no DESIGN, a models.design.Design. It has: {', '.join(names) or 'nothing'}"]
     rows = [*_find_in_rows(module, "TASKS", Task), *_find_in_rows(module, "RECIPES", Recipe)]
+    rows += [
+        f"{name} is a {type(held).__name__}, and must be a dictionary, or the text of a TOML file"
+        for name in sorted(PRINTED & vars(module).keys())
+        if not isinstance(held := vars(module)[name], Mapping | str)
+    ]
     problems = [*rows, *_find_in_shape(design)]
     if problems:  # what follows rests on the shape
         return problems

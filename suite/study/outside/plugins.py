@@ -1,6 +1,7 @@
 """Designs from outside: a plug-in is a Python file or module that declares DESIGN as the files in models/designs do.
 
-It may also hold TASKS and RECIPES, rows for the suite's tables of these names. `loaded` has all of it registered for the length of a block,
+It may also hold TASKS and RECIPES, rows for the suite's tables of these names, and PAPER and CLAIMS, what its author prints and says of it,
+as the files of results/published and results/claims hold it. `loaded` has all of it registered for the length of a block,
 `install` for the rest of a process, from code that came from another. A plug-in runs its author's code, with the user's rights.
 """
 
@@ -10,8 +11,8 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from models.catalog import list_rows, register, withdraw
 from models.design import Design
 from suite.core.errors import SuiteError
 from suite.core.output import note
+from suite.core.text import count_of
 from suite.study import recipes, tasks
 from suite.study.outside import plugin_check
 from suite.study.outside.plugin_files import PluginCode, describe_failure, read_code, run_code
@@ -36,6 +38,8 @@ class Plugin:
     file: Path  # that was run
     module: ModuleType
     design: Design
+    printed: tuple[str, ...]  # what its author prints and says of it, in words: how many tables, how many claims
+    withdraw: Callable[[], None] = field(compare=False, repr=False)  # takes all that it registered away
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -133,35 +137,46 @@ def _register(code: PluginCode, file: Path) -> Plugin:
     if problems:
         lines = "\n".join(f"  {problem.rstrip('.')}." for problem in problems)
         raise SuiteError(f"--plugin {code.name} does not declare a design:\n{lines}\ndocs/outside.md has an example.")
-    plugin = Plugin(code, file, module, module.DESIGN)
-    added: list[tuple[str, str]] = []
-    try:
-        for row in plugin_check.list_rows(module, "TASKS"):
-            tasks.add_task(row)
-            added.append(("task", row.name))
-        for row in plugin_check.list_rows(module, "RECIPES"):
-            recipes.add_recipe(row)
-            added.append(("recipe", row.name))
-        register(plugin.design)
-    except ValueError as error:
-        _take_away(added)
-        raise SuiteError(f"--plugin {code.name}: {error}") from None
+    with contextlib.ExitStack() as added:
+        try:
+            for row in plugin_check.list_rows(module, "TASKS"):
+                tasks.add_task(row)
+                added.callback(tasks.withdraw_task, row.name)
+            for row in plugin_check.list_rows(module, "RECIPES"):
+                recipes.add_recipe(row)
+                added.callback(recipes.withdraw_recipe, row.name)
+            register(module.DESIGN)
+            added.callback(withdraw, module.DESIGN)
+            printed = _register_printed(module, code.name, added) if plugin_check.PRINTED & vars(module).keys() else ()
+        except (ValueError, SuiteError) as error:
+            raise SuiteError(f"--plugin {code.name}: {error}") from None
+        plugin = Plugin(code, file, module, module.DESIGN, printed, added.pop_all().close)
     _LOADED.append(plugin)
     return plugin
 
 
+def _register_printed(module: ModuleType, name: str, added: contextlib.ExitStack) -> tuple[str, ...]:
+    """Register a plug-in's paper and claims, and return what they hold; wherever they are shown, they are called the plug-in's."""
+    from suite.study import claims, published  # late: pydantic is slow to load, and most plug-ins have neither
+
+    whose, held, printed = f"plug-in {name}", vars(module), []
+    if "PAPER" in held:
+        paper = published.read_paper(held["PAPER"], "PAPER")
+        published.add_paper(paper.model_copy(update={"name": f"{paper.name} ({whose})"}))
+        added.callback(published.withdraw_paper, paper.key)
+        printed.append(count_of(len(paper.tables), "table"))
+    if "CLAIMS" in held:
+        said = claims.read_claims(held["CLAIMS"], "CLAIMS")
+        marked = tuple(claim.model_copy(update={"where": f"{claim.where}, {whose}"}) for claim in said.claims)
+        claims.add_claims(said.model_copy(update={"claims": marked}))
+        added.callback(claims.withdraw_claims, said.paper)
+        printed.append(count_of(len(said.claims), "claim"))
+    return tuple(printed)
+
+
 def _unload(plugin: Plugin) -> None:
-    withdraw(plugin.design)
-    rows = [
-        (kind, row.name) for kind, name in (("task", "TASKS"), ("recipe", "RECIPES")) for row in plugin_check.list_rows(plugin.module, name)
-    ]
-    _take_away(rows)
+    plugin.withdraw()
     _LOADED.remove(plugin)
-
-
-def _take_away(rows: Iterable[tuple[str, str]]) -> None:
-    for kind, name in rows:
-        (tasks.withdraw_task if kind == "task" else recipes.withdraw_recipe)(name)
 
 
 def _load_installed() -> None:

@@ -52,7 +52,7 @@ def test_a_verdict_stands_with_its_evidence_and_the_exit_code_is_0_where_one_doe
     assert "printed 10.50 M; measured 10.498 M; counted exactly" in out
     assert "[does not hold] vmambair-2-vmambair-macs" in out
     assert record.fingerprint in out
-    assert "of 2 claims 1 hold, 1 do not, 0 are not tested." in " ".join(out.split())
+    assert "of 2 claims 1 holds, 1 does not, 0 are not tested." in " ".join(out.split())
 
 
 def test_the_hint_stands_apart_from_the_verdict(claims):
@@ -60,7 +60,7 @@ def test_the_hint_stands_apart_from_the_verdict(claims):
     assert "[not tested] vmambair-4-v1" in out
     assert "At another budget, no verdict: agrees: PSNR-Y" in out
     assert "pairs" in out
-    assert "of 1 ablations 1 agree" in out
+    assert "of 1 claims on ablations 1 agrees" in out
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])

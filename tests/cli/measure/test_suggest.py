@@ -6,15 +6,20 @@ import math
 import statistics
 import tempfile
 
+import browser
+import numpy as np
+import outside
 import pytest
 from PIL import Image
 
 import models
 from suite.cli import main
+from suite.cli.measure import suggest_samples
 from suite.core import machine
 from suite.core.errors import Exit
 from suite.measure.costs import cell, points
 from suite.measure.costs.printed import scale_of
+from suite.measure.costs.traffic import Traffic, WatchedTraffic
 from suite.records import machines
 from suite.records.kinds.profile import Latency, ProfileCost
 from suite.report.suggestions import candidates
@@ -83,6 +88,7 @@ def suggest(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(points, "START_SECONDS", 0.0)
     monkeypatch.setattr(cell, "count_cost", count)
     monkeypatch.setattr(points, "count_cost", count)
+    monkeypatch.setattr(points, "traffic_kept", lambda model: WatchedTraffic(1, 1, Traffic(0.0, 4e3 * scale_of(model), 40.0)))
     monkeypatch.setattr(points, "least_side", lambda _: 16)
 
     monkeypatch.setattr(machine, "find_commit", lambda: machine.Commit("c0ffee", False))  # git takes its time, for every record
@@ -215,6 +221,15 @@ def test_a_page_has_the_chart_with_its_slider(suggest, tmp_path):
     assert "Error of leaving one out" in text
 
 
+@pytest.mark.usefixtures("timed", "few")
+def test_axe_finds_nothing_on_the_page(suggest, tmp_path, chromium):
+    page = tmp_path / "page.html"
+    suggest("--seconds", 60, "--page", page)
+    with browser.opened(chromium, page) as seen:
+        assert browser.find_violations(seen.page) == []
+    seen.clean()
+
+
 def test_another_level_has_its_own_numbers(suggest):
     found = json.loads(suggest("--json", "--seconds", 0, task="denoise-50")[1])
     one = next(row for row in found["networks"] if row["model"] == "mambair-denoise")["quality"]
@@ -263,8 +278,6 @@ def test_an_unknown_task_is_answered_with_the_nearest(suggest):
 
 @pytest.mark.usefixtures("timed", "few")
 def test_photographs_are_refused_with_weights_of_another_task(suggest, tmp_path, monkeypatch):
-    from suite.cli.measure import suggest_samples
-
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (120, 100)).save(tmp_path / "photos" / "one.png")
     of = argparse.Namespace(said="mambair-sr-x2", state={})
@@ -284,3 +297,31 @@ def test_without_spandrel_baselines_are_left_out_in_so_many_words(suggest, monke
     assert code == Exit.DONE
     assert not {one["model"] for one in json.loads(out)["networks"]} & set(BASELINES)
     assert "spandrel is not installed" in err
+
+
+@pytest.mark.parametrize(("seconds", "sides"), [(1.0, [96, 192, 192]), (1.1, [96, 96])])
+def test_samples_are_larger_where_time_allows_and_say_what_they_took(seconds, sides, monkeypatch):
+    """Two photographs, one restorer: a middle of 96 takes five times `seconds`, two of 192 eight times that, 40 or 44 s."""
+    clock, seen = [0.0], []
+
+    def restore(pixels):
+        clock[0] += seconds * pixels[..., 0].size / 96**2 * 5
+        seen.append(pixels.shape[0])
+        return pixels.astype(np.float64) / 255, None
+
+    monkeypatch.setattr(suggest_samples.time, "perf_counter", lambda: clock[0])
+    photos = {name: np.zeros((192, 192, 3), np.uint8) for name in ("a.png", "b.png")}
+    figures = suggest_samples._draw_all(photos, [("w.pth", argparse.Namespace(restore=restore), "mambair-sr-x4")], task("sr-x4"))
+    assert seen == sides
+    assert [figure.title for figure in figures] == ["Your photograph a.png.", "Your photograph b.png."]
+    side = sides[-1]
+    assert f"Its middle, {side}x{side} pixels, enlarged 4 times" in figures[0].caption
+    assert figures[1].pictures[0].note == f"w.pth; {5 * seconds * (side / 96) ** 2:.1f} s"
+
+
+def test_a_design_from_outside_is_suggested_beside_the_others(suggest, tmp_path):
+    path = outside.write(tmp_path / "author", ("DESIGN =", f"{outside.PRINTED}DESIGN ="))
+    code, out, _ = suggest("--json", "--seconds", 0, "--plugin", path, task="real-sr-x4")
+    assert code == Exit.DONE
+    assert "ladder-x4" in {one["model"] for one in json.loads(out)["networks"]}
+    assert "ladder-x4" not in {one["model"] for one in json.loads(suggest("--json", "--seconds", 0, task="real-sr-x4")[1])["networks"]}

@@ -158,11 +158,11 @@ def test_a_folder_of_one_side_is_not_taken_for_both(tmp_path, stems):
 
 
 REFUSED = {
-    "a target without its low-quality file": ({"a": 1, "ax4": 4, "b": 1, "bx4": 4, "c": 1}, "1 files pair with none (c.png)"),
+    "a target without its low-quality file": ({"a": 1, "ax4": 4, "b": 1, "bx4": 4, "c": 1}, "1 file pairs with none (c.png)"),
     "a target that lacks one of two scales": ({"a": 1, "ax2": 2, "ax4": 4, "b": 1, "bx2": 2}, "1 high-quality without low-quality"),
-    "a low-quality file without its target": ({"a_HR": 1, "a_LR": 4, "b_LR": 4}, "1 files pair with none (b_LR.png)"),
+    "a low-quality file without its target": ({"a_HR": 1, "a_LR": 4, "b_LR": 4}, "1 file pairs with none (b_LR.png)"),
     "two low-quality files of one target": ({"a_HR": 1, "a_LR": 4, "a_lq": 4}, "a_HR.png fits a_LR.png, a_lq.png"),
-    "two targets of one low-quality file": ({"a_HR": 1, "a_GT": 1, "a_LR": 4}, "1 files pair with none (a_"),
+    "two targets of one low-quality file": ({"a_HR": 1, "a_GT": 1, "a_LR": 4}, "1 file pairs with none (a_"),
     "another scale": ({"a": 1, "ax2": 2}, "they are of x2, and x4 is asked for"),
     "one size": ({"a_gt": 1, "a_in": 1}, "they are of one size, and x4 is asked for"),
 }
@@ -210,8 +210,8 @@ def test_a_card_s_set_in_one_folder_is_told_apart_too(tmp_path, capsys, monkeypa
     assert sets["Rain100L"]["images"] == 3
     save(tmp_path / "Set5/BSD.png", texture(9))
     sets = {one["set"]: one for one in json.loads(called(capsys, "data", "check", "--json")[1])["sets"]}
-    assert "1 files pair with none (BSD.png)" in sets["Set5"]["wrong"]
-    with pytest.raises(SuiteError, match="pair with none"):
+    assert "1 file pairs with none (BSD.png)" in sets["Set5"]["wrong"]
+    with pytest.raises(SuiteError, match=r"pairs? with none"):
         file_pairs("Set5", split="test", kind="sr", scale=4, root=tmp_path)
 
 

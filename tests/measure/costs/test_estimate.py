@@ -6,19 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.measure.costs.estimate import COARSE, MEMORY, TIME, Estimator, Measured, Work, describe_work, fit_rates, sum_rates
+from suite.measure.costs.estimate import CALLS_FROM, MEMORY, TIME, Estimator, Measured, Work, describe_work, fit_rates, sum_rates
+from suite.measure.costs.traffic import Traffic
 from suite.records.kinds.profile import ProfileCost
 
-RATES = {"convolutions": 2e-8, "products": 5e-8, "scans": 1e-7, "norms": 0.0, "maps": 3e-7, "calls": 0.02}  # ms
-SIZES = {"pixels": 0.0, "map": 3e-5, "output": 1e-5, "weights": 0.0}  # MiB
+RATES = {"operations": 2e-8, "written": 3e-7, "calls": 0.02}  # ms
+SIZES = {"held": 1.5}  # MiB
 GROUPS = (*TIME, *MEMORY)
 
 
 def work(model, seed, size=(64, 64)):
-    """A call whose groups are drawn by `seed` for each network, and grow with the pixels, but for `calls` and `weights`."""
+    """A call whose groups are drawn by `seed` for each network, and grow with the pixels, but for `calls`."""
     pixels = math.prod(size)
     shares = {name: 1 + (seed * (7 + 3 * at) + at * at) % 97 for at, name in enumerate(GROUPS)}
-    return Work(model, size, {name: float(share * (1 if name in ("calls", "weights") else pixels)) for name, share in shares.items()})
+    return Work(model, size, {name: float(share * (1 if name == "calls" else pixels)) for name, share in shares.items()})
 
 
 def measured(one, factor=1.0):
@@ -38,15 +39,23 @@ def test_a_linear_machine_is_recovered():
     assert Estimator(POINTS).estimate(new, "mib").value == pytest.approx(sum_rates(SIZES, new))
 
 
-def test_few_networks_share_one_rate_for_all_operations():
-    def total(one):
-        return sum(one.groups[name] for name in COARSE["ms"])
+def test_starting_an_operator_has_no_rate_while_few_networks_were_measured():
+    two = {name: rate for name, rate in RATES.items() if name != "calls"}
+    points = tuple(Measured(point.work, sum_rates(two | {"calls": 0.0}, point.work), 1.0, "ledger") for point in POINTS[: CALLS_FROM - 1])
+    assert fit_rates([(point.work, point.ms) for point in points[:3]], "ms") == pytest.approx(two | {"calls": 0.0}, rel=1e-6)
+    with_calls = [(point.work, point.ms) for point in POINTS]
+    assert fit_rates(with_calls[: CALLS_FROM - 1], "ms")["calls"] == 0.0
+    assert fit_rates(with_calls[:CALLS_FROM], "ms")["calls"] > 0.0
 
-    points = tuple(Measured(point.work, 3e-6 * total(point.work), 1.0, "ledger") for point in POINTS[:3])
-    rates = fit_rates([(point.work, point.ms) for point in points], "ms")
-    assert {name: rate for name, rate in rates.items() if rate} == pytest.approx(dict.fromkeys(COARSE["ms"], 3e-6))
-    new = work("new", 50)
-    assert Estimator(points).estimate(new, "ms").value == pytest.approx(3e-6 * total(new))
+
+def test_a_design_can_be_left_out_whole():
+    """Two networks of one design need ten times the memory of all others, so that either tells of the other."""
+    points = [Measured(one, 1.0, sum_rates(SIZES, one), "ledger") for one in (work(f"net{seed}-a", seed) for seed in range(1, 8))]
+    points += [Measured(one, 1.0, 10 * sum_rates(SIZES, one), "ledger") for one in (work(f"large-{seed}", seed) for seed in (20, 21))]
+    by_network, by_design = (Estimator(tuple(points)).leave_one_out("mib", "other networks", by_design=one) for one in (False, True))
+    assert by_design.largest == pytest.approx(0.9)
+    assert by_network.largest < 0.9 - 1e-4
+    assert by_design.points == 9
 
 
 def test_one_left_out_of_a_linear_machine_is_met():
@@ -110,7 +119,6 @@ def test_a_call_is_described_by_all_that_was_counted():
         unsupported={"aten::add": 3, "aten::silu": 1},
         conventions={},
     )
-    groups = describe_work("net", (4, 5), cost, 2).groups
+    groups = describe_work("net", (4, 5), cost, Traffic(written=30.0, held=2.0**21, calls=4.0)).groups
     assert set(groups) == set(GROUPS)
-    assert (groups["convolutions"], groups["products"], groups["scans"], groups["norms"]) == (500.0, 200.0, 250.0, 50.0)
-    assert (groups["calls"], groups["pixels"], groups["output"], groups["weights"]) == (4.0, 20.0, 80.0, 10.0)
+    assert groups == {"operations": 950.0, "written": 30.0, "calls": 4.0, "held": 2.0}

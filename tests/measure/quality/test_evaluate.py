@@ -166,11 +166,35 @@ def test_a_perfect_restorer_is_measured_as_perfect():
 
 
 def test_crops_show_the_same_window_of_input_output_and_target():
-    target = np.full((300, 300, 3), 128, dtype=np.uint8)
-    target[200:, 200:] = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)  # the only detail
+    target = np.full((602, 518, 3), 128, dtype=np.uint8)
+    target[350:, 262:] = np.random.default_rng(0).integers(0, 256, (252, 256, 3), dtype=np.uint8)  # the only detail
     low = target[::2, ::2]
     (crop,) = evaluate.crops([Pair("x", low, target)], [target], 2)
     assert crop.output_png == crop.target_png != crop.input_png
+    assert crop.whole.size == (602, 518)
+    assert crop.whole.region == (346, 262, 256, 256)  # no step of half a window, but the last place
+    assert np.array_equal(decode(crop.target_png), target[346:, 262:])
+
+
+def test_a_small_target_is_shown_whole():
+    target = np.random.default_rng(0).integers(0, 256, (63, 301, 3), dtype=np.uint8)
+    (crop,) = evaluate.crops([Pair("x", target[: 63 // 4, : 301 // 4], target)], [target], 4)
+    assert crop.whole.region[2:] == (60, 256)
+    assert crop.whole.region[1] % 4 == 0
+    assert decode(crop.output_png).shape == (60, 256, 3)
+
+
+def test_the_thumbnail_is_of_the_whole_target():
+    target = np.zeros((320, 640, 3), dtype=np.uint8)
+    target[:, 320:] = 200
+    (crop,) = evaluate.crops([Pair("x", target, target)], [target], 1)
+    small = decode(crop.whole.thumbnail_png)
+    assert small.shape == (80, 160, 3)
+    assert np.array_equal(small, np.repeat([[[0] * 3] * 80 + [[200] * 3] * 80], 80, axis=0))
+
+
+def decode(picture):
+    return np.asarray(Image.open(io.BytesIO(picture.read())))
 
 
 def test_crops_of_grey_and_noisy_images_can_be_shown():

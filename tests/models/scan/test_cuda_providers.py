@@ -1,6 +1,7 @@
 """Where the backend `cuda` has its kernel from: the first provider that is right. Stand-ins compute by the reference, on a CPU."""
 
 import dataclasses
+import os
 import sys
 import types
 
@@ -11,6 +12,9 @@ import torch
 from models.scan import backends, selective_scan
 from models.scan.backends import BACKENDS, REVISION, BackendUnavailable, cuda, cuda_providers, explain_backend, reference, resolve_backend
 from models.scan.cases import CASES, Case, arguments
+from suite.cli import main
+from suite.cli.health import doctor
+from suite.measure.costs import grid as cost_grid
 from suite.measure.scans import grid
 from suite.measure.scans.check import measure_errors, tolerance
 from suite.records.cell import CellContext, provenance
@@ -116,12 +120,32 @@ def test_a_folder_that_the_package_serves_is_verified_and_called_like_any_backen
 
 @pytest.mark.usefixtures("device")
 def test_a_revision_is_asked_for_recorded_and_another_cell(monkeypatch, tmp_path):
-    before = grid.software_digest()
+    before, timed = grid.software_digest(), cost_grid.software_digest(timed=True)
     monkeypatch.setenv(REVISION, "0123abc")
     asked = with_package(monkeypatch, fake_kernels.write_folder(tmp_path))
     assert "revision 0123abc" in explain_backend("cuda")
     assert asked == [("kernels-community/mamba-ssm", "0123abc", None)]
     assert grid.software_digest() != before
+    assert cost_grid.software_digest(timed=True) != timed
+
+
+def test_a_revision_is_an_option_of_the_command_line(monkeypatch):
+    seen = []
+    monkeypatch.setattr(doctor, "run", lambda _options, _out: seen.append(os.environ.get(REVISION)) or 0)
+    assert main.main(["doctor", "--kernel-revision", "0123abc"]) == 0
+    monkeypatch.setenv(REVISION, "kept")
+    assert main.main(["doctor", "--kernel-revision", "4567def"]) == main.main(["doctor"]) == 0
+    assert seen == ["0123abc", "4567def", "kept"]
+    parser = main.parser()
+    for verb in ("run --model a --task b", "evaluate a --data b", "restore a b --model c", "profile a", "scan", "suggest --task a"):
+        assert parser.parse_args([*verb.split(), "--kernel-revision", "x"]).kernel_revision == "x"
+
+
+@pytest.mark.usefixtures("device")
+def test_a_revision_that_the_extension_goes_before_is_said_not_to_be_asked_for(monkeypatch):
+    with_extension(monkeypatch)
+    monkeypatch.setenv(REVISION, "0123abc")
+    assert explain_backend("cuda").endswith("the revision 0123abc is of the kernel that the package kernels fetches, and was not asked for")
 
 
 @pytest.mark.usefixtures("device")

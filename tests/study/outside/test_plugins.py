@@ -13,6 +13,7 @@ import models
 from models.official import ARCHITECTURES
 from suite.core.errors import SuiteError
 from suite.core.paths import ROOT
+from suite.study import claims, published
 from suite.study.grids import GRIDS, is_published, list_pairings
 from suite.study.outside import plugins
 from suite.study.outside.plugin_files import PluginCode, read_code
@@ -128,6 +129,58 @@ def test_a_plug_in_adds_tasks_and_recipes(tmp_path):
     assert state() == before
 
 
+def printed(folder, *changes):
+    """Write the example with what its author prints of it."""
+    text = outside.PRINTED
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    return str(outside.write(folder, ("DESIGN =", f"{text}DESIGN =")))
+
+
+def list_printed():
+    """All papers, claims and tables by name."""
+    return [paper.key for paper in published.load_all()], [one.paper for one in claims.load_claims()], list(claims.tables_by_id())
+
+
+def test_a_plug_in_brings_its_paper_and_its_claims_and_takes_them_along(tmp_path):
+    before = list_printed()
+    with plugins.loaded([printed(tmp_path)], installed=False):
+        assert published.load_all()[-1].name == "Ladder (plug-in mine.py)"
+        (claim,) = claims.load_claims()[-1].claims
+        assert (claim.id, claim.where, claims.is_added("ladder")) == ("ladder-params", "table 1, plug-in mine.py", True)
+        assert claims.find_row(claim.row, claims.tables_by_id())[1].cells == {"params": 48.24}
+        assert plugins.list_loaded()[0].printed == ("1 table", "1 claim")
+    assert not claims.is_added("ladder")
+    assert before == list_printed()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("printed = 48.24", "printed = 48.25"), "claim 'ladder-params' says 48.25 of params, and its table prints 48.24"),
+        (('row = "ladder-1.ladder"', 'row = "ladder-1.lader"'), "has no row 'lader'. Did you mean 'ladder'"),
+        (('"model": "ladder-x4"', '"model": "ladder-x5"'), "names the model 'ladder-x5', which is not known. Did you mean 'ladder-x4'"),
+        (('"grid": "ladder"', '"grid": "leader"'), "names the grid 'leader', which is not known"),
+        (('"task": "real-sr-x4"', '"task": "real-sr"'), "names the task 'real-sr', which is not known"),
+        (('"id": "ladder-1"', '"id": "mambair-2"'), "a table is called 'mambair-2' already"),
+        (('"key": "ladder", "name"', '"key": "mambair", "name"'), "a paper is called 'mambair' already"),
+        (('paper = "ladder"', 'paper = "mambair"'), "the claims of a paper 'mambair' are there already"),
+        (('"digits": 2', '"decimals": 2'), "PAPER does not describe a paper's tables:\n  tables.0.columns.0.decimals: unknown key"),
+        (("schema = 1", "schema ="), "CLAIMS is not TOML"),
+        (("PAPER = {", "PAPER = 3\nOTHER = {"), "PAPER is a int, and must be a dictionary, or the text of a TOML file"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_wrong_in_what_an_author_prints_is_told_and_nothing_stays(change, said, tmp_path):
+    before = state(), len(published.load_all()), len(claims.load_claims())
+    with pytest.raises(SuiteError) as caught, plugins.loaded([printed(tmp_path, change)], installed=False):
+        pass
+    assert said in str(caught.value)
+    assert "--plugin mine.py" in str(caught.value)
+    assert before == (state(), len(published.load_all()), len(claims.load_claims()))
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A package whose design is made of two modules, found by Python."""
@@ -167,6 +220,7 @@ def test_an_entry_point_is_loaded_and_a_broken_one_left_out(monkeypatch, capsys)
 ELSEWHERE = """
 import pickle, sys
 import models
+from suite.study import claims, published
 from suite.study.outside import plugins
 plugins.install(pickle.load(sys.stdin.buffer))
 print(type(models.create("ladder-x4-tiny")).__name__, plugins.digest_of("ladder-x4"))
