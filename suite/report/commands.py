@@ -72,24 +72,23 @@ def profile_command(*models: str, how: str = "") -> str:
 
 def train_command(table: PublishedTable, model: str, task_name: str, *, seeds: int = 1, test_set: str = "") -> str:
     """Return the command that trains a network as its paper does: on its training set, by the recipe that its table needs."""
-    account, changes = _as_published(table, task_name)
-    changes |= {"test_set": test_set} if test_set else {}
+    account, changes = _as_published(table, task_name, test_set)
     return run_command(table.grid, model, task_name, budget="paper", account=account, seeds=seeds, changes=changes)
 
 
 def plan_training(table: PublishedTable, model: str, task_name: str, *, test_set: str = "") -> tuple[RunSpec, ...]:
     """Return the cells that `train_command` makes with one seed on a GPU: the network's, last, behind those that it begins with."""
-    account, changes = _as_published(table, task_name)
+    account, changes = _as_published(table, task_name, "")
     choice = Choice("paper", PLANNED_BACKEND, "cuda", account, changes)
     pairing = ModelOnTask(model, task_name, published=True)
     family = look_once((plan_training, pairing, account, *changes.items()), lambda: plan_family(pairing, 0, choice))
     return (*family[:-1], family[-1].model_copy(update={"test_set": test_set} if test_set else {}))
 
 
-def _as_published(table: PublishedTable, task_name: str) -> tuple[str, dict[str, str]]:
+def _as_published(table: PublishedTable, task_name: str, test_set: str) -> tuple[str, dict[str, str]]:
     """Return the account of a recipe, and the changes, that make a training of the task comparable with the table."""
     row = task(task_name)
-    changes = {"train_set": "+".join(row.train_sets)}
+    changes = {"train_set": "+".join(row.train_sets)} | ({"test_set": test_set} if test_set else {})
     if table.protocols and row.protocol.partition("@")[0] not in table.protocols:
         changes["protocol"] = table.protocols[0]
     accounts = list_accounts(task_name)

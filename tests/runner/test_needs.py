@@ -87,6 +87,6 @@ def test_a_command_s_needs_are_told_in_a_few_words(data):
 def test_a_narrow_network_s_time_is_a_rule_for_processors():
     cells = [spec("mambair-sr-x2", seed=seed, width=16, backend="cpp", train_set="photos", test_set="photos") for seed in range(2)]
     total = sum(estimate_roughly(one) for one in cells)
-    assert make_teller([])(cells) == f"photos (14 images); about {format_clock(total)} of one core, by a rule"
+    assert make_teller([])(cells) == f"{describe_set('photos')}; about {format_clock(total)} of one core, by a rule"
     on_gpu = [one.model_copy(update={"device": "cuda"}) for one in cells]
-    assert make_teller([])(on_gpu) == "photos (14 images)"
+    assert make_teller([])(on_gpu) == describe_set("photos")
