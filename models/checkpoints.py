@@ -251,6 +251,7 @@ def _list_mappings(checkpoint: object) -> str:
     found: dict[str, int] = {}
 
     def look(held: object, path: tuple[str, ...]) -> None:
+        """Add the mappings of tensors in `held`, which lies at `path`, to what was found."""
         if isinstance(held, list | tuple):
             held = dict(enumerate(held))
         if not isinstance(held, Mapping):

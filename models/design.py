@@ -30,7 +30,7 @@ class Config(Protocol):
 
     @property
     def size_multiple(self) -> int:
-        """What the sides of an input are padded to a multiple of, in pixels."""
+        """Return what the sides of an input are padded to a multiple of, in pixels."""
 
     @property
     def smallest_side(self) -> int:
@@ -129,7 +129,7 @@ class ModelCard:
 
     @property
     def own(self) -> bool:
-        """Whether no paper has this row."""
+        """Tell whether no paper has this row."""
         return self.paper.startswith((OWN, NO_PAPER))
 
     def ablation(
@@ -196,5 +196,5 @@ class Design:
 
     @property
     def all_runs(self) -> tuple[Runs, ...]:
-        """What its networks run, each at least the task of its card."""
+        """Return what its networks run, each at least the task of its card."""
         return self.runs or tuple(Runs(card.name, (), (card.task,)) for card in self.networks)

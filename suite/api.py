@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas
 
     from suite.measure.quality.scoring import Scores
-    from suite.records.profile import ProfileCost
+    from suite.records.kinds.profile import ProfileCost
     from suite.records.record import ImageScore
     from suite.report.versus import Comparison
 
@@ -63,7 +63,7 @@ def load(plugin: AnyPath) -> tuple[str, ...]:
 
     A file that has changed since is loaded anew. It runs the code that is in it.
     """
-    from suite.study import plugins
+    from suite.study.outside import plugins
 
     return plugins.reload(str(plugin)).models
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from suite import api
 from suite.records.ledger import Ledger
-from suite.study import plugins
+from suite.study.outside import plugins
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -37,7 +37,7 @@ class EVSSMConfig:
 
     @property
     def smallest_side(self) -> int:
-        """What reflection can pad, here and on the coarsest level."""
+        """Return what reflection can pad, here and on the coarsest level."""
         return 32 if self.form == "training" else 20
 
     @property

@@ -37,7 +37,7 @@ class MambaIRv2Config(WindowedGroups):
 
     @property
     def smallest_side(self) -> int:
-        """What can be mirrored to a window."""
+        """Return what can be mirrored to a window."""
         return -(-self.window // 2)
 
     @property

@@ -32,7 +32,7 @@ class TPMambaSRConfig(WindowedGroups):
 
     @property
     def smallest_side(self) -> int:
-        """What can be mirrored to a window of the attention, and that to a window of the scan."""
+        """Return what can be mirrored to a window of the attention, and that to a window of the scan."""
         largest = SCAN_WINDOWS[-1]
         return next(side for side in range(-(-self.window // 2), largest + 1) if 2 * (side + -side % self.window) >= largest)
 

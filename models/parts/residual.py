@@ -33,7 +33,7 @@ class ResidualConfig(Config, Protocol):
 
     @property
     def upsampler(self) -> Upsampler:
-        """Which tail."""
+        """Return which tail."""
 
 
 class ResidualGroup(nn.Module):

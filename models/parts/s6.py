@@ -106,7 +106,7 @@ class PathS6(DirectionalS6):
 
     @property
     def fused(self) -> bool:
-        """Whether the scan of images serves it, without gathered copies."""
+        """Tell whether the scan of images serves it, without gathered copies."""
         return self.merge == "sum" and self.paths == RASTER
 
     def forward(self, image: Tensor) -> Tensor:

@@ -210,12 +210,13 @@ def write_page(records: Sequence[Attempt], folder: Path, pictures_mib: float | N
     from suite.records.newest import describe_older, keep_newest
     from suite.records.pictures import check_pictures
     from suite.report import report
+    from suite.report.pictures import PICTURES_MIB
+    from suite.runner.needs import make_teller
 
     if older := describe_older(keep_newest(records)[1]):
         note(older)
     check_pictures((picture for record in records for picture in record.pictures), warn_left_out)
-    bound = () if pictures_mib is None else (pictures_mib,)
-    return report.write_report(records, folder, *bound)
+    return report.write_report(records, folder, PICTURES_MIB if pictures_mib is None else pictures_mib, make_teller(records))
 
 
 def report_folder(destination: Path | None) -> Path:

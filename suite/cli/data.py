@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from suite.data.check.inspection import Remembered
     from suite.data.check.leaks import Leak
     from suite.data.feed.speed import Speed
-    from suite.data.locate import Located
+    from suite.data.layouts.locate import Located
 
 SUMMARY = "say which data sets are here, what is wrong with them, and how fast training data are made"
 EXAMPLE = "data check Set5"
@@ -107,7 +107,7 @@ def _rows(card: Card, root: Path | None) -> Iterator[dict[str, object]]:
 
 
 def _count(place: Located) -> int | str:
-    from suite.data.locate import files_of, targets_of
+    from suite.data.layouts.locate import files_of, targets_of
 
     try:
         return len(targets_of(place) if place.hq is not None and place.hq.is_dir() else files_of(place))
@@ -157,7 +157,7 @@ def _shown(chosen: Card, root: Path | None) -> dict[str, object]:
     """Return the card as one document, with the places where it is searched and where it is."""
     from suite.core.paths import data_folder
     from suite.data.check.checks import find_copies
-    from suite.data.locate import list_folders_looked_for
+    from suite.data.layouts.locate import list_folders_looked_for
 
     base = root or data_folder()
     here = [group[0] for group in find_copies(chosen, root)]

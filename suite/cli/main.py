@@ -147,7 +147,7 @@ def _plugins(options: argparse.Namespace) -> contextlib.AbstractContextManager[o
     """Return the block within which the plug-ins are loaded of a verb that names networks."""
     if not hasattr(options, "plugin"):
         return contextlib.nullcontext()
-    from suite.study import plugins
+    from suite.study.outside import plugins
 
     getattr(VERBS[options.verb], "prepare", lambda _options: None)(options)
     return plugins.loaded(options.plugin, installed=getattr(VERBS[options.verb], "INSTALLED", True))
@@ -155,7 +155,7 @@ def _plugins(options: argparse.Namespace) -> contextlib.AbstractContextManager[o
 
 def _raise_as_plugin_s(error: Exception) -> None:
     """Raise what went wrong in the code of a plug-in as what its author can mend; leave every other error alone."""
-    plugins = sys.modules.get("suite.study.plugins")  # if it is not loaded, nothing of a plug-in was run
+    plugins = sys.modules.get("suite.study.outside.plugins")  # if it is not loaded, nothing of a plug-in was run
     said = plugins.explain_failure(error) if plugins and not isinstance(error, SuiteError) else ""
     if said:
         raise SuiteError(said, exit=Exit.NOT_READY) from error

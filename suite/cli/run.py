@@ -260,7 +260,7 @@ def _choose_grid(options: argparse.Namespace) -> str | Grid:
     """Return the grid that is named, read from a file, or made of the models that are named."""
     from pathlib import Path
 
-    from suite.study import grid_files
+    from suite.study.outside import grid_files
 
     if options.grid and (options.model or options.task):
         raise SuiteError("--grid says which models run which tasks: give it, or --model and --task; --only chooses among a grid's.")

@@ -1,8 +1,9 @@
 """Python processes of our own: the parent's side and the child's.
 
 The child, `python -m suite.core.process MODULE:FUNCTION`, reads a line of JSON, what is asked, from standard input, calls the function with
-it and writes lines of JSON, {kind: value}, to standard output. It ends when standard input is closed, as it is when the parent dies.
-Environment variables hold its threads from the outset, as OpenMP wants it.
+it and writes lines of JSON, {kind: value}, to standard output; with `--each` it does so for every line, and says when it is ready for the
+next. It ends when standard input is closed, as it is when the parent dies, and not by Ctrl-C, which the terminal sends to it as well: the
+parent decides. Environment variables hold its threads from the outset, as OpenMP wants it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import contextlib
 import importlib
 import json
 import os
+import queue
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +27,8 @@ from suite.core.paths import python_path
 from suite.core.torch_state import thread_environment
 
 LAST_WORDS = 2000  # characters of a process that died
+EACH = "--each"  # of a child that answers one question after another
+READY, DIED = "ready", "died"  # kinds that no function says: the question is answered, or its process has ended before
 
 Say = Callable[[str, object], None]
 
@@ -123,10 +128,63 @@ def ask(function: str, asked: object, environment: Mapping[str, str], what: str)
             raise ChildDied(what, code, child.last_words()[-LAST_WORDS:])
 
 
-def _serve(function: str) -> None:
-    """Do the child's side of `ask`; the module is imported when its output goes to standard error, and it ends with the parent."""
-    asked = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+Take = Callable[[int, str, Any], None]  # the question's number, and what was said by kind
+
+
+@contextlib.contextmanager
+def asking_each(function: str, questions: Sequence[object], processes: int, environment: Mapping[str, str], take: Take) -> Iterator[None]:
+    """Have `function`, "module:name", answer each of `questions` in one of several processes while the block runs; then they are killed.
+
+    A process is handed the next question when it has answered one. `take` is given what they say, as it comes, in threads of this process:
+    last READY, None; or DIED and a `ChildDied` where the process of a question ended before. Where none is left, so do all further ones.
+    """
+    numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in range(len(questions)):
+        numbers.put(number)
+    with contextlib.ExitStack() as stack:
+        children = [
+            stack.enter_context(Child("-m", __spec__.name, function, EACH, environment=environment))
+            for _ in range(min(processes, len(questions)))
+        ]
+        alive, lock = len(children), threading.Lock()
+
+        def converse(child: Child) -> None:
+            nonlocal alive
+            died: ChildDied | None = None
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    number, kind = numbers.get_nowait(), ""
+                    try:
+                        child.say(questions[number])
+                        while kind != READY:
+                            for kind, value in child.hear().items():
+                                take(number, kind, value)
+                    except (EOFError, OSError, ValueError):  # it has ended, maybe within a line
+                        died = ChildDied(function, child.process.wait(), child.last_words()[-LAST_WORDS:])
+                        take(number, DIED, died)
+                        break
+            with lock:
+                alive -= 1
+                while not alive and not numbers.empty():
+                    take(numbers.get(), DIED, died)
+
+        threads = [threading.Thread(target=converse, args=(child,), daemon=True) for child in children]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            for child in children:
+                child.process.kill()
+            for thread in threads:
+                thread.join()
+
+
+def _serve(function: str, *, each: bool) -> None:
+    """Do the child's side of `ask`, or of `asking_each`; the module is imported when its output goes to standard error."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # a handler, not SIG_IGN, which compilers that are started here would inherit
+    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read_questions, args=(asked,), daemon=True).start()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")  # for us alone: what libraries and compilers print goes to standard error
     os.dup2(2, 1)
 
@@ -135,13 +193,19 @@ def _serve(function: str) -> None:
         out.flush()
 
     module, _, name = function.partition(":")
-    getattr(importlib.import_module(module), name)(asked, say)
+    answer = getattr(importlib.import_module(module), name)
+    answer(json.loads(asked.get()), say)
+    while each:
+        say(READY, None)
+        answer(json.loads(asked.get()), say)
 
 
-def _end_with_the_parent() -> None:
-    sys.stdin.read()
+def _read_questions(asked: queue.SimpleQueue[str]) -> None:
+    """Hand over the lines of standard input, and end the process with its parent."""
+    for line in sys.stdin:
+        asked.put(line)
     os._exit(1)
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(sys.argv[1], each=EACH in sys.argv[2:])

@@ -66,4 +66,4 @@ def readable(name: str) -> str:
 
     It is the same in every locale, so that what is drawn or digested by a name is, too.
     """
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

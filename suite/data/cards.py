@@ -48,7 +48,7 @@ class Layout(Strict):
     places: tuple[str, ...] = Field(min_length=1, description="folders of the set, in order of preference; '.' = the data folder")
     hq: str = Field("", description="folder of the targets below the place, '.' = the place; none = the set has no targets")
     lq: str = Field("", description="folder of the low-quality files, or one .mat file; none = they are made by the task")
-    hq_names: tuple[str, ...] = Field((), description="names of the targets' files; none = the usual ones (suite.data.pairing)")
+    hq_names: tuple[str, ...] = Field((), description="names of the targets' files; none = the usual ones (suite.data.layouts.pairing)")
     lq_names: tuple[str, ...] = Field((), description="names of the low-quality files; none = the usual ones")
     splits: dict[Split, str] = Field({}, description="the splits that it holds, and what {split} is; none = every split, {split} unused")
     deep: bool = Field(False, description="images lie in folders below `hq`")
@@ -56,7 +56,7 @@ class Layout(Strict):
 
     @property
     def usual(self) -> bool:
-        """Whether its folders are those that are called after a side (suite.data.sides)."""
+        """Tell whether its folders are those that are called after a side (suite.data.layouts.sides)."""
         return self.hq == ANY_HIGH
 
     @field_validator("places", "hq", "lq", "splits")
@@ -120,6 +120,7 @@ class Packaged(Strict):
     content: str = Field(description="what it shows")
     credit: str
     licence: str = Field(description="as the package states it")
+    redistribution: bool = Field(False, description="true where its licence lets anyone pass it on; details of it may be kept then")
     source: str
     size: tuple[int, int] = Field(description="height, width in pixels")
 
@@ -174,8 +175,12 @@ class Card(Strict):
 
     @property
     def stands_in(self) -> bool:
-        """Whether it stands in for a folder of the user's, of which nothing is known (suite.data.folders)."""
+        """Tell whether it stands in for a folder of the user's, of which nothing is known (suite.data.layouts.folders)."""
         return not self.origin
+
+    def may_pass_on(self, image: str) -> bool:
+        """Return whether the licence of the set, or of its image of this name, lets anyone pass the image on."""
+        return self.redistribution or any(one.redistribution for one in self.image if one.name == image)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -61,14 +61,12 @@ def make_manifest(set_or_folder: str, split: Split, task: Task, rule: Protocol) 
     """
     embedded = embedded_name(set_or_folder) is not None
     if embedded:
-        named = {f"hq/{path.name}": path for path in list_photo_files(split)}
+        named = {f"hq/{path.name}": str(path) for path in list_photo_files(split)}
     else:
         named = _name_files(_sources(set_or_folder, split, task, rule))
-    digests = _hash_files([*dict.fromkeys(named.values())], pixels=embedded)
+    digests = _hash_files(dict.fromkeys(named.values()), pixels=embedded)
     manifest = Manifest({name: digests[path] for name, path in named.items()})
-    place = _place("sets", manifest.sha256)
-    if _read(place) is None:
-        _write(place, dict(manifest.files))
+    _write_once(_place("sets", manifest.sha256), manifest.files)
     return manifest
 
 
@@ -145,46 +143,50 @@ def _read_target(source: PairSource, paired: bool) -> np.ndarray:
     return source.hq if isinstance(source.hq, np.ndarray) else read_for(source.hq, source.task)
 
 
-def _name_files(sources: Iterable[PairSource]) -> dict[str, Path]:
-    """Return every file of the sources by a name that does not depend on where the set lies."""
-    named: dict[str, Path] = {}
+def _name_files(sources: Iterable[PairSource]) -> dict[str, str]:
+    """Return the path of every file of the sources, by a name that does not depend on where the set lies."""
+    named: dict[str, str] = {}
     for source in sources:
-        for side, path in (("hq", source.hq), ("lq", source.lq)):
-            if isinstance(path, Path):
-                inside = source.name.rpartition("/")[0]
-                name = f"{side}/{inside}/{path.name}" if inside else f"{side}/{path.name}"
-                if named.setdefault(name, path) != path:  # two folders of one set have a file of this name
-                    named[f"{side}/{source.name}{path.suffix}"] = path
+        inside = f"{source.name.rpartition('/')[0]}/" if "/" in source.name else ""
+        for side, file in (("hq", source.hq), ("lq", source.lq)):
+            if isinstance(file, Path):
+                path = str(file)
+                if named.setdefault(f"{side}/{inside}{file.name}", path) != path:  # two folders of one set have a file of this name
+                    named[f"{side}/{source.name}{file.suffix}"] = path
     return named
 
 
-def _hash_files(paths: Sequence[Path], *, pixels: bool) -> dict[Path, str]:
+def _hash_files(paths: Iterable[str], *, pixels: bool) -> dict[str, str]:
     """Return the digest of each file, or of its `pixels`; only those are read that are not in the cache as they are now."""
     hash_one = _hash_pixels if pixels else _hash_bytes
-    folders: dict[str, list[tuple[str, Path]]] = defaultdict(list)
+    folders: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for path in paths:
-        folder, _, name = str(path).rpartition(os.sep)  # Path.parent makes a path of each
+        folder, _, name = path.rpartition(os.sep)
         folders[folder].append((name, path))
-    found: dict[Path, str] = {}
+    found: dict[str, str] = {}
     for folder, inside in folders.items():
         key = hashlib.sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:32]  # noqa: PTH100
         place = _place("pixels of files" if pixels else "files", key)
         held = _read(place) or {}
-        stamps = {name: _stamp(path) for name, path in inside}
-        missing = [(name, path) for name, path in inside if not held.get(name, "").startswith(stamps[name])]
-        hashed = map_ordered(hash_one, [path for _, path in missing])
-        for (name, _), digest in zip(missing, show_progress(hashed, len(missing), "files hashed"), strict=True):
-            held[name] = stamps[name] + digest
+        missing: dict[str, tuple[str, str]] = {}  # name and stamp by path
+        for name, path in inside:
+            stamp, known = _stamp(path), held.get(name, "")
+            if known.startswith(stamp):
+                found[path] = known[len(stamp) :]
+            else:
+                missing[path] = name, stamp
+        hashed = map_ordered(hash_one, map(Path, missing))
+        for (path, (name, stamp)), digest in zip(missing.items(), show_progress(hashed, len(missing), "files hashed"), strict=True):
+            found[path], held[name] = digest, stamp + digest
         if missing:
             _write(place, held)
-        found |= {path: held[name].rpartition(" ")[2] for name, path in inside}
     return found
 
 
-def _stamp(path: Path) -> str:
+def _stamp(path: str) -> str:
     """Return size and times of change. The second time is the system's own, which copying a file over with its old time does not keep."""
     try:
-        state = os.stat(path)  # noqa: PTH116 a hundred thousand of them
+        state = os.stat(path)  # noqa: PTH116 a hundred thousand of them, of which no Path is made
     except OSError as error:
         raise SuiteError(f"{path} cannot be read: {error.strerror or error}.", exit=Exit.NOT_READY) from error
     return f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} "
@@ -224,4 +226,18 @@ def _write(place: Path | None, held: Mapping[str, str]) -> None:
     if place is None:
         return
     with contextlib.suppress(OSError), replacing(place) as file:  # it is a copy, and saves time alone
-        file.write(json.dumps(held, separators=(",", ":")).encode())
+        file.write(_encode(held))
+
+
+def _write_once(place: Path | None, held: Mapping[str, str]) -> None:
+    """Write what is always the same under its key, unless it is there, whole."""
+    try:
+        if place is None or place.read_bytes() == _encode(held):
+            return
+    except OSError:
+        pass
+    _write(place, held)
+
+
+def _encode(held: Mapping[str, str]) -> bytes:
+    return json.dumps(held, separators=(",", ":"), sort_keys=True).encode()

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from suite.core.errors import Exit, SuiteError
+from suite.core.look import look_once
 from suite.data.opener import FORMATS, IMAGE_SUFFIXES, LOOKED_FOR, MEASURED, ORIENTATION, find_odd, load_image, open_image, refuse
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
@@ -119,7 +120,8 @@ def is_image(entry: os.DirEntry[str] | Path) -> bool:
     A link that leads nowhere (or in a circle, or where we must not look) counts: where somebody put an image, and none can be read, that
     is a fault, and not one image less.
     """
-    if entry.name.startswith(".") or os.path.splitext(entry.name)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122
+    name = entry.name
+    if name[0] == "." or name[name.rfind(".") :].lower() not in IMAGE_SUFFIXES:
         return False
     if not entry.is_symlink():
         return entry.is_file()  # known from the listing, without asking for each of a hundred thousand
@@ -131,14 +133,18 @@ def is_image(entry: os.DirEntry[str] | Path) -> bool:
 
 @contextlib.contextmanager
 def open_folder(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """Yield what lies in `folder`, unsorted, as it is read; SuiteError where it cannot be."""
+    """Yield what lies in `folder`, unsorted; SuiteError where it cannot be read. In a look (suite.core.look) it is read once."""
     try:
-        with os.scandir(folder) as entries:
-            yield entries
+        yield iter(look_once(("entries", folder), lambda: _read_entries(folder)))
     except OSError as error:
         raise SuiteError(
             f"the folder {folder} cannot be read: {error.strerror}. Make it readable, or take it out.", exit=Exit.NOT_READY
         ) from error
+
+
+def _read_entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return list(entries)
 
 
 def scan_folder(folder: Path) -> list[os.DirEntry[str]]:
@@ -164,17 +170,23 @@ def _leads_nowhere(path: Path) -> bool:
     return path.is_symlink() and not os.access(path, os.F_OK)
 
 
+def image_paths(folder: Path) -> list[Path]:
+    """Return the image files directly in `folder`, sorted by name, unchecked; SuiteError where it cannot be read."""
+    return list(look_once(("images", folder), lambda: [folder / entry.name for entry in scan_folder(folder) if is_image(entry)]))
+
+
 def list_images(folder: Path) -> list[Path]:
-    """Return the image files directly in `folder`, sorted by name; other files are left alone (suite.data.survey names them).
+    """Return the image files directly in `folder`, sorted by name; other files are left alone (suite.data.layouts.survey names them).
 
     Two files of one stem are an error, and so are a folder without images and one that cannot be read.
     """
-    entries = scan_folder(folder)
-    paths = [folder / entry.name for entry in entries if is_image(entry)]
+    paths = image_paths(folder)
     if not paths:
-        names = [entry.name for entry in entries]
+        names = [entry.name for entry in scan_folder(folder)]
         there = f"it holds {', '.join(names[:EXAMPLES])}{', ...' if len(names) > EXAMPLES else ''}" if names else "it is empty"
         raise SuiteError(f"there are no images directly in {folder} ({LOOKED_FOR}); {there}.", exit=Exit.NOT_READY)
+    if len({path.stem for path in paths}) == len(paths):
+        return paths
     seen: dict[str, Path] = {}
     for path in paths:
         other = seen.setdefault(path.stem, path)

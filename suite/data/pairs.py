@@ -12,9 +12,9 @@ from suite.core.text import readable
 from suite.data.colour import grey, in_grey, luma
 from suite.data.degrade.degradations import degradation
 from suite.data.images import Pixels, match_channels, read_image, read_stored
+from suite.data.layouts.sizes import Size, SizedPair, say_scale
 from suite.data.mat_files import read_block
 from suite.data.resize import imresize, mod_crop
-from suite.data.sizes import Size, SizedPair, say_scale
 from suite.study.protocols import Protocol
 from suite.study.tasks import Task
 
@@ -45,11 +45,12 @@ class PairSource:
 
     def __post_init__(self) -> None:
         """Make the name one that can be printed, recorded and drawn by, whatever bytes the file's has."""
-        object.__setattr__(self, "name", readable(self.name))
+        if not self.name.isascii():
+            object.__setattr__(self, "name", readable(self.name))
 
     @property
     def title(self) -> str:
-        """What a message calls it: its file, else its name."""
+        """Return what a message calls it: its file, else its name."""
         return str(self.hq) if isinstance(self.hq, Path) and self.block is None else f"the image {self.name!r}"
 
     @property

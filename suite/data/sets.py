@@ -1,7 +1,7 @@
 """Data sets: named ones, and folders of the user's own; images for training, pairs for testing, checksums and leak checks.
 
-A name is that of an embedded set, of a card (suite.data.cards), or of a folder (suite.data.folders). Low-quality files are used where they
-exist; otherwise they are made by the task's degradation. Files are paired by name, never by position.
+A name is that of an embedded set, of a card (suite.data.cards), or of a folder (suite.data.layouts.folders). Low-quality files are used
+where they exist; otherwise they are made by the task's degradation. Files are paired by name, never by position.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from types import MappingProxyType
 
 from models.lookup import UnknownName, suggest
 from suite.core.errors import Exit, SuiteError
+from suite.core.look import one_look
 from suite.core.paths import data_folder
 from suite.core.text import count_of
 from suite.data.cards import SPLITS, Split, card, cards
 from suite.data.colour import in_grey
-from suite.data.folders import pairs_in, targets_in
 from suite.data.images import Pixels, read_image
-from suite.data.locate import FilePair, file_pairs
+from suite.data.layouts.folders import pairs_in, targets_in
+from suite.data.layouts.locate import FilePair, file_pairs
 from suite.data.pairs import Pair, PairSource
 from suite.data.photos import CROPS_NAME, PHOTOS_NAME, load_crops, load_photos
 from suite.study.protocols import Protocol
@@ -58,6 +59,11 @@ def load_pairs(set_or_folder: str, split: Split, task: Task, rule: Protocol, see
 
 def pair_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int = 0) -> list[PairSource]:
     """Return the pairs of `load_pairs`, found but not yet read or made."""
+    with one_look():
+        return _find_sources(set_or_folder, split, task, rule, seed)
+
+
+def _find_sources(set_or_folder: str, split: Split, task: Task, rule: Protocol, seed: int) -> list[PairSource]:
     if embedded_name(set_or_folder) is not None:
         images = load_images(set_or_folder, split)
         return [PairSource(name, in_grey(rule, image) if task.channels == 1 else image, None, task, rule, seed) for name, image in images]

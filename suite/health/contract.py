@@ -31,8 +31,8 @@ from suite.measure.costs.count import count_subject, describe_subject, make_subj
 from suite.measure.costs.second_count import compare_counters
 from suite.runner.estimate import estimate_roughly
 from suite.runner.operations import get_count, training_operations
-from suite.study.plugin_files import describe_failure
-from suite.study.plugins import plugin_of
+from suite.study.outside.plugin_files import describe_failure
+from suite.study.outside.plugins import plugin_of
 from suite.training.interpolation import begin_as_interpolation
 
 SIDES = ((16, 24), (13, 18), (8, 25))  # pixels, more where the network takes no image so small: multiples of little, and of nothing

@@ -23,7 +23,7 @@ from suite.core.torch_state import limit_threads
 from suite.health import probes
 from suite.health.probes.nudge import SIZE, nudged
 from suite.health.probes.number import Number, ProbePart
-from suite.study import plugins
+from suite.study.outside import plugins
 
 PartKey = tuple[str, str]  # probe, part
 Measured = dict[PartKey, list[Number]]

@@ -24,7 +24,7 @@ import torch
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import take_lock
-from suite.records.scan import ScanRound
+from suite.records.kinds.scan import ScanRound
 
 Call = Callable[[], object]
 Device = Literal["cpu", "cuda"]
@@ -63,7 +63,7 @@ class Samples:
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Where the middle half of the samples begins and ends, in seconds."""
+        """Return where the middle half of the samples begins and ends, in seconds."""
         return compute_quartiles(self.used)
 
     def _seconds(self, *, quiet: bool = False) -> tuple[float, ...]:

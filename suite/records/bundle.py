@@ -21,10 +21,10 @@ from suite.core.archive import read_archive, write_archive
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import printable
 from suite.core.redaction import redact
-from suite.records.evidence import UPDATES
+from suite.records.evidence import with_pictures
 from suite.records.ledger import entry_of
 from suite.records.load import load
-from suite.records.record import Attempt, Record, dump
+from suite.records.record import Attempt, dump
 
 FORMAT, BUNDLE_SCHEMA = "bundle of state-space restoration results", 1
 MANIFEST, RESULTS, RECORDS = "manifest.json", "results.json", "records/"
@@ -65,7 +65,7 @@ def prepare_records(records: Iterable[Attempt]) -> tuple[dict[str, str], dict[st
     texts, changed = {}, {}
     for record in records:
         name = f"{RECORDS}{record.fingerprint}.{record.attempt:03d}.{record.status}.json"
-        texts[name], fields = _redacted(_without_pictures(record))
+        texts[name], fields = _redacted(with_pictures(record, ()))
         if fields:
             changed[name] = fields
     return texts, changed
@@ -174,14 +174,6 @@ def _parse(text: str, name: str) -> object:
         return json.loads(text, object_pairs_hook=once)
     except RecursionError as error:
         raise ValueError(f"{name} is nested too deeply") from error
-
-
-def _without_pictures(record: Attempt) -> Attempt:
-    """Leave out the pictures of images; of the map of a receptive field, which a record cannot do without, the sha256 stays."""
-    if not isinstance(record, Record):
-        return record
-    trivial = {} if record.trivial is None else {"trivial": record.trivial.model_copy(update={"pictures": {}})}
-    return record.model_copy(update=UPDATES | trivial)
 
 
 def _redacted(record: Attempt) -> tuple[str, list[str]]:

@@ -11,8 +11,8 @@ from suite.core import machine
 from suite.records.record import Provenance, Record
 from suite.records.spec import RunSpec
 from suite.records.trainings import TrainingKey, Trainings
-from suite.study.plugin_files import PluginCode
-from suite.study.plugins import list_code
+from suite.study.outside.plugin_files import PluginCode
+from suite.study.outside.plugins import list_code
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class CellContext:
 
     @property
     def weights_folder(self) -> Path:
-        """Where the weights of finished cells lie."""
+        """Return where the weights of finished cells lie."""
         return self.weights or self.work.parent / "weights"
 
     def key_of(self, spec: RunSpec) -> TrainingKey:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 from suite.core.redaction import redact
 from suite.records.cell import now
+from suite.records.kinds.evaluation import Evaluation
 from suite.records.ledger import Ledger, LedgerEntry, evidence_folder
 from suite.records.record import Attempt, Record, dump
 
 OF_A_MACHINE = re.compile(r"(?<![\w.)/:])(?:/[\w.~+-]+){2,}|\b[A-Za-z]:\\")  # a path; no address, no fraction
-UPDATES = {"crops": ()}  # of a record without pictures of its images; the map of a receptive field shows none
 
 
 def read_records(ledger: Ledger, folder: Path | None = None, on_unreadable: Callable[[SuiteError], None] | None = None) -> list[Attempt]:
@@ -33,15 +33,14 @@ def read_records(ledger: Ledger, folder: Path | None = None, on_unreadable: Call
     return [*(record for record in own if record.fingerprint not in cells), *kept]
 
 
-def keep(record: Attempt, folder: Path, *, pictures: bool) -> Path:
-    """Copy a done record to the evidence in `folder` and return its file; without the pictures of its test images unless `pictures`.
+def keep(record: Attempt, folder: Path, *, pictures: Collection[str]) -> Path:
+    """Copy a done record to the evidence in `folder` and return its file; of its test images with the pictures of those named alone.
 
     SuiteError where it is not done, holds a path of this machine, or is there already.
     """
     if record.status != "done":
         raise SuiteError(f"{record.spec.label} (cell {record.fingerprint}) is {record.status}: only what was measured is evidence.")
-    if isinstance(record, Record) and not pictures:
-        record = record.model_copy(update=UPDATES)
+    record = with_pictures(record, pictures)
     if found := find_private(record):
         raise SuiteError(
             f"{record.spec.label} (cell {record.fingerprint}) holds what belongs to this machine: {found}. Evidence names data sets by "
@@ -59,6 +58,17 @@ def keep(record: Attempt, folder: Path, *, pictures: bool) -> Path:
         )
     with ledger.locked():
         return ledger.add(record.model_copy(update={"attempt": number + 1}))
+
+
+def with_pictures(record: Attempt, images: Collection[str]) -> Attempt:
+    """Return the record with the pictures of these of its test images alone; the map of a receptive field, which shows none, stays."""
+    if not isinstance(record, Record | Evaluation):
+        return record
+    changes: dict[str, object] = {"crops": tuple(crop for crop in record.crops if crop.image in images)}
+    if isinstance(record, Record) and record.trivial is not None:
+        kept = {image: png for image, png in record.trivial.pictures.items() if image in images}
+        changes["trivial"] = record.trivial.model_copy(update={"pictures": kept})
+    return record.model_copy(update=changes)
 
 
 def retract(entry: LedgerEntry, reason: str) -> Path:
@@ -103,4 +113,4 @@ def _texts(value: object) -> Iterable[str]:
 
 
 def _content(record: Attempt) -> dict[str, object]:
-    return record.model_dump(mode="json", exclude={"attempt"} | ({"crops"} if isinstance(record, Record) else set()))
+    return with_pictures(record, ()).model_dump(mode="json", exclude={"attempt"})

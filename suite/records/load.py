@@ -26,6 +26,7 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # n: from s
     2: _without_texts,
     3: lambda raw: raw | {"schema_version": 4},  # before a record held which test images were measured
     4: lambda raw: raw | {"schema_version": 5},  # before it held the checksums of files, and the suite's version
+    5: lambda raw: raw | {"schema_version": 6},  # before evaluations held details of embedded photographs
 }
 
 
@@ -34,10 +35,10 @@ def load(text: str, *, origin: str, pictures: Path | None = None) -> Attempt:
 
     Raises SuiteError, which names `origin`, where the record cannot be read.
     """
-    from suite.records.evaluation import Evaluation  # all are made of the parts above
-    from suite.records.profile import ProfileRecord
-    from suite.records.routing import RoutingRecord
-    from suite.records.scan import ScanRecord
+    from suite.records.kinds.evaluation import Evaluation  # all are made of the parts above
+    from suite.records.kinds.profile import ProfileRecord
+    from suite.records.kinds.routing import RoutingRecord
+    from suite.records.kinds.scan import ScanRecord
 
     try:
         raw = json.loads(text)

@@ -16,8 +16,8 @@ from pydantic import Field
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import replacing
 from suite.core.paths import shipped_folder
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.ledger import results_folder
-from suite.records.profile import ProfileRecord
 from suite.records.record import Frozen
 
 FOLDER = "machines"
@@ -41,7 +41,7 @@ class MachineTime(Frozen):
 
     @property
     def key(self) -> tuple[str, int, int, str, str, int]:
-        """What a time is of; a machine has one for each."""
+        """Return what a time is of; a machine has one for each."""
         return self.model, *self.input_size, self.backend, self.device, self.threads
 
 
@@ -63,7 +63,7 @@ class MachineFile(Frozen):
         return re.sub(r"[^a-z0-9]+", "-", words).strip("-") + ".json"
 
     def is_like(self, cpu: str, cores: int, gpu: str) -> bool:
-        """Whether times of it may stand for another machine: processor, number of cores and GPU are the same."""
+        """Tell whether times of it may stand for another machine: processor, number of cores and GPU are the same."""
         return (self.cpu, self.cores, self.gpu) == (cpu, cores, gpu)
 
     def extended(self, times: Iterable[MachineTime]) -> MachineFile:

@@ -73,7 +73,7 @@ class Png:
 
     @property
     def is_there(self) -> bool:
-        """Whether its file is there; a pipe is not, which could be waited for without end."""
+        """Tell whether its file is there; a pipe is not, which could be waited for without end."""
         return self._path is not None and self._path.is_file()
 
     def _file(self) -> bytes:

@@ -15,7 +15,7 @@ from suite.records.spec import RunSpec
 from suite.study.budgets import Budget
 from suite.study.budgets import budget as budget_row
 from suite.study.grids import ModelOnTask
-from suite.study.plugins import digest_of
+from suite.study.outside.plugins import digest_of
 from suite.study.protocols import protocol
 from suite.study.recipes import DEFAULT, Recipe, list_accounts, recipe_of
 from suite.study.tasks import Task

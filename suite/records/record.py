@@ -1,7 +1,7 @@
 """What a result is. One record is one attempt at one cell: all that the report, the gate and a reader need.
 
-`Record` is of a trained model, `Evaluation` (suite.records.evaluation) of given weights or a baseline, `ScanRecord` (suite.records.scan)
-of a timed scan backend, `ProfileRecord` (suite.records.profile) of a network's cost and latency; what all have is in `Attempt`.
+`Record` is of a trained model; suite.records.kinds has `Evaluation`, of given weights or a baseline, `ScanRecord`, of a timed scan backend,
+`ProfileRecord`, of a network's cost and latency, and `RoutingRecord`; what all have is in `Attempt`.
 
 Nothing is rounded on the way in. Units are in the field names. `SCHEMA` is raised when a field changes its
 meaning, with an upgrade function in `UPGRADES`, so that old records load for ever.
@@ -21,7 +21,7 @@ from models import Walk
 from suite.records.pictures import PictureField, Png
 from suite.records.spec import CellSpec, RunSpec
 
-RECORD_SCHEMA = 5
+RECORD_SCHEMA = 6
 
 
 class Frozen(BaseModel):
@@ -98,6 +98,11 @@ class Crop(Frozen):
     input_png: PictureField = Field(description="the low-quality input, enlarged by nearest neighbour")
     output_png: PictureField
     target_png: PictureField
+
+    @property
+    def pictures(self) -> tuple[Png, ...]:
+        """All three."""
+        return self.input_png, self.output_png, self.target_png
 
 
 class Trivial(Frozen):
@@ -202,7 +207,7 @@ class Record(Measured):
         """Every picture that the record names."""
         maps = (self.receptive_field.map_png,) if self.receptive_field else ()
         trivial = self.trivial.pictures.values() if self.trivial else ()
-        return (*(png for crop in self.crops for png in (crop.input_png, crop.output_png, crop.target_png)), *trivial, *maps)
+        return (*(png for crop in self.crops for png in crop.pictures), *trivial, *maps)
 
 
 def dump(record: Attempt) -> str:

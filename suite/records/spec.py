@@ -51,12 +51,12 @@ class CellSpec(BaseModel):
 
     @property
     def label(self) -> str:
-        """What a person calls the cell."""
+        """Return what a person calls the cell."""
         raise NotImplementedError(f"{type(self).__name__} defines no label")
 
     @property
     def steps(self) -> int:
-        """How many steps its progress is told in."""
+        """Return how many steps its progress is told in."""
         raise NotImplementedError(f"{type(self).__name__} defines no steps")
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+from suite.records.kinds.profile import ProfileRecord
+from suite.records.kinds.routing import RoutingRecord
+from suite.records.kinds.scan import ScanRecord
 from suite.records.ledger import LISTED_COLUMNS
-from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Measured, Record, error_line
-from suite.records.routing import RoutingRecord
-from suite.records.scan import ScanRecord
 
 Row = dict[str, object]
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from models.lookup import UnknownName
 from suite.core.errors import SuiteError
-from suite.records.evaluation import Evaluation
+from suite.core.look import look_once
+from suite.records.kinds.evaluation import Evaluation
 from suite.records.newest import name_plugin
 from suite.records.planned import SCHEDULE, Choice, plan_family
 from suite.records.record import Record
@@ -17,13 +18,14 @@ from suite.report.settings import Setting
 from suite.report.trivial import TRIVIAL
 from suite.study.budgets import BUDGETS
 from suite.study.grids import GRIDS, ModelOnTask
-from suite.study.plugins import plugin_of
+from suite.study.outside.plugins import plugin_of
 from suite.study.published import PublishedTable
 from suite.study.recipes import DEFAULT, RECIPES, list_accounts, recipe_of
 from suite.study.tasks import task
 
 RUN_COMMAND = "python -m suite run"
 CELL = r"[0-9a-f]{16}"  # a fingerprint
+PLANNED_BACKEND = "triton"  # of cells that nobody has run: no cost depends on it
 
 
 def run_command(
@@ -70,13 +72,29 @@ def profile_command(*models: str, how: str = "") -> str:
 
 def train_command(table: PublishedTable, model: str, task_name: str, *, seeds: int = 1, test_set: str = "") -> str:
     """Return the command that trains a network as its paper does: on its training set, by the recipe that its table needs."""
+    account, changes = _as_published(table, task_name)
+    changes |= {"test_set": test_set} if test_set else {}
+    return run_command(table.grid, model, task_name, budget="paper", account=account, seeds=seeds, changes=changes)
+
+
+def plan_training(table: PublishedTable, model: str, task_name: str, *, test_set: str = "") -> tuple[RunSpec, ...]:
+    """Return the cells that `train_command` makes with one seed on a GPU: the network's, last, behind those that it begins with."""
+    account, changes = _as_published(table, task_name)
+    choice = Choice("paper", PLANNED_BACKEND, "cuda", account, changes)
+    pairing = ModelOnTask(model, task_name, published=True)
+    family = look_once((plan_training, pairing, account, *changes.items()), lambda: plan_family(pairing, 0, choice))
+    return (*family[:-1], family[-1].model_copy(update={"test_set": test_set} if test_set else {}))
+
+
+def _as_published(table: PublishedTable, task_name: str) -> tuple[str, dict[str, str]]:
+    """Return the account of a recipe, and the changes, that make a training of the task comparable with the table."""
     row = task(task_name)
-    changes = {"train_set": "+".join(row.train_sets)} | ({"test_set": test_set} if test_set else {})
+    changes = {"train_set": "+".join(row.train_sets)}
     if table.protocols and row.protocol.partition("@")[0] not in table.protocols:
         changes["protocol"] = table.protocols[0]
     accounts = list_accounts(task_name)
     fitting = [one for one in accounts if "gan" in RECIPES[f"{task_name}/{one}"].loss] if table.unlike else []
-    return run_command(table.grid, model, task_name, budget="paper", account=(*fitting, DEFAULT)[0], seeds=seeds, changes=changes)
+    return (*fitting, DEFAULT)[0], changes
 
 
 def repeat_command(grid: str, records: Sequence[Record]) -> str:
@@ -85,9 +103,15 @@ def repeat_command(grid: str, records: Sequence[Record]) -> str:
 
 
 def alike_command(grid: str, model: str, setting: Setting) -> str:
-    """Return the command line that measures a network under a setting of others; what it begins with is its own recipe's, if a cell."""
+    """Return the command line that measures a network under a setting of others."""
+    spec = plan_alike(model, setting)
+    return _command_of(grid, spec, begins=bool(spec.start))
+
+
+def plan_alike(model: str, setting: Setting) -> RunSpec:
+    """Return the cell of a network under a setting of others; what it begins with is its own recipe's, and not told, if a cell."""
     begun = "" if setting.fields["start"] and re.fullmatch(CELL, str(setting.fields["start"])) else setting.fields["start"]
-    return _command_of(grid, RunSpec(**setting.fields | {"model": model, "start": begun}), begins=bool(begun))
+    return RunSpec(**setting.fields | {"model": model, "start": begun})
 
 
 def _command_of(grid: str, spec: RunSpec, *, seeds: int = 1, begins: bool = True, plugin: str = "") -> str:
@@ -109,6 +133,19 @@ def _command_of(grid: str, spec: RunSpec, *, seeds: int = 1, begins: bool = True
         changes.pop("start", None)
     words = run_command(grid, spec.model, spec.task, budget=spec.budget, account=account, seeds=seeds, changes=changes, plugin=plugin)
     return f"{words} --backend {shlex.quote(spec.backend)} --device {spec.device}"
+
+
+def restore_command(record: Evaluation) -> str:
+    """Return the command line that restores a picture of one's own with the weights of an evaluation; ValueError where it has none."""
+    if record.weights is None:
+        raise ValueError(f"the evaluation {record.fingerprint} is of a baseline: no weights restore anything")
+    words = [
+        "python -m suite restore PHOTO.png OUT.png --model",
+        shlex.quote(record.spec.model),
+        "--weights",
+        shlex.quote(record.weights.file),
+    ]
+    return " ".join([*words, *(["--key", shlex.quote(record.spec.key)] if record.spec.key else [])])
 
 
 def evaluate_command(record: Evaluation) -> str:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from models import MODELS
-from suite.records.evaluation import WHOLE, Evaluation
+from suite.core.look import look_once
+from suite.records.kinds.evaluation import WHOLE, Evaluation
 from suite.records.planned import SETS, Choice, derive_schedule, derive_training, plan_family
 from suite.records.record import Measured, Record
 from suite.records.spec import CellSpec, RunSpec, write_value
 from suite.report.settings import dataset_name
 from suite.study.budgets import BUDGETS
 from suite.study.grids import ModelOnTask
+from suite.study.protocols import PROTOCOLS
 from suite.study.published import PublishedColumn, PublishedTable
 from suite.study.recipes import DEFAULT, RECIPES, Recipe, list_own_recipes
 from suite.study.tasks import TASKS, TEST_IMAGES, Task
@@ -44,7 +47,7 @@ def find_differences(record: Measured, column: PublishedColumn, table: Published
 
     How given weights were trained is not asked: whose they are, suite.report.tables.given says.
     """
-    trained = _training_differences(record, table) if isinstance(record, Record) else ()
+    trained = _look_up_training(record, table) if isinstance(record, Record) else ()
     return (*trained, *find_measuring_differences(record, column, table))
 
 
@@ -75,6 +78,13 @@ def shorten_differences(differences: Sequence[Difference]) -> str:
     return "; ".join([*map(str, differences[:SHOWN]), *([f"and {more} more"] if more > 0 else [])])
 
 
+def _look_up_training(record: Record, table: PublishedTable) -> list[Difference]:
+    """Return `_training_differences`, once in a look: they are the same for all tables that ask the same of the loss."""
+    held = record.train_data
+    asked = (record.spec, record.started_from and record.started_from.source, held and (held.card, held.state), table.unlike)
+    return look_once((_training_differences, asked), lambda: _training_differences(record, table))
+
+
 def _training_differences(record: Record, table: PublishedTable) -> list[Difference]:
     """Compare the fields of training with those that the recipe has when it is run whole."""
     spec = record.spec
@@ -82,6 +92,8 @@ def _training_differences(record: Record, table: PublishedTable) -> list[Differe
     if task is None:
         return [Difference("task", spec.task, "one that a recipe trains for", "there is no")]
     found = []
+    if record.fingerprint != spec.fingerprint:  # a file that somebody edited
+        found.append(Difference("fields of the record", f"those of cell {spec.fingerprint}", record.fingerprint, "it says that it is"))
     recipe = RECIPES.get(spec.recipe or f"{task.name}/{DEFAULT}")
     own = list_own_recipes(spec.model, task.name)
     if recipe is None or recipe.name not in own:
@@ -121,7 +133,7 @@ def _training_set_differences(record: Record, task: Task) -> list[Difference]:
     One folder is no union of several sets: those have a card of their own, e.g. DF2K+OST.
     """
     name, held = record.spec.train_set, record.train_data
-    if _plain(name) != _plain("+".join(task.train_sets)):
+    if not _is_called(name, ["+".join(task.train_sets)]):
         return [Difference("training set", _say_set(name), " and ".join(task.train_sets), "the paper's is")]
     if held is not None and (_plain(held.card) != _plain(name) or held.state == "other"):
         return [Difference("training images of", name, "of its card", "they are not those")]
@@ -130,9 +142,11 @@ def _training_set_differences(record: Record, task: Task) -> list[Difference]:
 
 def _network_differences(spec: CellSpec) -> list[Difference]:
     full = {"width": 0, "depth_divisor": 1} if isinstance(spec, RunSpec) else {}
-    return [
+    found = [
         Difference(field, str(getattr(spec, field)), "whole", "the network is") for field in full if getattr(spec, field) != full[field]
     ]
+    outside = getattr(spec, "plugin", "")
+    return [*found, *([Difference("network", f"of a plug-in ({outside[:8]})", "the suite's own", "the row's is")] if outside else [])]
 
 
 def _inference_differences(record: Measured) -> list[Difference]:
@@ -142,15 +156,16 @@ def _inference_differences(record: Measured) -> list[Difference]:
     card = MODELS.get(record.spec.model)
     own = getattr(card.config, "routing", "") if card else ""
     drawn = [Difference("routing", record.spec.routing, own, "the released one is")] if record.spec.routing != own else []
-    tiled = next((how for how in record.inference if how != WHOLE), "")
+    tiled = next((how for how in record.inference or (record.spec.tile,) if how != WHOLE), "")
     found = [Difference("images", f"restored in tiles ({tiled})", "whole ones", "the paper's are")] if tiled else []
+    found += [Difference("weights of the file", record.spec.key, "those taken without --key", "compared are")] if record.spec.key else []
     return found + drawn + ([Difference("self-ensemble", "of 8 symmetries", "none", "the row has")] if record.spec.ensemble else [])
 
 
 def _data_differences(record: Measured, column: PublishedColumn) -> list[Difference]:
     """Compare test set and number of images; checksums, where the record says what they were held to."""
     name, held = record.spec.test_set, record.test_data
-    if _plain(name) not in set(map(_plain, column.test_sets)):
+    if not _is_called(name, column.test_sets):
         return [Difference("test set", _say_set(name), " or ".join(column.test_sets) or "not one of the suite's", "the published one is")]
     if record.status == "failed":
         return []
@@ -172,6 +187,9 @@ def _protocol_differences(record: Measured, table: PublishedTable) -> list[Diffe
     name = spec.protocol.partition("@")[0]
     if table.protocols and name not in table.protocols:
         return [Difference("protocol", spec.protocol, " or ".join(table.protocols), "the table's is")]
+    newest = max((row for row in PROTOCOLS.values() if row.name == name), key=lambda row: row.version, default=None)
+    if newest is None or newest.key != spec.protocol:
+        return [Difference("protocol", spec.protocol, newest.key if newest else "a known one", "the newest version is")]
     if used is not None and f"{used.name}@{used.version}" != spec.protocol:
         return [Difference("protocol", f"{used.name}@{used.version}", spec.protocol, "the cell's is")]
     if used is not None and "tile" in used.statement.replace("without tiling", ""):
@@ -191,5 +209,11 @@ def _say_set(name: str) -> str:
     return folder + dataset_name(name)
 
 
+def _is_called(name: str, sets: Sequence[str]) -> bool:
+    """Return whether `name` is one of these sets', and no folder's: /Set5 is a folder."""
+    return "/" not in name and "\\" not in name and _plain(name) in set(map(_plain, sets))
+
+
+@cache
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())

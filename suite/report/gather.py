@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from models import MODELS
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.ledger import pick_standing
 from suite.records.newest import keep_newest
-from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Measured
 from suite.report.grids.outside import build_outside
 from suite.report.grids.scan_paths import build_scan_paths

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from suite.core import intervals, stats
-from suite.records.evaluation import Evaluation
-from suite.records.profile import ProfileRecord
+from suite.core.statistics import intervals, stats
+from suite.records.kinds.evaluation import Evaluation
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.record import Measured, Provenance, Record, error_line
 from suite.records.spec import RunSpec
 from suite.report.commands import evaluate_command, repeat_command
@@ -73,12 +73,12 @@ class Measurement:
 
     @property
     def given(self) -> bool:
-        """Whether it is of given weights, or of a baseline."""
+        """Tell whether it is of given weights, or of a baseline."""
         return isinstance(self.records[0], Evaluation)
 
     @property
     def label(self) -> str:
-        """What was measured."""
+        """Return what was measured."""
         spec = self.records[0].spec
         return f"{spec.model} on {spec.task}" if isinstance(spec, RunSpec) else spec.label
 
@@ -95,6 +95,7 @@ class TableCell:
     status: Status | None = None
     reason: str = ""
     command: str = ""  # what to run to know more
+    trains: tuple[RunSpec, ...] = ()  # the cells that the command makes, where they are new
     marks: tuple[str, ...] = ()  # of footnotes
     published_rank: int | None = None  # among the printed values of its column and group of rows, 1 = best
     measured_rank: int | None = None  # among the measured ones
@@ -105,7 +106,7 @@ def make_unavailable_cell(records: Sequence[Record], metric: str, grid: str) -> 
     """Return the cell of records that hold no number: why, and how to try again."""
     failed = [record for record in records if record.status == "failed"]
     reason = f"failed: {error_line(failed[-1])}" if failed else f"its record holds no {metric}"
-    return TableCell(status=Status.UNAVAILABLE, reason=reason, command=repeat_command(grid, records))
+    return TableCell(status=Status.UNAVAILABLE, reason=reason, command=repeat_command(grid, records), trains=tuple(r.spec for r in records))
 
 
 def has_metric(record: Measured, metric: str) -> bool:

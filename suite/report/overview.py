@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from suite.core.text import format_duration
-from suite.records.profile import ProfileRecord
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.record import Attempt, Record
 from suite.report.claims.judge import count_words, judge_claims, summarise
 from suite.report.claims.text import hint_text, list_evidence

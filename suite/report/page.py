@@ -7,14 +7,15 @@ the records themselves, by setting: a record may stand in several tables.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from suite.core.text import format_fixed, format_span
-from suite.records.evaluation import Evaluation
-from suite.records.profile import ProfileRecord
+from suite.records.kinds.evaluation import Evaluation
+from suite.records.kinds.profile import ProfileRecord
+from suite.records.kinds.scan import ScanRecord
 from suite.records.record import Measured, Provenance, Record, error_line
-from suite.records.scan import ScanRecord
+from suite.records.spec import RunSpec
 from suite.report import pictures
 from suite.report.commands import RUN_COMMAND, evaluate_command, repeat_command
 from suite.report.figures.charts import Figure
@@ -58,7 +59,7 @@ class Section:
     layout: TableLayout
     forest: Figure | None
     tolerances: tuple[str, ...]  # what "reproduced" means, a sentence each
-    missing: tuple[tuple[str, str, str], ...]  # label, why, command
+    missing: tuple[tuple[str, str, str, str], ...]  # label, why, command, and what that takes
     measured: int  # rows with a measured number
 
 
@@ -97,14 +98,26 @@ class GivenLine:
     command: str
 
 
+Teller = Callable[[Sequence[RunSpec]], str]  # what cells would take, in a few words
+
+
+def say_nothing(_cells: Sequence[RunSpec]) -> str:
+    """Stand in for a teller where nobody knows of machines and times."""
+    return ""
+
+
 def gather_page(
     tables: Sequence[Table],
     measured: Sequence[Measured],
     scans: Sequence[ScanRecord] = (),
     profiles: Sequence[ProfileRecord] = (),
     pictures_mib: float = pictures.PICTURES_MIB,
+    tell: Teller = say_nothing,
 ) -> dict[str, object]:
-    """Return all that the templates show of these tables, built from these records (one for each run), and of scans and profiles."""
+    """Return all that the templates show of these tables, built from these records (one for each run), and of scans and profiles.
+
+    `tell` says what cells that are not run yet would take.
+    """
     records = [record for record in measured if isinstance(record, Record)]
     given = [record for record in measured if isinstance(record, Evaluation)]
     environments = _environments(measured)
@@ -121,7 +134,7 @@ def gather_page(
         "span": format_span(moments[0], moments[-1]) if moments else "",
         "command": f"{RUN_COMMAND} --grid {default}",
         "overview": gather_overview([*measured, *scans, *profiles], tables, default),
-        "sections": tuple(_section(table) for table in tables),
+        "sections": tuple(_section(table, tell) for table in tables),
         "abouts": _origins(tables),
         "figures": (
             *draw_tradeoffs(tables),
@@ -131,7 +144,7 @@ def gather_page(
             *draw_network_times(profiles),
         ),
         "profiles": tuple(sorted(profiles, key=lambda profile: (profile.spec.model, profile.spec.input_size, profile.spec.backend))),
-        "comparison": pictures.compare_pictures(records, tables, limit_mib=pictures_mib),
+        "comparison": pictures.compare_pictures(measured, tables, limit_mib=pictures_mib),
         "curves": draw_curves(done),
         "images": _image_tables(done),
         "uncounted": _uncounted([*records, *profiles]),
@@ -157,13 +170,14 @@ def _places(table: Table, row: TableRow) -> list[tuple[str, str]]:
     return [(row.model, task) for task in tasks]
 
 
-def _section(table: Table) -> Section:
+def _section(table: Table, tell: Teller) -> Section:
     missing = {}
     measured = sum(any(cell.measured for cell in row.cells) for row in table.rows)
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
-            if cell.command and cell.measured is None and (column.kind != "cost" or cell.status != Status.PUBLISHED):
-                missing.setdefault(cell.command, (row.label, cell.reason, cell.command))
+            wanted = cell.command and cell.measured is None and (column.kind != "cost" or cell.status != Status.PUBLISHED)
+            if wanted and cell.command not in missing:
+                missing[cell.command] = (row.label, cell.reason, cell.command, tell(cell.trains) if cell.trains else "")
     return Section(table, lay_out(table), draw_ablations(table), _tolerances(table.published), tuple(missing.values()), measured)
 
 

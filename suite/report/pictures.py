@@ -1,9 +1,10 @@
 """The comparison of pictures: which details of which images stand on the page, by which networks, and how each image ranks.
 
 A set holds the records of one task under one set of conditions: its methods are the input, every network and the target, and
-every number beside a picture is of the record that made the picture. A picture is held once, by its digest, wherever it is
-shown. The page has to stay a file that opens at once, so the pictures on it are bounded: an image stands there with all its
-methods or not at all, the hardest images of each set first, and what was left out is named with the command that shows it.
+every number beside a picture is of the record that made the picture. Given weights are in sets of their own, by task and images.
+A picture is held once, by its digest, wherever it is shown. The page has to stay a file that opens at once, so the pictures on
+it are bounded: an image stands there with all its methods or not at all, the hardest images of each set first, and what was left
+out is named with the command that shows it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from suite.records.kinds.evaluation import Evaluation
 from suite.records.pictures import Png, UnreadablePicture
-from suite.records.record import Crop, Record
-from suite.report.settings import Setting, describe, group_by_setting
+from suite.records.record import Crop, Measured, Record
+from suite.report.commands import restore_command
+from suite.report.settings import Setting, dataset_name, describe, group_by_setting
+from suite.report.tables.given import tell_origin
 from suite.report.tables.model import Table
 from suite.report.trivial import TRIVIAL, add_trivial
 from suite.study.protocols import METRICS, Metric
@@ -70,7 +74,7 @@ class Image:
 
     @property
     def pictured(self) -> bool:
-        """Whether a record holds a picture of it, on the page or not."""
+        """Tell whether a record holds a picture of it, on the page or not."""
         return any(tile.picture for tile in self.tiles)
 
 
@@ -84,6 +88,7 @@ class ImageSet:
     metrics: tuple[Metric, ...]
     methods: tuple[Method, ...]
     images: tuple[Image, ...]
+    commands: tuple[str, ...] = ()  # that restore a picture of one's own with the given weights
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -101,12 +106,12 @@ class PictureComparison:
 
     @property
     def left_out(self) -> int:
-        """How many images are not on the page, of all sets."""
+        """Return how many images are not on the page, of all sets."""
         return sum(len(found.left_out) for found in self.sets)
 
     @property
     def command(self) -> str:
-        """What writes the page with every picture."""
+        """Return what writes the page with every picture."""
         return f"{PICTURES_COMMAND} {math.ceil(self.needed_mib)}"
 
     @property
@@ -115,16 +120,18 @@ class PictureComparison:
         return json.dumps({"worst": WORST, "sets": [_set_data(found) for found in self.sets]}, separators=(",", ":"))
 
 
-def compare_pictures(records: Iterable[Record], tables: Iterable[Table], *, limit_mib: float = PICTURES_MIB) -> PictureComparison | None:
-    """Compare the pictures of `records` (one for each run), networks named and ordered as in `tables`; None where there is none."""
+def compare_pictures(records: Iterable[Measured], tables: Iterable[Table], *, limit_mib: float = PICTURES_MIB) -> PictureComparison | None:
+    """Compare the pictures of `records` (one for each cell), networks named and ordered as in `tables`; None where there is none."""
     labels: dict[str, str] = {}
     for table in sorted(tables, key=lambda table: table.published.baseline is None):  # ablations tell a model's variants apart
         for row in table.rows:
             if row.model:
                 labels.setdefault(row.model, row.label)
-    groups = group_by_setting(record for record in add_trivial(records) if record.status == "done" and record.scores)
+    done = [record for record in records if record.status == "done" and record.scores]
+    groups = group_by_setting(add_trivial(record for record in done if isinstance(record, Record)))
     ordered = sorted(groups, key=lambda setting: (setting.task, setting.iterations, setting.text))
     sets = [_set(setting, groups[setting], labels, ordered) for setting in ordered]
+    sets += _given_sets([record for record in done if isinstance(record, Evaluation) and record.crops], labels)
     sets = [found for found in sets if any(image.pictured for image in found.images)]
     if not sets:
         return None
@@ -141,16 +148,45 @@ def _set(setting: Setting, records: Sequence[Record], labels: Mapping[str, str],
     trivial = [model for model in TRIVIAL if model in chosen]
     known = [model for model in labels if model in chosen and model not in trivial]
     models = trivial + known + sorted(set(chosen) - {*known, *trivial})
-    names = [name for model in models for score in chosen[model].scores for name in score.metrics]
-    metrics = tuple(METRICS.get(name, Metric(name, "higher", "", 4)) for name in dict.fromkeys(names))
-    methods = (
-        Method(INPUT, "input", "nearest neighbour"),
-        *(_method(model, chosen[model].spec.seed, models, labels) for model in models),
-        Method(TARGET, "target", ""),
-    )
-    title, detail = describe(setting.outline(among))
-    images = tuple(_images([chosen[model] for model in models], metrics))
-    return ImageSet(hashlib.sha256(setting.text.encode()).hexdigest()[:8], title, detail, metrics, methods, images)
+    methods = [_method(model, chosen[model].spec.seed, models, labels) for model in models]
+    return _make_set(setting.text, describe(setting.outline(among)), methods, [chosen[model] for model in models])
+
+
+def _make_set(text: str, told: tuple[str, str], methods: Sequence[Method], records: Sequence[Record | Evaluation]) -> ImageSet:
+    """Return the set of `records`, each by its method; it is identified by `text` and called what is `told`, title and detail."""
+    names = dict.fromkeys(name for record in records for score in record.scores for name in score.metrics)
+    metrics = tuple(METRICS.get(name, Metric(name, "higher", "", 4)) for name in names)
+    among = (Method(INPUT, "input", "nearest neighbour"), *methods, Method(TARGET, "target", ""))
+    return ImageSet(hashlib.sha256(text.encode()).hexdigest()[:8], *told, metrics, among, tuple(_images(records, metrics)))
+
+
+def _given_sets(records: Iterable[Evaluation], labels: Mapping[str, str]) -> Iterator[ImageSet]:
+    """Yield the sets of given weights and of baselines, by task, images and protocol; of equal ways one record, of the lowest seed."""
+    groups: dict[tuple[str, ...], dict[tuple[object, ...], Evaluation]] = {}
+    for record in sorted(records, key=lambda record: (record.spec.seed, record.fingerprint)):
+        spec = record.spec
+        way = (spec.model, spec.weights, spec.key, spec.routing, spec.tile, spec.tile_size, spec.ensemble)
+        groups.setdefault((spec.task, spec.test_set, spec.data_digest, spec.protocol), {}).setdefault(way, record)
+    order = {model: place for place, model in enumerate([*TRIVIAL, *labels])}
+    for (task, test_set, digest, protocol), held in sorted(groups.items()):
+        ways = sorted(held.values(), key=lambda one: (order.get(one.spec.model, len(order)), one.fingerprint))
+        networks = [one for one in ways if one.weights]
+        if networks:  # a baseline alone restores nothing that any page would be opened for
+            told = f"{task}, given weights", f"test set {dataset_name(test_set)}; {protocol}"
+            made = _make_set(" ".join((task, test_set, digest, protocol)), told, [_given_method(one, labels) for one in ways], ways)
+            yield replace(made, commands=tuple(dict.fromkeys(map(restore_command, networks))))
+
+
+def _given_method(record: Evaluation, labels: Mapping[str, str]) -> Method:
+    """Name the network as the paper does, and say whose weights these are and how they were run."""
+    spec = record.spec
+    if record.weights is None:
+        return Method(spec.model, spec.model, "needs no training")
+    how = [f"routing {spec.routing}"] if spec.routing else []
+    how += dict.fromkeys(record.inference) if spec.tile != "whole" else []
+    how += ["self-ensemble of 8"] if spec.ensemble else []
+    what = "; ".join([spec.model, f"weights: {tell_origin(record)}", *how])
+    return Method(f"{spec.model}-{record.fingerprint[:6]}", labels.get(spec.model, spec.model), what)
 
 
 def _method(model: str, seed: int, models: Sequence[str], labels: Mapping[str, str]) -> Method:
@@ -163,7 +199,7 @@ def _method(model: str, seed: int, models: Sequence[str], labels: Mapping[str, s
     return Method(model, name, f"{model}, seed {seed}" if name != model else f"seed {seed}")
 
 
-def _images(records: Sequence[Record], metrics: Sequence[Metric]) -> Iterator[Image]:
+def _images(records: Sequence[Record | Evaluation], metrics: Sequence[Metric]) -> Iterator[Image]:
     """Yield every image that a record scored; one whose input or target differs between records stands once for each pair of them."""
     scores = [{score.image: score.metrics for score in record.scores} for record in records]
     for name in dict.fromkeys(name for held in scores for name in held):

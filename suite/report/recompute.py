@@ -16,18 +16,18 @@ from typing import Any
 import models
 from suite.core import machine
 from suite.core.paths import shipped_folder
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.ledger import pick_standing
-from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt, Measured
 from suite.records.summary import summarise
 from suite.report.claims.judge import judge_claims
 from suite.report.claims.judge import summarise as summarise_claims
 from suite.report.claims.verdict import describe_judgement
-from suite.report.export import describe_cell
+from suite.report.formats.export import describe_cell
 from suite.report.gather import gather_tables, place_measured
 from suite.report.versus import compare_sides, describe_comparison, make_sides
 from suite.study.claims import is_added, load_claims
-from suite.study.plugins import digest_of
+from suite.study.outside.plugins import digest_of
 from suite.study.published import list_added
 
 DIGITS, DECIMALS = 8, 12

@@ -8,26 +8,27 @@ times of its records, not of its making.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from suite.core import intervals
 from suite.core.errors import SuiteError
+from suite.core.look import one_look
+from suite.core.statistics import intervals
 from suite.core.text import format_duration, format_fixed, format_moment, format_signed
+from suite.records.kinds.profile import ProfileRecord
+from suite.records.kinds.routing import RoutingRecord
+from suite.records.kinds.scan import ScanRecord
 from suite.records.ledger import pick_standing
 from suite.records.machines import list_times, read_machines
 from suite.records.newest import keep_newest
-from suite.records.profile import ProfileRecord
 from suite.records.record import Attempt
-from suite.records.routing import RoutingRecord
-from suite.records.scan import ScanRecord
 from suite.report import html as pages
 from suite.report import pictures
 from suite.report.gather import gather_tables, place_measured
 from suite.report.grids import scan_view
 from suite.report.grids.routing import tabulate_routing
 from suite.report.measured import Status
-from suite.report.page import card_id, gather_page
+from suite.report.page import Teller, card_id, gather_page, say_nothing
 from suite.report.settings import dataset_name
 
 INDEX_FILE = "index.html"
@@ -41,11 +42,16 @@ GLYPHS: Mapping[Status, str] = {
 }
 
 
-def write_report(records: Iterable[Attempt], destination: Path, pictures_mib: float = pictures.PICTURES_MIB) -> Path:
-    """Write `destination`/index.html and, where there are scan records, scan.html, and return the first; no record is needed."""
+def write_report(
+    records: Iterable[Attempt], destination: Path, pictures_mib: float = pictures.PICTURES_MIB, tell: Teller = say_nothing
+) -> Path:
+    """Write `destination`/index.html and, where there are scan records, scan.html, and return the first; no record is needed.
+
+    `tell` says what cells that are not run yet would take; what it says of this machine is no part of the records.
+    """
     held = list(records)
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
-    page = pages.write_page(destination / INDEX_FILE, page_text(held, pictures_mib))
+    page = pages.write_page(destination / INDEX_FILE, page_text(held, pictures_mib, tell))
     if scans:
         pages.write_page(destination / scan_view.SCAN_FILE, scan_view.scan_page_text(scans, format_moment))
     else:
@@ -53,9 +59,13 @@ def write_report(records: Iterable[Attempt], destination: Path, pictures_mib: fl
     return page
 
 
-def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB) -> str:
+def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURES_MIB, tell: Teller = say_nothing) -> str:
     """Return the page of trained models as text, with at most `pictures_mib` MiB of pictures."""
-    held = list(records)
+    with one_look():
+        return _page_text(list(records), pictures_mib, tell)
+
+
+def _page_text(held: Sequence[Attempt], pictures_mib: float, tell: Teller) -> str:
     current = place_measured(held)
     scans = pick_standing(record for record in held if isinstance(record, ScanRecord))
     profiles = keep_newest(pick_standing(record for record in held if isinstance(record, ProfileRecord)))[0]
@@ -73,7 +83,7 @@ def page_text(records: Iterable[Attempt], pictures_mib: float = pictures.PICTURE
             "about_id": card_id,
         },
         {
-            "page": gather_page(tables, current, scans, profiles, pictures_mib),
+            "page": gather_page(tables, current, scans, profiles, pictures_mib, tell),
             "glyphs": GLYPHS,
             "images": {"fewest": intervals.FEWEST_IMAGES, "good": intervals.GOOD_IMAGES},
             "scans": scan_view.SCAN_FILE if scans else "",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import models
-from suite.core import stats
+from suite.core.statistics import stats
 from suite.core.text import format_duration, format_fixed, format_signed
 from suite.records.record import Record
 from suite.report.measured import Delta, Measurement, average_seeds, subtract_baseline

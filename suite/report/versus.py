@@ -21,10 +21,10 @@ from typing import Literal
 import numpy as np
 
 from models.lookup import suggest
-from suite.core import stats
 from suite.core.errors import Exit, SuiteError
-from suite.records.evaluation import Evaluation
+from suite.core.statistics import stats
 from suite.records.index import read_rows
+from suite.records.kinds.evaluation import Evaluation
 from suite.records.ledger import FINGERPRINT, Ledger, OnUnreadable
 from suite.records.newest import keep_newest
 from suite.records.record import Measured, Record
@@ -62,7 +62,7 @@ class Side:
 
     @property
     def given(self) -> bool:
-        """Whether it stands for its weights as they are, not for a design that was trained: a named cell, or weights that none trained."""
+        """Tell whether it stands for its weights, not for a design that was trained: a named cell, or weights that none trained."""
         return self.alone or all(isinstance(r, Evaluation) or (r.spec.start and not r.spec.iterations) for r in self.records)
 
 
@@ -81,7 +81,7 @@ class Comparison:
 
     @property
     def of(self) -> Subject:
-        """What the verdict is on."""
+        """Return what the verdict is on."""
         return "weights" if self.baseline is not None and self.variant.given and self.baseline.given else "designs"
 
 

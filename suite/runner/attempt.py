@@ -25,12 +25,12 @@ from suite.core.redaction import error_text
 from suite.core.stop import StopFlag, Stopped
 from suite.core.torch_state import let_threads_sleep, limit_threads
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress, provenance
-from suite.records.evaluation import Evaluation, EvaluationSpec
-from suite.records.profile import ProfileRecord, ProfileSpec, name_network
+from suite.records.kinds.evaluation import Evaluation, EvaluationSpec
+from suite.records.kinds.profile import ProfileRecord, ProfileSpec, name_network
+from suite.records.kinds.scan import ScanRecord
 from suite.records.record import Attempt, Record
-from suite.records.scan import ScanRecord
 from suite.records.spec import CellSpec, RunSpec, ScanSpec
-from suite.study.plugins import install
+from suite.study.outside.plugins import install
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle

@@ -30,7 +30,7 @@ class TimeRange:
 
     @property
     def measured(self) -> bool:
-        """Whether trainings on this kind of GPU are behind it."""
+        """Tell whether trainings on this kind of GPU are behind it."""
         return not self.basis.startswith(NOT_MEASURED)
 
 

@@ -75,7 +75,7 @@ class Step:
 
     @property
     def bases(self) -> tuple[str, ...]:
-        """What the hours rest on."""
+        """Return what the hours rest on."""
         return tuple(dict.fromkeys(piece.seconds.basis for piece in self.pieces if piece.seconds))
 
     def days(self, gpus: int) -> tuple[float, float]:

@@ -13,13 +13,11 @@ from datetime import datetime
 from statistics import mean, median
 
 import models
-from models.scan.backends import BACKENDS
-from models.scan.cases import CASES
 from suite.core import machine
 from suite.core.text import format_clock
+from suite.records.kinds.scan import ScanRecord
 from suite.records.ledger import Ledger
 from suite.records.record import Attempt, Record
-from suite.records.scan import ScanRecord
 from suite.records.spec import RunSpec, ScanSpec
 from suite.records.trainings import Trainings, choose_trainers
 
@@ -221,6 +219,9 @@ def estimate_scans(specs: Sequence[ScanSpec], ledger: Ledger) -> RunEstimate:
 
 def _scan_seconds(spec: ScanSpec, past: Sequence[ScanRecord]) -> tuple[float, bool]:
     """Return the seconds of a cell, and whether they are known from an earlier one."""
+    from models.scan.backends import BACKENDS  # late: it loads torch, which a page is made without
+    from models.scan.cases import CASES
+
     same = [
         (datetime.fromisoformat(record.provenance.finished) - datetime.fromisoformat(record.provenance.started)).total_seconds()
         for record in past

@@ -13,7 +13,7 @@ from suite.core.errors import Exit, SuiteError
 from suite.core.output import note
 from suite.core.stop import EXITS, GRACE_SECONDS, Stop
 from suite.records.cell import CellContext, Progress
-from suite.records.evaluation import EvaluationSpec
+from suite.records.kinds.evaluation import EvaluationSpec
 from suite.records.ledger import Ledger
 from suite.records.record import Attempt, Record
 from suite.records.spec import CellSpec, RunSpec

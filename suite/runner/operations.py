@@ -17,7 +17,7 @@ import models
 from suite.core.files import replacing
 from suite.core.paths import own_folder, shipped_folder
 from suite.records.spec import RunSpec
-from suite.study.plugins import digest_of
+from suite.study.outside.plugins import digest_of
 
 FILE = "operations.json"  # in results/
 DISCRIMINATOR, FEATURES = "discriminator", "VGG19's features"  # of a GAN recipe, on images of full size

@@ -13,7 +13,7 @@ from suite.measure.inference.download import kind_of
 from suite.measure.inference.weights_files import Local, find_local
 from suite.measure.quality.evaluate import EvaluationJob, Inference, check_fits, make_baseline
 from suite.measure.quality.evaluation import TestImages, examine_images, make_spec
-from suite.records.evaluation import EvaluationSpec
+from suite.records.kinds.evaluation import EvaluationSpec
 from suite.study.grids import selects
 from suite.study.protocols import protocol
 from suite.study.tasks import TASKS, Task

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from suite.core.errors import SuiteError
+from suite.core.look import one_look
 from suite.core.output import note
 from suite.data.cards import Split, card
 from suite.data.digests import Manifest, count_changes, digest_pixels, list_changes, make_manifest, recall_files
-from suite.data.locate import locate
+from suite.data.layouts.locate import locate
 from suite.data.sets import card_name, embedded_name, resolve_folder
 from suite.records.ledger import Ledger
 from suite.records.record import Record
@@ -53,12 +54,13 @@ def look_up(specs: Sequence[CellSpec], ledger: Ledger) -> Standing:
     data = _Data()
     changed: dict[str, str] = {}
     retrained = set()
-    for record in recorded.values():
-        said, splits = data.find_change(record) if isinstance(record, Record) else ("", set())
-        if splits:
-            changed[record.fingerprint] = said
-        if splits - {"test"}:
-            retrained.add(record.fingerprint)
+    with one_look():  # cells of several tasks read one set
+        for record in recorded.values():
+            said, splits = data.find_change(record) if isinstance(record, Record) else ("", set())
+            if splits:
+                changed[record.fingerprint] = said
+            if splits - {"test"}:
+                retrained.add(record.fingerprint)
     data.note_unknown()
     states = {}
     for spec in specs:

@@ -138,7 +138,7 @@ class Protocol:
 
     @property
     def summary(self) -> str:
-        """What tells the row from others, in a few words."""
+        """Return what tells the row from others, in a few words."""
         y = {"none": "float Y", "uint8": "rounded Y"}[self.y_rounding]
         greys = {"repeat": "grey", "plane": "grey by rgb2ycbcr"}
         words = [{"Y": y, "grey": greys[self.grey]}.get(self.channel, self.channel)]

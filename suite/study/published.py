@@ -178,7 +178,7 @@ class PublishedTable(Strict):
 
     @property
     def place(self) -> str:
-        """Where its numbers are printed, in words."""
+        """Return where its numbers are printed, in words."""
         return self.source or f"Table {self.number}"
 
     def row(self, key: str) -> PublishedRow:

@@ -15,7 +15,7 @@ from suite.study.recipes import DEFAULT, Recipe, recipe
 
 Kind = Literal[
     "sr", "real-sr", "derain", "denoise", "real-denoise", "jpeg", "motion-deblur", "defocus-deblur", "dehaze", "same-size-sr"
-]  # fmt: skip - as suite.data.locate.file_pairs names them
+]  # fmt: skip - as suite.data.layouts.locate.file_pairs names them
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Task:
 
     @property
     def recipe(self) -> Recipe:
-        """How its authors' release trains."""
+        """Return how its authors' release trains."""
         return recipe(f"{self.name}/{DEFAULT}")
 
 

@@ -19,6 +19,8 @@ from typing import Any
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import TEMPORARY, put_in_place, sha256_of, temporary_file
 from suite.core.tensors import explain_unwritable, read, write
+from suite.data.digests import Files
+from suite.records.spec import RunSpec
 
 SINGLE_FILE = "checkpoint.pt"
 CHECKPOINT_NAME = re.compile(
@@ -174,3 +176,9 @@ def _own(state: dict[str, Any], path: Path, fingerprint: str, aliases: Sequence[
 def _highest(files: list[Saved]) -> Saved | None:
     """Return the earliest with the highest score."""
     return max((saved for saved in files if saved.score is not None), key=lambda saved: (saved.score, -saved.iteration), default=None)
+
+
+def own_files(state: Mapping[str, object], spec: RunSpec) -> dict[str, Files]:
+    """Return the files that a checkpoint was made with, those of test images only where the same cell made it; none before schema 5."""
+    held = state.get("files", {})
+    return {split: files for split, files in held.items() if split != "test" or state["fingerprint"] == spec.fingerprint}

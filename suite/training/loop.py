@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from suite.study.protocols import protocol
 from suite.study.tasks import task
 from suite.training import losses
 from suite.training.batches import make_batches
-from suite.training.checkpoints import Checkpoints
+from suite.training.checkpoints import Checkpoints, own_files
 from suite.training.interpolation import begin_as_interpolation
 from suite.training.rates import discriminator_learning_rate, learning_rate, stage_at
 from suite.training.share import Share
@@ -364,12 +364,6 @@ def save_weights(path: Path, run: Training) -> None:
     about = run.spec.model_dump(include={"model", "task", "budget", "seed", "width", "depth_divisor", "recipe"})
     about |= {"fingerprint": run.spec.fingerprint, "training": run.key.fingerprint, "iteration": run.iteration}
     tensors.save_weights(path, run.evaluated.state_dict(), about, averaged=run.average is not None)
-
-
-def own_files(state: Mapping[str, object], spec: RunSpec) -> dict[str, Files]:
-    """Return the files that a checkpoint was made with, those of test images only where the same cell made it; none before schema 5."""
-    held = state.get("files", {})
-    return {split: files for split, files in held.items() if split != "test" or state["fingerprint"] == spec.fingerprint}
 
 
 def reopen_training(spec: RunSpec, key: TrainingKey, trained: Record, folder: Path) -> Training:

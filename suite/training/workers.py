@@ -34,7 +34,7 @@ from suite.data.digests import check_same_files
 from suite.data.feed.training_set import load_training
 from suite.records.cell import SECONDS_BETWEEN_PROGRESS, CellContext, Progress
 from suite.records.spec import RunSpec
-from suite.study.plugins import install
+from suite.study.outside.plugins import install
 from suite.study.protocols import protocol
 from suite.study.tasks import task
 from suite.training import checkpoints, ray_internals, storage
@@ -275,7 +275,7 @@ def _train(work: Work, rank: int) -> None:
         with begun.as_directory() as kept:
             state = _state(Path(kept), run)
         place = "/".join(_place(context))
-        check_same_files(train.own_files(state, spec), files, spec.label, f"remove the folder {place}")
+        check_same_files(checkpoints.own_files(state, spec), files, spec.label, f"remove the folder {place}")
         run.restore(state)
     told_at = 0.0
     stop = _Asked(work.mailbox) if rank == 0 else lambda: False

@@ -5,7 +5,7 @@ images N  over images: each way to make an interval, on N samples of each shape 
 levels N  over seeds and images, for several spreads of the seeds; per cent covered, and the median width in dB
 alarms N  how often equal designs are called better or worse, of one comparison and of four in one table by Holm
 
-No test (tests/core/test_intervals.py is): it takes minutes. Shapes of published differences are used where they are at hand
+No test (tests/core/statistics/test_intervals.py is): it takes minutes. Shapes of published differences are used where they are at hand
 (tests/support/difference_shapes.py).
 """
 
@@ -23,8 +23,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(_
 from difference_shapes import DISTRIBUTIONS, measured  # noqa: E402 - the paths come first
 from places import OUTSIDE  # noqa: E402
 
-from suite.core import intervals, stats  # noqa: E402
 from suite.core.output import Output  # noqa: E402
+from suite.core.statistics import intervals, stats  # noqa: E402
 
 COUNTS = (5, 6, 8, 14, 24, 40, 50, 100)
 RESAMPLES = 1999

@@ -9,7 +9,7 @@ import pytest
 import models
 from suite.cli import main
 from suite.core.errors import Exit
-from suite.study import plugins
+from suite.study.outside import plugins
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 THREE = ["ladder-x4", "mambair-sr-x4", "vmambair-realsr-x4"]

@@ -26,7 +26,7 @@ from suite.core.files import replacing
 from suite.core.output import csv_of
 from suite.core.paths import ROOT
 from suite.data.cards import Layout
-from suite.data.locate import file_pairs
+from suite.data.layouts.locate import file_pairs
 from suite.data.mat_files import read_cells, read_variable
 from suite.data.sets import resolve_folder
 from suite.measure.inference.restore import Restoration, plan_restorations, restore_file
@@ -99,7 +99,7 @@ def test_no_source_runs_what_a_file_holds():
     assert len(SOURCES) > 150
     found = [f"{path.relative_to(ROOT)}:{line} {why}" for path in SOURCES for line, why in faults(path.read_text(encoding="utf-8"))]
     # Faults compile our own functions, a line changed; a plug-in is a program, and is run because it was asked for by name.
-    meant = [one for one in found if one.startswith(("tests/support/faults.py:", "suite/study/plugin_files.py:"))]
+    meant = [one for one in found if one.startswith(("tests/support/faults.py:", "suite/study/outside/plugin_files.py:"))]
     assert [one for one in found if one not in meant] == []
     assert [one.partition(" ")[2] for one in meant] == ["exec runs a text"] * 2
 

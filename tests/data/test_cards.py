@@ -12,7 +12,7 @@ from suite.data.check.checks import report_card
 from suite.data.check.inspection import Remembered
 from suite.data.feed.training_set import load_training
 from suite.data.images import read_image
-from suite.data.locate import file_pairs, locate
+from suite.data.layouts.locate import file_pairs, locate
 from suite.study.tasks import TASKS
 
 # fmt: off
@@ -133,7 +133,7 @@ COUNTS = {
     "BSD500": {"train": 200, "validation": 100, "test": 200},
     "SIDD": {"train": 0, "validation": 1280},
     "DND": {"test": 50},
-    "photos": {"train": 8, "validation": 1, "test": 5},
+    "photos": {"train": 8, "validation": 2, "test": 5},
     "Classic5": {"test": 5},
     "LIVE1": {"test": 29},
     "GoPro": {"test": 1111, "train": 2103},

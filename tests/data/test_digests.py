@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from small_pictures import write_image
 
 from suite.core.errors import SuiteError
-from suite.data import digests, photos
+from suite.core.look import one_look
+from suite.data import digests, images, photos
 from suite.data.digests import Manifest, check_same_files, digest_pixels, list_changes, make_manifest, recall_files
 from suite.data.feed.training_set import checksum, load_training, pair_images
 from suite.data.sets import load_pairs
@@ -212,3 +213,29 @@ def test_manifests_are_equal_where_nothing_differs_and_a_resumed_run_is_refused_
             check_same_files({"train": before}, {"train": now}, "the cell", "begin anew")
     else:
         check_same_files({"train": before}, {"train": now}, "the cell", "begin anew")
+
+
+def test_a_look_lists_each_folder_once_and_ends(folder, monkeypatch):
+    """Cells of several tasks that read one folder list it once; what comes into it afterwards is seen."""
+    listed = []
+    monkeypatch.setattr(images, "_read_entries", lambda place, read=images._read_entries: listed.append(place) or read(place))
+    with one_look():
+        alone = [manifest_of(folder, "train", task(name), protocol(task(name).protocol)) for name in ("sr-x2", "sr-x3", "sr-x4")]
+        both = manifest_of(folder)
+    assert len(listed) == len(set(listed)) > 0
+    assert {one.sha256 for one in alone} == {alone[0].sha256}
+    assert len(both.files) == 6
+    for side in ("HR", "LR"):
+        shutil.copy(folder / side / "a.bmp", folder / side / "d.bmp")
+    assert changes(folder, both) == ["hq/d.bmp of the test images (new)", "lq/d.bmp of the test images (new)"]
+
+
+def test_a_set_that_is_as_it_was_is_not_written_again(folder, monkeypatch):
+    before = manifest_of(folder)
+    written = []
+    monkeypatch.setattr(digests, "_write", lambda place, _held: written.append(place))
+    assert manifest_of(folder) == before
+    assert written == []
+    (digests._place("sets", before.sha256)).write_bytes(b"{")
+    manifest_of(folder)
+    assert [place.stem for place in written] == [before.sha256]

@@ -8,7 +8,7 @@ import pytest
 from suite.cli import main
 from suite.core.errors import Exit
 from suite.health import contract
-from suite.study import plugins
+from suite.study.outside import plugins
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FORWARD = "def forward(self, x: Tensor):\n        return super().forward(x).float()"

@@ -10,7 +10,7 @@ from suite.health import gate, gate_measure
 from suite.health.gate import Verdict
 from suite.health.probes import PROBES, choose_probes
 from suite.health.probes.outside import OUTSIDE
-from suite.study import plugins
+from suite.study.outside import plugins
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

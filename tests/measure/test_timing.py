@@ -13,7 +13,7 @@ from models.scan.cases import CASES
 from suite.measure import timing
 from suite.measure.scans import ceilings
 from suite.measure.timing import Samples
-from suite.records.scan import ScanRound
+from suite.records.kinds.scan import ScanRound
 
 
 def rounds(*pairs):

@@ -5,18 +5,26 @@ import subprocess
 
 import pytest
 from evaluations import evaluation
-from synthetic_records import done, provenance
+from synthetic_records import done, png, provenance
 
 from suite.cli import main
 from suite.core.errors import Exit, SuiteError
 from suite.core.paths import ROOT
+from suite.data.cards import card
 from suite.records import evidence
 from suite.records.index import read_rows
 from suite.records.ledger import Ledger
 from suite.records.load import load
-from suite.records.record import dump
+from suite.records.record import Crop, Trivial, dump
 
 FULL = "vmambair-realsr-x4"
+
+
+def pictured(*images, test_set="photos"):
+    """An evaluation of bicubic with a detail of each of `images`."""
+    names = images or tuple(crop.image for crop in done(FULL).crops)
+    crops = tuple(Crop(image=name, input_png=png(), output_png=png(shift=7), target_png=png(shift=8)) for name in names)
+    return evaluation(test_set=test_set).model_copy(update={"crops": crops})
 
 
 @pytest.fixture
@@ -71,14 +79,38 @@ def test_what_failed_here_does_not_hide_what_is_kept(own, kept):
 
 
 def test_pictures_stay_behind_unless_they_may_be_passed_on(kept, tmp_path):
-    record = done(FULL)
-    evidence.keep(record, kept.folder, pictures=False)
-    (found,) = kept.records()
-    assert found.crops == ()
-    assert found.scores == record.scores
-    with_them = Ledger(tmp_path / "shown")
-    evidence.keep(record, with_them.folder, pictures=True)
-    assert next(iter(with_them.records())).crops == record.crops
+    first, second = (crop.image for crop in done(FULL).crops)
+    trivial = Trivial(name="bicubic", scores=done(FULL).scores, pictures={first: png(), second: png(shift=3)})
+    for record in (done(FULL).model_copy(update={"trivial": trivial}), pictured()):
+        evidence.keep(record, kept.folder, pictures=())
+        found = kept.latest(record.fingerprint)
+        assert found.crops == ()
+        assert found.scores == record.scores
+        assert {one.sha256 for one in found.pictures} <= {getattr(getattr(record, "receptive_field", None), "map_png", png()).sha256}
+        shown = Ledger(tmp_path / f"shown {record.kind}")
+        evidence.keep(record, shown.folder, pictures=[first])
+        found = shown.latest(record.fingerprint)
+        assert found.crops == record.crops[:1]
+        assert getattr(found, "trivial", None) in (None, trivial.model_copy(update={"pictures": {first: png()}}))
+        evidence.keep(record, shown.folder, pictures=())  # it is there: pictures are not what tells records apart
+
+
+def test_pictures_are_kept_of_images_that_anyone_may_pass_on_and_of_those_asked_for(own, kept, verb):
+    record = pictured("chelsea", "ihc", "rocket")
+    own.add(record)
+    code, _, err = verb("keep", "bicubic", "--pictures", "ihc")
+    assert code == Exit.USAGE
+    assert "It can of: chelsea, rocket." in err
+    assert verb("keep", "bicubic", "--pictures", "lena")[0] == Exit.USAGE
+    assert verb("keep", "bicubic", "--pictures", "rocket")[0] == Exit.DONE
+    assert [crop.image for crop in kept.latest(record.fingerprint).crops] == ["rocket"]
+    evidence.retract(next(iter(kept.entries())), "one picture more")
+    assert verb("keep", "bicubic")[0] == Exit.DONE
+    assert [crop.image for crop in kept.latest(record.fingerprint).crops] == ["chelsea", "rocket"]
+    elsewhere = pictured("chelsea", test_set="Set5")  # of a card that says nothing
+    own.add(elsewhere)
+    verb("keep", elsewhere.fingerprint)
+    assert kept.latest(elsewhere.fingerprint).crops == ()
 
 
 PRIVATE = {
@@ -90,7 +122,7 @@ PRIVATE = {
 @pytest.mark.parametrize("fields", PRIVATE.values(), ids=PRIVATE)
 def test_a_path_of_this_machine_is_refused(kept, fields):
     with pytest.raises(SuiteError, match="belongs to this machine"):
-        evidence.keep(evaluation(**fields), kept.folder, pictures=False)
+        evidence.keep(evaluation(**fields), kept.folder, pictures=())
     assert not kept.folder.exists()
 
 
@@ -98,13 +130,13 @@ def test_a_host_s_name_is_refused(kept, monkeypatch):
     monkeypatch.setenv("HOSTNAME", "node-seventeen")
     record = evaluation().model_copy(update={"provenance": provenance(machine={"cpu": "of node-seventeen"})})
     with pytest.raises(SuiteError, match="node-seventeen"):
-        evidence.keep(record, kept.folder, pictures=False)
+        evidence.keep(record, kept.folder, pictures=())
 
 
 def test_only_what_was_measured_is_kept(kept, own, verb):
     failed = evaluation().model_copy(update={"status": "failed", "scores": (), "error": "no memory"})
     with pytest.raises(SuiteError, match="only what was measured"):
-        evidence.keep(failed, kept.folder, pictures=False)
+        evidence.keep(failed, kept.folder, pictures=())
     own.add(failed)
     assert verb("keep", "bicubic")[0] == Exit.NOTHING
 
@@ -162,7 +194,13 @@ def test_evidence_of_the_checkout_loads_tells_of_no_machine_and_tracks_no_pictur
     pictures = {
         name for name in tracked if name.lower().endswith((".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".mat"))
     }
-    allowed = {f"results/evidence/pictures/{one.sha256}.png" for record in Ledger(folder).records() for one in record.pictures}
+    allowed = {
+        f"results/evidence/pictures/{one.sha256}.png"
+        for record in Ledger(folder).records()
+        for crop in getattr(record, "crops", ())
+        if card(record.spec.test_set).may_pass_on(crop.image)
+        for one in crop.pictures
+    }
     made = {name for name in pictures if name.startswith("tests/history/pictures/")}  # up, of no photograph
     shown = {"docs/page-light.png", "docs/page-dark.png"}  # the first screen of a report: words and a chart
     assert pictures - made <= allowed | shown

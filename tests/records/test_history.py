@@ -8,17 +8,19 @@ import hashlib
 import json
 import sys
 
+import evaluations
 import pytest
 import scan_records
 import synthetic_records
 from places import HISTORY
 
 from suite.records import load as load_module
+from suite.records.kinds.evaluation import Evaluation
+from suite.records.kinds.profile import ProfileRecord
+from suite.records.kinds.scan import ScanRecord
 from suite.records.load import load
 from suite.records.pictures import PICTURES_FOLDER
-from suite.records.profile import ProfileRecord
 from suite.records.record import RECORD_SCHEMA, DataFiles, Record, TestData, dump
-from suite.records.scan import ScanRecord
 
 SAMPLES = {
     "record-1.json": (1, Record),
@@ -33,8 +35,13 @@ SAMPLES = {
     "record-5-run.json": (5, Record),
     "record-5-scan.json": (5, ScanRecord),
     "record-5-profile.json": (5, ProfileRecord),
+    "record-6-run.json": (6, Record),
+    "record-6-scan.json": (6, ScanRecord),
+    "record-6-profile.json": (6, ProfileRecord),
+    "record-6-evaluation.json": (6, Evaluation),
 }
 PICTURES = HISTORY / PICTURES_FOLDER
+PICTURED = {"run.json": 7, "evaluation.json": 3}  # how many pictures a sample names
 MAKERS = {
     Record: lambda: synthetic_records.done(synthetic_records.VMAMBAIR[0]).model_copy(
         update={
@@ -44,6 +51,9 @@ MAKERS = {
         }
     ),
     ScanRecord: lambda: scan_records.record(times=(scan_records.timing(), scan_records.skipped(work="forward+backward"))),
+    Evaluation: lambda: evaluations.evaluation("mambair-sr-x2", sha="ab" * 32, test_set="photos").model_copy(
+        update={"crops": synthetic_records.done(synthetic_records.VMAMBAIR[0]).crops[:1]}
+    ),
     ProfileRecord: lambda: synthetic_records.profile("mambair-light-x2", latency=900.0),
 }
 
@@ -59,7 +69,7 @@ def test_a_sample_loads_as_what_it_was(name):
     assert found.schema_version == RECORD_SCHEMA
     assert found.fingerprint == raw["fingerprint"] == found.spec.fingerprint  # a cell's key never changes
     assert load(dump(found), origin=name) == found
-    assert len(found.pictures) == (7 if name.endswith("run.json") else 0)
+    assert len(found.pictures) == next((count for end, count in PICTURED.items() if name.endswith(end)), 0)
     for picture in found.pictures:
         assert hashlib.sha256(picture.read()).hexdigest() == picture.sha256
 

@@ -6,7 +6,7 @@ import synthetic_records as made
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from suite.records.profile import Latency
+from suite.records.kinds.profile import Latency
 from suite.records.record import ImageScore, ProtocolUsed, ReceptiveField, StartedFrom
 from suite.report import comparable
 from suite.report.claims.judge import count_hints, count_words, judge_claims, summarise

@@ -6,13 +6,16 @@ import re
 
 import pytest
 import synthetic_records as made
+from evaluations import evaluation
 from page_reader import read
 from worst_images import worst
 
 from suite.cli import main
+from suite.core.paths import ROOT
+from suite.data.cards import card
 from suite.records.ledger import Ledger
 from suite.records.pictures import Png
-from suite.records.record import Crop, ImageScore
+from suite.records.record import Crop, ImageScore, Measured
 from suite.report import pictures, report
 from suite.report.settings import setting_of
 from suite.report.tables.build import build_tables as tables_of
@@ -207,3 +210,69 @@ def test_data_for_the_script_are_those_of_the_grid():
             assert len(image["pictures"]) == len(image["values"]) == len(one["methods"])
             assert {picture for picture in image["pictures"] if picture} <= places
             assert image["embedded"] == any(image["pictures"])
+
+
+def given(model="bicubic", task="light-sr-x4", *, shift=0, mean=30.0, names=("astronaut",), **fields):
+    """An evaluation on embedded photographs with details of `names`; inputs and targets of all are the same."""
+    crops = [Crop(image=name, input_png=made.png(), output_png=made.png(shift=shift), target_png=made.png(shift=90)) for name in names]
+    record = evaluation(model, task, test_set="photos", mean=mean, **fields)
+    scores = tuple(one.model_copy(update={"image": name}) for one, name in zip(record.scores, made.IMAGES, strict=False))
+    return record.model_copy(update={"scores": scores, "crops": tuple(crops)})
+
+
+NETWORK = "mambairv2-light-x4"
+
+
+def test_given_weights_stand_beside_bicubic_and_the_original():
+    records = [given(NETWORK, sha="ab" * 32, shift=1, routing="sampled"), given(shift=2, mean=28.0), made.done(FULL)]
+    trained, found = built(records).sets
+    assert trained.title == "real-sr-x4, quick budget"
+    assert (found.title, found.detail) == ("light-sr-x4, given weights", "test set photos; sr-y@1")
+    assert [method.label for method in found.methods] == ["input", "bicubic", "MambaIRv2-light", "target"]
+    assert found.methods[2].what == f"{NETWORK}; weights: origin unknown (theirs.pth, sha256 abababab); routing sampled"
+    assert found.commands == (f"python -m suite restore PHOTO.png OUT.png --model {NETWORK} --weights theirs.pth",)
+    pictured = next(image for image in found.images if image.name == "astronaut")
+    assert pictured.embedded
+    assert [tile.picture is not None for tile in pictured.tiles] == [True] * 4
+    assert pictured.tiles[2].values[0] > pictured.tiles[1].values[0]
+    section = read(records).one("section", id="compare")
+    assert found.commands[0] in section.text
+    assert "origin unknown (theirs.pth, sha256 abababab)" in section.text
+
+
+def test_ways_of_given_weights_stand_apart_and_equal_ones_once():
+    fields = {"sha": "ab" * 32}
+    records = [given(NETWORK, **fields, routing="sampled", seed=seed, shift=seed + 1) for seed in (1, 0)]
+    records += [given(NETWORK, **fields, routing="argmax"), given(NETWORK, **fields, routing="sampled", backend="cpp", seed=2)]
+    (found,) = built(records).sets
+    assert [method.what.rpartition("; ")[2] for method in found.methods[1:-1]] in (
+        ["routing sampled", "routing argmax"],
+        ["routing argmax", "routing sampled"],
+    )
+    place = next(number for number, method in enumerate(found.methods) if "sampled" in method.what)
+    shown = next(image for image in found.images if image.name == "astronaut").tiles[place]
+    assert shown.picture.id == f"picture-{made.png(shift=1).sha256[:16]}"  # of seed 0
+    assert len({method.key for method in found.methods}) == len(found.methods)
+
+
+def test_a_baseline_alone_is_no_set_and_other_images_are_another():
+    assert built([given()]) is None
+    both = [given(NETWORK, sha="ab" * 32), given(NETWORK, sha="ab" * 32, data_digest="ef" * 32, shift=4)]
+    assert len(built(both).sets) == 2
+
+
+def test_the_page_shows_a_photograph_that_mambairv2_light_restored_beside_bicubic_and_the_original():
+    records = list(Ledger(ROOT / "results" / "evidence").records())
+    measured = [record for record in records if isinstance(record, Measured)]
+    found = next(one for one in built(measured).sets if any(method.key.startswith(NETWORK) for method in one.methods))
+    assert found.detail == "test set photos; sr-y@1"
+    names = [method.key.rpartition("-")[0] if method.key.startswith(NETWORK) else method.key for method in found.methods]
+    place, bicubic = names.index(NETWORK), names.index("bicubic")
+    shown = [image for image in found.images if image.embedded]
+    assert shown
+    for image in shown:
+        assert card("photos").may_pass_on(image.name)
+        assert all(image.tiles[number].picture for number in (0, bicubic, place, -1))
+        assert image.tiles[place].values[0] > image.tiles[bicubic].values[0] + 1  # dB
+    text = read(records).one("section", id="compare").text
+    assert "team40_mambairv2light.pth, sha256 3e80def7" in text

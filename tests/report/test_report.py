@@ -175,7 +175,7 @@ def test_an_interval_over_few_images_says_what_it_covers_and_five_are_too_few(im
 
 
 def test_seeds_give_an_interval_of_the_mean_and_of_the_difference():
-    from suite.core import stats
+    from suite.core.statistics import stats
 
     records = made.quick_grid(3)
     root = read(records)

@@ -7,9 +7,9 @@ from page_reader import read
 
 from suite.core.paths import ROOT
 from suite.records.evidence import find_private
+from suite.records.kinds.routing import Router, RoutingRecord, RoutingRun, RoutingSpec
 from suite.records.ledger import Ledger
 from suite.records.record import ImageScore, dump
-from suite.records.routing import Router, RoutingRecord, RoutingRun, RoutingSpec
 from suite.report.grids.routing import tabulate_routing
 from suite.study.routing import WAYS
 

@@ -8,8 +8,8 @@ from page_reader import read
 
 from suite.records.record import ImageScore, Trivial
 from suite.report.claims.judge import judge_claims
-from suite.report.export_text import render_markdown
 from suite.report.figures.forest import draw_forest
+from suite.report.formats.export_text import render_markdown
 from suite.report.pictures import compare_pictures
 from suite.report.report import page_text
 from suite.report.results import summarise_run

@@ -19,14 +19,14 @@ HELD = {
             *(path for room in ("", "designs", "networks", "parts") for path in (MODELS / room).glob("*.py")),
             *(SUITE / f"{name}.py" for name in ("measure/costs/count", "measure/costs/conventions", "study/baselines")),
         ],
-        "3c63f9049b9355a2",
+        "5669d6b5fb6e14d4",
     ),
     "LATENCIES": (1, [SUITE / "measure" / f"{name}.py" for name in ("timing", "costs/latency")], "32e783040fe1d646"),
     "SCANS": (1, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "a96bb76969589339"),
     "INDEX": (
         3,
-        [SUITE / "records" / f"{name}.py" for name in ("record", "scan", "profile", "spec", "summary", "index")],
-        "0262f62d3f620a94",
+        [SUITE / "records" / f"{name}.py" for name in ("record", "kinds/scan", "kinds/profile", "spec", "summary", "index")],
+        "317c666f9269684a",
     ),
 }
 

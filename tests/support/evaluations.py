@@ -2,7 +2,7 @@
 
 from synthetic_records import provenance
 
-from suite.records.evaluation import Evaluation, EvaluationSpec, GivenWeights
+from suite.records.kinds.evaluation import Evaluation, EvaluationSpec, GivenWeights
 from suite.records.record import ImageScore, ProtocolUsed, TestData
 from suite.study.tasks import TEST_IMAGES
 

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from suite.health.doctor import Diagnosis
+from suite.health.doctor.findings import Diagnosis
 
 
 def well(question):

@@ -246,14 +246,14 @@ OF_TABLES = (
         "report",
         "tables",
         "report/",
-        edit("suite.core.ranking:rank_values", '"higher": 1, "lower": -1', '"higher": -1, "lower": 1'),
+        edit("suite.core.statistics.ranking:rank_values", '"higher": 1, "lower": -1', '"higher": -1, "lower": 1'),
     ),
     Mutation(
         "best and second swapped in LaTeX",
         "report",
         "tables",
         "as latex",
-        edit("suite.report.export_text:_dressed", "{1: best, 2: second}", "{1: second, 2: best}"),
+        edit("suite.report.formats.export_text:_dressed", "{1: best, 2: second}", "{1: second, 2: best}"),
     ),
     Mutation(
         "a comparison reversed where lower is better",
@@ -267,7 +267,7 @@ OF_TABLES = (
         "report",
         "comparisons",
         "report/compare",
-        lambda patch: patch.setattr(importlib.import_module("suite.core.stats"), "correct_by_holm", list),
+        lambda patch: patch.setattr(importlib.import_module("suite.core.statistics.stats"), "correct_by_holm", list),
     ),
     Mutation(
         "a record's images lost when it is read",

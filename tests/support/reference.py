@@ -12,7 +12,7 @@ from suite.cli.ledger import list as listing  # noqa: E402
 from suite.records.ledger import Ledger  # noqa: E402
 from suite.records.machines import list_times, read_machines  # noqa: E402
 from suite.report.claims.judge import judge_claims, summarise  # noqa: E402
-from suite.report.export_text import escape_markdown  # noqa: E402
+from suite.report.formats.export_text import escape_markdown  # noqa: E402
 from suite.study.claims import RatioClaim, load_claims  # noqa: E402
 
 TABLES = ("grids", "tasks", "budgets", "recipes", "protocols", "baselines")  # the others depend on the machine, or have pages of their own

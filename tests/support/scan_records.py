@@ -2,7 +2,7 @@
 
 from synthetic_records import provenance
 
-from suite.records.scan import Absent, CeilingsUsed, ScanFindings, ScanRecord, ScanRound, ScanStart, ScanTiming, Verified
+from suite.records.kinds.scan import Absent, CeilingsUsed, ScanFindings, ScanRecord, ScanRound, ScanStart, ScanTiming, Verified
 from suite.records.spec import ScanSpec
 
 

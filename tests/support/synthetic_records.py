@@ -4,9 +4,9 @@ import math
 import struct
 import zlib
 
+from suite.records.kinds.profile import Latency, ProfileCost, ProfileRecord, ProfileSpec
 from suite.records.pictures import Png
 from suite.records.planned import Choice, plan_family
-from suite.records.profile import Latency, ProfileCost, ProfileRecord, ProfileSpec
 from suite.records.record import Cost, Crop, HistoryPoint, ImageScore, ProtocolUsed, Provenance, ReceptiveField, Record
 from suite.records.spec import RunSpec
 from suite.study.grids import ModelOnTask

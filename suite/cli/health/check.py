@@ -114,7 +114,7 @@ def _history(destination: Path, out: Output, path: Path) -> Exit:
 def _choose_baseline(options: argparse.Namespace) -> Path:
     """Return the file of the baseline: the suite's own, or that of the designs from outside, which has to be named."""
     from suite.health import gate
-    from suite.study.plugins import list_loaded
+    from suite.study.outside.plugins import list_loaded
 
     own = gate.baseline_path()
     if not list_loaded():

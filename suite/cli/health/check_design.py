@@ -34,8 +34,8 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from models.lookup import lookup
     from suite.core.parallel import show_progress
     from suite.health import contract
-    from suite.study import plugins
     from suite.study.grids import list_tables
+    from suite.study.outside import plugins
 
     checks = [lookup("check", name, contract.CONTRACT) for name in dict.fromkeys(options.only)] or list(contract.CONTRACT.values())
     plugin = plugins.load(options.plugin[0])

@@ -21,14 +21,14 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Print one line per check; exit code 6 where something that is needed is broken."""
-    from suite.health import doctor_run
+    from suite.health.doctor import run
 
-    found = doctor_run.diagnose(deep=options.deep, ledger=options.ledger)
+    found = run.diagnose(deep=options.deep, ledger=options.ledger)
     broken = any(one.state == "problem" for one in found)
     if options.json:
         out.document({"ok": not broken, "checks": [asdict(one) for one in found]})
     else:
         out.table([{"check": one.check, "state": one.state, "found": one.found, "fix": one.mend} for one in found])
-        counts = ", ".join(f"{sum(one.state == state for one in found)} {state}" for state in doctor_run.STATES)
+        counts = ", ".join(f"{sum(one.state == state for one in found)} {state}" for state in run.STATES)
         out.line(f"{counts}. Names, home folders, hosts and secrets are left out: this can be pasted into an issue.")
     return Exit.NOT_READY if broken else Exit.DONE

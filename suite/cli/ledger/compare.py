@@ -67,7 +67,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 
 def _legend(found: tuple[Comparison, ...]) -> list[str]:
     """Return the lines that explain the table."""
-    from suite.core.intervals import GOOD_IMAGES
+    from suite.core.statistics.intervals import GOOD_IMAGES
 
     lines = [COMPARISON_LEGEND]
     if any(one.verdict == "one seed: cannot tell" for one in found):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from suite.cli import common
@@ -28,6 +29,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     each = common.add_actions(verb, what)
     for name in ("keep", "retract"):
         each[name].add_argument("name", metavar="NAME", help=NAME)
+    each["keep"].add_argument(
+        "--pictures", nargs="*", metavar="IMAGE", help="keep pictures of these test images alone (default: of all that anyone may pass on)"
+    )
     each["retract"].add_argument("--reason", required=True, metavar="TEXT", help="why they are wrong, in a sentence")
     for action in each.values():
         common.add_shared(action, "--ledger", "--evidence", "--plugin", "--json", "--wide")
@@ -68,18 +72,28 @@ def _keep(options: argparse.Namespace, places: dict[str, Ledger]) -> list[dict[s
 
     rows = []
     for _, record in _select(options.name, places["ledger"], done=True):
-        path = evidence.keep(record, places["evidence"].folder, pictures=_may_show(record))
+        path = evidence.keep(record, places["evidence"].folder, pictures=_list_shown(record, options.pictures))
         rows.append(_row(record, f"kept: {path.name}"))
     return rows
 
 
-def _may_show(record: Attempt) -> bool:
-    """Return whether the card of the record's test set lets anyone pass its images on."""
+def _list_shown(record: Attempt, asked: Sequence[str] | None) -> set[str]:
+    """Return the test images whose pictures are kept: those `asked` for, or all that anyone may pass on, as the card of their set says.
+
+    SuiteError for one that is asked for and may not be passed on, or of which the record holds no picture.
+    """
     from suite.data.cards import card
     from suite.data.sets import card_name
 
     name = card_name(getattr(record.spec, "test_set", ""))
-    return name is not None and card(name).redistribution
+    names = {crop.image for crop in getattr(record, "crops", ())}
+    shown = {image for image in names if name is not None and card(name).may_pass_on(image)}
+    if missing := [image for image in asked or () if image not in shown]:
+        why = "its card does not let anyone pass it on" if missing[0] in names else "the record holds none"
+        raise SuiteError(
+            f"the picture of {missing[0]} cannot be kept of {record.spec.label}: {why}. It can of: {', '.join(sorted(shown)) or 'none'}."
+        )
+    return shown if asked is None else set(asked)
 
 
 def _retract(options: argparse.Namespace, places: dict[str, Ledger]) -> list[dict[str, object]]:

@@ -46,7 +46,7 @@ def read_mebibytes(text: str) -> float:
 
 def run(options: argparse.Namespace, out: Output) -> Exit:
     """Write the report in the chosen formats, and print where it is."""
-    from suite.report import export
+    from suite.report.formats import export
 
     records = read_held(options)
     folder = common.report_folder(options.out)

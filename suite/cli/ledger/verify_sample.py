@@ -28,12 +28,12 @@ class Sample:
 
     @property
     def measured(self) -> int:
-        """How many were measured."""
+        """Return how many were measured."""
         return sum(one.state != "not measured" for one in self.found)
 
     @property
     def differ(self) -> int:
-        """How many were found otherwise."""
+        """Return how many were found otherwise."""
         return sum(one.state == "differs" for one in self.found)
 
     def sentence(self) -> str:

@@ -177,7 +177,7 @@ def _warn(data: str, sources: Sequence[PairSource], job: EvaluationJob, options:
 
 def _look_beside(sources: Sequence[PairSource]) -> list[str]:
     """Say what lies in the folders of the images and is left out; SuiteError where an image, or something beside them, is at fault."""
-    from suite.data.survey import check_images
+    from suite.data.layouts.survey import check_images
 
     return list(check_images(path for source in sources for path in source.files).left_out)
 

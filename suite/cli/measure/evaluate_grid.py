@@ -11,7 +11,7 @@ from suite.core.output import Output, note
 from suite.core.text import count_of
 
 if TYPE_CHECKING:
-    from suite.records.evaluation import EvaluationSpec
+    from suite.records.kinds.evaluation import EvaluationSpec
     from suite.records.ledger import Ledger
     from suite.records.record import Attempt
     from suite.runner.execute import How

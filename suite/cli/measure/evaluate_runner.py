@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from suite.data.pairs import PairSource
     from suite.measure.quality.evaluate import EvaluationJob, ImageResult, Model
     from suite.measure.quality.saving import SavedImages
-    from suite.records.evaluation import Evaluation
+    from suite.records.kinds.evaluation import Evaluation
     from suite.records.ledger import Ledger
 
 
@@ -60,7 +60,8 @@ class Runner:
             return Result(data, found, notes, held, before=True)
         self.model = self.model or evaluate.Model(self.job, note)
         save, clock = self._saved.get(data), time.perf_counter()
-        measured = evaluate.measure_set(self.job, self.model, sources, tile_cost=options.tile_cost, save=save)
+        job = replace(self.job, pictures=spec is not None and evaluation.keeps_pictures(data))
+        measured = evaluate.measure_set(job, self.model, sources, tile_cost=options.tile_cost, save=save)
         found = list(show_progress(measured, len(sources), f"images of {data} measured"))
         if save:
             save.finish()
@@ -74,7 +75,7 @@ class Runner:
 
     def _find(self, fingerprint: str) -> Evaluation | None:
         """Return the done record of the cell; None where there is none that can be read."""
-        from suite.records.evaluation import Evaluation
+        from suite.records.kinds.evaluation import Evaluation
 
         held = self._ledger.find_done([fingerprint], common.warn_left_out).get(fingerprint) if self._ledger else None
         return held if isinstance(held, Evaluation) else None

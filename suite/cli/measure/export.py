@@ -58,9 +58,9 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
 def _export_results(options: argparse.Namespace, out: Output) -> Exit:
     """Write the results of some records as a model card's front matter."""
     from suite.core.files import replacing
-    from suite.records.evaluation import given_weights
+    from suite.records.kinds.evaluation import given_weights
     from suite.records.record import Measured
-    from suite.report.model_index import make_index, render_index
+    from suite.report.formats.model_index import make_index, render_index
 
     records = read_held(options)
     if options.weights.is_file():

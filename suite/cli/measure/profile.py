@@ -15,8 +15,8 @@ from suite.core.text import count_of
 
 if TYPE_CHECKING:
     from suite.measure.costs.grid import Size, TimingOptions
+    from suite.records.kinds.profile import ProfileRecord, ProfileSpec
     from suite.records.ledger import Ledger
-    from suite.records.profile import ProfileRecord, ProfileSpec
     from suite.runner.execute import Outcome
 
 SUMMARY = "count parameters, multiply-adds and operations of networks as published, and time them"
@@ -76,6 +76,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     if options.claim:
         return _claim(options, out)
     from suite.measure.costs import grid, tables
+    from suite.measure.costs.ahead import counted_ahead
     from suite.measure.timing import hold_machine
     from suite.records.ledger import Ledger
 
@@ -90,18 +91,20 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
         raise SuiteError("--save keeps times: give --time or --sweep with it.")
     ledger = Ledger(options.ledger)
     timing, reason = choose_timing(options) if options.time or options.sweep else (None, "")
-    with hold_machine() if timing else contextlib.nullcontext():
+    with hold_machine() if timing else contextlib.nullcontext(), contextlib.ExitStack() as beside:
         if options.sweep:
             outcome, stops = _sweep(names, timing, reason, options.longest, ledger)
         else:
             sizes = options.size or [(64, 64)]
             specs = [grid.make_spec(name, grid.resolve_size(name, one), timing) for name in names for one in sizes]
+            if timing is None:  # times are taken with nothing beside them
+                beside.enter_context(counted_ahead(_find_needed(specs, ledger)))
             outcome, stops = _execute(specs, ledger, reason, timed=timing is not None), {}
-    records = sorted(outcome.records, key=lambda record: (names.index(record.spec.model), math.prod(record.spec.input_size)))
-    if options.json:
-        out.document(tables.make_document(records, outcome.exit, stops))
-    else:
-        tables.show(records, options, stops, out)
+        records = sorted(outcome.records, key=lambda record: (names.index(record.spec.model), math.prod(record.spec.input_size)))
+        if options.json:
+            out.document(tables.make_document(records, outcome.exit, stops))
+        else:
+            tables.show(records, options, stops, out)
     if options.save:
         _save(records)
     return outcome.exit
@@ -130,6 +133,14 @@ def choose_timing(options: argparse.Namespace) -> tuple[TimingOptions, str]:
     if not 0 < options.seconds <= 600:
         raise SuiteError(f"--seconds {options.seconds:g}: it must be more than 0 and at most 600.")
     return TimingOptions(backend, device, threads, options.seconds), reason
+
+
+def _find_needed(specs: Sequence[ProfileSpec], ledger: Ledger) -> list[str]:
+    """Return the networks whose counts will be asked for: those of cells that are not done, and those of which a paper prints a cost."""
+    from suite.measure.costs.printed import has_printed
+
+    done = ledger.find_done([spec.fingerprint for spec in specs])
+    return [spec.model for spec in specs if spec.fingerprint not in done or has_printed(spec.model)]
 
 
 def _execute(specs: Sequence[ProfileSpec], ledger: Ledger, reason: str, *, timed: bool) -> Outcome:

@@ -13,8 +13,8 @@ from suite.core.output import Output, note
 
 if TYPE_CHECKING:
     from suite.data.pairs import Pair
+    from suite.records.kinds.routing import RoutingRecord, RoutingSpec
     from suite.records.ledger import Ledger
-    from suite.records.routing import RoutingRecord, RoutingSpec
 
 SUMMARY = "quality of given weights of MambaIRv2 with its router, and with what takes its place at inference (--weights FILE)"
 OPTIONS = ("only", "seeds", "weights", "data", "backend", "device", "cpus_per_cell", "dry_run", "ledger", "report", "json", "wide")
@@ -59,7 +59,7 @@ def _examine(options: argparse.Namespace) -> tuple[RoutingSpec, list[Pair]]:
     from suite.data.digest import digest_set
     from suite.data.sets import card_name, load_pairs
     from suite.measure.inference import weights
-    from suite.records.routing import RoutingSpec
+    from suite.records.kinds.routing import RoutingSpec
     from suite.study.protocols import protocol
     from suite.study.tasks import task
 
@@ -100,8 +100,8 @@ def _measure(spec: RoutingSpec, pairs: list[Pair], options: argparse.Namespace, 
     from suite.measure.quality.identity import identify_test_data
     from suite.measure.quality.routing import measure_routings
     from suite.records.cell import CellContext, now, provenance
+    from suite.records.kinds.routing import RoutingRecord, RoutingRun
     from suite.records.record import ProtocolUsed
-    from suite.records.routing import RoutingRecord, RoutingRun
     from suite.study.protocols import protocol
     from suite.study.tasks import task
 

@@ -19,9 +19,9 @@ from suite.core.text import count_of
 if TYPE_CHECKING:
     from suite.measure.costs.estimate import Estimator, Size
     from suite.measure.costs.points import Plan
+    from suite.records.kinds.profile import ProfileRecord, ProfileSpec
     from suite.records.ledger import Ledger
     from suite.records.machines import MachineFile
-    from suite.records.profile import ProfileRecord, ProfileSpec
     from suite.report.figures.charts import Figure
     from suite.study.tasks import Task
 
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     from suite.records.evidence import read_records
     from suite.records.ledger import Ledger
     from suite.records.machines import read_machines
-    from suite.report import candidates, choice
+    from suite.report.suggestions import candidates, choice
     from suite.study.tasks import task as task_row
 
     task = task_row(options.task)

@@ -12,11 +12,11 @@ from suite.core.output import Output
 from suite.core.text import count_of
 from suite.measure.costs.estimate import Basis, Error, Estimator, What
 from suite.measure.costs.points import Fitting, Plan, find_fitting, work_of
-from suite.records.profile import ProfileRecord
-from suite.report import choice
-from suite.report.candidates import Quality, Yardstick
+from suite.records.kinds.profile import ProfileRecord
 from suite.report.figures.charts import Figure
 from suite.report.html import fill_template, write_page
+from suite.report.suggestions import choice
+from suite.report.suggestions.candidates import Quality, Yardstick
 from suite.study.tasks import Task
 
 Row = dict[str, object]
@@ -46,7 +46,7 @@ class Answer:
 
     @property
     def heading(self) -> str:
-        """What was asked, and where."""
+        """Return what was asked, and where."""
         (height, width), scale, timing = self.size, self.task.scale, self.plan.timing
         grows = f", which become {height * scale}x{width * scale}" if scale > 1 else ""
         return (

@@ -15,14 +15,14 @@ from suite.core.text import count_of
 from suite.data.cards import CARD_KINDS, Card, Split
 from suite.data.check.inspection import Facts, Remembered
 from suite.data.check.traps import card_of, warn_of_faulty_copy, warn_of_grey, warn_of_rules
-from suite.data.folders import find_levels, left_out_of, stand_in
-from suite.data.locate import FilePair, Located, clash, files_of, locate, pairing_of, targets_of
+from suite.data.layouts.folders import find_levels, left_out_of, stand_in
+from suite.data.layouts.locate import FilePair, Located, clash, files_of, locate, pairing_of, targets_of
+from suite.data.layouts.pairing import shorten
+from suite.data.layouts.sides import say_missing
+from suite.data.layouts.sizes import Size, SizedPair, judge, say_scale, show
+from suite.data.layouts.survey import survey
 from suite.data.mat_files import block_names, describe_mat
-from suite.data.pairing import shorten
 from suite.data.photos import photos_folder
-from suite.data.sides import say_missing
-from suite.data.sizes import Size, SizedPair, judge, say_scale, show
-from suite.data.survey import survey
 from suite.study.protocols import SSIM_WINDOW
 from suite.study.tasks import TASKS
 
@@ -52,7 +52,7 @@ class Report:
 
     @property
     def statement(self) -> str:
-        """What was compared, in words."""
+        """Return what was compared, in words."""
         if self.compared:
             return (
                 " and ".join(f"{count_of(count, 'pair')} of {say_scale(scale)}" for scale, count in sorted(self.compared.items()))

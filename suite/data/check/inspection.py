@@ -23,9 +23,9 @@ from suite.core.files import replacing
 from suite.core.parallel import map_ordered
 from suite.data.digest import pixel_key
 from suite.data.images import Pixels, describe, has_equal_channels, read_image, read_stored, three_channels
-from suite.data.locate import FilePair
+from suite.data.layouts.locate import FilePair
+from suite.data.layouts.sizes import SizedPair
 from suite.data.resize import Between, Border, imresize, mod_crop
-from suite.data.sizes import SizedPair
 
 CACHE_VERSION = 5
 THUMB = 16  # pixels a side of the small grey image by which near-identical images are found

@@ -15,8 +15,8 @@ from suite.core.text import count_of, is_or_are
 from suite.data.cards import Card, card
 from suite.data.check.inspection import PAIRS_PROBED, Shrunk, Stored, find_rule, stored_as
 from suite.data.images import ImageFacts, describe, lacks_colour, read_stored
-from suite.data.locate import FilePair
-from suite.data.pairing import shorten
+from suite.data.layouts.locate import FilePair
+from suite.data.layouts.pairing import shorten
 from suite.data.pairs import PairSource
 from suite.data.sets import card_name
 from suite.study.protocols import Protocol

@@ -47,7 +47,7 @@ class CacheEntry:
 
     @property
     def folder(self) -> Path:
-        """Where it lies, or will."""
+        """Return where it lies, or will."""
         return _root() / self.key
 
 

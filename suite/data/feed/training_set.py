@@ -15,9 +15,9 @@ from suite.data.cards import PAIRED
 from suite.data.feed import cache
 from suite.data.feed.mapped import decoded_bytes, map_pairs, map_targets
 from suite.data.images import three_channels
+from suite.data.layouts.survey import check_images
 from suite.data.pairs import Pair, PairSource, read_for
 from suite.data.sets import NamedImage, pair_sources
-from suite.data.survey import check_images
 from suite.study.protocols import protocol
 from suite.study.tasks import Task
 

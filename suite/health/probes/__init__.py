@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from suite.health.probes import cells, definitions, networks, outside, pictures, report, scans, training
 from suite.health.probes.number import DATA, Kind, Number, Probe, ProbePart, digest
-from suite.study.plugins import list_loaded
+from suite.study.outside.plugins import list_loaded
 
 __all__ = ["DATA", "PROBES", "Kind", "Number", "Probe", "ProbePart", "choose_probes", "digest"]
 

@@ -14,7 +14,7 @@ from suite.health.probes.number import BUDGET, DATA, TRAINED_ON, Number, Probe, 
 from suite.records.spec import RunSpec
 from suite.runner import plan
 from suite.study.grids import Grid, ModelOnTask
-from suite.study.plugins import list_loaded
+from suite.study.outside.plugins import list_loaded
 
 
 def _names(*, tiny: bool = False) -> list[str]:

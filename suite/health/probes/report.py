@@ -10,7 +10,8 @@ from suite.health.probes.number import TRAINED_ON, Number, ProbePart, digest_of
 from suite.records.load import load
 from suite.records.record import Cost, HistoryPoint, ImageScore, ProtocolUsed, Record, dump
 from suite.records.spec import RunSpec
-from suite.report import export, export_text, measured, versus
+from suite.report import measured, versus
+from suite.report.formats import export, export_text
 from suite.report.tables import build
 from suite.runner import plan
 from suite.study.protocols import protocol

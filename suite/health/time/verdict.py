@@ -23,10 +23,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from suite.core import stats
 from suite.core.errors import SuiteError
 from suite.core.output import note
 from suite.core.paths import ROOT
+from suite.core.statistics import stats
 from suite.health import gate
 from suite.health.gate import Verdict
 from suite.health.time import old_code

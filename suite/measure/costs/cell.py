@@ -12,7 +12,7 @@ from suite.measure.costs.attention import count_full_attention, has_counterpart
 from suite.measure.costs.conventions import conventions_for
 from suite.measure.costs.kept import count_kept
 from suite.records.cell import CellContext, Progress, now, provenance
-from suite.records.profile import Latency, NetworkPart, ProfileCost, ProfileRecord, ProfileSpec, name_network
+from suite.records.kinds.profile import Latency, NetworkPart, ProfileCost, ProfileRecord, ProfileSpec, name_network
 
 
 def run_profile(spec: ProfileSpec, context: CellContext) -> Iterator[Progress | ProfileRecord]:

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from models.parts.oss import LinearProjection
-from suite.core import stats
 from suite.core.process import Say
+from suite.core.statistics import stats
 from suite.measure import timing
 from suite.measure.costs.latency import make_call, make_network
 

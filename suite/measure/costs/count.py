@@ -25,8 +25,8 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ from suite.core.errors import SuiteError
 from suite.measure.costs.repeats import once_each
 from suite.records.record import Cost
 from suite.study import baselines
-from suite.study.plugins import digest_of
+from suite.study.outside.plugins import digest_of
 
 TABLE_SIZE = (64, 64)  # of VmambaIR's tables 2 and 4
 SCAN_OPERATOR, IMAGE_SCAN_OPERATOR = "ssm::selective_scan", "ssm::scan_image"
@@ -218,14 +218,36 @@ def make_subject(model: str) -> Subject:
         )
 
 
+_COUNTED: dict[tuple[str, str], Counted] = {}  # in this process, by network and digest of its plug-in
+_ELSEWHERE: dict[tuple[str, str], Future[Counted | None]] = {}  # by other processes, for now
+
+
 def count_model(model: str) -> Counted:
-    """Count the network `model` of the catalogue or of the baselines; once a process, and a plug-in's again where its code has changed."""
-    return _count_once(model, digest_of(model))
+    """Count the network `model` of the catalogue or of the baselines; once a process, and a plug-in's again where its code has changed.
+
+    Within `waiting_for` the counts are waited for where another process is to have them.
+    """
+    key = model, digest_of(model)
+    if key not in _COUNTED:
+        elsewhere = _ELSEWHERE.get(key)
+        _COUNTED[key] = (elsewhere.result() if elsewhere else None) or count_subject(make_subject(model))
+    return _COUNTED[key]
 
 
-@cache
-def _count_once(model: str, _code: str) -> Counted:
-    return count_subject(make_subject(model))
+def is_counted(model: str) -> bool:
+    """Say whether this process has counted the network `model` already."""
+    return (model, digest_of(model)) in _COUNTED
+
+
+@contextlib.contextmanager
+def waiting_for(elsewhere: Mapping[tuple[str, str], Future[Counted | None]]) -> Iterator[None]:
+    """Have `count_model` take, within the block, what other processes count: by network and digest of its plug-in; None is counted here."""
+    _ELSEWHERE.update(elsewhere)
+    try:
+        yield
+    finally:
+        for key in elsewhere:
+            del _ELSEWHERE[key]
 
 
 def trace(subject: Subject, size: tuple[int, int]) -> Counts:

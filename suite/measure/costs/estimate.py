@@ -23,7 +23,7 @@ import numpy as np
 
 from suite.measure.costs.count import PRODUCTS, SCAN_COUNT
 from suite.measure.costs.traffic import Traffic
-from suite.records.profile import ProfileCost
+from suite.records.kinds.profile import ProfileCost
 
 FEWEST_NETWORKS = 2  # below, rates are one network's, and nothing can be left out
 CALLS_FROM = 7  # networks from which on starting an operator has a rate of its own: it is most of the time of small pictures on a GPU
@@ -61,7 +61,7 @@ class Value:
 
     @property
     def measured(self) -> bool:
-        """Whether it was measured, and not estimated."""
+        """Tell whether it was measured, and not estimated."""
         return self.basis == "measured"
 
 

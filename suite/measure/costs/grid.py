@@ -12,11 +12,11 @@ from models.scan.backends import REVISION
 from suite.core.errors import SuiteError
 from suite.core.machine import machine_digest
 from suite.measure.costs.printed import input_720p, scale_of
-from suite.records.profile import NO_BACKEND, ProfileSpec
+from suite.records.kinds.profile import NO_BACKEND, ProfileSpec
 from suite.study import versions
 from suite.study.baselines import BASELINES
 from suite.study.grids import selects
-from suite.study.plugins import digest_of
+from suite.study.outside.plugins import digest_of
 
 ALL_MODELS, HD = "all", "720p"
 COUNTED_BY = ("fvcore", "spandrel")  # packages that decide a cost

@@ -20,7 +20,7 @@ from suite.core.files import replacing
 from suite.core.paths import ROOT
 from suite.measure.costs.count import Counted, Counts, count_model
 from suite.measure.costs.traffic import Traffic, WatchedTraffic, count_traffic
-from suite.study.plugins import digest_of
+from suite.study.outside.plugins import digest_of
 
 FOLDER = "counts"  # of the cache
 DECIDED_BY = ("models/**/*.py", "suite/measure/costs/*.py", "suite/study/baselines.py")

@@ -18,9 +18,9 @@ import models
 from suite.core.process import Say
 from suite.measure import timing
 from suite.measure.costs.count import make_subject
-from suite.records.profile import NO_BACKEND, Latency, ProfileSpec
-from suite.study import plugins
+from suite.records.kinds.profile import NO_BACKEND, Latency, ProfileSpec
 from suite.study.baselines import BASELINES
+from suite.study.outside import plugins
 
 
 def answer(asked: dict[str, Any], say: Say) -> None:

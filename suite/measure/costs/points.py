@@ -17,8 +17,8 @@ from suite.measure.costs.cell import count_cost
 from suite.measure.costs.estimate import Estimator, Measured, Size, Work, describe_work, design_of
 from suite.measure.costs.grid import TimingOptions, make_spec, smallest_side, software_digest
 from suite.measure.costs.kept import count_kept, traffic_kept
+from suite.records.kinds.profile import NO_BACKEND, ProfileCost, ProfileRecord, ProfileSpec
 from suite.records.machines import MachineFile
-from suite.records.profile import NO_BACKEND, ProfileCost, ProfileRecord, ProfileSpec
 from suite.records.record import Attempt
 from suite.study.baselines import BASELINES
 

@@ -5,7 +5,7 @@ The numbers are those of results/published; a baseline names its rows itself (su
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -80,15 +80,20 @@ def scale_of(model: str) -> int:
     return BASELINES[model].scale if model in BASELINES else models.card(model).scale
 
 
+def has_printed(model: str) -> bool:
+    """Say whether a paper prints a cost of `model`."""
+    return any(True for _ in _cells(model))
+
+
 def compare_printed(model: str, counted: Counted) -> list[PrintedCost]:
     """Compare every printed cost of `model` with what it was `counted` as."""
-    found = []
+    return [_comparison(model, counted, *cell) for cell in _cells(model)]
+
+
+def _cells(model: str) -> Iterator[tuple[PublishedTable, PublishedRow, PublishedColumn]]:
+    """Yield the printed costs of `model` by where they stand."""
     for table, row in _rows(model):
-        for column in table.columns:
-            value = row.cells.get(column.key)
-            if column.kind == "cost" and value is not None:
-                found.append(_comparison(model, counted, table, row, column))
-    return found
+        yield from ((table, row, column) for column in table.columns if column.kind == "cost" and row.cells.get(column.key) is not None)
 
 
 def _rows(model: str) -> list[tuple[PublishedTable, PublishedRow]]:

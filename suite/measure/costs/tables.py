@@ -14,9 +14,9 @@ from suite.measure.costs.conventions import CONVENTIONS
 from suite.measure.costs.count import count_model, make_subject
 from suite.measure.costs.grid import TimingOptions
 from suite.measure.costs.kept import count_kept
-from suite.measure.costs.printed import PrintedCost, compare_printed
+from suite.measure.costs.printed import PrintedCost, compare_printed, has_printed
 from suite.measure.costs.second_count import compare_counters
-from suite.records.profile import ProfileRecord
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.record import as_document, error_line
 
 Row = dict[str, object]
@@ -64,7 +64,7 @@ def make_document(records: Sequence[ProfileRecord], exit: Exit, stops: Mapping[s
 
 
 def _printed(model: str) -> list[PrintedCost]:
-    return compare_printed(model, count_kept(model))
+    return compare_printed(model, count_kept(model)) if has_printed(model) else []
 
 
 def _cost_row(record: ProfileRecord) -> Row:

@@ -22,13 +22,13 @@ from suite.core.files import replacing
 from suite.core.output import note
 from suite.core.text import count_of
 from suite.data.colour import quantise
-from suite.data.folders import targets_below
 from suite.data.images import Pixels
-from suite.data.mixed import both_sides
+from suite.data.layouts.folders import targets_below
+from suite.data.layouts.mixed import both_sides
+from suite.data.layouts.pairing import fold_name, shorten
+from suite.data.layouts.survey import find_below
 from suite.data.opener import LOOKED_FOR, RESTORED, load_image
-from suite.data.pairing import fold_name, shorten
 from suite.data.resize import imresize
-from suite.data.survey import find_below
 from suite.measure.inference.restorer import Restorer
 from suite.measure.inference.tiling import FEATHERED_SIZE, Tile, feathered_bands
 from suite.study.tasks import Task
@@ -56,7 +56,7 @@ class ImageParts:
 
     @property
     def channels(self) -> int:
-        """How many channels its colours have: 1 or 3."""
+        """Return how many channels its colours have: 1 or 3."""
         return self.planes.shape[2] - self.has_alpha
 
 

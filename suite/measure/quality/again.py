@@ -24,7 +24,7 @@ from suite.data.sets import pair_sources
 from suite.measure.inference.weights_files import weights_folder
 from suite.measure.quality.evaluate import DETERMINISTIC, SIMPLE_RESTORERS, EvaluationJob, Inference, Model, measure_set
 from suite.measure.quality.evaluation import digest_pairs
-from suite.records.evaluation import Evaluation
+from suite.records.kinds.evaluation import Evaluation
 from suite.records.record import Attempt, Measured, Record
 from suite.records.trainings import Trainings
 from suite.study.protocols import METRICS, Protocol, protocol

@@ -96,6 +96,7 @@ class ImageResult:
     score: ImageScore
     inference: str  # whole, or which tiles
     tile_cost_db: float | None  # PSNR in tiles minus PSNR of the whole image, where it was asked for
+    crop: Crop | None = None  # a detail of it, where pictures were asked for
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ class EvaluationJob:
     weights: Path | None
     inference: Inference
     key: str = ""  # which weights of the file, where it holds several
+    pictures: bool = False  # whether results hold details of the images
 
 
 class Model:
@@ -165,10 +167,10 @@ def measure_set(
     scores the images before meanwhile.
     """
     if model.is_baseline and save is None and not (tile_cost or job.inference.ensemble or job.inference.tile != "whole"):
-        for found in map_ordered(_baseline_scored, [(job, source) for source in sources]):
-            yield ImageResult(found, "whole", None)
+        for found, crop in map_ordered(_baseline_scored, [(job, source) for source in sources]):
+            yield ImageResult(found, "whole", None, crop)
         return
-    scale, about = job.task.scale, []  # of each image: by which tiles, and PSNR of the whole image
+    scale, about = job.task.scale, []  # of each image: by which tiles, PSNR of the whole image, and a detail
 
     def restored() -> Iterator[tuple[PairSource, Protocol, np.ndarray, Pixels, int]]:
         """Yield the arguments of `_scored`, an image after the other."""
@@ -177,17 +179,16 @@ def measure_set(
             with naming(source.title):
                 output, how = model.restore(pair.lq)
                 whole = model.whole(pair.lq) if tile_cost else None
-            about.append(
-                (how, None if whole is None else score(job.rule, prepare_output(whole, job.rule), pair.hq, scale)[job.rule.fidelity[0]])
-            )
+            whole_psnr = None if whole is None else score(job.rule, prepare_output(whole, job.rule), pair.hq, scale)[job.rule.fidelity[0]]
+            about.append((how, whole_psnr, _detail(job, pair, output)))
             if save is not None:
                 save.add(pair.name, three_channels(quantise(output)))
             yield source, job.rule, prepare_output(output, job.rule), pair.hq, scale
 
     workers = None if job.inference.device == "cuda" else 1  # a network on the processor uses all of it
     for number, found in enumerate(map_ordered(_scored, restored(), workers=workers)):
-        how, whole_psnr = about[number]
-        yield ImageResult(found, how, None if whole_psnr is None else found.metrics[job.rule.fidelity[0]] - whole_psnr)
+        how, whole_psnr, crop = about[number]
+        yield ImageResult(found, how, None if whole_psnr is None else found.metrics[job.rule.fidelity[0]] - whole_psnr, crop)
 
 
 def _scored(asked: tuple[PairSource, Protocol, np.ndarray, Pixels, int]) -> ImageScore:
@@ -196,11 +197,16 @@ def _scored(asked: tuple[PairSource, Protocol, np.ndarray, Pixels, int]) -> Imag
         return ImageScore(image=source.name, metrics=available.measure_quality(rule, output, target, scale))
 
 
-def _baseline_scored(asked: tuple[EvaluationJob, PairSource]) -> ImageScore:
+def _baseline_scored(asked: tuple[EvaluationJob, PairSource]) -> tuple[ImageScore, Crop | None]:
     job, source = asked
     pair = source.load()
-    output = prepare_output(make_baseline(job.model, job.task.scale)(pair.lq), job.rule)
-    return _scored((source, job.rule, output, pair.hq, job.task.scale))
+    output = make_baseline(job.model, job.task.scale)(pair.lq)
+    found = _scored((source, job.rule, prepare_output(output, job.rule), pair.hq, job.task.scale))
+    return found, _detail(job, pair, output)
+
+
+def _detail(job: EvaluationJob, pair: Pair, output: np.ndarray) -> Crop | None:
+    return crops([pair], [quantise(output)], job.task.scale)[0] if job.pictures else None
 
 
 def make_baseline(model: str, scale: int) -> Restorer:

@@ -14,9 +14,10 @@ from models.catalog import design_of
 from suite.core.errors import Exit, SuiteError
 from suite.core.files import sha256_of
 from suite.core.text import readable
+from suite.data.cards import card
 from suite.data.digest import add_image
 from suite.data.pairs import PairSource
-from suite.data.sets import canonical_name, pair_sources
+from suite.data.sets import canonical_name, card_name, pair_sources
 from suite.measure.inference.weights import Used
 from suite.measure.inference.weights_files import find_entries
 from suite.measure.quality.evaluate import (
@@ -31,10 +32,10 @@ from suite.measure.quality.evaluate import (
 )
 from suite.measure.quality.identity import identify_test_data
 from suite.records.cell import CellContext, Progress, now, provenance
-from suite.records.evaluation import Evaluation, EvaluationSpec, GivenWeights
+from suite.records.kinds.evaluation import Evaluation, EvaluationSpec, GivenWeights
 from suite.records.record import ProtocolUsed, TestData
 from suite.study import weights_register
-from suite.study.plugins import digest_of
+from suite.study.outside.plugins import digest_of
 from suite.study.protocols import protocol
 from suite.study.tasks import task as task_row
 
@@ -54,6 +55,12 @@ class TestImages:
 def examine_images(name: str, sources: Sequence[PairSource]) -> TestImages:
     """Read the images of a set once, and say what they are."""
     return TestImages(canonical_name(name), sources, digest_pairs(sources), identify_test_data(name, sources))
+
+
+def keeps_pictures(name: str) -> bool:
+    """Return whether evaluations on the test set `name` hold details of its images: on embedded photographs, which everyone has."""
+    known = card_name(name)
+    return known is not None and bool(card(known).package)
 
 
 def digest_pairs(sources: Sequence[PairSource]) -> str:
@@ -111,6 +118,7 @@ def make_record(
         protocol=ProtocolUsed(name=job.rule.name, version=job.rule.version, statement=job.rule.statement),
         scores=tuple(one.score for one in found),
         inference=tuple(one.inference for one in found),
+        crops=tuple(one.crop for one in found if one.crop),
         test_data=images.data,
         weights=describe_weights(job.weights, spec, used) if job.weights and used else None,
         evaluate_seconds=seconds,
@@ -143,7 +151,7 @@ def run_evaluation(spec: EvaluationSpec, context: CellContext) -> Iterator[Progr
     task, rule = task_row(spec.task), protocol(spec.protocol)
     routing = "deterministic" if spec.routing == DETERMINISTIC else "released"
     inference = Inference(spec.tile, spec.tile_size or None, spec.ensemble, spec.backend, spec.device, spec.seed, routing)
-    job = EvaluationJob(spec.model, task, rule, context.given, inference, spec.key)
+    job = EvaluationJob(spec.model, task, rule, context.given, inference, spec.key, keeps_pictures(spec.test_set))
     images = examine_images(spec.test_set, pair_sources(spec.test_set, "test", task, rule))
     if make_spec(job, images) != spec:
         changed = "its images are" if images.digest != spec.data_digest else f"the file {context.given} is"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,16 +37,23 @@ def _state(chosen: Card, expected: int, sources: Sequence[PairSource]) -> DataSt
     read = [(source.lq, source.block) for source in sources if source.lq is not None]
     if read:
         sides["lq"] = read
-    known = True
+    found: dict[str, list[str]] = {}
+    fitting: dict[str, dict[str, str]] = {}
     for side, images in sides.items():
-        versions = [set(version.pixels.values()) for version in chosen.version if version.side == side]
+        versions = [version.pixels for version in chosen.version if version.side == side]
         if not versions:
-            known = False
             continue
-        digests = {_digest(*image) for image in images}
-        if len(digests) < len(images) or not any(digests <= version for version in versions):  # a version may hold other splits, too
+        found[side] = [_digest(*image) for image in images]
+        # A version may hold other splits, too, and one image several times, as Rain100L does.
+        fits = next((one for one in versions if Counter(found[side]) <= Counter(one.values())), None)
+        if fits is None:
             return "other"
-    return "verified" if known else "unverified"
+        fitting[side] = fits
+    if len(fitting) == 2 and fitting["hq"].keys() == fitting["lq"].keys():  # both sides may be the card's, and their pairs not
+        pairs = Counter((fitting["hq"][name], fitting["lq"][name]) for name in fitting["hq"])
+        if not Counter(zip(found["hq"], found["lq"], strict=False)) <= pairs:
+            return "other"
+    return "verified" if len(fitting) == len(sides) else "unverified"
 
 
 def _digest(image: object, block: int | None) -> str:

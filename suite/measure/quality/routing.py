@@ -16,7 +16,7 @@ from suite.core.errors import SuiteError
 from suite.data.pairs import Pair
 from suite.measure.inference.restorer import restorer_of
 from suite.measure.quality.evaluate import evaluate
-from suite.records.routing import Router, RoutingRun
+from suite.records.kinds.routing import Router, RoutingRun
 from suite.study.protocols import Protocol
 from suite.study.routing import RELEASED, WAYS, Way
 

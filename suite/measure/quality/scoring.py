@@ -18,11 +18,11 @@ from suite.core.output import note
 from suite.core.parallel import map_ordered, show_progress
 from suite.core.text import count_of
 from suite.data.images import Pixels, check_readable, lacks_colour, match_channels, read_image, read_stored, three_channels
-from suite.data.locate import list_side
-from suite.data.mixed import Both, both_sides
-from suite.data.pairing import HOW, NamePair, Pairing, match_names, name_of
-from suite.data.sides import has_images, say_missing, say_there, usual_ways
-from suite.data.survey import survey
+from suite.data.layouts.locate import list_side
+from suite.data.layouts.mixed import Both, both_sides
+from suite.data.layouts.pairing import HOW, NamePair, Pairing, match_names, name_of
+from suite.data.layouts.sides import has_images, say_missing, say_there, usual_ways
+from suite.data.layouts.survey import survey
 from suite.measure.quality import available
 from suite.measure.quality.fidelity import score
 from suite.study.protocols import METRICS, PROTOCOLS, Protocol, protocol
@@ -203,7 +203,7 @@ def _targets_folder(folder: Path, scale: int | None) -> Path:
 
 
 def pair_predictions(outputs: Sequence[Path], targets: Sequence[Path], *, allow_missing: bool = False) -> Pairing:
-    """Pair restored images with targets by name (suite.data.pairing); names are unique within a side, as `list_side` makes sure.
+    """Pair restored images with targets by name (suite.data.layouts.pairing); names are unique within a side, as `list_side` makes sure.
 
     Raises SuiteError (Exit.NOT_READY) that lists what fits several files, what has no partner (unless `allow_missing`), and
     where nothing is paired at all.

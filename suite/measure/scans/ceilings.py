@@ -21,7 +21,7 @@ import torch
 from models.scan.backends import BackendUnavailable, module_of
 from models.scan.cases import Case
 from suite.measure.timing import Device, time_once
-from suite.records.scan import CeilingsUsed, Work
+from suite.records.kinds.scan import CeilingsUsed, Work
 
 COPY_BYTES = {"cpu": 128 * 2**20, "cuda": 2**30}  # far beyond any cache
 CEILING_SECONDS = 1.0  # that each is looked for: the machine may be shared, and the best counts

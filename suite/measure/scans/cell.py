@@ -17,7 +17,7 @@ from typing import Any
 from suite.core.process import ask, environment_for
 from suite.measure.scans.grid import list_available
 from suite.records.cell import CellContext, Progress, now, provenance
-from suite.records.scan import Caches, ScanFindings, ScanRecord, ScanStart, Verified
+from suite.records.kinds.scan import Caches, ScanFindings, ScanRecord, ScanStart, Verified
 from suite.records.spec import ScanSpec
 
 # The variable by which a backend knows where to keep what it builds; the others build nothing.

@@ -21,7 +21,7 @@ from models.scan.directions import DIRECTIONS, merge, unfold
 from models.scan.op import image_op, native_dtypes, selective_scan
 from models.scan.tolerance import relative_error, tolerance
 from suite.measure.scans.exact import doubled_scan
-from suite.records.scan import Verified
+from suite.records.kinds.scan import Verified
 
 Scan = Callable[..., Tensor]  # u, delta, A, B, C, D, delta_bias and delta_softplus to y, as models.scan.selective_scan
 

@@ -14,7 +14,7 @@ from models.scan.backends import BACKENDS, REVISION, BackendUnavailable, resolve
 from models.scan.cases import CASES, LAYERS
 from suite.core.errors import Exit, SuiteError
 from suite.core.machine import check_device, choose_threads, machine_digest
-from suite.records.scan import Absent
+from suite.records.kinds.scan import Absent
 from suite.records.spec import ScanSpec
 from suite.study import versions
 from suite.study.grids import SCAN_GRID, selects

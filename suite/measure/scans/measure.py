@@ -22,7 +22,7 @@ from suite.measure import timing
 from suite.measure.scans.ceilings import count_exponentials, count_moved_bytes, measure_ceilings
 from suite.measure.scans.check import check_backend
 from suite.records.cell import Progress
-from suite.records.scan import Caches, Path, ScanFindings, ScanStart, ScanTiming, Work
+from suite.records.kinds.scan import Caches, Path, ScanFindings, ScanStart, ScanTiming, Work
 from suite.records.spec import ScanSpec
 
 SHORT = 256  # steps of a scan that tells how long the whole one would take, and of the first call

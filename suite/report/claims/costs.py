@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from suite.core import stats
-from suite.core.intervals import LEVEL
-from suite.records.profile import Latency, ProfileRecord
+from suite.core.statistics import stats
+from suite.core.statistics.intervals import LEVEL
+from suite.records.kinds.profile import Latency, ProfileRecord
 from suite.records.record import Attempt, Record
 from suite.report.claims.verdict import ClaimPart, Hint, Interval, Word
 from suite.report.commands import profile_command

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from suite.records.profile import ProfileRecord
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.record import Attempt, Measured
 from suite.report.claims import costs, quality
 from suite.report.claims.verdict import HINTED, WORDS, Judgement
 from suite.report.commands import profile_command, train_command
-from suite.report.trivial import add_trivial
+from suite.report.trivial import TRIVIAL, add_trivial
 from suite.study.claims import (
     Claim,
     ClaimSet,
@@ -75,21 +75,30 @@ class _Judge:
 
     def __init__(self, done: Sequence[Attempt]) -> None:
         self.tables = tables_by_id()
-        self.runs = [record for record in done if isinstance(record, Measured) and record.scores]
+        self._runs: dict[str, list[Measured]] = defaultdict(list)
+        for record in done:
+            if isinstance(record, Measured) and record.scores:
+                self._runs[record.spec.model].append(record)
         self.profiles = [record for record in done if isinstance(record, ProfileRecord)]
         self.counts = costs.collect_counts(done)
+
+    def _find_runs(self, *rows: str) -> list[Measured]:
+        """Return the records of these rows' networks and of the trivial baselines, which are all that a claim on the rows asks for."""
+        models = dict.fromkeys((*(find_row(row, self.tables)[1].model for row in rows), *TRIVIAL))
+        return [record for model in models if model is not None for record in self._runs.get(model, ())]
 
     def judge(self, held: ClaimSet, claim: Claim) -> Judgement:
         """Return the verdict on one claim."""
         notes = (claim.note,) if claim.note else ()
         if isinstance(claim, QualityClaim):
-            parts = quality.judge_quality(claim, held.matter, self.tables, self.runs)
+            runs = self._find_runs(claim.row, claim.against)
+            parts = quality.judge_quality(claim, held.matter, self.tables, runs)
             metric = find_column(find_row(claim.row, self.tables)[0], next(iter(claim.differences))).metric
             hinted = "other budget" in claim.evidence
-            hint = quality.hint_quality(claim, self.tables, self.runs, held.matter(metric)) if hinted else None
+            hint = quality.hint_quality(claim, self.tables, runs, held.matter(metric)) if hinted else None
             return Judgement(claim, held.paper, parts, quality.decide_commands(claim, self.tables), hint, (*notes, *self._contrary(claim)))
         if isinstance(claim, ValueClaim):
-            parts = quality.judge_values(claim, self.tables, self.runs)
+            parts = quality.judge_values(claim, self.tables, self._find_runs(claim.row))
             return Judgement(claim, held.paper, parts, quality.decide_commands(claim, self.tables), None, notes)
         if isinstance(claim, CostClaim):
             part = costs.judge_cost(claim, self.tables, self.counts)
@@ -107,7 +116,7 @@ class _Judge:
         return self._judge_field(held, claim, notes)
 
     def _judge_field(self, held: ClaimSet, claim: FieldClaim, notes: tuple[str, ...]) -> Judgement:
-        part, hint = quality.judge_field(claim, self.tables, self.runs)
+        part, hint = quality.judge_field(claim, self.tables, self._find_runs(claim.row))
         table, row = find_row(claim.row, self.tables)
         commands = (train_command(table, row.model or "", row.task or table.task, seeds=3),)
         return Judgement(claim, held.paper, (part,), commands, hint, notes)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import models
-from suite.core import stats
-from suite.records.evaluation import given_weights
+from suite.core.statistics import stats
+from suite.records.kinds.evaluation import given_weights
 from suite.records.record import Measured, Record
 from suite.report import measured, versus
 from suite.report.claims.verdict import ClaimPart, Hint, Hinted, Word
@@ -78,7 +78,7 @@ def judge_values(claim: ValueClaim, tables: Mapping[str, PublishedTable], runs: 
         place = Place(table, row, find_column(table, key))
         column, metric = place.column, place.column.metric
         about = ClaimPart(key, "not tested", "", printed, unit=column.unit, digits=column.digits + 1)
-        own = [record for record in runs if _is_of(record, place) and measured.has_metric(record, metric)]
+        own = [record for record in _own(runs, place) if measured.has_metric(record, metric)]
         trained = [record for record in own if not given_weights(record) and not unlike_training(record, place)]
         given = [record for record in own if given_weights(record) and not unlike_evaluation(record, place)]
         authors = _authors(given, place)
@@ -144,8 +144,7 @@ def hint_quality(claim: QualityClaim, tables: Mapping[str, PublishedTable], runs
     mine, theirs = Place(table, row, find_column(table, key)), Place(other_table, other, find_column(other_table, key))
     metric, column = mine.column.metric, mine.column
     own, base = (
-        [record for record in runs if _is_of(record, place) and not given_weights(record) and unlike_training(record, place)]
-        for place in (mine, theirs)
+        [record for record in _own(runs, place) if not given_weights(record) and unlike_training(record, place)] for place in (mine, theirs)
     )
     about = Hint("cannot tell", "not trained here", what=metric, unit=column.unit, digits=column.digits + 1)
     found = _compared(own, base, metric)
@@ -195,7 +194,7 @@ def _judge_pair(claim: QualityClaim, mine: Place, theirs: Place, about: ClaimPar
         if kind not in claim.evidence:
             continue
         sides = [
-            [r for r in runs if _is_of(r, place) and bool(given_weights(r)) == (kind == "weights") and not unlike(r, place)]
+            [r for r in _own(runs, place) if bool(given_weights(r)) == (kind == "weights") and not unlike(r, place)]
             for place in (mine, theirs)
         ]
         if kind == "weights":
@@ -226,7 +225,7 @@ def _judge_pair(claim: QualityClaim, mine: Place, theirs: Place, about: ClaimPar
 def _judge_printed(claim: QualityClaim, mine: Place, printed: float, about: ClaimPart, runs: Sequence[Measured]) -> ClaimPart:
     """Judge a network against a number that the paper prints of another: trainings with two seeds first, then given weights."""
     metric = mine.column.metric
-    own = [record for record in runs if _is_of(record, mine) and measured.has_metric(record, metric)]
+    own = [record for record in _own(runs, mine) if measured.has_metric(record, metric)]
     trained = [r for r in own if not given_weights(r) and not unlike_training(r, mine)] if "training" in claim.evidence else []
     given = [r for r in own if given_weights(r) and not unlike_evaluation(r, mine)] if "weights" in claim.evidence else []
     others, given = given, _authors(given, mine)
@@ -267,6 +266,11 @@ def _authors(records: Sequence[Measured], place: Place) -> list[Measured]:
 
 def _no_verdict(record: Measured) -> str:
     return f"measured with weights that are not known to be the authors': {tell_origin(record)}"
+
+
+def _own(runs: Sequence[Measured], place: Place) -> list[Measured]:
+    """Return the records of a place's network on its task."""
+    return [record for record in runs if _is_of(record, place)]
 
 
 def _is_of(record: Measured, place: Place) -> bool:

@@ -29,7 +29,7 @@ class Frame:
 
     @property
     def base(self) -> float:
-        """Where the horizontal axis lies."""
+        """Return where the horizontal axis lies."""
         return self.height - self.bottom
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suite.core.text import format_fixed, format_signed
+from suite.records.kinds.profile import ProfileRecord
+from suite.records.kinds.scan import ScanRecord, ScanTiming
 from suite.records.pictures import UnreadablePicture
-from suite.records.profile import ProfileRecord
 from suite.records.record import ReceptiveField, Record
-from suite.records.scan import ScanRecord, ScanTiming
 from suite.report.figures.charts import Axis, Budget, Figure, Point, Series, Thumbnail, draw_dots, draw_plane, find_frontier, number_series
 from suite.report.settings import Setting, group_by_setting, setting_heading
 from suite.report.tables.model import Table, TableColumn, TableRow

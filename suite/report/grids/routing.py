@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suite.core import stats
-from suite.core.intervals import FEWEST_IMAGES
+from suite.core.statistics import stats
+from suite.core.statistics.intervals import FEWEST_IMAGES
 from suite.core.text import format_fixed, format_signed
-from suite.records.routing import RoutingRecord
+from suite.records.kinds.routing import RoutingRecord
 from suite.study.protocols import METRICS
 from suite.study.routing import RELEASED, WAYS
 

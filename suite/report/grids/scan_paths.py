@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import models
-from suite.core.intervals import LEVEL
+from suite.core.statistics.intervals import LEVEL
 from suite.core.text import format_fixed
-from suite.records.profile import ProfileRecord
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.record import Measured, Record
 from suite.report.measured import Delta
 from suite.report.tables.build import build_tables

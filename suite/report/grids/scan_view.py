@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from suite.records.kinds.scan import Absent, Path, ScanRecord, ScanTiming, Verified, Work
 from suite.records.record import error_line
-from suite.records.scan import Absent, Path, ScanRecord, ScanTiming, Verified, Work
 from suite.report import html as pages
 
 SCAN_FILE = "scan.html"

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suite.core import stats
-from suite.records.evaluation import Evaluation
+from suite.core.statistics import stats
+from suite.records.kinds.evaluation import Evaluation
+from suite.records.kinds.profile import ProfileRecord
 from suite.records.ledger import pick_standing
-from suite.records.profile import ProfileRecord
 from suite.records.record import Measured, Record
-from suite.report.commands import alike_command, profile_command, run_command, train_command
+from suite.report.commands import alike_command, plan_alike, plan_training, profile_command, run_command, train_command
 from suite.report.comparable import Difference, find_differences, list_unverified, shorten_differences
 from suite.report.measured import (
     Count,
@@ -193,17 +193,19 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, t
     given, otherwise = fill_given(line.given, (line.home, line.row, column), task)
     if given is not None or row.model in TRIVIAL:
         return given or TableCell(reason="not measured")
-    wanted = train_command(line.home, row.model or "", task, test_set="".join(column.test_sets[:1]))
+    where = line.home, row.model or "", task
+    test_set = "".join(column.test_sets[:1])
+    wanted = {"command": train_command(*where, test_set=test_set), "trains": plan_training(*where, test_set=test_set)}
     done = [key for key, records in runs.items() if any(record.status == "done" for record in records)]
     if otherwise and not done:
-        return TableCell(status=Status.RETRAINED, reason=f"given weights, measured otherwise: {otherwise}", command=wanted)
+        return TableCell(status=Status.RETRAINED, reason=f"given weights, measured otherwise: {otherwise}", **wanted)
     if not fitting and done:
         reasons = sorted({shorten_differences(unlike[key]) for key in done})
-        return TableCell(status=Status.RETRAINED, reason="; ".join(reasons), command=wanted)
+        return TableCell(status=Status.RETRAINED, reason="; ".join(reasons), **wanted)
     tried = list(fitting.values()) or list(runs.values())
     if tried:
         return make_unavailable_cell(tried[0], column.metric, grid)
-    return TableCell(status=Status.PUBLISHED, reason="not run", command=wanted)
+    return TableCell(status=Status.PUBLISHED, reason="not run", **wanted)
 
 
 def _find_unlike(records: Sequence[Record], column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
@@ -273,7 +275,8 @@ def _retrained_cell(line: _Line, metric: str, settings: Mapping[str, Setting]) -
             return TableCell(reason="not run by this suite")
         task = line.row.task or line.home.task
         if task in settings:
-            return TableCell(reason="not run", command=alike_command(grid, line.row.model, settings[task]))
+            alike = line.row.model, settings[task]
+            return TableCell(reason="not run", command=alike_command(grid, *alike), trains=(plan_alike(*alike),))
         budget = next(iter(settings.values())).budget
         return TableCell(reason="not run", command=run_command(grid, line.row.model, task, budget=budget))
     measured = average_seeds(line.runs[setting], metric, setting, grid)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from suite.records.evaluation import Evaluation
+from suite.records.kinds.evaluation import Evaluation
 from suite.records.record import Measured, Record
 from suite.report.comparable import find_differences, list_unverified, shorten_differences
 from suite.report.measured import TableCell, has_metric, measure_given

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from suite.core.ranking import rank_values
+from suite.core.statistics.ranking import rank_values
 from suite.report.measured import TableCell, subtract_baseline
 from suite.report.tables.model import TableColumn
 from suite.report.trivial import TRIVIAL, find_floor, is_above

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from suite.core.errors import SuiteError
-from suite.data import folders, mixed
 from suite.data.check.checks import report_folder
 from suite.data.check.inspection import Remembered
+from suite.data.layouts import folders, mixed
 from suite.data.sets import pair_sources
 from suite.study.protocols import protocol
 from suite.study.tasks import task

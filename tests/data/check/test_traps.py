@@ -9,10 +9,10 @@ from PIL import Image
 
 from suite.cli import main
 from suite.core.errors import Exit
-from suite.data import mixed
 from suite.data.cards import card, cards
 from suite.data.check.traps import card_of, warn_of_faulty_copy, warn_of_grey
 from suite.data.images import three_channels
+from suite.data.layouts import mixed
 from suite.data.resize import imresize
 from suite.study.protocols import protocol
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from suite.measure.costs.estimate import CALLS_FROM, MEMORY, TIME, Estimator, Measured, Work, describe_work, fit_rates, sum_rates
 from suite.measure.costs.traffic import Traffic
-from suite.records.profile import ProfileCost
+from suite.records.kinds.profile import ProfileCost
 
 RATES = {"operations": 2e-8, "written": 3e-7, "calls": 0.02}  # ms
 SIZES = {"held": 1.5}  # MiB

@@ -16,8 +16,8 @@ from suite.data.pairs import Pair
 from suite.measure.inference.restorer import restorer_of
 from suite.measure.quality.evaluate import evaluate
 from suite.measure.quality.routing import measure_routings
+from suite.records.kinds.routing import Router, RoutingRecord, RoutingRun
 from suite.records.ledger import Ledger
-from suite.records.routing import Router, RoutingRecord, RoutingRun
 from suite.study.protocols import protocol
 from suite.study.routing import WAYS
 

@@ -1,0 +1,42 @@
+"""What is looked up once while a look lasts, whoever asks: a folder of a hundred thousand files is listed once, a thousand trainings are
+compared with their recipes once and not for each of the tables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Hashable, Iterator
+from contextvars import ContextVar
+from typing import TypeVar, cast
+
+Found = TypeVar("Found")
+_held: ContextVar[dict[Hashable, object] | None] = ContextVar("held", default=None)
+
+
+@contextlib.contextmanager
+def one_look() -> Iterator[None]:
+    """Keep what `look_once` finds until the block ends; a look within a look is part of it. Nothing is kept of other threads.
+
+    What changes meanwhile, on the disk or of the definitions, may not be seen: a look lasts seconds.
+    """
+    if _held.get() is not None:
+        yield
+        return
+    token = _held.set({})
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
+def look_once(key: Hashable, find: Callable[[], Found]) -> Found:
+    """Return `find()`, or what it returned for `key` before in this look; outside of a look it is called each time.
+
+    Nothing is kept of a call that raises. What is returned belongs to all who ask: do not change it.
+    """
+    held = _held.get()
+    if held is None:
+        return find()
+    if key not in held:
+        held[key] = find()
+    return cast(Found, held[key])

@@ -1,0 +1,1 @@
+"""Means, intervals, tests and places: what numbers can carry."""

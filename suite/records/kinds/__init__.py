@@ -1,0 +1,1 @@
+"""Records that are not of a training: evaluations, profiles, routing, scan backends."""

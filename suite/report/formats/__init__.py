@@ -1,0 +1,1 @@
+"""Tables and results for other programs: CSV, Markdown, LaTeX, JSON, model cards."""

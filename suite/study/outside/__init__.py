@@ -1,0 +1,1 @@
+"""What users bring along: designs (plug-ins) and grids from files."""
