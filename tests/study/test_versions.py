@@ -19,10 +19,10 @@ HELD = {
             *(path for room in ("", "designs", "networks", "parts") for path in (MODELS / room).glob("*.py")),
             *(SUITE / f"{name}.py" for name in ("measure/costs/count", "measure/costs/conventions", "study/baselines")),
         ],
-        "5669d6b5fb6e14d4",
+        "151a872bb5d7c5d9",
     ),
     "LATENCIES": (1, [SUITE / "measure" / f"{name}.py" for name in ("timing", "costs/latency")], "32e783040fe1d646"),
-    "SCANS": (1, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "a96bb76969589339"),
+    "SCANS": (1, [*(MODELS / "scan").rglob("*.py"), *(MODELS / "scan").rglob("*.cpp")], "a3a8106e7c675ee6"),
     "INDEX": (
         3,
         [SUITE / "records" / f"{name}.py" for name in ("record", "kinds/scan", "kinds/profile", "spec", "summary", "index")],
