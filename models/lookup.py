@@ -17,8 +17,10 @@ class UnknownName(KeyError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """`Did you mean "x"?` and the sorted names, as one sentence."""
+    """`Did you mean "x"?` and the sorted names, as one sentence; "" where there is no name."""
     names = sorted(known)
+    if not names:
+        return ""
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     return f"{hint} Known: {', '.join(names)}."

@@ -164,7 +164,7 @@ def test_a_plug_in_brings_its_paper_and_its_claims_and_takes_them_along(tmp_path
         (('"grid": "ladder"', '"grid": "leader"'), "names the grid 'leader', which is not known"),
         (('"task": "real-sr-x4"', '"task": "real-sr"'), "names the task 'real-sr', which is not known"),
         (('"id": "ladder-1"', '"id": "mambair-2"'), "a table is called 'mambair-2' already"),
-        (('"key": "ladder", "name"', '"key": "mambair", "name"'), "a paper is called 'mambair' already"),
+        (('"key": "ladder",\n    "name"', '"key": "mambair",\n    "name"'), "a paper is called 'mambair' already"),
         (('paper = "ladder"', 'paper = "mambair"'), "the claims of a paper 'mambair' are there already"),
         (('"digits": 2', '"decimals": 2'), "PAPER does not describe a paper's tables:\n  tables.0.columns.0.decimals: unknown key"),
         (("schema = 1", "schema ="), "CLAIMS is not TOML"),
