@@ -220,7 +220,6 @@ def test_an_entry_point_is_loaded_and_a_broken_one_left_out(monkeypatch, capsys)
 ELSEWHERE = """
 import pickle, sys
 import models
-from suite.study import claims, published
 from suite.study.outside import plugins
 plugins.install(pickle.load(sys.stdin.buffer))
 print(type(models.create("ladder-x4-tiny")).__name__, plugins.digest_of("ladder-x4"))
