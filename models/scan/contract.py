@@ -64,7 +64,7 @@ def _check_kinds(given: Mapping[str, Tensor | None]) -> None:
 
 
 def _dtypes(streams: Collection[Tensor], native: Collection[torch.dtype]) -> tuple[torch.dtype, torch.dtype]:
-    """Of what runs along the sequence, and of the constants: as given where the backend reads it, else float32."""
+    """Return the types of what runs along the sequence, and of the constants: as given where the backend reads it, else float32."""
     dtypes = {tensor.dtype for tensor in streams}
     if torch.float64 in dtypes:
         return torch.float64, torch.float64

@@ -149,6 +149,7 @@ def asking_each(function: str, questions: Sequence[object], processes: int, envi
         alive, lock = len(children), threading.Lock()
 
         def converse(child: Child) -> None:
+            """Ask `child` one question after another, as long as there are any."""
             nonlocal alive
             died: ChildDied | None = None
             with contextlib.suppress(queue.Empty):

@@ -231,11 +231,9 @@ def _write(place: Path | None, held: Mapping[str, str]) -> None:
 
 def _write_once(place: Path | None, held: Mapping[str, str]) -> None:
     """Write what is always the same under its key, unless it is there, whole."""
-    try:
+    with contextlib.suppress(OSError):
         if place is None or place.read_bytes() == _encode(held):
             return
-    except OSError:
-        pass
     _write(place, held)
 
 

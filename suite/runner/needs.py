@@ -48,6 +48,7 @@ def make_teller(records: Sequence[Attempt]) -> Callable[[Sequence[RunSpec]], str
     clock, looked_for = GpuClock(kind, records), cache(is_here)
 
     def tell(specs: Sequence[RunSpec]) -> str:
+        """Say what these cells take."""
         sets = dict.fromkeys([*(spec.train_set for spec in specs), specs[-1].test_set])
         weights = [VGG19] if any(spec.discriminator_lr for spec in specs) else []
         missing = [name for name in sets if not looked_for(name)]

@@ -90,7 +90,7 @@ def _to(tensor: Tensor | None) -> int | None:
 
 
 def _constants(rows: Tensor, states: int) -> tuple[Tensor, ...]:
-    """Of A, D, delta_bias and dt_proj, each its own memory, from what each image adds to them (B, channels, N + 2 + R)."""
+    """Return the gradients of A, D, delta_bias and dt_proj, each apart, from what each image adds to them (B, channels, N + 2 + R)."""
     of_A, of_D, of_bias, of_dt_proj = sum_in_order(rows).split([states, 1, 1, rows.shape[-1] - states - 2], dim=1)
     return tuple(x.clone(memory_format=torch.contiguous_format) for x in (of_A, of_D[:, 0], of_bias[:, 0], of_dt_proj))
 

@@ -115,7 +115,7 @@ class Division:
 
     @property
     def rows(self) -> int:
-        """Of a tile, or two."""
+        """Return the rows of a tile, or of two."""
         return sum(tile_sizes(self.states))
 
     @property
@@ -129,7 +129,7 @@ class Division:
         return self.directions // self.turns
 
     def pieces(self) -> tuple[int, int]:
-        """Of a walk by rows, and by columns."""
+        """Return the pieces of a walk by rows, and by columns."""
         return self.height * -(-self.width // STEPS), self.width * -(-self.height // STEPS)
 
     def kept(self) -> tuple[int, ...]:

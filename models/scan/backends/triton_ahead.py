@@ -64,7 +64,7 @@ class Variant:
         return {name: value for name, value in given.items() if name in kernel.arg_names}
 
     def types(self) -> dict[str, str]:
-        """Of every argument that is no constant."""
+        """Return the type of every argument that is no constant."""
         streams, walks_of_images = f"*{self.dtype}", self.division.turns > 1
         types = dict.fromkeys(FLOATS, "*fp32") | dict.fromkeys(INTEGERS, "i32")
         return (

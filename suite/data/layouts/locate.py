@@ -12,10 +12,10 @@ from suite.core.look import look_once
 from suite.core.output import note
 from suite.core.paths import data_folder
 from suite.data.cards import CARD_KINDS, MADE, USUAL_NAMES, Card, Layout, Split, card
-from suite.data.images import image_paths, is_image, list_images
+from suite.data.images import image_paths, is_image
 from suite.data.layouts.mixed import Both, both_sides, without_mixed
-from suite.data.layouts.pairing import Pairing, check_distinct, compose, name_images, name_of, only_pairs, pair_up
-from suite.data.layouts.sides import SideFolder, both_there, usual_ways
+from suite.data.layouts.pairing import Pairing, check_distinct, compose, name_images, only_pairs, pair_up, share_targets
+from suite.data.layouts.sides import SideFolder, both_there, list_side, usual_ways
 from suite.data.layouts.walk import Folders, scan, walk_files
 from suite.data.mat_files import block_names
 from suite.study.tasks import Kind
@@ -343,19 +343,10 @@ def pairing_of(place: Located) -> Pairing:
     high = [path for _, path in targets_of(place)]
     low = [path for _, path in _listed(place, place.lq, place.layout.lq_names)]
     if place.layout.many:
-        return _shared_targets(high, low)
+        return share_targets(high, low)
     names = {"hq_names": place.layout.hq_names, "lq_names": place.layout.lq_names}
     found = pair_up(high, low, scale=place.scale, level=place.level, **names)
     return found if place.layout.hq_names else without_mixed(found, high)
-
-
-def _shared_targets(high: Sequence[Path], low: Sequence[Path]) -> Pairing:
-    """Pair each low-quality file with the target of its name, or of what stands before its first _; the pair has the file's name."""
-    targets = {name_of(path): path for path in high}
-    found = {path: targets.get(name_of(path)) or targets.get(name_of(path).partition("_")[0]) for path in low}
-    used = {*found.values()}
-    lonely = (tuple(path for path in high if path not in used), tuple(path for path, target in found.items() if target is None))
-    return Pairing(tuple((name_of(path), target, path) for path, target in found.items() if target is not None), *lonely)
 
 
 def _listed(place: Located, folder: Path, patterns: Sequence[str]) -> list[tuple[str, Path]]:
@@ -367,13 +358,6 @@ def _listed(place: Located, folder: Path, patterns: Sequence[str]) -> list[tuple
     mats = [] if place.layout.hq else sorted(filter(_is_mat, _images(folder, deep=False)))
     images = mats or list_side(folder)
     return name_images(_numbered(place, images), patterns, place.scale, place.level)
-
-
-def list_side(folder: Path) -> list[Path]:
-    """Return the image files directly in `folder`, sorted by name; SuiteError where there are none, or two have one name."""
-    paths = list_images(folder)
-    check_distinct([(name_of(path), path) for path in paths])
-    return paths
 
 
 def _is_mat(path: Path) -> bool:

@@ -300,3 +300,12 @@ def _unique(edges: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
     """Return the edges whose two ends are in no other."""
     counts = [Counter(edge[side] for edge in edges) for side in (0, 1)]
     return {edge for edge in edges if counts[0][edge[0]] == counts[1][edge[1]] == 1}
+
+
+def share_targets(high: Sequence[Path], low: Sequence[Path]) -> Pairing:
+    """Pair each low-quality file with the target of its name, or of what stands before its first _; the pair has the file's name."""
+    targets = {name_of(path): path for path in high}
+    found = {path: targets.get(name_of(path)) or targets.get(name_of(path).partition("_")[0]) for path in low}
+    used = {*found.values()}
+    lonely = (tuple(path for path in high if path not in used), tuple(path for path, target in found.items() if target is None))
+    return Pairing(tuple((name_of(path), target, path) for path, target in found.items() if target is not None), *lonely)

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from suite.data.images import is_image
+from suite.data.images import is_image, list_images
 from suite.data.layouts.mixed import Side
-from suite.data.layouts.pairing import fold_name, shorten
+from suite.data.layouts.pairing import check_distinct, fold_name, name_of, shorten
 from suite.data.layouts.walk import folders_in, scan
 from suite.data.opener import LOOKED_FOR
 from suite.study.tasks import Kind
@@ -266,3 +266,10 @@ def has_images(folder: Path) -> bool:
     """Return whether an image lies directly in `folder`."""
     with scan(folder) as entries:
         return any(map(is_image, entries))
+
+
+def list_side(folder: Path) -> list[Path]:
+    """Return the image files directly in `folder`, sorted by name; SuiteError where there are none, or two have one name."""
+    paths = list_images(folder)
+    check_distinct([(name_of(path), path) for path in paths])
+    return paths

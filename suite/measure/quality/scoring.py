@@ -18,10 +18,9 @@ from suite.core.output import note
 from suite.core.parallel import map_ordered, show_progress
 from suite.core.text import count_of
 from suite.data.images import Pixels, check_readable, lacks_colour, match_channels, read_image, read_stored, three_channels
-from suite.data.layouts.locate import list_side
 from suite.data.layouts.mixed import Both, both_sides
 from suite.data.layouts.pairing import HOW, NamePair, Pairing, match_names, name_of
-from suite.data.layouts.sides import has_images, say_missing, say_there, usual_ways
+from suite.data.layouts.sides import has_images, list_side, say_missing, say_there, usual_ways
 from suite.data.layouts.survey import survey
 from suite.measure.quality import available
 from suite.measure.quality.fidelity import score
