@@ -76,7 +76,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     if options.claim:
         return _claim(options, out)
     from suite.measure.costs import grid, tables
-    from suite.measure.costs.ahead import counted_ahead
+    from suite.measure.costs.ahead import counted_ahead, find_needed
     from suite.measure.timing import hold_machine
     from suite.records.ledger import Ledger
 
@@ -98,7 +98,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
             sizes = options.size or [(64, 64)]
             specs = [grid.make_spec(name, grid.resolve_size(name, one), timing) for name in names for one in sizes]
             if timing is None:  # times are taken with nothing beside them
-                beside.enter_context(counted_ahead(_find_needed(specs, ledger)))
+                beside.enter_context(counted_ahead(find_needed(specs, ledger)))
             outcome, stops = _execute(specs, ledger, reason, timed=timing is not None), {}
         records = sorted(outcome.records, key=lambda record: (names.index(record.spec.model), math.prod(record.spec.input_size)))
         if options.json:
@@ -133,14 +133,6 @@ def choose_timing(options: argparse.Namespace) -> tuple[TimingOptions, str]:
     if not 0 < options.seconds <= 600:
         raise SuiteError(f"--seconds {options.seconds:g}: it must be more than 0 and at most 600.")
     return TimingOptions(backend, device, threads, options.seconds), reason
-
-
-def _find_needed(specs: Sequence[ProfileSpec], ledger: Ledger) -> list[str]:
-    """Return the networks whose counts will be asked for: those of cells that are not done, and those of which a paper prints a cost."""
-    from suite.measure.costs.printed import has_printed
-
-    done = ledger.find_done([spec.fingerprint for spec in specs])
-    return [spec.model for spec in specs if spec.fingerprint not in done or has_printed(spec.model)]
 
 
 def _execute(specs: Sequence[ProfileSpec], ledger: Ledger, reason: str, *, timed: bool) -> Outcome:

@@ -135,6 +135,7 @@ def _sampler(options: argparse.Namespace, task: Task, names: Sequence[str]) -> C
 def _count(names: Sequence[str], options: argparse.Namespace, ledger: Ledger) -> tuple[Plan, Exit]:
     """Count the candidates at the size that is asked for; a network that cannot be counted or takes no picture so small is left out."""
     from suite.measure.costs import grid
+    from suite.measure.costs.ahead import counted_ahead, find_needed
     from suite.measure.costs.points import Plan
     from suite.runner.execute import How
     from suite.study.baselines import BASELINES
@@ -152,7 +153,8 @@ def _count(names: Sequence[str], options: argparse.Namespace, ledger: Ledger) ->
     if not specs:
         raise SuiteError(f"--size {options.size[0]}x{options.size[1]}: no network of {options.task} takes pictures so small.")
     note(f"{count_of(len(specs), 'network')}: counted where the ledger does not have it ...")
-    outcome = common.execute_cells(specs, ledger, How("inline", timing.threads, reason), again=False)
+    with counted_ahead(find_needed(specs, ledger)):
+        outcome = common.execute_cells(specs, ledger, How("inline", timing.threads, reason), again=False)
     if outcome.signum is not None:
         raise SuiteError("stopped while counting; what was counted is kept, and the same command goes on from there.", exit=outcome.exit)
     costs = {record.spec.model: record for record in outcome.records if record.status == "done" and record.cost is not None}

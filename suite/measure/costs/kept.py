@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from models.cache import find_in_cache
@@ -33,6 +34,12 @@ def count_kept(model: str) -> Counted:
     return _count_once(model, digest_of(model))
 
 
+def is_kept(model: str) -> bool:
+    """Tell whether the cache has the network's counts; a damaged file is found out when it is read."""
+    path = _find("cost", model, digest_of(model))
+    return path is not None and path.is_file()
+
+
 def traffic_kept(model: str) -> WatchedTraffic:
     """Return what the network writes and holds as `count_traffic` does, from the cache likewise."""
     return _traffic_once(model, digest_of(model))
@@ -49,7 +56,7 @@ def _traffic_once(model: str, code: str) -> WatchedTraffic:
 
 
 def _keep(kind: str, model: str, code: str, make: Callable[[str], Kept], read: Callable[[dict[str, Any]], Kept]) -> Kept:
-    path = find_in_cache(FOLDER, digest_code(), f"{model}{f'-{code}' if code else ''}.{kind}.json")
+    path = _find(kind, model, code)
     if path is None:
         return make(model)
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # it is absent, or damaged: it is made anew
@@ -58,6 +65,10 @@ def _keep(kind: str, model: str, code: str, make: Callable[[str], Kept], read: C
     with contextlib.suppress(OSError), replacing(path) as file:  # no cache can be written: the next process counts again
         file.write(json.dumps(asdict(found)).encode())
     return found
+
+
+def _find(kind: str, model: str, code: str) -> Path | None:
+    return find_in_cache(FOLDER, digest_code(), f"{model}{f'-{code}' if code else ''}.{kind}.json")
 
 
 @cache

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 import pytest
 from outside import write
 
-from suite.measure.costs import ahead, count
+from suite.measure.costs import ahead, count, kept
 from suite.measure.costs.ahead import choose_processes, counted_ahead
 from suite.study.outside import plugins
 
@@ -14,8 +14,10 @@ TINY = ("mambairv2-light-x2-tiny", "tpmambasr-light-x2-tiny", "vmambair-realsr-x
 
 
 @pytest.fixture(autouse=True)
-def nothing_counted(monkeypatch):
+def nothing_counted(monkeypatch, tmp_path):
     monkeypatch.setattr(count, "_COUNTED", {})
+    monkeypatch.setenv("SUITE_CACHE", str(tmp_path / "cache"))
+    kept._count_once.cache_clear()
 
 
 def test_several_processes_give_the_numbers_of_one(monkeypatch):
@@ -26,6 +28,16 @@ def test_several_processes_give_the_numbers_of_one(monkeypatch):
     assert found == here
     assert all(repr(found[name].at((64, 96))) == repr(here[name].at((64, 96))) for name in TINY)
     assert all(map(count.is_counted, TINY))
+
+
+def test_what_the_cache_has_is_counted_by_nobody(monkeypatch):
+    found = kept.count_kept(TINY[0])
+    assert [kept.is_kept(name) for name in TINY[:2]] == [True, False]
+    monkeypatch.setattr(count, "_COUNTED", {})
+    monkeypatch.setattr(ahead, "asking_each", lambda *_: pytest.fail("a process is started"))
+    kept._count_once.cache_clear()
+    with counted_ahead(TINY[:1], 2):
+        assert kept.count_kept(TINY[0]) == found
 
 
 def test_what_no_process_counts_is_counted_here(monkeypatch):
