@@ -72,10 +72,10 @@ def _list(options: argparse.Namespace, out: Output) -> Exit:
     from suite.core.paths import data_folder
     from suite.data.cards import cards
 
+    if options.root is None and data_folder() is None:  # first: the table is long
+        note("$SUITE_DATA is not set, so no folder is searched. Set it, or give --root DIR.")
     rows = [row for card in cards().values() for row in _rows(card, options.root)]
     out.document(rows) if options.json else out.table(rows)
-    if options.root is None and data_folder() is None:
-        note("$SUITE_DATA is not set, so no folder was searched. Set it, or give --root DIR.")
     return Exit.DONE
 
 
