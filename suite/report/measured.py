@@ -20,6 +20,7 @@ from suite.records.spec import RunSpec
 from suite.report.commands import evaluate_command, repeat_command
 from suite.report.comparable import Difference
 from suite.report.settings import Setting
+from suite.report.trivial import TRIVIAL
 from suite.study.published import UNIT_SCALES, PublishedColumn
 
 NO_FEATURES = "the weights of its network were not there (python -m suite doctor)"
@@ -109,7 +110,8 @@ def make_unavailable_cell(records: Sequence[Record], metric: str, grid: str) -> 
     failed = [record for record in records if record.status == "failed"]
     why = f": {NO_FEATURES}" if metric.startswith("LPIPS-") else ""
     reason = f"failed: {error_line(failed[-1])}" if failed else f"its record holds no {metric}{why}"
-    return TableCell(status=Status.UNAVAILABLE, reason=reason, command=repeat_command(grid, records), trains=tuple(r.spec for r in records))
+    trains = tuple(record.spec for record in records if record.spec.model not in TRIVIAL)
+    return TableCell(status=Status.UNAVAILABLE, reason=reason, command=repeat_command(grid, records), trains=trains)
 
 
 def has_metric(record: Measured, metric: str) -> bool:

@@ -5,7 +5,7 @@ import synthetic_records as made
 
 from suite.records.planned import Choice, plan_family
 from suite.report.comparable import find_differences
-from suite.report.measured import Status
+from suite.report.measured import Status, make_unavailable_cell
 from suite.report.tables.build import build_tables
 from suite.study import published
 from suite.study.grids import ModelOnTask
@@ -44,12 +44,26 @@ def test_a_cost_that_a_named_convention_gives_says_so():
     assert other["params"].status is Status.REPRODUCED  # parameters have no size
 
 
+@pytest.mark.parametrize(("model", "trained"), [("bicubic", 0), (made.VMAMBAIR[0], 1)])
+def test_only_networks_are_said_to_need_a_training(model, trained):
+    record = made.done(made.VMAMBAIR[0], 25.0)
+    cell = make_unavailable_cell(
+        [record.model_copy(update={"spec": record.spec.model_copy(update={"model": model})})], "LPIPS-Alex", "tasks"
+    )
+    assert (cell.status, len(cell.trains)) == (Status.UNAVAILABLE, trained)
+
+
 def test_a_cost_at_another_size_is_not_compared():
     record = made.done(made.VMAMBAIR[0])
     other = record.model_copy(update={"cost": record.cost.model_copy(update={"input_size": (180, 320)})})
     cell = table_of("vmambair-4", [other]).rows[0].cells[0]
     assert (cell.status, cell.measured) == (Status.UNAVAILABLE, None)
     assert cell.reason == "counted at 180×320, not at 64×64"
+
+
+def of_spec(record, spec):
+    """Returns the record as one of the cell that `spec` is."""
+    return record.model_copy(update={"spec": spec, "fingerprint": spec.fingerprint})
 
 
 @pytest.mark.parametrize(
@@ -66,7 +80,7 @@ def test_a_cost_at_another_size_is_not_compared():
 )
 def test_one_condition_unlike_the_papers_is_enough_to_stand_apart(changes, reason):
     record = made.done(made.VMAMBAIR[0], 28.50, budget="paper", test_set="NTIRE2020-T1")
-    table = table_of("vmambair-4", [record.model_copy(update={"spec": record.spec.model_copy(update=changes)})])
+    table = table_of("vmambair-4", [of_spec(record, record.spec.model_copy(update=changes))])
     cell = table.rows[0].cells[-2]
     assert (cell.status, cell.measured, cell.difference) == (Status.RETRAINED, None, None)
     assert cell.reason == reason
@@ -125,12 +139,12 @@ def test_a_table_may_say_what_keeps_every_run_from_being_compared():
     table = published.load(published.shipped_folder("results") / "published" / "vmambair.toml").table("vmambair-2")
     (column,) = [column for column in table.columns if column.key == "ntire2020-psnr"]
     whole = made.done(made.VMAMBAIR[0], 27.06, budget="paper", test_set="NTIRE2020-T1")
-    record = whole.model_copy(update={"spec": whole.spec.model_copy(update={"protocol": "real-sr@1"}), "protocol": None})
+    record = of_spec(whole, whole.spec.model_copy(update={"protocol": "real-sr@1"})).model_copy(update={"protocol": None})
     assert [*map(str, find_differences(record, column, table))] == ["trained without GAN and perceptual losses"]
     assert find_differences(record, column, table.model_copy(update={"unlike": ""})) == ()
     changes = {"train_set": "DF2K+OST", "test_set": "NTIRE2020-T1"}
     (spec,) = plan_family(ModelOnTask(made.VMAMBAIR[0], "real-sr-x4", published=True), 0, Choice("paper", "numba", "cpu", "paper", changes))
-    gan = record.model_copy(update={"spec": spec})
+    gan = of_spec(record, spec)
     assert find_differences(gan, column, table) == ()
 
 

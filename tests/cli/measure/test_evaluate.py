@@ -108,7 +108,7 @@ def test_details_of_embedded_photographs_are_kept_and_of_no_folder(run, folder, 
     assert crop.image == pair.name == record.scores[0].image
     assert (crop.input_png, crop.target_png) == (expected.input_png, expected.target_png)
     assert model != "bicubic" or crop == expected
-    assert len(list((ledger.folder / "pictures").glob("*.png"))) == 3
+    assert len(list((ledger.folder / "pictures").glob("*.png"))) == 4  # low, restored, target, and the whole target, small
     assert {one.sha256 for one in record.pictures} == {path.stem for path in (ledger.folder / "pictures").glob("*.png")}
 
 
