@@ -36,7 +36,7 @@ def test_pixels_are_the_known_ones(name):
 def test_each_photo_is_in_one_split_and_the_stereo_pair_stays_together():
     loaded = {split: [name for name, _ in load_photos(split)] for split in SPLITS}
     assert sorted(name for names in loaded.values() for name in names) == sorted(PHOTOS)
-    assert loaded["validation"] == ["hubble_deep_field", "moon"]
+    assert loaded["validation"] == ["hubble_deep_field"]
     assert loaded["test"] == ["astronaut", "chelsea", "coffee", "rocket", "ihc"]
     assert PHOTOS["motorcycle_left"].split == PHOTOS["motorcycle_right"].split == "train"
 
@@ -62,7 +62,7 @@ def test_the_embedded_photographs_have_a_card_like_any_set(capsys, tmp_path, mon
     found = json.loads(capsys.readouterr().out)
     assert [(row["split"], row["images"], row["expected"]) for row in found["sets"]] == [
         ("train", 8, 8),
-        ("validation", 2, 2),
+        ("validation", 1, 1),
         ("test", 5, 5),
     ]
     assert all("targets: pixels are those that the card knows" in row["notes"][0] for row in found["sets"])
@@ -72,7 +72,7 @@ def test_the_embedded_photographs_have_a_card_like_any_set(capsys, tmp_path, mon
     assert "Rachel Michetti" in shown
     assert main.main(["data", "show", "photos", "--json"]) == Exit.DONE
     document = json.loads(capsys.readouterr().out)
-    assert [image["name"] for image in document["image"] if image["split"] == "validation"] == ["hubble_deep_field", "moon"]
+    assert [image["name"] for image in document["image"] if image["split"] == "validation"] == ["hubble_deep_field"]
     assert [place["split"] for place in document["found"]] == ["train", "validation", "test"]
 
 
