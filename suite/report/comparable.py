@@ -18,6 +18,7 @@ from suite.records.planned import SETS, Choice, derive_schedule, derive_training
 from suite.records.record import Measured, Record
 from suite.records.spec import CellSpec, RunSpec, write_value
 from suite.report.settings import dataset_name
+from suite.report.trivial import TRIVIAL
 from suite.study.budgets import BUDGETS
 from suite.study.grids import ModelOnTask
 from suite.study.protocols import PROTOCOLS
@@ -139,11 +140,14 @@ def _training_set_differences(record: Record, task: Task) -> list[Difference]:
 
 
 def _edited(record: Measured) -> list[Difference]:
-    """Tell of a record whose fields are not those that its fingerprint is of: somebody changed its file."""
+    """Tell of a record whose fields are not those that its fingerprint is of: somebody changed its file.
+
+    What a training's record says of a trivial baseline keeps the training's fingerprint, which leads to it.
+    """
     cell = record.spec.fingerprint
-    return (
-        [] if cell == record.fingerprint else [Difference("fields of the record", f"those of {cell}", record.fingerprint, "it is called")]
-    )
+    if cell == record.fingerprint or (isinstance(record, Record) and record.spec.model in TRIVIAL):
+        return []
+    return [Difference("fields of the record", f"those of {cell}", record.fingerprint, "it is called")]
 
 
 def _network_differences(spec: CellSpec) -> list[Difference]:

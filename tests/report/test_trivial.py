@@ -8,12 +8,14 @@ from page_reader import read
 
 from suite.records.record import ImageScore, Trivial
 from suite.report.claims.judge import judge_claims
+from suite.report.comparable import find_differences
 from suite.report.figures.forest import draw_forest
 from suite.report.formats.export_text import render_markdown
 from suite.report.pictures import compare_pictures
 from suite.report.report import page_text
 from suite.report.results import summarise_run
 from suite.report.tables.build import build_tables
+from suite.report.trivial import add_trivial
 from suite.study.published import load_all
 
 FULL, ONE_WAY, NO_CHANNEL, *_ = made.VMAMBAIR
@@ -149,3 +151,11 @@ def test_the_sentence_says_what_cannot_be_concluded():
     assert "One seed cannot tell differences" in summarise_run(grid(25.0)).verdict
     assert summarise_run([made.done(FULL)]).verdict == "No baseline was measured with these networks."
     assert summarise_run([made.failed(FULL, "broken", seed=0)]).verdict == "No network was measured: nothing can be concluded."
+
+
+def test_a_baseline_is_as_comparable_as_the_training_beside_which_it_was_measured():
+    record = made.done(made.MAMBAIR[0], 38.57, budget="paper", test_set="Set5")
+    both = add_trivial([record.model_copy(update={"trivial": Trivial(name="bicubic", scores=record.scores)})])
+    table = next(table for paper in load_all() for table in paper.tables if table.id == "mambair-2")
+    column = next(column for column in table.columns if "Set5" in column.test_sets)
+    assert [(one.spec.model, find_differences(one, column, table)) for one in both] == [(made.MAMBAIR[0], ()), ("bicubic", ())]
