@@ -31,11 +31,11 @@ def test_on_paper_the_grid_stands_for_the_tool(use):
     assert not page.locator("#compare-tool").is_visible()
 
 
-@pytest.mark.parametrize("name", ["empty", "quick", "attack"])
+@pytest.mark.parametrize("name", ["empty", "quick", "attack", "committed"])
 @pytest.mark.parametrize("width", [390, 820])
 def test_nothing_is_wider_than_the_window(use, name, width):
     page = use(name, width=width)
-    for kind in ("side", "slider", "error") if name != "empty" else ("",):
+    for kind in ("side", "slider", "error") if name in ("quick", "attack") else ("",):
         if kind:
             mode(page, kind)
         assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -7,6 +7,8 @@ import scan_records
 import synthetic_records as made
 from PIL import Image
 
+from suite.core.paths import ROOT
+from suite.records.ledger import Ledger
 from suite.records.pictures import Png
 from suite.records.record import Crop
 
@@ -55,4 +57,9 @@ def judged():
     return [*made.quick_grid(2), *profiles, *comparable, made.failed(V1, "RuntimeError: boom", seed=7), *scan_records.bench()]
 
 
-SCENES = {"judged": judged, "empty": list, "quick": lambda: made.quick_grid(2), "known": known, "attack": attacked}
+def committed():
+    """What every page shows beside the user's own: the records that are kept with the code."""
+    return list(Ledger(ROOT / "results" / "evidence").records())
+
+
+SCENES = {"committed": committed, "judged": judged, "empty": list, "quick": lambda: made.quick_grid(2), "known": known, "attack": attacked}
