@@ -46,7 +46,8 @@ class Mismatch:
     found: object
 
     def __str__(self) -> str:
-        return f"{self.where}: {json.dumps(self.stored)} is written there, and the records give {json.dumps(self.found)}"
+        stored, found = ("nothing" if one is None else json.dumps(one) for one in (self.stored, self.found))
+        return f"{self.where}: {stored} is written there, and the records give {found}"
 
 
 def compute_results(records: Mapping[str, Attempt], texts: Mapping[str, str]) -> Document:
@@ -110,6 +111,10 @@ def compare_documents(stored: object, computed: object, where: str = "") -> Iter
     elif isinstance(stored, list) and isinstance(computed, list | tuple) and len(stored) == len(computed):
         for place, pair in enumerate(zip(stored, computed, strict=True)):
             yield from compare_documents(*pair, f"{where} > {place + 1}")
+    elif isinstance(stored, list) and isinstance(computed, list | tuple):  # what one of them lacks, not both of them whole
+        yield Mismatch(f"{where} > number of entries", len(stored), len(computed))
+        yield from (Mismatch(where, one, None) for one in stored if one not in computed)
+        yield from (Mismatch(where, None, one) for one in computed if one not in stored)
     elif not _agrees(stored, computed):
         yield Mismatch(where, stored, _rounded(computed))
 

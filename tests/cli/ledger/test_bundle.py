@@ -17,6 +17,7 @@ from suite.core.errors import Exit
 from suite.records.ledger import Ledger
 from suite.records.record import Trivial
 from suite.report import recompute
+from suite.report.recompute import compare_documents
 
 
 @pytest.fixture(scope="module")
@@ -247,3 +248,11 @@ def test_neither_torch_nor_ray_is_needed(packed):
     )
     done = subprocess.run([sys.executable, "-c", code, "verify", str(packed)], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "set()\n")
+
+
+def test_of_two_lists_what_one_of_them_lacks_is_told():
+    found = compare_documents({"unlike": [{"name": "loss"}, {"name": "width"}]}, {"unlike": [{"name": "width"}]})
+    assert [*map(str, found)] == [
+        "unlike > number of entries: 2 is written there, and the records give 1",
+        'unlike: {"name": "loss"} is written there, and the records give nothing',
+    ]
