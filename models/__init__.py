@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODELS",
-    "OF_PLUGINS",
+    "OTHERS",
     "ModelCard",
     "UnknownName",
     "build",
@@ -38,7 +38,7 @@ __all__ = [
     "set_scan_backend",
 ]
 
-OF_PLUGINS = "A design from outside is there where its file is given with --plugin FILE."
+OTHERS = "`python -m suite list models` has them. A design from outside is there where its file is given with --plugin FILE."
 Walk = Literal["fused", "gathered"]
 
 
@@ -50,7 +50,7 @@ def names(*, tiny: bool = False) -> list[str]:
 def card(name: str) -> ModelCard:
     """Return the catalogue's row; raises `UnknownName` with suggestions."""
     if name not in MODELS:
-        raise UnknownName(f"no model is called {name!r}.{suggest(name, MODELS)} {OF_PLUGINS}")
+        raise UnknownName(f"no model is called {name!r}.{suggest(name, MODELS)} {OTHERS}")
     return MODELS[name]
 
 

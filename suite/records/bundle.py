@@ -143,7 +143,9 @@ def _about(data: bytes) -> dict[str, object]:
 
 
 def _shown(said: object) -> str:
-    return f"{said.get('sha256')} ({said.get('bytes')} bytes)" if isinstance(said, dict) else repr(said)
+    if not isinstance(said, dict) or not isinstance(said.get("bytes"), int):
+        return repr(said)
+    return f"{said.get('sha256')} ({said['bytes']:,} bytes)"
 
 
 def _dumped(value: object) -> bytes:

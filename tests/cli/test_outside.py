@@ -88,7 +88,10 @@ def test_without_the_plug_in_its_records_are_there_and_nothing_fails(words, here
 @pytest.mark.usefixtures("here")
 def test_without_the_plug_in_its_network_is_not_known(capsys):
     assert run("run", "--model", "ladder-x4", *HOW) == Exit.USAGE
-    assert "no model is called 'ladder-x4'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no model is called 'ladder-x4'" in said
+    assert "--plugin FILE" in said
+    assert len(said) < 400  # it is read, and no list of two hundred names
     assert "ladder-x4" not in models.MODELS
 
 

@@ -50,9 +50,7 @@ def select_models(patterns: Sequence[str]) -> list[str]:
         else:
             selected = [name for name in (*names, *BASELINES) if selects(pattern, name, names)]
         if not selected:
-            raise UnknownName(
-                f"{pattern!r} selects no network and no baseline.{suggest(pattern, (*names, *BASELINES))} {models.OF_PLUGINS}"
-            )
+            raise UnknownName(f"{pattern!r} selects no network and no baseline.{suggest(pattern, (*names, *BASELINES))} {models.OTHERS}")
         found |= dict.fromkeys(selected)
     return list(found)
 
