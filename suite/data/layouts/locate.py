@@ -271,7 +271,7 @@ def _told_apart(one: Located) -> Located:
 
 
 def _find_both(one: Located, folder: Path) -> Both | None:
-    images = sorted(filter(is_image, walk_files(folder))) if one.layout.deep else image_paths(folder)
+    images = sorted(filter(is_image, _images(folder, deep=True))) if one.layout.deep else image_paths(folder)
     return both_sides(_numbered(one, images), folder)
 
 
@@ -280,19 +280,21 @@ def _has_images(one: Located, folder: Path, patterns: Sequence[str]) -> bool:
         return True
     images = _images(folder, one.layout.deep)
     if not patterns and _limits(one) is None:
-        return any(True for _ in images)
-    return bool(name_images(_numbered(one, list(images)), patterns, one.scale, one.level))
+        return bool(images)
+    return bool(name_images(_numbered(one, images), patterns, one.scale, one.level))
 
 
-def _images(folder: Path, deep: bool) -> Iterator[Path]:
-    """Yield image and .mat files in the folder, unsorted and unchecked; SuiteError where it cannot be read."""
+def _images(folder: Path, deep: bool) -> Sequence[Path]:
+    """Return image and .mat files in the folder, unchecked; SuiteError where it cannot be read. What it returns belongs to all: do not change it."""
+    return look_once(("images and .mat files", folder, deep), lambda: _list_images(folder, deep))
+
+
+def _list_images(folder: Path, deep: bool) -> list[Path]:
     if deep:
-        yield from (path for path in walk_files(folder) if is_image(path) or _is_mat(path))
-        return
+        return [path for path in walk_files(folder) if is_image(path) or _is_mat(path)]
+    images = image_paths(folder)
     with scan(folder) as entries:
-        for entry in entries:
-            if is_image(entry) or (entry.name.lower().endswith(".mat") and entry.is_file()):
-                yield Path(entry.path)
+        return [*images, *(Path(entry.path) for entry in entries if entry.name.lower().endswith(".mat") and entry.is_file())]
 
 
 def _limits(one: Located) -> tuple[int, int] | None:
