@@ -133,7 +133,7 @@ COUNTS = {
     "BSD500": {"train": 200, "validation": 100, "test": 200},
     "SIDD": {"train": 0, "validation": 1280},
     "DND": {"test": 50},
-    "photos": {"train": 6, "validation": 1, "test": 7},
+    "photos": {"train": 7, "validation": 1, "test": 6},
     "Classic5": {"test": 5},
     "LIVE1": {"test": 29},
     "GoPro": {"test": 1111, "train": 2103},

@@ -170,7 +170,7 @@ def test_budgets():
     expected = {
         "smoke": small | {"iterations": 4, "lr": 1e-5},
         "quick": short | {"iterations": 400, "patch": 32, "low_patch": 16, "width": 16, "depth_divisor": 6},
-        "evening": short | {"iterations": 1500, "patch": 48, "low_patch": 24, "width": 32, "depth_divisor": 3, "seeds": 3},
+        "evening": short | {"iterations": 600, "patch": 32, "low_patch": 16, "lr": 3e-4, "width": 24, "depth_divisor": 3, "seeds": 3},
         "standard": {"iterations": 40_000, "batch": 8, "clip_norm": 1.0, "degrade_on_gpu": True},
         "paper": {"degrade_on_gpu": True},
     }
