@@ -184,6 +184,7 @@ def _look_beside(sources: Sequence[PairSource]) -> list[str]:
 
 def _job(options: argparse.Namespace) -> tuple[EvaluationJob, str]:
     """Return what is measured, checked as far as it can be without data and weights."""
+    from suite.measure.inference.weights import is_needless
     from suite.measure.quality import evaluate
     from suite.study.protocols import protocol
     from suite.study.tasks import task
@@ -196,8 +197,12 @@ def _job(options: argparse.Namespace) -> tuple[EvaluationJob, str]:
         raise SuiteError("--tile-cost compares tiles with the whole image: choose --tile authors or --tile feathered.")
     if options.limit is not None and options.limit < 1:
         raise SuiteError(f"--limit {options.limit} measures nothing; it must be at least 1.", exit=Exit.NOTHING)
+    key = options.key
+    if key and options.weights is not None and is_needless(key, options.weights, options.model):
+        note(f"--key {key}: the same weights are taken from {options.weights} without it.")
+        key = ""  # so that the record is compared as one of those weights
     inference, reason = choose_inference(options)
-    return evaluate.EvaluationJob(options.model, row, rule, options.weights, inference, options.key), reason
+    return evaluate.EvaluationJob(options.model, row, rule, options.weights, inference, key), reason
 
 
 def _sets(job: EvaluationJob, options: argparse.Namespace) -> dict[str, Sequence[PairSource]]:

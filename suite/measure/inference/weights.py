@@ -107,6 +107,19 @@ def read_weights(path: Path, key: str = "", model: str = "", choose: str = "--ke
     return Weights(path, found.state, key or found.where, found.left, said, narrowing, found.prefix, average)
 
 
+def is_needless(key: str, path: Path, model: str) -> bool:
+    """Return whether `key` names the very weights that are taken from the file without it."""
+    try:
+        plain = read_weights(path, model=model)
+    except SuiteError:  # several, and none that stands out: there a key is needed
+        return False
+    return plain.which == key or _same(plain.state, read_weights(path, key, model).state)
+
+
+def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(value.equal(other[name]) for name, value in one.items())
+
+
 def _has_names_of(model: str, state: Mapping[str, Tensor]) -> bool:
     import torch  # late: slow to load
 

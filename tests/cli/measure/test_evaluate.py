@@ -112,6 +112,17 @@ def test_details_of_embedded_photographs_are_kept_and_of_no_folder(run, folder, 
     assert {one.sha256 for one in record.pictures} == {path.stem for path in (ledger.folder / "pictures").glob("*.png")}
 
 
+@pytest.mark.parametrize(("average", "recorded"), [(False, ""), (True, "params")])
+def test_a_key_is_recorded_where_it_takes_other_weights(run, folder, weights, ledger, tmp_path, average, recorded):
+    held = torch.load(weights, weights_only=True)["params"]
+    other = {"params_ema": {name: value + 1e-3 for name, value in held.items()}} if average else {}
+    torch.save({"params": held, **other}, tmp_path / "theirs.pth")
+    code, _, err = run(*with_weights(folder, tmp_path / "theirs.pth", "--key", "params"))
+    (record,) = ledger.records()
+    assert (code, record.spec.key) == (Exit.DONE, recorded)
+    assert ("the same weights are taken" in err) == (not recorded)
+
+
 def test_a_second_evaluation_tells_what_is_recorded_and_measures_nothing(run, folder, weights, ledger, monkeypatch):
     first = run(*with_weights(folder, weights))
     with monkeypatch.context() as patch:
