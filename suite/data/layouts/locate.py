@@ -285,7 +285,7 @@ def _has_images(one: Located, folder: Path, patterns: Sequence[str]) -> bool:
 
 
 def _images(folder: Path, deep: bool) -> Sequence[Path]:
-    """Return image and .mat files in the folder, unchecked; SuiteError where it cannot be read. What it returns belongs to all: do not change it."""
+    """Return image and .mat files in the folder, unchecked; SuiteError where it cannot be read. All who ask share the list."""
     return look_once(("images and .mat files", folder, deep), lambda: _list_images(folder, deep))
 
 
