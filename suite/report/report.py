@@ -19,7 +19,7 @@ from suite.records.kinds.profile import ProfileRecord
 from suite.records.kinds.routing import RoutingRecord
 from suite.records.kinds.scan import ScanRecord
 from suite.records.ledger import pick_standing
-from suite.records.machines import list_times, read_machines
+from suite.records.machines import MachineFile, list_times, read_machines
 from suite.records.newest import keep_newest
 from suite.records.record import Attempt
 from suite.report import html as pages
@@ -29,7 +29,9 @@ from suite.report.grids import scan_view
 from suite.report.grids.routing import tabulate_routing
 from suite.report.measured import Status
 from suite.report.page import Teller, card_id, gather_page, say_nothing
+from suite.report.quoted import list_quoted
 from suite.report.settings import dataset_name
+from suite.study.published import load_quoted_costs
 
 INDEX_FILE = "index.html"
 GLYPHS: Mapping[Status, str] = {
@@ -71,7 +73,8 @@ def _page_text(held: Sequence[Attempt], pictures_mib: float, tell: Teller) -> st
     profiles = keep_newest(pick_standing(record for record in held if isinstance(record, ProfileRecord)))[0]
     routings = pick_standing(record for record in held if isinstance(record, RoutingRecord) and record.status == "done")
     tables = gather_tables(current, profiles)
-    times, problem = _list_machine_times()
+    machines, problem = _read_machines()
+    quoted = load_quoted_costs()
     return pages.fill_template(
         "index.html.j2",
         {
@@ -89,15 +92,17 @@ def _page_text(held: Sequence[Attempt], pictures_mib: float, tell: Teller) -> st
             "scans": scan_view.SCAN_FILE if scans else "",
             "routings": tuple(map(tabulate_routing, routings)),
             "glossary": pages.load_glossary(),
-            "times": times,
+            "times": list_times(machines),
             "times_problem": problem,
+            "quoted": quoted,
+            "quoted_rows": list_quoted(quoted, profiles, machines),
         },
     )
 
 
-def _list_machine_times() -> tuple[list[dict[str, object]], str]:
-    """Return the rows of results/machines, or none and what is wrong there: a file of another's is no reason to show nothing."""
+def _read_machines() -> tuple[list[MachineFile], str]:
+    """Return the files of results/machines, or none and what is wrong there: a file of another's is no reason to show nothing."""
     try:
-        return list_times(read_machines()), ""
+        return read_machines(), ""
     except SuiteError as error:
         return [], str(error)
