@@ -35,7 +35,7 @@ class Budget:
 
 # What trains a small network in some hundred iterations: measured (results/LOG.md), and in no paper.
 _SHORT = {
-    "lr": 1e-3,
+    "lr": 5e-4,
     "ema_decay": 0.99,
     "averages": True,
     "schedule": "cosine",

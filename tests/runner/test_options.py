@@ -165,7 +165,7 @@ def test_a_recipe_has_the_options_of_its_source_and_no_others(name):
 
 def test_budgets():
     small = {"batch": 2, "patch": 32, "lr": 1e-3, "ema_decay": 0.9, "clip_norm": 1.0, "width": 16, "depth_divisor": 6}
-    short = {"batch": 8, "lr": 1e-3, "ema_decay": 0.99, "averages": True, "schedule": "cosine", "warm_up": 20, "clip_norm": 1.0}
+    short = {"batch": 8, "lr": 5e-4, "ema_decay": 0.99, "averages": True, "schedule": "cosine", "warm_up": 20, "clip_norm": 1.0}
     short |= {"first_weights": "interpolation"}
     expected = {
         "smoke": small | {"iterations": 4, "lr": 1e-5},
