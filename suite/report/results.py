@@ -42,7 +42,8 @@ class _Counts:
     networks: int = 0
     below: int = 0
     floors: tuple[str, ...] = ()
-    variants: int = 0
+    variants: int = 0  # whose difference from the full model is one of several seeds
+    once: int = 0  # variants whose difference is one of one seed
     told: int = 0  # variants whose difference has an interval over seeds that leaves out 0
     seeds: int = 0
 
@@ -71,7 +72,8 @@ def _row(model: str, means: Mapping[str, Measurement], metric: str, counts: _Cou
     found, digits = means[model], METRICS[metric].digits if metric in METRICS else 4
     delta = None if model in TRIVIAL else _difference(model, means, metric)
     if delta is not None:
-        counts.variants += 1
+        counts.variants += delta.over == "seeds"
+        counts.once += delta.over != "seeds"
         counts.told += delta.over == "seeds" and delta.interval is not None and not delta.interval[0] <= 0 <= delta.interval[1]
     record = found.records[0]
     seconds = sum(r.train_seconds or 0.0 for r in found.records if isinstance(r, Record)) / len(found.records)
@@ -95,7 +97,7 @@ def _say_difference(delta: Delta | None, digits: int) -> str:
     if delta is None:
         return ""
     text = format_signed(delta.value, digits)
-    if delta.interval is None:
+    if delta.interval is None or delta.over != "seeds":  # over the images of one seed it would say nothing of designs
         return text
     low, high = (format_signed(end, digits) for end in delta.interval)
     return f"{text} ({low} to {high}, over {delta.count} {delta.over})"
@@ -118,9 +120,11 @@ def _say(counts: _Counts) -> str:
         return f"{counts.below} of {counts.networks} networks are not better than {floors}: nothing can be concluded on quality."
     better = f"All {counts.networks} networks are better than {floors}" if counts.networks > 1 else f"The network is better than {floors}"
     first = f"{better}." if floors else "No baseline was measured with these networks."
-    if not counts.variants:
+    if not counts.variants and not counts.once:
         return first
-    if counts.seeds < 2:
+    if not counts.variants:
         return f"{first} One seed cannot tell differences between networks from the noise of training: --seeds 3 can."
     share = f"{counts.told} of {counts.variants} differences from the full model"
-    return f"{first} {share} have an interval over {counts.seeds} seeds that leaves out 0 ({stats.LEVEL:.0%}, each by itself)."
+    told = f"{first} {share} have an interval over {counts.seeds} seeds that leaves out 0 ({stats.LEVEL:.0%}, each by itself)"
+    single = f"; {counts.once} more {'is' if counts.once == 1 else 'are'} of one seed, which cannot tell" if counts.once else ""
+    return f"{told}{single}."

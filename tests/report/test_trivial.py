@@ -9,7 +9,7 @@ from page_reader import read
 from suite.records.record import ImageScore, Trivial
 from suite.report.claims.judge import judge_claims
 from suite.report.comparable import find_differences
-from suite.report.figures.forest import draw_forest
+from suite.report.figures.forest import RETRAINED, draw_forest
 from suite.report.formats.export_text import render_markdown
 from suite.report.pictures import compare_pictures
 from suite.report.report import page_text
@@ -144,6 +144,34 @@ def test_the_page_shows_the_run_in_one_table_with_both_names_and_no_baseline_amo
     forest = draw_forest(build_tables(load_all(), records))
     assert len(forest.rows) == 9
     assert not any("bicubic" in label for label, *_ in forest.rows)
+
+
+def test_differences_of_one_seed_are_counted_apart_and_have_no_interval():
+    several = grid(25.0, 3)
+    once = [record.model_copy(update={"spec": record.spec.model_copy(update={"budget": "short"})}) for record in grid(25.0, 1)]
+    results = summarise_run([*several, *once])
+    assert "1 of 1 differences from the full model have an interval over 3 seeds" in results.verdict
+    assert results.verdict.endswith("; 1 more is of one seed, which cannot tell.")
+    (single,) = (table for table in results.tables if "short" in table.title)
+    assert re.fullmatch(r"−0\.\d\d", next(row["from full model"] for row in single.rows if row["network"] == ONE_WAY))
+
+
+def test_the_forest_shows_what_rests_on_most_seeds_and_no_line_of_one():
+    def measured(records):
+        forest = draw_forest(build_tables(load_all(), records))
+        (series,) = (one for one in forest.series if one.name == RETRAINED)
+        return {point.y: point for point in series.points}
+
+    def renamed(record):  # another budget, which stands before quick in the table: fewer iterations
+        return record.model_copy(update={"spec": record.spec.model_copy(update={"budget": "short", "iterations": 200})})
+
+    alone = measured(made.quick_grid())
+    assert len(alone) == 9
+    assert not any(point.low or point.high for point in alone.values())
+    several = made.quick_grid(3)
+    once = [renamed(made.done(model, 30.0 - place)) for place, model in enumerate(made.VMAMBAIR + made.MAMBAIR)]
+    assert measured([*once, *several]) == measured(several)
+    assert all(point.low < point.x < point.high for point in measured(several).values())
 
 
 def test_the_sentence_says_what_cannot_be_concluded():
