@@ -36,9 +36,9 @@ def draw_forest(tables: Sequence[Table]) -> Figure | None:
         key="forest",
         title="What each change costs.",
         caption="PSNR of each ablation less that of the full model, in dB; left of the line the change costs quality. Lines are "
-        "95 % intervals over seeds, for these very test images: other images may differ more. A re-trained point without one is of one seed, "
-        "which says nothing of another. Sizes of re-trained differences cannot be held against printed ones: the networks are small and the "
-        "images others.",
+        "95 % intervals over seeds, for these very test images: other images may differ more. A re-trained point without one is of "
+        "one seed, which says nothing of another. Sizes of re-trained differences cannot be held against printed ones: the networks are "
+        "small and the images others.",
         series=series,
         head=("Change", *(one.name for one in series)),
         rows=tuple((label, *(describe_change(one, at) for one in series)) for at, label in enumerate(labels)),
