@@ -43,7 +43,7 @@ class _Counts:
     below: int = 0
     floors: tuple[str, ...] = ()
     variants: int = 0  # whose difference from the full model is one of several seeds
-    once: int = 0  # variants whose difference is one of one seed
+    once: int = 0  # variants that share fewer than two seeds with it
     told: int = 0  # variants whose difference has an interval over seeds that leaves out 0
     seeds: int = 0
 
@@ -97,7 +97,7 @@ def _say_difference(delta: Delta | None, digits: int) -> str:
     if delta is None:
         return ""
     text = format_signed(delta.value, digits)
-    if delta.interval is None or delta.over != "seeds":  # over the images of one seed it would say nothing of designs
+    if delta.interval is None or delta.over != "seeds":  # an interval over the images of one seed says nothing of designs
         return text
     low, high = (format_signed(end, digits) for end in delta.interval)
     return f"{text} ({low} to {high}, over {delta.count} {delta.over})"
@@ -126,5 +126,6 @@ def _say(counts: _Counts) -> str:
         return f"{first} One seed cannot tell differences between networks from the noise of training: --seeds 3 can."
     share = f"{counts.told} of {counts.variants} differences from the full model"
     told = f"{first} {share} have an interval over {counts.seeds} seeds that leaves out 0 ({stats.LEVEL:.0%}, each by itself)"
-    single = f"; {counts.once} more {'is' if counts.once == 1 else 'are'} of one seed, which cannot tell" if counts.once else ""
+    rest = "rests" if counts.once == 1 else "rest"
+    single = f"; {counts.once} more {rest} on fewer than two seeds and cannot tell" if counts.once else ""
     return f"{told}{single}."

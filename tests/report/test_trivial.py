@@ -151,7 +151,7 @@ def test_differences_of_one_seed_are_counted_apart_and_have_no_interval():
     once = [record.model_copy(update={"spec": record.spec.model_copy(update={"budget": "short"})}) for record in grid(25.0, 1)]
     results = summarise_run([*several, *once])
     assert "1 of 1 differences from the full model have an interval over 3 seeds" in results.verdict
-    assert results.verdict.endswith("; 1 more is of one seed, which cannot tell.")
+    assert results.verdict.endswith("; 1 more rests on fewer than two seeds and cannot tell.")
     (single,) = (table for table in results.tables if "short" in table.title)
     assert re.fullmatch(r"−0\.\d\d", next(row["from full model"] for row in single.rows if row["network"] == ONE_WAY))
 

@@ -153,10 +153,11 @@ def _compile(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _render_if_possible(ledger: Ledger, destination: Path | None) -> tuple[Path | None, SuiteError | None]:
-    """Return the page of the scans, and why it cannot be written; neither, with a note, where Jinja is not installed."""
+    """Return the page of the scans, and why it cannot be written; neither, with a note, where a package that pages need is not installed."""
     try:
         page, unwritten = common.render_last(ledger, destination)
     except ModuleNotFoundError as error:
-        note(f"the report is not written: {error.name} is not installed. `python -m suite report` can write it elsewhere.")
+        missing = (error.name or "a package").partition(".")[0]  # of scipy.stats: scipy, which is what one installs
+        note(f"the report is not written: {missing} is not installed. `python -m suite report` can write it elsewhere.")
         return None, None
     return page and page.with_name("scan.html"), unwritten
