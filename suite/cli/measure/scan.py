@@ -153,7 +153,7 @@ def _compile(options: argparse.Namespace, out: Output) -> Exit:
 
 
 def _render_if_possible(ledger: Ledger, destination: Path | None) -> tuple[Path | None, SuiteError | None]:
-    """Return the page of the scans, and why it cannot be written; neither, with a note, where a package that pages need is not installed."""
+    """Return the page of the scans, and why it cannot be written; neither, with a note, where a package for pages is not installed."""
     try:
         page, unwritten = common.render_last(ledger, destination)
     except ModuleNotFoundError as error:
