@@ -40,3 +40,11 @@ def look_once(key: Hashable, find: Callable[[], Found]) -> Found:
     if key not in held:
         held[key] = find()
     return cast(Found, held[key])
+
+
+def look_once_at(things: tuple[object, ...], key: Hashable, find: Callable[[], Found]) -> Found:
+    """Return what `look_once` does, of things that are told apart by identity: to hash or compare them would take longer than to look.
+
+    They are kept as long as the look lasts, so that nothing else takes their identity.
+    """
+    return look_once((key, *map(id, things)), lambda: (find(), things))[0]

@@ -14,7 +14,7 @@ from suite.records.newest import name_plugin
 from suite.records.planned import SCHEDULE, Choice, plan_family
 from suite.records.record import Record
 from suite.records.spec import RunSpec, write_value
-from suite.report.settings import Setting
+from suite.report.settings import Setting, setting_of
 from suite.report.trivial import TRIVIAL
 from suite.study.budgets import BUDGETS
 from suite.study.grids import GRIDS, ModelOnTask
@@ -125,7 +125,7 @@ def _command_of(grid: str, spec: RunSpec, *, seeds: int = 1, begins: bool = True
     account = DEFAULT if usual is not None and usual.name == spec.recipe else account
     budget = spec.budget if spec.budget in BUDGETS else "paper"
     try:
-        changes = find_changes(spec, pairing, Choice(budget, spec.backend, spec.device, account, {}))
+        changes = _look_up_changes(spec, pairing, Choice(budget, spec.backend, spec.device, account, {}))
     except (SuiteError, UnknownName):  # a task or a model of another version of the suite, or of a plug-in that is not loaded
         changes = {}
     if not begins:
@@ -170,6 +170,14 @@ def find_changes(spec: RunSpec, pairing: ModelOnTask, choice: Choice) -> dict[st
         planned = _plan(pairing, spec.seed, choice, changes)
         changes |= {name: write_value(getattr(spec, name)) for name in fields if getattr(spec, name) != getattr(planned, name)}
     return changes
+
+
+def _look_up_changes(spec: RunSpec, pairing: ModelOnTask, choice: Choice) -> dict[str, str]:
+    """Return `find_changes`, once in a look for cells that differ in the seed alone; where they begin with a cell, that differs, too."""
+    if spec.start:
+        return find_changes(spec, pairing, choice)
+    asked = (find_changes, setting_of(spec), pairing, choice.budget, choice.account)
+    return dict(look_once(asked, lambda: find_changes(spec, pairing, choice)))
 
 
 def _plan(pairing: ModelOnTask, seed: int, choice: Choice, changes: Mapping[str, str]) -> RunSpec:

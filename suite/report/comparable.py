@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from models import MODELS
-from suite.core.look import look_once
+from suite.core.look import look_once, look_once_at
 from suite.records.kinds.evaluation import WHOLE, Evaluation
 from suite.records.planned import SETS, Choice, derive_schedule, derive_training, plan_family
 from suite.records.record import Measured, Record
@@ -48,6 +48,11 @@ def find_differences(record: Measured, column: PublishedColumn, table: Published
 
     How given weights were trained is not asked: whose they are, suite.report.tables.given says.
     """
+    asked = (find_differences, column.task, column.test_sets)
+    return look_once_at((record, table), asked, lambda: _differences(record, column, table))
+
+
+def _differences(record: Measured, column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
     trained = _look_up_training(record, table) if isinstance(record, Record) else ()
     return (*trained, *find_measuring_differences(record, column, table))
 

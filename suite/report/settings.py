@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePath
 
+from suite.core.look import look_once_at
 from suite.records.record import Record
 from suite.records.spec import RunSpec
 
@@ -101,7 +103,8 @@ def group_by_setting(records: Iterable[Record]) -> dict[Setting, tuple[Record, .
     """Return the records of each setting, by seed within a model, in the order in which settings and models first appear."""
     groups: dict[Setting, dict[str, list[Record]]] = {}
     for record in records:
-        groups.setdefault(setting_of(record.spec), {}).setdefault(record.spec.model, []).append(record)
+        setting = look_once_at((record,), setting_of, partial(setting_of, record.spec))
+        groups.setdefault(setting, {}).setdefault(record.spec.model, []).append(record)
     return {
         setting: tuple(record for members in models.values() for record in sorted(members, key=lambda record: record.spec.seed))
         for setting, models in groups.items()

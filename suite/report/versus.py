@@ -154,7 +154,7 @@ def make_sides(records: Iterable[Measured]) -> tuple[Side, ...]:
             own = [record for record in members if record.spec.model == model]
             done = tuple(record for record in own if record.status == "done" and record.scores)
             if done:
-                found.append(Side(done, tuple(record.spec.seed for record in own if record not in done)))
+                found.append(Side(done, tuple(record.spec.seed for record in own if record.status != "done" or not record.scores)))
     return tuple(found)
 
 

@@ -4,9 +4,10 @@ import synthetic_records as made
 from page_reader import read, row_of
 
 import models
-from suite.records.record import ImageScore, Record
+from models.scan.paths import PATHS
+from suite.records.record import ImageScore, Record, Trivial
 from suite.records.spec import RunSpec
-from suite.report.grids.scan_paths import BODY, BY_SUM, MERGES, build_scan_paths
+from suite.report.grids.scan_paths import BODY, BY_SUM, MERGES, WINDOWS, build_scan_paths
 from suite.study.grids import GRIDS
 
 ROWS = GRIDS["scan-paths"].models
@@ -89,6 +90,25 @@ def test_with_several_seeds_it_says_which_paths_stand_apart_and_what_chance_does
 
 def test_equal_paths_are_not_told_apart():
     assert "every interval holds zero" in sentence(grid({}, 4))
+
+
+def test_paths_that_are_rows_and_columns_on_the_training_s_crops_are_named():
+    text = sentence(grid({}, 2))  # crops of 16 low-quality pixels
+    assert "of 16 × 16 pixels that all were trained on, windows-16 and windows-32 are rows and columns" in text
+    for side in (8, 16, 17, 32, 48):
+        visits = {name: {tuple(path.raster(side, side)) for path in paths} for name, paths in PATHS.items()}
+        assert {name for name, size in WINDOWS.items() if size >= side} == {
+            name for name, visited in visits.items() if visited == visits["raster"]
+        } - {"raster"}
+
+
+def test_a_trivial_baseline_is_no_path():
+    scores = tuple(ImageScore(image=name, metrics={"PSNR-Y": 20.0, "SSIM-Y": 0.5}) for name in IMAGES)
+    bicubic = Trivial(name="bicubic", scores=scores)
+    records = [record.model_copy(update={"trivial": bicubic}) for record in grid({}, 2)]
+    (table,) = build_scan_paths(records)
+    assert "bicubic" in {row.model for row in table.rows}
+    assert "bicubic" not in sentence(records)
 
 
 def test_merges_are_no_paths_and_what_is_missing_is_said():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal
 
 import numpy as np
@@ -48,10 +48,15 @@ class Paired:
     interval: tuple[float, float] | None
     p: float | None  # two-sided, that there is no difference
     test: Test  # that `p` is of
-    wilcoxon: float | None  # its p over images, each by its mean over seeds
     detectable: float | None  # the smallest difference that is found with POWER, as values spread here
     images: int
     seeds: int
+    by_image: tuple[float, ...] = ()  # each image's mean over seeds; none where the values cannot tell
+
+    @cached_property
+    def wilcoxon(self) -> float | None:
+        """The p of Wilcoxon's signed-rank test over images, each by its mean over seeds; worked out when asked for."""
+        return wilcoxon_p(np.asarray(self.by_image)) if self.by_image else None
 
     @property
     def covers(self) -> float | None:
@@ -68,10 +73,10 @@ def estimate_over_seeds(values: Sequence[float]) -> Estimate:
     count = len(values)
     if count < 2 or not math.isfinite(mean):
         return Estimate(mean, None, count)
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
-    half = float(t.ppf((1 + LEVEL) / 2, count - 1)) * deviation / math.sqrt(count)
+    half = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * deviation / math.sqrt(count)
     return Estimate(mean, (mean - half, mean + half), count)
 
 
@@ -95,13 +100,12 @@ def compare_paired(differences: np.ndarray) -> Paired:
     seeds, images = values.shape
     by_image = values.mean(axis=0)
     if images < FEWEST_IMAGES or not np.isfinite(values).all():
-        return Paired(_mean(by_image.tolist()), None, None, "", None, None, images, seeds)
+        return Paired(_mean(by_image.tolist()), None, None, "", None, images, seeds)
     low, high = intervals.interval_ends(values)
     found = float(values.mean()), (float(low), float(high))
-    ranks, least = wilcoxon_p(by_image), smallest_detectable(*((float(part.error), part.freedom) for part in intervals.error_parts(values)))
-    if seeds == 1:
-        return Paired(*found, ranks, "wilcoxon", ranks, least, images, seeds)
-    return Paired(*found, intervals.p_value(values), "two levels", ranks, least, images, seeds)
+    p, test = (wilcoxon_p(by_image), "wilcoxon") if seeds == 1 else (intervals.p_value(values), "two levels")
+    least = smallest_detectable(*((float(part.error), part.freedom) for part in intervals.error_parts(values)))
+    return Paired(*found, p, test, least, images, seeds, tuple(by_image.tolist()))
 
 
 def wilcoxon_p(differences: np.ndarray) -> float:
@@ -125,8 +129,7 @@ def smallest_detectable(*parts: tuple[float, float]) -> float:
     normal data, skewed data and a p corrected for several comparisons need more yet.
     """
     from scipy.optimize import brentq
-    from scipy.special import ndtr, stdtrit
-    from scipy.stats import chi2
+    from scipy.special import gammaincinv, ndtr, stdtrit  # not scipy.stats, which takes half a second to load
 
     total = math.sqrt(sum(error**2 for error, _ in parts))
     if total == 0:
@@ -134,7 +137,9 @@ def smallest_detectable(*parts: tuple[float, float]) -> float:
     # Power is that of a normal mean, averaged over what its standard errors may come out as: scipy's nct gives NaN for little freedom.
     ranks = (np.arange(QUANTILES[len(parts)]) + 0.5) / QUANTILES[len(parts)]
     limits = [float(stdtrit(freedom, (1 + LEVEL) / 2)) for _, freedom in parts]
-    squares = [(limit * error) ** 2 * chi2.ppf(ranks, freedom) / freedom for limit, (error, freedom) in zip(limits, parts, strict=True)]
+    squares = [
+        (limit * error) ** 2 * 2 * gammaincinv(freedom / 2, ranks) / freedom for limit, (error, freedom) in zip(limits, parts, strict=True)
+    ]
     reach = np.sqrt(sum(np.ix_(*squares)))
 
     def lacking(shift: float) -> float:

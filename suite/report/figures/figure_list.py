@@ -63,15 +63,22 @@ def draw_ablations(table: Table) -> Figure | None:
     labels = [row.label for row in rows]
     few = any(found and found.covers for row in rows for index in taken if (found := row.cells[index].delta_measured))
     approximate = "; approximate: the table says what it covers" if few else ""
+    told = f"measured here, with the 95 % interval where there is one (over seeds; with one seed, over images only{approximate})."
+    if shown:
+        told = (
+            f"Hollow: published. Filled: {told} Sizes measured at another budget cannot be compared with the published ones; the order of "
+        )
+        told += "the rows may still be comparable."
+    else:
+        told = f"All were {told}"
+    digits = table.columns[qualities[0]].digits
     return Figure(
         key=f"differences-{table.published.id}",
-        title=f"Effect of each change in {table.paper.name}’s Table {table.published.number}.",
-        caption=f"Differences from the baseline row in {unit}; right of the line is better. Hollow: published. Filled: measured here, "
-        f"with the 95 % interval where there is one (over seeds; with one seed, over images only{approximate}). Sizes measured at another "
-        "budget cannot be compared with the published ones; the order of the rows may still be comparable.",
+        title=f"Effect of each change: {table.paper.name}, {table.published.place}.",
+        caption=f"Differences from the baseline row in {unit}; right of the line is better. {told}",
         series=series,
         head=("Change", *(one.name for one in series)),
-        rows=tuple((label, *(describe_change(one, number) for one in series)) for number, label in enumerate(labels)),
+        rows=tuple((label, *(describe_change(one, number, digits) for one in series)) for number, label in enumerate(labels)),
         plot=draw_dots(labels, series, Axis(f"difference in {unit}"), zero=True),
     )
 
@@ -104,13 +111,15 @@ def _measured_changes(rows: Sequence[TableRow], index: int) -> tuple[Point, ...]
     )
 
 
-def describe_change(series: Series, number: int) -> str:
-    """Return the difference of a row of dots, with its interval."""
+def describe_change(series: Series, number: int, digits: int = 2) -> str:
+    """Return the difference of a row of dots, with its interval, to so many digits."""
     point = next((point for point in series.points if point.y == number), None)
     if point is None:
         return "–"
-    interval = "" if point.low is None or point.high is None else f" [{format_signed(point.low, 2)}, {format_signed(point.high, 2)}]"
-    return format_signed(point.x, 2) + interval
+    interval = (
+        "" if point.low is None or point.high is None else f" [{format_signed(point.low, digits)}, {format_signed(point.high, digits)}]"
+    )
+    return format_signed(point.x, digits) + interval
 
 
 def draw_tradeoffs(tables: Sequence[Table]) -> tuple[Figure, ...]:
@@ -141,7 +150,7 @@ def _tradeoff(table: Table, wanted: Tradeoff) -> Figure | None:
     return Figure(
         key=f"figure-{wanted.table}-{wanted.quality}" + (f"-x{wanted.group[1:]}" if wanted.group else ""),
         title=f"{quality.group} {quality.label} against cost{f', {wanted.group}' if wanted.group else ''}.",
-        caption=f"{table.paper.name}, Table {table.published.number}: {spent} in {cost.unit} as the paper counts them, on a logarithmic "
+        caption=f"{table.paper.name}, {table.published.place}: {spent} in {cost.unit} as the paper counts them, on a logarithmic "
         f"scale; {quality.metric}, {better} is better. The line joins what no network of the table beats in both, as printed.",
         series=series,
         head=("Network", f"{spent}, {cost.unit}, printed", "counted here", f"{quality.label}, printed", "measured here"),

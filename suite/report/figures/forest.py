@@ -1,4 +1,4 @@
-"""The forest: the difference that each change makes, over all ablation tables, printed beside measured."""
+"""The forest: the difference that each change makes, over all ablation tables that print any, printed beside measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ PRINTED, COMPARABLE, RETRAINED = (
 
 def draw_forest(tables: Sequence[Table]) -> Figure | None:
     """Draw one row for each ablation: the mean printed difference in PSNR, and the measured ones with their intervals; None without any."""
-    ablations = [(table, row) for table in tables if table.published.baseline for row in table.rows]
+    printed = [table for table in tables if table.published.baseline and any(column.printed for column in table.columns)]
+    ablations = [(table, row) for table in printed for row in table.rows]
     rows = [(table, row) for table, row in ablations if not row.baseline and not row.borrowed and row.model not in TRIVIAL]
     series = [
         Series(PRINTED, "diamond", _points(rows, _find_printed), 1),

@@ -14,16 +14,23 @@ from suite.core.statistics.intervals import LEVEL
 from suite.core.text import format_fixed
 from suite.records.kinds.profile import ProfileRecord
 from suite.records.record import Measured, Record
+from suite.records.spec import RunSpec
 from suite.report.measured import Delta
 from suite.report.tables.build import build_tables
-from suite.report.tables.model import Table, TableColumn, drop_unmeasured
+from suite.report.tables.model import Table, TableColumn, TableRow, drop_unmeasured
+from suite.report.trivial import TRIVIAL
 from suite.study.grids import GRIDS
 from suite.study.published import BaselineRow, Paper, PublishedColumn, PublishedRow, PublishedTable
+from suite.study.tasks import TASKS
 
 GRID = "scan-paths"
 BODY = "mambair-light-x2"
 METRIC, DIGITS = "PSNR-Y", 3
 BY_SUM, MERGES = "Four paths, added up: equal parameters and multiply-adds", "Rows and columns, merged otherwise: each at its own cost"
+WINDOWS = {
+    "windows-16": 16,
+    "windows-32": 32,
+}  # pixels: an image no larger than the window is walked by rows and columns (a test asks PATHS)
 WALKS = {"fused": "read by the fused scan of images", "gathered": "read through gathered sequences"}
 
 
@@ -44,7 +51,7 @@ def _title(column: TableColumn) -> str:
 
 def judge_paths(table: Table, index: int) -> str:
     """Say by how much paths at equal cost differ from rows and columns in the column `index`, and what its number of seeds allows."""
-    rows = [row for row in table.rows if row.group == BY_SUM and not row.baseline]
+    rows = [row for row in table.rows if row.group == BY_SUM and not row.baseline and row.model not in TRIVIAL]
     found = {row.label: delta for row in rows if (delta := row.cells[index].delta_measured)}
     if not found:
         return "The body with rows and columns, or every other path, has not been measured: nothing can be told."
@@ -52,6 +59,7 @@ def judge_paths(table: Table, index: int) -> str:
     label, largest = max(found.items(), key=lambda pair: abs(pair[1].value))
     size = format_fixed(abs(largest.value), DIGITS)
     ending = f" {missing} of {len(rows)} paths have not been measured." if missing else ""
+    ending += _tell_alike(rows, index)
     paired = [delta for delta in found.values() if delta.over == "seeds" and delta.interval]
     if len(paired) < len(found):
         return (
@@ -60,6 +68,20 @@ def judge_paths(table: Table, index: int) -> str:
             f"nothing can be told of the paths.{ending}"
         )
     return f"{_judge_seeds(found, label, size)}{ending}"
+
+
+def _tell_alike(rows: Sequence[TableRow], index: int) -> str:
+    """Say which paths are rows and columns on crops of the training's size: such a network was trained as the body was."""
+    specs = {row.label: measured.records[0].spec for row in rows if (measured := row.cells[index].measured)}
+    sides = {label: spec.patch // TASKS[spec.task].scale for label, spec in specs.items() if isinstance(spec, RunSpec)}
+    alike = [label for label, side in sides.items() if WINDOWS.get(label, 0) >= side]
+    if not alike:
+        return ""
+    side = sides[alike[0]]
+    return (
+        f" On the low-quality crops of {side} × {side} pixels that all were trained on, {' and '.join(alike)} are rows and columns: "
+        "they differ from them on the larger test images alone."
+    )
 
 
 def _judge_seeds(found: dict[str, Delta], label: str, size: str) -> str:

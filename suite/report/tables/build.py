@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from suite.core.look import look_once_at
 from suite.core.statistics import stats
 from suite.records.kinds.evaluation import Evaluation
 from suite.records.kinds.profile import ProfileRecord
@@ -112,7 +113,7 @@ def _with_trivial(lines: Sequence[_Line], by_model: Mapping[str, Sequence[Record
                 runs = {setting: held for setting, held in group_by_setting(by_model.get(model, ())).items() if setting in beside}
                 own = tuple(one for one in given if (one.spec.model, one.spec.task) == (model, task) and fits_table(one, line.home))
                 if runs or own:
-                    what = "measured here; the paper does not print it"
+                    what = "measured here, not printed"
                     row = PublishedRow(key=f"{model}-{task}", label=model, what=what, group=group, model=model, task=task, cells={})
                     found.append(_Line(row, line.home, False, runs, own, ()))
         found.append(line)
@@ -210,7 +211,11 @@ def _quality_cell(line: _Line, column: PublishedColumn, runs: Mapping[Setting, t
 
 def _find_unlike(records: Sequence[Record], column: PublishedColumn, table: PublishedTable) -> tuple[Difference, ...]:
     """Return what keeps the records of a setting from being compared with the printed numbers of `column`, each once."""
-    return tuple(dict.fromkeys(found for record in records for found in find_differences(record, column, table)))
+
+    def find() -> tuple[Difference, ...]:
+        return tuple(dict.fromkeys(found for record in records for found in find_differences(record, column, table)))
+
+    return look_once_at((records, table), (_find_unlike, column.task, column.test_sets), find)
 
 
 def _cost_cell(
