@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 
@@ -54,6 +55,12 @@ def format_clock(seconds: float) -> str:
 def count_of(number: int, one: str, many: str = "") -> str:
     """Write how many there are of what is called `one`, or `many` (an s behind it unless given), where there is not one of it."""
     return f"{number:,} {one}" if number == 1 else f"{number:,} {many or one + 's'}"
+
+
+def range_of(numbers: Iterable[int], one: str) -> str:
+    """Write between which numbers of what is called `one` they lie: "3 to 6 seeds", or "3 seeds" where all are the same."""
+    held = sorted(numbers)
+    return f"{held[0]} to {count_of(held[-1], one)}" if held[0] < held[-1] else count_of(held[0], one)
 
 
 def is_or_are(number: int) -> str:

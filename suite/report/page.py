@@ -7,10 +7,11 @@ the records themselves, by setting: a record may stand in several tables.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from suite.core.text import format_fixed, format_span
+from suite.core.text import format_fixed, format_span, range_of
 from suite.records.kinds.evaluation import Evaluation
 from suite.records.kinds.profile import ProfileRecord
 from suite.records.kinds.scan import ScanRecord
@@ -258,12 +259,12 @@ def _summary(records: Sequence[Record]) -> str:
         return "No network has been trained here: the tables hold what the papers print."
     done = sum(record.status == "done" for record in records)
     budgets = sorted({record.spec.budget for record in records})
-    seeds = len({record.spec.seed for record in records})
+    seeds = Counter((setting, record.spec.model) for setting, alike in group_by_setting(records).items() for record in alike)
     all_done = f"all {done} cells done" if done > 1 else "the one cell is done"
     parts = [f"{done} of {len(records)} cells done" if done < len(records) else all_done]
     parts += [f"{len(records) - done} failed"] if done < len(records) else []
     parts.append(f"{' and '.join(budgets)} budget")
-    parts.append("1 seed" if seeds == 1 else f"{seeds} seeds")
+    parts.append(range_of(seeds.values(), "seed"))
     return ", ".join(parts)[0].upper() + ", ".join(parts)[1:] + "."
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import models
 from suite.core.statistics import stats
-from suite.core.text import format_duration, format_fixed, format_signed
+from suite.core.text import format_duration, format_fixed, format_signed, range_of
 from suite.records.record import Record
 from suite.report.measured import Delta, Measurement, average_seeds, subtract_baseline
 from suite.report.settings import describe, group_by_setting
@@ -45,7 +45,7 @@ class _Counts:
     variants: int = 0  # whose difference from the full model is one of several seeds
     once: int = 0  # variants that share fewer than two seeds with it
     told: int = 0  # variants whose difference has an interval over seeds that leaves out 0
-    seeds: int = 0
+    seeds: list[int] = field(default_factory=list)  # that each such variant shares with it
 
 
 def summarise_run(records: Sequence[Record]) -> Results:
@@ -73,6 +73,7 @@ def _row(model: str, means: Mapping[str, Measurement], metric: str, counts: _Cou
     delta = None if model in TRIVIAL else _difference(model, means, metric)
     if delta is not None:
         counts.variants += delta.over == "seeds"
+        counts.seeds += [delta.count] if delta.over == "seeds" else []
         counts.once += delta.over != "seeds"
         counts.told += delta.over == "seeds" and delta.interval is not None and not delta.interval[0] <= 0 <= delta.interval[1]
     record = found.records[0]
@@ -109,7 +110,6 @@ def _count(means: Mapping[str, Measurement], metric: str, counts: _Counts) -> No
     counts.networks += len(networks)
     counts.below += sum(not is_above(found.estimate.mean, floor, metric) for found in networks.values())
     counts.floors = tuple(dict.fromkeys((*counts.floors, *([floor[0]] if floor else []))))
-    counts.seeds = max([counts.seeds, *(len(found.seeds) for found in networks.values())])
 
 
 def _say(counts: _Counts) -> str:
@@ -125,7 +125,7 @@ def _say(counts: _Counts) -> str:
     if not counts.variants:
         return f"{first} One seed cannot tell differences between networks from the noise of training: --seeds 3 can."
     share = f"{counts.told} of {counts.variants} differences from the full model"
-    told = f"{first} {share} have an interval over {counts.seeds} seeds that leaves out 0 ({stats.LEVEL:.0%}, each by itself)"
+    told = f"{first} {share} have an interval over {range_of(counts.seeds, 'seed')} that leaves out 0 ({stats.LEVEL:.0%}, each by itself)"
     rest = "rests" if counts.once == 1 else "rest"
     single = f"; {counts.once} more {rest} on fewer than two seeds and cannot tell" if counts.once else ""
     return f"{told}{single}."

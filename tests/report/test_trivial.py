@@ -119,6 +119,12 @@ def test_a_claim_is_told_where_a_network_is_below_bicubic():
     assert any("is not better than bicubic here" in reason for reason in reasons)
 
 
+def test_networks_of_more_and_of_fewer_seeds_are_both_told():
+    more = [made.done(model, seed=seed) for model in made.MAMBAIR for seed in range(5)]
+    assert "have an interval over 3 to 5 seeds that leaves out 0" in summarise_run([*grid(25.0, 3), *more]).verdict
+    assert "cells done, quick budget, 3 to 5 seeds." in read([*grid(25.0, 3), *more]).text
+
+
 def test_a_run_ends_with_a_line_a_network_and_a_sentence():
     results = summarise_run(grid(25.0, 3))
     (table,) = results.tables

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import models
 from suite.core.statistics.intervals import LEVEL
-from suite.core.text import format_fixed
+from suite.core.text import format_fixed, range_of
 from suite.records.kinds.profile import ProfileRecord
 from suite.records.record import Measured, Record
 from suite.records.spec import RunSpec
@@ -86,8 +86,7 @@ def _tell_alike(rows: Sequence[TableRow], index: int) -> str:
 
 def _judge_seeds(found: dict[str, Delta], label: str, size: str) -> str:
     """Say which paths' intervals over seeds leave out zero, and how often one would by chance."""
-    counts = sorted({delta.count for delta in found.values()})
-    seeds = f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    seeds = range_of((delta.count for delta in found.values()), "seed")
     apart = [name for name, delta in found.items() if delta.interval and (delta.interval[0] > 0 or delta.interval[1] < 0)]
     widest = max((delta.interval[1] - delta.interval[0]) / 2 for delta in found.values() if delta.interval)
     chance = round(100 * min(1.0, (1 - LEVEL) * len(found)))
