@@ -49,14 +49,18 @@ Attempted = TypeVar("Attempted", bound="LedgerEntry | Attempt")
 
 
 class Ledger:
-    """Records in `folder` (default results/runs, of the checkout or the working folder), checkpoints in `work`, weights in `weights`."""
+    """Records in `folder` (default results/runs, of the checkout or the working folder), checkpoints in `work`, weights in `weights`.
+
+    Of the default ledger, by whatever path it is named, they lie beside the records; of any other, in its folder.
+    """
 
     def __init__(self, folder: Path | None = None, *, work: Path | None = None) -> None:
-        results = results_folder() if folder is None else None
-        self.folder = (results / "runs" if results else Path(folder)).absolute()
-        self.work = (work or (results / "work" if results else self.folder / "work")).absolute()
-        self.weights = (results / "weights" if results else self.folder / "weights").absolute()
-        self.logs = (results / "logs" if results else self.folder / "logs").absolute()
+        default = results_folder() / "runs"
+        self.folder = (default if folder is None else Path(folder)).absolute()
+        around = default.parent.absolute() if self.folder.resolve() == default.resolve() else self.folder
+        self.work = (work or around / "work").absolute()
+        self.weights = around / "weights"
+        self.logs = around / "logs"
 
     def entries(self, *, retracted: bool = False) -> list[LedgerEntry]:
         """Return every attempt that counts, by fingerprint and number, or those withdrawn; an absent folder is an empty ledger."""

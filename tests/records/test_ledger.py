@@ -191,6 +191,18 @@ def test_the_work_folder_goes_when_the_cell_is_done(ledger):
     ledger.clear_work(SPEC.fingerprint)
 
 
+def test_the_default_ledger_named_by_its_path_is_the_same(monkeypatch, tmp_path):
+    default = Ledger()
+    default.folder.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(default.folder)
+    monkeypatch.chdir(default.folder.parent.parent)
+    for path in (default.folder, "results/runs", "results/../results/runs", tmp_path / "link"):
+        named = Ledger(path)
+        places = (named.weights, named.work, named.logs)
+        assert [place.resolve() for place in places] == [place.resolve() for place in (default.weights, default.work, default.logs)]
+    assert Ledger(default.folder / "other").weights == default.folder / "other" / "weights"
+
+
 def test_the_default_ledger_is_the_checkout_s(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     default = Ledger()
