@@ -263,7 +263,7 @@ def _summary(records: Sequence[Record]) -> str:
     all_done = f"all {done} cells done" if done > 1 else "the one cell is done"
     parts = [f"{done} of {len(records)} cells done" if done < len(records) else all_done]
     parts += [f"{len(records) - done} failed"] if done < len(records) else []
-    parts.append(f"{' and '.join(budgets)} budget")
+    parts.append(f"{' and '.join(budgets)} {'budget' if len(budgets) == 1 else 'budgets'}")
     parts.append(range_of(seeds.values(), "seed"))
     return ", ".join(parts)[0].upper() + ", ".join(parts)[1:] + "."
 

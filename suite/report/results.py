@@ -39,8 +39,8 @@ class Results:
 class _Counts:
     """What the sentence is made of."""
 
-    networks: int = 0
-    below: int = 0
+    networks: set[str] = field(default_factory=set)
+    below: set[str] = field(default_factory=set)  # under one setting or more
     floors: tuple[str, ...] = ()
     variants: int = 0  # whose difference from the full model is one of several seeds
     once: int = 0  # variants that share fewer than two seeds with it
@@ -107,8 +107,8 @@ def _say_difference(delta: Delta | None, digits: int) -> str:
 def _count(means: Mapping[str, Measurement], metric: str, counts: _Counts) -> None:
     floor = find_floor([(model, found.estimate.mean) for model, found in means.items()], metric)
     networks = {model: found for model, found in means.items() if model not in TRIVIAL}
-    counts.networks += len(networks)
-    counts.below += sum(not is_above(found.estimate.mean, floor, metric) for found in networks.values())
+    counts.networks |= networks.keys()
+    counts.below |= {model for model, found in networks.items() if not is_above(found.estimate.mean, floor, metric)}
     counts.floors = tuple(dict.fromkeys((*counts.floors, *([floor[0]] if floor else []))))
 
 
@@ -117,8 +117,9 @@ def _say(counts: _Counts) -> str:
         return "No network was measured: nothing can be concluded."
     floors = " or ".join(counts.floors)
     if counts.below:
-        return f"{counts.below} of {counts.networks} networks are not better than {floors}: nothing can be concluded on quality."
-    better = f"All {counts.networks} networks are better than {floors}" if counts.networks > 1 else f"The network is better than {floors}"
+        return f"{len(counts.below)} of {len(counts.networks)} networks are not better than {floors}: nothing can be concluded on quality."
+    many = len(counts.networks) > 1
+    better = f"All {len(counts.networks)} networks are better than {floors}" if many else f"The network is better than {floors}"
     first = f"{better}." if floors else "No baseline was measured with these networks."
     if not counts.variants and not counts.once:
         return first

@@ -125,6 +125,12 @@ def test_networks_of_more_and_of_fewer_seeds_are_both_told():
     assert "cells done, quick budget, 3 to 5 seeds." in read([*grid(25.0, 3), *more]).text
 
 
+def test_a_network_at_two_budgets_is_one_network():
+    twice = [made.done(model, budget=budget) for model in made.MAMBAIR for budget in ("quick", "evening")]
+    assert summarise_run([*twice, *grid(25.0, 1)]).verdict.startswith("All 8 networks are better than bicubic.")
+    assert "cells done, evening and quick budgets, 1 seed." in read([*twice, *grid(25.0, 1)]).text
+
+
 def test_a_run_ends_with_a_line_a_network_and_a_sentence():
     results = summarise_run(grid(25.0, 3))
     (table,) = results.tables
