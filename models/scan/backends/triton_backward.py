@@ -80,7 +80,7 @@ def keep_states(
 
 @triton.jit
 def step_back(G, A, h, dA, delta, du, dy, B, C):
-    """Of one tile and step, h the state before it: G for the step before; g . B, g . (A a h); dA; and dB, dC but for B's part in h."""
+    """Return, of one tile and step, h the state before it: G for the step before; g . B, g . (A a h); dA; dB, dC but for B's part in h."""
     g = C[:, None] * dy[None, :] + G
     a = tl.exp2(delta[None, :] * A)
     decayed = a * h

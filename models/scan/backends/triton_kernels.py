@@ -39,7 +39,7 @@ def softplus(x):
 
 @triton.jit
 def piece_at(q, pieces, height, width, columns, backwards, STEPS: tl.constexpr):
-    """Of piece q of a walk: the pixel it starts at, how far it is from one to the next, and how many there are."""
+    """Return, of piece q of a walk, the pixel it starts at, how far it is from one to the next, and how many there are."""
     line = tl.where(columns, height, width)
     parts = tl.cdiv(line, STEPS)
     longest = tl.cdiv(line, parts)
@@ -142,7 +142,7 @@ def dot(C, h, N2: tl.constexpr):
 
 @triton.jit
 def walk_of(k, height, width, DIRECTIONS: tl.constexpr, IMAGE: tl.constexpr, STEPS: tl.constexpr):
-    """Of direction k: its pieces, whether it goes down columns, whether it goes backwards, and the pieces of the directions before it."""
+    """Return, of direction k, its pieces, whether it goes down columns, whether backwards, and the pieces of the directions before it."""
     of_rows = height * tl.cdiv(width, STEPS)
     of_columns = width * tl.cdiv(height, STEPS)
     columns = k < 0
@@ -180,7 +180,7 @@ def chunk_ends(
     DIRECTIONS: tl.constexpr, IMAGE: tl.constexpr, RANK: tl.constexpr, STATES: tl.constexpr, N1: tl.constexpr, N2: tl.constexpr,
     LANES: tl.constexpr, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr, ADJOINT: tl.constexpr,
 ):  # fmt: skip
-    """Of every chunk, the last state if the first is 0, and the sum of delta; ADJOINT: what its gradient hands on, with y's for x."""
+    """Store, of every chunk, the last state if the first is 0, and the sum of delta; ADJOINT: what its gradient hands on, with y's for x."""
     blocks = tl.cdiv(channels, LANES)
     program = tl.program_id(0)
     block = program % blocks
