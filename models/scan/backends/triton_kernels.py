@@ -180,7 +180,7 @@ def chunk_ends(
     DIRECTIONS: tl.constexpr, IMAGE: tl.constexpr, RANK: tl.constexpr, STATES: tl.constexpr, N1: tl.constexpr, N2: tl.constexpr,
     LANES: tl.constexpr, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr, ADJOINT: tl.constexpr,
 ):  # fmt: skip
-    """Store, of every chunk, the last state if the first is 0, and the sum of delta; ADJOINT: what its gradient hands on, with y's for x."""
+    """Store of every chunk the last state if the first is 0, and the sum of delta; ADJOINT: what its gradient hands on, with y's for x."""
     blocks = tl.cdiv(channels, LANES)
     program = tl.program_id(0)
     block = program % blocks
