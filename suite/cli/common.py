@@ -246,7 +246,10 @@ def print_plan(
     slots: int | None,
 ) -> None:
     """Print what `--dry-run` shows: the cells with these fields, how they stand by fingerprint, and what the others will take."""
-    states = {**states, **{one: said for one, said in expected.evaluated_only.items() if states.get(one) in ("new", "failed")}}
+    from suite.runner.estimate import LOST
+
+    told = {**expected.evaluated_only, **dict.fromkeys(expected.lost, LOST)}
+    states = {**states, **{one: said for one, said in told.items() if states.get(one) in ("new", "failed")}}
     rows = [
         {field: getattr(spec, field) for field in fields} | {"state": states[spec.fingerprint], "cell": spec.fingerprint} for spec in specs
     ]

@@ -12,8 +12,10 @@ from suite.cli import common
 from suite.cli.measure import routing, scan
 from suite.core.errors import Exit, SuiteError
 from suite.core.output import Output, note
+from suite.core.text import count_of
 
 if TYPE_CHECKING:
+    from suite.records.ledger import Ledger
     from suite.records.spec import CellSpec
     from suite.report.results import Results
     from suite.runner.estimate import RunEstimate
@@ -167,7 +169,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
             note(line)
         common.print_plan(options, out, specs, PLAN_FIELDS + on_device, standing.states, expected, _slots(how, specs))
         return Exit.DONE
-    _note_start(how, specs, [spec for spec in specs if spec.fingerprint not in done], expected)
+    _note_start(ledger, how, specs, [spec for spec in specs if spec.fingerprint not in done], expected)
     outcome = execute(specs, ledger, how, changed=standing.changed.keys(), retrained=retrained, renew=options.again)
     page, unwritten = common.render_last(ledger, options.report)
     held = {record.fingerprint: record for record in ledger.records(common.warn_left_out)}
@@ -360,7 +362,7 @@ def _note_devices(options: argparse.Namespace, specs: Sequence[CellSpec]) -> tup
     return ("degrade_on",) if said else ()
 
 
-def _note_start(how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], expected: RunEstimate) -> None:
+def _note_start(ledger: Ledger, how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], expected: RunEstimate) -> None:
     """Note what is run, of which `left` is not done, where, and how long it takes."""
     from suite.runner.plan import degraded_on_device
     from suite.training.share import describe_share
@@ -369,6 +371,10 @@ def _note_start(how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], e
     common.note_lost_commit()
     only = f", evaluated only: {len(expected.evaluated_only)}" if expected.evaluated_only else ""
     note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}{only}; scan backend {backends} ({how.backend_reason}).")
+    if expected.lost:
+        note(
+            f"trained before, but the weights are gone from {ledger.weights}: {count_of(len(expected.lost), 'cell')}, to be trained again."
+        )
     if on_device := degraded_on_device(specs):
         note(on_device)
     if not left:

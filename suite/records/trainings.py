@@ -98,12 +98,19 @@ class Trainings:
         if not isinstance(spec, RunSpec):
             return None
         key = self.key(spec)
-        done = set() if key.fingerprint in self._again else self._done.keys() & set(key.cells)
-        for cell in sorted(done, key=lambda cell: (*self._done[cell], cell)):
+        for cell in sorted(self._list_done(key), key=lambda cell: (*self._done[cell], cell)):
             own = replace(key, cells=(cell,))
             if own.find_weights(weights) is not None:
                 return cell, own
         return None
+
+    def is_lost(self, spec: CellSpec, weights: Path) -> bool:
+        """Tell whether the spec's training was made, and its weights are gone from the folder `weights`."""
+        return isinstance(spec, RunSpec) and bool(self._list_done(self.key(spec))) and self.find_trained(spec, weights) is None
+
+    def _list_done(self, key: TrainingKey) -> set[str]:
+        """Return the cells that are done of a training that is not to be made again."""
+        return set() if key.fingerprint in self._again else self._done.keys() & set(key.cells)
 
 
 def choose_trainers(specs: Iterable[CellSpec], known: Trainings, weights: Path) -> set[str]:

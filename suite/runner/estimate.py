@@ -38,6 +38,7 @@ EARLIER = "earlier runs of the same network on this machine"
 SIMILAR = "earlier runs of other networks at the same size on this machine"
 ROUGH = "a rough rule"
 TRAINED, BESIDE = "trained already, evaluate only", "evaluate only"  # states of cells, the second behind the one that trains
+LOST = "trained already, weights gone: train again"
 UNKNOWN = "no such network has run on this machine, and there is no rule for its device or backend"
 
 
@@ -50,6 +51,7 @@ class RunEstimate:
     basis: str
     storage_mib: float = 0.0  # in another storage of several workers
     evaluated_only: Mapping[str, str] = field(default_factory=dict)  # cells that are not done and train nothing: their state, in words
+    lost: frozenset[str] = frozenset()  # cells that train once more what was trained, for its weights are gone
 
     def sentence(self, slots: int | None) -> str:
         """Return the estimate in words; `slots` cells run at a time (None: it is not known how many)."""
@@ -121,7 +123,8 @@ def estimate_runs(
         for spec in left
         if spec.fingerprint not in trainers
     }
-    return RunEstimate(seconds, checkpoint * copies + RECORD_MIB * len(left), basis, checkpoint * stored, only)
+    lost = frozenset(spec.fingerprint for spec in left if spec.fingerprint in trainers and trainings.is_lost(spec, ledger.weights))
+    return RunEstimate(seconds, checkpoint * copies + RECORD_MIB * len(left), basis, checkpoint * stored, only, lost)
 
 
 def _seconds(spec: RunSpec, seen: Sequence[Seen], *, trains: bool) -> tuple[float | None, str]:

@@ -215,6 +215,20 @@ def test_weights_of_another_cell_under_the_name_are_refused(sets, ledger):
     assert f"{path} holds the weights of the cell {'1' * 16}, not of {first.fingerprint}." in outcome.records[0].error
 
 
+def test_a_training_whose_weights_are_gone_is_said_to_be_made_again(sets, ledger, trained):
+    first, second = spec(sets), spec(sets, "sr-y-rounded@2")
+    assert estimate.estimate_runs([first, second], ledger).lost == frozenset()
+    execute([first], ledger, HOW)
+    assert estimate.estimate_runs([first, second], ledger).lost == frozenset()
+    Trainings().key(first).weights_file(ledger.weights).unlink()
+    expected = estimate.estimate_runs([first, second], ledger)
+    assert expected.lost == {second.fingerprint}
+    assert not expected.evaluated_only
+    assert not estimate.estimate_runs([first, second], ledger, done=set(), retrained={first.fingerprint}).lost  # asked for, not lost
+    execute([first, second], ledger, HOW)
+    assert trained == [0, 0]
+
+
 def test_an_evaluation_alone_is_estimated_without_its_training(sets, ledger):
     first, second = spec(sets), spec(sets, "sr-y-rounded@2")
     both, one = estimate.estimate_runs([first, second], ledger), estimate.estimate_runs([first], ledger)
