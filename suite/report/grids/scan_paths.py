@@ -25,6 +25,7 @@ from suite.study.tasks import TASKS
 
 GRID = "scan-paths"
 BODY = "mambair-light-x2"
+TITLE = "Does the path of a scan matter?"
 METRIC, DIGITS = "PSNR-Y", 3
 BY_SUM, MERGES = "Four paths, added up: equal parameters and multiply-adds", "Rows and columns, merged otherwise: each at its own cost"
 WINDOWS = {
@@ -42,11 +43,13 @@ def build_scan_paths(records: Iterable[Measured], profiles: Iterable[ProfileReco
     (table,) = build_tables([_describe(records)], records, profiles)
     table = drop_unmeasured(table)
     qualities = [index for index, column in enumerate(table.columns) if column.metric == METRIC]
-    return (replace(table, findings=tuple((_title(table.columns[index]), judge_paths(table, index)) for index in qualities)),)
+    return (
+        replace(table, findings=tuple((TITLE, f"{judge_paths(table, index)} {_conditions(table.columns[index])}") for index in qualities)),
+    )
 
 
-def _title(column: TableColumn) -> str:
-    return f"does the path matter? {column.group}, {column.detail}".removesuffix(", ")
+def _conditions(column: TableColumn) -> str:
+    return f"({column.group}: {column.detail}.)" if column.detail else f"({column.group}.)"
 
 
 def judge_paths(table: Table, index: int) -> str:
