@@ -65,10 +65,8 @@ def draw_ablations(table: Table) -> Figure | None:
     approximate = "; approximate: the table says what it covers" if few else ""
     told = f"measured here, with the 95 % interval where there is one (over seeds; with one seed, over images only{approximate})."
     if shown:
-        told = (
-            f"Hollow: published. Filled: {told} Sizes measured at another budget cannot be compared with the published ones; the order of "
-        )
-        told += "the rows may still be comparable."
+        told = f"Hollow: published. Filled: {told} Sizes measured at another budget cannot be compared with the published ones; "
+        told += "the order of the rows may still be comparable."
     else:
         told = f"All were {told}"
     digits = table.columns[qualities[0]].digits

@@ -28,10 +28,8 @@ BODY = "mambair-light-x2"
 TITLE = "Does the path of a scan matter?"
 METRIC, DIGITS = "PSNR-Y", 3
 BY_SUM, MERGES = "Four paths, added up: equal parameters and multiply-adds", "Rows and columns, merged otherwise: each at its own cost"
-WINDOWS = {
-    "windows-16": 16,
-    "windows-32": 32,
-}  # pixels: an image no larger than the window is walked by rows and columns (a test asks PATHS)
+# Side in pixels: an image no larger is walked by rows and columns (a test asks models.scan.paths, which would load PyTorch here).
+WINDOWS = {"windows-16": 16, "windows-32": 32}
 WALKS = {"fused": "read by the fused scan of images", "gathered": "read through gathered sequences"}
 
 
