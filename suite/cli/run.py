@@ -372,9 +372,8 @@ def _note_start(ledger: Ledger, how: How, specs: Sequence[CellSpec], left: Seque
     only = f", evaluated only: {len(expected.evaluated_only)}" if expected.evaluated_only else ""
     note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}{only}; scan backend {backends} ({how.backend_reason}).")
     if expected.lost:
-        note(
-            f"trained before, but the weights are gone from {ledger.weights}: {count_of(len(expected.lost), 'cell')}, to be trained again."
-        )
+        cells = count_of(len(expected.lost), "cell")
+        note(f"trained again, because the weights of an earlier training are gone from {ledger.weights}: {cells}.")
     if on_device := degraded_on_device(specs):
         note(on_device)
     if not left:

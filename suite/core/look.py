@@ -18,8 +18,8 @@ _held: ContextVar[dict[Hashable, object] | None] = ContextVar("held", default=No
 def one_look() -> Iterator[None]:
     """Keep what `look_once` finds until the block ends; a look within a look is part of it. Nothing is kept of other threads.
 
-    What changes meanwhile, on the disk or of the definitions, may not be seen: a look lasts seconds. Objects that refer to each other are
-    not collected so long, which over a hundred thousand files takes a quarter of the time and finds nothing.
+    What changes meanwhile, on the disk or of the definitions, may not be seen: a look lasts seconds. Python's search for garbage in cycles
+    rests so long: over a hundred thousand files it takes a quarter of the time and finds nothing.
     """
     if _held.get() is not None:
         yield

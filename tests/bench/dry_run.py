@@ -35,7 +35,7 @@ def run(folder, place, *more):
     environment = os.environ | {"SUITE_CACHE": f"{place}/cache", "PYTHONPATH": str(ROOT)}
     words = [*WORDS.split(), "--set", f"train_set={folder}", "--ledger", f"{place}/ledger", "--report", f"{place}/report", *more]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ran = subprocess.run([sys.executable, "-m", "suite", "run", *words], env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    ran = subprocess.run([sys.executable, "-m", "suite", "run", *words], env=environment, stdout=subprocess.PIPE, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, ran.stdout.splitlines()[-1]
 
