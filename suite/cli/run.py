@@ -15,7 +15,6 @@ from suite.core.output import Output, note
 from suite.core.text import count_of
 
 if TYPE_CHECKING:
-    from suite.records.ledger import Ledger
     from suite.records.spec import CellSpec
     from suite.report.results import Results
     from suite.runner.estimate import RunEstimate
@@ -161,6 +160,9 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
     )
     how = _how(options, specs, reason, expected)
     standing.note_changes(specs, options.again)
+    if expected.lost:
+        cells = count_of(len(expected.lost), "cell")
+        note(f"trained again, because the weights of an earlier training are gone from {ledger.weights}: {cells}.")
     if options.dry_run:
         if options.backend == "auto":
             common.note_slower(specs[0].backend, reason, specs[0].device)
@@ -169,7 +171,7 @@ def run(options: argparse.Namespace, out: Output) -> Exit:
             note(line)
         common.print_plan(options, out, specs, PLAN_FIELDS + on_device, standing.states, expected, _slots(how, specs))
         return Exit.DONE
-    _note_start(ledger, how, specs, [spec for spec in specs if spec.fingerprint not in done], expected)
+    _note_start(how, specs, [spec for spec in specs if spec.fingerprint not in done], expected)
     outcome = execute(specs, ledger, how, changed=standing.changed.keys(), retrained=retrained, renew=options.again)
     page, unwritten = common.render_last(ledger, options.report)
     held = {record.fingerprint: record for record in ledger.records(common.warn_left_out)}
@@ -362,7 +364,7 @@ def _note_devices(options: argparse.Namespace, specs: Sequence[CellSpec]) -> tup
     return ("degrade_on",) if said else ()
 
 
-def _note_start(ledger: Ledger, how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], expected: RunEstimate) -> None:
+def _note_start(how: How, specs: Sequence[CellSpec], left: Sequence[CellSpec], expected: RunEstimate) -> None:
     """Note what is run, of which `left` is not done, where, and how long it takes."""
     from suite.runner.plan import degraded_on_device
     from suite.training.share import describe_share
@@ -371,9 +373,6 @@ def _note_start(ledger: Ledger, how: How, specs: Sequence[CellSpec], left: Seque
     common.note_lost_commit()
     only = f", evaluated only: {len(expected.evaluated_only)}" if expected.evaluated_only else ""
     note(f"cells: {len(specs)}, done before: {len(specs) - len(left)}{only}; scan backend {backends} ({how.backend_reason}).")
-    if expected.lost:
-        cells = count_of(len(expected.lost), "cell")
-        note(f"trained again, because the weights of an earlier training are gone from {ledger.weights}: {cells}.")
     if on_device := degraded_on_device(specs):
         note(on_device)
     if not left:

@@ -38,7 +38,7 @@ EARLIER = "earlier runs of the same network on this machine"
 SIMILAR = "earlier runs of other networks at the same size on this machine"
 ROUGH = "a rough rule"
 TRAINED, BESIDE = "trained already, evaluate only", "evaluate only"  # states of cells, the second behind the one that trains
-LOST = "trained already, weights gone: train again"
+LOST = "weights gone"  # of an earlier training, which is made again
 UNKNOWN = "no such network has run on this machine, and there is no rule for its device or backend"
 
 
